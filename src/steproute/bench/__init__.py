@@ -1,0 +1,1 @@
+"""Data sets, answer checking, metrics, comparisons and reports."""

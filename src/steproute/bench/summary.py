@@ -1,0 +1,265 @@
+"""What a sweep found, in numbers with stable names: the content of `summary.json`."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from steproute.bench.answers import Verdict
+from steproute.bench.bootstrap import (
+    RESAMPLES,
+    Interval,
+    Outcomes,
+    curve_intervals,
+    curve_of,
+    lead_intervals,
+    proportion_interval,
+)
+from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
+from steproute.bench.sweep import Graded, Series, Sweep
+from steproute.core.errors import DatasetError
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.core.usage import Purpose
+from steproute.engine.runner import Route
+
+Interval95 = tuple[float | None, float | None]
+_COSTS: Final = tuple(index / 10 for index in range(1, 10))
+METRICS: Final = ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One knob value; tokens, dollars and seconds are means over the judged problems.
+
+    strong_tokens and weak_tokens are generated tokens, thrown-away ones included; discarded_tokens are those of either
+    that no solution kept; prm_tokens are read by the scorer; strong_share is strong_tokens over those of always-strong.
+    """
+
+    knob: float | None
+    accuracy: float
+    accuracy_ci95: Interval95
+    strong_tokens: float
+    strong_share: float
+    weak_tokens: float
+    discarded_tokens: float
+    prm_tokens: float
+    cost_usd: float
+    latency_s: float
+    outcomes: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curved:
+    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached" or undefined."""
+
+    name: str
+    points: list[Point]
+    metrics: dict[str, float | None | Interval95]
+    metrics_note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """How much more accurate the policy is than a baseline at cost c (share of strong tokens), paired over problems."""
+
+    baseline: str
+    c: float
+    accuracy: float
+    baseline_accuracy: float
+    lead_ci95: Interval95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything that `summary.json` says. `problems` were judged in every route; `failed` and `grading_timed_out` count
+    route–problem pairs without a verdict, whose problems are left out everywhere."""
+
+    name: str
+    data: str
+    seed: int
+    problems: int
+    failed: int
+    grading_timed_out: int
+    weak: Point
+    strong: Point
+    points: list[Point]
+    metrics: dict[str, float | None | Interval95]
+    metrics_note: str
+    baselines: list[Curved]
+    leads: list[Lead]
+    spent_usd: float
+    interrupted_usd: float
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+class _Table:
+    """Graded traces by route and problem, restricted to the problems that every route has a verdict on."""
+
+    def __init__(self, sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> None:
+        cells = {(item.trace.route, item.trace.problem_id): item for item in graded}
+        self._cells = cells
+        self.judged = [
+            problem.id
+            for problem in problems
+            if all(_judged(cells.get((route.name, problem.id))) for route in sweep.routes)
+        ]
+        if not self.judged:
+            reasons = Counter(item.trace.error or item.trace.outcome.value for item in graded if not _judged(item))
+            raise DatasetError(f"eval: no problem was judged in every route. Most frequent: {reasons.most_common(2)}.")
+        self.strong_tokens = float(self.outcomes([sweep.strong]).strong_tokens.mean())
+
+    def outcomes(self, routes: Sequence[Route]) -> Outcomes:
+        """Correctness and strong tokens, (route, problem)."""
+        rows = [self._row(route) for route in routes]
+        return Outcomes(
+            correct=np.array([[item.verdict is Verdict.RIGHT for item in row] for row in rows]),
+            strong_tokens=np.array([[item.trace.generated_tokens("strong") for item in row] for row in rows], float),
+        )
+
+    def anchor(self, route: Route) -> Outcomes:
+        """Correctness and strong tokens of one route, (problem,)."""
+        one = self.outcomes([route])
+        return Outcomes(correct=one.correct[0], strong_tokens=one.strong_tokens[0])
+
+    def point(self, route: Route, knob: float | None, interval: Interval | None = None) -> Point:
+        """Means of one route."""
+        row = self._row(route)
+        traces = [item.trace for item in row]
+        right = sum(item.verdict is Verdict.RIGHT for item in row)
+        strong = _mean([trace.generated_tokens("strong") for trace in traces])
+        return Point(
+            knob=knob,
+            accuracy=right / len(row),
+            accuracy_ci95=_pair(interval or proportion_interval(right, len(row))),
+            strong_tokens=strong,
+            strong_share=strong / self.strong_tokens if self.strong_tokens else math.nan,
+            weak_tokens=_mean([trace.generated_tokens("weak") for trace in traces]),
+            discarded_tokens=_mean([_thrown_away(trace) for trace in traces]),
+            prm_tokens=_mean([trace.scored_tokens() for trace in traces]),
+            cost_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0)) / len(traces)),
+            latency_s=_mean([trace.latency_s for trace in traces]),
+            outcomes=dict(Counter(trace.outcome.value for trace in traces)),
+        )
+
+    def _row(self, route: Route) -> list[Graded]:
+        return [self._cells[route.name, problem_id] for problem_id in self.judged]
+
+
+def summarise(
+    name: str,
+    data: str,
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    graded: Sequence[Graded],
+    *,
+    seed: int,
+    interrupted_usd: Decimal = Decimal(0),
+    settings: dict[str, object] | None = None,
+) -> Summary:
+    """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
+    table = _Table(sweep, problems, graded)
+    policy = _curved(table, sweep, sweep.policy, seed)
+    return Summary(
+        name=name,
+        data=data,
+        seed=seed,
+        problems=len(table.judged),
+        failed=sum(item.trace.failed for item in graded),
+        grading_timed_out=sum(item.verdict is Verdict.TIMED_OUT for item in graded),
+        weak=table.point(sweep.weak, None),
+        strong=table.point(sweep.strong, None),
+        points=policy.points,
+        metrics=policy.metrics,
+        metrics_note=policy.metrics_note,
+        baselines=[_curved(table, sweep, series, seed) for series in sweep.baselines],
+        leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
+        spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
+        interrupted_usd=float(interrupted_usd),
+        settings=settings or {},
+    )
+
+
+def write_summary(summary: Summary, path: Path) -> None:
+    """Write `summary.json`, whole or not at all."""
+    draft = path.with_suffix(".tmp")
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    draft.replace(path)
+
+
+def metric_values(metrics: Metrics) -> dict[str, float | None | Interval95]:
+    """Metrics by name, "not reached" as None."""
+    return {name: _finite(getattr(metrics, name)) for name in METRICS}
+
+
+def _curved(table: _Table, sweep: Sweep, series: Series, seed: int) -> Curved:
+    weak, strong, swept = table.anchor(sweep.weak), table.anchor(sweep.strong), table.outcomes(series.routes)
+    pairs = list(zip(series.routes, series.knobs, strict=True))
+    try:
+        intervals = curve_intervals(swept, weak, strong, np.random.default_rng(seed))
+        curve = curve_of(series.knobs, swept, weak, strong)
+        metrics = _with_intervals(curve, {name: getattr(intervals, name) for name in METRICS})
+    except UndefinedMetric as reason:
+        points = [table.point(route, knob) for route, knob in pairs]
+        return Curved(name=series.name, points=points, metrics=dict.fromkeys(METRICS), metrics_note=str(reason))
+    points = [
+        table.point(route, knob, interval) for (route, knob), interval in zip(pairs, intervals.accuracy, strict=True)
+    ]
+    undefined = f"{intervals.undefined} of {RESAMPLES} resamples had no gap" if intervals.undefined else ""
+    return Curved(name=series.name, points=points, metrics=metrics, metrics_note=undefined)
+
+
+def _leads(table: _Table, sweep: Sweep, series: Series, seed: int) -> list[Lead]:
+    weak, strong = table.anchor(sweep.weak), table.anchor(sweep.strong)
+    policy, baseline = table.outcomes(sweep.policy.routes), table.outcomes(series.routes)
+    try:
+        intervals = lead_intervals(policy, baseline, weak, strong, _COSTS, np.random.default_rng(seed))
+    except UndefinedMetric:
+        return []
+    first = curve_of(sweep.policy.knobs, policy, weak, strong)
+    second = curve_of(series.knobs, baseline, weak, strong)
+    return [
+        Lead(
+            baseline=series.name,
+            c=c,
+            accuracy=budgeted_accuracy(first, c),
+            baseline_accuracy=budgeted_accuracy(second, c),
+            lead_ci95=_pair(interval),
+        )
+        for c, interval in zip(_COSTS, intervals, strict=True)
+    ]
+
+
+def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, float | None | Interval95]:
+    values = metric_values(measure(curve))
+    return values | {f"{name}_ci95": _pair(interval) for name, interval in intervals.items()}
+
+
+def _judged(item: Graded | None) -> bool:
+    return item is not None and item.verdict in (Verdict.RIGHT, Verdict.WRONG)
+
+
+def _thrown_away(trace: Trace) -> int:
+    return sum(
+        line.usage.output_tokens
+        for line in trace.account
+        if line.purpose in (Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _pair(interval: Interval) -> Interval95:
+    return _finite(interval.low), _finite(interval.high)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

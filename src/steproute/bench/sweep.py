@@ -1,0 +1,71 @@
+"""A policy swept over its knob, beside its anchors and baselines: what to run, and running it."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from steproute.bench.answers import AnswerChecker, Verdict
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.runner import Route, RunSettings, run
+from steproute.engine.trace_file import TraceFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One policy at several knobs: `routes[i]` runs it at `knobs[i]`."""
+
+    name: str
+    knobs: tuple[float, ...]
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """The policy under study, the two anchors, and baselines for the same table."""
+
+    weak: Route
+    strong: Route
+    policy: Series
+    baselines: tuple[Series, ...] = ()
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Every route of the sweep."""
+        series = (self.policy, *self.baselines)
+        return (self.weak, self.strong, *(route for each in series for route in each.routes))
+
+    def work(self, problems: Sequence[Problem]) -> Iterator[tuple[Route, Problem]]:
+        """Every route on every problem, problem by problem, so that an early stop leaves whole problems."""
+        return ((route, problem) for problem in problems for route in self.routes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A trace and the verdict on its answer; None where the problem failed, which is not a wrong answer."""
+
+    trace: Trace
+    verdict: Verdict | None
+
+
+async def run_sweep(
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    cast: Cast,
+    settings: RunSettings,
+    traces: TraceFile,
+    on_trace: Callable[[Trace], None] = lambda trace: None,
+) -> list[Graded]:
+    """Solve what `traces` does not hold yet, then grade every trace."""
+    solved = await run(sweep.work(problems), cast, settings, traces, on_trace)
+    gold = {problem.id: problem for problem in problems}
+    with AnswerChecker() as checker:
+        return [Graded(trace=trace, verdict=await _verdict(checker, trace, gold[trace.problem_id])) for trace in solved]
+
+
+async def _verdict(checker: AnswerChecker, trace: Trace, problem: Problem) -> Verdict | None:
+    if trace.failed or problem.answer is None:
+        return None
+    await asyncio.sleep(0)
+    return await checker.check(trace.answer, problem.answer)

@@ -1,0 +1,54 @@
+"""`steproute`: the command line."""
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from steproute.cli import demo, evaluate, lab, metrics, replay, solve
+from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError
+
+app = typer.Typer(
+    name="steproute",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Step-level hybrid inference: a cheap model writes each step, a process reward model scores it, "
+    "an expensive model repairs the few that fail.",
+)
+app.command("solve")(solve.solve)
+app.command("eval")(evaluate.evaluate)
+app.command("demo")(demo.demo)
+app.command("metrics")(metrics.metrics)
+app.command("replay")(replay.replay)
+app.add_typer(lab.app, name="lab")
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Options of every command."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("steproute"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; exit code 2 for bad input, 1 for other failures, 130 for Ctrl-C."""
+    try:
+        app()
+    except (ConfigError, DatasetError, ArtifactError) as failure:
+        _fail(str(failure), 2)
+    except SteprouteError as failure:
+        _fail(str(failure), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted. The same command goes on where this one stopped.", 130)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {message}", markup=True)
+    sys.exit(code)

@@ -1,0 +1,35 @@
+"""`steproute metrics`: score a curve file."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from steproute.bench.curve_file import read_curve
+from steproute.bench.metrics import measure
+from steproute.bench.summary import metric_values
+
+
+def metrics(
+    path: Annotated[Path, typer.Argument(help="A JSON file of points: a summary.json, or published curves.")],
+    curve: Annotated[str | None, typer.Option(help="Which curve, where the file holds several.")] = None,
+    anchors_from: Annotated[
+        str | None, typer.Option(help="The curve of the same file that gives always-weak and always-strong.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """CPT, APGR, ΔIBC and budgeted accuracy of an accuracy–cost curve.
+
+    Example: steproute metrics runs/demo-0/summary.json --json
+    """
+    values = metric_values(measure(read_curve(path, curve, anchors_from=anchors_from)))
+    if json:
+        typer.echo(jsonlib.dumps(values, indent=2))
+        return
+    table = Table("metric", "value", title=curve or path.name)
+    for name, value in values.items():
+        table.add_row(name, "not reached" if value is None else f"{value:.4f}")
+    Console().print(table)

@@ -1,0 +1,147 @@
+"""The composition root: names and numbers in, models, policies, strategies and runs out."""
+
+import platform
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import tomli_w
+
+from steproute.bench.sweep import Series, Sweep
+from steproute.core.errors import ConfigError
+from steproute.core.ports import Policy, Strategy
+from steproute.core.registry import policies, strategies
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.engine.runner import Route, RunSettings
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
+from steproute.strategies.single import Single
+
+BASELINES: Final = ("random", "oracle")
+_NOT_COMPARED: Final = ("in_flight", "versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's results, resolved; saved as `run.toml`.
+
+    Raises ConfigError for names that are unknown and numbers that cannot be.
+    """
+
+    name: str
+    data: str
+    problems: int | None = None
+    strategy: str = "stepwise"
+    policy: str = "threshold"
+    knobs: tuple[float, ...] = ()
+    baselines: tuple[str, ...] = ()
+    takeover_steps: int | None = None
+    seed: int = 0
+    in_flight: int = 32
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if self.problems is not None and self.problems < 1:
+            raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
+        if self.in_flight < 1:
+            raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
+        if self.takeover_steps is not None and self.takeover_steps < 1:
+            raise ConfigError(f"takeover_steps: {self.takeover_steps} is below 1. Leave it out for 'to the end'.")
+
+    @property
+    def settings(self) -> RunSettings:
+        """What the runner needs."""
+        return RunSettings(limits=self.limits, seed=self.seed, in_flight=self.in_flight)
+
+    def sweep(self) -> Sweep:
+        """The routes of this run."""
+        return Sweep(
+            weak=Route(name="single/weak", strategy=Single("weak")),
+            strong=Route(name="single/strong", strategy=Single("strong")),
+            policy=self._series(self.policy, self.knobs),
+            baselines=tuple(self._series(name, ()) for name in self.baselines if name != self.policy),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The content of `run.toml`."""
+        versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
+        return _plain({**asdict(self), "versions": {"python": platform.python_version(), **versions}})
+
+    def _series(self, policy: str, knobs: Sequence[float]) -> Series:
+        chosen = tuple(knobs) or tuple(policies.get(policy).knobs)
+        if len(set(chosen)) != len(chosen):
+            raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
+        return Series(
+            name=policy,
+            knobs=chosen,
+            routes=tuple(
+                Route(
+                    name=f"{self.strategy}/{policy}={knob:g}",
+                    strategy=build_strategy(
+                        self.strategy, build_policy(policy, knob, self.seed), takeover_steps=self.takeover_steps
+                    ),
+                )
+                for knob in chosen
+            ),
+        )
+
+
+def build_policy(name: str, knob: float, seed: int) -> Policy:
+    """A policy at one knob value; raises ConfigError for an unknown name or a knob out of range."""
+    policy: Policy = policies.get(name).at(knob, seed)
+    return policy
+
+
+def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = None) -> Strategy[Episode]:
+    """A strategy around a policy; raises ConfigError for an unknown name, or one that takes no policy."""
+    if name == "single":
+        raise ConfigError("strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it.")
+    kind = strategies.get(name)
+    strategy: Strategy[Episode] = (
+        kind(policy=policy, takeover_steps=takeover_steps) if name == "stepwise" else kind(policy=policy)
+    )
+    return strategy
+
+
+def lab_cast() -> Cast:
+    """The bundled lab: weak, strong and PRM with their prices. Raises ArtifactError where weights are missing."""
+    return Cast(
+        writers={
+            "weak": Writer(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
+            "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
+        },
+        prm=Judge(scorer=LabPrm(), price=PRICES["lab-prm"]),
+    )
+
+
+def claim_folder(folder: Path, config: RunConfig) -> None:
+    """Write `run.toml`, or check that the run that is there has the same settings.
+
+    Raises ConfigError that names the first setting that differs.
+    """
+    path, document = folder / "run.toml", config.document()
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(tomli_w.dumps(document))
+        return
+    there = tomllib.loads(path.read_text())
+    for key in sorted({*there, *document} - set(_NOT_COMPARED)):
+        if there.get(key) != document.get(key):
+            raise ConfigError(
+                f"run {folder.name!r}: {key} was {there.get(key)!r} and is now {document.get(key)!r}. "
+                "Resume with the same settings, or name another run."
+            )
+
+
+def _plain(value: Any) -> Any:
+    """Values that TOML can hold; None is left out."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Decimal) else value

@@ -1,0 +1,1 @@
+"""The vocabulary: plain data, ports and errors."""

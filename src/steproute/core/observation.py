@@ -1,0 +1,35 @@
+"""What a policy sees."""
+
+from dataclasses import dataclass
+
+from steproute.core.decision import Decision
+from steproute.core.solution import Draft, Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """The moment after a weak draft was scored.
+
+    prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted step
+    and the draft's last; max_steps: the horizon. `scores` is empty where the strategy asked for none.
+    """
+
+    prefix: Prefix
+    draft: Draft
+    scores: tuple[float, ...]
+    max_steps: int
+
+    @property
+    def step(self) -> int:
+        """t, counted from 1."""
+        return len(self.prefix.steps) + 1
+
+    @property
+    def score(self) -> float:
+        """r_t, the newest step's score."""
+        return self.scores[-1]
+
+    @property
+    def replaced(self) -> int:
+        """How many earlier weak drafts were not accepted."""
+        return sum(step.decision in (Decision.REGENERATE, Decision.TAKEOVER) for step in self.prefix.steps)

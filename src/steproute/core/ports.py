@@ -1,0 +1,57 @@
+"""The four ports: what a model, a scorer, a policy and a strategy must offer."""
+
+from typing import Protocol, TypeVar, runtime_checkable
+
+from steproute.core.decision import Decision
+from steproute.core.observation import Observation
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+
+
+@runtime_checkable
+class StepModel(Protocol):
+    """Writes what comes after a prefix."""
+
+    name: str
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts from `prefix`, each up to `sampling.stop` or the end of the solution.
+
+        A model that can be interrupted keeps `meter` up to date while it generates. Raises BackendError.
+        """
+        ...
+
+
+@runtime_checkable
+class StepScorer(Protocol):
+    """Judges every step of a prefix."""
+
+    name: str
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One score in [0, 1] for each step. Raises ScorerError."""
+        ...
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Decides about the newest draft; pure, no I/O. `needs_scores` is False where it reads no scores."""
+
+    needs_scores: bool
+
+    def decide(self, seen: Observation) -> Decision:
+        """Accept, regenerate or take over."""
+        ...
+
+
+Episode_contra = TypeVar("Episode_contra", contravariant=True)
+
+
+@runtime_checkable
+class Strategy(Protocol[Episode_contra]):
+    """Solves one problem through its episode, the engine's handle for proposing, scoring, deciding and accepting."""
+
+    async def solve(self, episode: Episode_contra) -> None:
+        """Drive the episode until its prefix is finished."""
+        ...

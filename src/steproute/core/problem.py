@@ -1,0 +1,24 @@
+"""A question to solve."""
+
+from dataclasses import dataclass, field
+
+from steproute.core.errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One question. `answer` is the gold answer where one is known; `tags` are data-set facts such as level or subject.
+
+    Raises DatasetError for an empty id or text.
+    """
+
+    id: str
+    text: str
+    answer: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.id.strip():
+            raise DatasetError("problem.id: is empty. Give every problem an id that is unique in its data set.")
+        if not self.text.strip():
+            raise DatasetError(f"problem.text: problem {self.id!r} is empty. Give it a question.")

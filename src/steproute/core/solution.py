@@ -1,0 +1,141 @@
+"""A solution under way: sampling settings, drafts, accepted steps and the prefix that they make."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from steproute.core.boxed import closed_boxed
+from steproute.core.decision import Decision
+from steproute.core.problem import Problem
+from steproute.core.usage import Usage
+
+DEFAULT_SEPARATOR: Final = "\n\n"
+
+
+class Stop(StrEnum):
+    """Why a draft ended."""
+
+    SEPARATOR = "separator"
+    END = "end"
+    LENGTH = "length"
+    CONTEXT = "context"
+
+
+class Outcome(StrEnum):
+    """Why a solution ended."""
+
+    ANSWERED = "answered"
+    ENDED_WITHOUT_ANSWER = "ended_without_answer"
+    MAX_STEPS = "max_steps"
+    STEP_TOO_LONG = "step_too_long"
+    DEGENERATE = "degenerate"
+    CONTEXT_OVERFLOW = "context_overflow"
+    TOKEN_BUDGET = "token_budget"
+    MONEY_BUDGET = "money_budget"
+    DEADLINE = "deadline"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How a model draws tokens (TRIM's reference values). `stop` ends a draft; None lets it run to the end of the solution."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    top_k: int = 20
+    max_tokens: int = 2048
+    stop: str | None = DEFAULT_SEPARATOR
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed)."""
+
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a model wrote from a prefix: one step, or several where it was asked to write to the end.
+
+    `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, where the backend knows
+    them; they add up to `usage.output_tokens`.
+    """
+
+    id: int = 0
+    role: str = ""
+    model: str
+    text: str
+    stop: Stop
+    usage: Usage
+    step_tokens: tuple[int, ...] | None = None
+    latency_s: float = 0.0
+    request_id: str = ""
+
+    @property
+    def degenerate(self) -> bool:
+        """Whether the text holds no letter and no digit, only punctuation and white space (TRIM, degenerate steps)."""
+        return not any(character.isalnum() for character in self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """One score in [0, 1] for each step of a prefix, and what scoring used."""
+
+    values: tuple[float, ...]
+    model: str
+    usage: Usage
+    latency_s: float = 0.0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a prefix: its author, its score where it was scored, and what was decided when it was the newest.
+
+    `rejected` is the weak text that this step replaced and `rejected_score` that text's score.
+    """
+
+    role: str
+    text: str
+    tokens: int
+    score: float | None = None
+    decision: Decision | None = None
+    rejected: str | None = None
+    rejected_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it."""
+
+    problem: Problem
+    steps: tuple[Step, ...] = ()
+    separator: str = DEFAULT_SEPARATOR
+    session: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the solution has ended."""
+        return self.outcome is not None
+
+    @property
+    def text(self) -> str:
+        """The solution so far."""
+        return self.separator.join(step.text for step in self.steps)
+
+    @property
+    def answer(self) -> str | None:
+        """The last closed `\\boxed{…}` of the solution so far."""
+        for step in reversed(self.steps):
+            if (answer := closed_boxed(step.text)) is not None:
+                return answer
+        return None
+
+    def extended(self, *steps: Step) -> "Prefix":
+        """This prefix with more steps."""
+        return replace(self, steps=(*self.steps, *steps))

@@ -1,0 +1,57 @@
+"""A finished solution, with everything that was spent on it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from steproute.core.solution import Outcome, Step
+from steproute.core.usage import AccountLine, Purpose, Usage
+
+_GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """One solved (or failed) problem.
+
+    `route` names the strategy, policy and knob that solved it; `error` says why it failed and `notes` which declared
+    fallbacks were taken on the way.
+
+    The account has one line for every model call, so for each role the generated tokens equal accepted + discarded +
+    cancelled + retried ones.
+    """
+
+    problem_id: str
+    route: str
+    steps: tuple[Step, ...]
+    answer: str | None
+    outcome: Outcome
+    account: tuple[AccountLine, ...]
+    latency_s: float
+    seed: int
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no solution to judge: the problem failed or was cancelled, which is not a wrong answer."""
+        return self.outcome in (Outcome.FAILED, Outcome.CANCELLED)
+
+    @property
+    def cost_usd(self) -> Decimal:
+        """Everything spent, drafts that were thrown away and scoring included."""
+        return sum((line.cost_usd for line in self.account), Decimal(0))
+
+    def generated_tokens(self, role: str, *purposes: Purpose) -> int:
+        """Output tokens of a role, of all purposes that generate or of the given ones."""
+        wanted = purposes or _GENERATING
+        return total_usage(x for x in self.account if x.role == role and x.purpose in wanted).output_tokens
+
+    def scored_tokens(self) -> int:
+        """Tokens that scorers read, cached or not."""
+        return total_usage(x for x in self.account if x.purpose is Purpose.SCORE).read_tokens
+
+
+def total_usage(lines: Iterable[AccountLine]) -> Usage:
+    """Sum of the lines' usage."""
+    return sum((line.usage for line in lines), Usage())

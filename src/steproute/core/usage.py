@@ -1,0 +1,90 @@
+"""Tokens and money: what a call used, what it costs, and the account lines that say so."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+_PER_MILLION: Final = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens of one call as the backend reported them; `estimated` where it reported none.
+
+    `input_tokens` are uncached; `reasoning_tokens` are a part of `output_tokens`, not an addition to them.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+    @property
+    def read_tokens(self) -> int:
+        """All tokens that the model read, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars per million tokens, exact. `table` names the price table and its date."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    table: str = "unnamed"
+
+    def cost(self, usage: Usage) -> Decimal:
+        """Exact cost in US dollars. Cache prices that are not given are the input price."""
+        cache_read = self.input if self.cache_read is None else self.cache_read
+        cache_write = self.input if self.cache_write is None else self.cache_write
+        total = (
+            self.input * usage.input_tokens
+            + cache_read * usage.cache_read_tokens
+            + cache_write * usage.cache_write_tokens
+            + self.output * usage.output_tokens
+        )
+        return total / _PER_MILLION
+
+
+FREE: Final = Price(input=Decimal(0), output=Decimal(0), table="free")
+
+
+class Purpose(StrEnum):
+    """What became of the tokens of one call."""
+
+    ACCEPTED = "accepted"
+    DISCARDED = "discarded"
+    CANCELLED = "cancelled"
+    SCORE = "score"
+    JUDGE = "judge"
+    PROBE = "probe"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLine:
+    """One model call on a problem's account: who, what for, tokens, dollars and seconds."""
+
+    role: str
+    model: str
+    purpose: Purpose
+    usage: Usage
+    cost_usd: Decimal
+    price_table: str
+    latency_s: float
+    request_id: str = ""

@@ -1,0 +1,1 @@
+"""One problem or many under way: accounting, budgets, retries, cancellation, resume."""

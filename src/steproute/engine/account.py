@@ -1,0 +1,49 @@
+"""A problem's account under way: each call is entered once and settled once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from steproute.core.usage import AccountLine, Purpose
+
+
+class Account:
+    """Lines in the order of their calls. A draft's line reads as discarded until the draft is accepted."""
+
+    def __init__(self, on_entered: Callable[[AccountLine], None]) -> None:
+        self._lines: list[AccountLine] = []
+        self._drafts: dict[int, int] = {}
+        self._on_entered = on_entered
+
+    @property
+    def lines(self) -> tuple[AccountLine, ...]:
+        """All lines so far."""
+        return tuple(self._lines)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars of all lines so far."""
+        return sum((line.cost_usd for line in self._lines), Decimal(0))
+
+    @property
+    def output_tokens(self) -> int:
+        """Generated tokens of all lines so far."""
+        return sum(line.usage.output_tokens for line in self._lines)
+
+    def enter(self, line: AccountLine, draft_id: int | None = None) -> None:
+        """Add a call's line; a draft's line can still be settled by the draft's id."""
+        if draft_id is not None:
+            self._drafts[draft_id] = len(self._lines)
+        self._lines.append(line)
+        self._on_entered(line)
+
+    def settle(self, draft_id: int, purpose: Purpose) -> None:
+        """Say what became of a draft."""
+        index = self._drafts[draft_id]
+        self._lines[index] = replace(self._lines[index], purpose=purpose)
+
+    def discard_accepted(self) -> None:
+        """Turn every accepted draft into a discarded one, when a solution is started over."""
+        for draft_id, index in self._drafts.items():
+            if self._lines[index].purpose is Purpose.ACCEPTED:
+                self.settle(draft_id, Purpose.DISCARDED)

@@ -1,0 +1,46 @@
+"""Who plays which role in a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steproute.core.errors import ConfigError
+from steproute.core.ports import StepModel, StepScorer
+from steproute.core.solution import Sampling
+from steproute.core.usage import FREE, Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """A model in a role, with its price and its way of sampling."""
+
+    model: StepModel
+    price: Price = FREE
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A scorer with its price."""
+
+    scorer: StepScorer
+    price: Price = FREE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """The writers by role (`weak`, `strong`, …) and the process reward model."""
+
+    writers: Mapping[str, Writer]
+    prm: Judge | None = None
+
+    def writer(self, role: str) -> Writer:
+        """The writer of `role`; raises ConfigError that lists the roles there are."""
+        if role not in self.writers:
+            raise ConfigError(f"role: {role!r} has no model. Roles of this run: {', '.join(sorted(self.writers))}.")
+        return self.writers[role]
+
+    def judge(self) -> Judge:
+        """The process reward model; raises ConfigError where there is none."""
+        if self.prm is None:
+            raise ConfigError("prm: this strategy scores steps, but the run has no scorer. Name one.")
+        return self.prm

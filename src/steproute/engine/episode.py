@@ -1,0 +1,298 @@
+"""One problem being solved: the strategy's handle for proposing, scoring, deciding and accepting, and its account."""
+
+import asyncio
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from steproute.core.decision import Decision
+from steproute.core.errors import (
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    BudgetExceeded,
+    ContextOverflow,
+    RateLimited,
+    ScorerError,
+)
+from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
+from steproute.core.observation import Observation
+from steproute.core.ports import Policy, Strategy
+from steproute.core.problem import Problem
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
+from steproute.core.splitting import split_steps
+from steproute.core.trace import Trace
+from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.engine.account import Account
+from steproute.engine.cast import Cast
+from steproute.engine.limits import Limits
+
+_T = TypeVar("_T")
+_BACKOFF_S: Final = 0.5
+_RETRIED: Final = (BackendUnavailable, BackendTimeout, RateLimited)
+
+
+class Episode:
+    """State of one problem from start to trace. Strategies call `start`, `propose`, `score`, `decide` and `accept`;
+    tokens, money, retries, budgets, deadlines and cancellation are kept here and nowhere else."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        cast: Cast,
+        *,
+        route: str,
+        limits: Limits = Limits(),
+        seed: int = 0,
+        separator: str = DEFAULT_SEPARATOR,
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.problem, self.cast, self.limits, self.route, self.seed = problem, cast, limits, route, seed
+        self._emit = on_event
+        self._account = Account(lambda line: on_event(Billed(line)))
+        self._prefix = Prefix(problem=problem, separator=separator, session=f"{route}/{seed}/{problem.id}")
+        self._attempts: Counter[tuple[str, int]] = Counter()
+        self._drafts = 0
+        self._clamped: dict[int, Outcome] = {}
+        self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
+        self._notes: list[str] = []
+        self._began = time.monotonic()
+
+    async def run(self, strategy: "Strategy[Episode]") -> Trace:
+        """Solve the problem; every ending but cancellation returns a trace, and cancellation emits one before it goes on."""
+        outcome, error = Outcome.FAILED, None
+        deadline = asyncio.timeout(self.limits.deadline_s)
+        try:
+            async with deadline:
+                await strategy.solve(self)
+            if self._prefix.outcome is None:
+                error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
+            outcome = self._prefix.outcome or Outcome.FAILED
+        except BudgetExceeded:
+            outcome = Outcome.MONEY_BUDGET if self._tokens_left() != 0 else Outcome.TOKEN_BUDGET
+        except ContextOverflow:
+            outcome = Outcome.CONTEXT_OVERFLOW
+        except TimeoutError as failure:
+            outcome = Outcome.DEADLINE if deadline.expired() else Outcome.FAILED
+            error = None if deadline.expired() else str(failure)
+        except (BackendError, ScorerError) as failure:
+            error = f"{type(failure).__name__}: {failure}"
+        except asyncio.CancelledError:
+            self._finish(Outcome.CANCELLED, None)
+            raise
+        return self._finish(outcome, error)
+
+    def start(self) -> Prefix:
+        """The empty prefix."""
+        self._emit(Started(self.problem))
+        return self._prefix
+
+    async def propose(
+        self, role: str, prefix: Prefix, *, replacing: Draft | None = None, to_end: bool = False
+    ) -> Draft:
+        """The role's next step from `prefix`, or with `to_end` everything up to the end of the solution.
+
+        `replacing` is the draft that it stands in for; where the role fails and the route says `on_strong_failure = accept`,
+        that draft comes back instead. A degenerate step is continued once and spliced away.
+        Raises BudgetExceeded, BackendError, ConfigError.
+        """
+        try:
+            draft = await self._draft(role, prefix, to_end)
+        except BackendError as failure:
+            if replacing is None or self.limits.on_strong_failure != "accept":
+                raise
+            self._notes.append(f"step {len(prefix.steps) + 1}: {role} failed ({failure}); the draft was accepted")
+            return replacing
+        if draft.degenerate and draft.stop is Stop.SEPARATOR:
+            draft = await self._draft(role, prefix.extended(Step(role=role, text=draft.text, tokens=0)), to_end)
+        return draft
+
+    async def score(self, prefix: Prefix, draft: Draft) -> tuple[float, ...] | None:
+        """r_1 … r_t: the process reward model's score of every accepted step and of the draft.
+
+        None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError.
+        """
+        judge = self.cast.judge()
+        judged = prefix.extended(Step(role=draft.role, text=draft.text, tokens=draft.usage.output_tokens))
+        bill = _Bill(role="prm", model=judge.scorer.name, price=judge.price)
+        try:
+            scores = await self._metered(bill, lambda meter: judge.scorer.score(judged, meter))
+        except ScorerError as failure:
+            if self.limits.on_scorer_failure == "fail":
+                raise
+            self._notes.append(
+                f"step {len(judged.steps)}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
+            )
+            return None
+        self._account.enter(bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id))
+        self._emit(Scored(scores))
+        steps = tuple(replace(step, score=value) for step, value in zip(prefix.steps, scores.values, strict=False))
+        self._prefix = replace(self._prefix, steps=steps)
+        return scores.values
+
+    def decide(self, policy: Policy, draft: Draft, scores: tuple[float, ...] | None = ()) -> Decision:
+        """The policy's decision about `draft`, or the declared one where the scorer failed."""
+        if scores is None:
+            decision = Decision(self.limits.on_scorer_failure)
+        else:
+            seen = Observation(prefix=self._prefix, draft=draft, scores=scores, max_steps=self.limits.max_steps)
+            decision = policy.decide(seen)
+        self._newest = (draft, scores, decision)
+        self._emit(Decided(decision))
+        return decision
+
+    def accept(self, draft: Draft) -> Prefix:
+        """Add the draft's steps to the prefix; a finished prefix carries its outcome."""
+        self._account.settle(draft.id, Purpose.ACCEPTED)
+        texts = split_steps(draft.text, self._prefix.separator)
+        for text, tokens in zip(texts, _shared(draft, texts), strict=True):
+            step = self._annotated(Step(role=draft.role, text=text, tokens=tokens), draft)
+            self._prefix = self._prefix.extended(step)
+            self._emit(Accepted(step))
+        self._prefix = replace(self._prefix, outcome=self._outcome(draft))
+        return self._prefix
+
+    def restart(self) -> Prefix:
+        """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
+        self._account.discard_accepted()
+        self._prefix = replace(self._prefix, steps=(), outcome=None)
+        return self._prefix
+
+    async def _draft(self, role: str, prefix: Prefix, to_end: bool) -> Draft:
+        writer = self.cast.writer(role)
+        place = (role, len(prefix.steps))
+        self._attempts[place] += 1
+        seed = _seed(self.seed, self.problem.id, *place, self._attempts[place])
+        stop = None if to_end else prefix.separator
+        sampling, clamp = self._clamp(replace(writer.sampling, stop=stop, seed=seed), writer.price)
+        bill = _Bill(role=role, model=writer.model.name, price=writer.price)
+        (draft,) = await self._metered(bill, lambda meter: writer.model.propose(prefix, 1, sampling, meter))
+        self._drafts += 1
+        draft = replace(draft, id=self._drafts, role=role)
+        line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
+        self._account.enter(line, draft.id)
+        if clamp is not None:
+            self._clamped[draft.id] = clamp
+        self._emit(Drafted(draft))
+        return draft
+
+    async def _metered(self, bill: "_Bill", call: Callable[[Meter], Awaitable[_T]]) -> _T:
+        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again."""
+        for attempt in range(self.limits.retries + 1):
+            meter, began = Meter(), time.monotonic()
+            try:
+                return await call(meter)
+            except asyncio.CancelledError:
+                self._enter_interrupted(bill, Purpose.CANCELLED, meter, began)
+                raise
+            except (BackendError, ScorerError) as failure:
+                self._enter_interrupted(bill, Purpose.RETRY, meter, began)
+                if not isinstance(failure, _RETRIED) or attempt == self.limits.retries:
+                    raise
+            await asyncio.sleep(_BACKOFF_S * 2**attempt)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
+        if meter.usage != Usage():
+            self._account.enter(bill.line(purpose, meter.usage, time.monotonic() - began, ""))
+
+    def _clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
+        """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does."""
+        affordable: list[tuple[int, Outcome]] = []
+        tokens_left = self._tokens_left()
+        if tokens_left is not None:
+            affordable.append((tokens_left, Outcome.TOKEN_BUDGET))
+        if self.limits.max_cost_usd is not None:
+            left_usd = self.limits.max_cost_usd - self._account.spent_usd
+            if price.output > 0:
+                affordable.append((int(left_usd * 1_000_000 / price.output), Outcome.MONEY_BUDGET))
+            elif left_usd <= 0:
+                affordable.append((0, Outcome.MONEY_BUDGET))
+        tokens, outcome = min(affordable, default=(sampling.max_tokens, None), key=lambda pair: pair[0])
+        if tokens <= 0:
+            raise BudgetExceeded(f"problem {self.problem.id!r}: its {outcome} is spent. Raise the limit to go on.")
+        if tokens >= sampling.max_tokens:
+            return sampling, None
+        return replace(sampling, max_tokens=tokens), outcome
+
+    def _tokens_left(self) -> int | None:
+        if self.limits.max_tokens is None:
+            return None
+        return max(0, self.limits.max_tokens - self._account.output_tokens)
+
+    def _annotated(self, step: Step, draft: Draft) -> Step:
+        """The step with the score and the decision that it came from."""
+        if self._newest is None:
+            return step
+        (seen, scores, decision), self._newest = self._newest, None
+        score = scores[-1] if scores else None
+        if seen.id == draft.id:
+            return replace(step, score=score, decision=decision)
+        return replace(step, decision=decision, rejected=seen.text, rejected_score=score)
+
+    def _outcome(self, draft: Draft) -> Outcome | None:
+        if self._prefix.answer is not None:
+            return Outcome.ANSWERED
+        if draft.stop is Stop.END:
+            return Outcome.ENDED_WITHOUT_ANSWER
+        if draft.stop is Stop.CONTEXT:
+            return Outcome.CONTEXT_OVERFLOW
+        if draft.stop is Stop.LENGTH:
+            return self._clamped.get(draft.id, Outcome.STEP_TOO_LONG)
+        if draft.degenerate:
+            return Outcome.DEGENERATE
+        return Outcome.MAX_STEPS if len(self._prefix.steps) >= self.limits.max_steps else None
+
+    def _finish(self, outcome: Outcome, error: str | None) -> Trace:
+        trace = Trace(
+            problem_id=self.problem.id,
+            route=self.route,
+            steps=self._prefix.steps,
+            answer=self._prefix.answer,
+            outcome=outcome,
+            account=self._account.lines,
+            latency_s=time.monotonic() - self._began,
+            seed=self.seed,
+            error=error,
+            notes=tuple(self._notes),
+        )
+        self._emit(Finished(trace))
+        return trace
+
+
+class _Bill:
+    """Who gets billed for a call under way."""
+
+    def __init__(self, *, role: str, model: str, price: Price) -> None:
+        self.role, self.model, self.price = role, model, price
+
+    def line(self, purpose: Purpose, usage: Usage, latency_s: float, request_id: str) -> AccountLine:
+        return AccountLine(
+            role=self.role,
+            model=self.model,
+            purpose=purpose,
+            usage=usage,
+            cost_usd=self.price.cost(usage),
+            price_table=self.price.table,
+            latency_s=latency_s,
+            request_id=request_id,
+        )
+
+
+def _seed(*parts: object) -> int:
+    """A seed that depends on the problem, the role and the place alone, so that routes share their random numbers."""
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
+
+
+def _shared(draft: Draft, texts: list[str]) -> list[int]:
+    """The draft's output tokens, step by step: as reported, else in proportion to the characters."""
+    if draft.step_tokens is not None and len(draft.step_tokens) == len(texts):
+        return list(draft.step_tokens)
+    ends = [0]
+    for text in texts:
+        ends.append(ends[-1] + len(text) + 1)
+    marks = [draft.usage.output_tokens * end // ends[-1] for end in ends]
+    return [after - before for before, after in zip(marks, marks[1:], strict=False)]

@@ -1,0 +1,35 @@
+"""What one problem may use, and what to do when a part fails."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from steproute.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of one problem. None means no limit.
+
+    max_tokens counts generated tokens of all roles and is never exceeded. max_cost_usd stops the output that it cannot
+    pay; the input of the last call may exceed it. deadline_s is wall-clock time. Raises ConfigError for values that
+    cannot be.
+    """
+
+    max_steps: int = 30
+    max_tokens: int | None = None
+    max_cost_usd: Decimal | None = None
+    deadline_s: float | None = None
+    retries: int = 2
+    on_scorer_failure: Literal["fail", "accept", "regenerate"] = "fail"
+    on_strong_failure: Literal["fail", "accept"] = "fail"
+
+    def __post_init__(self) -> None:
+        for name in ("max_tokens", "max_cost_usd", "deadline_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"limits.{name}: {value} is not a budget. Give a number above 0, or leave it out.")
+        if self.max_steps < 1:
+            raise ConfigError(f"limits.max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")
+        if self.retries < 0:
+            raise ConfigError(f"limits.retries: {self.retries} is negative. Give 0 or more.")

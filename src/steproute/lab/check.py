@@ -1,0 +1,57 @@
+"""How good the lab models are, measured: step and answer accuracies and the PRM's step ROC-AUC."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from steproute.core.problem import Problem
+from steproute.core.ports import StepModel, StepScorer
+from steproute.core.solution import Prefix, Step
+from steproute.core.splitting import split_steps
+from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.models import LAB_SAMPLING
+from steproute.lab.story import Story
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """One sampled solution: the checker's verdict and the PRM's score (if asked for) of each step."""
+
+    problem_id: str
+    verdicts: tuple[Verdict, ...]
+    answer_right: bool
+    scores: tuple[float, ...] | None
+
+    @property
+    def on_right_prefix(self) -> tuple[bool, ...]:
+        """Whether each step that was taken on a right prefix is right."""
+        return tuple(v is Verdict.RIGHT for v in self.verdicts if v is not Verdict.AFTER_ERROR)
+
+
+async def check_model(
+    model: StepModel, problems: Sequence[Problem], seed: int, scorer: StepScorer | None = None, in_flight: int = 64
+) -> list[Checked]:
+    """Sample one solution a problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
+    gate = asyncio.Semaphore(in_flight)
+
+    async def check(index: int, problem: Problem) -> Checked:
+        async with gate:
+            return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(check(index, problem)) for index, problem in enumerate(problems)]
+    return [task.result() for task in tasks]
+
+
+async def _check_one(model: StepModel, problem: Problem, seed: int, scorer: StepScorer | None) -> Checked:
+    prefix = Prefix(problem=problem, session=f"check/{model.name}/{problem.id}")
+    (draft,) = await model.propose(prefix, 1, replace(LAB_SAMPLING, stop=None, seed=seed))
+    texts = split_steps(draft.text, prefix.separator)
+    solved = prefix.extended(*(Step(role=model.name, text=text, tokens=0) for text in texts))
+    scores = (await scorer.score(solved)).values if scorer else None
+    return Checked(
+        problem_id=problem.id,
+        verdicts=tuple(check_steps(Story.parse(problem.text), texts)),
+        answer_right=solved.answer == problem.answer,
+        scores=scores,
+    )

@@ -1,0 +1,83 @@
+"""The lab's exact judge: is each step right in its context, the first wrong one, or after an error?"""
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from steproute.lab.story import Sentence, Story
+from steproute.lab.wording import SIGNS, Op
+
+_STEP: Final = re.compile(
+    r"\((?P<label>\d+)\) (?P<x>\w+) has (?:(?P<left>\d+) (?P<sign>[-+*/]) (?P<right>\d+) = )?(?P<value>\d+)\."
+    r"(?: So the answer is \\boxed\{(?P<answer>\d+)\}\.)?"
+)
+_COMMUTATIVE: Final = frozenset("+*")
+
+
+class Verdict(StrEnum):
+    """A step's place in its solution."""
+
+    RIGHT = "right"
+    FIRST_WRONG = "first_wrong"
+    AFTER_ERROR = "after_error"
+
+
+def check_steps(story: Story, steps: Sequence[str]) -> list[Verdict]:
+    """One verdict a step.
+
+    A step is right when it works on a relevant sentence that has no step yet, every earlier sentence about the people it
+    names has one, and its expression and value are the sentence's; a boxed answer must be the story's. Any order that
+    respects these dependencies is right.
+    """
+    verdicts: list[Verdict] = []
+    done: set[int] = set()
+    values: dict[str, int] = {}
+    for text in steps:
+        if verdicts and verdicts[-1] is not Verdict.RIGHT:
+            verdicts.append(Verdict.AFTER_ERROR)
+            continue
+        sentence = _right_sentence(story, text, done, values)
+        if sentence is None:
+            verdicts.append(Verdict.FIRST_WRONG)
+            continue
+        done.add(sentence.label)
+        values[sentence.x] = sentence.value(values)
+        verdicts.append(Verdict.RIGHT)
+    return verdicts
+
+
+def _right_sentence(story: Story, text: str, done: set[int], values: dict[str, int]) -> Sentence | None:
+    match = _STEP.fullmatch(text.strip())
+    if match is None:
+        return None
+    sentence = next((s for s in story.relevant if s.label == int(match["label"])), None)
+    if sentence is None or sentence.label in done or sentence.x != match["x"]:
+        return None
+    if any(s.label < sentence.label and s.label not in done and _must_precede(s, sentence) for s in story.relevant):
+        return None
+    if int(match["value"]) != sentence.value(values) or not _expression_right(sentence, match, values):
+        return None
+    if match["answer"] is not None and not _answer_right(story, int(match["answer"]), sentence, done):
+        return None
+    return sentence
+
+
+def _must_precede(earlier: Sentence, later: Sentence) -> bool:
+    """Whether the order of the two matters: one writes a person that the other reads or writes."""
+    return earlier.x in (later.x, later.y, later.z) or later.x in (earlier.y, earlier.z)
+
+
+def _expression_right(sentence: Sentence, match: re.Match[str], values: dict[str, int]) -> bool:
+    if sentence.op is Op.FACT:
+        return match["sign"] is None
+    if match["sign"] != SIGNS[sentence.op]:
+        return False
+    expected = [values[sentence.left], values[sentence.z] if sentence.z else sentence.n]
+    written = [int(match["left"]), int(match["right"])]
+    return written == expected or (match["sign"] in _COMMUTATIVE and written == expected[::-1])
+
+
+def _answer_right(story: Story, answer: int, sentence: Sentence, done: set[int]) -> bool:
+    finished = {s.label for s in story.relevant} == {*done, sentence.label}
+    return finished and answer == story.answer

@@ -1,0 +1,123 @@
+"""The lab's step models and process reward model, behind the ports."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Final, Literal
+
+import numpy as np
+
+from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
+from steproute.core.usage import Price
+from steproute.lab.network import Network
+from steproute.lab.tokenizer import SEPARATOR
+from steproute.lab.worker import ReadJob, Worker, WriteJob, Written
+
+LabName = Literal["lab-weak", "lab-strong", "lab-prm"]
+_TABLE: Final = "steproute-lab 2026-11"
+
+PRICES: Final[Mapping[LabName, Price]] = {
+    "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
+    "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
+    "lab-prm": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
+}
+LAB_SAMPLING: Final = Sampling(temperature=0.7, top_p=1.0, top_k=0)
+
+
+@cache
+def worker(name: LabName) -> Worker:
+    """The one worker of a shipped model; raises ArtifactError where its weights are missing."""
+    with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
+        return Worker(Network(path))
+
+
+class LabModel:
+    """A lab language model as a step model. Raises BackendError for text outside the lab's language."""
+
+    def __init__(self, name: LabName, source: Worker | None = None) -> None:
+        self.name: str = name
+        self._worker = source or worker(name)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = LAB_SAMPLING, meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts; see StepModel.propose."""
+        meters = [Meter() if n > 1 or meter is None else meter for _ in range(n)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._draft(prefix, i, sampling, meters[i])) for i in range(n)]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        finally:
+            if n > 1 and meter is not None:
+                for each in meters:
+                    meter.usage = meter.usage + each.usage
+        return [task.result() for task in tasks]
+
+    async def _draft(self, prefix: Prefix, index: int, sampling: Sampling, meter: Meter) -> Draft:
+        began = time.monotonic()
+        tokenizer = self._worker.network.tokenizer
+        job = WriteJob(
+            session=f"{prefix.session}#{index}",
+            tokens=_prompt(self._worker, prefix),
+            meter=meter,
+            sampling=sampling,
+            stop_token=tokenizer.separator if sampling.stop == SEPARATOR else None,
+            rng=np.random.default_rng([sampling.seed, index]),
+        )
+        self._worker.submit(job)
+        written = await job.result()
+        return Draft(
+            model=self.name,
+            text=tokenizer.decode(written.tokens[:-1] if written.stop is Stop.SEPARATOR else written.tokens),
+            stop=written.stop,
+            usage=written.usage,
+            step_tokens=_step_tokens(written, tokenizer.separator),
+            latency_s=time.monotonic() - began,
+        )
+
+
+class LabPrm:
+    """The lab's process reward model as a step scorer. Raises ScorerError for text outside the lab's language."""
+
+    def __init__(self, source: Worker | None = None) -> None:
+        self.name = "lab-prm"
+        self._worker = source or worker("lab-prm")
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """P(every step so far is right) as the network sees it, after each step."""
+        began = time.monotonic()
+        try:
+            tokens = _prompt(self._worker, prefix)
+        except BackendError as failure:
+            raise ScorerError(str(failure)) from None
+        mark = self._worker.network.tokenizer.separator
+        job = ReadJob(session=prefix.session, tokens=tokens, meter=meter or Meter(), mark=mark)
+        self._worker.submit(job)
+        (_, *logits), usage = await job.result()
+        values = tuple(float(value) for value in 1 / (1 + np.exp(-np.asarray(logits, np.float64))))
+        return Scores(values=values, model=self.name, usage=usage, latency_s=time.monotonic() - began)
+
+
+def _prompt(source: Worker, prefix: Prefix) -> list[int]:
+    """Problem and steps, each closed by the separator."""
+    if prefix.separator != SEPARATOR:
+        raise ConfigError(f"separator: {prefix.separator!r} is not the lab's. Its models end a step with a blank line.")
+    tokenizer = source.network.tokenizer
+    try:
+        parts = [tokenizer.encode(text) for text in (prefix.problem.text, *(step.text for step in prefix.steps))]
+    except DatasetError as failure:
+        raise BackendError(str(failure)) from None
+    return [token for part in parts for token in (*part, tokenizer.separator)]
+
+
+def _step_tokens(written: Written, separator: int) -> tuple[int, ...]:
+    """Output tokens of each step, its closing separator included."""
+    ends = [i + 1 for i, token in enumerate(written.tokens) if token == separator]
+    if written.stop is not Stop.SEPARATOR:
+        ends.append(len(written.tokens))
+    return tuple(end - start for start, end in zip([0, *ends], ends, strict=False))

@@ -1,0 +1,28 @@
+"""The upper bound on the lab: a policy that knows the checker's verdict."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from steproute.core.decision import Decision
+from steproute.core.observation import Observation
+from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """Regenerate exactly the first wrong step; after an error nothing can be saved, so nothing is spent."""
+
+    knobs: ClassVar[tuple[float, ...]] = (1.0,)
+    needs_scores: ClassVar[bool] = False
+
+    @classmethod
+    def at(cls, knob: float, seed: int) -> "Oracle":
+        """The oracle has no knob."""
+        return cls()
+
+    def decide(self, seen: Observation) -> Decision:
+        """Raises DatasetError for a problem that is not the lab's."""
+        story = Story.parse(seen.prefix.problem.text)
+        verdicts = check_steps(story, [*(step.text for step in seen.prefix.steps), seen.draft.text])
+        return Decision.REGENERATE if verdicts[-1] is Verdict.FIRST_WRONG else Decision.ACCEPT

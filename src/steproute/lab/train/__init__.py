@@ -1,0 +1,1 @@
+"""Training of the lab models: `python -m steproute.lab.train`."""

@@ -1,0 +1,41 @@
+"""`python -m steproute.lab.train`: retrain the shipped lab models; a rerun goes on where the last one stopped."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import typer
+
+from steproute.lab.train.export import export
+from steproute.lab.train.fitting import snapshot
+from steproute.lab.train.language_model import train_language_model
+from steproute.lab.train.recipes import PRM, STRONG, WEAK
+from steproute.lab.train.reward_model import train_reward_model
+from steproute.lab.train.rollouts import write_rollouts
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints, rollouts and the .onnx files.")] = Path("runs/lab"),
+    only: Annotated[
+        Literal["strong", "weak", "prm"] | None, typer.Option(help="Train one model; prm needs the other two.")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+) -> None:
+    """Train lab-strong, lab-weak and then lab-prm (about two hours on two CPU cores)."""
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    if only in (None, "strong"):
+        export(train_language_model(STRONG, out / "strong"), out / "lab-strong.onnx")
+    if only in (None, "weak"):
+        export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
+    if only in (None, "prm"):
+        counts = {"weak": PRM.rollouts_weak, "strong": PRM.rollouts_strong}
+        paths = [out / f"rollouts-{name}.jsonl" for name in counts]
+        for (name, count), path in zip(counts.items(), paths, strict=True):
+            write_rollouts(name, out / f"lab-{name}.onnx", count, path)
+        start = snapshot(out / "strong", PRM.start_step)
+        export(train_reward_model(PRM, start, paths, out / "prm"), out / "lab-prm.onnx")
+
+
+if __name__ == "__main__":
+    typer.run(main)

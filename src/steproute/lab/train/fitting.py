@@ -1,0 +1,112 @@
+"""The training loop of every lab model: Muon for matrices, AdamW for the rest, checkpoints that a rerun goes on from."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from steproute.lab.train.transformer import Transformer
+
+Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
+Loss = Callable[[Transformer, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Steps, batch size in problems, and peak learning rates.
+
+    Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. Weights are kept as
+    they were after each step of `snapshots`.
+    """
+
+    steps: int
+    batch: int
+    matrix_rate: float = 0.01
+    other_rate: float = 3e-3
+    warmup: int = 50
+    decay: float = 0.5
+    checkpoint_every: int = 250
+    snapshots: tuple[int, ...] = ()
+
+    def factor(self, step: int) -> float:
+        """Learning rate at `step` as a share of the peak."""
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = (self.steps - step) / (self.decay * self.steps)
+        return min(rise, fall, 1.0)
+
+
+def fit(model: Transformer, batches: Batches, loss: Loss, schedule: Schedule, folder: Path) -> None:
+    """Train `model` in place. `folder` keeps `checkpoint.safetensors`, `checkpoint.json` and `log.jsonl`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks")]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=schedule.matrix_rate, momentum=0.95, weight_decay=0.0),
+        torch.optim.AdamW(others, lr=schedule.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    peaks = [schedule.matrix_rate, schedule.other_rate]
+    start, seconds = _load(folder, model, optimizers)
+    stream = batches(start)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns) as progress, (folder / "log.jsonl").open("a") as log:
+        task = progress.add_task(folder.name, total=schedule.steps, completed=start)
+        began, running = time.monotonic() - seconds, 0.0
+        for step in range(start, schedule.steps):
+            for optimizer, peak in zip(optimizers, peaks, strict=True):
+                optimizer.param_groups[0]["lr"] = peak * schedule.factor(step)
+            tokens, targets = next(stream)
+            with torch.autocast("cpu", torch.bfloat16):
+                value = loss(model, tokens, targets)
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+            running = 0.95 * running + 0.05 * value.item() if step > start else value.item()
+            progress.update(task, advance=1, description=f"{folder.name} loss {running:.4f}")
+            if (step + 1) % 50 == 0:
+                seconds = time.monotonic() - began
+                log.write(json.dumps({"step": step + 1, "loss": running, "seconds": seconds}) + "\n")
+                log.flush()
+            if step + 1 in schedule.snapshots:
+                save_file(model.state_dict(), snapshot(folder, step + 1))
+            if (step + 1) % schedule.checkpoint_every == 0 or step + 1 == schedule.steps:
+                _save(folder, model, optimizers, step + 1, time.monotonic() - began)
+
+
+def snapshot(folder: Path, step: int) -> Path:
+    """Where the weights after `step` are kept."""
+    return folder / f"step-{step}.safetensors"
+
+
+def _save(folder: Path, model: Transformer, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> None:
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, optimizer in enumerate(optimizers):
+        for parameter, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{parameter}.{key}": torch.as_tensor(v) for key, v in state.items()}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "checkpoint.tmp")
+    (folder / "checkpoint.tmp").replace(folder / "checkpoint.safetensors")
+    (folder / "checkpoint.json").write_text(json.dumps({"step": step, "seconds": seconds}))
+
+
+def _load(folder: Path, model: Transformer, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
+    if not (folder / "checkpoint.json").exists():
+        return 0, 0.0
+    tensors = load_file(folder / "checkpoint.safetensors")
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    for index, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(f"optimizer.{index}."):
+                _, _, parameter, name = key.split(".")
+                state.setdefault(int(parameter), {})[name] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    facts = json.loads((folder / "checkpoint.json").read_text())
+    return int(facts["step"]), float(facts["seconds"])

@@ -1,0 +1,91 @@
+"""Train a lab language model from scratch: next-token loss on the solutions of freshly written stories."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
+
+from steproute.lab.story import Story, generate
+from steproute.lab.tokenizer import SEPARATOR, Tokenizer
+from steproute.lab.train.fitting import Schedule, fit
+from steproute.lab.train.transformer import Shape, Transformer
+
+_POOL: Final = 8
+_IGNORED: Final = -100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides a language model's weights."""
+
+    width: int
+    layers: int
+    heads: int
+    schedule: Schedule
+    seed: int = 0
+
+
+def train_language_model(recipe: Recipe, folder: Path) -> Transformer:
+    """Train, or go on from the newest checkpoint in `folder`; returns the finished model."""
+    torch.manual_seed(recipe.seed)
+    tokenizer = Tokenizer()
+    model = build(recipe)
+
+    def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return solution_batches(tokenizer, recipe.schedule.batch, seed=recipe.seed + 1000 * (start + 1))
+
+    fit(model, batches, next_token_loss, recipe.schedule, folder)
+    return model
+
+
+def build(recipe: Recipe) -> Transformer:
+    """The untrained model of a recipe."""
+    size = len(Tokenizer())
+    return Transformer(
+        Shape(vocabulary=size, outputs=size, width=recipe.width, layers=recipe.layers, heads=recipe.heads)
+    )
+
+
+def solution_batches(tokenizer: Tokenizer, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(tokens, targets), each (batch, time): targets hold the next token inside solutions and are ignored elsewhere.
+
+    One story in eight is hard, the others are standard.
+    """
+    standard, hard = generate("train", seed=seed), generate("train", seed=seed, difficulty="hard")
+    while True:
+        problems = chain(islice(standard, size * _POOL * 7 // 8), islice(hard, size * _POOL // 8))
+        rows = sorted((_row(tokenizer, problem.text) for problem in problems), key=_length)
+        starts = torch.randperm(_POOL).tolist()
+        for start in starts:
+            chunk = rows[start * size : (start + 1) * size]
+            yield (
+                pad_rows([tokens[:-1] for tokens, _ in chunk], tokenizer.pad),
+                pad_rows([[_IGNORED] * (prompt - 1) + tokens[prompt:] for tokens, prompt in chunk], _IGNORED),
+            )
+
+
+def next_token_loss(model: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy over the positions whose target is not ignored."""
+    outputs = model(tokens, select=targets != _IGNORED)
+    return F.cross_entropy(outputs.float(), targets[targets != _IGNORED])
+
+
+def pad_rows(rows: list[list[int]], value: int) -> Tensor:
+    """(batch, longest) int64, right-padded with `value`."""
+    longest = max(len(row) for row in rows)
+    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+
+def _row(tokenizer: Tokenizer, text: str) -> tuple[list[int], int]:
+    prompt = [*tokenizer.encode(text), tokenizer.separator]
+    solution = tokenizer.encode(SEPARATOR.join(Story.parse(text).solution()))
+    return [*prompt, *solution, tokenizer.end], len(prompt)
+
+
+def _length(row: tuple[list[int], int]) -> int:
+    return len(row[0])

@@ -1,0 +1,186 @@
+"""One thread per lab model: it owns the network and serves all problems in flight, joining their tokens into batches."""
+
+import asyncio
+import queue
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from steproute.core.errors import ContextOverflow
+from steproute.core.solution import Meter, Sampling, Stop
+from steproute.core.usage import Usage
+from steproute.lab.network import F32, Cache, Network
+
+_R = TypeVar("_R")
+
+
+@dataclass(slots=True)
+class Job(Generic[_R]):
+    """Work on one session; `meter` follows what it has used, `done` gets its result."""
+
+    session: str
+    tokens: list[int]
+    meter: Meter
+    done: "Future[_R]" = field(default_factory=Future)
+    cancelled: bool = False
+
+    async def result(self) -> _R:
+        """The result. A cancelled wait first lets the thread put the job down, so that the meter is final."""
+        done = asyncio.wrap_future(self.done)
+        try:
+            return await asyncio.shield(done)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            await asyncio.wait([done])
+            raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Generated token ids (closing token included), why they ended, and what they took."""
+
+    tokens: list[int]
+    stop: Stop
+    usage: Usage
+
+
+@dataclass(slots=True, kw_only=True)
+class WriteJob(Job[Written]):
+    """Generate up to the stop token, the end, the token limit or the context limit."""
+
+    sampling: Sampling
+    stop_token: int | None
+    rng: np.random.Generator
+    written: list[int] = field(default_factory=list)
+    cache: Cache | None = None
+    pending: F32 | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ReadJob(Job[tuple[list[float], Usage]]):
+    """Read tokens and give the network's first output after each `mark` token."""
+
+    mark: int
+
+
+class Worker:
+    """The thread, started with the first job."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._jobs: queue.SimpleQueue[WriteJob | ReadJob] = queue.SimpleQueue()
+        self._rows: list[WriteJob] = []
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def submit(self, job: WriteJob | ReadJob) -> None:
+        """Queue a job."""
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="steproute-lab", daemon=True)
+                self._thread.start()
+        self._jobs.put(job)
+
+    def _serve(self) -> None:
+        while True:
+            self._admit()
+            try:
+                self._advance()
+            except Exception as failure:  # goes to everyone whose row was under way
+                rows, self._rows = self._rows, []
+                for job in rows:
+                    job.done.set_exception(failure)
+
+    def _admit(self) -> None:
+        """Take in new jobs; wait for one only while no row is under way."""
+        while len(self._rows) < self.network.batch:
+            try:
+                job = self._jobs.get(block=not self._rows)
+            except queue.Empty:
+                return
+            try:
+                self._begin(job)
+            except Exception as failure:  # goes to whoever awaits the job
+                job.done.set_exception(failure)
+
+    def _begin(self, job: WriteJob | ReadJob) -> None:
+        if len(job.tokens) >= self.network.context:
+            raise ContextOverflow(
+                f"lab model: {len(job.tokens)} tokens leave no room in a context of {self.network.context}. "
+                "Use a shorter problem or fewer steps."
+            )
+        cache, kept = self.network.read(job.session, job.tokens, again=1 if isinstance(job, WriteJob) else 0)
+        job.meter.usage = Usage(input_tokens=len(job.tokens) - kept, cache_read_tokens=kept)
+        if isinstance(job, ReadJob):
+            marked = [float(cache.outputs[i][0]) for i, token in enumerate(job.tokens) if token == job.mark]
+            job.done.set_result((marked, job.meter.usage))
+            return
+        job.cache, job.pending = cache, cache.outputs[-1]
+        self.network.load_row(len(self._rows), cache)
+        self._rows.append(job)
+
+    def _advance(self) -> None:
+        """Draw one token for every row, put finished rows down, and feed the others on."""
+        if not self._rows:
+            return
+        outputs = np.stack([job.pending for job in self._rows if job.pending is not None])
+        for job, token in zip(self._rows, draw(outputs, self._rows), strict=True):
+            if not job.cancelled:
+                job.written.append(int(token))
+                job.meter.usage = job.meter.usage + Usage(output_tokens=1)
+        for row in reversed(range(len(self._rows))):
+            stop = self._stop(self._rows[row])
+            if stop is not None or self._rows[row].cancelled:
+                self._put_down(row, stop or Stop.LENGTH)
+        if self._rows:
+            lengths = [len(job.tokens) + len(job.written) - 1 for job in self._rows]
+            outputs = self.network.step([job.written[-1] for job in self._rows], lengths)
+            for job, output in zip(self._rows, outputs, strict=True):
+                job.pending = output
+
+    def _stop(self, job: WriteJob) -> Stop | None:
+        if not job.written:
+            return None
+        if job.written[-1] == self.network.tokenizer.end:
+            return Stop.END
+        if job.written[-1] == job.stop_token:
+            return Stop.SEPARATOR
+        if len(job.written) >= job.sampling.max_tokens:
+            return Stop.LENGTH
+        return Stop.CONTEXT if len(job.tokens) + len(job.written) >= self.network.context else None
+
+    def _put_down(self, row: int, stop: Stop) -> None:
+        job = self._rows[row]
+        assert job.cache is not None
+        if job.cache.tokens == job.tokens:
+            self.network.store_row(row, job.cache, job.written[:-1])
+        last = len(self._rows) - 1
+        if row != last:
+            self.network.move_row(last, row)
+            self._rows[row] = self._rows[last]
+        self._rows.pop()
+        job.done.set_result(Written(tokens=job.written, stop=stop, usage=job.meter.usage))
+
+
+def draw(logits: F32, jobs: list[WriteJob]) -> list[int]:
+    """One token id a row: temperature, then top-k, then top-p, then the row's own random number.
+
+    logits: (row, vocabulary). Temperature 0 takes the most likely token.
+    """
+    order = np.argsort(-logits, axis=1, kind="stable")
+    ranked = np.take_along_axis(logits, order, axis=1).astype(np.float64)
+    temperature = np.array([[max(job.sampling.temperature, 1e-6)] for job in jobs])
+    weights = np.exp((ranked - ranked[:, :1]) / temperature)
+    ranks = np.arange(logits.shape[1])
+    top_k = np.array([[job.sampling.top_k or logits.shape[1]] for job in jobs])
+    weights[ranks[None] >= top_k] = 0.0
+    before = np.cumsum(weights, axis=1) - weights
+    total = weights.sum(axis=1, keepdims=True)
+    weights[before >= np.array([[job.sampling.top_p] for job in jobs]) * total] = 0.0
+    cumulative = np.cumsum(weights, axis=1)
+    points = np.array([[job.rng.random()] for job in jobs]) * cumulative[:, -1:]
+    chosen = np.minimum((cumulative <= points).sum(axis=1), (weights > 0).sum(axis=1) - 1)
+    return [int(token) for token in order[np.arange(len(jobs)), chosen]]

@@ -1,0 +1,1 @@
+"""Step writers: recorded models and, with their packages, live ones."""

@@ -1,0 +1,1 @@
+"""Deciders, each a small pure class over an observation."""

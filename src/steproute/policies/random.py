@@ -1,0 +1,37 @@
+"""Routing by chance: what any policy has to beat."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class RandomRouting:
+    """Regenerate each weak step with probability `rate`, whatever its score.
+
+    Pure: the draw depends on the seed, the problem and the step alone. Raises ConfigError for a rate outside [0, 1].
+    """
+
+    rate: float
+    seed: int = 0
+    knobs: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    needs_scores: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ConfigError(f"rate: {self.rate} is outside [0, 1]. Give the share of steps to regenerate.")
+
+    @classmethod
+    def at(cls, knob: float, seed: int) -> "RandomRouting":
+        """The policy with its knob, the rate, at `knob`."""
+        return cls(knob, seed)
+
+    def decide(self, seen: Observation) -> Decision:
+        """Regenerate where this step's draw falls below the rate."""
+        place = f"{self.seed}/{seen.prefix.problem.id}/{seen.step}"
+        draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
+        return Decision.REGENERATE if draw < self.rate else Decision.ACCEPT

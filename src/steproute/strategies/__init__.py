@@ -1,0 +1,1 @@
+"""How one problem is solved."""

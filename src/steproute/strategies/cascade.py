@@ -1,0 +1,26 @@
+"""Abandon and start over: weak solves with the process reward model watching; at the first step that the policy does not
+accept, strong solves the whole problem from scratch. It asks no model to continue another one's text."""
+
+from dataclasses import dataclass
+
+from steproute.core.decision import Decision
+from steproute.core.ports import Policy
+from steproute.engine.episode import Episode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cascade:
+    """A cascade with early exit at step level (AutoMix's escalation, decided by a process reward model)."""
+
+    policy: Policy
+
+    async def solve(self, episode: Episode) -> None:
+        """Draft, score and decide step by step; escalate at most once."""
+        prefix = episode.start()
+        while not prefix.finished:
+            draft = await episode.propose("weak", prefix)
+            scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()
+            if episode.decide(self.policy, draft, scores) is not Decision.ACCEPT:
+                prefix = episode.restart()
+                draft = await episode.propose("strong", prefix, replacing=draft, to_end=True)
+            prefix = episode.accept(draft)

@@ -1,0 +1,17 @@
+"""One model solves the whole problem: always-weak, always-strong, or any other role alone."""
+
+from dataclasses import dataclass
+
+from steproute.engine.episode import Episode
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """The whole solution in one call of one role."""
+
+    role: str
+
+    async def solve(self, episode: Episode) -> None:
+        """Write to the end and keep it."""
+        prefix = episode.start()
+        episode.accept(await episode.propose(self.role, prefix, to_end=True))

@@ -1,0 +1,43 @@
+"""TRIM: weak writes each step, the process reward model scores it, a policy keeps it or has strong write it again."""
+
+from dataclasses import dataclass
+
+from steproute.core.decision import Decision
+from steproute.core.ports import Policy
+from steproute.core.solution import Draft, Prefix
+from steproute.engine.episode import Episode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stepwise:
+    """TRIM's loop (TRIM, the loop), with takeover beside regenerate.
+
+    `takeover_steps` is how many steps strong writes once it takes over; None lets it write to the end.
+    """
+
+    policy: Policy
+    takeover_steps: int | None = None
+
+    async def solve(self, episode: Episode) -> None:
+        """Draft, score, decide, accept, until the solution ends."""
+        prefix = episode.start()
+        while not prefix.finished:
+            draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1})
+            scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()  # r_1 … r_t
+            decision = episode.decide(self.policy, draft, scores)
+            if decision is Decision.TAKEOVER:
+                prefix = await self._take_over(episode, prefix, draft)
+                continue
+            if decision is Decision.REGENERATE:
+                draft = await episode.propose("strong", prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
+            prefix = episode.accept(draft)
+
+    async def _take_over(self, episode: Episode, prefix: Prefix, draft: Draft) -> Prefix:
+        if self.takeover_steps is None:
+            return episode.accept(await episode.propose("strong", prefix, replacing=draft, to_end=True))
+        prefix = episode.accept(await episode.propose("strong", prefix, replacing=draft))
+        for _ in range(self.takeover_steps - 1):
+            if prefix.finished:
+                break
+            prefix = episode.accept(await episode.propose("strong", prefix))
+        return prefix

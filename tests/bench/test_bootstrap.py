@@ -1,0 +1,202 @@
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from steproute.bench.bootstrap import (
+    Interval,
+    Outcomes,
+    curve_intervals,
+    curve_of,
+    proportion_interval,
+    roc_auc,
+    roc_auc_interval,
+)
+from steproute.bench.metrics import UndefinedMetric, measure
+from steproute.core.errors import ConfigError
+
+KNOBS = [0.0, 0.25, 0.5, 0.75, 1.0]
+METRICS = ["cpt50", "cpt80", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30"]
+
+
+def a_run(problems: int, seed: int, best: float = 0.8) -> tuple[Outcomes, Outcomes, Outcomes]:
+    """A concave sweep from 0.4 to `best`, with the same problems behind every knob."""
+    rng = np.random.default_rng(seed)
+    hardness = rng.random(problems)
+    knobs = np.array(KNOBS)[:, None]
+    sweep = Outcomes(
+        correct=hardness < 0.4 + (best - 0.4) * np.sqrt(knobs),
+        strong_tokens=rng.gamma(4.0, 100.0, problems) * knobs,
+    )
+    weak = Outcomes(correct=sweep.correct[0], strong_tokens=sweep.strong_tokens[0])
+    strong = Outcomes(correct=hardness < 0.8, strong_tokens=sweep.strong_tokens[-1])
+    return sweep, weak, strong
+
+
+def test_intervals_hold_the_point_estimates() -> None:
+    run = a_run(400, seed=0)
+    metrics = measure(curve_of(KNOBS, *run))
+    intervals = curve_intervals(*run, np.random.default_rng(1))
+    for name in METRICS:
+        interval = getattr(intervals, name)
+        assert interval.low <= getattr(metrics, name) <= interval.high, name
+    for interval, accuracy in zip(intervals.accuracy, run[0].correct.mean(axis=1), strict=True):
+        assert interval.low <= accuracy <= interval.high
+    assert intervals.undefined == 0
+
+
+def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
+    run = a_run(60, seed=3)
+    drawn = np.repeat(np.arange(60), np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60)))
+    again = [Outcomes(correct=x.correct[..., drawn], strong_tokens=x.strong_tokens[..., drawn]) for x in run]
+    intervals = curve_intervals(*run, np.random.default_rng(7), resamples=1)
+    metrics = measure(curve_of(KNOBS, *again))
+    for name in METRICS:
+        value = getattr(metrics, name)
+        assert getattr(intervals, name).low == pytest.approx(value)
+        assert getattr(intervals, name).high == pytest.approx(value)
+
+
+def test_the_interval_of_an_accuracy_covers_the_truth_about_95_times_in_100() -> None:
+    covered = 0
+    for seed in range(200):
+        interval = curve_intervals(*a_run(200, seed), np.random.default_rng(seed), resamples=200).accuracy[2]
+        covered += interval.low <= 0.4 + 0.4 * math.sqrt(0.5) <= interval.high
+    assert 180 <= covered <= 199
+
+
+def test_an_accuracy_interval_agrees_with_the_wilson_interval() -> None:
+    sweep, weak, strong = a_run(1000, seed=5)
+    solved = int(sweep.correct[2].sum())
+    bootstrapped = curve_intervals(sweep, weak, strong, np.random.default_rng(0)).accuracy[2]
+    wilson = proportion_interval(solved, 1000)
+    assert bootstrapped.low == pytest.approx(wilson.low, abs=0.01)
+    assert bootstrapped.high == pytest.approx(wilson.high, abs=0.01)
+
+
+def test_a_share_that_is_often_not_reached_has_an_infinite_upper_end() -> None:
+    # The policy ends at accuracy 0.78, PGR 0.95 of the way to 0.8: about half of the resamples stay below it.
+    intervals = curve_intervals(*a_run(300, seed=2, best=0.78), np.random.default_rng(0))
+    assert intervals.cpt95.high == math.inf
+    assert intervals.cpt95.low < 1
+    never = curve_intervals(*a_run(300, seed=2, best=0.5), np.random.default_rng(0))
+    assert never.cpt95 == Interval(math.inf, math.inf)
+
+
+def test_resamples_without_a_gap_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    weak = Outcomes(correct=rng.random(30) < 0.5, strong_tokens=np.zeros(30))
+    strong = Outcomes(correct=rng.random(30) < 0.6, strong_tokens=np.full(30, 100.0))
+    sweep = Outcomes(correct=strong.correct[None], strong_tokens=strong.strong_tokens[None] / 2)
+    intervals = curve_intervals(sweep, weak, strong, rng)
+    assert 0 < intervals.undefined < 1000
+    assert math.isfinite(intervals.apgr.high)
+
+
+def test_without_any_gap_there_are_no_intervals() -> None:
+    sweep, weak, _ = a_run(50, seed=0)
+    strong = Outcomes(correct=weak.correct, strong_tokens=weak.strong_tokens + 10)
+    with pytest.raises(UndefinedMetric, match="no gap to recover"):
+        curve_intervals(sweep, weak, strong, np.random.default_rng(0))
+
+
+def test_the_seed_fixes_the_intervals() -> None:
+    run = a_run(100, seed=0)
+    first, second, other = (curve_intervals(*run, np.random.default_rng(seed)) for seed in (4, 4, 5))
+    assert first == second
+    assert first != other
+
+
+def test_a_thousand_resamples_of_21_knobs_and_1000_problems_take_under_two_seconds() -> None:
+    rng = np.random.default_rng(0)
+    sweep = Outcomes(correct=rng.random((21, 1000)) < 0.6, strong_tokens=rng.random((21, 1000)) * 400)
+    weak = Outcomes(correct=rng.random(1000) < 0.4, strong_tokens=np.zeros(1000))
+    strong = Outcomes(correct=rng.random(1000) < 0.8, strong_tokens=np.full(1000, 400.0))
+    start = time.process_time()
+    curve_intervals(sweep, weak, strong, rng)
+    assert time.process_time() - start < 2
+
+
+def test_outcomes_that_do_not_fit_are_refused() -> None:
+    sweep, weak, strong = a_run(50, seed=0)
+    shorter = Outcomes(correct=weak.correct[:-1], strong_tokens=weak.strong_tokens[:-1])
+    with pytest.raises(ConfigError, match="same problems"):
+        curve_intervals(sweep, shorter, strong, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="same problems"):
+        curve_intervals(weak, weak, strong, np.random.default_rng(0))
+    with pytest.raises(ConfigError, match="knobs"):
+        curve_of([0.0], sweep, weak, strong)
+    with pytest.raises(ConfigError, match="one of each"):
+        Outcomes(correct=weak.correct, strong_tokens=shorter.strong_tokens)
+    with pytest.raises(ConfigError, match="negative"):
+        Outcomes(correct=weak.correct, strong_tokens=weak.strong_tokens - 1)
+    with pytest.raises(ConfigError, match="resamples"):
+        curve_intervals(sweep, weak, strong, np.random.default_rng(0), resamples=0)
+
+
+def test_wilson_interval_of_a_known_case() -> None:
+    # 8 of 10, z = 1.959964, z² = 3.841459: centre (0.8 + 0.192073) / 1.384146 = 0.716740,
+    # half width 1.959964 / 1.384146 * sqrt(0.016 + 0.00960365) = 0.226577
+    interval = proportion_interval(8, 10)
+    assert interval.low == pytest.approx(0.490162, abs=1e-5)
+    assert interval.high == pytest.approx(0.943318, abs=1e-5)
+
+
+@given(st.integers(1, 10_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
+def test_a_wilson_interval_holds_the_share_and_stays_in_the_unit_interval(case: tuple[int, int]) -> None:
+    successes, trials = case
+    interval = proportion_interval(successes, trials)
+    assert 0 <= interval.low <= successes / trials + 1e-12
+    assert successes / trials - 1e-12 <= interval.high <= 1
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(-1, 10), (11, 10), (0, 0)])
+def test_counts_that_cannot_be_are_refused(successes: int, trials: int) -> None:
+    with pytest.raises(ConfigError, match="cannot be"):
+        proportion_interval(successes, trials)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
+def test_roc_auc_counts_pairs_with_ties_as_half(items: list[tuple[int, bool]]) -> None:
+    positives = [score for score, label in items if label]
+    negatives = [score for score, label in items if not label]
+    assume(positives and negatives)
+    won = sum((p > n) + (p == n) / 2 for p, n in itertools.product(positives, negatives))
+    scores, labels = zip(*items, strict=True)
+    assert roc_auc(scores, labels) == pytest.approx(won / (len(positives) * len(negatives)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000))
+def test_an_auc_interval_holds_the_auc(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.random(600)
+    labels = rng.random(600) < scores
+    interval = roc_auc_interval(scores, labels, np.arange(600) // 6, rng, resamples=200)
+    assert interval.low < roc_auc(scores, labels) < interval.high
+    assert interval.high - interval.low < 0.12
+
+
+def test_drawing_groups_widens_the_interval_when_a_group_repeats_one_item() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random(100)
+    labels = rng.random(100) < scores
+    copies = np.repeat(scores, 10), np.repeat(labels, 10)
+    grouped = roc_auc_interval(*copies, np.repeat(np.arange(100), 10), np.random.default_rng(1))
+    alone = roc_auc_interval(*copies, np.arange(1000), np.random.default_rng(1))
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
+def test_scores_and_labels_that_cannot_be_ranked_are_refused() -> None:
+    with pytest.raises(UndefinedMetric, match="one class"):
+        roc_auc([0.1, 0.2], [True, True])
+    with pytest.raises(ConfigError, match="NaN"):
+        roc_auc([0.1, math.nan], [True, False])
+    with pytest.raises(ConfigError, match="shape"):
+        roc_auc([0.1], [True, False])
+    with pytest.raises(ConfigError, match="groups"):
+        roc_auc_interval([0.1, 0.2], [True, False], [1], np.random.default_rng(0))
