@@ -7,7 +7,7 @@ from steproute.core.observation import Observation
 from steproute.core.ports import Policy, StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
 from steproute.core.registry import models, policies, scorers, strategies
-from steproute.core.solution import Draft, Outcome, Prefix, Sampling, Scores, Step, Stop
+from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.cast import Cast, Judge, Writer
@@ -22,6 +22,7 @@ __all__ = [
     "Episode",
     "Judge",
     "Limits",
+    "Meter",
     "Observation",
     "Outcome",
     "Policy",

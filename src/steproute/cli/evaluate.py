@@ -57,7 +57,7 @@ def evaluate(
         problems=problems,
         strategy=strategy,
         policy=policy,
-        knobs=_numbers(knobs),
+        knobs=numbers(knobs),
         baselines=tuple(part for part in baselines.split(",") if part),
         takeover_steps=takeover_steps,
         seed=seed,
@@ -138,7 +138,8 @@ def _examples(
     return [(by_id[trace.problem_id], trace) for trace in chosen[:_EXAMPLES]]
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str) -> tuple[float, ...]:
+    """A list of numbers from a command line; raises ConfigError."""
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:

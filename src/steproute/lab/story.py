@@ -125,6 +125,12 @@ class Story:
         asked = _read(0, question)
         if asked.op is not Op.QUESTION:
             raise DatasetError(f"lab problem: {question!r} is not a question of the lab's language.")
+        known: set[str] = set()
+        for sentence in (s for s in (*sentences, asked) if s.op is not Op.ASIDE):
+            needs = {sentence.y, sentence.z} if sentence.y else {sentence.left}
+            if needs - known - {""}:
+                raise DatasetError(f"lab problem: {sentence.text!r} needs {', '.join(needs - known)}, who has no value yet.")
+            known.add(sentence.x)
         return cls(sentences=tuple(sentences), question=question, asked=asked.x)
 
 

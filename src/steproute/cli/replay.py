@@ -1,0 +1,61 @@
+"""`steproute replay`: recorded real models through the same loop, money account and metrics."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from steproute.bench.recordings import Recorded, load_recorded
+from steproute.bench.summary import Summary
+from steproute.cli.evaluate import numbers, run_to_files, show
+from steproute.config import RunConfig
+
+
+def replay(
+    recorded: Annotated[str, typer.Argument(help="Which recording: qwen3 or llama.")],
+    policy: Annotated[str, typer.Option(help="Who decides about each weak step.")] = "threshold",
+    knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
+    seed: Annotated[int, typer.Option(help="Decides every random draw.")] = 0,
+    name: Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
+) -> None:
+    """Replay recorded solutions of real models on MATH-500 with their real PRM scores.
+
+    Nothing recorded says how strong continues a weak prefix, so the strategy is `cascade`: at the first weak step that
+    the policy does not accept, strong solves from scratch. Needs the data folder (STEPROUTE_DATA).
+
+    Example: steproute replay qwen3 --knobs 0,0.25,0.5,0.75,1
+    """
+    source = load_recorded(recorded)
+    config = RunConfig(
+        name=name or f"replay-{recorded}-{policy}-{seed}",
+        data=f"recorded:{recorded}",
+        strategy="cascade",
+        policy=policy,
+        knobs=numbers(knobs),
+        baselines=("random",),
+        seed=seed,
+        limits=source.limits,
+    )
+    folder = runs / config.name
+    summary = run_to_files(config, config.sweep(), source.problems, source.cast, folder)
+    if json:
+        typer.echo((folder / "summary.json").read_text(), nl=False)
+        return
+    show(summary, folder)
+    _compare(source, summary)
+
+
+def _compare(source: Recorded, summary: Summary) -> None:
+    """Our accuracy beside the recorded one."""
+    console = Console()
+    for role, point in (("weak", summary.weak), ("strong", summary.strong)):
+        verdicts = [right for (author, _), right in source.graded.items() if author == role]
+        console.print(
+            f"  always-{role}: {point.accuracy:.4f} of {summary.problems} judged here, "
+            f"{sum(verdicts) / len(verdicts):.4f} of {len(verdicts)} recorded as right",
+            highlight=False,
+        )
+    console.print(f"  [dim]{source.note}[/]")

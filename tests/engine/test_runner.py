@@ -1,0 +1,144 @@
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from steproute import AccountLine, Cast, Draft, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Step, Stop, Usage, Writer
+from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.trace import Trace
+from steproute.engine.runner import Route, RunSettings, run
+from steproute.engine.trace_file import TraceFile, read_traces
+from steproute.strategies.single import Single
+
+PROBLEMS = [Problem(id=str(i), text=f"problem {i}") for i in range(12)]
+ROUTE = Route(name="single/weak", strategy=Single("weak"))
+
+
+class SeededModel:
+    """Answers with the seed that it was given, so that a redone problem is recognisably the same."""
+
+    name = "seeded"
+
+    def __init__(self) -> None:
+        self.solved: Counter[str] = Counter()
+        self.in_flight = self.most_in_flight = 0
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        for _ in range(sampling.seed % 5):
+            await asyncio.sleep(0)
+        self.in_flight -= 1
+        self.solved[prefix.problem.id] += 1
+        return [Draft(model=self.name, text=f"\\boxed{{{sampling.seed}}}", stop=Stop.END, usage=Usage(output_tokens=3))]
+
+
+def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: int = 4) -> dict[str, str | None]:
+    cast = Cast(writers={"weak": Writer(model=model)})
+    with TraceFile(path) as traces:
+        work = ((ROUTE, problem) for problem in problems)
+        done = asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
+    return {trace.problem_id: trace.answer for trace in done}
+
+
+def test_a_rerun_solves_nothing_again_and_returns_the_same(tmp_path: Path) -> None:
+    first, second = SeededModel(), SeededModel()
+    before = solve(tmp_path / "t.zst", PROBLEMS, first)
+    assert solve(tmp_path / "t.zst", PROBLEMS, second) == before
+    assert not second.solved
+    assert set(first.solved.values()) == {1}
+
+
+def test_no_more_than_the_given_number_of_problems_are_in_flight(tmp_path: Path) -> None:
+    model = SeededModel()
+    solve(tmp_path / "t.zst", PROBLEMS, model, in_flight=3)
+    assert 1 < model.most_in_flight <= 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(cut=st.integers(0, 10_000), done=st.integers(0, 12))
+def test_resume_after_a_cut_at_any_byte_equals_an_undisturbed_run(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, done: int
+) -> None:
+    path = tmp_path_factory.mktemp("run") / "t.zst"
+    undisturbed = solve(path.with_suffix(".whole"), PROBLEMS, SeededModel())
+    solve(path, PROBLEMS[:done], SeededModel())
+    data = path.read_bytes()
+    path.write_bytes(data[: min(cut, len(data))])
+    kept = {trace.problem_id for trace in read_traces(path)}
+    model = SeededModel()
+    assert solve(path, PROBLEMS, model) == undisturbed
+    assert not kept & set(model.solved)
+    assert sorted(trace.problem_id for trace in read_traces(path)) == sorted(problem.id for problem in PROBLEMS)
+
+
+def test_cancelling_a_run_keeps_what_is_finished_and_accounts_for_what_is_not(tmp_path: Path) -> None:
+    model = SeededModel()
+
+    async def interrupt() -> None:
+        with TraceFile(tmp_path / "t.zst") as traces:
+            cast = Cast(writers={"weak": Writer(model=model)})
+            work = ((ROUTE, problem) for problem in PROBLEMS)
+            task = asyncio.create_task(run(work, cast, RunSettings(in_flight=2), traces))
+            while len(model.solved) < 5:
+                await asyncio.sleep(0)
+            task.cancel()
+            await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupt())
+    found = read_traces(tmp_path / "t.zst")
+    finished = [trace for trace in found if trace.outcome is not Outcome.CANCELLED]
+    again = SeededModel()
+    solve(tmp_path / "t.zst", PROBLEMS, again)
+    assert len(finished) >= 5
+    assert set(again.solved) == {problem.id for problem in PROBLEMS} - {trace.problem_id for trace in finished}
+
+
+def test_two_processes_cannot_append_to_one_file(tmp_path: Path) -> None:
+    with TraceFile(tmp_path / "t.zst"), pytest.raises(ConfigError, match="in use by another process"):
+        TraceFile(tmp_path / "t.zst")
+
+
+def test_a_trace_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    line = AccountLine(
+        role="weak",
+        model="m",
+        purpose=Purpose.ACCEPTED,
+        usage=Usage(input_tokens=3, output_tokens=2, estimated=True),
+        cost_usd=Decimal("0.0000012"),
+        price_table="t",
+        latency_s=0.5,
+    )
+    trace = Trace(
+        problem_id="p",
+        route="r",
+        steps=(Step(role="weak", text="x ≤ 1\n", tokens=2, score=0.25),),
+        answer=None,
+        outcome=Outcome.MAX_STEPS,
+        account=(line,),
+        latency_s=1.5,
+        seed=3,
+    )
+    with TraceFile(tmp_path / "t.zst") as traces:
+        traces.append(trace)
+    assert read_traces(tmp_path / "t.zst") == [trace]
+
+
+def test_a_whole_frame_that_is_no_trace_is_an_error_with_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "t.zst"
+    path.write_bytes(zstandard.compress(b'{"problem_id": 3}\n'))
+    with pytest.raises(DatasetError, match="trace 1"):
+        TraceFile(path)
+
+
+def test_reading_a_missing_run_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="does not exist"):
+        read_traces(tmp_path / "none.zst")
