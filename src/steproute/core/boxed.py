@@ -1,14 +1,25 @@
 """Final answers: the contents of a closed `\\boxed{…}`."""
 
+import re
+from typing import Final
+
+_MARK: Final = re.compile(r"(?P<box>\\f?box(?:ed)?\s*\{)|\\.|(?P<brace>[{}])", re.DOTALL)
+
 
 def closed_boxed(text: str) -> str | None:
-    """Contents of the last closed box."""
-    start = text.rfind("\\boxed{")
-    if start < 0:
-        return None
-    depth = 0
-    for i in range(start + 6, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[i], 0)
-        if depth == 0:
-            return text[start + 7 : i]
-    return None
+    """Contents of the `\\boxed{…}` (or `\\fbox{…}`) that closes last, its braces balanced; None where none is closed.
+
+    Escaped braces do not count. Takes time linear in the text.
+    """
+    contents: str | None = None
+    opened: list[int | None] = []
+    for mark in _MARK.finditer(text):
+        if mark["box"]:
+            opened.append(mark.end())
+        elif mark["brace"] == "{":
+            opened.append(None)
+        elif mark["brace"] == "}" and opened:
+            start = opened.pop()
+            if start is not None:
+                contents = text[start : mark.start()]
+    return contents

@@ -1,0 +1,85 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from steproute.bench.datasets import BENCHMARKS, load_problems, read_rows
+from steproute.core.errors import DatasetError
+
+COUNTS = {
+    "math500": 400,
+    "math": 4500,
+    "math:train": 7489,
+    "gsm8k": 1119,
+    "gsm8k:train": 7473,
+    "aime": 913,
+    "aime24": 30,
+    "amc23": 40,
+    "olympiadbench": 675,
+    "minerva_math": 272,
+}
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_lab_needs_no_file_and_depends_on_its_seed() -> None:
+    assert len(load_problems("lab")) == 300
+    assert load_problems("lab:validation/hard", 4, seed=1) == load_problems("lab:validation/hard", 4, seed=1)
+    assert load_problems("lab", 4, seed=1) != load_problems("lab", 4, seed=2)
+
+
+@pytest.mark.parametrize("name", sorted(BENCHMARKS))
+def test_every_benchmark_loads_whole(name: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPROUTE_DATA", str(data_folder))
+    problems = load_problems(name)
+    assert len(problems) == COUNTS[name]
+    assert all(problem.answer for problem in problems)
+
+
+def test_a_file_of_ones_own_loads_plain_or_gzipped(tmp_path: Path) -> None:
+    row = json.dumps({"question": "1 + 1?", "answer": 2})
+    plain = write(tmp_path / "mine.jsonl", row, "")
+    with gzip.open(tmp_path / "mine.jsonl.gz", "wt") as file:
+        file.write(row + "\n")
+    for path in (plain, tmp_path / "mine.jsonl.gz"):
+        (problem,) = load_problems(str(path))
+        assert (problem.text, problem.answer, problem.id) == ("1 + 1?", "2", f"{path.name}:1")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['{"problem": "a", "answer": "1"}', '{"problem": "b", '], "line 2: not JSON"),
+        (['{"problem": "a"}', "", "[1]"], "line 3: .* is not an object"),
+        (['{"problem": "  "}'], "line 1: problem is '  '"),
+        (['{"answer": "1"}'], "line 1: problem is None"),
+        (['{"problem": "a", "answer": []}'], "line 1: answer is"),
+        (['{"id": "x", "problem": "a"}', '{"id": "x", "problem": "b"}'], "line 2: id 'x' stands on line 1"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        load_problems(str(write(tmp_path / "bad.jsonl", *lines)))
+
+
+def test_a_torn_gzip_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "torn.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"problem": "a"}\n' * 1000)[:-20])
+    with pytest.raises(DatasetError, match=r"torn.jsonl.gz: cannot be read"):
+        list(read_rows(path))
+
+
+def test_missing_things_say_what_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPROUTE_DATA", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"math500/test.jsonl.gz does not exist. Set STEPROUTE_DATA"):
+        load_problems("math500")
+    with pytest.raises(DatasetError, match="none.jsonl does not exist"):
+        load_problems(str(tmp_path / "none.jsonl"))
+    with pytest.raises(DatasetError, match="'maths' is unknown. Use lab, math500"):
+        load_problems("maths")
+    with pytest.raises(DatasetError, match="problems: 0 is below 1"):
+        load_problems("lab", 0)

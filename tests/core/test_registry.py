@@ -1,0 +1,28 @@
+import pytest
+
+from steproute import policies, strategies
+from steproute.core.errors import ConfigError
+from steproute.core.registry import Registry
+from steproute.policies.threshold import Threshold
+
+
+def test_built_in_parts_are_found_by_name() -> None:
+    assert policies.get("threshold") is Threshold
+    assert {"single", "stepwise", "cascade"} <= set(strategies.names())
+
+
+def test_a_decorator_registers_a_class_once() -> None:
+    registry = Registry("policies")
+
+    @registry.register("mine")
+    class Mine:
+        pass
+
+    assert registry.get("mine") is Mine
+    with pytest.raises(ConfigError, match="'mine' is taken"):
+        registry.register("mine")(Mine)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"policies: 'thresold' is unknown. Use one of .*threshold"):
+        policies.get("thresold")
