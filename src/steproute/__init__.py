@@ -1,12 +1,14 @@
-"""Step-level hybrid inference: a cheap model writes each step, a process reward model scores it, a policy decides whether
-an expensive model writes it again."""
+"""Step-level hybrid inference.
+
+A cheap model writes each step, a process reward model scores it, a policy decides whether an expensive model writes it
+again.
+"""
 
 from steproute.core.decision import Decision
 from steproute.core.errors import SteprouteError
 from steproute.core.observation import Observation
 from steproute.core.ports import Policy, StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
-from steproute.core.registry import models, policies, scorers, strategies
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
@@ -41,8 +43,4 @@ __all__ = [
     "Trace",
     "Usage",
     "Writer",
-    "models",
-    "policies",
-    "scorers",
-    "strategies",
 ]

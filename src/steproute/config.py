@@ -70,7 +70,9 @@ class RunConfig:
     def document(self) -> dict[str, Any]:
         """The content of `run.toml`."""
         versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
-        document: dict[str, Any] = _plain({**asdict(self), "versions": {"python": platform.python_version(), **versions}})
+        document: dict[str, Any] = _plain(
+            {**asdict(self), "versions": {"python": platform.python_version(), **versions}}
+        )
         return document
 
     def _series(self, policy: str, knobs: Sequence[float]) -> Series:

@@ -1,8 +1,7 @@
 import pytest
 
-from steproute import policies, strategies
 from steproute.core.errors import ConfigError
-from steproute.core.registry import Registry
+from steproute.core.registry import Registry, policies, strategies
 from steproute.policies.threshold import Threshold
 
 

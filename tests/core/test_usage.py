@@ -14,7 +14,9 @@ usages = st.builds(
     estimated=st.booleans(),
 )
 dollars = st.decimals(0, 100, places=4)
-prices = st.builds(Price, input=dollars, output=dollars, cache_read=st.none() | dollars, cache_write=st.none() | dollars)
+prices = st.builds(
+    Price, input=dollars, output=dollars, cache_read=st.none() | dollars, cache_write=st.none() | dollars
+)
 
 
 @given(prices, st.lists(usages, max_size=6))

@@ -1,4 +1,4 @@
-"""Models and scorers whose every reply a test writes down: faults and timings cannot be had from real ones on demand."""
+"""Models and scorers whose every reply a test writes down: real ones give no faults on demand."""
 
 import asyncio
 from collections import deque

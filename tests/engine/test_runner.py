@@ -8,7 +8,21 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steproute import AccountLine, Cast, Draft, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Step, Stop, Usage, Writer
+from steproute import (
+    AccountLine,
+    Cast,
+    Draft,
+    Meter,
+    Outcome,
+    Prefix,
+    Problem,
+    Purpose,
+    Sampling,
+    Step,
+    Stop,
+    Usage,
+    Writer,
+)
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings, run

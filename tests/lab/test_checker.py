@@ -10,7 +10,8 @@ from steproute.lab.story import DIFFICULTIES, Story, write_story
 
 R, F, A = Verdict.RIGHT, Verdict.FIRST_WRONG, Verdict.AFTER_ERROR
 STORY = Story.parse(
-    "(1) Ben has 30 apples. (2) Mia has 12 apples. (3) It is a sunny day. (4) Zoe has as many apples as Ben and Mia together. "
+    "(1) Ben has 30 apples. (2) Mia has 12 apples. (3) It is a sunny day. "
+    "(4) Zoe has as many apples as Ben and Mia together. "
     "(5) Zoe gives away 2 apples. How many apples does Zoe have now?"
 )
 SOLUTION = [

@@ -101,7 +101,9 @@ class _Worker:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if self._read(_STARTUP_S) is not True:
             self.kill()
-            raise ConfigError("answers: the math-verify worker did not start. Reinstall math-verify, and see its error above.")
+            raise ConfigError(
+                "answers: the math-verify worker did not start. Reinstall math-verify, and see its error above."
+            )
 
     def ask(self, answer: str, gold: str, deadline_s: float) -> bool | None:
         """The worker's verdict; None where it did not give one in time or died."""

@@ -34,8 +34,8 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Pr
     """The problems of a data set, the first `limit` of them.
 
     spec: `lab`, `lab:validation` or `lab:test/hard` (written with `seed`, 300 unless limited); a benchmark's name, such
-    as `math500` or `gsm8k:train`, whose file lies in the data folder; or the path of a .jsonl or .jsonl.gz file with the
-    fields `problem` and `answer`, and `id` if wanted. Raises DatasetError, which names the file and line at fault.
+    as `math500` or `gsm8k:train`, whose file lies in the data folder; or the path of a .jsonl or .jsonl.gz file with
+    the fields `problem` and `answer`, and `id` if wanted. Raises DatasetError, which names the file and line at fault.
     """
     if limit is not None and limit < 1:
         raise DatasetError(f"problems: {limit} is below 1. Give the number of problems to load.")
@@ -85,7 +85,9 @@ def _object(path: Path, number: int, line: str) -> dict[str, object]:
     except json.JSONDecodeError as failure:
         raise DatasetError(f"{path}, line {number}: not JSON ({failure}). Give one JSON object a line.") from None
     if not isinstance(row, dict):
-        raise DatasetError(f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object a line.")
+        raise DatasetError(
+            f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object a line."
+        )
     return row
 
 

@@ -57,7 +57,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curved:
-    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached" or undefined."""
+    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached"."""
 
     name: str
     points: list[Point]
@@ -78,8 +78,11 @@ class Lead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything that `summary.json` says. `problems` were judged in every route; `failed` and `grading_timed_out` count
-    route–problem pairs without a verdict, whose problems are left out everywhere."""
+    """Everything that `summary.json` says.
+
+    `problems` were judged in every route; `failed` and `grading_timed_out` count route–problem pairs without a verdict,
+    whose problems are left out everywhere.
+    """
 
     name: str
     data: str

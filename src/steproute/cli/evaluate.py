@@ -30,7 +30,9 @@ _EXAMPLES: Final = 3
 
 
 def evaluate(
-    data: Annotated[str, typer.Option(help="A data set: lab, lab:test/hard, or a .jsonl file of lab problems.")] = "lab",
+    data: Annotated[
+        str, typer.Option(help="A data set: lab, lab:test/hard, or a .jsonl file of lab problems.")
+    ] = "lab",
     problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
     strategy: Annotated[str, typer.Option(help="stepwise or cascade.")] = "stepwise",
     policy: Annotated[str, typer.Option(help="threshold, threshold+takeover, random or oracle.")] = "threshold",
@@ -78,9 +80,7 @@ def evaluate(
         show(summary, folder)
 
 
-def run_to_files(
-    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path
-) -> Summary:
+def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path) -> Summary:
     """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files."""
     claim_folder(folder, config)
     with TraceFile(folder / "traces.jsonl.zst") as traces:
@@ -126,9 +126,7 @@ def _with_progress(
         return asyncio.run(run_sweep(sweep, problems, cast, config.settings, traces, advance))
 
 
-def _examples(
-    sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]
-) -> list[tuple[Problem, Trace]]:
+def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:
     """Problems on which strong stepped in, at the knob in the middle of the grid."""
     route = sweep.policy.routes[len(sweep.policy.routes) // 2].name
     by_id = {problem.id: problem for problem in problems}
@@ -143,7 +141,9 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise ConfigError(f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1.") from None
+        raise ConfigError(
+            f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
+        ) from None
 
 
 def _slug(text: str) -> str:

@@ -10,7 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from steproute.bench.bootstrap import Interval, grouped_proportion_interval, proportion_interval, roc_auc, roc_auc_interval
+from steproute.bench.bootstrap import (
+    Interval,
+    grouped_proportion_interval,
+    proportion_interval,
+    roc_auc,
+    roc_auc_interval,
+)
 from steproute.core.errors import ConfigError
 from steproute.lab.check import Checked, check_model
 from steproute.lab.models import LabModel, LabPrm

@@ -24,7 +24,9 @@ def solve(
     sample: Annotated[int | None, typer.Option(help="Solve the lab's test problem of this number instead.")] = None,
     strategy: Annotated[str, typer.Option(help="stepwise or cascade.")] = "stepwise",
     policy: Annotated[str, typer.Option(help="Who decides about each weak step.")] = "threshold",
-    knob: Annotated[float, typer.Option(help="The policy's knob; for threshold, the score below which strong writes.")] = 0.5,
+    knob: Annotated[
+        float, typer.Option(help="The policy's knob; for threshold, the score below which strong writes.")
+    ] = 0.5,
     takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of generated tokens.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Budget in dollars.")] = None,

@@ -10,8 +10,8 @@ from steproute.core.solution import Draft, Prefix
 class Observation:
     """The moment after a weak draft was scored.
 
-    prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted step
-    and the draft's last; max_steps: the horizon. `scores` is empty where the strategy asked for none.
+    prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted
+    step and the draft's last; max_steps: the horizon. `scores` is empty where the strategy asked for none.
     """
 
     prefix: Prefix

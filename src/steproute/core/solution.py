@@ -1,6 +1,5 @@
 """A solution under way: sampling settings, drafts, accepted steps and the prefix that they make."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -40,7 +39,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a model draws tokens (TRIM's reference values). `stop` ends a draft; None lets it run to the end of the solution."""
+    """How a model draws tokens (TRIM's reference values).
+
+    `stop` ends a draft; None lets it run to the end of the solution.
+    """
 
     temperature: float = 0.7
     top_p: float = 0.8

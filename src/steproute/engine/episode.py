@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final, TypeVar
 
 from steproute.core.decision import Decision
@@ -62,7 +63,7 @@ class Episode:
         self._began = time.monotonic()
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
-        """Solve the problem; every ending but cancellation returns a trace, and cancellation emits one before it goes on."""
+        """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
         outcome, error = Outcome.FAILED, None
         deadline = asyncio.timeout(self.limits.deadline_s)
         try:
@@ -95,9 +96,9 @@ class Episode:
     ) -> Draft:
         """The role's next step from `prefix`, or with `to_end` everything up to the end of the solution.
 
-        `replacing` is the draft that it stands in for; where the role fails and the route says `on_strong_failure = accept`,
-        that draft comes back instead. A degenerate step is continued once and spliced away.
-        Raises BudgetExceeded, BackendError, ConfigError.
+        `replacing` is the draft that it stands in for; where the role fails and the route says
+        `on_strong_failure = accept`, that draft comes back instead. A degenerate step is continued once and spliced
+        away. Raises BudgetExceeded, BackendError, ConfigError.
         """
         try:
             draft = await self._draft(role, prefix, to_end)
@@ -295,4 +296,4 @@ def _shared(draft: Draft, texts: list[str]) -> list[int]:
     for text in texts:
         ends.append(ends[-1] + len(text) + 1)
     marks = [draft.usage.output_tokens * end // ends[-1] for end in ends]
-    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+    return [after - before for before, after in pairwise(marks)]

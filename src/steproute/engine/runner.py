@@ -1,4 +1,4 @@
-"""Many problems at once: a bounded number in flight, every trace on disk as soon as it ends, finished work never redone."""
+"""Many problems at once: so many in flight, every trace on disk as soon as it ends, finished work never redone."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""`traces.jsonl.zst`: append-only, one zstd frame a trace, so that a crash can tear only the last one, which is cut off."""
+"""`traces.jsonl.zst`: append-only, one zstd frame a trace; a crash can tear only the last one, which is cut off."""
 
 import fcntl
 from collections.abc import Iterator

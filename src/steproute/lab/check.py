@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from steproute.core.problem import Problem
 from steproute.core.ports import StepModel, StepScorer
+from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.splitting import split_steps
 from steproute.lab.checker import Verdict, check_steps

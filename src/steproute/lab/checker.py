@@ -26,8 +26,8 @@ class Verdict(StrEnum):
 def check_steps(story: Story, steps: Sequence[str]) -> list[Verdict]:
     """One verdict a step.
 
-    A step is right when it works on a relevant sentence that has no step yet, every earlier sentence about the people it
-    names has one, and its expression and value are the sentence's; a boxed answer must be the story's. Any order that
+    A step is right when it works on a relevant sentence that has no step yet, every earlier sentence that it depends on
+    has one, and its expression and value are the sentence's; a boxed answer must be the story's. Any order that
     respects these dependencies is right.
     """
     verdicts: list[Verdict] = []

@@ -129,13 +129,15 @@ class Story:
         for sentence in (s for s in (*sentences, asked) if s.op is not Op.ASIDE):
             needs = {sentence.y, sentence.z} if sentence.y else {sentence.left}
             if needs - known - {""}:
-                raise DatasetError(f"lab problem: {sentence.text!r} needs {', '.join(needs - known)}, who has no value yet.")
+                raise DatasetError(
+                    f"lab problem: {sentence.text!r} needs {', '.join(needs - known)}, who has no value yet."
+                )
             known.add(sentence.x)
         return cls(sentences=tuple(sentences), question=question, asked=asked.x)
 
 
 def generate(split: Split, seed: int = 0, difficulty: str = "standard") -> Iterator[Problem]:
-    """Endless problems of one split. The three splits share no text, whatever the seeds: a text's hash decides its split.
+    """Endless problems of one split; the splits share no text, whatever the seeds: a text's hash decides its split.
 
     Raises ConfigError for an unknown split or difficulty.
     """

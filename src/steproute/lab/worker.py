@@ -1,4 +1,4 @@
-"""One thread per lab model: it owns the network and serves all problems in flight, joining their tokens into batches."""
+"""One thread a lab model: it owns the network and serves all problems in flight, joining their tokens into batches."""
 
 import asyncio
 import queue

@@ -1,5 +1,8 @@
-"""Abandon and start over: weak solves with the process reward model watching; at the first step that the policy does not
-accept, strong solves the whole problem from scratch. It asks no model to continue another one's text."""
+"""Abandon and start over.
+
+Weak solves with the process reward model watching; at the first step that the policy does not accept, strong solves the
+whole problem from scratch. No model has to continue another one's text.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The training loop of every lab model: Muon for matrices, AdamW for the rest, checkpoints that a rerun goes on from."""
+"""The training loop of every lab model: Muon for matrices, AdamW for the rest, resumable checkpoints."""
 
 import json
 import time
@@ -21,8 +21,8 @@ Loss = Callable[[Transformer, Tensor, Tensor], Tensor]
 class Schedule:
     """Steps, batch size in problems, and peak learning rates.
 
-    Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. Weights are kept as
-    they were after each step of `snapshots`.
+    Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. Weights are kept
+    as they were after each step of `snapshots`.
     """
 
     steps: int

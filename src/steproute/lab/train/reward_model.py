@@ -22,7 +22,7 @@ _IGNORED: Final = -100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewardRecipe:
-    """Everything that decides the PRM's weights but its data: which model's weights it starts from, after which step."""
+    """Everything that decides the PRM's weights: whose it starts from, after which step, and the rollouts."""
 
     start: Recipe
     start_step: int

@@ -81,6 +81,7 @@ class Block(nn.Module):
         self.down = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """One block over whole sequences."""
         query, key, value = self._heads(x)
         seen = F.scaled_dot_product_attention(rotate(query, cos, sin), rotate(key, cos, sin), value, is_causal=True)
         return self._mlp(x + self.attention_out(seen.transpose(1, 2).flatten(2)))
@@ -88,6 +89,7 @@ class Block(nn.Module):
     def extend(
         self, x: Tensor, cos: Tensor, sin: Tensor, past_mask: Tensor, new_mask: Tensor, keys: Tensor, values: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """One block over new positions; also returns their keys and values."""
         query, key, value = self._heads(x)
         query, key = rotate(query, cos, sin) * query.shape[-1] ** -0.5, rotate(key, cos, sin)
         logits = torch.cat([query @ keys.transpose(2, 3) + past_mask, query @ key.transpose(2, 3) + new_mask], -1)

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("torch", "ray", "sqlalchemy", "fastapi", "numpy", "onnxruntime", "sympy", "matplotlib")
+
+
+def test_a_room_imports_only_rooms_below_it() -> None:
+    result = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_room_is_in_the_contract() -> None:
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (contract,) = document["tool"]["importlinter"]["contracts"]
+    named = {room.strip() for layer in contract["layers"] for room in layer.split("|")}
+    there = {path.name for path in (ROOT / "src/steproute").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert there | {"config"} == named
+
+
+def test_importing_steproute_is_light() -> None:
+    script = f"import sys, steproute; print([name for name in {HEAVY!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
