@@ -40,7 +40,9 @@ out. Between curves that we measure ourselves the definition is the same everywh
 def main() -> None:
     """Compute and write the page."""
     path = data_file("trim_reference/published_curves.json")
-    columns = {name: measure(read_curve(path, curve, anchors_from=anchors)) for name, (curve, anchors) in CURVES.items()}
+    columns = {
+        name: measure(read_curve(path, curve, anchors_from=anchors)) for name, (curve, anchors) in CURVES.items()
+    }
     lines = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for label, show in ROWS:
         lines.append(f"| {label} | " + " | ".join(show(metrics) for metrics in columns.values()) + " |")

@@ -29,12 +29,9 @@ def main(
     if only in (None, "weak"):
         export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
     if only in (None, "prm"):
-        counts = {"weak": PRM.rollouts_weak, "strong": PRM.rollouts_strong}
-        paths = [out / f"rollouts-{name}.jsonl" for name in counts]
-        for (name, count), path in zip(counts.items(), paths, strict=True):
-            write_rollouts(name, out / f"lab-{name}.onnx", count, path)
+        write_rollouts(out / "lab-weak.onnx", PRM.rollouts, out / "rollouts.jsonl")
         start = snapshot(out / "strong", PRM.start_step)
-        export(train_reward_model(PRM, start, paths, out / "prm"), out / "lab-prm.onnx")
+        export(train_reward_model(PRM, start, out / "rollouts.jsonl", out / "prm"), out / "lab-prm.onnx")
 
 
 if __name__ == "__main__":

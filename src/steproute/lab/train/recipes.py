@@ -11,12 +11,11 @@ _PRM_START: Final = 2500
 STRONG: Final = Recipe(
     width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PRM_START,)), seed=1
 )
-WEAK: Final = Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=2300, batch=32, matrix_rate=0.02), seed=2)
+WEAK: Final = Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=2000, batch=32, matrix_rate=0.02), seed=2)
 PRM: Final = RewardRecipe(
     start=STRONG,
     start_step=_PRM_START,
-    rollouts_weak=12_000,
-    rollouts_strong=2_000,
+    rollouts=14_000,
     schedule=Schedule(steps=1200, batch=32, matrix_rate=0.003, other_rate=1e-3),
     seed=3,
 )

@@ -26,13 +26,12 @@ class RewardRecipe:
 
     start: Recipe
     start_step: int
-    rollouts_weak: int
-    rollouts_strong: int
+    rollouts: int
     schedule: Schedule
     seed: int = 0
 
 
-def train_reward_model(recipe: RewardRecipe, start: Path, rollouts: list[Path], folder: Path) -> Transformer:
+def train_reward_model(recipe: RewardRecipe, start: Path, rollouts: Path, folder: Path) -> Transformer:
     """Train, or go on from the newest checkpoint in `folder`; `start` holds the weights to begin with."""
     torch.manual_seed(recipe.seed)
     tokenizer = Tokenizer()
@@ -47,7 +46,7 @@ def train_reward_model(recipe: RewardRecipe, start: Path, rollouts: list[Path], 
     )
     model = Transformer(shape)
     model.load_state_dict({**trunk.state_dict(), "head.weight": model.head.weight})
-    rows = [_row(tokenizer, *rollout) for path in rollouts for rollout in read_rollouts(path)]
+    rows = [_row(tokenizer, *rollout) for rollout in read_rollouts(rollouts)]
 
     def batches(begin: int) -> Iterator[tuple[Tensor, Tensor]]:
         return labelled_batches(tokenizer, rows, recipe.schedule.batch, seed=recipe.seed + begin)

@@ -1,4 +1,4 @@
-"""Rollouts of the lab language models on training problems, each step labelled by the checker."""
+"""Rollouts of lab-weak on training problems, each step labelled by the checker."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ _CHUNK: Final = 256
 Rollout = tuple[str, list[str], list[bool]]
 
 
-def write_rollouts(name: str, weights: Path, count: int, path: Path) -> None:
+def write_rollouts(weights: Path, count: int, path: Path) -> None:
     """Append rollouts of the model in `weights` to `path` (JSON lines) until it holds `count` of them."""
     done = sum(1 for _ in read_rollouts(path)) if path.exists() else 0
-    problems = islice(generate("train", seed=_SEED + sum(name.encode())), done, count)
+    problems = islice(generate("train", seed=_SEED), done, count)
     model = LabModel("lab-weak", Worker(Network(weights)))
     with path.open("a") as file:
-        for _ in track(range(done, count, _CHUNK), description=f"rollouts of {name}"):
+        for _ in track(range(done, count, _CHUNK), description="rollouts"):
             for rollout in asyncio.run(_roll(model, list(islice(problems, _CHUNK)))):
                 file.write(json.dumps(rollout) + "\n")
 

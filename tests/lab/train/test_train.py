@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the learn extra")
+
+from steproute.core.solution import Prefix, Step  # noqa: E402
+from steproute.lab.models import LabPrm  # noqa: E402
+from steproute.lab.network import Network  # noqa: E402
+from steproute.lab.story import generate  # noqa: E402
+from steproute.lab.tokenizer import Tokenizer  # noqa: E402
+from steproute.lab.train.export import export  # noqa: E402
+from steproute.lab.train.fitting import Schedule, snapshot  # noqa: E402
+from steproute.lab.train.language_model import Recipe, build, train_language_model  # noqa: E402
+from steproute.lab.train.reward_model import RewardRecipe, train_reward_model  # noqa: E402
+from steproute.lab.train.rollouts import read_rollouts, write_rollouts  # noqa: E402
+from steproute.lab.train.transformer import Transformer  # noqa: E402
+from steproute.lab.worker import Worker  # noqa: E402
+
+
+def recipe(steps: int, snapshots: tuple[int, ...] = ()) -> Recipe:
+    schedule = Schedule(steps=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
+    return Recipe(width=16, layers=2, heads=2, schedule=schedule)
+
+
+def weights(model: Transformer) -> np.ndarray:
+    return np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])
+
+
+def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(tmp_path: Path) -> None:
+    model = train_language_model(recipe(4), tmp_path / "model")
+    export(model, tmp_path / "model.onnx")
+    network = Network(tmp_path / "model.onnx")
+    tokens = Tokenizer().encode(next(generate("train")).text)
+    with torch.no_grad():
+        expected = model(torch.tensor([tokens]), select=torch.ones(1, len(tokens), dtype=torch.bool)).numpy()
+    cache, kept = network.read("whole", tokens)
+    assert kept == 0
+    np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
+    for end in (3, 10, len(tokens)):
+        cache, _ = network.read("pieces", tokens[:end])
+    np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
+
+
+def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_language_model(recipe(4), tmp_path / "a")
+    before = (tmp_path / "a" / "log.jsonl").stat().st_size
+    again = train_language_model(recipe(4), tmp_path / "a")
+    assert (tmp_path / "a" / "log.jsonl").stat().st_size == before
+    assert not np.array_equal(weights(again), weights(build(recipe(4))))
+
+
+def test_training_lowers_the_loss_on_unseen_stories(tmp_path: Path) -> None:
+    from steproute.lab.train.language_model import next_token_loss, solution_batches
+
+    tokens, targets = next(solution_batches(Tokenizer(), 16, seed=99))
+    with torch.no_grad():
+        untrained = next_token_loss(build(recipe(40)), tokens, targets).item()
+        trained = next_token_loss(train_language_model(recipe(40), tmp_path), tokens, targets).item()
+    assert trained < untrained - 1.0
+
+
+def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: Path) -> None:
+    start = recipe(4, snapshots=(2,))
+    export(train_language_model(start, tmp_path / "lm"), tmp_path / "lm.onnx")
+    write_rollouts(tmp_path / "lm.onnx", 80, tmp_path / "rollouts.jsonl")
+    assert all(len(steps) == len(right) for _, steps, right in read_rollouts(tmp_path / "rollouts.jsonl"))
+    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(steps=3, batch=8, warmup=1))
+    model = train_reward_model(reward, snapshot(tmp_path / "lm", 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
+    export(model, tmp_path / "prm.onnx")
+    import asyncio
+
+    prefix = Prefix(
+        problem=next(generate("train")), session="s", steps=(Step(role="w", text="(1) Ben has 3.", tokens=1),) * 2
+    )
+    scores = asyncio.run(LabPrm(Worker(Network(tmp_path / "prm.onnx"))).score(prefix))
+    assert len(scores.values) == 2
+    assert all(0 < value < 1 for value in scores.values)
