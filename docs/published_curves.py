@@ -30,19 +30,17 @@ The paper (arXiv 2601.10245) reports MATH-500 with a different pair, Qwen2.5-3B 
 | CPT(95 %) | – | 17.21 % | 17.98 % | 53.96 % (AutoMix-PRM) |
 | ΔIBC | 4.75 | 5.67 | 5.86 | 0.95 (AutoMix-PRM) |
 
-Two things differ, so the two tables are not to be compared cell by cell. The model pair is another one, with another gap.
-And our ΔIBC is the mean over five equal-width cost regions of the whole range from weak to strong: with PGR ≤ 1 that mean
-cannot exceed 2.57, whatever the policy, so the paper's values come from another way of averaging, which it does not spell
-out. Between curves that we measure ourselves the definition is the same everywhere.
+Two things differ, so the two tables are not to be compared cell by cell. The model pair is another one, with another
+gap. And our ΔIBC is the mean over five equal-width cost regions of the whole range from weak to strong: with PGR ≤ 1
+that mean cannot exceed 2.57, whatever the policy, so the paper's values come from another way of averaging, which it
+does not spell out. Between curves that we measure ourselves the definition is the same everywhere.
 """
 
 
 def main() -> None:
     """Compute and write the page."""
     path = data_file("trim_reference/published_curves.json")
-    columns = {
-        name: measure(read_curve(path, curve, anchors_from=anchors)) for name, (curve, anchors) in CURVES.items()
-    }
+    columns = {name: measure(read_curve(path, curve, anchors_from=weak)) for name, (curve, weak) in CURVES.items()}
     lines = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for label, show in ROWS:
         lines.append(f"| {label} | " + " | ".join(show(metrics) for metrics in columns.values()) + " |")

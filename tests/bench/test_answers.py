@@ -30,6 +30,8 @@ def checker() -> Iterator[AnswerChecker]:
         ("\\text{four}", "\\mbox{four}", Verdict.RIGHT),
         ("(3,\\frac{\\pi}{2})", "\\left( 3, \\frac{\\pi}{2} \\right)", Verdict.RIGHT),
         ("007", "7", Verdict.RIGHT),
+        ("3 < x \\le 4", "(3,4]", Verdict.RIGHT),
+        ("[3,4]", "(3,4]", Verdict.WRONG),
         ("4", "5", Verdict.WRONG),
         ("\\frac{1}{3}", "\\frac{1}{2}", Verdict.WRONG),
         ("no idea", "12", Verdict.WRONG),

@@ -11,9 +11,9 @@ _CONFIGS = (LatexExtractionConfig(), ExprExtractionConfig())
 
 
 def equal(answer: str, gold: str) -> bool:
-    """Whether two final answers are the same mathematically."""
+    """Whether two final answers are the same mathematically; `3 < x \\le 4` is the same as `(3,4]`."""
     parsed = [parse(f"\\boxed{{{text}}}", _CONFIGS, parsing_timeout=None) for text in (gold, answer)]
-    return bool(verify(*parsed, timeout_seconds=None))
+    return bool(verify(*parsed, allow_set_relation_comp=True, timeout_seconds=None))
 
 
 def main() -> None:

@@ -86,6 +86,7 @@ class Summary:
 
     name: str
     data: str
+    policy: str
     seed: int
     problems: int
     failed: int
@@ -172,6 +173,7 @@ def summarise(
     return Summary(
         name=name,
         data=data,
+        policy=sweep.policy.name,
         seed=seed,
         problems=len(table.judged),
         failed=sum(item.trace.failed for item in graded),

@@ -55,9 +55,8 @@ def test_training_lowers_the_loss_on_unseen_stories(tmp_path: Path) -> None:
     from steproute.lab.train.language_model import next_token_loss, solution_batches
 
     tokens, targets = next(solution_batches(Tokenizer(), 16, seed=99))
-    with torch.no_grad():
-        untrained = next_token_loss(build(recipe(40)), tokens, targets).item()
-        trained = next_token_loss(train_language_model(recipe(40), tmp_path), tokens, targets).item()
+    untrained = next_token_loss(build(recipe(40)), tokens, targets).item()
+    trained = next_token_loss(train_language_model(recipe(40), tmp_path), tokens, targets).item()
     assert trained < untrained - 1.0
 
 

@@ -1,0 +1,46 @@
+"""How numbers are shown to people, in the terminal as in the report."""
+
+from collections.abc import Mapping
+from typing import Final
+
+Shown = Mapping[str, float | tuple[float | None, float | None] | None]
+NOT_REACHED: Final = "not reached"
+LABELS: Final[Mapping[str, str]] = {
+    "cpt50": "CPT(50 %)",
+    "cpt80": "CPT(80 %)",
+    "cpt95": "CPT(95 %)",
+    "apgr": "APGR",
+    "delta_ibc": "ΔIBC",
+    "accuracy_at_10": "accuracy at c = 10 %",
+    "accuracy_at_20": "accuracy at c = 20 %",
+    "accuracy_at_30": "accuracy at c = 30 %",
+}
+_PLAIN: Final = ("apgr", "delta_ibc")
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage; None is "not reached"."""
+    return NOT_REACHED if value is None else f"{100 * value:.1f} %"
+
+
+def percent_interval(value: float | None, interval: tuple[float | None, float | None]) -> str:
+    """A share with its 95 % interval."""
+    low, high = ("∞" if end is None else f"{100 * end:.1f}" for end in interval)
+    return f"{percent(value)} [{low}, {high}]"
+
+
+def metric(metrics: Shown, name: str) -> str:
+    """A metric of a summary with its 95 % interval, where it has one."""
+    value, interval = metrics.get(name), metrics.get(f"{name}_ci95")
+    assert not isinstance(value, tuple)
+    if not isinstance(interval, tuple):
+        return "–" if value is None else percent(value)
+    if name not in _PLAIN:
+        return percent_interval(value, interval)
+    low, high = ("∞" if end is None else f"{end:.2f}" for end in interval)
+    return f"{'–' if value is None else f'{value:.2f}'} [{low}, {high}]"
+
+
+def dollars(value: float) -> str:
+    """Dollars with four significant digits."""
+    return f"${value:.4g}" if value else "$0"

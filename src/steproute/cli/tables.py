@@ -1,0 +1,57 @@
+"""A summary as tables for the terminal."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval
+from steproute.bench.summary import METRICS, Point, Summary
+
+
+def summary_tables(summary: Summary) -> RenderableType:
+    """Points beside the anchors, then the metrics of the policy and of every baseline."""
+    return Group(_points(summary), _metrics(summary), *_remarks(summary))
+
+
+def _points(summary: Summary) -> Table:
+    table = Table(title=f"{summary.name}: {summary.problems} problems of {summary.data}, seed {summary.seed}")
+    table.add_column("knob", no_wrap=True)
+    for column in ("accuracy [95 %]", "PGR", "c", "strong tokens", "$/problem", "s/problem"):
+        table.add_column(column, justify="right", no_wrap=True)
+    rows = [("always weak", summary.weak), *((f"{point.knob:g}", point) for point in summary.points)]
+    for label, point in [*rows, ("always strong", summary.strong)]:
+        table.add_row(label, *_cells(summary, point), style="dim" if label.startswith("always") else "")
+    return table
+
+
+def _cells(summary: Summary, point: Point) -> tuple[str, ...]:
+    gap = summary.strong.accuracy - summary.weak.accuracy
+    return (
+        percent_interval(point.accuracy, point.accuracy_ci95),
+        percent((point.accuracy - summary.weak.accuracy) / gap) if gap > 0 else "–",
+        percent(point.strong_share),
+        f"{point.strong_tokens:.1f}",
+        dollars(point.cost_usd),
+        f"{point.latency_s:.2f}",
+    )
+
+
+def _metrics(summary: Summary) -> Table:
+    table = Table("metric [95 %]", summary.policy, *(series.name for series in summary.baselines))
+    for name in METRICS:
+        table.add_row(LABELS[name], *(metric(each, name) for each in _columns(summary)))
+    return table
+
+
+def _columns(summary: Summary) -> list[dict[str, float | tuple[float | None, float | None] | None]]:
+    return [summary.metrics, *(series.metrics for series in summary.baselines)]
+
+
+def _remarks(summary: Summary) -> list[str]:
+    remarks = [f"spent {dollars(summary.spent_usd)}"]
+    if summary.interrupted_usd:
+        remarks.append(f"interrupted attempts {dollars(summary.interrupted_usd)}")
+    if summary.failed or summary.grading_timed_out:
+        remarks.append(f"[yellow]{summary.failed} failed, {summary.grading_timed_out} could not be graded[/]")
+    if summary.metrics_note:
+        remarks.append(f"[yellow]{summary.metrics_note}[/]")
+    return [" · ".join(remarks)]

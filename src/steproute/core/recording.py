@@ -1,0 +1,63 @@
+"""Recorded solutions: what a model once wrote, step by step, and how it was scored."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from steproute.core.solution import Prefix
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One recorded solution. `scores` may be shorter than `steps`: later steps have no recorded score.
+
+    `step_tokens` are output tokens a step; `estimated` says that they were not recorded step by step.
+    """
+
+    problem_id: str
+    steps: tuple[str, ...]
+    step_tokens: tuple[int, ...]
+    scores: tuple[float, ...] = ()
+    estimated: bool = True
+
+
+def spliced(recording: Recording) -> Recording:
+    """The recording without its degenerate steps (no letter, no digit), whose tokens go to the step that follows.
+
+    The engine splices such steps away while it solves; a recording has to match. One at the end is kept.
+    """
+    steps: list[str] = []
+    tokens: list[int] = []
+    scores: list[float] = []
+    carried = 0
+    last = len(recording.steps) - 1
+    for index, (text, count) in enumerate(zip(recording.steps, recording.step_tokens, strict=True)):
+        if index != last and not any(character.isalnum() for character in text):
+            carried += count
+            continue
+        steps.append(text)
+        tokens.append(count + carried)
+        carried = 0
+        if index < len(recording.scores):
+            scores.append(recording.scores[index])
+    return replace(recording, steps=tuple(steps), step_tokens=tuple(tokens), scores=tuple(scores))
+
+
+class Recordings:
+    """Recordings of one model by problem."""
+
+    def __init__(self, recordings: Iterable[Recording]) -> None:
+        self._by_problem: dict[str, list[Recording]] = {}
+        for recording in recordings:
+            self._by_problem.setdefault(recording.problem_id, []).append(spliced(recording))
+
+    def through(self, prefix: Prefix) -> Iterator[Recording]:
+        """The recordings of the prefix's problem that begin with exactly its steps."""
+        texts = tuple(step.text for step in prefix.steps)
+        for recording in self._by_problem.get(prefix.problem.id, []):
+            if recording.steps[: len(texts)] == texts:
+                yield recording
+
+
+def estimated_tokens(text: str) -> int:
+    """A rough count where none was recorded: four characters a token."""
+    return -(-len(text) // 4)

@@ -1,0 +1,41 @@
+"""A small summary with round numbers."""
+
+from dataclasses import replace
+
+from steproute.bench.summary import METRICS, Curved, Lead, Point, Summary
+
+POINT = Point(
+    knob=0.5,
+    accuracy=0.7,
+    accuracy_ci95=(0.65, 0.75),
+    strong_tokens=20.0,
+    strong_share=0.25,
+    weak_tokens=70.0,
+    discarded_tokens=15.0,
+    prm_tokens=400.0,
+    cost_usd=0.000123,
+    latency_s=0.5,
+    outcomes={"answered": 9, "max_steps": 1},
+)
+METRIC_VALUES = dict.fromkeys(METRICS, 0.3) | {f"{name}_ci95": (0.2, 0.4) for name in METRICS}
+
+SUMMARY = Summary(
+    name="hand-made",
+    data="lab:test",
+    policy="threshold",
+    seed=0,
+    problems=10,
+    failed=1,
+    grading_timed_out=2,
+    weak=replace(POINT, knob=None, accuracy=0.5, strong_tokens=0.0, strong_share=0.0),
+    strong=replace(POINT, knob=None, accuracy=0.9, strong_tokens=80.0, strong_share=1.0),
+    points=[POINT, replace(POINT, knob=0.9, accuracy=0.88, strong_tokens=60.0, strong_share=0.75)],
+    metrics=METRIC_VALUES,
+    metrics_note="",
+    baselines=[Curved(name="oracle", points=[replace(POINT, knob=1.0, accuracy=0.92)], metrics=METRIC_VALUES)],
+    leads=[Lead(baseline="oracle", c=0.1, accuracy=0.6, baseline_accuracy=0.65, lead_ci95=(-0.08, -0.02))],
+    spent_usd=0.5,
+    interrupted_usd=0.01,
+    settings={"strategy": "stepwise"},
+)
+UNREACHED = replace(SUMMARY, metrics=METRIC_VALUES | {"cpt95": None, "cpt95_ci95": (0.4, None)})

@@ -1,0 +1,181 @@
+"""The commands, run as a user runs them, on the real lab models."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from steproute.engine.trace_file import read_traces
+
+STEPROUTE = str(Path(sys.executable).with_name("steproute"))
+SWEEP = ("eval", "--problems", "12", "--knobs", "0,0.5,1", "--baselines", "oracle")
+
+
+def steproute(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run([STEPROUTE, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def summary(folder: Path, name: str) -> dict[str, object]:
+    """summary.json without what a clock or a name decides."""
+    found = json.loads((folder / "runs" / name / "summary.json").read_text())
+    del found["name"], found["settings"]["name"]
+    for part in (found, *found["baselines"]):
+        for point in part["points"]:
+            del point["latency_s"]
+    for anchor in ("weak", "strong"):
+        del found[anchor]["latency_s"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("solve", "--sample", "1", "--strategy", "magic"), "strategies: 'magic' is unknown. Use one of"),
+        (("solve", "--sample", "1", "--policy", "magic"), "policies: 'magic' is unknown. Use one of"),
+        (("solve", "--sample", "1", "--knob", "1.5"), "threshold: 1.5 is outside [0, 1]"),
+        (("solve", "--sample", "-1"), "sample: -1 is negative"),
+        (("solve", ""), "is empty"),
+        (("solve",), "problem: none given"),
+        (("solve", "What is 2 + 2?"), "lab problem: no numbered sentences"),
+        (("solve", "--sample", "1", "--max-cost-usd", "-1"), "limits.max_cost_usd: -1.0 is not a budget"),
+        (("solve", "--sample", "1", "--max-tokens", "-5"), "limits.max_tokens: -5 is not a budget"),
+        (("eval", "--strategy", "magic"), "strategies: 'magic' is unknown"),
+        (("eval", "--strategy", "single"), "'single' takes no policy"),
+        (("eval", "--knobs", "0,1.5"), "threshold: 1.5 is outside [0, 1]"),
+        (("eval", "--knobs", "0,x"), "knobs: '0,x' is not a list of numbers"),
+        (("eval", "--knobs", "0,0"), "repeat a value"),
+        (("eval", "--data", "none.jsonl"), "none.jsonl does not exist"),
+        (("eval", "--data", "bad.jsonl"), "bad.jsonl, line 2: not JSON"),
+        (("eval", "--data", "empty.jsonl"), "empty.jsonl, line 1: problem is ' '"),
+        (("eval", "--problems", "0"), "problems: 0 is below 1"),
+        (("eval", "--max-tokens", "-1"), "limits.max_tokens: -1 is not a budget"),
+        (("eval", "--in-flight", "0"), "in_flight: 0 is below 1"),
+        (("metrics", "none.json"), "none.json"),
+        (("replay", "gpt9"), "'gpt9' is unknown"),
+        (("lab", "sample", "--split", "dev"), "'dev' is unknown"),
+        (("lab", "check", "--problems", "0"), "problems: 0 is below 1"),
+        (("frobnicate",), "No such command"),
+    ],
+)
+def test_bad_input_is_named_and_ends_with_code_2(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"problem": "a", "answer": "1"}\n{"problem": \n')
+    (tmp_path / "empty.jsonl").write_text('{"problem": " "}\n')
+    result = steproute(tmp_path, *words, code=2)
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_solve_prints_the_trace_as_json_and_the_live_view_beside_it(tmp_path: Path) -> None:
+    result = steproute(tmp_path, "solve", "--sample", "2", "--knob", "0.9", "--json")
+    trace = json.loads(result.stdout)
+    assert trace["outcome"] == "answered"
+    assert {line["purpose"] for line in trace["account"]} >= {"accepted", "score"}
+    assert all(step["text"] in " ".join(result.stderr.split()) for step in trace["steps"])
+
+
+def test_eval_prints_its_summary_and_leaves_its_files(tmp_path: Path) -> None:
+    found = json.loads(steproute(tmp_path, *SWEEP, "--name", "a", "--json").stdout)
+    folder = tmp_path / "runs/a"
+    assert json.loads((folder / "summary.json").read_text()) == found
+    assert {file.name for file in folder.iterdir()} == {
+        "run.toml", "traces.jsonl.zst", "summary.json", "report.html", "pareto.png"
+    }  # fmt: skip
+    assert [point["knob"] for point in found["points"]] == [0, 0.5, 1]
+    fields = "knob accuracy strong_tokens strong_share weak_tokens discarded_tokens prm_tokens cost_usd latency_s"
+    assert all(set(fields.split()) <= set(point) for point in found["points"])
+    for metric in ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc"):
+        assert {metric, f"{metric}_ci95"} <= set(found["metrics"])
+    assert found["points"][0]["strong_tokens"] == 0
+    assert found["points"][0]["accuracy"] == found["weak"]["accuracy"]
+    scored = json.loads(steproute(tmp_path, "metrics", "runs/a/summary.json", "--json").stdout)
+    assert scored == {name: pytest.approx(found["metrics"][name]) for name in scored}
+
+
+def test_the_points_add_up_from_the_traces(tmp_path: Path) -> None:
+    found = json.loads(steproute(tmp_path, *SWEEP, "--name", "a", "--json").stdout)
+    traces = read_traces(tmp_path / "runs/a/traces.jsonl.zst")
+    assert len(traces) == 12 * 6
+    assert found["spent_usd"] == pytest.approx(float(sum(trace.cost_usd for trace in traces)))
+    for point in found["points"]:
+        mine = [trace for trace in traces if trace.route == f"stepwise/threshold={point['knob']:g}"]
+        assert point["strong_tokens"] * 12 == pytest.approx(sum(trace.generated_tokens("strong") for trace in mine))
+        assert point["cost_usd"] * 12 == pytest.approx(float(sum(trace.cost_usd for trace in mine)))
+
+
+def test_killed_in_the_middle_and_rerun_it_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    steproute(tmp_path, *SWEEP, "--name", "whole")
+    torn = tmp_path / "runs/torn/traces.jsonl.zst"
+    process = subprocess.Popen(
+        [STEPROUTE, *SWEEP, "--name", "torn", "--in-flight", "4"], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and (not torn.exists() or len(read_traces(torn)) < 15):
+        time.sleep(0.005)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = [(trace.route, trace.problem_id) for trace in read_traces(torn)]
+    with torn.open("ab") as file:
+        file.write(b"\x28\xb5\x2f\xfd torn")
+    steproute(tmp_path, *SWEEP, "--name", "torn")
+    after = [(trace.route, trace.problem_id) for trace in read_traces(torn)]
+    assert 15 <= len(kept) < 72
+    assert after[: len(kept)] == kept
+    assert len(set(after)) == len(after) == 72
+    assert summary(tmp_path, "torn") == summary(tmp_path, "whole")
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+    traces = tmp_path / "runs/c/traces.jsonl.zst"
+    command = [STEPROUTE, "eval", "--problems", "200", "--knobs", "0.5", "--baselines", "", "--name", "c"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and (not traces.exists() or len(read_traces(traces)) < 5):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "goes on where this one stopped" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "runs/c/summary.json").exists()
+    assert len(read_traces(traces)) >= 5
+
+
+def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
+    steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
+    result = steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.6", "--baselines", "", "--name", "a", code=2)
+    assert "knobs was [0.5] and is now [0.6]" in " ".join(result.stderr.split())
+
+
+def test_lab_check_has_its_stable_names(tmp_path: Path) -> None:
+    figures = json.loads(steproute(tmp_path, "lab", "check", "--problems", "40", "--json").stdout)
+    for name in (
+        "weak_step_accuracy", "strong_step_accuracy", "weak_answer_accuracy", "strong_answer_accuracy", "prm_auc"
+    ):  # fmt: skip
+        low, high = figures[f"{name}_ci95"]
+        assert 0 <= low <= figures[name] <= high <= 1
+
+
+def test_help_has_an_example_for_every_command(tmp_path: Path) -> None:
+    for words in (("solve",), ("eval",), ("demo",), ("metrics",), ("replay",), ("lab", "check"), ("lab", "sample")):
+        assert "Example: steproute" in steproute(tmp_path, *words, "--help").stdout
+
+
+def test_the_published_curves_are_scored_from_the_command_line(tmp_path: Path, data_folder: Path) -> None:
+    path = str(data_folder / "trim_reference/published_curves.json")
+    words = ("metrics", path, "--curve", "trim_thr_math500_qwen2.5-1.5b_7b", "--json")
+    assert json.loads(steproute(tmp_path, *words).stdout)["cpt50"] == pytest.approx(0.1971, abs=1e-4)
+
+
+def test_replay_equals_the_recording(tmp_path: Path, data_folder: Path) -> None:
+    environment = {**os.environ, "STEPROUTE_DATA": str(data_folder)}
+    words = [STEPROUTE, "replay", "llama", "--knobs", "0,0.5", "--json"]
+    result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    found = json.loads(result.stdout)
+    assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215, 0.4425)
