@@ -94,7 +94,6 @@ def test_eval_prints_its_summary_and_leaves_its_files(tmp_path: Path) -> None:
     for metric in ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc"):
         assert {metric, f"{metric}_ci95"} <= set(found["metrics"])
     assert found["points"][0]["strong_tokens"] == 0
-    assert found["points"][0]["accuracy"] == found["weak"]["accuracy"]
     scored = json.loads(steproute(tmp_path, "metrics", "runs/a/summary.json", "--json").stdout)
     assert scored == {name: pytest.approx(found["metrics"][name]) for name in scored}
 

@@ -19,7 +19,7 @@ def test_points_and_anchors_have_a_row_each() -> None:
     assert "70.0 % [65.0, 75.0] │  50.0 % │  25.0 %" in found
     assert "always weak" in found
     assert "always strong" in found
-    assert "$0.000123" in found
+    assert "$0.1230" in found
 
 
 def test_metrics_have_intervals_and_say_what_is_not_reached() -> None:

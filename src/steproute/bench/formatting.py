@@ -1,5 +1,6 @@
 """How numbers are shown to people, in the terminal as in the report."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -42,5 +43,8 @@ def metric(metrics: Shown, name: str) -> str:
 
 
 def dollars(value: float) -> str:
-    """Dollars with four significant digits."""
-    return f"${value:.4g}" if value else "$0"
+    """Dollars with about four significant digits, never in exponent form."""
+    if value == 0:
+        return "$0"
+    digits = max(2, 3 - math.floor(math.log10(abs(value))))
+    return f"${value:.{digits}f}"

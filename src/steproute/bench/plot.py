@@ -34,15 +34,16 @@ def pareto_figure(summary: Summary) -> Figure:
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{summary.name}: {summary.problems} problems of {summary.data}")
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
 def _draw_anchors(axes: Axes, summary: Summary) -> None:
-    for label, point in (("always strong", summary.strong), ("always weak", summary.weak)):
-        axes.axhline(100 * point.accuracy, color=_GREY, linewidth=0.8, linestyle=":")
-        text = f"{label} {percent(point.accuracy)}"
-        axes.annotate(text, (0, 100 * point.accuracy), (4, 4), textcoords="offset points", color=_GREY, fontsize=9)
+    for label, point, x, side in (("strong", summary.strong, 0, "left"), ("weak", summary.weak, 100, "right")):
+        level = 100 * point.accuracy
+        axes.axhline(level, color=_GREY, linewidth=0.8, linestyle=":")
+        text = f"always {label} {percent(point.accuracy)}"
+        axes.annotate(text, (x, level), (0, 4), textcoords="offset points", color=_GREY, fontsize=9, ha=side)
     ends = [summary.weak, summary.strong]
     axes.plot(*_line(ends), color=_GREY, linewidth=1, linestyle="--", label="random, per problem")
 

@@ -27,6 +27,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.trace_file import TraceFile
 
 _EXAMPLES: Final = 3
+_PIPE_WIDTH: Final = 110
 
 
 def evaluate(
@@ -105,6 +106,8 @@ def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], c
 def show(summary: Summary, folder: Path) -> None:
     """The tables, and where the files are."""
     console = Console()
+    if not console.is_terminal:
+        console.width = _PIPE_WIDTH
     console.print(summary_tables(summary))
     for file in ("report.html", "pareto.png", "summary.json", "traces.jsonl.zst"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)

@@ -13,9 +13,11 @@ def summary_tables(summary: Summary) -> RenderableType:
 
 
 def _points(summary: Summary) -> Table:
-    table = Table(title=f"{summary.name}: {summary.problems} problems of {summary.data}, seed {summary.seed}")
+    title = f"{summary.name}: {summary.problems} problems of {summary.data}, seed {summary.seed}"
+    caption = "c: strong tokens over always-strong's · $/1000: everything spent, for 1000 problems · s: a problem"
+    table = Table(title=title, caption=caption)
     table.add_column("knob", no_wrap=True)
-    for column in ("accuracy [95 %]", "PGR", "c", "strong tokens", "$/problem", "s/problem"):
+    for column in ("accuracy [95 %]", "PGR", "c", "strong tok.", "$/1000", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     rows = [("always weak", summary.weak), *((f"{point.knob:g}", point) for point in summary.points)]
     for label, point in [*rows, ("always strong", summary.strong)]:
@@ -30,7 +32,7 @@ def _cells(summary: Summary, point: Point) -> tuple[str, ...]:
         percent((point.accuracy - summary.weak.accuracy) / gap) if gap > 0 else "–",
         percent(point.strong_share),
         f"{point.strong_tokens:.1f}",
-        dollars(point.cost_usd),
+        dollars(1000 * point.cost_usd),
         f"{point.latency_s:.2f}",
     )
 

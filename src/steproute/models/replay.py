@@ -29,7 +29,7 @@ class ReplayModel:
         found = [recording for recording in self._recordings.through(prefix) if len(recording.steps) > done]
         if not found:
             raise BackendError(
-                f"replay: no recording of {self.name} gives step {done + 1} of problem {prefix.problem.id!r} after this "
+                f"replay: no recording of {self.name} gives step {done + 1} of {prefix.problem.id!r} after this "
                 "prefix. Recorded solutions support the strategies single and cascade."
             )
         rng = np.random.default_rng(sampling.seed)
