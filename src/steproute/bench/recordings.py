@@ -67,8 +67,8 @@ def _qwen3() -> Recorded:
         sides,
         graded,
         names=("Qwen3-1.7B", "Qwen3-14B", "Qwen2.5-Math-PRM-7B"),
-        note=f"{_SUPPORTS} Total tokens are real, tokens a step are estimated. Problem math/test/algebra/892 is recorded "
-        "as right for both, but neither solution gives a final answer, so here it is wrong.",
+        note=f"{_SUPPORTS} Total tokens are real, tokens a step are estimated. Problem math/test/algebra/892 is "
+        "recorded as right for both, but neither solution gives a final answer, so here it is wrong.",
     )
 
 

@@ -126,7 +126,11 @@ def _with_progress(
             spent += trace.cost_usd
             progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
-        return asyncio.run(run_sweep(sweep, problems, cast, config.settings, traces, advance))
+        try:
+            return asyncio.run(run_sweep(sweep, problems, cast, config.settings, traces, advance))
+        except KeyboardInterrupt:
+            progress.console.print("interrupted. The same command goes on where this one stopped.")
+            raise typer.Exit(130) from None
 
 
 def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:

@@ -45,8 +45,6 @@ def main() -> None:
         _fail(str(failure), 2)
     except SteprouteError as failure:
         _fail(str(failure), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted. The same command goes on where this one stopped.", 130)
 
 
 def _fail(message: str, code: int) -> None:
