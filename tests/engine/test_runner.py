@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-import zstandard
+from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -148,7 +148,7 @@ def test_a_trace_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_whole_frame_that_is_no_trace_is_an_error_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "t.zst"
-    path.write_bytes(zstandard.compress(b'{"problem_id": 3}\n'))
+    path.write_bytes(zstd.compress(b'{"problem_id": 3}\n'))
     with pytest.raises(DatasetError, match="trace 1"):
         TraceFile(path)
 

@@ -1,89 +1,181 @@
-"""The picture of a sweep: accuracy against share of strong tokens."""
+"""The picture of a sweep, accuracy against share of strong tokens: SVG for the report, PNG through resvg."""
 
+import math
+from collections.abc import Iterator, Sequence
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
+from xml.etree.ElementTree import Element, SubElement, tostring
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import resvg_py
 
 from steproute.bench.formatting import percent
 from steproute.bench.summary import Curved, Point, Summary
 
+_WIDTH: Final = 1200
+_HEIGHT: Final = 800
+_LEFT, _RIGHT, _TOP, _BOTTOM = 100, 1160, 80, 640
 _POLICY: Final = "#0072B2"
 _BASELINES: Final = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+_MARK: Final = "#D55E00"
 _GREY: Final = "#666666"
+
+Place = tuple[float, float]
 
 
 def plot_pareto(summary: Summary, path: Path) -> None:
     """Write the picture as a PNG of 1200 × 800 pixels."""
-    figure = pareto_figure(summary)
-    FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=150)
+    with as_file(files("font_lato") / "files" / "Lato-Regular.ttf") as font:
+        png = resvg_py.svg_to_bytes(
+            pareto_svg(summary), font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True
+        )
+    path.write_bytes(png)
 
 
-def pareto_figure(summary: Summary) -> Figure:
+def pareto_svg(summary: Summary) -> str:
     """The policy's points with 95 % intervals, the anchors, random routing and the baselines."""
-    figure = Figure(figsize=(8, 16 / 3), layout="constrained")
-    axes = figure.subplots()
-    _draw_anchors(axes, summary)
+    canvas = _Canvas(summary)
+    canvas.text((_LEFT, 45), f"{summary.name}: {summary.problems} problems of {summary.data}", size=24)
+    canvas.axes()
+    _draw_anchors(canvas, summary)
     for index, series in enumerate(summary.baselines):
-        _draw_baseline(axes, series, _BASELINES[index % len(_BASELINES)])
-    _draw_policy(axes, summary)
-    axes.set_xlabel("strong tokens, % of always-strong")
-    axes.set_ylabel("accuracy, %")
-    axes.set_title(f"{summary.name}: {summary.problems} problems of {summary.data}")
-    axes.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return figure
+        _draw_baseline(canvas, series, _BASELINES[index % len(_BASELINES)])
+    _draw_policy(canvas, summary)
+    canvas.legend()
+    return tostring(canvas.root, encoding="unicode")
 
 
-def _draw_anchors(axes: Axes, summary: Summary) -> None:
-    for label, point, x, side in (("strong", summary.strong, 0, "left"), ("weak", summary.weak, 100, "right")):
-        level = 100 * point.accuracy
-        axes.axhline(level, color=_GREY, linewidth=0.8, linestyle=":")
-        text = f"always {label} {percent(point.accuracy)}"
-        axes.annotate(text, (x, level), (0, 4), textcoords="offset points", color=_GREY, fontsize=9, ha=side)
-    ends = [summary.weak, summary.strong]
-    axes.plot(*_line(ends), color=_GREY, linewidth=1, linestyle="--", label="random, per problem")
+def _draw_anchors(canvas: "_Canvas", summary: Summary) -> None:
+    for label, point, x, anchor in (("strong", summary.strong, 0.0, "start"), ("weak", summary.weak, 1.0, "end")):
+        canvas.line([(0.0, point.accuracy), (1.0, point.accuracy)], _GREY, width=1, dash="2 4")
+        px, py = canvas.place((x, point.accuracy))
+        canvas.text((px, py - 8), f"always {label} {percent(point.accuracy)}", fill=_GREY, anchor=anchor)
+    canvas.line(_places([summary.weak, summary.strong]), _GREY, dash="8 5", label="random, per problem")
 
 
-def _draw_baseline(axes: Axes, series: Curved, colour: str) -> None:
-    single = len(series.points) == 1
-    axes.plot(
-        *_line(series.points),
-        color=colour,
-        linewidth=1.2,
-        marker="*" if single else "s",
-        markersize=14 if single else 4,
-        linestyle="none" if single else "-",
-        label=f"{series.name} (knows the checker)" if series.name == "oracle" else f"{series.name}, per step",
-    )
+def _draw_baseline(canvas: "_Canvas", series: Curved, colour: str) -> None:
+    places = _places(series.points)
+    label = f"{series.name} (knows the checker)" if series.name == "oracle" else f"{series.name}, per step"
+    canvas.line(places, colour, label=label, radius=9 if len(places) == 1 else 5)
 
 
-def _draw_policy(axes: Axes, summary: Summary) -> None:
+def _draw_policy(canvas: "_Canvas", summary: Summary) -> None:
     points = sorted(summary.points, key=lambda point: point.strong_share)
-    x, y = _line(points)
-    low, high = ([100 * (end or 0.0) for end in ends] for ends in zip(*(p.accuracy_ci95 for p in points), strict=True))
-    axes.fill_between(x, low, high, color=_POLICY, alpha=0.15, linewidth=0)
-    axes.plot(x, y, color=_POLICY, linewidth=2, marker="o", markersize=5, label=summary.policy)
-    for point in points[:: max(1, len(points) // 5)]:
-        place = (100 * point.strong_share, 100 * point.accuracy)
-        axes.annotate(f"{point.knob:g}", place, (5, -11), textcoords="offset points", color=_POLICY, fontsize=9)
+    ends = [tuple(point.accuracy if end is None else end for end in point.accuracy_ci95) for point in points]
+    shares = [point.strong_share for point in points]
+    low = [(share, end[0]) for share, end in zip(shares, ends, strict=True)]
+    high = [(share, end[1]) for share, end in zip(shares, ends, strict=True)]
+    canvas.area([*low, *reversed(high)], _POLICY)
+    canvas.line(_places(points), _POLICY, width=3, label=summary.policy, radius=6)
+    for point in points[:: max(1, len(points) // 6)]:
+        x, y = canvas.place((point.strong_share, point.accuracy))
+        canvas.text((x + 8, y + 20), f"{point.knob:g}", fill=_POLICY, size=16)
     reached = summary.metrics.get("cpt95")
     if isinstance(reached, float):
         level = summary.weak.accuracy + 0.95 * (summary.strong.accuracy - summary.weak.accuracy)
-        axes.plot(
-            [100 * reached],
-            [100 * level],
-            marker="D",
-            color="#D55E00",
-            linestyle="none",
-            label=f"CPT(95 %) = {percent(reached)}",
+        canvas.line([(reached, level)], _MARK, label=f"CPT(95 %) = {percent(reached)}", radius=9)
+
+
+def _places(points: Sequence[Point]) -> list[Place]:
+    """(share of strong tokens, accuracy) by cost."""
+    return sorted((point.strong_share, point.accuracy) for point in points)
+
+
+class _Canvas:
+    """An SVG with a frame that maps (share, accuracy) to pixels."""
+
+    def __init__(self, summary: Summary) -> None:
+        shown = [summary.weak, summary.strong, *summary.points, *(p for s in summary.baselines for p in s.points)]
+        values = [end for p in shown for end in (p.accuracy, *p.accuracy_ci95) if end is not None]
+        self.low, self.high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.03)
+        self.right = max(1.0, *(point.strong_share for point in shown)) + 0.02
+        self.root = Element(
+            "svg",
+            {
+                "xmlns": "http://www.w3.org/2000/svg",
+                "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
+                "width": str(_WIDTH),
+                "height": str(_HEIGHT),
+                "font-family": "system-ui, Lato, sans-serif",
+                "role": "img",
+            },
         )
+        SubElement(self.root, "title").text = "Accuracy against share of strong tokens"
+        SubElement(self.root, "rect", {"width": "100%", "height": "100%", "fill": "white"})
+        self._keys: list[tuple[str, str, float, str]] = []
+
+    def place(self, at: Place) -> Place:
+        """Pixels of (share, accuracy)."""
+        x = _LEFT + (_RIGHT - _LEFT) * (at[0] + 0.02) / (self.right + 0.02)
+        return x, _BOTTOM - (_BOTTOM - _TOP) * (at[1] - self.low) / (self.high - self.low)
+
+    def axes(self) -> None:
+        """Grid, numbers and names of both axes."""
+        for value in _ticks(self.low, self.high):
+            _, y = self.place((0.0, value))
+            self._stroke([(_LEFT, y), (_RIGHT, y)], "#e3e3e3", 1, "")
+            self.text((_LEFT - 12, y + 6), f"{100 * value:.0f}", anchor="end")
+        for value in _ticks(0.0, self.right):
+            x, _ = self.place((value, 0.0))
+            self._stroke([(x, _TOP), (x, _BOTTOM)], "#e3e3e3", 1, "")
+            self.text((x, _BOTTOM + 26), f"{100 * value:.0f}", anchor="middle")
+        self.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 58), "strong tokens, % of always-strong", anchor="middle")
+        self.text((_LEFT - 60, _TOP - 12), "accuracy, %")
+
+    def line(
+        self,
+        places: Sequence[Place],
+        colour: str,
+        *,
+        width: float = 2,
+        dash: str = "",
+        label: str = "",
+        radius: float = 0,
+    ) -> None:
+        """A line through places, with dots where `radius` is given; a label enters it into the legend."""
+        pixels = [self.place(at) for at in places]
+        if len(pixels) > 1:
+            self._stroke(pixels, colour, width, dash, label)
+        for (x, y), (share, accuracy) in zip(pixels, places, strict=True):
+            if radius:
+                dot = SubElement(
+                    self.root, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{radius}", "fill": colour}
+                )
+                SubElement(dot, "title").text = f"{label}: {percent(accuracy)} at {percent(share)}"
+        if label:
+            self._keys.append((label, colour, radius, "" if len(pixels) == 1 else dash or "none"))
+
+    def area(self, places: Sequence[Place], colour: str) -> None:
+        """A pale filled outline."""
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self.place, places))
+        SubElement(self.root, "polygon", {"points": points, "fill": colour, "fill-opacity": "0.15"})
+
+    def text(self, at: Place, text: str, *, fill: str = "#222222", anchor: str = "start", size: int = 18) -> None:
+        """Text at pixels."""
+        place = {"x": f"{at[0]:.1f}", "y": f"{at[1]:.1f}", "fill": fill, "text-anchor": anchor, "font-size": str(size)}
+        SubElement(self.root, "text", place).text = text
+
+    def legend(self) -> None:
+        """The labels of all lines, three to a row, below the axes."""
+        for index, (label, colour, radius, dash) in enumerate(self._keys):
+            x, y = _LEFT + 360 * (index % 3), _BOTTOM + 100 + 34 * (index // 3)
+            if dash:
+                self._stroke([(x, y - 6), (x + 44, y - 6)], colour, 3, dash)
+            if radius:
+                circle = {"cx": f"{x + 22}", "cy": f"{y - 6}", "r": f"{radius}", "fill": colour}
+                SubElement(self.root, "circle", circle)
+            self.text((x + 54, y), label)
+
+    def _stroke(self, pixels: Sequence[Place], colour: str, width: float, dash: str, label: str = "") -> None:
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in pixels)
+        style = {"points": points, "fill": "none", "stroke": colour, "stroke-width": f"{width}"}
+        line = SubElement(self.root, "polyline", style | ({"stroke-dasharray": dash} if dash else {}))
+        if label:
+            line.set("data-label", label)
 
 
-def _line(points: list[Point]) -> tuple[list[float], list[float]]:
-    """x and y in per cent, by cost."""
-    ordered = sorted(points, key=lambda point: point.strong_share)
-    return [100 * point.strong_share for point in ordered], [100 * point.accuracy for point in ordered]
+def _ticks(low: float, high: float) -> Iterator[float]:
+    """Round values between the ends, at most eight."""
+    step = next(step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0) if (high - low) / step <= 8)
+    for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
+        yield index * step

@@ -1,15 +1,13 @@
 """The report of a sweep: one self-contained HTML page."""
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from markupsafe import Markup
 
 from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval
-from steproute.bench.plot import pareto_figure
+from steproute.bench.plot import pareto_svg
 from steproute.bench.summary import Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -29,7 +27,7 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         summary=summary,
         examples=examples,
         headline=headline(summary),
-        chart=_chart(summary),
+        chart=Markup(pareto_svg(summary)),  # built by an XML writer, which escapes
         labels=LABELS,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
         metric=metric,
@@ -47,11 +45,3 @@ def headline(summary: Summary) -> str:
     if summary.metrics.get("cpt95") is None:
         return f"{summary.policy} does not recover 95 % of the gap between weak and strong"
     return f"{summary.policy} recovers 95 % of the gap for {metric(summary.metrics, 'cpt95')} of strong tokens"
-
-
-def _chart(summary: Summary) -> str:
-    figure = pareto_figure(summary)
-    FigureCanvasAgg(figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150)
-    return base64.b64encode(buffer.getvalue()).decode()

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 import msgspec
-import zstandard
+from backports import zstd
 
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.trace import Trace
@@ -38,11 +38,10 @@ class TraceFile:
             self.found.append(_decode(frame, path, len(self.found) + 1))
             whole = end
         self._file.truncate(whole)
-        self._compressor = zstandard.ZstdCompressor(level=9)
 
     def append(self, trace: Trace) -> None:
         """Write one trace and hand it to the operating system, which keeps it if this process dies."""
-        self._file.write(self._compressor.compress(_encoder.encode(trace) + b"\n"))
+        self._file.write(zstd.compress(_encoder.encode(trace) + b"\n", 9))
         self._file.flush()
 
     def __enter__(self) -> "TraceFile":
@@ -65,10 +64,10 @@ def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
     """Each whole frame's content and where the frame ends."""
     position = 0
     while position < len(data):
-        decompressor = zstandard.ZstdDecompressor().decompressobj()
+        decompressor = zstd.ZstdDecompressor()
         try:
             content = decompressor.decompress(memoryview(data)[position:])
-        except zstandard.ZstdError:
+        except zstd.ZstdError:
             return
         if not decompressor.eof:
             return
