@@ -20,7 +20,7 @@ from steproute.lab.worker import Worker  # noqa: E402
 
 
 def recipe(steps: int, snapshots: tuple[int, ...] = ()) -> Recipe:
-    schedule = Schedule(steps=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
+    schedule = Schedule(first_cycle=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
     return Recipe(width=16, layers=2, heads=2, schedule=schedule)
 
 
@@ -65,10 +65,11 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     export(train_language_model(start, tmp_path / "lm"), tmp_path / "lm.onnx")
     write_rollouts(tmp_path / "lm.onnx", 80, tmp_path / "rollouts.jsonl")
     assert all(len(steps) == len(right) for _, steps, right in read_rollouts(tmp_path / "rollouts.jsonl"))
-    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(steps=3, batch=8, warmup=1))
+    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(first_cycle=3, batch=8, warmup=1))
     model = train_reward_model(reward, snapshot(tmp_path / "lm", 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
     export(model, tmp_path / "prm.onnx")
     import asyncio
+from itertools import pairwise
 
     prefix = Prefix(
         problem=next(generate("train")), session="s", steps=(Step(role="w", text="(1) Ben has 3.", tokens=1),) * 2
@@ -76,3 +77,13 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     scores = asyncio.run(LabPrm(Worker(Network(tmp_path / "prm.onnx"))).score(prefix))
     assert len(scores.values) == 2
     assert all(0 < value < 1 for value in scores.values)
+
+
+def test_a_schedule_rises_falls_to_zero_and_restarts_at_half_its_peak() -> None:
+    schedule = Schedule(first_cycle=100, batch=8, warmup=10, restarts=(50,))
+    factors = [schedule.factor(step) for step in range(schedule.steps)]
+    assert factors[9:51] == [1.0] * 42
+    assert factors[99] == pytest.approx(0.02)
+    assert max(factors[100:]) == pytest.approx(0.42)
+    assert factors[-1] == pytest.approx(0.01)
+    assert all(after <= before for before, after in pairwise(factors[110:]))
