@@ -1,3 +1,5 @@
+import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,13 @@ from steproute.lab.story import generate  # noqa: E402
 from steproute.lab.tokenizer import Tokenizer  # noqa: E402
 from steproute.lab.train.export import export  # noqa: E402
 from steproute.lab.train.fitting import Schedule, snapshot  # noqa: E402
-from steproute.lab.train.language_model import Recipe, build, train_language_model  # noqa: E402
+from steproute.lab.train.language_model import (  # noqa: E402
+    Recipe,
+    build,
+    next_token_loss,
+    solution_batches,
+    train_language_model,
+)
 from steproute.lab.train.reward_model import RewardRecipe, train_reward_model  # noqa: E402
 from steproute.lab.train.rollouts import read_rollouts, write_rollouts  # noqa: E402
 from steproute.lab.train.transformer import Transformer  # noqa: E402
@@ -52,8 +60,6 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path, mon
 
 
 def test_training_lowers_the_loss_on_unseen_stories(tmp_path: Path) -> None:
-    from steproute.lab.train.language_model import next_token_loss, solution_batches
-
     tokens, targets = next(solution_batches(Tokenizer(), 16, seed=99))
     untrained = next_token_loss(build(recipe(40)), tokens, targets).item()
     trained = next_token_loss(train_language_model(recipe(40), tmp_path), tokens, targets).item()
@@ -68,12 +74,8 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(first_cycle=3, batch=8, warmup=1))
     model = train_reward_model(reward, snapshot(tmp_path / "lm", 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
     export(model, tmp_path / "prm.onnx")
-    import asyncio
-from itertools import pairwise
-
-    prefix = Prefix(
-        problem=next(generate("train")), session="s", steps=(Step(role="w", text="(1) Ben has 3.", tokens=1),) * 2
-    )
+    steps = (Step(role="weak", text="(1) Ben has 3.", tokens=1),) * 2
+    prefix = Prefix(problem=next(generate("train")), session="s", steps=steps)
     scores = asyncio.run(LabPrm(Worker(Network(tmp_path / "prm.onnx"))).score(prefix))
     assert len(scores.values) == 2
     assert all(0 < value < 1 for value in scores.values)
