@@ -189,6 +189,13 @@ def test_cascade_throws_the_weak_solution_away_at_the_first_low_step() -> None:
     check_law(stage, trace)
 
 
+def test_a_cascade_whose_strong_is_down_goes_on_with_weak_where_the_route_says_so() -> None:
+    stage = Stage([Say("a"), Say("b"), Say("\\boxed{1}")], [Fail(BackendUnavailable("down"))], [0.9, 0.1, 0.9])
+    trace = stage.solve(Cascade(policy=Threshold(0.5)), Limits(retries=0, on_strong_failure="accept"))
+    assert [step.text for step in trace.steps] == ["a", "b", "\\boxed{1}"]
+    check_law(stage, trace)
+
+
 def test_a_degenerate_step_is_continued_once_and_spliced_away_but_paid_for() -> None:
     stage = Stage([Say("---", 2), Say("\\boxed{1}", 5)])
     trace = stage.solve(stepwise())

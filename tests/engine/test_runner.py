@@ -116,6 +116,13 @@ def test_cancelling_a_run_keeps_what_is_finished_and_accounts_for_what_is_not(tm
     assert set(again.solved) == {problem.id for problem in PROBLEMS} - {trace.problem_id for trace in finished}
 
 
+def test_a_mistake_in_the_set_up_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
+    route = Route(name="single/mid", strategy=Single("mid"))
+    cast = Cast(writers={"weak": Writer(model=SeededModel())})
+    with TraceFile(tmp_path / "t.zst") as traces, pytest.raises(ConfigError, match="'mid' has no model"):
+        asyncio.run(run([(route, PROBLEMS[0])], cast, RunSettings(), traces))
+
+
 def test_two_processes_cannot_append_to_one_file(tmp_path: Path) -> None:
     with TraceFile(tmp_path / "t.zst"), pytest.raises(ConfigError, match="in use by another process"):
         TraceFile(tmp_path / "t.zst")

@@ -130,8 +130,9 @@ class Episode:
             return None
         self._account.enter(bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id))
         self._emit(Scored(scores))
-        steps = tuple(replace(step, score=value) for step, value in zip(prefix.steps, scores.values, strict=False))
-        self._prefix = replace(self._prefix, steps=steps)
+        if prefix.text == self._prefix.text:
+            pairs = zip(self._prefix.steps, scores.values, strict=False)
+            self._prefix = replace(self._prefix, steps=tuple(replace(step, score=value) for step, value in pairs))
         return scores.values
 
     def decide(self, policy: Policy, draft: Draft, scores: tuple[float, ...] | None = ()) -> Decision:

@@ -79,7 +79,10 @@ async def run(
             )
             await episode.run(route.strategy)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(settings.in_flight):
-            group.create_task(work_through())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(settings.in_flight):
+                group.create_task(work_through())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
     return results

@@ -19,11 +19,13 @@ class Cascade:
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score and decide step by step; escalate at most once."""
-        prefix = episode.start()
+        prefix = empty = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix)
             scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()
             if episode.decide(self.policy, draft, scores) is not Decision.ACCEPT:
-                prefix = episode.restart()
-                draft = await episode.propose("strong", prefix, replacing=draft, to_end=True)
+                solution = await episode.propose("strong", empty, replacing=draft, to_end=True)
+                if solution is not draft:
+                    episode.restart()
+                draft = solution
             prefix = episode.accept(draft)

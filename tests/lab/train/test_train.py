@@ -1,5 +1,5 @@
 import asyncio
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from steproute.lab.train.fitting import Schedule, snapshot  # noqa: E402
 from steproute.lab.train.language_model import (  # noqa: E402
     Recipe,
     build,
+    grow,
     next_token_loss,
     solution_batches,
     train_language_model,
@@ -28,7 +29,7 @@ from steproute.lab.worker import Worker  # noqa: E402
 
 
 def recipe(steps: int, snapshots: tuple[int, ...] = ()) -> Recipe:
-    schedule = Schedule(first_cycle=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
+    schedule = Schedule(steps=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
     return Recipe(width=16, layers=2, heads=2, schedule=schedule)
 
 
@@ -71,7 +72,7 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     export(train_language_model(start, tmp_path / "lm"), tmp_path / "lm.onnx")
     write_rollouts(tmp_path / "lm.onnx", 80, tmp_path / "rollouts.jsonl")
     assert all(len(steps) == len(right) for _, steps, right in read_rollouts(tmp_path / "rollouts.jsonl"))
-    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(first_cycle=3, batch=8, warmup=1))
+    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(steps=3, batch=8, warmup=1))
     model = train_reward_model(reward, snapshot(tmp_path / "lm", 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
     export(model, tmp_path / "prm.onnx")
     steps = (Step(role="weak", text="(1) Ben has 3.", tokens=1),) * 2
@@ -81,11 +82,18 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     assert all(0 < value < 1 for value in scores.values)
 
 
-def test_a_schedule_rises_falls_to_zero_and_restarts_at_half_its_peak() -> None:
-    schedule = Schedule(first_cycle=100, batch=8, warmup=10, restarts=(50,))
-    factors = [schedule.factor(step) for step in range(schedule.steps)]
+def test_a_schedule_rises_stays_and_falls_to_zero() -> None:
+    schedule = Schedule(steps=100, batch=8, warmup=10)
+    factors = [schedule.factor(step) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
     assert factors[9:51] == [1.0] * 42
     assert factors[99] == pytest.approx(0.02)
-    assert max(factors[100:]) == pytest.approx(0.42)
-    assert factors[-1] == pytest.approx(0.01)
-    assert all(after <= before for before, after in pairwise(factors[110:]))
+
+
+def test_a_grown_model_starts_with_the_function_of_the_shallow_one(tmp_path: Path) -> None:
+    shallow = train_language_model(recipe(4), tmp_path)
+    deep = build(replace(recipe(4), layers=4))
+    grow(shallow, deep)
+    tokens = torch.tensor([Tokenizer().encode(next(generate("train")).text)])
+    everywhere = torch.ones(tokens.shape, dtype=torch.bool)
+    torch.testing.assert_close(deep(tokens, select=everywhere), shallow(tokens, select=everywhere))

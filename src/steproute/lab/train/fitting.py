@@ -21,14 +21,12 @@ Loss = Callable[[Transformer, Tensor, Tensor], Tensor]
 class Schedule:
     """Steps, batch size in problems, and peak learning rates.
 
-    Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. `restarts` are
-    further cycles of so many steps each, which rise to half the peak and fall linearly to zero. Weights are kept as
-    they were after each step of `snapshots`.
+    Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. Weights are kept
+    as they were after each step of `snapshots`.
     """
 
-    first_cycle: int
+    steps: int
     batch: int
-    restarts: tuple[int, ...] = ()
     matrix_rate: float = 0.01
     other_rate: float = 3e-3
     warmup: int = 50
@@ -36,21 +34,9 @@ class Schedule:
     checkpoint_every: int = 250
     snapshots: tuple[int, ...] = ()
 
-    @property
-    def steps(self) -> int:
-        """Steps of all cycles."""
-        return self.first_cycle + sum(self.restarts)
-
     def factor(self, step: int) -> float:
         """Learning rate at `step` as a share of the peak."""
-        if step < self.first_cycle:
-            return min((step + 1) / self.warmup, (self.first_cycle - step) / (self.decay * self.first_cycle), 1.0)
-        step -= self.first_cycle
-        for cycle in self.restarts:
-            if step < cycle:
-                return 0.5 * min((step + 1) / self.warmup, (cycle - step) / cycle)
-            step -= cycle
-        return 0.0
+        return min((step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps), 1.0)
 
 
 def fit(model: Transformer, batches: Batches, loss: Loss, schedule: Schedule, folder: Path) -> None:
