@@ -17,8 +17,8 @@ STORY = Story.parse(
 SOLUTION = [
     "(1) Ben has 30.",
     "(2) Mia has 12.",
-    "(4) Zoe has 30 + 12 = 42.",
-    "(5) Zoe has 42 - 2 = 40. So the answer is \\boxed{40}.",
+    "(4) Zoe has Ben 30 + Mia 12 = 42.",
+    "(5) Zoe has Zoe 42 - 2 = 40. So the answer is \\boxed{40}.",
 ]
 
 
@@ -28,7 +28,7 @@ def test_the_reference_solution_is_right() -> None:
 
 
 def test_independent_steps_may_come_in_another_order_and_sums_may_be_turned_round() -> None:
-    steps = [SOLUTION[1], SOLUTION[0], "(4) Zoe has 12 + 30 = 42.", SOLUTION[3]]
+    steps = [SOLUTION[1], SOLUTION[0], "(4) Zoe has Mia 12 + Ben 30 = 42.", SOLUTION[3]]
     assert check_steps(STORY, steps) == [R, R, R, R]
 
 
@@ -40,15 +40,17 @@ def test_wrong_steps_are_told() -> None:
     def newest(step: str, done: int = 2) -> Verdict:
         return check_steps(STORY, [*SOLUTION[:done], step])[-1]
 
-    assert newest("(4) Zoe has 30 + 12 = 43.") is F
-    assert newest("(4) Zoe has 30 - 12 = 42.") is F
+    assert newest("(4) Zoe has Ben 30 + Mia 12 = 43.") is F
+    assert newest("(4) Zoe has Ben 30 - Mia 12 = 42.") is F
+    assert newest("(4) Zoe has Mia 30 + Ben 12 = 42.") is F
+    assert newest("(4) Zoe has 30 + 12 = 42.") is F
     assert newest("(4) Mia has 30 + 12 = 42.") is F
     assert newest("(3) Zoe has 42.") is F
     assert newest("(2) Mia has 12.") is F
-    assert newest("(5) Zoe has 42 - 2 = 40.") is F
+    assert newest("(5) Zoe has Zoe 42 - 2 = 40.") is F
     assert newest("So the answer is \\boxed{40}.") is F
-    assert newest("(4) Zoe has 30 + 12 = 42. So the answer is \\boxed{42}.") is F
-    assert newest("(5) Zoe has 42 - 2 = 40. So the answer is \\boxed{41}.", done=3) is F
+    assert newest("(4) Zoe has Ben 30 + Mia 12 = 42. So the answer is \\boxed{42}.") is F
+    assert newest("(5) Zoe has Zoe 42 - 2 = 40. So the answer is \\boxed{41}.", done=3) is F
     assert newest("") is F
 
 

@@ -9,7 +9,8 @@ from steproute.lab.story import Sentence, Story
 from steproute.lab.wording import SIGNS, Op
 
 _STEP: Final = re.compile(
-    r"\((?P<label>\d+)\) (?P<x>\w+) has (?:(?P<left>\d+) (?P<sign>[-+*/]) (?P<right>\d+) = )?(?P<value>\d+)\."
+    r"\((?P<label>\d+)\) (?P<x>\w+) has "
+    r"(?:(?P<left>(?:\w+ )?\d+) (?P<sign>[-+*/]) (?P<right>(?:\w+ )?\d+) = )?(?P<value>\d+)\."
     r"(?: So the answer is \\boxed\{(?P<answer>\d+)\}\.)?"
 )
 _COMMUTATIVE: Final = frozenset("+*")
@@ -73,9 +74,10 @@ def _expression_right(sentence: Sentence, match: re.Match[str], values: dict[str
         return match["sign"] is None
     if match["sign"] != SIGNS[sentence.op]:
         return False
-    expected = [values[sentence.left], values[sentence.z] if sentence.z else sentence.n]
-    written = [int(match["left"]), int(match["right"])]
-    return written == expected or (match["sign"] in _COMMUTATIVE and written == expected[::-1])
+    left = f"{sentence.left} {values[sentence.left]}"
+    right = f"{sentence.z} {values[sentence.z]}" if sentence.z else str(sentence.n)
+    written = (match["left"], match["right"])
+    return written == (left, right) or (match["sign"] in _COMMUTATIVE and written == (right, left))
 
 
 def _answer_right(story: Story, answer: int, sentence: Sentence, done: set[int]) -> bool:

@@ -65,11 +65,11 @@ class Sentence:
         return _apply(SIGNS[self.op], left, right)
 
     def step(self, values: dict[str, int]) -> str:
-        """The solution step for this sentence, given every value before it."""
+        """The solution step for this sentence, given every value before it; a value stands after its person's name."""
         if self.op is Op.FACT:
             return f"({self.label}) {self.x} has {self.n}."
-        right = values[self.z] if self.z else self.n
-        expression = f"{values[self.left]} {SIGNS[self.op]} {right}"
+        right = f"{self.z} {values[self.z]}" if self.z else self.n
+        expression = f"{self.left} {values[self.left]} {SIGNS[self.op]} {right}"
         return f"({self.label}) {self.x} has {expression} = {self.value(values)}."
 
 

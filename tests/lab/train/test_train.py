@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from steproute.lab.train.fitting import Schedule, snapshot  # noqa: E402
 from steproute.lab.train.language_model import (  # noqa: E402
     Recipe,
     build,
-    grow,
     next_token_loss,
     solution_batches,
     train_language_model,
@@ -88,12 +86,3 @@ def test_a_schedule_rises_stays_and_falls_to_zero() -> None:
     assert factors[0] == pytest.approx(0.1)
     assert factors[9:51] == [1.0] * 42
     assert factors[99] == pytest.approx(0.02)
-
-
-def test_a_grown_model_starts_with_the_function_of_the_shallow_one(tmp_path: Path) -> None:
-    shallow = train_language_model(recipe(4), tmp_path)
-    deep = build(replace(recipe(4), layers=4))
-    grow(shallow, deep)
-    tokens = torch.tensor([Tokenizer().encode(next(generate("train")).text)])
-    everywhere = torch.ones(tokens.shape, dtype=torch.bool)
-    torch.testing.assert_close(deep(tokens, select=everywhere), shallow(tokens, select=everywhere))

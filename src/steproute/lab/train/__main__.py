@@ -8,7 +8,7 @@ import typer
 
 from steproute.lab.train.export import export
 from steproute.lab.train.fitting import snapshot
-from steproute.lab.train.language_model import SHALLOW, train_language_model
+from steproute.lab.train.language_model import train_language_model
 from steproute.lab.train.recipes import PRM, STRONG, WEAK
 from steproute.lab.train.reward_model import train_reward_model
 from steproute.lab.train.rollouts import write_rollouts
@@ -30,7 +30,7 @@ def main(
         export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
     if only in (None, "prm"):
         write_rollouts(out / "lab-weak.onnx", PRM.rollouts, out / "rollouts.jsonl")
-        start = snapshot(out / "strong" / SHALLOW, PRM.start_step)
+        start = snapshot(out / "strong", PRM.start_step)
         export(train_reward_model(PRM, start, out / "rollouts.jsonl", out / "prm"), out / "lab-prm.onnx")
 
 

@@ -17,33 +17,24 @@ from steproute.lab.train.transformer import Shape, Transformer
 
 _POOL: Final = 8
 _IGNORED: Final = -100
-SHALLOW: Final = "shallow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that decides a language model's weights.
-
-    `grown_from` is a shallower recipe of the same width, trained first: the model starts from its weights, with the
-    missing blocks inserted before the last one so that at first they change nothing.
-    """
+    """Everything that decides a language model's weights."""
 
     width: int
     layers: int
     heads: int
     schedule: Schedule
     seed: int = 0
-    grown_from: "Recipe | None" = None
 
 
 def train_language_model(recipe: Recipe, folder: Path) -> Transformer:
     """Train, or go on from the newest checkpoint in `folder`; returns the finished model."""
-    shallow = train_language_model(recipe.grown_from, folder / SHALLOW) if recipe.grown_from else None
     torch.manual_seed(recipe.seed)
     tokenizer = Tokenizer()
     model = build(recipe)
-    if shallow is not None:
-        grow(shallow, model)
 
     def batches(start: int) -> Iterator[tuple[Tensor, Tensor]]:
         return solution_batches(tokenizer, recipe.schedule.batch, seed=recipe.seed + 1000 * (start + 1))
@@ -58,15 +49,6 @@ def build(recipe: Recipe) -> Transformer:
     return Transformer(
         Shape(vocabulary=size, outputs=size, width=recipe.width, layers=recipe.layers, heads=recipe.heads)
     )
-
-
-def grow(shallow: Transformer, model: Transformer) -> None:
-    """Give `model`, deeper and untrained, the function of `shallow`; the blocks in between have no output yet."""
-    last, deep_last = len(shallow.blocks) - 1, len(model.blocks) - 1
-    for index, block in enumerate(shallow.blocks):
-        model.blocks[deep_last if index == last else index].load_state_dict(block.state_dict())
-    for part in ("embed", "norm", "head"):
-        getattr(model, part).load_state_dict(getattr(shallow, part).state_dict())
 
 
 def solution_batches(tokenizer: Tokenizer, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,20 +8,12 @@ from steproute.lab.train.reward_model import RewardRecipe
 
 _PRM_START: Final = 2500
 
-SHALLOW_STRONG: Final = Recipe(
-    width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PRM_START,)), seed=1
-)
 STRONG: Final = Recipe(
-    width=128,
-    layers=4,
-    heads=4,
-    schedule=Schedule(steps=6000, batch=32, matrix_rate=0.007, decay=1.0),
-    seed=4,
-    grown_from=SHALLOW_STRONG,
+    width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PRM_START,)), seed=1
 )
 WEAK: Final = Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=2150, batch=32, matrix_rate=0.02), seed=2)
 PRM: Final = RewardRecipe(
-    start=SHALLOW_STRONG,
+    start=STRONG,
     start_step=_PRM_START,
     rollouts=14_000,
     schedule=Schedule(steps=1200, batch=32, matrix_rate=0.003, other_rate=1e-3),
