@@ -19,8 +19,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/lab_throughput.py
+	$(BIN)/python benchmarks/plan_speed.py
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py
@@ -39,6 +40,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 $(VENV)/.learn: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,learn]'
 	touch $@ $(VENV)/.dev $(VENV)/.installed
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@ $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -13,13 +13,14 @@ import tomli_w
 
 from steproute.bench.sweep import Series, Sweep
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy, Strategy
+from steproute.core.ports import Policy, PolicyFamily, Strategy
 from steproute.core.registry import policies, strategies
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
+from steproute.policies.stored import load_policy
 from steproute.strategies.single import Single
 
 BASELINES: Final = ("random", "oracle")
@@ -76,7 +77,7 @@ class RunConfig:
         return document
 
     def _series(self, policy: str, knobs: Sequence[float]) -> Series:
-        chosen = tuple(knobs) or tuple(policies.get(policy).knobs)
+        chosen = tuple(knobs) or policy_family(policy).knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
         return Series(
@@ -94,10 +95,20 @@ class RunConfig:
         )
 
 
+def policy_family(name: str) -> PolicyFamily:
+    """A registered policy by name, or a trained one by the path of its folder.
+
+    Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
+    """
+    if "/" in name:
+        return load_policy(Path(name))
+    family: PolicyFamily = policies.get(name)  # type: ignore[assignment]
+    return family
+
+
 def build_policy(name: str, knob: float, seed: int) -> Policy:
     """A policy at one knob value; raises ConfigError for an unknown name or a knob out of range."""
-    policy: Policy = policies.get(name).at(knob, seed)
-    return policy
+    return policy_family(name).at(knob, seed)
 
 
 def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = None) -> Strategy[Episode]:

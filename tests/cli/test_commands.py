@@ -61,6 +61,10 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("replay", "gpt9"), "'gpt9' is unknown"),
         (("lab", "sample", "--split", "dev"), "'dev' is unknown"),
         (("lab", "check", "--problems", "0"), "problems: 0 is below 1"),
+        (("plan", "--reference", ".", "--cost", "1"), "holds no obs_distribution"),
+        (("train", "--policy", "tarot"), "policy: 'tarot' has nothing to train"),
+        (("train", "--data", "math500"), "data: 'math500' has no step labels"),
+        (("eval", "--policy", "./none"), "none/policy.json does not exist"),
         (("frobnicate",), "No such command"),
     ],
 )
@@ -178,3 +182,36 @@ def test_replay_equals_the_recording(tmp_path: Path, data_folder: Path) -> None:
     result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
     assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215, 0.4425)
+
+
+def test_plan_prints_the_advantage_of_each_stage_and_belief(tmp_path: Path, data_folder: Path) -> None:
+    (tmp_path / "beliefs.json").write_text("[[0.5, 0.2, 0.3], [1, 0, 0], [0, 1, 0]]")
+    folder = str(data_folder / "trim_reference")
+    words = ("plan", "--reference", folder, "--cost", "0.25", "--beliefs", "beliefs.json", "--stages", "0,5", "--json")
+    found = json.loads(steproute(tmp_path, *words).stdout)
+    assert found["cost"] == 0.25
+    assert found["gap"] < 0.05
+    assert found["seconds"] > 0
+    assert [(row["stage"], row["belief"][0]) for row in found["advantages"]] == [
+        (0, 0.5), (0, 1.0), (0, 0.0), (5, 0.5), (5, 1.0), (5, 0.0)
+    ]  # fmt: skip
+    doubtful, sound, derailed = found["advantages"][:3]
+    assert doubtful["advantage"] > 0 > sound["advantage"]
+    assert derailed["advantage"] == pytest.approx(0, abs=found["gap"])
+    (tmp_path / "beliefs.json").write_text("[[0.5, 0.2, 0.4]]")
+    message = " ".join(steproute(tmp_path, *words, code=2).stderr.split())
+    assert "row 0 of beliefs.json, [0.5, 0.2, 0.4], is not a probability distribution" in message
+    assert (
+        "stages: 30 is outside 0 … 29"
+        in steproute(tmp_path, "plan", "--reference", folder, "--cost", "1", "--stages", "30", code=2).stderr
+    )
+
+
+def test_a_trained_pomdp_can_be_evaluated(tmp_path: Path) -> None:
+    steproute(tmp_path, "train", "--policy", "pomdp", "--problems", "200", "--out", "runs/p")
+    found = json.loads(
+        steproute(tmp_path, "eval", "--problems", "6", "--policy", "runs/p", "--baselines", "", "--json").stdout
+    )
+    assert found["policy"] == "runs/p"
+    assert len(found["points"]) == 16
+    assert found["points"][0]["strong_tokens"] > found["points"][-1]["strong_tokens"]

@@ -36,12 +36,28 @@ class StepScorer(Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Decides about the newest draft; pure, no I/O. `needs_scores` is False where it reads no scores."""
+    """Decides about the newest draft; pure, no I/O."""
 
-    needs_scores: bool
+    @property
+    def needs_scores(self) -> bool:
+        """False where it reads no scores."""
+        ...
 
     def decide(self, seen: Observation) -> Decision:
         """Accept, regenerate or take over."""
+        ...
+
+
+class PolicyFamily(Protocol):
+    """A policy at each value of its knob, so that it can be swept: a class of policies, or a trained artefact."""
+
+    @property
+    def knobs(self) -> tuple[float, ...]:
+        """The default grid."""
+        ...
+
+    def at(self, knob: float, seed: int) -> Policy:
+        """The policy at one knob; raises ConfigError for one out of range."""
         ...
 
 

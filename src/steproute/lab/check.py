@@ -15,11 +15,12 @@ from steproute.lab.story import Story
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One sampled solution: the checker's verdict and the PRM's score (if asked for) of each step."""
+    """One sampled solution: each step's verdict and, if asked for, PRM score; output tokens in all."""
 
     problem_id: str
     verdicts: tuple[Verdict, ...]
     answer_right: bool
+    tokens: int
     scores: tuple[float, ...] | None
 
     @property
@@ -53,5 +54,6 @@ async def _check_one(model: StepModel, problem: Problem, seed: int, scorer: Step
         problem_id=problem.id,
         verdicts=tuple(check_steps(Story.parse(problem.text), texts)),
         answer_right=solved.answer == problem.answer,
+        tokens=draft.usage.output_tokens,
         scores=scores,
     )

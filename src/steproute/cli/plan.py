@@ -1,0 +1,101 @@
+"""`steproute plan`: when to regenerate, from a folder of TRIM-POMDP's parameters."""
+
+import json as jsonlib
+import time
+from pathlib import Path
+from typing import Annotated, Final
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from steproute.core.errors import ConfigError, DatasetError
+from steproute.learn.plan import plan as plan_all
+from steproute.learn.pomdp_reference import load_reference
+from steproute.policies.step_pomdp import F64
+
+_CORNERS_AND_MIDDLE: Final = (
+    (1.0, 0.0, 0.0),
+    (0.5, 0.5, 0.0),
+    (0.5, 0.0, 0.5),
+    (0.0, 0.5, 0.5),
+    (0.0, 0.0, 1.0),
+    (1 / 3, 1 / 3, 1 / 3),
+)
+
+
+def plan(
+    reference: Annotated[Path, typer.Option(help="Folder of fitted parameters, such as the authors' own.")],
+    cost: Annotated[float, typer.Option(help="Cost per strong token, where a right answer earns 100.")],
+    beliefs: Annotated[
+        Path | None, typer.Option(help="A JSON list of [on track, derailed, newest step wrong], each adding up to 1.")
+    ] = None,
+    stages: Annotated[str, typer.Option(help="Steps accepted so far, with commas; all stages by default.")] = "",
+    observations: Annotated[
+        str, typer.Option(help="The folder's observation model: math_train or omni.")
+    ] = "math_train",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What regenerating the newest step earns more than accepting it, its own tokens left out, and the certified gap.
+
+    Regenerate where the advantage exceeds cost × tokens of the newest step.
+
+    Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
+    """
+    model = load_reference(reference, observations)
+    chosen, wanted = _stages(stages, model.stages), _beliefs(beliefs)
+    began = time.perf_counter()
+    made = plan_all(model, [cost])
+    seconds = time.perf_counter() - began
+    rows = [
+        {
+            "stage": stage,
+            "belief": belief.tolist(),
+            "advantage": float(made.advantage(0, stage, belief)),
+            "advantage_bounds": [float(bound) for bound in made.advantage_bounds(0, stage, belief)],
+        }
+        for stage in chosen
+        for belief in wanted
+    ]
+    if json:
+        typer.echo(jsonlib.dumps({"cost": cost, "gap": made.gap, "seconds": seconds, "advantages": rows}, indent=2))
+        return
+    table = Table(title=f"advantage of regenerating at cost {cost:g}", caption=f"gap {made.gap:.2g} · {seconds:.2f} s")
+    table.add_column("on track, derailed, newest wrong")
+    for stage in chosen:
+        table.add_column(f"stage {stage}", justify="right")
+    for index, belief in enumerate(wanted):
+        values = [f"{row['advantage']:.3f}" for row in rows[index :: len(wanted)]]
+        table.add_row(", ".join(f"{part:.3g}" for part in belief), *values)
+    Console().print(table)
+
+
+def _stages(text: str, count: int) -> list[int]:
+    if not text:
+        return list(range(count))
+    try:
+        chosen = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"stages: {text!r} is not a list of numbers. Give them with commas, such as 0,2,5.") from None
+    for stage in chosen:
+        if not 0 <= stage < count:
+            raise ConfigError(f"stages: {stage} is outside 0 … {count - 1}.")
+    return chosen
+
+
+def _beliefs(path: Path | None) -> F64:
+    if path is None:
+        return np.array(_CORNERS_AND_MIDDLE)
+    try:
+        found = np.array(jsonlib.loads(path.read_bytes()), float)
+    except FileNotFoundError:
+        raise DatasetError(f"beliefs: {path} does not exist.") from None
+    except (ValueError, TypeError) as failure:
+        raise DatasetError(f"beliefs: {path} is not a JSON list of three numbers each ({failure}).") from None
+    if found.ndim != 2 or found.shape[1] != 3:
+        raise DatasetError(f"beliefs: {path} has shape {found.shape}. Give a list of three numbers each.")
+    for row, belief in enumerate(found):
+        if (belief < 0).any() or abs(belief.sum() - 1) > 1e-6:
+            raise DatasetError(f"beliefs: row {row} of {path}, {belief.tolist()}, is not a probability distribution.")
+    return found

@@ -1,0 +1,1 @@
+"""What makes policies: the POMDP's fit and plan."""

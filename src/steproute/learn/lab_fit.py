@@ -1,0 +1,51 @@
+"""TRIM-POMDP's model fitted to a cast on the lab, where the checker labels every step."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
+from steproute.engine.cast import Cast
+from steproute.lab.check import Checked, check_model
+from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
+from steproute.policies.step_pomdp import StepPomdp
+
+_SHARES: Final = np.geomspace(0.003, 1.5, 16)
+
+
+async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int) -> StepPomdp:
+    """The model from one weak and one strong solution a problem: scores and labels of weak's steps, both accuracies.
+
+    Raises ConfigError where a cast has no scorer, DatasetError where the solutions leave a state without examples.
+    """
+    weak, strong = await asyncio.gather(
+        check_model(cast.writer("weak").model, problems, seed, cast.judge().scorer),
+        check_model(cast.writer("strong").model, problems, seed),
+    )
+    return StepPomdp(
+        weak_accuracy=_step_accuracy(weak),
+        strong_accuracy=_step_accuracy(strong),
+        hazard=fit_hazard([len(item.verdicts) for item in weak]),
+        observations=fit_observations([_labelled(item) for item in weak if item.verdicts]),
+        step_tokens=sum(item.tokens for item in strong) / sum(len(item.verdicts) for item in strong),
+    )
+
+
+def costs_for(model: StepPomdp) -> list[float]:
+    """Costs per token at which an average step costs from 0.3 % to 150 % of a right answer."""
+    return [float(share) * model.task_reward / model.step_tokens for share in _SHARES]
+
+
+def _step_accuracy(checked: Sequence[Checked]) -> float:
+    steps = [right for item in checked for right in item.on_right_prefix]
+    if not steps:
+        raise ConfigError("problems: there are none to fit on. Raise --problems.")
+    return sum(steps) / len(steps)
+
+
+def _labelled(checked: Checked) -> LabelledSolution:
+    right = checked.on_right_prefix
+    return LabelledSolution(scores=checked.scores or (), first_wrong=None if right[-1] else len(right) - 1)

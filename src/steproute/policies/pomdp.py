@@ -1,0 +1,75 @@
+"""TRIM-POMDP: regenerate where the plan says that it pays, given what the scores let one believe."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from steproute.core.boxed import closed_boxed
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
+from steproute.core.solution import Stop
+from steproute.policies.pomdp_plan import Plan
+from steproute.policies.step_pomdp import F64
+
+Belief = Literal["filter", "posterior"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pomdp:
+    """Regenerate iff Δ_n(b) > cost × tokens of the newest step, for one of the plan's costs.
+
+    belief: `filter` carries what earlier scores and decisions said on to the next step by Bayes' rule; `posterior` is
+    the reference's, from the newest observation alone and a uniform prior. Raises ConfigError for a cost that the plan
+    does not hold. Source: TRIM, TRIM-POMDP.
+    """
+
+    plan: Plan
+    cost: float
+    belief: Belief = "filter"
+    needs_scores: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.cost not in self.plan.costs:
+            known = ", ".join(f"{cost:g}" for cost in self.plan.costs)
+            raise ConfigError(f"cost: {self.cost} is not in the plan. It holds {known}.")
+
+    def decide(self, seen: Observation) -> Decision:
+        """Compare what regenerating gains with what it costs."""
+        belief = self.believed(seen)
+        index = self.plan.costs.tolist().index(self.cost)
+        if closed_boxed(seen.draft.text) is not None or seen.draft.stop is Stop.END:
+            gain = self.plan.last_advantage(belief)
+        else:
+            gain = self.plan.advantage(index, min(seen.step, self.plan.model.stages) - 1, belief)
+        pays = gain > self.cost * seen.draft.usage.output_tokens
+        return Decision.REGENERATE if pays else Decision.ACCEPT
+
+    def believed(self, seen: Observation) -> F64:
+        """Belief (3,) about the newest step: on track, derailed, newest step wrong."""
+        model = self.plan.model
+        if self.belief == "posterior":
+            return model.posterior(min(seen.scores[:-1], default=1.0), seen.score)
+        prior = model.first_belief()
+        for index, step in enumerate(seen.prefix.steps):
+            replaced = step.decision is not None and step.decision is not Decision.ACCEPT
+            newest = seen.scores[index] if step.rejected_score is None else step.rejected_score
+            belief = model.posterior(min(seen.scores[:index], default=1.0), newest, prior)
+            prior = model.predict(belief, regenerate=replaced)
+        return model.posterior(min(seen.scores[:-1], default=1.0), seen.score, prior)
+
+
+@dataclass(frozen=True, slots=True)
+class PomdpFamily:
+    """TRIM-POMDP at every cost of its plan; the knob is the cost per token."""
+
+    plan: Plan
+    belief: Belief = "filter"
+
+    @property
+    def knobs(self) -> tuple[float, ...]:
+        """The plan's costs."""
+        return tuple(self.plan.costs.tolist())
+
+    def at(self, knob: float, seed: int) -> Pomdp:
+        """The policy at one cost; raises ConfigError for one that the plan does not hold."""
+        return Pomdp(self.plan, knob, self.belief)
