@@ -7,8 +7,10 @@ from itertools import islice
 import pytest
 
 from steproute import Draft, Episode, Meter, Outcome, Prefix, Problem, Purpose, Step, Stop
+from steproute.bench.bootstrap import roc_auc
 from steproute.config import lab_cast
 from steproute.core.errors import BackendError, ConfigError, ScorerError
+from steproute.lab.check import check_model
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
 from steproute.lab.story import Story, generate
 from steproute.policies.threshold import Threshold
@@ -100,19 +102,12 @@ def test_a_cancelled_call_is_billed_for_exactly_what_it_generated() -> None:
     assert meter.usage.output_tokens == final > 0
 
 
-def test_the_prm_scores_every_step_and_doubts_a_wrong_one() -> None:
-    async def scores(session: str, steps: list[str]) -> tuple[float, ...]:
-        return (await LabPrm().score(prefix(problem, session, *steps))).values
-
-    lower = 0
-    for number, problem in enumerate(PROBLEMS):
-        right = Story.parse(problem.text).solution()
-        wrong = [right[0].replace(" has ", " has 1", 1), *right[1:]]
-        good = asyncio.run(scores(f"right/{number}", right))
-        bad = asyncio.run(scores(f"wrong/{number}", wrong))
-        assert len(good) == len(bad) == len(right)
-        lower += bad[0] < good[0]
-    assert lower >= 20
+def test_the_prm_tells_right_steps_of_weak_from_wrong_ones() -> None:
+    checked = asyncio.run(check_model(LabModel("lab-weak"), list(islice(generate("validation", 4), 80)), 0, LabPrm()))
+    assert all(len(item.scores or ()) == len(item.verdicts) for item in checked)
+    pairs = [pair for item in checked for pair in zip(item.scores or (), item.on_right_prefix, strict=False)]
+    scores, right = zip(*pairs, strict=True)
+    assert roc_auc(scores, right) > 0.88
 
 
 def test_scores_do_not_depend_on_what_the_session_held_before() -> None:

@@ -21,7 +21,7 @@ def main(
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Train lab-strong, lab-weak and then lab-prm (about two hours on two CPU cores)."""
+    """Train lab-strong, lab-weak and then lab-prm (over an hour on two CPU cores)."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     if only in (None, "strong"):
