@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import tomllib
@@ -30,3 +31,11 @@ def test_importing_steproute_is_light() -> None:
     script = f"import sys, steproute; print([name for name in {HEAVY!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_nothing_is_pickled() -> None:
+    """Artefacts are safetensors, ONNX and JSON: no module that unpickles is imported, no pickled file is shipped."""
+    unpickles = re.compile(r"^\s*(import|from)\s+(pickle|cloudpickle|dill|joblib|shelve|marshal)\b|torch\.load\(", re.M)
+    package = ROOT / "src/steproute"
+    assert [path for path in package.rglob("*.py") if unpickles.search(path.read_text())] == []
+    assert [path for path in package.rglob("*") if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}] == []

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("lab", "check", "--problems", "0"), "problems: 0 is below 1"),
         (("plan", "--reference", ".", "--cost", "1"), "holds no obs_distribution"),
         (("train", "--policy", "tarot"), "policy: 'tarot' has nothing to train"),
-        (("train", "--data", "math500"), "data: 'math500' has no step labels"),
+        (("train", "--data", "math500"), "data: 'math500' cannot be solved by the lab's models"),
         (("eval", "--policy", "./none"), "none/policy.json does not exist"),
         (("frobnicate",), "No such command"),
     ],
@@ -215,3 +216,17 @@ def test_a_trained_pomdp_can_be_evaluated(tmp_path: Path) -> None:
     assert found["policy"] == "runs/p"
     assert len(found["points"]) == 16
     assert found["points"][0]["strong_tokens"] > found["points"][-1]["strong_tokens"]
+
+
+def test_agg_is_trained_and_run_as_a_policy_or_says_what_it_needs(tmp_path: Path) -> None:
+    words = ("train", "--policy", "agg", "--problems", "20", "--passes", "1", "--tree", "runs/tree")
+    if find_spec("stable_baselines3") is None:
+        assert "pip install 'steproute[learn]'" in steproute(tmp_path, *words, code=2).stderr
+        return
+    for lam, message in (("-1", "lam: -1 is no cost"), ("0.01", "")):
+        result = steproute(tmp_path, *words, "--lam", lam, code=2 if message else 0)
+        assert message in result.stderr
+    (knob,) = json.loads(
+        steproute(tmp_path, "eval", "--problems", "4", "--policy", "runs/agg", "--name", "agg", "--json").stdout
+    )["points"]
+    assert knob["knob"] == 0.01

@@ -2,48 +2,103 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.plan import plan
-from steproute.policies.artifact import write_artifact
+from steproute.learn.tree import StepTree
+from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.stored import POMDP, pomdp_artifact
+from steproute.policies.stored import AGG, POMDP, agg_artifact, pomdp_artifact
+
+_TREE_WIDTH = 2
 
 
 def train(
-    policy: Annotated[str, typer.Option(help="pomdp.")] = POMDP,
+    policy: Annotated[str, typer.Option(help="pomdp or agg.")] = POMDP,
     data: Annotated[str, typer.Option(help="Lab problems to train on.")] = "lab:train",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
+    lam: Annotated[
+        float | None,
+        typer.Option(help="agg: λ, right answers a strong token is worth; one policy for all if left out."),
+    ] = None,
+    passes: Annotated[int, typer.Option(help="agg: passes over the problems.")] = 10,
     seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the artefact.")] = Path("runs/pomdp"),
+    tree: Annotated[
+        Path, typer.Option(help="agg: file of the step tree; a rerun over the same tree calls no model twice.")
+    ] = Path("runs/tree.jsonl.zst"),
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,
 ) -> None:
-    """Fit TRIM-POMDP to the lab's models and plan for sixteen costs at once.
+    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg by PPO over a step tree.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
-    if policy != POMDP:
-        raise ConfigError(f"policy: {policy!r} has nothing to train. Use {POMDP}.")
+    if policy not in (POMDP, AGG):
+        raise ConfigError(f"policy: {policy!r} has nothing to train. Use {POMDP} or {AGG}.")
     if not data.startswith("lab"):
-        raise ConfigError(f"data: {data!r} has no step labels to fit on. Use lab:train.")
+        raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
     console = Console()
+    chosen = load_problems(data, problems, seed)
+    facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
+    if policy == POMDP:
+        artifact = _plan(chosen, seed, facts, console)
+    else:
+        artifact = _learn(chosen, (lam, passes, seed), tree, facts, console)
+    folder = out or Path("runs") / policy
+    write_artifact(artifact, folder)
+    console.print(f"  {folder}", highlight=False)
+
+
+def _plan(problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:
     began = time.monotonic()
-    with console.status(f"solving {problems} problems of {data}"):
-        model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
+    with console.status(f"solving {len(problems)} problems"):
+        model = asyncio.run(fit_on_lab(lab_cast(), problems, seed))
     fitted = time.monotonic()
     made = plan(model, costs_for(model))
-    facts = {"data": data, "problems": problems, "seed": seed}
-    write_artifact(pomdp_artifact(PomdpFamily(made), facts), out)
     console.print(
         f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens a step  "
         f"gap {made.gap:.2g} of {model.task_reward:g}  "
         f"fit {fitted - began:.0f} s  plan {time.monotonic() - fitted:.1f} s"
     )
-    console.print(f"  {out}", highlight=False)
+    return pomdp_artifact(PomdpFamily(made), facts)
+
+
+def _learn(
+    problems: Sequence[Problem],
+    settings: tuple[float | None, int, int],
+    path: Path,
+    facts: dict[str, Any],
+    console: Console,
+) -> Artifact:
+    try:
+        from steproute.learn.ppo import PpoSettings, train_agg
+    except ImportError as missing:
+        raise ConfigError(f"policy: agg needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+    lam, passes, seed = settings
+    chosen = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=seed)
+    began = time.monotonic()
+    columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
+    with StepTree(path, _TREE_WIDTH) as tree, Progress(*columns, console=console) as progress:
+        bar = progress.add_task("training", total=1.0)
+        trained = train_agg(
+            problems,
+            tree.cast(lab_cast()),
+            lambda problem, trace: trace.answer == problem.answer,
+            chosen,
+            lambda share: progress.update(bar, completed=share),
+        )
+        calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+    best = max(reward for _, reward in trained.rewards)
+    family, seconds = trained.family, time.monotonic() - began
+    console.print(f"λ {family.low:.2g} to {family.high:.2g}  held-out reward {best:.4f}  {seconds:.0f} s  {calls}")
+    return agg_artifact(family, {**facts, "passes": passes, "tree_width": _TREE_WIDTH, "rewards": trained.rewards})

@@ -140,11 +140,14 @@ class Episode:
         if scores is None:
             decision = Decision(self.limits.on_scorer_failure)
         else:
-            seen = Observation(prefix=self._prefix, draft=draft, scores=scores, max_steps=self.limits.max_steps)
-            decision = policy.decide(seen)
+            decision = policy.decide(self.observe(draft, scores))
         self._newest = (draft, scores, decision)
         self._emit(Decided(decision))
         return decision
+
+    def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
+        """What a policy sees of the moment after `draft` was scored."""
+        return Observation(prefix=self._prefix, draft=draft, scores=scores, max_steps=self.limits.max_steps)
 
     def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the prefix; a finished prefix carries its outcome."""

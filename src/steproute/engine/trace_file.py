@@ -1,15 +1,13 @@
-"""`traces.jsonl.zst`: append-only, one zstd frame a trace; a crash can tear only the last one, which is cut off."""
+"""`traces.jsonl.zst`: append-only, one zstd frame a trace."""
 
-import fcntl
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
-from backports import zstd
 
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
+from steproute.engine.frame_file import FrameFile, read_frames
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(Trace)
@@ -23,26 +21,16 @@ class TraceFile:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a+b")
+        self._frames = FrameFile(path)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise ConfigError(f"run: {path} is in use by another process. Wait for it, or name another run.") from None
-        self._file.seek(0)
-        data = self._file.read()
-        self.found: list[Trace] = []
-        whole = 0
-        for frame, end in _frames(data):
-            self.found.append(_decode(frame, path, len(self.found) + 1))
-            whole = end
-        self._file.truncate(whole)
+            self.found = [_decode(frame, path, i + 1) for i, frame in enumerate(self._frames.found)]
+        except DatasetError:
+            self._frames.close()
+            raise
 
     def append(self, trace: Trace) -> None:
-        """Write one trace and hand it to the operating system, which keeps it if this process dies."""
-        self._file.write(zstd.compress(_encoder.encode(trace) + b"\n", 9))
-        self._file.flush()
+        """Write one trace; it is kept if this process dies."""
+        self._frames.append(_encoder.encode(trace) + b"\n")
 
     def __enter__(self) -> "TraceFile":
         return self
@@ -50,29 +38,14 @@ class TraceFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._frames.close()
 
 
 def read_traces(path: Path) -> list[Trace]:
     """All whole traces of a file, which may be in use; raises DatasetError where it is missing or malformed."""
     if not path.exists():
         raise DatasetError(f"traces: {path} does not exist. Give the folder of a run.")
-    return [_decode(frame, path, i + 1) for i, (frame, _) in enumerate(_frames(path.read_bytes()))]
-
-
-def _frames(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Each whole frame's content and where the frame ends."""
-    position = 0
-    while position < len(data):
-        decompressor = zstd.ZstdDecompressor()
-        try:
-            content = decompressor.decompress(memoryview(data)[position:])
-        except zstd.ZstdError:
-            return
-        if not decompressor.eof:
-            return
-        position = len(data) - len(decompressor.unused_data)
-        yield content, position
+    return [_decode(frame, path, i + 1) for i, frame in enumerate(read_frames(path))]
 
 
 def _decode(frame: bytes, path: Path, number: int) -> Trace:

@@ -1,0 +1,326 @@
+"""TRIM-Agg by PPO (Stable-Baselines3) over a step tree; the result is a network that NumPy alone runs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import VecEnv
+from torch import nn
+
+from steproute.core.errors import ConfigError
+from steproute.core.ports import Policy
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.learn.routing_env import F32, Grade, RoutingEnv
+from steproute.policies.agg import AGGREGATES, AggFamily, DecisionNetwork
+from steproute.policies.threshold import Threshold
+from steproute.strategies.stepwise import Stepwise
+
+_WIDTH: Final = 64
+_DROPOUT: Final = 0.1
+_IN_FLIGHT: Final = 64
+_JUDGED_LAMBDAS: Final = 5
+_MINIBATCHES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PpoSettings:
+    """`passes` over the training problems, of which the share `held_out` picks the best checkpoint.
+
+    All other constants are TRIM's (TRIM, TRIM-Agg), but that a batch of 64 problems is cut into 8 minibatches.
+    lam: λ in right answers a strong token, (low, high); equal for one λ, None for the range in which an average strong
+    step costs from 0.5 % to 60 % of a right answer. Raises ConfigError for values that cannot be.
+    """
+
+    lam: tuple[float, float] | None = None
+    passes: int = 10
+    held_out: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.lam is not None and not 0 < self.lam[0] <= self.lam[1]:
+            raise ConfigError(f"lam: {self.lam[0]:g} is no cost of a strong token. Give a number above 0.")
+        if self.passes < 1:
+            raise ConfigError(f"passes: {self.passes} is below 1. Give how often to go through the problems.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The best policy on the held-out problems, and (pass, held-out reward) as training went on."""
+
+    family: AggFamily
+    rewards: list[tuple[float, float]]
+
+
+def train_agg(
+    problems: Sequence[Problem],
+    cast: Cast,
+    grade: Grade,
+    settings: PpoSettings,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Trained:
+    """TRIM-Agg, for one λ or conditioned on it. Deterministic in the settings where the cast is.
+
+    Raises ConfigError where there are too few problems to hold some out.
+    """
+    held = int(len(problems) * settings.held_out)
+    if held < 1 or held >= len(problems):
+        raise ConfigError(f"problems: {len(problems)} are too few to hold {settings.held_out:g} of them out. Use more.")
+    torch.manual_seed(settings.seed)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    loop = asyncio.new_event_loop()
+    try:
+        watched, learnt = problems[:held], problems[held:]
+        strong = loop.run_until_complete(solve_all(watched, cast, Threshold(1.0)))
+        decisions = sum(len(trace.steps) for trace in strong)
+        tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
+        low, high = settings.lam or (0.005 / tokens, 0.6 / tokens)
+        env = RoutingVecEnv(learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
+        model = _model(env, rollout=max(1, round(decisions / held)), seed=settings.seed)
+        keeper = _Keeper(env, watched, settings.passes, on_progress)
+        try:
+            model.learn(total_timesteps=settings.passes * len(learnt) * decisions // held, callback=keeper)
+        finally:
+            env.close()
+        return Trained(family=keeper.best(), rewards=keeper.rewards)
+    finally:
+        loop.close()
+        torch.set_num_threads(threads)
+
+
+async def solve_all(problems: Sequence[Problem], cast: Cast, policy: Policy) -> list[Trace]:
+    """One greedy trace a problem by TRIM's loop."""
+    gate = asyncio.Semaphore(_IN_FLIGHT)
+
+    async def solve(problem: Problem) -> Trace:
+        async with gate:
+            return await Episode(problem, cast, route="held-out", limits=Limits()).run(Stepwise(policy=policy))
+
+    return list(await asyncio.gather(*(solve(problem) for problem in problems)))
+
+
+class RoutingVecEnv(VecEnv):
+    """Many routing environments in one event loop, so that their model calls share batches.
+
+    Problems come in passes, each in an order of its own, and go to the environments in turn, whoever ends first.
+    """
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        cast: Cast,
+        grade: Grade,
+        *,
+        low: float,
+        high: float,
+        loop: asyncio.AbstractEventLoop,
+        seed: int,
+        size: int = _IN_FLIGHT,
+    ) -> None:
+        self.envs = [RoutingEnv(problems, cast, grade, low=low, high=high, loop=loop) for _ in range(size)]
+        super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
+        self.loop = loop
+        self.started = 0
+        self._rng, self._order = np.random.default_rng(seed), list[int]()
+        for index, env in enumerate(self.envs):
+            env.np_random = np.random.default_rng([seed, index])
+        self._actions: Any = None
+
+    def reset(self) -> F32:
+        """Begin a problem in every environment."""
+        self.loop.run_until_complete(self._begin(range(self.num_envs)))
+        return self._seen.copy()
+
+    def step_async(self, actions: Any) -> None:
+        """Take the decisions that `step_wait` carries out."""
+        self._actions = actions
+
+    def step_wait(self) -> Any:
+        """Carry the decisions out; an environment that ends begins its next problem."""
+        rewards = np.zeros(self.num_envs, np.float32)
+        dones = np.zeros(self.num_envs, bool)
+        infos: list[dict[str, Any]] = []
+
+        async def act() -> None:
+            results = await asyncio.gather(
+                *(env.act(int(action)) for env, action in zip(self.envs, self._actions, strict=True))
+            )
+            for index, (seen, reward, ended, _, info) in enumerate(results):
+                self._seen[index], rewards[index], dones[index] = seen, reward, ended
+                infos.append({**info, "terminal_observation": seen, "TimeLimit.truncated": False} if ended else info)
+            await self._begin(np.flatnonzero(dones).tolist())
+
+        self.loop.run_until_complete(act())
+        return self._seen.copy(), rewards, dones, infos
+
+    async def _begin(self, indices: Sequence[int]) -> None:
+        if len(indices) == self.num_envs:
+            self._seen = np.zeros((self.num_envs, AGGREGATES + 1), np.float32)
+        turns = [self._next_problem() for _ in indices]
+        begun = await asyncio.gather(*(self.envs[i].begin(turn) for i, turn in zip(indices, turns, strict=True)))
+        for index, (seen, _) in zip(indices, begun, strict=True):
+            self._seen[index] = seen
+
+    def _next_problem(self) -> int:
+        if not self._order:
+            self._order = self._rng.permutation(len(self.envs[0].problems)).tolist()
+        self.started += 1
+        return self._order.pop()
+
+    def close(self) -> None:
+        """Stop what is under way."""
+        for env in self.envs:
+            env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """One attribute of each environment."""
+        return [getattr(self.envs[i], attr_name) for i in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Set one attribute of each environment."""
+        for i in self._get_indices(indices):
+            setattr(self.envs[i], attr_name, value)
+
+    def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+        """Call one method of each environment."""
+        return [getattr(self.envs[i], method_name)(*args, **kwargs) for i in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Any = None) -> list[bool]:
+        """None of them is."""
+        return [False for _ in self._get_indices(indices)]
+
+
+def _blocks(inputs: int) -> nn.Sequential:
+    """Two blocks of TRIM-Agg's encoder and heads."""
+    layers: list[nn.Module] = []
+    for size in (inputs, _WIDTH):
+        layers += [nn.Linear(size, _WIDTH), nn.LayerNorm(_WIDTH), nn.Tanh(), nn.Dropout(_DROPOUT)]
+    return nn.Sequential(*layers)
+
+
+class _Encoder(BaseFeaturesExtractor):
+    def __init__(self, observation_space: gym.Space[Any]) -> None:
+        super().__init__(observation_space, _WIDTH)
+        self.blocks = _blocks(AGGREGATES + 1)
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        return self.blocks(observations)
+
+
+class _Heads(nn.Module):
+    latent_dim_pi = latent_dim_vf = _WIDTH
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor, self.critic = _blocks(_WIDTH), _blocks(_WIDTH)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.actor(features), self.critic(features)
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        return self.actor(features)
+
+    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
+        return self.critic(features)
+
+
+class _AggPolicy(ActorCriticPolicy):
+    def _build_mlp_extractor(self) -> None:
+        self.mlp_extractor = _Heads()
+
+
+def _model(env: RoutingVecEnv, rollout: int, seed: int) -> PPO:
+    return PPO(
+        _AggPolicy,
+        env,
+        learning_rate=lambda left: 3e-4 * left,
+        n_steps=rollout,
+        batch_size=rollout * env.num_envs // _MINIBATCHES,
+        n_epochs=3,
+        gamma=1.0,
+        gae_lambda=0.95,
+        clip_range=0.2,
+        clip_range_vf=0.2,
+        vf_coef=0.5,
+        ent_coef=0.01,
+        max_grad_norm=0.5,
+        seed=seed,
+        device="cpu",
+        policy_kwargs={
+            "features_extractor_class": _Encoder,
+            "optimizer_class": torch.optim.Adam,
+            "optimizer_kwargs": {"eps": 1e-5, "weight_decay": 1e-5},
+        },
+    )
+
+
+def exported(policy: ActorCriticPolicy) -> DecisionNetwork:
+    """The encoder and the actor's head as one network of NumPy arrays."""
+    layers = [*policy.features_extractor.blocks.children(), *policy.mlp_extractor.actor.children()]
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    norms = [layer for layer in layers if isinstance(layer, nn.LayerNorm)]
+    weights = {"logits.weight": policy.action_net.weight, "logits.bias": policy.action_net.bias}
+    for index, (line, norm) in enumerate(zip(linear, norms, strict=True)):
+        weights |= {f"blocks.{index}.weight": line.weight, f"blocks.{index}.bias": line.bias}
+        weights |= {f"blocks.{index}.gain": norm.weight, f"blocks.{index}.shift": norm.bias}
+    return DecisionNetwork({name: tensor.detach().numpy().astype(np.float64) for name, tensor in weights.items()})
+
+
+class _Keeper(BaseCallback):
+    """Anneals the entropy coefficient, judges the policy after every pass and keeps the best one."""
+
+    def __init__(
+        self, env: RoutingVecEnv, watched: Sequence[Problem], passes: int, on_progress: Callable[[float], None]
+    ) -> None:
+        super().__init__()
+        self.env, self.watched, self.passes, self.on_progress = env, watched, passes, on_progress
+        self.rewards: list[tuple[float, float]] = []
+        self._best: AggFamily | None = None
+
+    def best(self) -> AggFamily:
+        """The policy with the highest reward on the held-out problems."""
+        assert self._best is not None
+        return self._best
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        left = self.model._current_progress_remaining
+        self.model.ent_coef = 0.001 + 0.009 * left
+        self.on_progress(1 - left)
+        if self._passed() >= len(self.rewards) + 1:
+            self._judge()
+
+    def _on_training_end(self) -> None:
+        self._judge()
+        self.on_progress(1.0)
+
+    def _passed(self) -> float:
+        return self.env.started / len(self.env.envs[0].problems)
+
+    def _judge(self) -> None:
+        env = self.env.envs[0]
+        family = AggFamily(exported(self.model.policy), env.low, env.high, _JUDGED_LAMBDAS)
+        reward = float(np.mean([self._reward(family, lam) for lam in family.knobs]))
+        if not self.rewards or reward > max(before for _, before in self.rewards):
+            self._best = AggFamily(family.network, env.low, env.high)
+        self.rewards.append((self._passed(), reward))
+
+    def _reward(self, family: AggFamily, lam: float) -> float:
+        env = self.env.envs[0]
+        traces = self.env.loop.run_until_complete(solve_all(self.watched, env.cast, family.at(lam, 0)))
+        pairs = zip(self.watched, traces, strict=True)
+        return float(np.mean([env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs]))

@@ -1,0 +1,190 @@
+"""Routing as a Gymnasium environment: the engine's own loop, with the decisions taken from outside."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.events import Drafted, Event
+from steproute.core.observation import Observation
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.policies.agg import AGGREGATES, DECISIONS, aggregate_features, lambda_feature
+from steproute.strategies.stepwise import Stepwise
+
+F32 = NDArray[np.float32]
+Grade = Callable[[Problem, Trace], bool]
+_ROLLOUT: Final = "rollout"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A policy whose decision somebody else took."""
+
+    decision: Decision
+    needs_scores: bool = True
+
+    def decide(self, seen: Observation) -> Decision:
+        return self.decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking(Stepwise):
+    """TRIM's loop that asks for every decision."""
+
+    ask: Callable[[Observation], "asyncio.Future[Decision]"]
+
+    async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
+        if scores is None:
+            return episode.decide(self.policy, draft, scores)
+        return episode.decide(_Told(await self.ask(episode.observe(draft, scores))), draft, scores)
+
+
+@dataclass(slots=True)
+class Rollout:
+    """One problem under way. `news` is the newest observation, or the trace once the solution has ended."""
+
+    problem: Problem
+    cast: Cast
+    seed: int
+    limits: Limits
+    strong_tokens: int = 0
+    news: Observation | Trace | None = None
+    _task: "asyncio.Task[Trace] | None" = field(default=None, init=False)
+    _asked: "asyncio.Future[Observation] | None" = field(default=None, init=False)
+    _told: "asyncio.Future[Decision] | None" = field(default=None, init=False)
+
+    async def begin(self) -> Observation | Trace:
+        """Up to the first decision."""
+        episode = Episode(
+            self.problem, self.cast, route=_ROLLOUT, limits=self.limits, seed=self.seed, on_event=self._hear
+        )
+        self._asked = asyncio.get_running_loop().create_future()
+        asking = _Asking(policy=_Told(Decision.ACCEPT), ask=self._ask)
+        self._task = asyncio.create_task(episode.run(asking))
+        return await self._next()
+
+    async def act(self, decision: Decision) -> Observation | Trace:
+        """Carry the decision out and go on to the next one."""
+        assert self._told is not None
+        told, self._asked = self._told, asyncio.get_running_loop().create_future()
+        told.set_result(decision)
+        return await self._next()
+
+    async def abandon(self) -> None:
+        """Stop working on the problem."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _next(self) -> Observation | Trace:
+        assert self._task is not None
+        assert self._asked is not None
+        either: list[asyncio.Future[Any]] = [self._task, self._asked]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        self.news = self._task.result() if self._task.done() else self._asked.result()
+        return self.news
+
+    def _ask(self, seen: Observation) -> "asyncio.Future[Decision]":
+        assert self._asked is not None
+        self._told = asyncio.get_running_loop().create_future()
+        self._asked.set_result(seen)
+        return self._told
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Drafted) and event.draft.role == "strong":
+            self.strong_tokens += event.draft.usage.output_tokens
+
+
+class RoutingEnv(gym.Env[F32, np.int64]):
+    """One problem an episode of the environment; action 0 accepts the newest step, 1 has strong write it again.
+
+    Observation (6,): TRIM-Agg's five features and log λ mapped to [-1, 1]. Reward: −λ × strong tokens of the step where
+    it was regenerated, and 1 at the end where the answer is right. λ is drawn log-uniformly from [low, high] at each
+    reset. `reset` takes `options={"problem": index}`. A problem that fails before the first decision is replaced by
+    another. Source: TRIM, TRIM-Agg. Raises ConfigError for no problems or an empty range of λ.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        cast: Cast,
+        grade: Grade,
+        *,
+        low: float,
+        high: float,
+        limits: Limits = Limits(),
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        if not problems:
+            raise ConfigError("problems: there are none to route. Raise their number.")
+        if not 0 < low <= high:
+            raise ConfigError(
+                f"lam: [{low:g}, {high:g}] is no range of costs. Give two numbers above 0, smaller first."
+            )
+        self.action_space = gym.spaces.Discrete(len(DECISIONS))
+        self.observation_space = gym.spaces.Box(-1.0, np.inf, (AGGREGATES + 1,), np.float32)
+        self.problems, self.cast, self.grade, self.limits = problems, cast, grade, limits
+        self.low, self.high, self.lam = low, high, low
+        self._loop = loop or asyncio.new_event_loop()
+        self._owns_loop = loop is None
+        self._rollout: Rollout | None = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[F32, dict[str, Any]]:
+        """Begin a problem; see the class."""
+        super().reset(seed=seed)
+        return self._loop.run_until_complete(self.begin((options or {}).get("problem")))
+
+    def step(self, action: np.int64) -> tuple[F32, float, bool, bool, dict[str, Any]]:
+        """Decide about the newest step."""
+        return self._loop.run_until_complete(self.act(int(action)))
+
+    def close(self) -> None:
+        """Stop the problem under way."""
+        if not self._loop.is_closed():
+            if self._rollout is not None:
+                self._loop.run_until_complete(self._rollout.abandon())
+            if self._owns_loop:
+                self._loop.close()
+
+    async def begin(self, problem: int | None = None) -> tuple[F32, dict[str, Any]]:
+        """`reset`, for whoever runs several environments in one loop."""
+        if self._rollout is not None:
+            await self._rollout.abandon()
+        self.lam = float(self.low * (self.high / self.low) ** self.np_random.random())
+        for _ in self.problems:
+            index = int(self.np_random.integers(len(self.problems))) if problem is None else problem
+            seed = int(self.np_random.integers(2**31))
+            self._rollout = Rollout(self.problems[index], self.cast, seed, self.limits)
+            news = await self._rollout.begin()
+            if isinstance(news, Observation):
+                return self._features(news), {}
+            problem = None
+        raise ConfigError("problems: none of those drawn came to a first decision. Solve one to see why it fails.")
+
+    async def act(self, action: int) -> tuple[F32, float, bool, bool, dict[str, Any]]:
+        """`step`, for whoever runs several environments in one loop."""
+        assert self._rollout is not None
+        before = self._rollout.strong_tokens
+        news = await self._rollout.act(DECISIONS[action])
+        reward = -self.lam * (self._rollout.strong_tokens - before)
+        if isinstance(news, Observation):
+            return self._features(news), reward, False, False, {}
+        right = self.grade(self._rollout.problem, news)
+        info = {"right": right, "strong_tokens": self._rollout.strong_tokens, "lam": self.lam}
+        return np.zeros(AGGREGATES + 1, np.float32), reward + right, True, False, info
+
+    def _features(self, seen: Observation) -> F32:
+        return np.array([*aggregate_features(seen), lambda_feature(self.lam, self.low, self.high)], np.float32)

@@ -1,0 +1,178 @@
+"""Step trees: every step that a model wrote from a prefix and every score, kept on disk and never computed twice.
+
+A node is a prefix; its children are up to `width` sampled steps a model. The tree grows by whatever explores it.
+Prefixes are merged by their text, so a right step that two models word alike leads to the same node.
+"""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.ports import StepModel, StepScorer
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.frame_file import FrameFile
+
+FORMAT: Final = 1
+_T = TypeVar("_T", Draft, Scores)
+
+
+class _Head(msgspec.Struct, frozen=True, tag="tree"):
+    format: int
+    width: int
+
+
+class _Written(msgspec.Struct, frozen=True, tag="draft"):
+    key: str
+    value: Draft
+
+
+class _Scored(msgspec.Struct, frozen=True, tag="scores"):
+    key: str
+    value: Scores
+
+
+_decoder: Final = msgspec.json.Decoder(_Head | _Written | _Scored)
+
+
+class StepTree:
+    """A tree on disk, held by one process at a time. `asked` and `called` count what was wanted and what was computed.
+
+    width: how many sampled steps a model has at each prefix. Raises ConfigError for a width below 1 or another than the
+    file's, DatasetError for a file that is no tree of this format.
+    """
+
+    def __init__(self, path: Path, width: int) -> None:
+        if width < 1:
+            raise ConfigError(f"width: {width} is below 1. Give the number of samples a model at each prefix.")
+        self.width = width
+        self.asked = self.called = 0
+        self._known: dict[str, Draft | Scores] = {}
+        self._under_way: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._frames = FrameFile(path)
+        try:
+            self._load(path)
+        except (ConfigError, DatasetError):
+            self._frames.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __enter__(self) -> "StepTree":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._frames.close()
+
+    def cast(self, cast: Cast, *, grow: bool = True) -> Cast:
+        """The cast with the tree before every model and the scorer; without `grow` an unseen branch is an error."""
+        return Cast(
+            writers={
+                role: Writer(
+                    model=TreeModel(self, writer.model, grow=grow), price=writer.price, sampling=writer.sampling
+                )
+                for role, writer in cast.writers.items()
+            },
+            prm=cast.prm and Judge(scorer=TreeScorer(self, cast.prm.scorer, grow=grow), price=cast.prm.price),
+        )
+
+    async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
+        """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
+        self.asked += 1
+        lock = self._under_way[key]
+        try:
+            async with lock:
+                value = self._known.get(key)
+                if value is None:
+                    self.called += 1
+                    value = self._known[key] = await compute()
+                    node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
+                    self._frames.append(msgspec.json.encode(node) + b"\n")
+        finally:
+            if not lock.locked():
+                self._under_way.pop(key, None)
+        assert isinstance(value, kind)
+        return value
+
+    def _load(self, path: Path) -> None:
+        if not self._frames.found:
+            self._frames.append(msgspec.json.encode(_Head(FORMAT, self.width)) + b"\n")
+            return
+        for number, frame in enumerate(self._frames.found, start=1):
+            try:
+                node = _decoder.decode(frame)
+            except msgspec.DecodeError as failure:
+                raise DatasetError(f"{path}, node {number}: {failure}. Delete the tree to grow a new one.") from None
+            if (number == 1) != isinstance(node, _Head):
+                raise DatasetError(f"{path}, node {number}: this is no step tree. Delete the file to grow a new one.")
+            if not isinstance(node, _Head):
+                self._known[node.key] = node.value
+            elif node.format != FORMAT:
+                raise DatasetError(
+                    f"{path}: the tree is of format {node.format}, not {FORMAT}. Delete it to grow anew."
+                )
+            elif node.width != self.width:
+                raise ConfigError(f"width: {path} holds {node.width} samples a prefix, not {self.width}.")
+
+
+class TreeModel:
+    """A step model whose steps come from a tree. The seed of a call picks one of the `width` samples."""
+
+    def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True) -> None:
+        self.name = model.name
+        self._tree, self._model, self._grow = tree, model, grow
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts; see StepModel.propose. Raises BackendError for an unseen branch where the tree must not grow."""
+        return [await self._sample(prefix, replace(sampling, seed=sampling.seed + i), meter) for i in range(n)]
+
+    async def _sample(self, prefix: Prefix, sampling: Sampling, meter: Meter | None) -> Draft:
+        place = replace(sampling, seed=sampling.seed % self._tree.width)
+        key = _key(self.name, place, prefix)
+
+        async def write() -> Draft:
+            if not self._grow:
+                raise BackendError(f"tree: {self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.")
+            here = replace(prefix, session=key)  # no cached state of whoever came by
+            (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), meter)
+            return draft
+
+        return await self._tree.get(key, Draft, write)
+
+
+class TreeScorer:
+    """A step scorer whose scores come from a tree."""
+
+    def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True) -> None:
+        self.name = scorer.name
+        self._tree, self._scorer, self._grow = tree, scorer, grow
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """See StepScorer.score. Raises ScorerError for an unseen branch where the tree must not grow."""
+        key = _key(self.name, None, prefix)
+
+        async def judge() -> Scores:
+            if not self._grow:
+                raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
+            return await self._scorer.score(replace(prefix, session=key), meter)
+
+        return await self._tree.get(key, Scores, judge)
+
+
+def _key(name: str, place: Sampling | None, prefix: Prefix) -> str:
+    """Who, drawn how, after which text; it decides a node's content, whoever grows the tree and when."""
+    parts: tuple[Any, ...] = (name, place, prefix.problem.text, prefix.separator, prefix.text)
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

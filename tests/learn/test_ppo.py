@@ -1,0 +1,129 @@
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("stable_baselines3", reason="training needs the learn extra")
+import torch
+from gymnasium.utils.env_checker import check_env
+
+from steproute.bench.datasets import load_problems
+from steproute.config import lab_cast
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, _model, exported, solve_all, train_agg
+from steproute.learn.routing_env import RoutingEnv
+from steproute.learn.tree import StepTree
+from steproute.policies.random import RandomRouting
+
+PROBLEMS = load_problems("lab:validation", 20, 3)
+
+
+def grade(problem: Problem, trace: Trace) -> bool:
+    return trace.answer == problem.answer
+
+
+def test_the_environment_passes_gymnasiums_check(tmp_path: Path) -> None:
+    with StepTree(tmp_path / "tree", 2) as tree:
+        env = RoutingEnv(PROBLEMS, tree.cast(lab_cast()), grade, low=1e-3, high=1e-2)
+        check_env(env, skip_render_check=True)
+        env.close()
+
+
+def test_rewards_add_up_to_the_answer_less_the_price_of_the_strong_tokens(tmp_path: Path) -> None:
+    chances = np.random.default_rng(0)
+    with StepTree(tmp_path / "tree", 2) as tree:
+        env = RoutingEnv(PROBLEMS, tree.cast(lab_cast()), grade, low=1e-3, high=1e-2)
+        for index in range(len(PROBLEMS)):
+            env.reset(seed=index, options={"problem": index})
+            total, ended, info = 0.0, False, {}
+            regenerated = 0
+            while not ended:
+                action = np.int64(chances.integers(2))
+                regenerated += int(action)
+                _, reward, ended, _, info = env.step(action)
+                total += reward
+            assert (info["strong_tokens"] > 0) == (regenerated > 0)
+            assert total == pytest.approx(info["right"] - info["lam"] * info["strong_tokens"])
+        env.close()
+
+
+def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
+    """The same decisions on the same tree and seed give the strong tokens that the engine's account has."""
+    policy = RandomRouting(0.5)
+    with StepTree(tmp_path / "tree", 1) as tree:
+        cast = tree.cast(lab_cast())
+        traces = asyncio.run(solve_all(PROBLEMS, cast, policy))
+        env = RoutingEnv(PROBLEMS, cast, grade, low=1e-3, high=1e-3)
+        for index, trace in enumerate(traces):
+            env.reset(options={"problem": index})
+            info = {}
+            for step in trace.steps:
+                _, _, ended, _, info = env.step(np.int64(step.decision is Decision.REGENERATE))
+            assert ended
+            assert info["strong_tokens"] == trace.generated_tokens("strong")
+            assert info["right"] == grade(PROBLEMS[index], trace)
+        env.close()
+
+
+def test_numpy_runs_the_network_that_torch_trained() -> None:
+    loop = asyncio.new_event_loop()
+    env = RoutingVecEnv(PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
+    policy = _model(env, rollout=4, seed=0).policy
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    policy.set_training_mode(False)
+    seen = np.random.default_rng(0).random((200, 6)).astype(np.float32)
+    with torch.no_grad():
+        expected = policy.get_distribution(torch.from_numpy(seen)).distribution.logits.numpy()
+    logits = exported(policy).logits(seen.astype(np.float64))
+    ours = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert np.abs(ours - expected).max() < 1e-5
+    env.close()
+    loop.close()
+
+
+def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def learn(path: Path, solutions: int) -> tuple[Trained, int]:
+        """Train, and die after so many solutions."""
+        left = solutions
+
+        def grade_or_die(problem: Problem, trace: Trace) -> bool:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return grade(problem, trace)
+
+        with StepTree(path, 2) as tree:
+            settings = PpoSettings(passes=2, held_out=0.2, seed=1)
+            trained = train_agg(PROBLEMS, tree.cast(lab_cast()), grade_or_die, settings)
+            return trained, tree.called
+
+    undisturbed, called = learn(tmp_path / "a", 10_000)
+    with pytest.raises(Killed):
+        learn(tmp_path / "b", 20)
+    resumed, called_after = learn(tmp_path / "b", 10_000)
+    assert 0 < called_after < called
+    assert resumed.rewards == undisturbed.rewards
+    assert resumed.family.network.weights.keys() == undisturbed.family.network.weights.keys()
+    for name, weights in undisturbed.family.network.weights.items():
+        assert np.array_equal(resumed.family.network.weights[name], weights)
+
+
+def test_training_input_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ConfigError, match="problems: 3 are too few"):
+        train_agg(PROBLEMS[:3], lab_cast(), grade, PpoSettings())
+    with pytest.raises(ConfigError, match="lam: -1"):
+        PpoSettings(lam=(-1, -1))
+    with pytest.raises(ConfigError, match="passes: 0"):
+        PpoSettings(passes=0)
+    with pytest.raises(ConfigError, match="there are none to route"):
+        RoutingEnv([], lab_cast(), grade, low=1e-3, high=1e-3)

@@ -1,0 +1,126 @@
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from steproute.bench.datasets import load_problems
+from steproute.config import lab_cast
+from steproute.core.decision import Decision
+from steproute.core.errors import BackendError, ConfigError, DatasetError
+from steproute.core.solution import Prefix, Step
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.lab.models import LAB_SAMPLING
+from steproute.learn.tree import StepTree
+from steproute.policies.threshold import Threshold
+from steproute.strategies.stepwise import Stepwise
+
+PROBLEMS = load_problems("lab:validation", 6, 3)
+
+
+def solve(cast: Cast, *, seed: int = 0, threshold: float = 0.5) -> list[Trace]:
+    async def all_problems() -> list[Trace]:
+        episodes = [Episode(p, cast, route="t", limits=Limits(), seed=seed) for p in PROBLEMS]
+        return await asyncio.gather(*(e.run(Stepwise(policy=Threshold(threshold))) for e in episodes))
+
+    return asyncio.run(all_problems())
+
+
+def steps(traces: list[Trace]) -> list[tuple[Step, ...]]:
+    return [trace.steps for trace in traces]
+
+
+def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
+    with StepTree(tmp_path / "tree", 2) as tree:
+        first = solve(tree.cast(lab_cast()))
+        called, asked = tree.called, tree.asked
+        assert called > 0
+        second = solve(tree.cast(lab_cast()))
+        assert tree.called == called
+        assert tree.asked == 2 * asked
+    assert steps(second) == steps(first)
+    assert [t.cost_usd for t in second] == [t.cost_usd for t in first]
+
+
+def test_what_a_tree_holds_does_not_depend_on_who_grew_it(tmp_path: Path) -> None:
+    with StepTree(tmp_path / "a", 2) as tree:
+        alone = solve(tree.cast(lab_cast()), seed=5)
+    with StepTree(tmp_path / "b", 2) as tree:
+        for seed in range(3):
+            solve(tree.cast(lab_cast()), seed=seed, threshold=0.8)
+        after_others = solve(tree.cast(lab_cast()), seed=5)
+    assert steps(after_others) == steps(alone)
+
+
+def test_a_tree_read_back_holds_all_and_a_torn_tail_is_grown_again(tmp_path: Path) -> None:
+    path = tmp_path / "tree"
+    with StepTree(path, 2) as tree:
+        first, size = solve(tree.cast(lab_cast())), len(tree)
+    path.write_bytes(path.read_bytes()[:-7])
+    with StepTree(path, 2) as tree:
+        assert len(tree) == size - 1
+        assert steps(solve(tree.cast(lab_cast()))) == steps(first)
+        assert tree.called == 1
+
+
+def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
+    async def texts(tree: StepTree) -> set[str]:
+        model = tree.cast(lab_cast()).writer("weak").model
+        drafts = await model.propose(Prefix(problem=PROBLEMS[0], session="s"), 12, replace(LAB_SAMPLING, seed=9))
+        return {draft.text for draft in drafts}
+
+    with StepTree(tmp_path / "tree", 3) as tree:
+        asyncio.run(texts(tree))
+        assert tree.called == 3
+
+
+def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:
+    async def both(tree: StepTree) -> None:
+        model = tree.cast(lab_cast()).writer("weak").model
+        prefix = Prefix(problem=PROBLEMS[0], session="s")
+        await asyncio.gather(*(model.propose(prefix, 1, LAB_SAMPLING) for _ in range(4)))
+
+    with StepTree(tmp_path / "tree", 1) as tree:
+        asyncio.run(both(tree))
+        assert (tree.called, tree.asked) == (1, 4)
+
+
+def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -> None:
+    async def ask(tree: StepTree) -> None:
+        model = tree.cast(lab_cast(), grow=False).writer("strong").model
+        await model.propose(Prefix(problem=PROBLEMS[0], session="s"), 1, LAB_SAMPLING)
+
+    with StepTree(tmp_path / "tree", 1) as tree, pytest.raises(BackendError, match="lab-strong has no step 1 here"):
+        asyncio.run(ask(tree))
+
+
+def test_rejected_drafts_are_kept_beside_those_that_replaced_them(tmp_path: Path) -> None:
+    with StepTree(tmp_path / "tree", 1) as tree:
+        routed = solve(tree.cast(lab_cast()), threshold=1)
+        called = tree.called
+        assert any(step.decision is Decision.REGENERATE for trace in routed for step in trace.steps)
+        solve(tree.cast(lab_cast(), grow=False), threshold=1)
+        assert tree.called == called
+
+
+@pytest.mark.parametrize(
+    ("width", "error", "match"), [(0, ConfigError, "width: 0"), (3, ConfigError, "holds 2 samples")]
+)
+def test_a_wrong_width_is_refused(tmp_path: Path, width: int, error: type[Exception], match: str) -> None:
+    with StepTree(tmp_path / "tree", 2):
+        pass
+    with pytest.raises(error, match=match):
+        StepTree(tmp_path / "tree", width)
+
+
+def test_a_file_that_is_no_tree_is_refused(tmp_path: Path) -> None:
+    from steproute.engine.frame_file import FrameFile
+
+    frames = FrameFile(tmp_path / "tree")
+    frames.append(b'{"type":"draft"}')
+    frames.close()
+    with pytest.raises(DatasetError, match="node 1"):
+        StepTree(tmp_path / "tree", 2)
