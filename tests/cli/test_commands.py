@@ -66,6 +66,9 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("train", "--policy", "tarot"), "policy: 'tarot' has nothing to train"),
         (("train", "--data", "math500"), "data: 'math500' cannot be solved by the lab's models"),
         (("eval", "--policy", "./none"), "none/policy.json does not exist"),
+        (("calibrate",), "give one of them"),
+        (("calibrate", "--budget", "1.5"), "budget: 1.5 is outside (0, 1]"),
+        (("calibrate", "--target", "cheap"), "target: 'cheap' is no share"),
         (("frobnicate",), "No such command"),
     ],
 )
@@ -230,3 +233,17 @@ def test_agg_is_trained_and_run_as_a_policy_or_says_what_it_needs(tmp_path: Path
         steproute(tmp_path, "eval", "--problems", "4", "--policy", "runs/agg", "--name", "agg", "--json").stdout
     )["points"]
     assert knob["knob"] == 0.01
+
+
+def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
+    words = ("calibrate", "--knobs", "0,0.5,1", "--budget", "0.4", "--name", "b40")
+    refused = steproute(tmp_path, *words, "--problems", "40", code=2)
+    assert "problems are left to measure on, 30 are the least" in refused.stderr
+    assert not (tmp_path / "runs/b40/policy.json").exists()
+    result = steproute(tmp_path, *words[:-1], "b40-more", "--problems", "160")
+    assert "of always-strong's" in result.stdout
+    facts = json.loads((tmp_path / "runs/b40-more/policy.json").read_text())["facts"]
+    assert facts["measured"]["problems"] + facts["fitted_on"] == 160
+    words = ("eval", "--problems", "60", "--policy", "runs/b40-more", "--baselines", "", "--name", "run", "--json")
+    (point,) = json.loads(steproute(tmp_path, *words).stdout)["points"]
+    assert 0.2 < point["strong_share"] < 0.6

@@ -103,7 +103,7 @@ class Summary:
     settings: dict[str, object] = field(default_factory=dict)
 
 
-class _Table:
+class JudgedRuns:
     """Graded traces by route and problem, restricted to the problems that every route has a verdict on."""
 
     def __init__(self, sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> None:
@@ -168,7 +168,7 @@ def summarise(
     settings: dict[str, object] | None = None,
 ) -> Summary:
     """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
-    table = _Table(sweep, problems, graded)
+    table = JudgedRuns(sweep, problems, graded)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
@@ -203,7 +203,7 @@ def metric_values(metrics: Metrics) -> dict[str, float | None | Interval95]:
     return {name: _finite(getattr(metrics, name)) for name in METRICS}
 
 
-def _curved(table: _Table, sweep: Sweep, series: Series, seed: int) -> Curved:
+def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curved:
     weak, strong, swept = table.anchor(sweep.weak), table.anchor(sweep.strong), table.outcomes(series.routes)
     pairs = list(zip(series.routes, series.knobs, strict=True))
     try:
@@ -220,7 +220,7 @@ def _curved(table: _Table, sweep: Sweep, series: Series, seed: int) -> Curved:
     return Curved(name=series.name, points=points, metrics=metrics, metrics_note=undefined)
 
 
-def _leads(table: _Table, sweep: Sweep, series: Series, seed: int) -> list[Lead]:
+def _leads(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> list[Lead]:
     weak, strong = table.anchor(sweep.weak), table.anchor(sweep.strong)
     policy, baseline = table.outcomes(sweep.policy.routes), table.outcomes(series.routes)
     try:

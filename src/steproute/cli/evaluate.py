@@ -83,10 +83,7 @@ def evaluate(
 
 def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path) -> Summary:
     """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files."""
-    claim_folder(folder, config)
-    with TraceFile(folder / "traces.jsonl.zst") as traces:
-        interrupted = sum((t.cost_usd for t in traces.found if t.outcome is Outcome.CANCELLED), Decimal(0))
-        graded = _with_progress(config, sweep, problems, cast, traces)
+    graded, interrupted = solve_and_grade(config, sweep, problems, cast, folder)
     summary = summarise(
         config.name,
         config.data,
@@ -101,6 +98,16 @@ def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], c
     plot_pareto(summary, folder / "pareto.png")
     write_report(summary, _examples(sweep, problems, graded), folder / "report.html")
     return summary
+
+
+def solve_and_grade(
+    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path
+) -> tuple[list[Graded], Decimal]:
+    """Run (or go on with) a sweep in `folder`: graded traces, and the dollars of attempts that were interrupted."""
+    claim_folder(folder, config)
+    with TraceFile(folder / "traces.jsonl.zst") as traces:
+        interrupted = sum((t.cost_usd for t in traces.found if t.outcome is Outcome.CANCELLED), Decimal(0))
+        return _with_progress(config, sweep, problems, cast, traces), interrupted
 
 
 def show(summary: Summary, folder: Path) -> None:

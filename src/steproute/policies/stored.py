@@ -8,20 +8,26 @@ import numpy as np
 
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
+from steproute.core.registry import policies
 from steproute.policies.agg import AggFamily, DecisionNetwork
 from steproute.policies.artifact import Artifact, read_artifact
+from steproute.policies.mixture import Mix, MixtureFamily
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.pomdp_plan import Plan
 from steproute.policies.step_pomdp import StepPomdp
 
 POMDP: Final = "pomdp"
 AGG: Final = "agg"
+MIXTURE: Final = "mixture"
 _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward")
 
 
 def load_policy(folder: Path) -> PolicyFamily:
     """The policies of an artefact, one a knob; raises ArtifactError where it is damaged or of unknown kind."""
-    artifact = read_artifact(folder)
+    return _built(read_artifact(folder), folder)
+
+
+def _built(artifact: Artifact, folder: Path) -> PolicyFamily:
     if artifact.kind not in _KINDS:
         raise ArtifactError(f"policy: {folder} is of kind {artifact.kind!r}, which this version does not know.")
     try:
@@ -51,6 +57,20 @@ def agg_artifact(family: AggFamily, facts: dict[str, Any]) -> Artifact:
     return Artifact(kind=AGG, arrays=family.network.weights, facts={**facts, "low": family.low, "high": family.high})
 
 
+def mixture_artifact(mix: Mix, goal: float, policy: str, facts: dict[str, Any]) -> Artifact:
+    """A calibrated policy as an artefact, whole: where `policy` is a folder, its artefact goes along.
+
+    Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
+    """
+    inner = read_artifact(Path(policy)) if "/" in policy else None
+    if inner is None:
+        policies.get(policy)
+    numbers = {"low": mix.low, "high": mix.high, "share": mix.share, "goal": goal}
+    kept = None if inner is None else {"kind": inner.kind, "facts": dict(inner.facts)}
+    arrays = {} if inner is None else inner.arrays
+    return Artifact(kind=MIXTURE, arrays=arrays, facts={**facts, "policy": policy, "mix": numbers, "inner": kept})
+
+
 def _pomdp(artifact: Artifact) -> PomdpFamily:
     arrays = {name: np.asarray(array, float) for name, array in artifact.arrays.items()}
     numbers = {name: float(artifact.facts["model"][name]) for name in _NUMBERS}
@@ -64,4 +84,16 @@ def _agg(artifact: Artifact) -> AggFamily:
     return AggFamily(network, float(artifact.facts["low"]), float(artifact.facts["high"]))
 
 
-_KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {POMDP: _pomdp, AGG: _agg}
+def _mixture(artifact: Artifact) -> MixtureFamily:
+    facts = artifact.facts
+    family: PolicyFamily
+    if facts["inner"] is None:
+        family = policies.get(facts["policy"])  # type: ignore[assignment]
+    else:
+        inner = Artifact(kind=facts["inner"]["kind"], arrays=artifact.arrays, facts=facts["inner"]["facts"])
+        family = _built(inner, Path(facts["policy"]))
+    mix = {name: float(facts["mix"][name]) for name in ("low", "high", "share")}
+    return MixtureFamily(family, Mix(**mix), float(facts["mix"]["goal"]))
+
+
+_KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {POMDP: _pomdp, AGG: _agg, MIXTURE: _mixture}

@@ -1,0 +1,90 @@
+"""`steproute calibrate`: from a budget or a target to the policy that meets it, measured on problems of its own."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from steproute.bench.calibrate import Measured, chosen, halves, measure_mix, mix_for_budget, mix_for_target
+from steproute.bench.datasets import load_problems
+from steproute.bench.summary import JudgedRuns
+from steproute.cli.evaluate import numbers, solve_and_grade
+from steproute.config import RunConfig, lab_cast
+from steproute.core.errors import ConfigError
+from steproute.policies.artifact import write_artifact
+from steproute.policies.mixture import Mix
+from steproute.policies.stored import mixture_artifact
+
+_TARGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%(?:\s+of\s+strong)?\s*")
+
+
+def calibrate(
+    policy: Annotated[str, typer.Option(help="A policy, or the folder of a trained one.")] = "threshold",
+    budget: Annotated[float | None, typer.Option(help="Share of always-strong's tokens to spend, such as 0.2.")] = None,
+    target: Annotated[str, typer.Option(help='Accuracy to reach, such as "95% of strong".')] = "",
+    data: Annotated[str, typer.Option(help="Your problems, or the lab's.")] = "lab:validation",
+    problems: Annotated[int | None, typer.Option(help="How many of them; the lab's default is 300.")] = None,
+    knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
+    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
+    name: Annotated[str, typer.Option(help="Name of the run and folder of the result; the same name resumes.")] = "",
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+) -> None:
+    """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
+    policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
+
+    Example: steproute calibrate --policy threshold --budget 0.4 --problems 300 --name budget40
+    """
+    goal = _goal(budget, target)
+    folder_name = name or re.sub(r"\W+", "-", f"calibrate-{policy}-{goal:g}").strip("-")
+    config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
+    folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
+    graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder)
+    judged = JudgedRuns(sweep, selected, graded)
+    fitting, measuring = halves(judged.judged)
+    swept, strong = judged.outcomes(sweep.policy.routes), judged.anchor(sweep.strong)
+    grid = sweep.policy.knobs
+    choose = mix_for_target if budget is None else mix_for_budget
+    mix = choose(grid, chosen(swept, fitting), chosen(strong, fitting), goal)
+    measured = measure_mix(mix, grid, chosen(swept, measuring), chosen(strong, measuring), np.random.default_rng(seed))
+    facts: dict[str, Any] = {
+        "data": data,
+        "seed": seed,
+        "goal": "strong tokens" if target == "" else "strong accuracy",
+        "fitted_on": len(fitting),
+        "measured": asdict(measured),
+    }
+    write_artifact(mixture_artifact(mix, goal, policy, facts), folder)
+    _show(mix, measured, folder)
+
+
+def _goal(budget: float | None, target: str) -> float:
+    if (budget is None) == (target == ""):
+        raise ConfigError('budget, target: give one of them, such as --budget 0.2 or --target "95% of strong".')
+    if budget is not None:
+        if not 0 < budget <= 1:
+            raise ConfigError(f"budget: {budget:g} is outside (0, 1]. Give the share of always-strong's tokens.")
+        return budget
+    match = _TARGET.fullmatch(target)
+    if match is None or not 0 < float(match[1]) <= 100:
+        raise ConfigError(f'target: {target!r} is no share of strong\'s accuracy. Write it as "95% of strong".')
+    return float(match[1]) / 100
+
+
+def _show(mix: Mix, measured: Measured, folder: Path) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
+    spent, reached = measured.strong_share_ci95, measured.accuracy_share_ci95
+    console.print(f"knob {knobs}")
+    console.print(f"measured on {measured.problems} other problems, with 95 % intervals:")
+    console.print(
+        f"  strong tokens  {measured.strong_share:.1%} of always-strong's [{spent.low:.1%}, {spent.high:.1%}]"
+    )
+    console.print(
+        f"  accuracy       {measured.accuracy:.1%}, {measured.accuracy_share:.1%} of strong's "
+        f"[{reached.low:.1%}, {reached.high:.1%}]"
+    )
+    console.print(f"  {folder}")

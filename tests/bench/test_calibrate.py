@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steproute.bench.bootstrap import Outcomes
+from steproute.bench.calibrate import chosen, halves, measure_mix, mix_for_budget, mix_for_target
+from steproute.core.errors import ConfigError, DatasetError
+
+KNOBS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def outcomes(rights: list[int], tokens: list[float], count: int = 100) -> tuple[Outcomes, Outcomes]:
+    """`rights[k]` of 100 problems right at knob k at `tokens[k]` strong tokens each; strong has 90 at 10."""
+    correct = np.array([[index < right for index in range(count)] for right in rights])
+    spread = np.repeat(np.array(tokens, float)[:, None], count, axis=1)
+    strong = Outcomes(correct=np.arange(count) < 90, strong_tokens=np.full(count, 10.0))
+    return Outcomes(correct=correct, strong_tokens=spread), strong
+
+
+def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
+    swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
+    mix = mix_for_budget(KNOBS, swept, strong, 0.15)
+    # (0.1, 60) lies on the segment from (0, 50) to (0.3, 80), so it is no corner.
+    assert (mix.low, mix.high) == (0.0, 0.5)
+    assert mix.share == pytest.approx(0.5)
+    measured = measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+    assert measured.strong_share == pytest.approx(0.15)
+    assert measured.accuracy == pytest.approx(0.65)
+
+
+def test_a_target_takes_the_cheapest_mix_that_reaches_it() -> None:
+    swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
+    mix = mix_for_target(KNOBS, swept, strong, 80 / 90)
+    assert measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0)).strong_share == pytest.approx(0.3)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100), st.floats(0, 10)), min_size=5, max_size=5),
+    st.floats(0.001, 1),
+)
+def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[int, float]], budget: float) -> None:
+    swept, strong = outcomes([right for right, _ in points], [tokens for _, tokens in points])
+    cost, accuracy = swept.strong_tokens.mean(axis=1) / 10, swept.correct.mean(axis=1)
+    if budget < cost.min():
+        with pytest.raises(ConfigError, match="cheapest knob"):
+            mix_for_budget(KNOBS, swept, strong, budget)
+        return
+    mix = mix_for_budget(KNOBS, swept, strong, budget)
+    low, high = KNOBS.index(mix.low), KNOBS.index(mix.high)
+    assert (1 - mix.share) * cost[low] + mix.share * cost[high] <= budget + 1e-9
+    ours = (1 - mix.share) * accuracy[low] + mix.share * accuracy[high]
+    for i in range(5):
+        for j in range(5):
+            if cost[i] <= budget < cost[j]:
+                share = (budget - cost[i]) / (cost[j] - cost[i])
+                assert (1 - share) * accuracy[i] + share * accuracy[j] <= ours + 1e-9
+            if cost[i] <= budget:
+                assert accuracy[i] <= ours + 1e-9
+
+
+def test_what_cannot_be_reached_is_said() -> None:
+    swept, strong = outcomes([50, 60, 80, 82, 88], [1, 2, 3, 5, 10])
+    with pytest.raises(ConfigError, match="budget: 0.05 is below 0.1"):
+        mix_for_budget(KNOBS, swept, strong, 0.05)
+    with pytest.raises(ConfigError, match="the best one has 97.8%"):
+        mix_for_target(KNOBS, swept, strong, 0.99)
+
+
+def test_too_few_problems_are_refused_with_the_number_that_would_do() -> None:
+    swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=20)
+    mix = mix_for_budget(KNOBS, swept, strong, 0.15)
+    with pytest.raises(DatasetError, match="20 problems are left to measure on"):
+        measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+    swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
+    with pytest.raises(DatasetError, match=r"strong accuracy to ± 0\.\d\d only. Give about \d+"):
+        measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+
+
+def test_the_halves_are_disjoint_whole_and_do_not_depend_on_the_order() -> None:
+    names = [f"p{index}" for index in range(400)]
+    first, second = halves(names)
+    assert sorted([*first, *second]) == list(range(400))
+    assert 150 < len(first) < 250
+    again, _ = halves(names[::-1])
+    assert {names[i] for i in first} == {names[::-1][i] for i in again}
+    swept, _ = outcomes([50, 60], [0, 1], count=400)
+    assert chosen(swept, first).correct.shape == (2, len(first))

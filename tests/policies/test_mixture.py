@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Prefix, Stop
+from steproute.core.usage import Usage
+from steproute.policies.artifact import write_artifact
+from steproute.policies.mixture import Mix, MixtureFamily
+from steproute.policies.stored import load_policy, mixture_artifact
+from steproute.policies.threshold import Threshold
+
+
+def seen(name: str, score: float = 0.5) -> Observation:
+    draft = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(output_tokens=9))
+    return Observation(prefix=Prefix(problem=Problem(id=name, text="t")), draft=draft, scores=(score,), max_steps=30)
+
+
+def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> None:
+    policy = MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2).at(0.2, 0)
+    high = [policy.decide(seen(f"p{i}")) is Decision.REGENERATE for i in range(4000)]
+    assert sum(high) / len(high) == pytest.approx(0.3, abs=0.03)
+    for index in range(50):
+        assert (policy.decide(seen(f"p{index}", 0.89)) is Decision.REGENERATE) == high[index]
+        assert policy.decide(seen(f"p{index}", 0.05)) is Decision.REGENERATE
+    assert policy.needs_scores
+
+
+def test_a_calibrated_policy_comes_back_whole_even_around_a_calibrated_one(tmp_path: Path) -> None:
+    write_artifact(mixture_artifact(Mix(low=0.1, high=0.9, share=0.3), 0.2, "threshold", {}), tmp_path / "a")
+    inner = load_policy(tmp_path / "a")
+    assert inner == MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2)
+    write_artifact(mixture_artifact(Mix(low=0.2, high=0.2, share=0.0), 0.5, f"{tmp_path}/a", {}), tmp_path / "b")
+    (tmp_path / "a/policy.json").unlink()
+    assert load_policy(tmp_path / "b") == MixtureFamily(inner, Mix(low=0.2, high=0.2, share=0.0), 0.5)
+
+
+def test_what_cannot_be_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"share: 1.2 is outside \[0, 1\]"):
+        Mix(low=0, high=1, share=1.2)
+    with pytest.raises(ConfigError, match="knob: 0.3 is not 0.2"):
+        MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2).at(0.3, 0)
+    with pytest.raises(ConfigError, match="'tarot' is unknown"):
+        mixture_artifact(Mix(low=0.1, high=0.9, share=0.3), 0.2, "tarot", {})
