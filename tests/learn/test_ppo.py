@@ -14,7 +14,8 @@ from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, _model, exported, solve_all, train_agg
+from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
+from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, solve_all, train_network
 from steproute.learn.routing_env import RoutingEnv
 from steproute.learn.tree import StepTree
 from steproute.policies.random import RandomRouting
@@ -69,20 +70,25 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
         env.close()
 
 
-def test_numpy_runs_the_network_that_torch_trained() -> None:
+@pytest.mark.parametrize("architecture", [AGG_ARCHITECTURE, SEQ_ARCHITECTURE], ids=["agg", "seq"])
+def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -> None:
     loop = asyncio.new_event_loop()
-    env = RoutingVecEnv(PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
-    policy = _model(env, rollout=4, seed=0).policy
+    env = RoutingVecEnv(architecture, PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
+    policy = ppo(architecture, env, rollout=4, seed=0).policy
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
+            parameter.add_(0.1 * torch.randn_like(parameter))
     policy.set_training_mode(False)
-    seen = np.random.default_rng(0).random((200, 6)).astype(np.float32)
+    seen = np.random.default_rng(0).random((200, architecture.inputs)).astype(np.float32)
+    if architecture is SEQ_ARCHITECTURE:
+        seen[:, 1] = 1 + np.arange(200) % 30
     with torch.no_grad():
         expected = policy.get_distribution(torch.from_numpy(seen)).distribution.logits.numpy()
-    logits = exported(policy).logits(seen.astype(np.float64))
+    network = architecture.export(policy)
+    logits = np.array([network.logits(row.astype(np.float64)) for row in seen])
     ours = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     assert np.abs(ours - expected).max() < 1e-5
+    assert np.ptp(ours[:, 0]) > 0.01
     env.close()
     loop.close()
 
@@ -104,7 +110,7 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
 
         with StepTree(path, 2) as tree:
             settings = PpoSettings(passes=2, held_out=0.2, seed=1)
-            trained = train_agg(PROBLEMS, tree.cast(lab_cast()), grade_or_die, settings)
+            trained = train_network(AGG_ARCHITECTURE, PROBLEMS, tree.cast(lab_cast()), grade_or_die, settings)
             return trained, tree.called
 
     undisturbed, called = learn(tmp_path / "a", 10_000)
@@ -120,7 +126,7 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
 
 def test_training_input_that_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="problems: 3 are too few"):
-        train_agg(PROBLEMS[:3], lab_cast(), grade, PpoSettings())
+        train_network(AGG_ARCHITECTURE, PROBLEMS[:3], lab_cast(), grade, PpoSettings())
     with pytest.raises(ConfigError, match="lam: -1"):
         PpoSettings(lam=(-1, -1))
     with pytest.raises(ConfigError, match="passes: 0"):

@@ -12,9 +12,10 @@ from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.usage import Usage
-from steproute.policies.agg import AggFamily, DecisionNetwork, aggregate_features, lambda_feature
+from steproute.policies.agg import AggNetwork, aggregate_features
 from steproute.policies.artifact import Artifact, write_artifact
-from steproute.policies.stored import agg_artifact, load_policy
+from steproute.policies.learned import LearnedFamily, lambda_feature
+from steproute.policies.stored import load_policy, network_artifact
 
 
 def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:
@@ -25,12 +26,12 @@ def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:
     )
 
 
-def network(regenerates_below: float) -> DecisionNetwork:
+def network(regenerates_below: float) -> AggNetwork:
     """No block: the logits are a linear function of the features, of which the third is r_t."""
     weights = {"logits.weight": np.zeros((2, 6)), "logits.bias": np.array([0.0, regenerates_below])}
     weights["logits.weight"][0, 2] = 1
     weights["blocks.0.weight"] = np.eye(6)
-    return DecisionNetwork(
+    return AggNetwork(
         {**weights, "blocks.0.bias": np.zeros(6), "blocks.0.gain": np.ones(6), "blocks.0.shift": np.zeros(6)}
     )
 
@@ -50,14 +51,14 @@ def test_lambda_is_mapped_to_minus_one_to_one_by_its_logarithm(low: float, ratio
 def test_the_more_likely_decision_is_taken() -> None:
     always, never = (network(bias) for bias in (99.0, -99.0))
     seen = observation((0.9, 0.2))
-    assert AggFamily(always, 0.1, 0.1).at(0.1, 0).decide(seen) is Decision.REGENERATE
-    assert AggFamily(never, 0.1, 0.1).at(0.1, 0).decide(seen) is Decision.ACCEPT
+    assert LearnedFamily(always, 0.1, 0.1).at(0.1, 0).decide(seen) is Decision.REGENERATE
+    assert LearnedFamily(never, 0.1, 0.1).at(0.1, 0).decide(seen) is Decision.ACCEPT
 
 
 def test_the_grid_is_even_in_the_logarithm_and_an_untrained_lambda_is_refused() -> None:
-    family = AggFamily(network(0), 1e-3, 1e-1, grid=3)
+    family = LearnedFamily(network(0), 1e-3, 1e-1, grid=3)
     assert family.knobs == (1e-3, 1e-2, 1e-1)
-    assert AggFamily(network(0), 0.02, 0.02).knobs == (0.02,)
+    assert LearnedFamily(network(0), 0.02, 0.02).knobs == (0.02,)
     for knob in family.knobs:
         assert log(family.at(knob, 0).lam) == pytest.approx(log(knob))
     with pytest.raises(ConfigError, match=r"λ = 0.2 is outside \[0.001, 0.1\]"):
@@ -65,17 +66,17 @@ def test_the_grid_is_even_in_the_logarithm_and_an_untrained_lambda_is_refused() 
 
 
 def test_an_artefact_brings_the_same_network_back(tmp_path: Path) -> None:
-    family = AggFamily(network(0.3), 1e-3, 1e-1)
-    write_artifact(agg_artifact(family, {"data": "lab:train"}), tmp_path)
+    family = LearnedFamily(network(0.3), 1e-3, 1e-1)
+    write_artifact(network_artifact("agg", family, {"data": "lab:train"}), tmp_path)
     loaded = load_policy(tmp_path)
-    assert isinstance(loaded, AggFamily)
+    assert isinstance(loaded, LearnedFamily)
     points = np.random.default_rng(0).random((20, 6))
     assert np.array_equal(loaded.network.logits(points), family.network.logits(points))
     assert loaded.knobs == family.knobs
 
 
 def test_weights_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
-    whole = agg_artifact(AggFamily(network(0.3), 1e-3, 1e-1), {})
+    whole = network_artifact("agg", LearnedFamily(network(0.3), 1e-3, 1e-1), {})
     for change in (
         {"logits.weight": np.zeros((2, 5))},
         {"logits.bias": np.zeros(3)},

@@ -19,32 +19,32 @@ from steproute.learn.plan import plan
 from steproute.learn.tree import StepTree
 from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.stored import AGG, POMDP, agg_artifact, pomdp_artifact
+from steproute.policies.stored import AGG, POMDP, SEQ, network_artifact, pomdp_artifact
 
 _TREE_WIDTH = 2
 
 
 def train(
-    policy: Annotated[str, typer.Option(help="pomdp or agg.")] = POMDP,
+    policy: Annotated[str, typer.Option(help="pomdp, agg or seq.")] = POMDP,
     data: Annotated[str, typer.Option(help="Lab problems to train on.")] = "lab:train",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
     lam: Annotated[
         float | None,
-        typer.Option(help="agg: λ, right answers a strong token is worth; one policy for all if left out."),
+        typer.Option(help="agg, seq: λ, right answers a strong token is worth; one policy for all if left out."),
     ] = None,
-    passes: Annotated[int, typer.Option(help="agg: passes over the problems.")] = 10,
+    passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
     seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
     tree: Annotated[
-        Path, typer.Option(help="agg: file of the step tree; a rerun over the same tree calls no model twice.")
+        Path, typer.Option(help="agg, seq: file of the step tree; a rerun over the same tree calls no model twice.")
     ] = Path("runs/tree.jsonl.zst"),
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,
 ) -> None:
-    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg by PPO over a step tree.
+    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step tree.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
-    if policy not in (POMDP, AGG):
-        raise ConfigError(f"policy: {policy!r} has nothing to train. Use {POMDP} or {AGG}.")
+    if policy not in (POMDP, AGG, SEQ):
+        raise ConfigError(f"policy: {policy!r} has nothing to train. Use {POMDP}, {AGG} or {SEQ}.")
     if not data.startswith("lab"):
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
     console = Console()
@@ -53,7 +53,7 @@ def train(
     if policy == POMDP:
         artifact = _plan(chosen, seed, facts, console)
     else:
-        artifact = _learn(chosen, (lam, passes, seed), tree, facts, console)
+        artifact = _learn(policy, chosen, (lam, passes, seed), tree, facts, console)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
@@ -74,6 +74,7 @@ def _plan(problems: Sequence[Problem], seed: int, facts: dict[str, Any], console
 
 
 def _learn(
+    policy: str,
     problems: Sequence[Problem],
     settings: tuple[float | None, int, int],
     path: Path,
@@ -81,16 +82,18 @@ def _learn(
     console: Console,
 ) -> Artifact:
     try:
-        from steproute.learn.ppo import PpoSettings, train_agg
+        from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE
+        from steproute.learn.ppo import PpoSettings, train_network
     except ImportError as missing:
-        raise ConfigError(f"policy: agg needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+        raise ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
     lam, passes, seed = settings
     chosen = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=seed)
     began = time.monotonic()
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     with StepTree(path, _TREE_WIDTH) as tree, Progress(*columns, console=console) as progress:
         bar = progress.add_task("training", total=1.0)
-        trained = train_agg(
+        trained = train_network(
+            SEQ_ARCHITECTURE if policy == SEQ else AGG_ARCHITECTURE,
             problems,
             tree.cast(lab_cast()),
             lambda problem, trace: trace.answer == problem.answer,
@@ -101,4 +104,5 @@ def _learn(
     best = max(reward for _, reward in trained.rewards)
     family, seconds = trained.family, time.monotonic() - began
     console.print(f"λ {family.low:.2g} to {family.high:.2g}  held-out reward {best:.4f}  {seconds:.0f} s  {calls}")
-    return agg_artifact(family, {**facts, "passes": passes, "tree_width": _TREE_WIDTH, "rewards": trained.rewards})
+    facts = {**facts, "passes": passes, "tree_width": _TREE_WIDTH, "rewards": trained.rewards}
+    return network_artifact(policy, family, facts)

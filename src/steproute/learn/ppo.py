@@ -1,4 +1,4 @@
-"""TRIM-Agg by PPO (Stable-Baselines3) over a step tree; the result is a network that NumPy alone runs."""
+"""TRIM-Agg and TRIM-Seq by PPO (Stable-Baselines3) over a step tree; the result is a network that NumPy alone runs."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
-from torch import nn
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Policy
@@ -22,13 +19,12 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.learn.networks import Architecture
 from steproute.learn.routing_env import F32, Grade, RoutingEnv
-from steproute.policies.agg import AGGREGATES, AggFamily, DecisionNetwork
+from steproute.policies.learned import LearnedFamily
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
-_WIDTH: Final = 64
-_DROPOUT: Final = 0.1
 _IN_FLIGHT: Final = 64
 _JUDGED_LAMBDAS: Final = 5
 _MINIBATCHES: Final = 8
@@ -40,7 +36,7 @@ class PpoSettings:
 
     All other constants are TRIM's (TRIM, TRIM-Agg), but that a batch of 64 problems is cut into 8 minibatches.
     lam: λ in right answers a strong token, (low, high); equal for one λ, None for the range in which an average strong
-    step costs from 0.5 % to 60 % of a right answer. Raises ConfigError for values that cannot be.
+    step costs from 0.1 % to 30 % of a right answer. Raises ConfigError for values that cannot be.
     """
 
     lam: tuple[float, float] | None = None
@@ -59,18 +55,19 @@ class PpoSettings:
 class Trained:
     """The best policy on the held-out problems, and (pass, held-out reward) as training went on."""
 
-    family: AggFamily
+    family: LearnedFamily
     rewards: list[tuple[float, float]]
 
 
-def train_agg(
+def train_network(
+    architecture: Architecture,
     problems: Sequence[Problem],
     cast: Cast,
     grade: Grade,
     settings: PpoSettings,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Trained:
-    """TRIM-Agg, for one λ or conditioned on it. Deterministic in the settings where the cast is.
+    """A policy for one λ or conditioned on it. Deterministic in the settings where the cast is.
 
     Raises ConfigError where there are too few problems to hold some out.
     """
@@ -86,10 +83,10 @@ def train_agg(
         strong = loop.run_until_complete(solve_all(watched, cast, Threshold(1.0)))
         decisions = sum(len(trace.steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
-        low, high = settings.lam or (0.005 / tokens, 0.6 / tokens)
-        env = RoutingVecEnv(learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
-        model = _model(env, rollout=max(1, round(decisions / held)), seed=settings.seed)
-        keeper = _Keeper(env, watched, settings.passes, on_progress)
+        low, high = settings.lam or (0.001 / tokens, 0.3 / tokens)
+        env = RoutingVecEnv(architecture, learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
+        model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
+        keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
         try:
             model.learn(total_timesteps=settings.passes * len(learnt) * decisions // held, callback=keeper)
         finally:
@@ -119,6 +116,7 @@ class RoutingVecEnv(VecEnv):
 
     def __init__(
         self,
+        architecture: Architecture,
         problems: Sequence[Problem],
         cast: Cast,
         grade: Grade,
@@ -129,7 +127,8 @@ class RoutingVecEnv(VecEnv):
         seed: int,
         size: int = _IN_FLIGHT,
     ) -> None:
-        self.envs = [RoutingEnv(problems, cast, grade, low=low, high=high, loop=loop) for _ in range(size)]
+        view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
+        self.envs = [RoutingEnv(problems, cast, grade, low=low, high=high, loop=loop, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
         self.started = 0
@@ -167,7 +166,7 @@ class RoutingVecEnv(VecEnv):
 
     async def _begin(self, indices: Sequence[int]) -> None:
         if len(indices) == self.num_envs:
-            self._seen = np.zeros((self.num_envs, AGGREGATES + 1), np.float32)
+            self._seen = np.zeros((self.num_envs, *self.observation_space.shape), np.float32)
         turns = [self._next_problem() for _ in indices]
         begun = await asyncio.gather(*(self.envs[i].begin(turn) for i, turn in zip(indices, turns, strict=True)))
         for index, (seen, _) in zip(indices, begun, strict=True):
@@ -202,48 +201,10 @@ class RoutingVecEnv(VecEnv):
         return [False for _ in self._get_indices(indices)]
 
 
-def _blocks(inputs: int) -> nn.Sequential:
-    """Two blocks of TRIM-Agg's encoder and heads."""
-    layers: list[nn.Module] = []
-    for size in (inputs, _WIDTH):
-        layers += [nn.Linear(size, _WIDTH), nn.LayerNorm(_WIDTH), nn.Tanh(), nn.Dropout(_DROPOUT)]
-    return nn.Sequential(*layers)
-
-
-class _Encoder(BaseFeaturesExtractor):
-    def __init__(self, observation_space: gym.Space[Any]) -> None:
-        super().__init__(observation_space, _WIDTH)
-        self.blocks = _blocks(AGGREGATES + 1)
-
-    def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        return self.blocks(observations)
-
-
-class _Heads(nn.Module):
-    latent_dim_pi = latent_dim_vf = _WIDTH
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.actor, self.critic = _blocks(_WIDTH), _blocks(_WIDTH)
-
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.actor(features), self.critic(features)
-
-    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        return self.actor(features)
-
-    def forward_critic(self, features: torch.Tensor) -> torch.Tensor:
-        return self.critic(features)
-
-
-class _AggPolicy(ActorCriticPolicy):
-    def _build_mlp_extractor(self) -> None:
-        self.mlp_extractor = _Heads()
-
-
-def _model(env: RoutingVecEnv, rollout: int, seed: int) -> PPO:
+def ppo(architecture: Architecture, env: RoutingVecEnv, rollout: int, seed: int) -> PPO:
+    """The untrained agent with TRIM's constants; rollout: decisions of an environment a batch."""
     return PPO(
-        _AggPolicy,
+        architecture.policy,
         env,
         learning_rate=lambda left: 3e-4 * left,
         n_steps=rollout,
@@ -259,37 +220,31 @@ def _model(env: RoutingVecEnv, rollout: int, seed: int) -> PPO:
         seed=seed,
         device="cpu",
         policy_kwargs={
-            "features_extractor_class": _Encoder,
+            "features_extractor_class": architecture.extractor,
             "optimizer_class": torch.optim.Adam,
             "optimizer_kwargs": {"eps": 1e-5, "weight_decay": 1e-5},
         },
     )
 
 
-def exported(policy: ActorCriticPolicy) -> DecisionNetwork:
-    """The encoder and the actor's head as one network of NumPy arrays."""
-    layers = [*policy.features_extractor.blocks.children(), *policy.mlp_extractor.actor.children()]
-    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    norms = [layer for layer in layers if isinstance(layer, nn.LayerNorm)]
-    weights = {"logits.weight": policy.action_net.weight, "logits.bias": policy.action_net.bias}
-    for index, (line, norm) in enumerate(zip(linear, norms, strict=True)):
-        weights |= {f"blocks.{index}.weight": line.weight, f"blocks.{index}.bias": line.bias}
-        weights |= {f"blocks.{index}.gain": norm.weight, f"blocks.{index}.shift": norm.bias}
-    return DecisionNetwork({name: tensor.detach().numpy().astype(np.float64) for name, tensor in weights.items()})
-
-
 class _Keeper(BaseCallback):
     """Anneals the entropy coefficient, judges the policy after every pass and keeps the best one."""
 
     def __init__(
-        self, env: RoutingVecEnv, watched: Sequence[Problem], passes: int, on_progress: Callable[[float], None]
+        self,
+        architecture: Architecture,
+        env: RoutingVecEnv,
+        watched: Sequence[Problem],
+        passes: int,
+        on_progress: Callable[[float], None],
     ) -> None:
         super().__init__()
+        self.architecture = architecture
         self.env, self.watched, self.passes, self.on_progress = env, watched, passes, on_progress
         self.rewards: list[tuple[float, float]] = []
-        self._best: AggFamily | None = None
+        self._best: LearnedFamily | None = None
 
-    def best(self) -> AggFamily:
+    def best(self) -> LearnedFamily:
         """The policy with the highest reward on the held-out problems."""
         assert self._best is not None
         return self._best
@@ -313,13 +268,13 @@ class _Keeper(BaseCallback):
 
     def _judge(self) -> None:
         env = self.env.envs[0]
-        family = AggFamily(exported(self.model.policy), env.low, env.high, _JUDGED_LAMBDAS)
+        family = LearnedFamily(self.architecture.export(self.model.policy), env.low, env.high, _JUDGED_LAMBDAS)
         reward = float(np.mean([self._reward(family, lam) for lam in family.knobs]))
         if not self.rewards or reward > max(before for _, before in self.rewards):
-            self._best = AggFamily(family.network, env.low, env.high)
+            self._best = LearnedFamily(family.network, env.low, env.high)
         self.rewards.append((self._passed(), reward))
 
-    def _reward(self, family: AggFamily, lam: float) -> float:
+    def _reward(self, family: LearnedFamily, lam: float) -> float:
         env = self.env.envs[0]
         traces = self.env.loop.run_until_complete(solve_all(self.watched, env.cast, family.at(lam, 0)))
         pairs = zip(self.watched, traces, strict=True)

@@ -19,11 +19,13 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
-from steproute.policies.agg import AGGREGATES, DECISIONS, aggregate_features, lambda_feature
+from steproute.policies.agg import AGGREGATES, agg_features
+from steproute.policies.learned import DECISIONS, F64, lambda_feature
 from steproute.strategies.stepwise import Stepwise
 
 F32 = NDArray[np.float32]
 Grade = Callable[[Problem, Trace], bool]
+Features = Callable[[Observation, float], F64]
 _ROLLOUT: Final = "rollout"
 
 
@@ -109,10 +111,11 @@ class Rollout:
 class RoutingEnv(gym.Env[F32, np.int64]):
     """One problem an episode of the environment; action 0 accepts the newest step, 1 has strong write it again.
 
-    Observation (6,): TRIM-Agg's five features and log λ mapped to [-1, 1]. Reward: −λ × strong tokens of the step where
-    it was regenerated, and 1 at the end where the answer is right. λ is drawn log-uniformly from [low, high] at each
-    reset. `reset` takes `options={"problem": index}`. A problem that fails before the first decision is replaced by
-    another. Source: TRIM, TRIM-Agg. Raises ConfigError for no problems or an empty range of λ.
+    Observation (inputs,): what `features` makes of a moment and of log λ mapped to [-1, 1]; TRIM-Agg's by default.
+    Reward: −λ × strong tokens of the step where it was regenerated, and 1 at the end where the answer is right. λ is
+    drawn log-uniformly from [low, high] at each reset. `reset` takes `options={"problem": index}`. A problem that fails
+    before the first decision is replaced by another. Source: TRIM, TRIM-Agg. Raises ConfigError for no problems or an
+    empty range of λ.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -125,6 +128,8 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         *,
         low: float,
         high: float,
+        features: Features = agg_features,
+        inputs: int = AGGREGATES + 1,
         limits: Limits = Limits(),
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -135,9 +140,10 @@ class RoutingEnv(gym.Env[F32, np.int64]):
                 f"lam: [{low:g}, {high:g}] is no range of costs. Give two numbers above 0, smaller first."
             )
         self.action_space = gym.spaces.Discrete(len(DECISIONS))
-        self.observation_space = gym.spaces.Box(-1.0, np.inf, (AGGREGATES + 1,), np.float32)
+        self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
         self.problems, self.cast, self.grade, self.limits = problems, cast, grade, limits
         self.low, self.high, self.lam = low, high, low
+        self._see, self._inputs = features, inputs
         self._loop = loop or asyncio.new_event_loop()
         self._owns_loop = loop is None
         self._rollout: Rollout | None = None
@@ -184,7 +190,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
             return self._features(news), reward, False, False, {}
         right = self.grade(self._rollout.problem, news)
         info = {"right": right, "strong_tokens": self._rollout.strong_tokens, "lam": self.lam}
-        return np.zeros(AGGREGATES + 1, np.float32), reward + right, True, False, info
+        return np.zeros(self._inputs, np.float32), reward + right, True, False, info
 
     def _features(self, seen: Observation) -> F32:
-        return np.array([*aggregate_features(seen), lambda_feature(self.lam, self.low, self.high)], np.float32)
+        return self._see(seen, lambda_feature(self.lam, self.low, self.high)).astype(np.float32)

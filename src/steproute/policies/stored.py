@@ -9,15 +9,18 @@ import numpy as np
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
-from steproute.policies.agg import AggFamily, DecisionNetwork
+from steproute.policies.agg import AggNetwork
 from steproute.policies.artifact import Artifact, read_artifact
+from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
 from steproute.policies.mixture import Mix, MixtureFamily
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.pomdp_plan import Plan
+from steproute.policies.seq import SeqNetwork
 from steproute.policies.step_pomdp import StepPomdp
 
 POMDP: Final = "pomdp"
 AGG: Final = "agg"
+SEQ: Final = "seq"
 MIXTURE: Final = "mixture"
 _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward")
 
@@ -52,9 +55,9 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
     )
 
 
-def agg_artifact(family: AggFamily, facts: dict[str, Any]) -> Artifact:
+def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) -> Artifact:
     """A network and its range of λ as an artefact; `facts` say what it was trained on."""
-    return Artifact(kind=AGG, arrays=family.network.weights, facts={**facts, "low": family.low, "high": family.high})
+    return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, "low": family.low, "high": family.high})
 
 
 def mixture_artifact(mix: Mix, goal: float, policy: str, facts: dict[str, Any]) -> Artifact:
@@ -79,9 +82,9 @@ def _pomdp(artifact: Artifact) -> PomdpFamily:
     return PomdpFamily(plan, artifact.facts["belief"])
 
 
-def _agg(artifact: Artifact) -> AggFamily:
-    network = DecisionNetwork({name: np.asarray(array, float) for name, array in artifact.arrays.items()})
-    return AggFamily(network, float(artifact.facts["low"]), float(artifact.facts["high"]))
+def _learned(artifact: Artifact) -> LearnedFamily:
+    network = _NETWORKS[artifact.kind]({name: np.asarray(array, float) for name, array in artifact.arrays.items()})
+    return LearnedFamily(network, float(artifact.facts["low"]), float(artifact.facts["high"]))
 
 
 def _mixture(artifact: Artifact) -> MixtureFamily:
@@ -96,4 +99,10 @@ def _mixture(artifact: Artifact) -> MixtureFamily:
     return MixtureFamily(family, Mix(**mix), float(facts["mix"]["goal"]))
 
 
-_KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {POMDP: _pomdp, AGG: _agg, MIXTURE: _mixture}
+_NETWORKS: Final[Mapping[str, Callable[[dict[str, F64]], DecisionNetwork]]] = {AGG: AggNetwork, SEQ: SeqNetwork}
+_KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
+    POMDP: _pomdp,
+    AGG: _learned,
+    SEQ: _learned,
+    MIXTURE: _mixture,
+}

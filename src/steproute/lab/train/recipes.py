@@ -12,6 +12,7 @@ STRONG: Final = Recipe(
     width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PRM_START,)), seed=1
 )
 WEAK: Final = Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=2150, batch=32, matrix_rate=0.02), seed=2)
+MID: Final = Recipe(width=112, layers=3, heads=4, schedule=Schedule(steps=3000, batch=32), seed=4)
 PRM: Final = RewardRecipe(
     start=STRONG,
     start_step=_PRM_START,

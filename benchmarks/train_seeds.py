@@ -1,0 +1,74 @@
+"""Train every learned policy with several seeds, and TRIM-Agg for single λ, over one step tree; a rerun goes on.
+
+steproute compare then puts the folders into one table.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from steproute.bench.datasets import load_problems
+from steproute.config import lab_cast
+from steproute.learn.lab_fit import costs_for, fit_on_lab
+from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
+from steproute.learn.plan import plan
+from steproute.learn.ppo import PpoSettings, train_network
+from steproute.learn.tree import StepTree
+from steproute.policies.artifact import Artifact, write_artifact
+from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.stored import AGG, SEQ, network_artifact, pomdp_artifact
+
+_TREE_WIDTH = 2
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--problems", type=int, default=800)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data", default="lab:train")
+    parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    problems = load_problems(asked.data, asked.problems, 0)
+    cast = lab_cast()
+    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree:
+
+        def learn(kind: str, architecture: Architecture, settings: PpoSettings) -> Artifact:
+            trained = train_network(
+                architecture, problems, tree.cast(cast), lambda problem, trace: trace.answer == problem.answer, settings
+            )
+            return network_artifact(
+                kind, trained.family, {"data": asked.data, "seed": settings.seed, "rewards": trained.rewards}
+            )
+
+        jobs = [(f"{AGG}-{seed}", AGG, AGG_ARCHITECTURE, PpoSettings(seed=seed)) for seed in range(asked.seeds)]
+        jobs += [(f"{SEQ}-{seed}", SEQ, SEQ_ARCHITECTURE, PpoSettings(seed=seed)) for seed in range(asked.seeds)]
+        jobs += [
+            (f"{AGG}-lam-{index}", AGG, AGG_ARCHITECTURE, PpoSettings(lam=(lam, lam)))
+            for index, lam in enumerate(np.geomspace(2e-4, 1.6e-2, 8).tolist())
+        ]
+        for name, kind, architecture, settings in jobs:
+            if (asked.out / name / "policy.json").exists():
+                continue
+            began, before, wanted = time.monotonic(), tree.called, tree.asked
+            write_artifact(learn(kind, architecture, settings), asked.out / name)
+            calls = {"asked": tree.asked - wanted, "computed": tree.called - before}
+            print(json.dumps({"policy": name, "seconds": round(time.monotonic() - began), **calls}), flush=True)
+    for seed in range(asked.seeds):
+        if (asked.out / f"pomdp-{seed}" / "policy.json").exists():
+            continue
+        began = time.monotonic()
+        model = asyncio.run(fit_on_lab(cast, load_problems(asked.data, 2 * asked.problems, seed), seed))
+        write_artifact(
+            pomdp_artifact(PomdpFamily(plan(model, costs_for(model))), {"data": asked.data, "seed": seed}),
+            asked.out / f"pomdp-{seed}",
+        )
+        print(json.dumps({"policy": f"pomdp-{seed}", "seconds": round(time.monotonic() - began)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

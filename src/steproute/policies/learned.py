@@ -1,0 +1,88 @@
+"""A policy whose decisions a network takes; the same for TRIM-Agg and TRIM-Seq, run by NumPy alone."""
+
+from dataclasses import dataclass
+from math import log
+from typing import ClassVar, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
+
+F64 = NDArray[np.float64]
+DECISIONS: Final = (Decision.ACCEPT, Decision.REGENERATE)
+TOKEN_SCALE: Final = 300
+LAYER_NORM_EPSILON: Final = 1e-5
+
+
+class DecisionNetwork(Protocol):
+    """What a network offers: how it sees a moment, and one logit a decision."""
+
+    @property
+    def weights(self) -> dict[str, F64]:
+        """Its arrays by name."""
+        ...
+
+    def features(self, seen: Observation, lam: float) -> F64:
+        """The network's input, (inputs,); lam: λ mapped to [-1, 1]."""
+        ...
+
+    def logits(self, features: F64) -> F64:
+        """(inputs,) to (2,): accept, regenerate."""
+        ...
+
+
+def lambda_feature(lam: float, low: float, high: float) -> float:
+    """log λ, mapped from [low, high] to [-1, 1]; 0 where λ is fixed."""
+    return 0.0 if low == high else 2 * log(lam / low) / log(high / low) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The network's more likely decision at one λ, in right answers a strong token."""
+
+    network: DecisionNetwork
+    lam: float
+    low: float
+    high: float
+    needs_scores: ClassVar[bool] = True
+
+    def decide(self, seen: Observation) -> Decision:
+        """Greedy, as in the reference's evaluation."""
+        features = self.network.features(seen, lambda_feature(self.lam, self.low, self.high))
+        return DECISIONS[int(self.network.logits(features).argmax())]
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedFamily:
+    """One network for every λ in [low, high]; the knob is λ. low == high is a policy trained for that λ alone."""
+
+    network: DecisionNetwork
+    low: float
+    high: float
+    grid: int = 16
+
+    @property
+    def knobs(self) -> tuple[float, ...]:
+        """λ from low to high, evenly in its logarithm."""
+        if self.low == self.high:
+            return (self.low,)
+        return tuple(float(f"{lam:.4g}") for lam in np.geomspace(self.low, self.high, self.grid))
+
+    def at(self, knob: float, seed: int) -> Learned:
+        """The policy at one λ; raises ConfigError for one that it was not trained for."""
+        if not self.low * 0.999 <= knob <= self.high * 1.001:
+            raise ConfigError(
+                f"knob: λ = {knob:g} is outside [{self.low:g}, {self.high:g}], where the policy was trained."
+            )
+        return Learned(self.network, knob, self.low, self.high)
+
+
+def normalised(hidden: F64, gain: F64, shift: F64) -> F64:
+    """Layer normalisation over the last axis."""
+    centred = hidden - hidden.mean(axis=-1, keepdims=True)
+    spread = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + LAYER_NORM_EPSILON)
+    answer: F64 = centred / spread * gain + shift
+    return answer
