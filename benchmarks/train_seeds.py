@@ -13,14 +13,14 @@ import numpy as np
 
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
+from steproute.engine.step_tree import StepTree
 from steproute.learn.lab_fit import costs_for, fit_on_lab
-from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
+from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
 from steproute.learn.ppo import PpoSettings, train_network
-from steproute.learn.tree import StepTree
 from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.stored import AGG, SEQ, network_artifact, pomdp_artifact
+from steproute.policies.stored import AGG, network_artifact, pomdp_artifact
 
 _TREE_WIDTH = 2
 
@@ -37,25 +37,30 @@ def main() -> None:
     cast = lab_cast()
     with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree:
 
-        def learn(kind: str, architecture: Architecture, settings: PpoSettings) -> Artifact:
+        def learn(kind: str, settings: PpoSettings) -> Artifact:
             trained = train_network(
-                architecture, problems, tree.cast(cast), lambda problem, trace: trace.answer == problem.answer, settings
+                ARCHITECTURES[kind],
+                problems,
+                tree.cast(cast),
+                lambda problem, trace: trace.answer == problem.answer,
+                settings,
             )
             return network_artifact(
                 kind, trained.family, {"data": asked.data, "seed": settings.seed, "rewards": trained.rewards}
             )
 
-        jobs = [(f"{AGG}-{seed}", AGG, AGG_ARCHITECTURE, PpoSettings(seed=seed)) for seed in range(asked.seeds)]
-        jobs += [(f"{SEQ}-{seed}", SEQ, SEQ_ARCHITECTURE, PpoSettings(seed=seed)) for seed in range(asked.seeds)]
+        jobs = [
+            (f"{kind}-{seed}", kind, PpoSettings(seed=seed)) for kind in ARCHITECTURES for seed in range(asked.seeds)
+        ]
         jobs += [
-            (f"{AGG}-lam-{index}", AGG, AGG_ARCHITECTURE, PpoSettings(lam=(lam, lam)))
+            (f"{AGG}-lam-{index}", AGG, PpoSettings(lam=(lam, lam)))
             for index, lam in enumerate(np.geomspace(2e-4, 1.6e-2, 8).tolist())
         ]
-        for name, kind, architecture, settings in jobs:
+        for name, kind, settings in jobs:
             if (asked.out / name / "policy.json").exists():
                 continue
             began, before, wanted = time.monotonic(), tree.called, tree.asked
-            write_artifact(learn(kind, architecture, settings), asked.out / name)
+            write_artifact(learn(kind, settings), asked.out / name)
             calls = {"asked": tree.asked - wanted, "computed": tree.called - before}
             print(json.dumps({"policy": name, "seconds": round(time.monotonic() - began), **calls}), flush=True)
     for seed in range(asked.seeds):

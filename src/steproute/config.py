@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from importlib.metadata import version
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings
-from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.policies.stored import load_policy
 from steproute.strategies.single import Single
 
@@ -76,19 +77,24 @@ class RunConfig:
         )
         return document
 
-    def _series(self, policy: str, knobs: Sequence[float]) -> Series:
-        chosen = tuple(knobs) or policy_family(policy).knobs
+    def _series(self, name: str, knobs: Sequence[float]) -> Series:
+        """`policy` under the run's strategy, `strategy:policy`, or `single:role`."""
+        before, _, after = name.partition(":")
+        strategy, policy = (before, after) if after else (self.strategy, name)
+        if strategy == "single":
+            route = Route(name=f"single/{policy}", strategy=Single(policy))
+            return Series(name=name, knobs=(0.0,), routes=(route,))
+        family = policy_family(policy)
+        chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
         return Series(
-            name=policy,
+            name=name,
             knobs=chosen,
             routes=tuple(
                 Route(
-                    name=f"{self.strategy}/{policy}={knob:g}",
-                    strategy=build_strategy(
-                        self.strategy, build_policy(policy, knob, self.seed), takeover_steps=self.takeover_steps
-                    ),
+                    name=f"{strategy}/{policy}={knob:g}",
+                    strategy=build_strategy(strategy, family.at(knob, self.seed), takeover_steps=self.takeover_steps),
                 )
                 for knob in chosen
             ),
@@ -116,20 +122,29 @@ def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = No
     if name == "single":
         raise ConfigError("strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it.")
     kind = strategies.get(name)
+    if takeover_steps is not None and "takeover_steps" not in signature(kind).parameters:
+        raise ConfigError(f"takeover_steps: strategy {name!r} takes nothing over. Leave it out, or use 'stepwise'.")
     strategy: Strategy[Episode] = (
-        kind(policy=policy, takeover_steps=takeover_steps) if name == "stepwise" else kind(policy=policy)
+        kind(policy=policy) if takeover_steps is None else kind(policy=policy, takeover_steps=takeover_steps)
     )
     return strategy
 
 
 def lab_cast() -> Cast:
-    """The bundled lab: weak, strong and PRM with their prices. Raises ArtifactError where weights are missing."""
+    """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
+
+    Raises ArtifactError where weights are missing.
+    """
     return Cast(
         writers={
             "weak": Writer(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
+            "mid": Writer(model=LabModel("lab-mid"), price=PRICES["lab-mid"], sampling=LAB_SAMPLING),
             "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
         },
-        prm=Judge(scorer=LabPrm(), price=PRICES["lab-prm"]),
+        judges={
+            "prm": Judge(scorer=LabPrm(), price=PRICES["lab-prm"]),
+            "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
+        },
     )
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from steproute.bench.summary import METRICS, Curved, Lead, Point, Summary
+from steproute.bench.bootstrap import METRICS
+from steproute.bench.summary import Curved, Lead, Point, Summary
 
 POINT = Point(
     knob=0.5,
@@ -14,6 +15,7 @@ POINT = Point(
     discarded_tokens=15.0,
     prm_tokens=400.0,
     cost_usd=0.000123,
+    calls=12.0,
     latency_s=0.5,
     outcomes={"answered": 9, "max_steps": 1},
 )

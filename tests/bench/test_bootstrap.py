@@ -30,10 +30,10 @@ def a_run(problems: int, seed: int, best: float = 0.8) -> tuple[Outcomes, Outcom
     knobs = np.array(KNOBS)[:, None]
     sweep = Outcomes(
         correct=hardness < 0.4 + (best - 0.4) * np.sqrt(knobs),
-        strong_tokens=rng.gamma(4.0, 100.0, problems) * knobs,
+        cost=rng.gamma(4.0, 100.0, problems) * knobs,
     )
-    weak = Outcomes(correct=sweep.correct[0], strong_tokens=sweep.strong_tokens[0])
-    strong = Outcomes(correct=hardness < 0.8, strong_tokens=sweep.strong_tokens[-1])
+    weak = Outcomes(correct=sweep.correct[0], cost=sweep.cost[0])
+    strong = Outcomes(correct=hardness < 0.8, cost=sweep.cost[-1])
     return sweep, weak, strong
 
 
@@ -52,7 +52,7 @@ def test_intervals_hold_the_point_estimates() -> None:
 def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
     run = a_run(60, seed=3)
     drawn = np.repeat(np.arange(60), np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60)))
-    again = [Outcomes(correct=x.correct[..., drawn], strong_tokens=x.strong_tokens[..., drawn]) for x in run]
+    again = [Outcomes(correct=x.correct[..., drawn], cost=x.cost[..., drawn]) for x in run]
     intervals = curve_intervals(*run, np.random.default_rng(7), resamples=1)
     metrics = measure(curve_of(KNOBS, *again))
     for name in METRICS:
@@ -89,9 +89,9 @@ def test_a_share_that_is_often_not_reached_has_an_infinite_upper_end() -> None:
 
 def test_resamples_without_a_gap_are_counted() -> None:
     rng = np.random.default_rng(0)
-    weak = Outcomes(correct=rng.random(30) < 0.5, strong_tokens=np.zeros(30))
-    strong = Outcomes(correct=rng.random(30) < 0.6, strong_tokens=np.full(30, 100.0))
-    sweep = Outcomes(correct=strong.correct[None], strong_tokens=strong.strong_tokens[None] / 2)
+    weak = Outcomes(correct=rng.random(30) < 0.5, cost=np.zeros(30))
+    strong = Outcomes(correct=rng.random(30) < 0.6, cost=np.full(30, 100.0))
+    sweep = Outcomes(correct=strong.correct[None], cost=strong.cost[None] / 2)
     intervals = curve_intervals(sweep, weak, strong, rng)
     assert 0 < intervals.undefined < 1000
     assert math.isfinite(intervals.apgr.high)
@@ -99,7 +99,7 @@ def test_resamples_without_a_gap_are_counted() -> None:
 
 def test_without_any_gap_there_are_no_intervals() -> None:
     sweep, weak, _ = a_run(50, seed=0)
-    strong = Outcomes(correct=weak.correct, strong_tokens=weak.strong_tokens + 10)
+    strong = Outcomes(correct=weak.correct, cost=weak.cost + 10)
     with pytest.raises(UndefinedMetric, match="no gap to recover"):
         curve_intervals(sweep, weak, strong, np.random.default_rng(0))
 
@@ -113,9 +113,9 @@ def test_the_seed_fixes_the_intervals() -> None:
 
 def test_a_thousand_resamples_of_21_knobs_and_1000_problems_take_under_two_seconds() -> None:
     rng = np.random.default_rng(0)
-    sweep = Outcomes(correct=rng.random((21, 1000)) < 0.6, strong_tokens=rng.random((21, 1000)) * 400)
-    weak = Outcomes(correct=rng.random(1000) < 0.4, strong_tokens=np.zeros(1000))
-    strong = Outcomes(correct=rng.random(1000) < 0.8, strong_tokens=np.full(1000, 400.0))
+    sweep = Outcomes(correct=rng.random((21, 1000)) < 0.6, cost=rng.random((21, 1000)) * 400)
+    weak = Outcomes(correct=rng.random(1000) < 0.4, cost=np.zeros(1000))
+    strong = Outcomes(correct=rng.random(1000) < 0.8, cost=np.full(1000, 400.0))
     start = time.process_time()
     curve_intervals(sweep, weak, strong, rng)
     assert time.process_time() - start < 2
@@ -123,7 +123,7 @@ def test_a_thousand_resamples_of_21_knobs_and_1000_problems_take_under_two_secon
 
 def test_outcomes_that_do_not_fit_are_refused() -> None:
     sweep, weak, strong = a_run(50, seed=0)
-    shorter = Outcomes(correct=weak.correct[:-1], strong_tokens=weak.strong_tokens[:-1])
+    shorter = Outcomes(correct=weak.correct[:-1], cost=weak.cost[:-1])
     with pytest.raises(ConfigError, match="same problems"):
         curve_intervals(sweep, shorter, strong, np.random.default_rng(0))
     with pytest.raises(ConfigError, match="same problems"):
@@ -131,9 +131,9 @@ def test_outcomes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ConfigError, match="knobs"):
         curve_of([0.0], sweep, weak, strong)
     with pytest.raises(ConfigError, match="one of each"):
-        Outcomes(correct=weak.correct, strong_tokens=shorter.strong_tokens)
+        Outcomes(correct=weak.correct, cost=shorter.cost)
     with pytest.raises(ConfigError, match="negative"):
-        Outcomes(correct=weak.correct, strong_tokens=weak.strong_tokens - 1)
+        Outcomes(correct=weak.correct, cost=weak.cost - 1)
     with pytest.raises(ConfigError, match="resamples"):
         curve_intervals(sweep, weak, strong, np.random.default_rng(0), resamples=0)
 

@@ -14,8 +14,8 @@ def outcomes(rights: list[int], tokens: list[float], count: int = 100) -> tuple[
     """`rights[k]` of 100 problems right at knob k at `tokens[k]` strong tokens each; strong has 90 at 10."""
     correct = np.array([[index < right for index in range(count)] for right in rights])
     spread = np.repeat(np.array(tokens, float)[:, None], count, axis=1)
-    strong = Outcomes(correct=np.arange(count) < 90, strong_tokens=np.full(count, 10.0))
-    return Outcomes(correct=correct, strong_tokens=spread), strong
+    strong = Outcomes(correct=np.arange(count) < 90, cost=np.full(count, 10.0))
+    return Outcomes(correct=correct, cost=spread), strong
 
 
 def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
@@ -41,7 +41,7 @@ def test_a_target_takes_the_cheapest_mix_that_reaches_it() -> None:
 )
 def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[int, float]], budget: float) -> None:
     swept, strong = outcomes([right for right, _ in points], [tokens for _, tokens in points])
-    cost, accuracy = swept.strong_tokens.mean(axis=1) / 10, swept.correct.mean(axis=1)
+    cost, accuracy = swept.cost.mean(axis=1) / 10, swept.correct.mean(axis=1)
     if budget < cost.min():
         with pytest.raises(ConfigError, match="cheapest knob"):
             mix_for_budget(KNOBS, swept, strong, budget)

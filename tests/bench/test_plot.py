@@ -6,8 +6,9 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from tests.bench.hand_made import SUMMARY, UNREACHED
 
+from steproute.bench.bootstrap import METRICS
 from steproute.bench.plot import pareto_svg, plot_pareto
-from steproute.bench.summary import METRICS, Summary
+from steproute.bench.summary import Summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from tests.bench.hand_made import SUMMARY, UNREACHED
 
 from steproute import Decision, Outcome, Problem, Step
+from steproute.bench.bootstrap import METRICS
 from steproute.bench.report import headline, write_report
-from steproute.bench.summary import METRICS
 from steproute.core.trace import Trace
 
 GOLDEN = Path(__file__).parent / "golden/report.html"

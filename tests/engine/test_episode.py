@@ -37,7 +37,7 @@ class Stage:
                 "weak": Writer(model=self.weak, price=WEAK_PRICE),
                 "strong": Writer(model=self.strong, price=STRONG_PRICE),
             },
-            prm=Judge(scorer=ScriptedScorer(scores), price=WEAK_PRICE),
+            judges={"prm": Judge(scorer=ScriptedScorer(scores), price=WEAK_PRICE)},
         )
         self.events: list[Event] = []
 

@@ -14,11 +14,13 @@ from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
-from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, solve_all, train_network
+from steproute.engine.step_tree import StepTree
+from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
+from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
+from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
-from steproute.learn.tree import StepTree
 from steproute.policies.random import RandomRouting
+from steproute.strategies.stepwise import Stepwise
 
 PROBLEMS = load_problems("lab:validation", 20, 3)
 
@@ -57,7 +59,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
     policy = RandomRouting(0.5)
     with StepTree(tmp_path / "tree", 1) as tree:
         cast = tree.cast(lab_cast())
-        traces = asyncio.run(solve_all(PROBLEMS, cast, policy))
+        traces = asyncio.run(solve_all(PROBLEMS, cast, Stepwise(policy=policy)))
         env = RoutingEnv(PROBLEMS, cast, grade, low=1e-3, high=1e-3)
         for index, trace in enumerate(traces):
             env.reset(options={"problem": index})
@@ -70,7 +72,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
         env.close()
 
 
-@pytest.mark.parametrize("architecture", [AGG_ARCHITECTURE, SEQ_ARCHITECTURE], ids=["agg", "seq"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -> None:
     loop = asyncio.new_event_loop()
     env = RoutingVecEnv(architecture, PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)

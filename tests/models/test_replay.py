@@ -28,7 +28,7 @@ def prefix(*texts: str) -> Prefix:
 
 def cast() -> Cast:
     writers = {"weak": Writer(model=ReplayModel("w", WEAK[:1])), "strong": Writer(model=ReplayModel("s", STRONG))}
-    return Cast(writers=writers, prm=Judge(scorer=ReplayScorer("r", WEAK)))
+    return Cast(writers=writers, judges={"prm": Judge(scorer=ReplayScorer("r", WEAK))})
 
 
 paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=4)

@@ -28,22 +28,22 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """Which problems were solved, and the strong generated tokens of each.
+    """Which problems were solved, and the cost of each: its strong generated tokens, or its dollars.
 
     Both arrays have shape (knob, problem) for a policy and (problem,) for an anchor, problems in the same order
     everywhere. A failed problem is no wrong answer: leave it out of all of them. Raises ConfigError for shapes that
-    differ, an empty axis, and tokens that are negative or not finite.
+    differ, an empty axis, and costs that are negative or not finite.
     """
 
     correct: npt.NDArray[np.bool_]
-    strong_tokens: F64
+    cost: F64
 
     def __post_init__(self) -> None:
-        shape, tokens = np.shape(self.correct), np.shape(self.strong_tokens)
+        shape, tokens = np.shape(self.correct), np.shape(self.cost)
         if shape != tokens or 0 in shape:
-            raise ConfigError(f"outcomes: correct is {shape} and strong_tokens {tokens}. Give one of each per problem.")
-        if not (np.isfinite(self.strong_tokens).all() and np.min(self.strong_tokens) >= 0):
-            raise ConfigError("outcomes.strong_tokens: negative or not finite. Give counts, 0 or more.")
+            raise ConfigError(f"outcomes: correct is {shape} and cost {tokens}. Give one of each per problem.")
+        if not (np.isfinite(self.cost).all() and np.min(self.cost) >= 0):
+            raise ConfigError("outcomes.cost: negative or not finite. Give counts, 0 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,14 +74,14 @@ def curve_of(knobs: Sequence[float], sweep: Outcomes, weak: Outcomes, strong: Ou
     _check_paired(sweep, weak, strong)
     if len(knobs) != len(sweep.correct):
         raise ConfigError(f"knobs: {len(knobs)} for {len(sweep.correct)} rows of outcomes. Give one for each row.")
-    accuracy, tokens = sweep.correct.mean(axis=1), sweep.strong_tokens.mean(axis=1)
+    accuracy, tokens = sweep.correct.mean(axis=1), sweep.cost.mean(axis=1)
     return Curve(
         points=tuple(
             CurvePoint(knob=knob, accuracy=float(a), strong_tokens=float(t))
             for knob, a, t in zip(knobs, accuracy, tokens, strict=True)
         ),
-        weak=Anchor(accuracy=float(weak.correct.mean()), strong_tokens=float(weak.strong_tokens.mean())),
-        strong=Anchor(accuracy=float(strong.correct.mean()), strong_tokens=float(strong.strong_tokens.mean())),
+        weak=Anchor(accuracy=float(weak.correct.mean()), strong_tokens=float(weak.cost.mean())),
+        strong=Anchor(accuracy=float(strong.correct.mean()), strong_tokens=float(strong.cost.mean())),
     )
 
 
@@ -131,6 +131,72 @@ def lead_intervals(
     first = _curves(accuracy[gap], tokens[gap], slice(2, middle))
     second = _curves(accuracy[gap], tokens[gap], slice(middle, None))
     return tuple(_percentiles(first.accuracy_at(cost) - second.accuracy_at(cost)) for cost in costs)
+
+
+METRICS: Final = ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """By how much one curve's metric exceeds another's, paired over problems.
+
+    p: two-sided, twice the share of resamples on the smaller side of zero, itself counted in, so never 0.
+    """
+
+    value: float
+    interval: Interval
+    p: float
+
+
+def metric_samples(
+    sweeps: Sequence[Outcomes],
+    weak: Outcomes,
+    strong: Outcomes,
+    rng: np.random.Generator,
+    *,
+    resamples: int = RESAMPLES,
+) -> list[dict[str, F64]]:
+    """Every metric of every sweep on the same resamples: the outcomes' own value first, then (resample,).
+
+    sweeps: each (knob, problem); weak, strong: (problem,). Raises as `curve_intervals` does.
+    """
+    for sweep in sweeps:
+        _check_paired(sweep, weak, strong)
+    accuracy, cost, gap = _resampled(sweeps, weak, strong, rng, resamples)
+    everyone = (weak, strong, *sweeps)
+    accuracy = np.vstack([np.concatenate([np.atleast_2d(x.correct).mean(axis=1) for x in everyone]), accuracy[gap]])
+    cost = np.vstack([np.concatenate([np.atleast_2d(x.cost).mean(axis=1) for x in everyone]), cost[gap]])
+    samples, start = [], 2
+    for sweep in sweeps:
+        curves = _curves(accuracy, cost, slice(start, start + len(sweep.correct)))
+        start += len(sweep.correct)
+        samples.append(
+            {
+                **{f"cpt{share}": curves.cpt(share / 100) for share in (50, 80, 95)},
+                "apgr": curves.apgr(),
+                "delta_ibc": curves.delta_ibc(),
+                **{f"accuracy_at_{share}": curves.accuracy_at(share / 100) for share in (10, 20, 30)},
+            }
+        )
+    return samples
+
+
+def difference(first: F64, second: F64) -> Difference:
+    """first − second of two metrics as `metric_samples` gives them; where both are inf they are equal."""
+    both = np.isinf(first) & np.isinf(second)
+    gaps = np.subtract(first, second, out=np.zeros_like(first), where=~both)
+    resampled = gaps[1:]
+    side = min((resampled <= 0).sum(), (resampled >= 0).sum())
+    return Difference(
+        value=float(gaps[0]),
+        interval=_percentiles(resampled),
+        p=min(1.0, 2 * (float(side) + 1) / (len(resampled) + 1)),
+    )
+
+
+def percentile_interval(samples: F64) -> Interval:
+    """The middle 95 % of a metric as `metric_samples` gives it."""
+    return _percentiles(samples[1:])
 
 
 def proportion_interval(successes: int, trials: int) -> Interval:
@@ -237,7 +303,7 @@ def _resampled(
     """Mean accuracy and strong tokens, (resample, weak | strong | knobs of each sweep), and where there is a gap."""
     problems = len(weak.correct)
     correct = [weak.correct, strong.correct, *(row for sweep in sweeps for row in sweep.correct)]
-    tokens = [weak.strong_tokens, strong.strong_tokens, *(row for sweep in sweeps for row in sweep.strong_tokens)]
+    tokens = [weak.cost, strong.cost, *(row for sweep in sweeps for row in sweep.cost)]
     outcomes = np.array([*correct, *tokens], np.float64).T
     means = np.concatenate([count @ outcomes / problems for count in _draws(problems, resamples, rng)])
     accuracy, strong_tokens = np.hsplit(means, 2)

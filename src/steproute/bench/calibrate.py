@@ -84,7 +84,7 @@ def measure_mix(
     weights = np.zeros(len(knobs))
     weights[list(knobs).index(mix.low)] += 1 - mix.share
     weights[list(knobs).index(mix.high)] += mix.share
-    rows = np.stack([weights @ swept.correct, strong.correct, weights @ swept.strong_tokens, strong.strong_tokens])
+    rows = np.stack([weights @ swept.correct, strong.correct, weights @ swept.cost, strong.cost])
     right, strong_right, tokens, strong_tokens = rows.mean(axis=1)
     drawn = rows[:, rng.integers(count, size=(RESAMPLES, count))].mean(axis=2)
     spent, reached = _interval(drawn[2] / drawn[3]), _interval(drawn[0] / drawn[1])
@@ -107,13 +107,13 @@ def measure_mix(
 
 def chosen(outcomes: Outcomes, indices: NDArray[np.intp]) -> Outcomes:
     """The outcomes of some problems."""
-    return Outcomes(correct=outcomes.correct[..., indices], strong_tokens=outcomes.strong_tokens[..., indices])
+    return Outcomes(correct=outcomes.correct[..., indices], cost=outcomes.cost[..., indices])
 
 
 def _points(swept: Outcomes, strong: Outcomes) -> tuple[F64, F64]:
-    if not (strong.correct.any() and strong.strong_tokens.any()):
+    if not (strong.correct.any() and strong.cost.any()):
         raise DatasetError("calibrate: strong solved none of the problems that choose. Check the models or the data.")
-    return swept.strong_tokens.mean(axis=1) / strong.strong_tokens.mean(), swept.correct.mean(axis=1)
+    return swept.cost.mean(axis=1) / strong.cost.mean(), swept.correct.mean(axis=1)
 
 
 def _upper_hull(cost: F64, accuracy: F64) -> NDArray[np.intp]:

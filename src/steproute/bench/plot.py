@@ -10,31 +10,37 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import resvg_py
 
 from steproute.bench.formatting import percent
-from steproute.bench.summary import Curved, Point, Summary
+from steproute.bench.summary import Axis, Curved, Point, Summary
 
 _WIDTH: Final = 1200
 _HEIGHT: Final = 800
+_LEGEND_ROW: Final = 34
 _LEFT, _RIGHT, _TOP, _BOTTOM = 100, 1160, 80, 640
 _POLICY: Final = "#0072B2"
-_BASELINES: Final = ("#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+_BASELINES: Final = (
+    *("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#B22222", "#7A5195", "#8C564B", "#17BECF"),
+    *("#BCBD22", "#2F4B7C", "#FF7F0E", "#4D4D4D", "#2CA02C", "#E377C2", "#A05195", "#665191"),
+)
+_REMARKS: Final = {"oracle": "{} (knows the checker)", "random": "{}, per step"}
 _MARK: Final = "#D55E00"
 _GREY: Final = "#666666"
 
+_AXES: Final[dict[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
 Place = tuple[float, float]
 
 
-def plot_pareto(summary: Summary, path: Path) -> None:
-    """Write the picture as a PNG of 1200 × 800 pixels."""
+def plot_pareto(summary: Summary, path: Path, axis: Axis = "tokens") -> None:
+    """Write the picture as a PNG, 1200 pixels wide."""
     with as_file(files("font_lato") / "files" / "Lato-Regular.ttf") as font:
         png = resvg_py.svg_to_bytes(
-            pareto_svg(summary), font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True
+            pareto_svg(summary, axis), font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True
         )
     path.write_bytes(png)
 
 
-def pareto_svg(summary: Summary) -> str:
+def pareto_svg(summary: Summary, axis: Axis = "tokens") -> str:
     """The policy's points with 95 % intervals, the anchors, random routing and the baselines."""
-    canvas = _Canvas(summary)
+    canvas = _Canvas(summary, axis)
     canvas.text((_LEFT, 45), f"{summary.name}: {summary.problems} problems of {summary.data}", size=24)
     canvas.axes()
     _draw_anchors(canvas, summary)
@@ -50,59 +56,65 @@ def _draw_anchors(canvas: "_Canvas", summary: Summary) -> None:
         canvas.line([(0.0, point.accuracy), (1.0, point.accuracy)], _GREY, width=1, dash="2 4")
         px, py = canvas.place((x, point.accuracy))
         canvas.text((px, py - 8), f"always {label} {percent(point.accuracy)}", fill=_GREY, anchor=anchor)
-    canvas.line(_places([summary.weak, summary.strong]), _GREY, dash="8 5", label="random, per problem")
+    canvas.line(canvas.places([summary.weak, summary.strong]), _GREY, dash="8 5", label="random, per problem")
 
 
 def _draw_baseline(canvas: "_Canvas", series: Curved, colour: str) -> None:
-    places = _places(series.points)
-    label = f"{series.name} (knows the checker)" if series.name == "oracle" else f"{series.name}, per step"
+    places = canvas.places(series.points)
+    label = _REMARKS.get(series.name, "{}").format(series.name)
     canvas.line(places, colour, label=label, radius=9 if len(places) == 1 else 5)
 
 
 def _draw_policy(canvas: "_Canvas", summary: Summary) -> None:
-    points = sorted(summary.points, key=lambda point: point.strong_share)
+    points = sorted(summary.points, key=canvas.share)
     ends = [tuple(point.accuracy if end is None else end for end in point.accuracy_ci95) for point in points]
-    shares = [point.strong_share for point in points]
+    shares = [canvas.share(point) for point in points]
     low = [(share, end[0]) for share, end in zip(shares, ends, strict=True)]
     high = [(share, end[1]) for share, end in zip(shares, ends, strict=True)]
     canvas.area([*low, *reversed(high)], _POLICY)
-    canvas.line(_places(points), _POLICY, width=3, label=summary.policy, radius=6)
+    canvas.line(canvas.places(points), _POLICY, width=3, label=summary.policy, radius=6)
     for point in points[:: max(1, len(points) // 6)]:
-        x, y = canvas.place((point.strong_share, point.accuracy))
+        x, y = canvas.place((canvas.share(point), point.accuracy))
         canvas.text((x + 8, y + 20), f"{point.knob:g}", fill=_POLICY, size=16)
     reached = summary.metrics.get("cpt95")
-    if isinstance(reached, float):
+    if isinstance(reached, float) and canvas.axis == "tokens":
         level = summary.weak.accuracy + 0.95 * (summary.strong.accuracy - summary.weak.accuracy)
         canvas.line([(reached, level)], _MARK, label=f"CPT(95 %) = {percent(reached)}", radius=9)
-
-
-def _places(points: Sequence[Point]) -> list[Place]:
-    """(share of strong tokens, accuracy) by cost."""
-    return sorted((point.strong_share, point.accuracy) for point in points)
 
 
 class _Canvas:
     """An SVG with a frame that maps (share, accuracy) to pixels."""
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Summary, axis: Axis) -> None:
+        self.axis, self._strong = axis, summary.strong
+        series = 4 + len(summary.baselines)
+        self._height = _HEIGHT + max(0, -(-series // 3) - 3) * _LEGEND_ROW
         shown = [summary.weak, summary.strong, *summary.points, *(p for s in summary.baselines for p in s.points)]
         values = [end for p in shown for end in (p.accuracy, *p.accuracy_ci95) if end is not None]
         self.low, self.high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.03)
-        self.right = max(1.0, *(point.strong_share for point in shown)) + 0.02
+        self.right = max(1.0, *(self.share(point) for point in shown)) + 0.02
         self.root = Element(
             "svg",
             {
                 "xmlns": "http://www.w3.org/2000/svg",
-                "viewBox": f"0 0 {_WIDTH} {_HEIGHT}",
+                "viewBox": f"0 0 {_WIDTH} {self._height}",
                 "width": str(_WIDTH),
-                "height": str(_HEIGHT),
+                "height": str(self._height),
                 "font-family": "system-ui, Lato, sans-serif",
                 "role": "img",
             },
         )
-        SubElement(self.root, "title").text = "Accuracy against share of strong tokens"
+        SubElement(self.root, "title").text = f"Accuracy against {_AXES[axis]}"
         SubElement(self.root, "rect", {"width": "100%", "height": "100%", "fill": "white"})
         self._keys: list[tuple[str, str, float, str]] = []
+
+    def share(self, point: Point) -> float:
+        """A point's cost over always-strong's."""
+        return point.strong_share if self.axis == "tokens" else point.cost_usd / self._strong.cost_usd
+
+    def places(self, points: Sequence[Point]) -> list[Place]:
+        """(share, accuracy) by cost."""
+        return sorted((self.share(point), point.accuracy) for point in points)
 
     def place(self, at: Place) -> Place:
         """Pixels of (share, accuracy)."""
@@ -119,7 +131,7 @@ class _Canvas:
             x, _ = self.place((value, 0.0))
             self._stroke([(x, _TOP), (x, _BOTTOM)], "#e3e3e3", 1, "")
             self.text((x, _BOTTOM + 26), f"{100 * value:.0f}", anchor="middle")
-        self.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 58), "strong tokens, % of always-strong", anchor="middle")
+        self.text(((_LEFT + _RIGHT) / 2, _BOTTOM + 58), f"{_AXES[self.axis]}, % of always-strong", anchor="middle")
         self.text((_LEFT - 60, _TOP - 12), "accuracy, %")
 
     def line(
@@ -158,7 +170,7 @@ class _Canvas:
     def legend(self) -> None:
         """The labels of all lines, three to a row, below the axes."""
         for index, (label, colour, radius, dash) in enumerate(self._keys):
-            x, y = _LEFT + 360 * (index % 3), _BOTTOM + 100 + 34 * (index // 3)
+            x, y = _LEFT + 360 * (index % 3), _BOTTOM + 100 + _LEGEND_ROW * (index // 3)
             if dash:
                 self._stroke([(x, y - 6), (x + 44, y - 6)], colour, 3, dash)
             if radius:

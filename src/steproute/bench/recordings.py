@@ -111,7 +111,7 @@ def _recorded(
                     model=ReplayModel(strong, sides["strong"].values()), price=_STRONG, sampling=_SAMPLING
                 ),
             },
-            prm=Judge(scorer=ReplayScorer(prm, sides["weak"].values()), price=_PRM),
+            judges={"prm": Judge(scorer=ReplayScorer(prm, sides["weak"].values()), price=_PRM)},
         ),
         limits=Limits(max_steps=10_000, on_scorer_failure="accept"),
         graded=graded,

@@ -2,17 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
 
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import (
+    METRICS,
     RESAMPLES,
     Interval,
     Outcomes,
@@ -29,9 +30,13 @@ from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.runner import Route
 
+Axis = Literal["tokens", "usd"]
 Interval95 = tuple[float | None, float | None]
+_COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
+    "tokens": lambda trace: trace.generated_tokens("strong"),
+    "usd": lambda trace: float(trace.cost_usd),
+}
 _COSTS: Final = tuple(index / 10 for index in range(1, 10))
-METRICS: Final = ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,8 @@ class Point:
     """One knob value; tokens, dollars and seconds are means over the judged problems.
 
     strong_tokens and weak_tokens are generated tokens, thrown-away ones included; discarded_tokens are those of either
-    that no solution kept; prm_tokens are read by the scorer; strong_share is strong_tokens over those of always-strong.
+    that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
+    strong_tokens over those of always-strong.
     """
 
     knob: float | None
@@ -51,6 +57,7 @@ class Point:
     discarded_tokens: float
     prm_tokens: float
     cost_usd: float
+    calls: float
     latency_s: float
     outcomes: dict[str, int]
 
@@ -117,20 +124,21 @@ class JudgedRuns:
         if not self.judged:
             reasons = Counter(item.trace.error or item.trace.outcome.value for item in graded if not _judged(item))
             raise DatasetError(f"eval: no problem was judged in every route. Most frequent: {reasons.most_common(2)}.")
-        self.strong_tokens = float(self.outcomes([sweep.strong]).strong_tokens.mean())
+        self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
 
-    def outcomes(self, routes: Sequence[Route]) -> Outcomes:
-        """Correctness and strong tokens, (route, problem)."""
+    def outcomes(self, routes: Sequence[Route], axis: Axis = "tokens") -> Outcomes:
+        """Correctness and cost (strong tokens, or dollars), (route, problem)."""
         rows = [self._row(route) for route in routes]
+        cost = _COST_OF[axis]
         return Outcomes(
             correct=np.array([[item.verdict is Verdict.RIGHT for item in row] for row in rows]),
-            strong_tokens=np.array([[item.trace.generated_tokens("strong") for item in row] for row in rows], float),
+            cost=np.array([[cost(item.trace) for item in row] for row in rows], float),
         )
 
-    def anchor(self, route: Route) -> Outcomes:
-        """Correctness and strong tokens of one route, (problem,)."""
-        one = self.outcomes([route])
-        return Outcomes(correct=one.correct[0], strong_tokens=one.strong_tokens[0])
+    def anchor(self, route: Route, axis: Axis = "tokens") -> Outcomes:
+        """Correctness and cost of one route, (problem,)."""
+        one = self.outcomes([route], axis)
+        return Outcomes(correct=one.correct[0], cost=one.cost[0])
 
     def point(self, route: Route, knob: float | None, interval: Interval | None = None) -> Point:
         """Means of one route."""
@@ -141,13 +149,14 @@ class JudgedRuns:
         return Point(
             knob=knob,
             accuracy=right / len(row),
-            accuracy_ci95=_pair(interval or proportion_interval(right, len(row))),
+            accuracy_ci95=pair(interval or proportion_interval(right, len(row))),
             strong_tokens=strong,
             strong_share=strong / self.strong_tokens if self.strong_tokens else math.nan,
             weak_tokens=_mean([trace.generated_tokens("weak") for trace in traces]),
             discarded_tokens=_mean([_thrown_away(trace) for trace in traces]),
             prm_tokens=_mean([trace.scored_tokens() for trace in traces]),
             cost_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0)) / len(traces)),
+            calls=_mean([len(trace.account) for trace in traces]),
             latency_s=_mean([trace.latency_s for trace in traces]),
             outcomes=dict(Counter(trace.outcome.value for trace in traces)),
         )
@@ -200,7 +209,7 @@ def write_summary(summary: Summary, path: Path) -> None:
 
 def metric_values(metrics: Metrics) -> dict[str, float | None | Interval95]:
     """Metrics by name, "not reached" as None."""
-    return {name: _finite(getattr(metrics, name)) for name in METRICS}
+    return {name: finite(getattr(metrics, name)) for name in METRICS}
 
 
 def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curved:
@@ -235,7 +244,7 @@ def _leads(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> list[L
             c=c,
             accuracy=budgeted_accuracy(first, c),
             baseline_accuracy=budgeted_accuracy(second, c),
-            lead_ci95=_pair(interval),
+            lead_ci95=pair(interval),
         )
         for c, interval in zip(_COSTS, intervals, strict=True)
     ]
@@ -243,7 +252,7 @@ def _leads(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> list[L
 
 def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, float | None | Interval95]:
     values = metric_values(measure(curve))
-    return values | {f"{name}_ci95": _pair(interval) for name, interval in intervals.items()}
+    return values | {f"{name}_ci95": pair(interval) for name, interval in intervals.items()}
 
 
 def _judged(item: Graded | None) -> bool:
@@ -262,9 +271,11 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _pair(interval: Interval) -> Interval95:
-    return _finite(interval.low), _finite(interval.high)
+def pair(interval: Interval) -> Interval95:
+    """Both ends, None for infinite ones."""
+    return finite(interval.low), finite(interval.high)
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """None for what is not reached."""
     return value if math.isfinite(value) else None

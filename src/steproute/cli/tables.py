@@ -3,8 +3,9 @@
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from steproute.bench.bootstrap import METRICS
 from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval
-from steproute.bench.summary import METRICS, Point, Summary
+from steproute.bench.summary import Point, Summary
 
 
 def summary_tables(summary: Summary) -> RenderableType:

@@ -14,18 +14,32 @@ from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
+from steproute.engine.step_tree import StepTree
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.plan import plan
-from steproute.learn.tree import StepTree
+from steproute.learn.query_fit import fit_classifier, fit_similarity
+from steproute.learn.rollouts import solve_all
 from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.stored import AGG, POMDP, SEQ, network_artifact, pomdp_artifact
+from steproute.policies.stored import (
+    AGG,
+    AGG_CONFIDENCE,
+    POMDP,
+    QUERY_CLASSIFIER,
+    QUERY_SW,
+    SEQ,
+    network_artifact,
+    pomdp_artifact,
+    query_artifact,
+)
+from steproute.strategies.single import Single
 
 _TREE_WIDTH = 2
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 
 
 def train(
-    policy: Annotated[str, typer.Option(help="pomdp, agg or seq.")] = POMDP,
+    policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
     data: Annotated[str, typer.Option(help="Lab problems to train on.")] = "lab:train",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
     lam: Annotated[
@@ -39,12 +53,13 @@ def train(
     ] = Path("runs/tree.jsonl.zst"),
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,
 ) -> None:
-    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step tree.
+    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step tree,
+    the query-level predictors by which problems weak solves.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
-    if policy not in (POMDP, AGG, SEQ):
-        raise ConfigError(f"policy: {policy!r} has nothing to train. Use {POMDP}, {AGG} or {SEQ}.")
+    if policy not in _TRAINED:
+        raise ConfigError(f"policy: {policy!r} has nothing to train. Use one of {', '.join(_TRAINED)}.")
     if not data.startswith("lab"):
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
     console = Console()
@@ -52,6 +67,8 @@ def train(
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if policy == POMDP:
         artifact = _plan(chosen, seed, facts, console)
+    elif policy in (QUERY_SW, QUERY_CLASSIFIER):
+        artifact = _predict(policy, chosen, seed, facts, console)
     else:
         artifact = _learn(policy, chosen, (lam, passes, seed), tree, facts, console)
     folder = out or Path("runs") / policy
@@ -73,6 +90,19 @@ def _plan(problems: Sequence[Problem], seed: int, facts: dict[str, Any], console
     return pomdp_artifact(PomdpFamily(made), facts)
 
 
+def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:
+    with console.status(f"solving {len(problems)} problems"):
+        traces = asyncio.run(solve_all(problems, lab_cast(), Single("weak"), seed))
+    right = [trace.answer == problem.answer for problem, trace in zip(problems, traces, strict=True)]
+    texts = [problem.text for problem in problems]
+    try:
+        family = fit_similarity(texts, right) if policy == QUERY_SW else fit_classifier(texts, right, seed)
+    except ImportError as missing:
+        raise ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+    console.print(f"weak solved {sum(right)} of {len(right)}")
+    return query_artifact(family, {**facts, "weak_right": sum(right)})
+
+
 def _learn(
     policy: str,
     problems: Sequence[Problem],
@@ -82,7 +112,7 @@ def _learn(
     console: Console,
 ) -> Artifact:
     try:
-        from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE
+        from steproute.learn.networks import ARCHITECTURES
         from steproute.learn.ppo import PpoSettings, train_network
     except ImportError as missing:
         raise ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
@@ -93,7 +123,7 @@ def _learn(
     with StepTree(path, _TREE_WIDTH) as tree, Progress(*columns, console=console) as progress:
         bar = progress.add_task("training", total=1.0)
         trained = train_network(
-            SEQ_ARCHITECTURE if policy == SEQ else AGG_ARCHITECTURE,
+            ARCHITECTURES[policy],
             problems,
             tree.cast(lab_cast()),
             lambda problem, trace: trace.answer == problem.answer,

@@ -64,7 +64,9 @@ class Draft:
     """What a model wrote from a prefix: one step, or several where it was asked to write to the end.
 
     `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, where the backend knows
-    them; they add up to `usage.output_tokens`.
+    them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
+    `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, where the backend gives
+    them.
     """
 
     id: int = 0
@@ -74,6 +76,8 @@ class Draft:
     stop: Stop
     usage: Usage
     step_tokens: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+    first_token_entropy: float | None = None
     latency_s: float = 0.0
     request_id: str = ""
 

@@ -1,7 +1,7 @@
 """Who plays which role in a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import StepModel, StepScorer
@@ -28,10 +28,10 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The writers by role (`weak`, `strong`, …) and the process reward model."""
+    """The writers by role (`weak`, `strong`, …) and the scorers by role (`prm`, …)."""
 
     writers: Mapping[str, Writer]
-    prm: Judge | None = None
+    judges: Mapping[str, Judge] = field(default_factory=dict)
 
     def writer(self, role: str) -> Writer:
         """The writer of `role`; raises ConfigError that lists the roles there are."""
@@ -39,8 +39,9 @@ class Cast:
             raise ConfigError(f"role: {role!r} has no model. Roles of this run: {', '.join(sorted(self.writers))}.")
         return self.writers[role]
 
-    def judge(self) -> Judge:
-        """The process reward model; raises ConfigError where there is none."""
-        if self.prm is None:
-            raise ConfigError("prm: this strategy scores steps, but the run has no scorer. Name one.")
-        return self.prm
+    def judge(self, role: str = "prm") -> Judge:
+        """The scorer of `role`; raises ConfigError where there is none."""
+        if role not in self.judges:
+            there = ", ".join(sorted(self.judges)) or "none"
+            raise ConfigError(f"{role}: this strategy scores steps, but the run has no such scorer, only {there}.")
+        return self.judges[role]

@@ -111,16 +111,16 @@ class Episode:
             draft = await self._draft(role, prefix.extended(Step(role=role, text=draft.text, tokens=0)), to_end)
         return draft
 
-    async def score(self, prefix: Prefix, draft: Draft) -> tuple[float, ...] | None:
-        """r_1 … r_t: the process reward model's score of every accepted step and of the draft.
+    async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
+        """r_1 … r_t: the judge's score of every accepted step and of each of the draft's.
 
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError.
         """
-        judge = self.cast.judge()
-        judged = prefix.extended(Step(role=draft.role, text=draft.text, tokens=draft.usage.output_tokens))
-        bill = _Bill(role="prm", model=judge.scorer.name, price=judge.price)
+        scorer, price = (chosen := self.cast.judge(judge)).scorer, chosen.price
+        judged = prefix.extended(*self._steps(draft))
+        bill = _Bill(role=judge, model=scorer.name, price=price)
         try:
-            scores = await self._metered(bill, lambda meter: judge.scorer.score(judged, meter))
+            scores = await self._metered(bill, lambda meter: scorer.score(judged, meter))
         except ScorerError as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -152,9 +152,8 @@ class Episode:
     def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the prefix; a finished prefix carries its outcome."""
         self._account.settle(draft.id, Purpose.ACCEPTED)
-        texts = split_steps(draft.text, self._prefix.separator)
-        for text, tokens in zip(texts, _shared(draft, texts), strict=True):
-            step = self._annotated(Step(role=draft.role, text=text, tokens=tokens), draft)
+        for new in self._steps(draft):
+            step = self._annotated(new, draft)
             self._prefix = self._prefix.extended(step)
             self._emit(Accepted(step))
         self._prefix = replace(self._prefix, outcome=self._outcome(draft))
@@ -165,6 +164,11 @@ class Episode:
         self._account.discard_accepted()
         self._prefix = replace(self._prefix, steps=(), outcome=None)
         return self._prefix
+
+    def _steps(self, draft: Draft) -> list[Step]:
+        texts = split_steps(draft.text, self._prefix.separator)
+        tokens = _shared(draft, texts)
+        return [Step(role=draft.role, text=text, tokens=n) for text, n in zip(texts, tokens, strict=True)]
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool) -> Draft:
         writer = self.cast.writer(role)

@@ -6,22 +6,24 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from importlib.resources import as_file, files
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
-from steproute.core.usage import Price
-from steproute.lab.network import Network
+from steproute.core.usage import Price, Usage
+from steproute.lab.network import F32, Network
 from steproute.lab.tokenizer import SEPARATOR
-from steproute.lab.worker import ReadJob, Worker, WriteJob, Written
+from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
-LabName = Literal["lab-weak", "lab-strong", "lab-prm"]
+LabName = Literal["lab-weak", "lab-mid", "lab-strong", "lab-prm"]
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
     "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
+    "lab-mid": Price(input=Decimal("0.25"), cache_read=Decimal("0.025"), output=Decimal("1.00"), table=_TABLE),
     "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
     "lab-prm": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
 }
@@ -77,6 +79,8 @@ class LabModel:
             stop=written.stop,
             usage=written.usage,
             step_tokens=_step_tokens(written, tokenizer.separator),
+            logprobs=tuple(written.logprobs),
+            first_token_entropy=written.first_entropy if written.tokens else None,
             latency_s=time.monotonic() - began,
         )
 
@@ -91,16 +95,43 @@ class LabPrm:
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """P(every step so far is right) as the network sees it, after each step."""
         began = time.monotonic()
-        try:
-            tokens = _prompt(self._worker, prefix)
-        except BackendError as failure:
-            raise ScorerError(str(failure)) from None
-        mark = self._worker.network.tokenizer.separator
-        job = ReadJob(session=prefix.session, tokens=tokens, meter=meter or Meter(), mark=mark)
-        self._worker.submit(job)
-        (_, *logits), usage = await job.result()
-        values = tuple(float(value) for value in 1 / (1 + np.exp(-np.asarray(logits, np.float64))))
+        tokens, outputs, usage = await _read(self._worker, prefix, prefix.session, meter)
+        ends = np.flatnonzero(np.array(tokens) == self._worker.network.tokenizer.separator)
+        values = 1 / (1 + np.exp(-outputs[ends[1:], 0].astype(np.float64)))
+        return Scores(values=tuple(values.tolist()), model=self.name, usage=usage, latency_s=time.monotonic() - began)
+
+
+class LabLikelihood:
+    """A lab language model that reads the steps of another one: the probability of each step's least likely token.
+
+    Stands in for a language model that is asked for a grade, which the lab's models cannot give. Raises ScorerError for
+    text outside the lab's language.
+    """
+
+    def __init__(self, name: LabName, source: Worker | None = None) -> None:
+        self.name = f"{name}-likelihood"
+        self._worker = source or worker(name)
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One probability a step, its closing separator not counted."""
+        began = time.monotonic()
+        tokens, outputs, usage = await _read(self._worker, prefix, f"{prefix.session}/{self.name}", meter)
+        given = np.take_along_axis(log_softmax(outputs[:-1]), np.array(tokens[1:])[:, None], axis=1)[:, 0]
+        ends = np.flatnonzero(np.array(tokens) == self._worker.network.tokenizer.separator)
+        values = tuple(float(np.exp(given[start : end - 1].min(initial=0.0))) for start, end in pairwise(ends))
         return Scores(values=values, model=self.name, usage=usage, latency_s=time.monotonic() - began)
+
+
+async def _read(source: Worker, prefix: Prefix, session: str, meter: Meter | None) -> tuple[list[int], F32, Usage]:
+    """Tokens of the problem and its steps, the network's outputs after each, (token, output), and what it took."""
+    try:
+        tokens = _prompt(source, prefix)
+    except BackendError as failure:
+        raise ScorerError(str(failure)) from None
+    job = ReadJob(session=session, tokens=tokens, meter=meter or Meter())
+    source.submit(job)
+    outputs, usage = await job.result()
+    return tokens, outputs, usage
 
 
 def _prompt(source: Worker, prefix: Prefix) -> list[int]:

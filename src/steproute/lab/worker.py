@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from steproute.core.errors import ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
@@ -40,9 +41,12 @@ class Job(Generic[_R]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Generated token ids (closing token included), why they ended, and what they took."""
+    """Generated token ids (closing token included), their log-probabilities and the entropy of the first one's
+    distribution (nats, temperature 1), why they ended, and what they took."""
 
     tokens: list[int]
+    logprobs: list[float]
+    first_entropy: float
     stop: Stop
     usage: Usage
 
@@ -55,15 +59,15 @@ class WriteJob(Job[Written]):
     stop_token: int | None
     rng: np.random.Generator
     written: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    first_entropy: float = 0.0
     cache: Cache | None = None
     pending: F32 | None = None
 
 
 @dataclass(slots=True, kw_only=True)
-class ReadJob(Job[tuple[list[float], Usage]]):
-    """Read tokens and give the network's first output after each `mark` token."""
-
-    mark: int
+class ReadJob(Job[tuple[F32, Usage]]):
+    """Read tokens and give the network's outputs after each of them, (token, output)."""
 
 
 class Worker:
@@ -115,8 +119,7 @@ class Worker:
         cache, kept = self.network.read(job.session, job.tokens, again=1 if isinstance(job, WriteJob) else 0)
         job.meter.usage = Usage(input_tokens=len(job.tokens) - kept, cache_read_tokens=kept)
         if isinstance(job, ReadJob):
-            marked = [float(cache.outputs[i][0]) for i, token in enumerate(job.tokens) if token == job.mark]
-            job.done.set_result((marked, job.meter.usage))
+            job.done.set_result((np.array(cache.outputs), job.meter.usage))
             return
         job.cache, job.pending = cache, cache.outputs[-1]
         self.network.load_row(len(self._rows), cache)
@@ -127,9 +130,13 @@ class Worker:
         if not self._rows:
             return
         outputs = np.stack([job.pending for job in self._rows if job.pending is not None])
-        for job, token in zip(self._rows, draw(outputs, self._rows), strict=True):
+        logprobs = log_softmax(outputs)
+        for row, (job, token) in enumerate(zip(self._rows, draw(outputs, self._rows), strict=True)):
             if not job.cancelled:
+                if not job.written:
+                    job.first_entropy = -float(np.exp(logprobs[row]) @ logprobs[row])
                 job.written.append(int(token))
+                job.logprobs.append(float(logprobs[row, token]))
                 job.meter.usage = job.meter.usage + Usage(output_tokens=1)
         for row in reversed(range(len(self._rows))):
             stop = self._stop(self._rows[row])
@@ -162,7 +169,22 @@ class Worker:
             self.network.move_row(last, row)
             self._rows[row] = self._rows[last]
         self._rows.pop()
-        job.done.set_result(Written(tokens=job.written, stop=stop, usage=job.meter.usage))
+        job.done.set_result(
+            Written(
+                tokens=job.written,
+                logprobs=job.logprobs,
+                first_entropy=job.first_entropy,
+                stop=stop,
+                usage=job.meter.usage,
+            )
+        )
+
+
+def log_softmax(logits: F32) -> npt.NDArray[np.float64]:
+    """Log-probabilities at temperature 1, over the last axis."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    answer: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return answer
 
 
 def draw(logits: F32, jobs: list[WriteJob]) -> list[int]:

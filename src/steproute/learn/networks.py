@@ -1,7 +1,7 @@
 """The torch side of TRIM-Agg and TRIM-Seq: what Stable-Baselines3 trains, and how it becomes NumPy arrays."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import gymnasium as gym
@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.core.observation import Observation
-from steproute.policies.agg import AGGREGATES, AggNetwork, agg_features
+from steproute.policies.agg import AGGREGATES, CONFIDENCES, AggNetwork, agg_features, confident_features
 from steproute.policies.learned import F64, DecisionNetwork
 from steproute.policies.seq import HEADS, HORIZON, LAYERS, SEQUENCE, STEP_FEATURES, SeqNetwork, sequence_features
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, SEQ
 
 _WIDTH: Final = 64
 _DROPOUT: Final = 0.1
@@ -43,7 +44,7 @@ def _blocks(inputs: int) -> nn.Sequential:
 class _AggEncoder(BaseFeaturesExtractor):
     def __init__(self, observation_space: gym.Space[Any]) -> None:
         super().__init__(observation_space, _WIDTH)
-        self.blocks = _blocks(AGGREGATES + 1)
+        self.blocks = _blocks(gym.spaces.flatdim(observation_space))
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         return self.blocks(observations)
@@ -155,9 +156,19 @@ def export_seq(policy: ActorCriticPolicy) -> SeqNetwork:
 AGG_ARCHITECTURE: Final = Architecture(
     inputs=AGGREGATES + 1, features=agg_features, policy=_AggPolicy, extractor=_AggEncoder, export=export_agg
 )
+AGG_CONFIDENCE_ARCHITECTURE: Final = replace(
+    AGG_ARCHITECTURE, inputs=AGGREGATES + CONFIDENCES + 1, features=confident_features
+)
 SEQ_ARCHITECTURE: Final = Architecture(
     inputs=SEQUENCE, features=sequence_features, policy=_SeqPolicy, extractor=_SeqEncoder, export=export_seq
 )
+
+
+ARCHITECTURES: Final = {
+    AGG: AGG_ARCHITECTURE,
+    AGG_CONFIDENCE: AGG_CONFIDENCE_ARCHITECTURE,
+    SEQ: SEQ_ARCHITECTURE,
+}
 
 
 def _logits(policy: ActorCriticPolicy) -> dict[str, F64]:

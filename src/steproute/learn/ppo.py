@@ -13,13 +13,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy
 from steproute.core.problem import Problem
-from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
-from steproute.engine.episode import Episode
-from steproute.engine.limits import Limits
 from steproute.learn.networks import Architecture
+from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import F32, Grade, RoutingEnv
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.threshold import Threshold
@@ -80,7 +77,7 @@ def train_network(
     loop = asyncio.new_event_loop()
     try:
         watched, learnt = problems[:held], problems[held:]
-        strong = loop.run_until_complete(solve_all(watched, cast, Threshold(1.0)))
+        strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0))))
         decisions = sum(len(trace.steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
         low, high = settings.lam or (0.001 / tokens, 0.3 / tokens)
@@ -95,17 +92,6 @@ def train_network(
     finally:
         loop.close()
         torch.set_num_threads(threads)
-
-
-async def solve_all(problems: Sequence[Problem], cast: Cast, policy: Policy) -> list[Trace]:
-    """One greedy trace a problem by TRIM's loop."""
-    gate = asyncio.Semaphore(_IN_FLIGHT)
-
-    async def solve(problem: Problem) -> Trace:
-        async with gate:
-            return await Episode(problem, cast, route="held-out", limits=Limits()).run(Stepwise(policy=policy))
-
-    return list(await asyncio.gather(*(solve(problem) for problem in problems)))
 
 
 class RoutingVecEnv(VecEnv):
@@ -276,6 +262,6 @@ class _Keeper(BaseCallback):
 
     def _reward(self, family: LearnedFamily, lam: float) -> float:
         env = self.env.envs[0]
-        traces = self.env.loop.run_until_complete(solve_all(self.watched, env.cast, family.at(lam, 0)))
+        traces = self.env.loop.run_until_complete(solve_all(self.watched, env.cast, Stepwise(policy=family.at(lam, 0))))
         pairs = zip(self.watched, traces, strict=True)
         return float(np.mean([env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs]))

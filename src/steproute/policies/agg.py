@@ -9,9 +9,12 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.policies.confidence import token_logprobs
 from steproute.policies.learned import DECISIONS, F64, TOKEN_SCALE, normalised
 
 AGGREGATES: Final = 5
+CONFIDENCES: Final = 2
+_LEAST_LOGPROB: Final = -5.0
 
 
 def aggregate_features(seen: Observation) -> F64:
@@ -29,9 +32,22 @@ def agg_features(seen: Observation, lam: float) -> F64:
     return np.array([*aggregate_features(seen), lam])
 
 
+def confident_features(seen: Observation, lam: float) -> F64:
+    """The aggregates, the mean and the lowest log-probability of the step's tokens (cut at -5, over 5), then λ; (8,).
+
+    TRIM-Agg with weak's own confidence, which costs nothing where the backend gives it. Raises ConfigError where it
+    does not.
+    """
+    logprobs = token_logprobs(seen)
+    doubt = np.maximum([sum(logprobs) / len(logprobs), min(logprobs)], _LEAST_LOGPROB) / -_LEAST_LOGPROB
+    return np.array([*aggregate_features(seen), *doubt, lam])
+
+
 @dataclass(frozen=True, slots=True)
 class AggNetwork:
     """Blocks of linear layer, layer normalisation and tanh, then a linear layer to one logit a decision.
+
+    The inputs are `agg_features`, or `confident_features` where the first layer has room for them.
 
     weights: `blocks.i.weight` (out, in), `blocks.i.bias`, `blocks.i.gain`, `blocks.i.shift` (out,) for i = 0, 1, …,
     `logits.weight` (2, in) and `logits.bias` (2,). Raises ConfigError where they do not fit together.
@@ -41,18 +57,23 @@ class AggNetwork:
 
     def __post_init__(self) -> None:
         try:
-            answer = self.logits(np.zeros(AGGREGATES + 1))
+            answer = self.logits(np.zeros(AGGREGATES + (CONFIDENCES if self.confident else 0) + 1))
         except (KeyError, ValueError) as failure:
             raise ConfigError(f"network: its weights do not fit together ({failure}).") from None
         if answer.shape != (len(DECISIONS),):
             raise ConfigError(f"network: it answers {answer.shape}, not one logit a decision.")
 
+    @property
+    def confident(self) -> bool:
+        """Whether it reads weak's log-probabilities."""
+        return bool(self.weights["blocks.0.weight"].shape[1] == AGGREGATES + CONFIDENCES + 1)
+
     def features(self, seen: Observation, lam: float) -> F64:
-        """See `agg_features`."""
-        return agg_features(seen, lam)
+        """(6,) or (8,)."""
+        return confident_features(seen, lam) if self.confident else agg_features(seen, lam)
 
     def logits(self, features: F64) -> F64:
-        """(…, 6) to (…, 2): accept, regenerate."""
+        """(…, inputs) to (…, 2): accept, regenerate."""
         hidden = features
         for index in count():
             name = f"blocks.{index}"

@@ -15,12 +15,16 @@ from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
 from steproute.policies.mixture import Mix, MixtureFamily
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.pomdp_plan import Plan
+from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.seq import SeqNetwork
 from steproute.policies.step_pomdp import StepPomdp
 
 POMDP: Final = "pomdp"
 AGG: Final = "agg"
+AGG_CONFIDENCE: Final = "agg-confidence"
 SEQ: Final = "seq"
+QUERY_SW: Final = "query-sw"
+QUERY_CLASSIFIER: Final = "query-classifier"
 MIXTURE: Final = "mixture"
 _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward")
 
@@ -60,6 +64,20 @@ def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) ->
     return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, "low": family.low, "high": family.high})
 
 
+def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
+    """A query-level predictor and its grid as an artefact; `facts` say what it was fitted on."""
+    predictor = family.predictor
+    assert isinstance(predictor, SimilarityRanking | TextClassifier)
+    arrays = {"idf": predictor.text.idf, "grid": np.array(family.knobs)}
+    if isinstance(predictor, SimilarityRanking):
+        arrays |= {"vectors": predictor.vectors, "right": predictor.right}
+        kind = QUERY_SW
+    else:
+        arrays |= {"weights": predictor.weights, "bias": np.array([predictor.bias])}
+        kind = QUERY_CLASSIFIER
+    return Artifact(kind=kind, arrays=arrays, facts={**facts, "terms": list(predictor.text.terms)})
+
+
 def mixture_artifact(mix: Mix, goal: float, policy: str, facts: dict[str, Any]) -> Artifact:
     """A calibrated policy as an artefact, whole: where `policy` is a folder, its artefact goes along.
 
@@ -87,6 +105,17 @@ def _learned(artifact: Artifact) -> LearnedFamily:
     return LearnedFamily(network, float(artifact.facts["low"]), float(artifact.facts["high"]))
 
 
+def _query(artifact: Artifact) -> QueryFamily:
+    arrays = {name: np.asarray(array, float) for name, array in artifact.arrays.items()}
+    text = TfIdf(tuple(artifact.facts["terms"]), arrays["idf"])
+    predictor: SimilarityRanking | TextClassifier
+    if artifact.kind == QUERY_SW:
+        predictor = SimilarityRanking(text, arrays["vectors"], arrays["right"])
+    else:
+        predictor = TextClassifier(text, arrays["weights"], float(arrays["bias"][0]))
+    return QueryFamily(predictor, tuple(arrays["grid"].tolist()))
+
+
 def _mixture(artifact: Artifact) -> MixtureFamily:
     facts = artifact.facts
     family: PolicyFamily
@@ -99,10 +128,17 @@ def _mixture(artifact: Artifact) -> MixtureFamily:
     return MixtureFamily(family, Mix(**mix), float(facts["mix"]["goal"]))
 
 
-_NETWORKS: Final[Mapping[str, Callable[[dict[str, F64]], DecisionNetwork]]] = {AGG: AggNetwork, SEQ: SeqNetwork}
+_NETWORKS: Final[Mapping[str, Callable[[dict[str, F64]], DecisionNetwork]]] = {
+    AGG: AggNetwork,
+    AGG_CONFIDENCE: AggNetwork,
+    SEQ: SeqNetwork,
+}
 _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     POMDP: _pomdp,
     AGG: _learned,
+    AGG_CONFIDENCE: _learned,
     SEQ: _learned,
+    QUERY_SW: _query,
+    QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
 }

@@ -12,18 +12,20 @@ from steproute.engine.episode import Episode
 class Stepwise:
     """TRIM's loop (TRIM, the loop), with takeover beside regenerate.
 
-    `takeover_steps` is how many steps strong writes once it takes over; None lets it write to the end.
+    `takeover_steps` is how many steps strong writes once it takes over; None lets it write to the end. `judge` is the
+    role of the scorer.
     """
 
     policy: Policy
     takeover_steps: int | None = None
+    judge: str = "prm"
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, accept, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1})
-            scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()  # r_1 … r_t
+            scores = await episode.score(prefix, draft, self.judge) if self.policy.needs_scores else ()  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
             if decision is Decision.TAKEOVER:
                 prefix = await self._take_over(episode, prefix, draft)

@@ -6,9 +6,10 @@ Prefixes are merged by their text, so a right step that two models word alike le
 
 import asyncio
 import hashlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from os.path import commonprefix
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TypeVar
@@ -18,10 +19,12 @@ import msgspec
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.core.usage import Usage
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.frame_file import FrameFile
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+_KEPT_SESSIONS: Final = 4096
 _T = TypeVar("_T", Draft, Scores)
 
 
@@ -84,7 +87,10 @@ class StepTree:
                 )
                 for role, writer in cast.writers.items()
             },
-            prm=cast.prm and Judge(scorer=TreeScorer(self, cast.prm.scorer, grow=grow), price=cast.prm.price),
+            judges={
+                role: Judge(scorer=TreeScorer(self, judge.scorer, grow=grow), price=judge.price)
+                for role, judge in cast.judges.items()
+            },
         )
 
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
@@ -132,6 +138,7 @@ class TreeModel:
     def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True) -> None:
         self.name = model.name
         self._tree, self._model, self._grow = tree, model, grow
+        self._cache = _PrefixCache()
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
@@ -150,7 +157,9 @@ class TreeModel:
             (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), meter)
             return draft
 
-        return await self._tree.get(key, Draft, write)
+        draft = await self._tree.get(key, Draft, write)
+        usage = self._cache.usage(prefix, draft.usage, draft.text, again=1)
+        return replace(draft, usage=usage)
 
 
 class TreeScorer:
@@ -159,6 +168,7 @@ class TreeScorer:
     def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True) -> None:
         self.name = scorer.name
         self._tree, self._scorer, self._grow = tree, scorer, grow
+        self._cache = _PrefixCache()
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """See StepScorer.score. Raises ScorerError for an unseen branch where the tree must not grow."""
@@ -169,7 +179,33 @@ class TreeScorer:
                 raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
             return await self._scorer.score(replace(prefix, session=key), meter)
 
-        return await self._tree.get(key, Scores, judge)
+        scores = await self._tree.get(key, Scores, judge)
+        return replace(scores, usage=self._cache.usage(prefix, scores.usage))
+
+
+class _PrefixCache:
+    """What a session's calls would have read from a prefix cache: a node is computed once and without one.
+
+    Exact where a call goes on from the session's last one, in proportion to the common characters elsewhere.
+    """
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[str, tuple[str, int]] = OrderedDict()
+
+    def usage(self, prefix: Prefix, usage: Usage, written: str = "", again: int = 0) -> Usage:
+        """The usage with what the session's last call read and wrote taken from the cache.
+
+        again: tokens at the end that are read anew even where they are cached.
+        """
+        text = prefix.separator.join([prefix.problem.text, *(step.text for step in prefix.steps), ""])
+        read = usage.read_tokens
+        before, tokens = self._newest.pop(prefix.session, ("", 0))
+        common = len(commonprefix([before, text]))  # noqa: RUF071 - these are texts, not paths
+        kept = min(tokens * common // len(before) if before else 0, read - again)
+        self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
+        if len(self._newest) > _KEPT_SESSIONS:
+            self._newest.popitem(last=False)
+        return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
 
 
 def _key(name: str, place: Sampling | None, prefix: Prefix) -> str:

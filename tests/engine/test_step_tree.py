@@ -13,8 +13,8 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.step_tree import StepTree
 from steproute.lab.models import LAB_SAMPLING
-from steproute.learn.tree import StepTree
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 

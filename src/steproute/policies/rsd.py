@@ -1,0 +1,38 @@
+"""Reward-guided speculative decoding: a step is kept with a chance that grows with its score."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Rsd:
+    """Accept with probability min(1, r_t / scale): 0 is always-weak, and the larger the more goes to strong.
+
+    RSD (arXiv 2501.19324) with its clipped-linear weighting; with its indicator weighting RSD is `threshold`. Raises
+    ConfigError for a scale below 0.
+    """
+
+    scale: float
+    seed: int = 0
+    knobs: ClassVar[tuple[float, ...]] = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 3, 5)
+    needs_scores: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.scale >= 0:
+            raise ConfigError(f"scale: {self.scale} is below 0. Give 0 or more; 1 accepts with probability r_t.")
+
+    @classmethod
+    def at(cls, knob: float, seed: int) -> "Rsd":
+        """The policy with its knob, the scale, at `knob`."""
+        return cls(knob, seed)
+
+    def decide(self, seen: Observation) -> Decision:
+        """Drawn by the seed, the problem and the step alone."""
+        place = f"rsd/{self.seed}/{seen.prefix.problem.id}/{seen.step}"
+        draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
+        return Decision.ACCEPT if draw * self.scale < seen.score else Decision.REGENERATE

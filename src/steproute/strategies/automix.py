@@ -1,0 +1,52 @@
+"""Whole answers, verified: weak solves, the answer is verified, and strong solves anew where the policy escalates."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from steproute.core.boxed import closed_boxed
+from steproute.core.decision import Decision
+from steproute.core.ports import Policy
+from steproute.core.solution import Draft, Prefix
+from steproute.engine.episode import Episode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoMix:
+    """AutoMix (arXiv 2310.12963): the policy sees one score, the verification of weak's answer.
+
+    Verification is self-consistency: the share of `samples` further weak solutions with the same answer. AutoMix itself
+    asks weak by a few-shot prompt, which a backend that only writes steps cannot answer.
+    """
+
+    policy: Policy
+    samples: int = 8
+
+    async def solve(self, episode: Episode) -> None:
+        """Solve, verify, decide, and escalate at most once."""
+        empty = episode.start()
+        draft = await episode.propose("weak", empty, to_end=True)
+        score = await self.verify(episode, empty, draft)
+        if episode.decide(self.policy, draft, score) is not Decision.ACCEPT:
+            draft = await episode.propose("strong", empty, replacing=draft, to_end=True)
+        episode.accept(draft)
+
+    async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
+        """P(right) of the whole solution."""
+        answers = Counter([_answer(await episode.propose("weak", empty, to_end=True)) for _ in range(self.samples)])
+        answer = _answer(draft)
+        return (answers[answer] / self.samples if answer is not None else 0.0,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AutoMixPrm(AutoMix):
+    """AutoMix with the process reward model as verifier: the lowest score of weak's steps (TRIM's strongest query-level
+    baseline)."""
+
+    async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
+        """The process reward model's lowest score; None where it failed."""
+        scores = await episode.score(empty, draft)
+        return None if scores is None else (min(scores),)
+
+
+def _answer(draft: Draft) -> str | None:
+    return closed_boxed(draft.text)

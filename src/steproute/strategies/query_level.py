@@ -1,0 +1,24 @@
+"""Query-level routing: the problem's text alone decides which model solves all of it."""
+
+from dataclasses import dataclass
+
+from steproute.core.decision import Decision
+from steproute.core.ports import Policy
+from steproute.core.solution import Draft, Stop
+from steproute.core.usage import Usage
+from steproute.engine.episode import Episode
+
+_NOTHING = Draft(model="", text="", stop=Stop.SEPARATOR, usage=Usage())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryLevel:
+    """One decision a problem, before anything is written, as RouteLLM (arXiv 2406.18665) routes."""
+
+    policy: Policy
+
+    async def solve(self, episode: Episode) -> None:
+        """Weak where the policy accepts, else strong."""
+        prefix = episode.start()
+        accepted = self.policy.decide(episode.observe(_NOTHING, ())) is Decision.ACCEPT
+        episode.accept(await episode.propose("weak" if accepted else "strong", prefix, to_end=True))
