@@ -4,8 +4,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.bench.bootstrap import Outcomes
-from steproute.bench.calibrate import chosen, halves, measure_mix, mix_for_budget, mix_for_target
+from steproute.bench.calibrate import (
+    budget_curve,
+    chosen,
+    cost_for_budget,
+    cost_for_target,
+    halves,
+    measure_mix,
+    relative_deviation,
+)
 from steproute.core.errors import ConfigError, DatasetError
+from steproute.policies.mixture import Mix
 
 KNOBS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -18,21 +27,31 @@ def outcomes(rights: list[int], tokens: list[float], count: int = 100) -> tuple[
     return Outcomes(correct=correct, cost=spread), strong
 
 
+def mix_for_budget(swept: Outcomes, strong: Outcomes, budget: float) -> Mix:
+    curve, _ = budget_curve(KNOBS, swept, "tokens")
+    return curve.mix(cost_for_budget(curve, budget * float(strong.cost.mean())))
+
+
+def mix_for_target(swept: Outcomes, strong: Outcomes, target: float) -> Mix:
+    curve, accuracy = budget_curve(KNOBS, swept, "tokens")
+    return curve.mix(cost_for_target(curve, accuracy, strong, target))
+
+
 def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
-    mix = mix_for_budget(KNOBS, swept, strong, 0.15)
+    mix = mix_for_budget(swept, strong, 0.15)
     # (0.1, 60) lies on the segment from (0, 50) to (0.3, 80), so it is no corner.
     assert (mix.low, mix.high) == (0.0, 0.5)
     assert mix.share == pytest.approx(0.5)
     measured = measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
-    assert measured.strong_share == pytest.approx(0.15)
+    assert measured.cost_share == pytest.approx(0.15)
     assert measured.accuracy == pytest.approx(0.65)
 
 
 def test_a_target_takes_the_cheapest_mix_that_reaches_it() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
-    mix = mix_for_target(KNOBS, swept, strong, 80 / 90)
-    assert measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0)).strong_share == pytest.approx(0.3)
+    mix = mix_for_target(swept, strong, 80 / 90)
+    assert measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0)).cost_share == pytest.approx(0.3)
 
 
 @given(
@@ -44,9 +63,9 @@ def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[i
     cost, accuracy = swept.cost.mean(axis=1) / 10, swept.correct.mean(axis=1)
     if budget < cost.min():
         with pytest.raises(ConfigError, match="cheapest knob"):
-            mix_for_budget(KNOBS, swept, strong, budget)
+            mix_for_budget(swept, strong, budget)
         return
-    mix = mix_for_budget(KNOBS, swept, strong, budget)
+    mix = mix_for_budget(swept, strong, budget)
     low, high = KNOBS.index(mix.low), KNOBS.index(mix.high)
     assert (1 - mix.share) * cost[low] + mix.share * cost[high] <= budget + 1e-9
     ours = (1 - mix.share) * accuracy[low] + mix.share * accuracy[high]
@@ -61,15 +80,15 @@ def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[i
 
 def test_what_cannot_be_reached_is_said() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [1, 2, 3, 5, 10])
-    with pytest.raises(ConfigError, match="budget: 0.05 is below 0.1"):
-        mix_for_budget(KNOBS, swept, strong, 0.05)
+    with pytest.raises(ConfigError, match="budget: 0.5 a problem is below 1"):
+        mix_for_budget(swept, strong, 0.05)
     with pytest.raises(ConfigError, match="the best one has 97.8%"):
-        mix_for_target(KNOBS, swept, strong, 0.99)
+        mix_for_target(swept, strong, 0.99)
 
 
 def test_too_few_problems_are_refused_with_the_number_that_would_do() -> None:
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=20)
-    mix = mix_for_budget(KNOBS, swept, strong, 0.15)
+    mix = mix_for_budget(swept, strong, 0.15)
     with pytest.raises(DatasetError, match="20 problems are left to measure on"):
         measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
@@ -86,3 +105,10 @@ def test_the_halves_are_disjoint_whole_and_do_not_depend_on_the_order() -> None:
     assert {names[i] for i in first} == {names[::-1][i] for i in again}
     swept, _ = outcomes([50, 60], [0, 1], count=400)
     assert chosen(swept, first).correct.shape == (2, len(first))
+
+
+def test_the_deviation_is_that_of_the_mixed_cost() -> None:
+    correct = np.ones((2, 4), bool)
+    swept = Outcomes(correct=correct, cost=np.array([[0.0, 0, 0, 0], [0, 8, 0, 8]]))
+    assert relative_deviation(Mix(low=0, high=1, share=0.5), (0, 1), swept) == pytest.approx(1.0)
+    assert relative_deviation(Mix(low=0, high=0, share=0), (0, 1), swept) == 1.0

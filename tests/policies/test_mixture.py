@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
@@ -9,9 +11,12 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
 from steproute.policies.artifact import write_artifact
-from steproute.policies.mixture import Mix, MixtureFamily
+from steproute.policies.mixture import BudgetCurve, Mix, MixtureFamily
 from steproute.policies.stored import load_policy, mixture_artifact
 from steproute.policies.threshold import Threshold
+
+CURVE = BudgetCurve(axis="tokens", knobs=(0.0, 0.1, 0.9), costs=(1.0, 2.8, 5.8))
+ONE = BudgetCurve(axis="usd", knobs=(0.2,), costs=(4.0,))
 
 
 def seen(name: str, score: float = 0.5) -> Observation:
@@ -20,7 +25,7 @@ def seen(name: str, score: float = 0.5) -> Observation:
 
 
 def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> None:
-    policy = MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2).at(0.2, 0)
+    policy = MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0).at(0.2, 0)
     high = [policy.decide(seen(f"p{i}")) is Decision.REGENERATE for i in range(4000)]
     assert sum(high) / len(high) == pytest.approx(0.3, abs=0.03)
     for index in range(50):
@@ -30,18 +35,28 @@ def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> Non
 
 
 def test_a_calibrated_policy_comes_back_whole_even_around_a_calibrated_one(tmp_path: Path) -> None:
-    write_artifact(mixture_artifact(Mix(low=0.1, high=0.9, share=0.3), 0.2, "threshold", {}), tmp_path / "a")
+    write_artifact(mixture_artifact(CURVE, 3.7, 0.2, 1.0, "threshold", {}), tmp_path / "a")
     inner = load_policy(tmp_path / "a")
-    assert inner == MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2)
-    write_artifact(mixture_artifact(Mix(low=0.2, high=0.2, share=0.0), 0.5, f"{tmp_path}/a", {}), tmp_path / "b")
+    assert inner == MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0)
+    write_artifact(mixture_artifact(ONE, 4.0, 0.5, 0.3, f"{tmp_path}/a", {}), tmp_path / "b")
     (tmp_path / "a/policy.json").unlink()
-    assert load_policy(tmp_path / "b") == MixtureFamily(inner, Mix(low=0.2, high=0.2, share=0.0), 0.5)
+    assert load_policy(tmp_path / "b") == MixtureFamily(inner, ONE, 4.0, 0.5, 0.3)
 
 
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"share: 1.2 is outside \[0, 1\]"):
         Mix(low=0, high=1, share=1.2)
     with pytest.raises(ConfigError, match="knob: 0.3 is not 0.2"):
-        MixtureFamily(Threshold, Mix(low=0.1, high=0.9, share=0.3), 0.2).at(0.3, 0)
+        MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0).at(0.3, 0)
     with pytest.raises(ConfigError, match="'tarot' is unknown"):
-        mixture_artifact(Mix(low=0.1, high=0.9, share=0.3), 0.2, "tarot", {})
+        mixture_artifact(CURVE, 3.7, 0.2, 1.0, "tarot", {})
+    with pytest.raises(ConfigError, match="no ascending curve"):
+        BudgetCurve(axis="usd", knobs=(0.1, 0.2), costs=(2.0, 2.0))
+
+
+@given(st.floats(0, 10))
+def test_the_mix_spends_the_cost_or_the_nearest_end(cost: float) -> None:
+    mix = CURVE.mix(cost)
+    costs = dict(zip(CURVE.knobs, CURVE.costs, strict=True))
+    spent = (1 - mix.share) * costs[mix.low] + mix.share * costs[mix.high]
+    assert spent == pytest.approx(min(max(cost, 1.0), 5.8))

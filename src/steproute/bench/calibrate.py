@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from steproute.bench.bootstrap import RESAMPLES, Interval, Outcomes
 from steproute.bench.curves import F64
+from steproute.bench.summary import Axis
 from steproute.core.errors import ConfigError, DatasetError
-from steproute.policies.mixture import Mix
+from steproute.policies.mixture import BudgetCurve, Mix
 
 LEAST_PROBLEMS: Final = 30
 WIDEST: Final = 0.1
@@ -21,14 +22,16 @@ WIDEST: Final = 0.1
 class Measured:
     """A mix on problems that did not choose it, with 95 % bootstrap intervals.
 
-    strong_share: strong tokens over those of always-strong; accuracy_share: accuracy over that of always-strong.
+    cost: strong tokens or dollars a problem; cost_share: over that of always-strong; accuracy_share: accuracy over that
+    of always-strong.
     """
 
     problems: int
     accuracy: float
-    strong_share: float
+    cost: float
+    cost_share: float
     accuracy_share: float
-    strong_share_ci95: Interval
+    cost_share_ci95: Interval
     accuracy_share_ci95: Interval
 
 
@@ -38,34 +41,47 @@ def halves(problem_ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.int
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
-def mix_for_budget(knobs: Sequence[float], swept: Outcomes, strong: Outcomes, budget: float) -> Mix:
-    """The most accurate mix of two knobs that spends `budget`, a share of always-strong's tokens.
+def budget_curve(knobs: Sequence[float], swept: Outcomes, axis: Axis) -> tuple[BudgetCurve, F64]:
+    """The knobs on the upper hull of cost and accuracy, and the accuracy of each.
 
-    A mix of two knobs reaches every point between them, so the best one lies on the upper hull of the knobs' points.
-    Raises ConfigError for a budget that the cheapest knob exceeds.
+    A mix of two knobs reaches every point between them, so no mix is better than those of neighbours on the hull.
     """
-    cost, accuracy = _points(swept, strong)
+    cost, accuracy = swept.cost.mean(axis=1), swept.correct.mean(axis=1)
     corners = _upper_hull(cost, accuracy)
-    if budget < cost[corners[0]]:
+    curve = BudgetCurve(
+        axis=axis, knobs=tuple(knobs[corner] for corner in corners), costs=tuple(cost[corners].tolist())
+    )
+    return curve, accuracy[corners]
+
+
+def cost_for_budget(curve: BudgetCurve, budget: float) -> float:
+    """`budget` a problem, on the curve's axis. Raises ConfigError where the cheapest knob exceeds it."""
+    if budget < curve.costs[0]:
         raise ConfigError(
-            f"budget: {budget:g} is below {cost[corners[0]]:.3g}, what the cheapest knob spends. Give a larger one."
+            f"budget: {budget:.4g} a problem is below {curve.costs[0]:.4g}, what the cheapest knob spends. Raise it."
         )
-    return _between(knobs, corners, cost[corners], budget)
+    return budget
 
 
-def mix_for_target(knobs: Sequence[float], swept: Outcomes, strong: Outcomes, target: float) -> Mix:
-    """The cheapest mix of two knobs that reaches `target`, a share of always-strong's accuracy.
+def cost_for_target(curve: BudgetCurve, accuracy: F64, strong: Outcomes, target: float) -> float:
+    """What a problem costs where `target`, a share of always-strong's accuracy, is reached.
 
-    Raises ConfigError for a target that no knob reaches.
+    accuracy: of each knob of the curve. Raises ConfigError for a target that no knob reaches.
     """
-    cost, accuracy = _points(swept, strong)
-    corners = _upper_hull(cost, accuracy)
-    reached = accuracy[corners] / strong.correct.mean()
+    reached = accuracy / strong.correct.mean()
     if target > reached[-1]:
         raise ConfigError(
             f"target: no knob reaches {target:.1%} of strong's accuracy; the best one has {reached[-1]:.1%}. Lower it."
         )
-    return _between(knobs, corners, reached, target)
+    return float(np.interp(target, reached, curve.costs))
+
+
+def relative_deviation(mix: Mix, knobs: Sequence[float], swept: Outcomes) -> float:
+    """Standard deviation of one problem's cost over its mean."""
+    costs = (1 - mix.share) * swept.cost[list(knobs).index(mix.low)] + mix.share * swept.cost[
+        list(knobs).index(mix.high)
+    ]
+    return float(costs.std() / costs.mean()) if costs.any() else 1.0
 
 
 def measure_mix(
@@ -85,10 +101,10 @@ def measure_mix(
     weights[list(knobs).index(mix.low)] += 1 - mix.share
     weights[list(knobs).index(mix.high)] += mix.share
     rows = np.stack([weights @ swept.correct, strong.correct, weights @ swept.cost, strong.cost])
-    right, strong_right, tokens, strong_tokens = rows.mean(axis=1)
+    right, strong_right, cost, strong_cost = rows.mean(axis=1)
     drawn = rows[:, rng.integers(count, size=(RESAMPLES, count))].mean(axis=2)
     spent, reached = _interval(drawn[2] / drawn[3]), _interval(drawn[0] / drawn[1])
-    for name, interval in (("strong tokens", spent), ("strong accuracy", reached)):
+    for name, interval in (("strong's cost", spent), ("strong accuracy", reached)):
         width = (interval.high - interval.low) / 2
         if not width <= WIDEST:
             needed = 2 * int(np.ceil(count * (width / WIDEST) ** 2))
@@ -98,9 +114,10 @@ def measure_mix(
     return Measured(
         problems=count,
         accuracy=float(right),
-        strong_share=float(tokens / strong_tokens),
+        cost=float(cost),
+        cost_share=float(cost / strong_cost),
         accuracy_share=float(right / strong_right),
-        strong_share_ci95=spent,
+        cost_share_ci95=spent,
         accuracy_share_ci95=reached,
     )
 
@@ -108,12 +125,6 @@ def measure_mix(
 def chosen(outcomes: Outcomes, indices: NDArray[np.intp]) -> Outcomes:
     """The outcomes of some problems."""
     return Outcomes(correct=outcomes.correct[..., indices], cost=outcomes.cost[..., indices])
-
-
-def _points(swept: Outcomes, strong: Outcomes) -> tuple[F64, F64]:
-    if not (strong.correct.any() and strong.cost.any()):
-        raise DatasetError("calibrate: strong solved none of the problems that choose. Check the models or the data.")
-    return swept.cost.mean(axis=1) / strong.cost.mean(), swept.correct.mean(axis=1)
 
 
 def _upper_hull(cost: F64, accuracy: F64) -> NDArray[np.intp]:
@@ -133,16 +144,6 @@ def _upper_hull(cost: F64, accuracy: F64) -> NDArray[np.intp]:
 def _slope(cost: F64, accuracy: F64, first: int, second: int) -> float:
     rise, run = accuracy[second] - accuracy[first], cost[second] - cost[first]
     return float(rise / run) if run > 0 else float("inf")
-
-
-def _between(knobs: Sequence[float], corners: NDArray[np.intp], values: F64, goal: float) -> Mix:
-    """The mix of the two corners around `goal`; one corner alone where the goal lies beyond the ends."""
-    after = int(np.searchsorted(values, goal))
-    if after == 0 or after == len(values):
-        knob = knobs[corners[min(after, len(values) - 1)]]
-        return Mix(low=knob, high=knob, share=0.0)
-    before, beyond = float(values[after - 1]), float(values[after])
-    return Mix(low=knobs[corners[after - 1]], high=knobs[corners[after]], share=(goal - before) / (beyond - before))
 
 
 def _interval(values: F64) -> Interval:

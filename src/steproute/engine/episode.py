@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -25,7 +26,7 @@ from steproute.core.ports import Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.splitting import split_steps
-from steproute.core.trace import Trace
+from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.cast import Cast
@@ -85,6 +86,15 @@ class Episode:
             self._finish(Outcome.CANCELLED, None)
             raise
         return self._finish(outcome, error)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars so far."""
+        return self._account.spent_usd
+
+    def generated_tokens(self, role: str) -> int:
+        """Output tokens of a role so far."""
+        return total_usage(line for line in self._account.lines if line.role == role).output_tokens
 
     def start(self) -> Prefix:
         """The empty prefix."""

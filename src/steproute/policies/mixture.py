@@ -1,7 +1,10 @@
 """A policy at two knobs, each on its share of the problems: it meets a budget that lies between them."""
 
 import hashlib
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
@@ -22,10 +25,68 @@ class Mix:
             raise ConfigError(f"share: {self.share} is outside [0, 1]. Give the share of problems at the higher knob.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetCurve:
+    """The knobs worth using and what each spends a problem, ascending: strong tokens, or dollars.
+
+    Raises ConfigError where there is none, or costs that do not ascend.
+    """
+
+    axis: Literal["tokens", "usd"]
+    knobs: tuple[float, ...]
+    costs: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.knobs or len(self.knobs) != len(self.costs) or any(b <= a for a, b in pairwise(self.costs)):
+            raise ConfigError(f"curve: {len(self.knobs)} knobs with costs {self.costs} are no ascending curve.")
+
+    def mix(self, cost: float) -> Mix:
+        """The mix that spends `cost` a problem; the nearest end where no mix does."""
+        after = bisect_left(self.costs, cost)
+        if after == 0 or after == len(self.costs):
+            knob = self.knobs[min(after, len(self.costs) - 1)]
+            return Mix(low=knob, high=knob, share=0.0)
+        before, beyond = self.costs[after - 1], self.costs[after]
+        share = (cost - before) / (beyond - before)
+        return Mix(low=self.knobs[after - 1], high=self.knobs[after], share=share)
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureFamily:
+    """A calibrated policy: one point, so its only knob is what it was calibrated for.
+
+    cost: what it may spend a problem, on the curve's axis; goal: the same as the user said it (a share of strong's
+    tokens or accuracy, or dollars); deviation: of one problem's cost, over `cost`.
+    """
+
+    family: PolicyFamily
+    curve: BudgetCurve
+    cost: float
+    goal: float
+    deviation: float
+
+    @property
+    def knobs(self) -> tuple[float, ...]:
+        """The goal alone."""
+        return (self.goal,)
+
+    def at(self, knob: float, seed: int) -> "Mixed":
+        """The calibrated policy; raises ConfigError for another goal."""
+        if knob != self.goal:
+            raise ConfigError(f"knob: {knob:g} is not {self.goal:g}, what the policy was calibrated for.")
+        return self.spending(self.cost, seed)
+
+    def spending(self, cost: float, seed: int) -> "Mixed":
+        """The mix that spends `cost` a problem."""
+        mix = self.curve.mix(cost)
+        return Mixed(self, self.family.at(mix.low, seed), self.family.at(mix.high, seed), mix.share, seed)
+
+
 @dataclass(frozen=True, slots=True)
 class Mixed:
     """Decides by one of two policies; which of them depends on the seed and the problem alone."""
 
+    source: MixtureFamily
     low: Policy
     high: Policy
     share: float
@@ -41,23 +102,3 @@ class Mixed:
         place = f"mixture/{self.seed}/{seen.prefix.problem.id}"
         draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
         return (self.high if draw < self.share else self.low).decide(seen)
-
-
-@dataclass(frozen=True, slots=True)
-class MixtureFamily:
-    """A calibrated policy: one point, so its only knob is what it was calibrated for."""
-
-    family: PolicyFamily
-    mix: Mix
-    goal: float
-
-    @property
-    def knobs(self) -> tuple[float, ...]:
-        """The goal: a share of strong's tokens or of strong's accuracy."""
-        return (self.goal,)
-
-    def at(self, knob: float, seed: int) -> Mixed:
-        """The calibrated policy; raises ConfigError for another goal."""
-        if knob != self.goal:
-            raise ConfigError(f"knob: {knob:g} is not {self.goal:g}, what the policy was calibrated for.")
-        return Mixed(self.family.at(self.mix.low, seed), self.family.at(self.mix.high, seed), self.mix.share, seed)

@@ -1,6 +1,7 @@
 """Policies that come from an artefact: written by training, read back by name of folder."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from steproute.core.registry import policies
 from steproute.policies.agg import AggNetwork
 from steproute.policies.artifact import Artifact, read_artifact
 from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
-from steproute.policies.mixture import Mix, MixtureFamily
+from steproute.policies.mixture import BudgetCurve, MixtureFamily
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.pomdp_plan import Plan
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
@@ -78,18 +79,23 @@ def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
     return Artifact(kind=kind, arrays=arrays, facts={**facts, "terms": list(predictor.text.terms)})
 
 
-def mixture_artifact(mix: Mix, goal: float, policy: str, facts: dict[str, Any]) -> Artifact:
+def mixture_artifact(
+    curve: BudgetCurve, cost: float, goal: float, deviation: float, policy: str, facts: dict[str, Any]
+) -> Artifact:
     """A calibrated policy as an artefact, whole: where `policy` is a folder, its artefact goes along.
 
-    Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
+    The numbers are those of MixtureFamily. Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
     """
     inner = read_artifact(Path(policy)) if "/" in policy else None
     if inner is None:
         policies.get(policy)
-    numbers = {"low": mix.low, "high": mix.high, "share": mix.share, "goal": goal}
-    kept = None if inner is None else {"kind": inner.kind, "facts": dict(inner.facts)}
-    arrays = {} if inner is None else inner.arrays
-    return Artifact(kind=MIXTURE, arrays=arrays, facts={**facts, "policy": policy, "mix": numbers, "inner": kept})
+    made = {
+        "policy": policy,
+        "inner": None if inner is None else {"kind": inner.kind, "facts": dict(inner.facts)},
+        "curve": asdict(curve),
+        "numbers": {"cost": cost, "goal": goal, "deviation": deviation},
+    }
+    return Artifact(kind=MIXTURE, arrays={} if inner is None else inner.arrays, facts={**facts, **made})
 
 
 def _pomdp(artifact: Artifact) -> PomdpFamily:
@@ -124,8 +130,12 @@ def _mixture(artifact: Artifact) -> MixtureFamily:
     else:
         inner = Artifact(kind=facts["inner"]["kind"], arrays=artifact.arrays, facts=facts["inner"]["facts"])
         family = _built(inner, Path(facts["policy"]))
-    mix = {name: float(facts["mix"][name]) for name in ("low", "high", "share")}
-    return MixtureFamily(family, Mix(**mix), float(facts["mix"]["goal"]))
+    curve = facts["curve"]
+    return MixtureFamily(
+        family,
+        BudgetCurve(axis=curve["axis"], knobs=tuple(curve["knobs"]), costs=tuple(curve["costs"])),
+        **{name: float(facts["numbers"][name]) for name in ("cost", "goal", "deviation")},
+    )
 
 
 _NETWORKS: Final[Mapping[str, Callable[[dict[str, F64]], DecisionNetwork]]] = {

@@ -1,0 +1,108 @@
+import asyncio
+
+import pytest
+from tests.engine.test_episode import PROBLEM, Say, Stage, check_law
+
+from steproute import Decision, Draft, Observation, Outcome, Prefix, Problem, Stop, Usage
+from steproute.config import lab_cast
+from steproute.core.errors import ConfigError
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.lab.story import generate
+from steproute.policies.confidence import Confidence, FirstTokenEntropy
+from steproute.policies.rsd import Rsd
+from steproute.policies.threshold import Threshold
+from steproute.strategies.automix import AutoMix, AutoMixPrm
+from steproute.strategies.query_level import QueryLevel
+from steproute.strategies.specreason import SpecReason
+
+
+def whole(answer: str, tokens: int = 20) -> Say:
+    return Say(f"a\n\nso \\boxed{{{answer}}}", tokens, Stop.END)
+
+
+def seen(score: float = 0.5, step: str = "p", **draft: object) -> Observation:
+    written = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(), **draft)  # type: ignore[arg-type]
+    return Observation(prefix=Prefix(problem=Problem(id=step, text="t")), draft=written, scores=(score,), max_steps=30)
+
+
+def test_an_answer_that_its_own_samples_confirm_is_kept_and_every_sample_is_paid_for() -> None:
+    stage = Stage(weak=[whole("1"), whole("1"), whole("1"), whole("2"), whole("1")])
+    trace = stage.solve(AutoMix(policy=Threshold(0.7), samples=4))
+    assert (trace.answer, trace.outcome, trace.generated_tokens("strong")) == ("1", Outcome.ANSWERED, 0)
+    assert trace.generated_tokens("weak") == 5 * 20
+    check_law(stage, trace)
+
+
+def test_an_answer_that_its_samples_contradict_is_solved_anew_by_strong() -> None:
+    stage = Stage(weak=[whole("1"), whole("2"), whole("2"), whole("1"), whole("3")], strong=[whole("9", 30)])
+    trace = stage.solve(AutoMix(policy=Threshold(0.5), samples=4))
+    assert (trace.answer, trace.generated_tokens("strong")) == ("9", 30)
+    assert {step.role for step in trace.steps} == {"strong"}
+    check_law(stage, trace)
+
+
+def test_without_an_answer_nothing_is_confirmed() -> None:
+    stage = Stage(weak=[Say("hm", 3, Stop.END), *[Say("hm", 3, Stop.END)] * 2], strong=[whole("9")])
+    assert stage.solve(AutoMix(policy=Threshold(0.1), samples=2)).answer == "9"
+
+
+@pytest.mark.parametrize(("score", "answer"), [(0.4, "9"), (0.8, "1")])
+def test_the_lowest_step_score_verifies_the_whole_answer(score: float, answer: str) -> None:
+    stage = Stage(weak=[whole("1")], strong=[whole("9")], scores=[score])
+    trace = stage.solve(AutoMixPrm(policy=Threshold(0.5)))
+    assert trace.answer == answer
+    check_law(stage, trace)
+
+
+def test_a_query_level_router_calls_one_model_once() -> None:
+    for threshold, role in ((0.0, "weak"), (1.0, "strong")):
+
+        class Always:
+            needs_scores = False
+
+            def decide(self, seen: Observation, threshold: float = threshold) -> Decision:
+                assert seen.prefix.problem == PROBLEM
+                return Decision.REGENERATE if threshold else Decision.ACCEPT
+
+        stage = Stage(weak=[whole("1")], strong=[whole("1")])
+        trace = stage.solve(QueryLevel(policy=Always()))
+        assert [line.role for line in trace.account] == [role]
+        assert all(step.rejected is None for step in trace.steps)
+
+
+def test_specreason_pays_strong_for_reading() -> None:
+    problem = next(generate("test", seed=0))
+    episode = Episode(problem, lab_cast(), route="t", limits=Limits())
+    trace = asyncio.run(episode.run(SpecReason(policy=Threshold(0.0))))
+    graded = [line for line in trace.account if line.role == "strong"]
+    assert len(graded) == len(trace.steps)
+    assert all(line.usage.output_tokens == 0 and line.cost_usd > 0 for line in graded)
+    assert trace.generated_tokens("strong") == 0
+
+
+def test_confidence_is_the_geometric_mean_of_the_tokens_probabilities() -> None:
+    observation = seen(logprobs=(-0.1, -0.3))
+    assert Confidence(0.81).decide(observation) is Decision.ACCEPT
+    assert Confidence(0.82).decide(observation) is Decision.REGENERATE
+    with pytest.raises(ConfigError, match="m gives no log-probabilities"):
+        Confidence(0.5).decide(seen())
+    with pytest.raises(ConfigError, match="threshold: 2 is outside"):
+        Confidence(2)
+
+
+def test_a_step_that_begins_in_doubt_is_regenerated() -> None:
+    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.6)) is Decision.REGENERATE
+    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.4)) is Decision.ACCEPT
+    with pytest.raises(ConfigError, match="m gives no entropies"):
+        FirstTokenEntropy(0.5).decide(seen())
+    with pytest.raises(ConfigError, match="threshold: -1 is no entropy"):
+        FirstTokenEntropy(-1)
+
+
+@pytest.mark.parametrize(("scale", "share"), [(0.0, 1.0), (1.0, 0.5), (2.0, 0.25), (0.25, 1.0)])
+def test_rsd_accepts_with_the_chance_that_the_score_gives(scale: float, share: float) -> None:
+    kept = [Rsd(scale, 1).decide(seen(0.5, str(i))) is Decision.ACCEPT for i in range(2000)]
+    assert sum(kept) / 2000 == pytest.approx(share, abs=0.04)
+    with pytest.raises(ConfigError, match="scale: -1"):
+        Rsd(-1)
