@@ -10,18 +10,21 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import tomli_w
 
 from steproute.bench.sweep import Series, Sweep
-from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy, PolicyFamily, Strategy
+from steproute.core.errors import ArtifactError, ConfigError
+from steproute.core.ports import Policy, PolicyFamily, StepScorer, Strategy
 from steproute.core.registry import policies, strategies
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
+from steproute.policies.artifact import Artifact, read_artifact
 from steproute.policies.stored import load_policy
+from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, Temperature
 from steproute.strategies.single import Single
 
 BASELINES: Final = ("random", "oracle")
@@ -43,6 +46,7 @@ class RunConfig:
     knobs: tuple[float, ...] = ()
     baselines: tuple[str, ...] = ()
     takeover_steps: int | None = None
+    scorer: str = ""
     seed: int = 0
     in_flight: int = 32
     limits: Limits = field(default_factory=Limits)
@@ -130,11 +134,37 @@ def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = No
     return strategy
 
 
-def lab_cast() -> Cast:
+def score_map_artifact(score_map: ScoreMap, facts: dict[str, Any]) -> Artifact:
+    """A scorer's calibration as an artefact; `facts` say what it was fitted on."""
+    if isinstance(score_map, Isotonic):
+        return Artifact(kind="isotonic", arrays={"scores": score_map.scores, "values": score_map.values}, facts=facts)
+    assert isinstance(score_map, Temperature)
+    numbers = np.array([score_map.temperature, score_map.shift])
+    return Artifact(kind="temperature", arrays={"numbers": numbers}, facts=facts)
+
+
+def load_score_map(folder: Path) -> ScoreMap:
+    """A scorer's calibration; raises ArtifactError where it is damaged or of another kind."""
+    artifact = read_artifact(folder)
+    try:
+        if artifact.kind == "isotonic":
+            return Isotonic(artifact.arrays["scores"], artifact.arrays["values"])
+        if artifact.kind == "temperature":
+            return Temperature(*artifact.arrays["numbers"].tolist())
+    except (KeyError, TypeError, ConfigError) as failure:
+        raise ArtifactError(f"scorer: {folder} is incomplete ({failure}). Calibrate it again.") from None
+    raise ArtifactError(f"scorer: {folder} is of kind {artifact.kind!r}, not a calibration.")
+
+
+def lab_cast(scorer: str = "") -> Cast:
     """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
 
-    Raises ArtifactError where weights are missing.
+    scorer: folder of the PRM's calibration, by `steproute calibrate-scorer`; none where empty. Raises ArtifactError
+    where that is damaged or weights are missing.
     """
+    prm: StepScorer = LabPrm()
+    if scorer:
+        prm = CalibratedScorer(prm, load_score_map(Path(scorer)))
     return Cast(
         writers={
             "weak": Writer(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
@@ -142,7 +172,7 @@ def lab_cast() -> Cast:
             "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
         },
         judges={
-            "prm": Judge(scorer=LabPrm(), price=PRICES["lab-prm"]),
+            "prm": Judge(scorer=prm, price=PRICES["lab-prm"]),
             "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
     )

@@ -31,10 +31,13 @@ Place = tuple[float, float]
 
 def plot_pareto(summary: Summary, path: Path, axis: Axis = "tokens") -> None:
     """Write the picture as a PNG, 1200 pixels wide."""
+    write_png(pareto_svg(summary, axis), path)
+
+
+def write_png(svg: str, path: Path) -> None:
+    """Render an SVG, in the font that is shipped for it."""
     with as_file(files("font_lato") / "files" / "Lato-Regular.ttf") as font:
-        png = resvg_py.svg_to_bytes(
-            pareto_svg(summary, axis), font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True
-        )
+        png = resvg_py.svg_to_bytes(svg, font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True)
     path.write_bytes(png)
 
 

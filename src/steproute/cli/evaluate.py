@@ -35,11 +35,14 @@ def evaluate(
         str, typer.Option(help="A data set: lab, lab:test/hard, or a .jsonl file of lab problems.")
     ] = "lab",
     problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
-    strategy: Annotated[str, typer.Option(help="stepwise or cascade.")] = "stepwise",
-    policy: Annotated[str, typer.Option(help="threshold, threshold+takeover, random or oracle.")] = "threshold",
+    strategy: Annotated[str, typer.Option(help="stepwise, cascade, budgeted, automix, …")] = "stepwise",
+    policy: Annotated[
+        str, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
+    ] = "threshold",
     knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
     baselines: Annotated[str, typer.Option(help="Policies for the same table, with commas.")] = "random",
     takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
+    scorer: Annotated[str, typer.Option(help="Folder of the scorer's calibration, by calibrate-scorer.")] = "",
     max_steps: Annotated[int, typer.Option(help="Steps of a solution at most.")] = 30,
     max_tokens: Annotated[int | None, typer.Option(help="Generated tokens a problem at most.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Dollars a problem at most.")] = None,
@@ -63,6 +66,7 @@ def evaluate(
         knobs=numbers(knobs),
         baselines=tuple(part for part in baselines.split(",") if part),
         takeover_steps=takeover_steps,
+        scorer=scorer,
         seed=seed,
         in_flight=in_flight,
         limits=Limits(
@@ -74,7 +78,7 @@ def evaluate(
     )
     folder = runs / config.name
     sweep, chosen = config.sweep(), load_problems(data, problems, seed)
-    summary = run_to_files(config, sweep, chosen, lab_cast(), folder)
+    summary = run_to_files(config, sweep, chosen, lab_cast(scorer), folder)
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)
     else:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from steproute.cli import calibrate, compare, demo, evaluate, lab, metrics, plan, replay, solve, train
+from steproute.cli import calibrate, calibrate_scorer, compare, demo, evaluate, lab, metrics, plan, replay, solve, train
 from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("replay")(replay.replay)
 app.command("plan")(plan.plan)
 app.command("train")(train.train)
 app.command("calibrate")(calibrate.calibrate)
+app.command("calibrate-scorer")(calibrate_scorer.calibrate_scorer)
 app.command("compare")(compare.compare_policies)
 app.add_typer(lab.app, name="lab")
 

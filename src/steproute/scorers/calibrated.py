@@ -1,0 +1,80 @@
+"""A scorer whose scores are mapped to probabilities that hold: temperature or isotonic, fitted on labelled steps."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steproute.core.errors import ConfigError
+from steproute.core.ports import StepScorer
+from steproute.core.solution import Meter, Prefix, Scores
+
+F64 = NDArray[np.float64]
+_EDGE = 1e-6
+
+
+class ScoreMap(Protocol):
+    """A monotone map of [0, 1] to itself."""
+
+    def __call__(self, scores: F64) -> F64:
+        """Element by element."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """σ(logit(score) / temperature + shift): the order of scores stays as it is.
+
+    Platt scaling with both parameters; shift 0 is plain temperature scaling (Guo et al. 2017). Raises ConfigError for a
+    temperature that is not above 0.
+    """
+
+    temperature: float
+    shift: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature: {self.temperature} is not above 0. Fit it again.")
+
+    def __call__(self, scores: F64) -> F64:
+        """Scores of exactly 0 and 1 are taken as 1e-6 from the edge."""
+        inside = np.clip(scores, _EDGE, 1 - _EDGE)
+        logits = np.log(inside / (1 - inside)) / self.temperature + self.shift
+        answer: F64 = 1 / (1 + np.exp(-logits))
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Isotonic:
+    """Piecewise linear through the knots (Zadrozny and Elkan 2002); flat beyond the ends.
+
+    scores, values: (knot,), both ascending. Raises ConfigError where they are not.
+    """
+
+    scores: F64
+    values: F64
+
+    def __post_init__(self) -> None:
+        if self.scores.shape != self.values.shape or self.scores.ndim != 1 or not self.scores.size:
+            raise ConfigError(f"isotonic: {self.scores.shape} scores and {self.values.shape} values are no map.")
+        if (np.diff(self.scores) < 0).any() or (np.diff(self.values) < 0).any():
+            raise ConfigError("isotonic: scores or values do not ascend. Fit it again.")
+
+    def __call__(self, scores: F64) -> F64:
+        """Interpolated."""
+        answer: F64 = np.interp(scores, self.scores, self.values)
+        return answer
+
+
+class CalibratedScorer:
+    """Another scorer's scores, mapped; its usage and errors are passed on."""
+
+    def __init__(self, scorer: StepScorer, score_map: ScoreMap) -> None:
+        self.name = f"{scorer.name}-calibrated"
+        self._scorer, self._map = scorer, score_map
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One probability a step."""
+        scores = await self._scorer.score(prefix, meter)
+        return replace(scores, values=tuple(self._map(np.array(scores.values)).tolist()), model=self.name)
