@@ -11,16 +11,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.bench.datasets import load_problems
+from steproute.bench.labelled import read_labelled
 from steproute.config import lab_cast
-from steproute.core.errors import ConfigError
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.step_tree import StepTree
 from steproute.learn.lab_fit import costs_for, fit_on_lab
+from steproute.learn.labelled_fit import fit_on_labelled
 from steproute.learn.plan import plan
+from steproute.learn.pomdp_fit import LabelledSolution
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import solve_all
 from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import (
     AGG,
     AGG_CONFIDENCE,
@@ -40,8 +44,14 @@ _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 
 def train(
     policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
-    data: Annotated[str, typer.Option(help="Lab problems to train on.")] = "lab:train",
+    data: Annotated[
+        str, typer.Option(help="Lab problems to train on; pomdp: or a .jsonl of problem, steps, label and scores.")
+    ] = "lab:train",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
+    strong_accuracy: Annotated[
+        float, typer.Option(help="pomdp from labelled steps: share of strong's steps that are right.")
+    ] = 0.9704,
+    step_tokens: Annotated[float, typer.Option(help="pomdp from labelled steps: tokens of a strong step.")] = 60.0,
     lam: Annotated[
         float | None,
         typer.Option(help="agg, seq: λ, right answers a strong token is worth; one policy for all if left out."),
@@ -60,32 +70,40 @@ def train(
     """
     if policy not in _TRAINED:
         raise ConfigError(f"policy: {policy!r} has nothing to train. Use one of {', '.join(_TRAINED)}.")
-    if not data.startswith("lab"):
+    if not data.startswith("lab") and policy != POMDP:
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
     console = Console()
-    chosen = load_problems(data, problems, seed)
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
-    if policy == POMDP:
-        artifact = _plan(chosen, seed, facts, console)
+    if not data.startswith("lab"):
+        artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), facts, console)
+    elif policy == POMDP:
+        with console.status(f"solving {problems} problems"):
+            model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
+        artifact = _plan(model, facts, console)
     elif policy in (QUERY_SW, QUERY_CLASSIFIER):
-        artifact = _predict(policy, chosen, seed, facts, console)
+        artifact = _predict(policy, load_problems(data, problems, seed), seed, facts, console)
     else:
-        artifact = _learn(policy, chosen, (lam, passes, seed), tree, facts, console)
+        artifact = _learn(policy, load_problems(data, problems, seed), (lam, passes, seed), tree, facts, console)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
 
 
-def _plan(problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:
+def _fit_labelled(path: Path, strong_accuracy: float, step_tokens: float) -> StepPomdp:
+    rows = read_labelled(path)
+    unscored = next((number for number, row in enumerate(rows, 1) if row.scores is None), None)
+    if unscored is not None:
+        raise DatasetError(f"{path}, row {unscored}: scores: missing. Score the steps by your scorer first.")
+    solutions = [LabelledSolution(scores=row.scores or (), first_wrong=row.first_wrong) for row in rows]
+    return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
+
+
+def _plan(model: StepPomdp, facts: dict[str, Any], console: Console) -> Artifact:
     began = time.monotonic()
-    with console.status(f"solving {len(problems)} problems"):
-        model = asyncio.run(fit_on_lab(lab_cast(), problems, seed))
-    fitted = time.monotonic()
     made = plan(model, costs_for(model))
     console.print(
         f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens a step  "
-        f"gap {made.gap:.2g} of {model.task_reward:g}  "
-        f"fit {fitted - began:.0f} s  plan {time.monotonic() - fitted:.1f} s"
+        f"gap {made.gap:.2g} of {model.task_reward:g}  planned in {time.monotonic() - began:.1f} s"
     )
     return pomdp_artifact(PomdpFamily(made), facts)
 
