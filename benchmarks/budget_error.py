@@ -30,8 +30,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     asked = parser.parse_args()
     half = asked.problems // 2
-    easy = load_problems("lab:test", asked.problems, 0)
-    streams = {"test": easy, "easy then hard": [*easy[:half], *load_problems("lab:test/hard", half, 0)]}
+    test = load_problems("lab:test", asked.problems, 0)
+    streams = {
+        "test": test,
+        "easy then hard": [*load_problems("lab:test/easy", half, 0), *load_problems("lab:test/hard", half, 0)],
+    }
     with tempfile.TemporaryDirectory() as folder, StepTree(Path(folder) / "tree", _WIDTH) as tree:
         cast = tree.cast(lab_cast())
         for path in asked.folders:

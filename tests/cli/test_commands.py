@@ -68,6 +68,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--policy", "./none"), "none/policy.json does not exist"),
         (("calibrate",), "give one of them"),
         (("calibrate", "--budget", "1.5"), "budget: 1.5 is outside (0, 1]"),
+        (("replay", "qwen3", "--strategy", "stepwise"), "'stepwise' needs steps that nobody recorded"),
         (("calibrate", "--budget-usd", "0"), "budget-usd: 0 is no budget"),
         (("calibrate", "--budget-usd", "1", "--budget", "0.2"), "give one of them"),
         (("eval", "--strategy", "budgeted", "--problems", "2"), "budgeted needs a calibrated one"),

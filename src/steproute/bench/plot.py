@@ -90,8 +90,8 @@ class _Canvas:
 
     def __init__(self, summary: Summary, axis: Axis) -> None:
         self.axis, self._strong = axis, summary.strong
-        series = 4 + len(summary.baselines)
-        self._height = _HEIGHT + max(0, -(-series // 3) - 3) * _LEGEND_ROW
+        rows = -(-(3 + len(summary.baselines)) // 3)  # of the legend, three labels each
+        self._height = _HEIGHT + max(0, rows - 2) * _LEGEND_ROW
         shown = [summary.weak, summary.strong, *summary.points, *(p for s in summary.baselines for p in s.points)]
         values = [end for p in shown for end in (p.accuracy, *p.accuracy_ci95) if end is not None]
         self.low, self.high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.03)

@@ -73,12 +73,13 @@ async def _measure(count: int, seed: int, difficulty: str) -> Figures:
     if count < 1:
         raise ConfigError(f"problems: {count} is below 1. Give the number of test problems to sample.")
     problems = list(islice(generate("test", seed, difficulty), count))
-    weak, strong = await asyncio.gather(
+    weak, mid, strong = await asyncio.gather(
         check_model(LabModel("lab-weak"), problems, seed, LabPrm()),
+        check_model(LabModel("lab-mid"), problems, seed),
         check_model(LabModel("lab-strong"), problems, seed),
     )
     figures: Figures = {"problems": count, "seed": seed, "difficulty": difficulty, "temperature": 0.7}
-    for name, checked in (("weak", weak), ("strong", strong)):
+    for name, checked in (("weak", weak), ("mid", mid), ("strong", strong)):
         steps = [right for item in checked for right in item.on_right_prefix]
         groups = [item.problem_id for item in checked for _ in item.on_right_prefix]
         interval = grouped_proportion_interval(steps, groups, np.random.default_rng(seed))

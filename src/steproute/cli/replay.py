@@ -10,11 +10,17 @@ from steproute.bench.recordings import Recorded, load_recorded
 from steproute.bench.summary import Summary
 from steproute.cli.evaluate import numbers, run_to_files, show
 from steproute.config import RunConfig
+from steproute.core.errors import ConfigError
+
+_WHOLE = ("cascade", "automix-prm")
 
 
 def replay(
     recorded: Annotated[str, typer.Argument(help="Which recording: qwen3 or llama.")],
-    policy: Annotated[str, typer.Option(help="Who decides about each weak step.")] = "threshold",
+    strategy: Annotated[
+        str, typer.Option(help="cascade: strong takes over at a step; automix-prm: after weak's whole answer.")
+    ] = "cascade",
+    policy: Annotated[str, typer.Option(help="Who decides.")] = "threshold",
     knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
     seed: Annotated[int, typer.Option(help="Decides every random draw.")] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it.")] = None,
@@ -23,16 +29,19 @@ def replay(
 ) -> None:
     """Replay recorded solutions of real models on MATH-500 with their real PRM scores.
 
-    Nothing recorded says how strong continues a weak prefix, so the strategy is `cascade`: at the first weak step that
-    the policy does not accept, strong solves from scratch. Needs the data folder (STEPROUTE_DATA).
+    Nothing recorded says how strong continues a weak prefix, so strong always solves from scratch: at the first weak
+    step that the policy does not accept (cascade), or where the lowest score of weak's answer is too low (automix-prm).
+    Needs the data folder (STEPROUTE_DATA).
 
     Example: steproute replay qwen3 --knobs 0,0.25,0.5,0.75,1
     """
+    if strategy not in _WHOLE:
+        raise ConfigError(f"strategy: {strategy!r} needs steps that nobody recorded. Use {' or '.join(_WHOLE)}.")
     source = load_recorded(recorded)
     config = RunConfig(
-        name=name or f"replay-{recorded}-{policy}-{seed}",
+        name=name or f"replay-{recorded}-{strategy}-{policy}-{seed}",
         data=f"recorded:{recorded}",
-        strategy="cascade",
+        strategy=strategy,
         policy=policy,
         knobs=numbers(knobs),
         baselines=("random",),
