@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp
 from typing import Final
 
 from steproute.core.errors import ConfigError
@@ -13,41 +13,40 @@ from steproute.strategies.stepwise import Stepwise
 
 _JITTER: Final = 0.15
 _FASTEST: Final = 0.1
-_STABLE: Final = 0.5
+_MOST: Final = 20.0
 
 
 class BudgetController:
     """Dual ascent: each problem's overspending lowers what the next ones may spend.
 
-    The state is x = log(setpoint / budget), where the setpoint picks the λ (or mix of knobs) that spent it on the
-    calibration problems. After a problem of cost c, x falls by rate × (c − budget) / budget, so x keeps the books: the
-    running average's relative error after n problems is exactly (x_0 − x_n) / (rate × n), and goes to zero as long as
-    the budget lies on the curve. On calibrated data the mean cost follows exp(x), a slope of 1 whatever the policy, so
-    the rate needs no tuning: noise of relative deviation d makes x stray by d √(rate / 2), which 2 (0.15 / d)² keeps at
-    15 %. With m problems under way the answer comes m problems late; rate × m ≤ 1/2 keeps that stable.
+    `debt` sums (cost − budget) / budget over all problems; one that is under way counts with what it was expected to
+    cost when it began. The next problem may spend budget × exp(−rate × debt), and gets the λ (or the mix of knobs) that
+    spent so much in calibration. After n problems the running average is off by debt / n of the budget, so it comes to
+    the budget as long as that lies on the curve, whatever the problems.
+
+    Damping: in calibration the mean cost follows the setpoint, a slope of 1 in logarithms for any policy, so the rate
+    needs no tuning by policy. Problems that deviate by d (standard deviation over mean) make the setpoint stray by
+    d √(rate / 2), which a rate of 2 (0.15 / d)² keeps at 15 %. Counting problems under way takes the delay of their
+    answers out of the loop, but for what they cost beyond expectation.
     """
 
     def __init__(self, policy: Mixed) -> None:
         self._source, self._seed = policy.source, policy.seed
         self.budget = policy.source.cost
-        self._rate = min(_FASTEST, 2 * (_JITTER / max(policy.source.deviation, _JITTER)) ** 2)
-        costs = policy.source.curve.costs
-        self._lowest = log(max(costs[0], 0.01 * self.budget) / self.budget)
-        self._highest = log(max(costs[-1], self.budget) / self.budget)
-        self.x = 0.0
-        self._under_way = 0
+        self.rate = min(_FASTEST, 2 * (_JITTER / max(policy.source.deviation, _JITTER)) ** 2)
+        self.debt = 0.0
 
-    def begin(self) -> Policy:
-        """The policy for the next problem."""
-        self._under_way += 1
-        return self._source.spending(self.budget * exp(self.x), self._seed)
+    def begin(self) -> tuple[Policy, float]:
+        """The policy for the next problem, and what it is expected to cost."""
+        costs = self._source.curve.costs
+        exponent = min(max(-self.rate * self.debt, -_MOST), _MOST)
+        expected = min(max(self.budget * exp(exponent), costs[0]), max(costs[-1], self.budget))
+        self.debt += (expected - self.budget) / self.budget
+        return self._source.spending(expected, self._seed), expected
 
-    def end(self, cost: float) -> None:
+    def end(self, expected: float, cost: float) -> None:
         """What a problem that has begun cost in the end."""
-        rate = min(self._rate, _STABLE / self._under_way)
-        self._under_way -= 1
-        moved = self.x - rate * (cost - self.budget) / self.budget
-        self.x = min(max(moved, self._lowest), self._highest)
+        self.debt += (cost - expected) / self.budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +66,12 @@ class Budgeted:
 
     async def solve(self, episode: Episode) -> None:
         """Solve by the policy of the moment, and report the cost, whatever the ending."""
-        policy = self.controller.begin()
+        policy, expected = self.controller.begin()
         try:
             await Stepwise(policy=policy).solve(episode)
         finally:
             assert isinstance(self.policy, Mixed)
-            self.controller.end(_COST_OF[self.policy.source.curve.axis](episode))
+            self.controller.end(expected, _COST_OF[self.policy.source.curve.axis](episode))
 
 
 _COST_OF: Final[dict[str, Callable[[Episode], float]]] = {
