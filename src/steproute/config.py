@@ -85,9 +85,14 @@ class RunConfig:
         """`policy` under the run's strategy, `strategy:policy`, or `single:role`."""
         before, _, after = name.partition(":")
         strategy, policy = (before, after) if after else (self.strategy, name)
-        if strategy == "single":
+        if before == "single" and after:
             route = Route(name=f"single/{policy}", strategy=Single(policy))
             return Series(name=name, knobs=(0.0,), routes=(route,))
+        if strategy == "single":
+            raise ConfigError(
+                "strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it; "
+                "name another model as the policy single:mid."
+            )
         family = policy_family(policy)
         chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
@@ -124,7 +129,7 @@ def build_policy(name: str, knob: float, seed: int) -> Policy:
 def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = None) -> Strategy[Episode]:
     """A strategy around a policy; raises ConfigError for an unknown name, or one that takes no policy."""
     if name == "single":
-        raise ConfigError("strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it.")
+        raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
     kind = strategies.get(name)
     if takeover_steps is not None and "takeover_steps" not in signature(kind).parameters:
         raise ConfigError(f"takeover_steps: strategy {name!r} takes nothing over. Leave it out, or use 'stepwise'.")

@@ -70,11 +70,12 @@ def train(
     """
     if policy not in _TRAINED:
         raise ConfigError(f"policy: {policy!r} has nothing to train. Use one of {', '.join(_TRAINED)}.")
-    if not data.startswith("lab") and policy != POMDP:
+    labelled = policy == POMDP and Path(data).suffix in (".jsonl", ".gz")
+    if not data.startswith("lab") and not labelled:
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
     console = Console()
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
-    if not data.startswith("lab"):
+    if labelled:
         artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), facts, console)
     elif policy == POMDP:
         with console.status(f"solving {problems} problems"):
