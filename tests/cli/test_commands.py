@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,35 @@ def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     words = ("eval", "--problems", "60", "--policy", "runs/b40-more", "--baselines", "", "--name", "run", "--json")
     (point,) = json.loads(steproute(tmp_path, *words).stdout)["points"]
     assert 0.2 < point["strong_share"] < 0.6
+
+
+def test_compare_puts_strategies_into_one_table_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+    words = ("compare", "--policies", "threshold,automix-prm:threshold,single:mid,oracle", "--name", "c")
+    result = steproute(tmp_path, *words, "--problems", "12", "--json")
+    found = json.loads(result.stdout)
+    assert [row["name"] for row in found["rows"]] == ["threshold", "automix-prm:threshold", "single:mid", "oracle"]
+    assert {frozenset((pair["first"], pair["second"])) for pair in found["pairs"]} == {
+        frozenset(pair) for pair in combinations([row["name"] for row in found["rows"]], 2)
+    }
+    assert (tmp_path / "runs/c/pareto.png").exists()
+    assert (tmp_path / "runs/c/pareto-usd.png").exists()
+    assert json.loads(steproute(tmp_path, *words, "--problems", "12", "--json").stdout) == found
+
+
+def test_a_scorer_is_calibrated_and_used_or_says_what_it_needs(tmp_path: Path) -> None:
+    rows = [
+        {"group": f"p{n // 4}", "score": 0.05 + 0.9 * (n % 10) / 10, "right": n % 10 > 4 + (n % 3)} for n in range(400)
+    ]
+    (tmp_path / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("calibrate-scorer", "--data", "steps.jsonl", "--out", "runs/map", "--json")
+    if find_spec("scipy") is None:
+        assert "pip install 'steproute[learn]'" in steproute(tmp_path, *words, code=2).stderr
+        return
+    figures = json.loads(steproute(tmp_path, *words).stdout)
+    assert figures["after"]["ece"] < figures["before"]["ece"]
+    assert (tmp_path / "runs/map/reliability.png").exists()
+    words = ("eval", "--problems", "4", "--scorer", "runs/map", "--knobs", "0.5", "--baselines", "", "--name", "m")
+    steproute(tmp_path, *words)
+    steps = [step for trace in read_traces(tmp_path / "runs/m/traces.jsonl.zst") for step in trace.steps]
+    scores = {step.score for step in steps if step.score is not None}
+    assert 0 < len(scores) < 10, "isotonic maps have few values"

@@ -9,7 +9,8 @@ from steproute.config import lab_cast
 from steproute.core.decision import Decision
 from steproute.core.errors import BackendError, ConfigError, DatasetError
 from steproute.core.solution import Prefix, Step
-from steproute.core.trace import Trace
+from steproute.core.trace import Trace, total_usage
+from steproute.core.usage import Usage
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -43,6 +44,29 @@ def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
         assert tree.asked == 2 * asked
     assert steps(second) == steps(first)
     assert [t.cost_usd for t in second] == [t.cost_usd for t in first]
+
+
+def test_a_tree_bills_as_the_models_themselves_would(tmp_path: Path) -> None:
+    lab = lab_cast()
+    greedy = {
+        role: replace(writer, sampling=replace(writer.sampling, temperature=0.0))
+        for role, writer in lab.writers.items()
+    }
+    cast = replace(lab, writers=greedy)
+    direct = solve(cast, threshold=0.9)
+    with StepTree(tmp_path / "tree", 2) as tree:
+        solve(tree.cast(cast), threshold=0.5)
+        through = solve(tree.cast(cast), threshold=0.9)
+    taken, own = ([(s.role, s.text) for t in traces for s in t.steps] for traces in (through, direct))
+    assert taken == own
+
+    def used(traces: list[Trace], role: str) -> Usage:
+        return total_usage(line for trace in traces for line in trace.account if line.role == role)
+
+    assert used(through, "strong") == used(direct, "strong")
+    for role in ("weak", "prm"):
+        assert used(through, role).output_tokens == used(direct, role).output_tokens
+        assert used(through, role).read_tokens == pytest.approx(used(direct, role).read_tokens, rel=0.02)
 
 
 def test_what_a_tree_holds_does_not_depend_on_who_grew_it(tmp_path: Path) -> None:
