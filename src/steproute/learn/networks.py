@@ -134,6 +134,12 @@ class _NoHeads(nn.Module):
 
 
 class _SeqPolicy(ActorCriticPolicy):
+    def _build(self, lr_schedule: Callable[[float], float]) -> None:
+        super()._build(lr_schedule)
+        for layer in self.features_extractor.layers:  # each layer begins as the identity, or PPO may collapse
+            nn.init.zeros_(layer.out.weight)
+            nn.init.zeros_(layer.down.weight)
+
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _NoHeads()
 
