@@ -13,15 +13,23 @@ class BackendError(SteprouteError):
     """A model backend could not answer."""
 
 
-class BackendUnavailable(BackendError):
-    """The backend cannot be reached or answered with a server error."""
+class TransientError(BackendError):
+    """A backend error that may pass; `retry_after_s` is how long the backend asked to wait, if it did."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
-class BackendTimeout(BackendError):
+class BackendUnavailable(TransientError):
+    """The backend cannot be reached, answered with a server error, or broke off in the middle of its answer."""
+
+
+class BackendTimeout(TransientError):
     """The backend did not answer in time."""
 
 
-class RateLimited(BackendError):
+class RateLimited(TransientError):
     """The backend asked for fewer requests."""
 
 

@@ -78,7 +78,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLine:
-    """One model call on a problem's account: who, what for, tokens, dollars and seconds."""
+    """One model call on a problem's account: who, what for, tokens, dollars and seconds.
+
+    wait_s: how long the call waited for its turn at the backend, not a part of `latency_s`.
+    """
 
     role: str
     model: str
@@ -88,3 +91,4 @@ class AccountLine:
     price_table: str
     latency_s: float
     request_id: str = ""
+    wait_s: float = 0.0

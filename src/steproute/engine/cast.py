@@ -7,23 +7,26 @@ from steproute.core.errors import ConfigError
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
+from steproute.engine.gate import Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """A model in a role, with its price and its way of sampling."""
+    """A model in a role, with its price, its way of sampling and the gate of its backend, if it has one."""
 
     model: StepModel
     price: Price = FREE
     sampling: Sampling = Sampling()
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """A scorer with its price."""
+    """A scorer with its price and the gate of its backend, if it has one."""
 
     scorer: StepScorer
     price: Price = FREE
+    gate: Gate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

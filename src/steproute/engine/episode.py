@@ -2,9 +2,11 @@
 
 import asyncio
 import hashlib
+import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -13,12 +15,10 @@ from typing import Final, TypeVar
 from steproute.core.decision import Decision
 from steproute.core.errors import (
     BackendError,
-    BackendTimeout,
-    BackendUnavailable,
     BudgetExceeded,
     ContextOverflow,
-    RateLimited,
     ScorerError,
+    TransientError,
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
@@ -30,11 +30,12 @@ from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.cast import Cast
+from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
 
 _T = TypeVar("_T")
 _BACKOFF_S: Final = 0.5
-_RETRIED: Final = (BackendUnavailable, BackendTimeout, RateLimited)
+_LONGEST_BACKOFF_S: Final = 30.0
 
 
 class Episode:
@@ -124,14 +125,17 @@ class Episode:
     async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
         """r_1 … r_t: the judge's score of every accepted step and of each of the draft's.
 
-        None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError.
+        None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
+        BackendError where the scorer's server failed.
         """
-        scorer, price = (chosen := self.cast.judge(judge)).scorer, chosen.price
+        scorer, price, gate = (chosen := self.cast.judge(judge)).scorer, chosen.price, chosen.gate
         judged = prefix.extended(*self._steps(draft))
         bill = _Bill(role=judge, model=scorer.name, price=price)
         try:
-            scores = await self._metered(bill, lambda meter: scorer.score(judged, meter))
-        except ScorerError as failure:
+            scores = await self._metered(bill, gate, lambda meter: scorer.score(judged, meter))
+            if len(scores.values) != len(judged.steps):
+                raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
+        except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
             self._notes.append(
@@ -188,7 +192,9 @@ class Episode:
         stop = None if to_end else prefix.separator
         sampling, clamp = self._clamp(replace(writer.sampling, stop=stop, seed=seed), writer.price)
         bill = _Bill(role=role, model=writer.model.name, price=writer.price)
-        (draft,) = await self._metered(bill, lambda meter: writer.model.propose(prefix, 1, sampling, meter))
+        (draft,) = await self._metered(
+            bill, writer.gate, lambda meter: writer.model.propose(prefix, 1, sampling, meter)
+        )
         self._drafts += 1
         draft = replace(draft, id=self._drafts, role=role)
         line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
@@ -198,20 +204,28 @@ class Episode:
         self._emit(Drafted(draft))
         return draft
 
-    async def _metered(self, bill: "_Bill", call: Callable[[Meter], Awaitable[_T]]) -> _T:
-        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again."""
+    async def _metered(self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]]) -> _T:
+        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
+
+        Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
+        that many who failed together do not come back together.
+        """
         for attempt in range(self.limits.retries + 1):
             meter, began = Meter(), time.monotonic()
             try:
-                return await call(meter)
+                async with gate.turn(meter) if gate else nullcontext(0.0) as bill.wait_s:
+                    began = time.monotonic()
+                    return await call(meter)
             except asyncio.CancelledError:
                 self._enter_interrupted(bill, Purpose.CANCELLED, meter, began)
                 raise
             except (BackendError, ScorerError) as failure:
                 self._enter_interrupted(bill, Purpose.RETRY, meter, began)
-                if not isinstance(failure, _RETRIED) or attempt == self.limits.retries:
+                if not isinstance(failure, TransientError) or attempt == self.limits.retries:
                     raise
-            await asyncio.sleep(_BACKOFF_S * 2**attempt)
+                longest = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)
+                pause = (failure.retry_after_s or 0.0) + longest * random.random()
+            await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
@@ -287,6 +301,7 @@ class _Bill:
 
     def __init__(self, *, role: str, model: str, price: Price) -> None:
         self.role, self.model, self.price = role, model, price
+        self.wait_s = 0.0
 
     def line(self, purpose: Purpose, usage: Usage, latency_s: float, request_id: str) -> AccountLine:
         return AccountLine(
@@ -298,6 +313,7 @@ class _Bill:
             price_table=self.price.table,
             latency_s=latency_s,
             request_id=request_id,
+            wait_s=self.wait_s,
         )
 
 

@@ -1,0 +1,172 @@
+"""How many requests a backend gets at once, and when it gets none."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from steproute.core.errors import BackendTimeout, BackendUnavailable, ConfigError, RateLimited
+from steproute.core.solution import Meter
+
+_CUT: Final = 0.8
+_FIRST_LIMIT: Final = 8.0
+_GUESSED_TOKENS: Final = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """in_flight: requests at once at most. tokens_per_minute: tokens read and written, None for no limit. After
+    `failures_to_open` failures in a row the gate lets nobody through for `open_s` seconds, then one to see.
+
+    Raises ConfigError for numbers that cannot be.
+    """
+
+    in_flight: int = 64
+    tokens_per_minute: int | None = None
+    failures_to_open: int = 8
+    open_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("in_flight", "failures_to_open"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"gate.{name}: {getattr(self, name)} is below 1.")
+        if self.tokens_per_minute is not None and self.tokens_per_minute < 1:
+            raise ConfigError(f"gate.tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit.")
+        if not self.open_s > 0:
+            raise ConfigError(f"gate.open_s: {self.open_s} is not above 0.")
+
+
+class Gate:
+    """The requests of all problems to one backend: first come, first served, within what the backend bears.
+
+    The number at once starts low and grows by one for each full round that went well; a 429 cuts it by a fifth, once
+    for all requests that were under way together, and a Retry-After stops new ones for so long. Server errors do not
+    shrink it, but many in a row open the circuit: requests fail at once with BackendUnavailable until a probe passes.
+    """
+
+    def __init__(self, settings: GateSettings = GateSettings()) -> None:
+        self.settings = settings
+        self.limit = min(_FIRST_LIMIT, settings.in_flight)
+        self.under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._failures = 0
+        self._closed_until = self._open_until = 0.0
+        self._probing = False
+        self._started = self._cut_at = 0
+        self._tokens, self._filled_at = float(settings.tokens_per_minute or 0), 0.0
+        self._mean_tokens = min(_GUESSED_TOKENS, self._tokens)
+
+    @asynccontextmanager
+    async def turn(self, meter: Meter) -> AsyncIterator[float]:
+        """Wait for a turn, which lasts as long as the context; gives the seconds waited. `meter` says what it used.
+
+        Raises BackendUnavailable at once while the circuit is open.
+        """
+        clock = asyncio.get_running_loop().time
+        asked = clock()
+        await self._admit()
+        self._started += 1
+        place, probe = self._started, self._probing
+        try:
+            yield clock() - asked
+        except RateLimited as failure:
+            self._slow_down(place, failure.retry_after_s)
+            raise
+        except (BackendUnavailable, BackendTimeout):
+            self._fail()
+            raise
+        except Exception:  # it answered, if not as one would like
+            self._failures = 0
+            raise
+        else:
+            self._succeed()
+        finally:
+            if probe:
+                self._probing = False
+            self._settle(meter.usage.read_tokens + meter.usage.output_tokens)
+            self.under_way -= 1
+            self._wake()
+
+    async def _admit(self) -> None:
+        clock = asyncio.get_running_loop().time
+        self._refuse_while_open(clock())
+        if self.under_way >= int(self.limit) or self._waiting:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():  # the turn came at the same moment: pass it on
+                    self.under_way -= 1
+                    self._wake()
+                else:
+                    self._waiting.remove(turn)
+                raise
+        else:
+            self.under_way += 1
+        try:
+            await self._wait_for_quota()
+            self._refuse_while_open(clock())
+        except BaseException:
+            self.under_way -= 1
+            self._wake()
+            raise
+        self._probing = self._probing or self._failures >= self.settings.failures_to_open
+
+    def _refuse_while_open(self, now: float) -> None:
+        if self._failures < self.settings.failures_to_open or (now >= self._open_until and not self._probing):
+            return
+        wait = max(self._open_until - now, 0.1)
+        raise BackendUnavailable(
+            f"circuit open after {self._failures} failures in a row; the next try is let through in {wait:.1f} s",
+            retry_after_s=wait,
+        )
+
+    async def _wait_for_quota(self) -> None:
+        """Until the backend's Retry-After is over and a call of mean size fits the tokens of this minute."""
+        clock = asyncio.get_running_loop().time
+        while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:
+            await asyncio.sleep(wait)
+        if self.settings.tokens_per_minute is not None:
+            self._tokens -= self._mean_tokens
+
+    def _quota_wait(self, now: float) -> float:
+        if self.settings.tokens_per_minute is None:
+            return 0.0
+        a_second = self.settings.tokens_per_minute / 60
+        if self._filled_at:
+            self._tokens = min(self.settings.tokens_per_minute, self._tokens + (now - self._filled_at) * a_second)
+        self._filled_at = now
+        return max(0.0, (self._mean_tokens - self._tokens) / a_second)
+
+    def _settle(self, used: int) -> None:
+        if self.settings.tokens_per_minute is not None:
+            self._tokens += self._mean_tokens - used
+            self._mean_tokens += 0.1 * (min(used, self.settings.tokens_per_minute) - self._mean_tokens)
+
+    def _slow_down(self, place: int, retry_after_s: float | None) -> None:
+        self._failures = 0
+        if place > self._cut_at:
+            self.limit, self._cut_at = max(1.0, self.limit * _CUT), self._started
+        if retry_after_s is not None:
+            until = asyncio.get_running_loop().time() + retry_after_s
+            self._closed_until = max(self._closed_until, until)
+
+    def _fail(self) -> None:
+        self._failures += 1
+        if self._failures >= self.settings.failures_to_open:
+            self._open_until = asyncio.get_running_loop().time() + self.settings.open_s
+
+    def _succeed(self) -> None:
+        self._failures = 0
+        if self.under_way >= int(self.limit):
+            self.limit = min(float(self.settings.in_flight), self.limit + 1 / self.limit)
+
+    def _wake(self) -> None:
+        while self._waiting and self.under_way < int(self.limit):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.under_way += 1
+                turn.set_result(None)
