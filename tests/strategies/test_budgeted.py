@@ -16,11 +16,6 @@ def controller(budget: float = 2.0, deviation: float = 1.0) -> BudgetController:
     return BudgetController(MixtureFamily(Threshold, CURVE, budget, 0.2, deviation).at(0.2, 0))
 
 
-def expected_cost(policy: object, harder: float) -> float:
-    """Problems that cost `harder` times what they did in calibration."""
-    return harder * 10.0 * policy.share  # type: ignore[attr-defined]
-
-
 @settings(max_examples=40, deadline=None)
 @given(st.floats(0.4, 2.5), st.floats(0.4, 2.5), st.integers(1, 64), st.integers(0, 1000))
 def test_the_running_average_comes_to_the_budget_and_stays_when_the_problems_change(
@@ -30,8 +25,8 @@ def test_the_running_average_comes_to_the_budget_and_stays_when_the_problems_cha
     open_costs: list[tuple[float, float]] = []
     spent: list[float] = []
     for n in range(2000):
-        policy, expected = held.begin()
-        open_costs.append((expected_cost(policy, first if n < 1000 else second) * rng.exponential(), expected))
+        _, expected = held.begin(str(n))
+        open_costs.append((expected * (first if n < 1000 else second) * rng.exponential(), expected))
         if len(open_costs) >= under_way:
             cost, expected = open_costs.pop(int(rng.integers(len(open_costs))))
             held.end(expected, cost)
@@ -45,15 +40,15 @@ def test_the_running_average_comes_to_the_budget_and_stays_when_the_problems_cha
 
 def test_no_setpoint_leaves_the_calibrated_curve() -> None:
     held = controller()
-    for _ in range(300):
-        _, expected = held.begin()
-        assert 0 <= expected <= 10
+    for n in range(300):
+        policy, expected = held.begin(str(n))
+        assert policy.costs == (0.0, 10.0)
         held.end(expected, 50.0)
-    assert held.begin()[1] < 1e-6
-    for _ in range(100_000):
-        _, expected = held.begin()
+    assert held.begin("a")[0].share < 1e-6
+    for n in range(100_000):
+        _, expected = held.begin(str(n))
         held.end(expected, 0.0)
-    assert held.begin()[1] == 10.0
+    assert held.begin("b")[0].costs == (10.0, 10.0)
 
 
 def test_what_a_problem_really_cost_counts() -> None:

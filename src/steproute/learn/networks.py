@@ -90,15 +90,14 @@ class _SeqLayer(nn.Module):
         self.attention_norm, self.mlp_norm = nn.LayerNorm(_WIDTH), nn.LayerNorm(_WIDTH)
         self.qkv, self.out = nn.Linear(_WIDTH, 3 * _WIDTH), nn.Linear(_WIDTH, _WIDTH)
         self.up, self.down = nn.Linear(_WIDTH, 4 * _WIDTH), nn.Linear(4 * _WIDTH, _WIDTH)
-        self.dropout = nn.Dropout(_DROPOUT)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, steps, _ = x.shape
         parts = self.qkv(self.attention_norm(x)).view(batch, steps, 3, HEADS, -1)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        x = x + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
-        return x + self.dropout(self.down(F.relu(self.up(self.mlp_norm(x)))))
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.down(F.relu(self.up(self.mlp_norm(x))))
 
 
 class _SeqEncoder(BaseFeaturesExtractor):

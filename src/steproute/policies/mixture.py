@@ -79,16 +79,22 @@ class MixtureFamily:
     def spending(self, cost: float, seed: int) -> "Mixed":
         """The mix that spends `cost` a problem."""
         mix = self.curve.mix(cost)
-        return Mixed(self, self.family.at(mix.low, seed), self.family.at(mix.high, seed), mix.share, seed)
+        calibrated = dict(zip(self.curve.knobs, self.curve.costs, strict=True))
+        costs = calibrated[mix.low], calibrated[mix.high]
+        return Mixed(self, self.family.at(mix.low, seed), self.family.at(mix.high, seed), costs, mix.share, seed)
 
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Decides by one of two policies; which of them depends on the seed and the problem alone."""
+    """Decides by one of two policies; which of them depends on the seed and the problem alone.
+
+    costs: what a problem costs at the low and the high knob, as calibrated.
+    """
 
     source: MixtureFamily
     low: Policy
     high: Policy
+    costs: tuple[float, float]
     share: float
     seed: int
 
@@ -97,8 +103,14 @@ class Mixed:
         """Whether either of the two reads scores."""
         return self.low.needs_scores or self.high.needs_scores
 
+    def expected_cost(self, problem_id: str) -> float:
+        """What a problem costs by the policy that it gets, as calibrated."""
+        return self.costs[self._takes_high(problem_id)]
+
     def decide(self, seen: Observation) -> Decision:
         """As the problem's policy does."""
-        place = f"mixture/{self.seed}/{seen.prefix.problem.id}"
-        draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
-        return (self.high if draw < self.share else self.low).decide(seen)
+        return (self.high if self._takes_high(seen.prefix.problem.id) else self.low).decide(seen)
+
+    def _takes_high(self, problem_id: str) -> bool:
+        place = f"mixture/{self.seed}/{problem_id}"
+        return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64 < self.share

@@ -19,8 +19,8 @@ _MOST: Final = 20.0
 class BudgetController:
     """Dual ascent: each problem's overspending lowers what the next ones may spend.
 
-    `debt` sums (cost − budget) / budget over all problems; one that is under way counts with what it was expected to
-    cost when it began. The next problem may spend budget × exp(−rate × debt), and gets the λ (or the mix of knobs) that
+    `debt` sums (cost − budget) / budget over all problems; one that is under way counts with what its policy cost in
+    calibration. The next problem may spend budget × exp(−rate × debt), and gets the λ (or the mix of knobs) that
     spent so much in calibration. After n problems the running average is off by debt / n of the budget, so it comes to
     the budget as long as that lies on the curve, whatever the problems.
 
@@ -36,13 +36,13 @@ class BudgetController:
         self.rate = min(_FASTEST, 2 * (_JITTER / max(policy.source.deviation, _JITTER)) ** 2)
         self.debt = 0.0
 
-    def begin(self) -> tuple[Policy, float]:
+    def begin(self, problem_id: str) -> tuple[Mixed, float]:
         """The policy for the next problem, and what it is expected to cost."""
-        costs = self._source.curve.costs
         exponent = min(max(-self.rate * self.debt, -_MOST), _MOST)
-        expected = min(max(self.budget * exp(exponent), costs[0]), max(costs[-1], self.budget))
+        policy = self._source.spending(self.budget * exp(exponent), self._seed)
+        expected = policy.expected_cost(problem_id)
         self.debt += (expected - self.budget) / self.budget
-        return self._source.spending(expected, self._seed), expected
+        return policy, expected
 
     def end(self, expected: float, cost: float) -> None:
         """What a problem that has begun cost in the end."""
@@ -66,7 +66,7 @@ class Budgeted:
 
     async def solve(self, episode: Episode) -> None:
         """Solve by the policy of the moment, and report the cost, whatever the ending."""
-        policy, expected = self.controller.begin()
+        policy, expected = self.controller.begin(episode.problem.id)
         try:
             await Stepwise(policy=policy).solve(episode)
         finally:
