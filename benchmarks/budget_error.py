@@ -1,7 +1,8 @@
 """How well a calibrated budget is kept on test problems, and where they turn from easy to hard half way.
 
 For each policy folder made by `steproute calibrate`: strong tokens (or dollars) a problem over the budget, minus one,
-for the fixed mix and for the controller that follows the costs as they come.
+for the fixed mix and for the controller that follows the costs as they come. The controller calls the models anew each
+time: answers that came at once from a tree would be another stream than a user's.
 """
 
 import argparse
@@ -36,12 +37,12 @@ def main() -> None:
         "easy then hard": [*load_problems("lab:test/easy", half, 0), *load_problems("lab:test/hard", half, 0)],
     }
     with tempfile.TemporaryDirectory() as folder, StepTree(Path(folder) / "tree", _WIDTH) as tree:
-        cast = tree.cast(lab_cast())
+        casts = {"stepwise": tree.cast(lab_cast()), "budgeted": lab_cast()}
         for path in asked.folders:
             family = load_policy(path)
             assert isinstance(family, MixtureFamily)
             for name, problems in streams.items():
-                for strategy in ("stepwise", "budgeted"):
+                for strategy, cast in casts.items():
                     errors, right = [], []
                     for seed in range(asked.seeds):
                         solver = build_strategy(strategy, family.at(family.goal, seed))

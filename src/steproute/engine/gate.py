@@ -33,7 +33,9 @@ class GateSettings:
             if getattr(self, name) < 1:
                 raise ConfigError(f"gate.{name}: {getattr(self, name)} is below 1.")
         if self.tokens_per_minute is not None and self.tokens_per_minute < 1:
-            raise ConfigError(f"gate.tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit.")
+            raise ConfigError(
+                f"gate.tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit."
+            )
         if not self.open_s > 0:
             raise ConfigError(f"gate.open_s: {self.open_s} is not above 0.")
 
@@ -127,7 +129,7 @@ class Gate:
     async def _wait_for_quota(self) -> None:
         """Until the backend's Retry-After is over and a call of mean size fits the tokens of this minute."""
         clock = asyncio.get_running_loop().time
-        while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:
+        while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
         if self.settings.tokens_per_minute is not None:
             self._tokens -= self._mean_tokens

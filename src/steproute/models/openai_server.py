@@ -1,0 +1,405 @@
+"""Step models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways before them."""
+
+import re
+import time
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field, replace
+from math import exp
+from typing import Any, Final, Literal
+
+import msgspec
+from openai import AsyncOpenAI
+
+from steproute.core.errors import (
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    ContinuationUnsupported,
+)
+from steproute.core.recording import estimated_tokens
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
+from steproute.core.usage import Usage
+from steproute.models.prompts import (
+    INSTRUCTIONS,
+    Continuation,
+    Message,
+    half_answered,
+    one_step_asked,
+    question,
+    restarts,
+    written,
+)
+from steproute.models.step_cutter import StepCutter
+from steproute.models.stream import Choice, ReportedUsage, chunks
+from steproute.remote.connection import Connection, Server
+
+Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+_TELLS_STOP: Final = ("vllm", "sglang")
+_CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
+    "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
+    "sglang": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
+    "llama.cpp": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
+}
+_LARGEST_CONTEXT: Final = re.compile(r"context (?:length|window|size)\D{0,20}(\d+)")
+_IN_PROMPT: Final = re.compile(r"(\d+) (?:in the (?:messages|prompt)|input tokens|prompt tokens)")
+_KEPT_PROMPTS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAiSettings:
+    """How to talk to one model of one server.
+
+    continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
+    that the server renders, or with `template = "none"` is the bare text. stop: who ends a step at the separator;
+    `client` closes the stream there, for servers that cannot be relied on to. thinking: a reasoning model's thoughts
+    are kept as steps, hidden (and paid for), or switched off by the template. logprobs: how many alternatives a token
+    to ask for, 0 for none. extra: further fields of every request.
+
+    Raises ConfigError for a mode that needs another stop, ContinuationUnsupported for one that the server lacks.
+    """
+
+    model: str
+    server: Server
+    kind: Kind = "vllm"
+    continuation: Continuation = Continuation.COMPLETIONS
+    template: Literal["server", "none"] = "server"
+    instructions: str = INSTRUCTIONS
+    stop: Literal["server", "client"] = "server"
+    thinking: Literal["keep", "hide", "off"] = "keep"
+    logprobs: int = 0
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        can = _CAN[self.kind]
+        if self.continuation not in can:
+            raise ContinuationUnsupported(
+                f"continuation: {self.continuation.value!r} is not offered by {self.kind} servers. "
+                f"Use {' or '.join(repr(mode.value) for mode in can)}."
+            )
+        if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
+            raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
+        if not 0 <= self.logprobs <= 20:
+            raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
+class _Prompt(msgspec.Struct):
+    prompt: str
+
+
+class OpenAiModel:
+    """A StepModel over an OpenAI-compatible server; every answer is streamed, so that a cancelled call is over at once.
+
+    Tokens are those that the server reports; where it reports none they are estimated, and marked so.
+    """
+
+    def __init__(self, name: str, settings: OpenAiSettings) -> None:
+        self.name, self.settings = name, settings
+        self._connection = Connection(name, settings.server)
+        self._rendered: dict[str, str] = {}
+        self._context: int | None = None
+        self._tokens_a_character = 0.5
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
+        meter = meter or Meter()
+        if self.settings.continuation is not Continuation.INSTRUCT:
+            return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
+        messages = one_step_asked(prefix, self.settings.instructions)
+        drafts = await self._ask({"messages": messages}, prefix, n, sampling, meter)
+        earlier = [step.text for step in prefix.steps]
+        if not any(restarts(draft.text, earlier) for draft in drafts):
+            return drafts
+        told: Message = {
+            "role": "user",
+            "content": f"That is there already. Write step {len(earlier) + 1}, new text only.",
+        }
+        again = {"messages": [*messages, {"role": "assistant", "content": drafts[0].text}, told]}
+        second = Meter()
+        try:
+            redone = await self._ask(again, prefix, n, sampling, second)
+        finally:
+            meter.usage = meter.usage + second.usage
+        if any(restarts(draft.text, earlier) for draft in redone):
+            raise BackendError(
+                f"{self.name}: its reply starts the solution over instead of going on. Use a model that follows "
+                "instructions, or a continuation mode that needs none."
+            )
+        return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+
+    async def _body(self, prefix: Prefix) -> dict[str, Any]:
+        """What states the prefix: a prompt or messages."""
+        settings = self.settings
+        if settings.continuation is Continuation.COMPLETIONS:
+            if settings.template == "none":
+                return {"prompt": prefix.problem.text + prefix.separator + written(prefix)}
+            return {"prompt": await self._render(prefix) + written(prefix)}
+        body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions)}
+        if settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE and prefix.steps:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return body
+
+    async def _render(self, prefix: Prefix) -> str:
+        """The server's chat template around the problem, up to where the answer begins."""
+        found = self._rendered.get(prefix.problem.text)
+        if found is not None:
+            return found
+        messages = question(prefix, self.settings.instructions)
+        asked = {"model": self.settings.model, "messages": messages}
+        if self.settings.kind in _TELLS_STOP:
+            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
+            tokens = (await self._connection.post("/tokenize", wanted, _Tokens)).tokens
+            back = {"model": self.settings.model, "tokens": tokens}
+            prompt = (await self._connection.post("/detokenize", back, _Prompt)).prompt
+        else:
+            prompt = (await self._connection.post("/apply-template", asked, _Prompt)).prompt
+        if len(self._rendered) >= _KEPT_PROMPTS:
+            self._rendered.clear()
+        self._rendered[prefix.problem.text] = prompt
+        return prompt
+
+    def _template_settings(self) -> dict[str, Any]:
+        return {"chat_template_kwargs": {"enable_thinking": False}} if self.settings.thinking == "off" else {}
+
+    async def _ask(
+        self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
+    ) -> list[Draft]:
+        """One streamed request, made again with fewer tokens where the server says that so many find no room."""
+        said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
+        if self._context is not None:
+            room = self._context - int(len(said) * self._tokens_a_character) - 8
+            if room < sampling.max_tokens:
+                sampling = replace(sampling, max_tokens=max(1, room))
+        reply = _Reply(self, prefix, n, sampling, meter, estimated_tokens(said))
+        try:
+            await self._stream(body, reply)
+        except ContextOverflow as failure:
+            room = self._room(str(failure))
+            if not 0 < room < sampling.max_tokens:
+                raise
+            reply = _Reply(self, prefix, n, replace(sampling, max_tokens=room), meter, estimated_tokens(said))
+            await self._stream(body, reply)
+        if not meter.usage.estimated and said:
+            self._tokens_a_character = meter.usage.read_tokens / len(said)
+        return reply.drafts(self._context is not None)
+
+    def _room(self, message: str) -> int:
+        """Tokens that an overflow's message leaves for the answer; 0 where it does not say."""
+        largest, prompt = _LARGEST_CONTEXT.search(message), _IN_PROMPT.search(message)
+        if not largest or not prompt:
+            return 0
+        self._context = int(largest.group(1))
+        return self._context - int(prompt.group(1))
+
+    async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        wanted = {**body, **self._wanted(reply), **self.settings.extra}
+        async with self._connection.call() as client, self._opened(client, wanted) as response:
+            reply.opened(response.headers.get("x-request-id", ""))
+            async with aclosing(chunks(response.iter_bytes())) as arriving:
+                async for chunk in arriving:
+                    if chunk.error is not None:
+                        reply.refuse()
+                        raise self._connection.error_within({"error": chunk.error})
+                    if chunk.usage is not None:
+                        reply.report(chunk.usage)
+                    for choice in chunk.choices:
+                        reply.take(choice)
+                    if reply.cut:
+                        return
+        reply.check()
+
+    def _opened(self, client: AsyncOpenAI, wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
+        """The request as a stream of bytes: the client's own parsing takes longer than a small step."""
+        if "prompt" in wanted:
+            prompt = wanted.pop("prompt")
+            return client.completions.with_streaming_response.create(
+                model=self.settings.model, prompt=prompt, stream=True, extra_body=wanted
+            )
+        messages = wanted.pop("messages")
+        return client.chat.completions.with_streaming_response.create(
+            model=self.settings.model, messages=messages, stream=True, extra_body=wanted
+        )
+
+    def _wanted(self, reply: "_Reply") -> dict[str, Any]:
+        """The request's fields beside the prompt, in the words of this kind of server."""
+        settings, sampling = self.settings, reply.sampling
+        chat = settings.continuation is not Continuation.COMPLETIONS
+        limit = "max_completion_tokens" if settings.kind == "openai" and chat else "max_tokens"
+        wanted: dict[str, Any] = {
+            limit: sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed % 2**31,
+            "stream_options": {"include_usage": True},
+        }
+        if reply.n > 1:
+            wanted["n"] = reply.n
+        if sampling.stop is not None and settings.stop == "server":
+            wanted["stop"] = [sampling.stop]
+        if settings.logprobs:
+            wanted |= {"logprobs": True, "top_logprobs": settings.logprobs} if chat else {"logprobs": settings.logprobs}
+        if settings.kind == "openai":
+            return wanted
+        if sampling.top_k > 0:
+            wanted["top_k"] = sampling.top_k
+        if settings.kind in _TELLS_STOP:
+            wanted["stream_options"]["continuous_usage_stats"] = True
+        if chat:
+            wanted |= self._template_settings()
+        elif settings.template == "server" and settings.kind in _TELLS_STOP:
+            wanted["add_special_tokens"] = False
+        return wanted
+
+
+class _Reply:
+    """The answers to one request while they arrive; the meter is final whenever the request ends."""
+
+    def __init__(
+        self, model: OpenAiModel, prefix: Prefix, n: int, sampling: Sampling, meter: Meter, prompt_tokens: int
+    ) -> None:
+        self.n, self.sampling, self._model, self._meter = n, sampling, model, meter
+        self._client_stops = sampling.stop is not None and model.settings.stop == "client"
+        self._tells_stop = model.settings.kind in _TELLS_STOP
+        self._begun = bool(prefix.steps)
+        self._answers = [_Answer(sampling.stop, model.settings.thinking) for _ in range(n)]
+        self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
+        self._began = time.monotonic()
+
+    @property
+    def cut(self) -> bool:
+        """Whether nothing of what is still to come is wanted."""
+        return self._client_stops and all(answer.cutter.complete or answer.finish for answer in self._answers)
+
+    def opened(self, request_id: str) -> None:
+        """The server has taken the request: from now on it costs."""
+        self._request_id = request_id
+        self._estimate()
+
+    def refuse(self) -> None:
+        """An error came instead of an answer, or in its middle."""
+        if not any(answer.pieces for answer in self._answers):
+            self._meter.usage = Usage()
+
+    def report(self, reported: ReportedUsage) -> None:
+        """What the server says that it used so far."""
+        most = self.n * self.sampling.max_tokens + self.n
+        pieces = sum(answer.pieces for answer in self._answers)
+        if reported.sound and reported.usage.output_tokens <= most and (reported.usage.output_tokens or not pieces):
+            self._reported, self._meter.usage = True, reported.usage
+
+    def take(self, choice: Choice) -> None:
+        """The next piece of an answer."""
+        if not 0 <= choice.index < self.n:
+            raise BackendUnavailable(f"{self._model.name}: answer {choice.index} of {self.n} was not asked for")
+        answer = self._answers[choice.index]
+        answer.take(choice)
+        if not self._reported:
+            self._estimate()
+        elif self._tells_stop and self.n == 1 and answer.pieces > self._meter.usage.output_tokens:
+            raise BackendUnavailable(f"{self._model.name}: a piece came twice")
+
+    def check(self) -> None:
+        """Raises BackendUnavailable where the stream ended before all answers had, BackendError for a refusal."""
+        if not all(answer.finish for answer in self._answers):
+            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete")
+        if any(answer.finish == "content_filter" for answer in self._answers):
+            raise BackendError(f"{self._model.name}: the server's content filter stopped the answer")
+
+    def drafts(self, context_known: bool) -> list[Draft]:
+        """One draft an answer; the first is billed for the prompt."""
+        usage, latency_s = self._meter.usage, time.monotonic() - self._began
+        shares = _shares(usage.output_tokens, [answer.tokens for answer in self._answers])
+        first = True
+        drafts = []
+        for answer, share in zip(self._answers, shares, strict=True):
+            own = (
+                replace(usage, output_tokens=share) if first else Usage(output_tokens=share, estimated=usage.estimated)
+            )
+            drafts.append(
+                Draft(
+                    model=self._model.name,
+                    text=answer.cutter.text,
+                    stop=self._stop(answer, context_known),
+                    usage=own,
+                    logprobs=tuple(answer.logprobs) or None,
+                    first_token_entropy=answer.entropy,
+                    latency_s=latency_s,
+                    request_id=self._request_id,
+                )
+            )
+            first = False
+        return drafts
+
+    def _stop(self, answer: "_Answer", context_known: bool) -> Stop:
+        if answer.cutter.complete:
+            return Stop.SEPARATOR
+        if answer.finish == "length":
+            return Stop.CONTEXT if context_known else Stop.LENGTH
+        if self.sampling.stop is None or self._client_stops:
+            return Stop.END
+        if self._tells_stop:
+            return Stop.SEPARATOR if answer.stopped_at == self.sampling.stop else Stop.END
+        # Other servers do not say which it was; after an end the next step comes back empty.
+        return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
+
+    def _estimate(self) -> None:
+        tokens = sum(answer.tokens for answer in self._answers)
+        self._meter.usage = Usage(input_tokens=self._prompt_tokens, output_tokens=tokens, estimated=True)
+
+
+class _Answer:
+    """One of the answers while it arrives."""
+
+    def __init__(self, separator: str | None, thinking: str) -> None:
+        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide")
+        self.finish, self.stopped_at = "", ""
+        self.pieces = 0
+        self.logprobs: list[float] = []
+        self.entropy: float | None = None
+        self._keeps_thoughts = thinking == "keep"
+        self._thinking = False
+
+    @property
+    def tokens(self) -> int:
+        """How many have arrived: one a log-probability, or a piece where there are none."""
+        return len(self.logprobs) or self.pieces
+
+    def take(self, choice: Choice) -> None:
+        """The next piece."""
+        self.pieces += bool(choice.piece or choice.thought)
+        if choice.logprobs is not None:
+            values, alternatives = choice.logprobs.values, choice.logprobs.first_alternatives
+            if not self.logprobs and len(alternatives) > 1:
+                self.entropy = -sum(exp(value) * value for value in alternatives)
+            self.logprobs += values
+        if self._keeps_thoughts and choice.thought:
+            self.cutter.feed(choice.thought if self._thinking else f"<think>{choice.thought}")
+            self._thinking = True
+        if choice.piece:
+            self.cutter.feed(f"</think>{choice.piece}" if self._thinking else choice.piece)
+            self._thinking = False
+        if choice.finish_reason:
+            self.finish = choice.finish_reason
+            reason = choice.stop_reason if choice.stop_reason is not None else choice.matched_stop
+            self.stopped_at = reason if isinstance(reason, str) else ""
+
+
+def _shares(total: int, parts: list[int]) -> list[int]:
+    """`total` in proportion to the parts, exactly."""
+    weight, done, shares = sum(parts) or len(parts), 0, []
+    ran = 0
+    for part in parts:
+        ran += part if sum(parts) else 1
+        share = total * ran // weight - done
+        done += share
+        shares.append(share)
+    return shares

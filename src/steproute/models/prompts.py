@@ -1,0 +1,69 @@
+"""How a half-written answer is put to a backend, by continuation mode."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+from steproute.core.solution import Prefix
+
+Message = Mapping[str, str]
+
+INSTRUCTIONS: Final = (
+    "Solve the problem in short steps. Put a blank line after each step and nowhere else. "
+    "Write the final answer as \\boxed{answer} in the last step."
+)
+_ONE_STEP: Final = (
+    "You are given a problem and the beginning of its solution. Write the one step that comes next and nothing else: "
+    "no earlier step, no heading, no blank line. If the solution is complete but for its answer, the step is the final "
+    "answer as \\boxed{answer}."
+)
+
+
+class Continuation(StrEnum):
+    """How a backend goes on with a half-written answer."""
+
+    COMPLETIONS = "completions"
+    CONTINUE_FINAL_MESSAGE = "continue_final_message"
+    PREFILL = "prefill"
+    INSTRUCT = "instruct"
+
+
+def written(prefix: Prefix) -> str:
+    """The steps so far, each closed by the separator."""
+    return "".join(step.text + prefix.separator for step in prefix.steps)
+
+
+def question(prefix: Prefix, instructions: str) -> list[Message]:
+    """The conversation before the answer begins."""
+    asked: Message = {"role": "user", "content": prefix.problem.text}
+    return [{"role": "system", "content": instructions}, asked] if instructions else [asked]
+
+
+def half_answered(prefix: Prefix, instructions: str) -> list[Message]:
+    """The conversation that ends in the half-written answer, if it has begun."""
+    partial = written(prefix)
+    return question(prefix, instructions) + ([{"role": "assistant", "content": partial}] if partial else [])
+
+
+def one_step_asked(prefix: Prefix, instructions: str) -> list[Message]:
+    """A conversation that asks for the next step alone.
+
+    What grows stands at the end, so that from step to step all that came before is the same and can be cached.
+    """
+    system = f"{instructions}\n\n{_ONE_STEP}".strip()
+    asked = f"Problem:\n{prefix.problem.text}\n\nSolution so far:\n{written(prefix) or '(nothing yet)'}"
+    return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+
+
+def restarts(text: str, earlier: Sequence[str]) -> bool:
+    """Whether a reply that should hold the next step begins with an earlier one."""
+    head = _plain(text)
+    return any(len(plain) >= _TELLING and head.startswith(plain[:_COMPARED]) for plain in map(_plain, earlier))
+
+
+_TELLING: Final = 12
+_COMPARED: Final = 60
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
