@@ -35,6 +35,7 @@ _NOT_COMPARED: Final = ("in_flight", "versions")
 class RunConfig:
     """Everything that decides a run's results, resolved; saved as `run.toml`.
 
+    config_digest: of the steproute.toml that describes the models, empty for the lab.
     Raises ConfigError for names that are unknown and numbers that cannot be.
     """
 
@@ -47,6 +48,7 @@ class RunConfig:
     baselines: tuple[str, ...] = ()
     takeover_steps: int | None = None
     scorer: str = ""
+    config_digest: str = ""
     seed: int = 0
     in_flight: int = 32
     limits: Limits = field(default_factory=Limits)

@@ -18,6 +18,7 @@ from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.tables import summary_tables
 from steproute.config import RunConfig, claim_folder, lab_cast
+from steproute.config_file import read_config
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
@@ -32,8 +33,9 @@ _PIPE_WIDTH: Final = 110
 
 def evaluate(
     data: Annotated[
-        str, typer.Option(help="A data set: lab, lab:test/hard, or a .jsonl file of lab problems.")
+        str, typer.Option(help="A data set: lab, lab:test/hard, gsm8k, math500, or a .jsonl file.")
     ] = "lab",
+    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
     problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
     strategy: Annotated[str, typer.Option(help="stepwise, cascade, budgeted, automix, …")] = "stepwise",
     policy: Annotated[
@@ -57,7 +59,11 @@ def evaluate(
 
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
-    config = RunConfig(
+    read = None if config is None else read_config(config)
+    if read is not None and scorer:
+        raise ConfigError("scorer: belongs to the lab's PRM. Put calibration = … below [scorers.prm] of the file.")
+    run = RunConfig(
+        config_digest=read.digest if read else "",
         name=name or _slug(f"{data}-{strategy}-{policy}-{seed}"),
         data=data,
         problems=problems,
@@ -76,9 +82,9 @@ def evaluate(
             deadline_s=deadline_s,
         ),
     )
-    folder = runs / config.name
-    sweep, chosen = config.sweep(), load_problems(data, problems, seed)
-    summary = run_to_files(config, sweep, chosen, lab_cast(scorer), folder)
+    folder = runs / run.name
+    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    summary = run_to_files(run, sweep, chosen, read.cast() if read else lab_cast(scorer), folder)
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)
     else:

@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 import typer
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from steproute.cli.live import LiveView
 from steproute.config import build_policy, build_strategy, lab_cast
+from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
@@ -20,13 +23,14 @@ from steproute.lab.story import Story, generate
 
 
 def solve(
-    text: Annotated[str | None, typer.Argument(help="The problem, in the lab's language.")] = None,
+    text: Annotated[str | None, typer.Argument(help="The problem; without --config in the lab's language.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
     sample: Annotated[int | None, typer.Option(help="Solve the lab's test problem of this number instead.")] = None,
-    strategy: Annotated[str, typer.Option(help="stepwise or cascade.")] = "stepwise",
-    policy: Annotated[str, typer.Option(help="Who decides about each weak step.")] = "threshold",
+    strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, …")] = None,
+    policy: Annotated[str | None, typer.Option(help="Who decides about each weak step.")] = None,
     knob: Annotated[
-        float, typer.Option(help="The policy's knob; for threshold, the score below which strong writes.")
-    ] = 0.5,
+        float | None, typer.Option(help="The policy's knob; for threshold, the score below which strong writes.")
+    ] = None,
     takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Budget of generated tokens.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Budget in dollars.")] = None,
@@ -34,20 +38,27 @@ def solve(
     seed: Annotated[int, typer.Option(help="Decides every random draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
-    """Solve one problem with the lab models and show each step: author, score, decision, cost so far.
+    """Solve one problem and show each step: author, score, decision, cost so far.
+
+    Strategy, policy and knob that are left out come from the configuration, or are stepwise, threshold and 0.5.
 
     Example: steproute solve --sample 3 --knob 0.5
     """
-    problem = _problem(text, sample)
-    limits = Limits(
-        max_tokens=max_tokens,
-        max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
-        deadline_s=deadline_s,
+    read = None if config is None else read_config(config)
+    problem = _problem(text, sample, lab=read is None)
+    given: dict[str, Any] = {"max_tokens": max_tokens, "deadline_s": deadline_s}
+    given["max_cost_usd"] = None if max_cost_usd is None else Decimal(str(max_cost_usd))
+    limits = replace(
+        read.limits if read else Limits(), **{key: value for key, value in given.items() if value is not None}
     )
+    default = read.route if read else RouteSettings()
+    strategy, policy = strategy or default.strategy, policy or default.policy
+    knob = default.knob if knob is None else knob
     route = build_strategy(strategy, build_policy(policy, knob, seed), takeover_steps=takeover_steps)
     view = LiveView(Console(stderr=json))
     name = f"{strategy}/{policy}={knob:g}"
-    episode = Episode(problem, lab_cast(), route=name, limits=limits, seed=seed, on_event=view)
+    cast = read.cast() if read else lab_cast()
+    episode = Episode(problem, cast, route=name, limits=limits, seed=seed, on_event=view)
     trace = asyncio.run(episode.run(route))
     if json:
         sys.stdout.buffer.write(msgspec.json.encode(trace) + b"\n")
@@ -55,7 +66,7 @@ def solve(
         raise typer.Exit(1)
 
 
-def _problem(text: str | None, sample: int | None) -> Problem:
+def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
     if sample is not None:
         if sample < 0:
             raise DatasetError(f"sample: {sample} is negative. Give the number of a test problem, from 0.")
@@ -63,5 +74,6 @@ def _problem(text: str | None, sample: int | None) -> Problem:
     if text is None:
         raise DatasetError("problem: none given. Quote one, or take a test problem with --sample 0.")
     problem = Problem(id="solve", text=text.strip())
-    Story.parse(problem.text)
+    if lab:
+        Story.parse(problem.text)
     return problem

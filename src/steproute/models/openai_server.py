@@ -19,6 +19,7 @@ from steproute.core.errors import (
     ContinuationUnsupported,
 )
 from steproute.core.recording import estimated_tokens
+from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.models.prompts import (
@@ -106,6 +107,11 @@ class OpenAiModel:
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
+        """From a table of `steproute.toml`: the fields of OpenAiSettings and Server. Raises ConfigError."""
+        return cls(name, settings_of(table, OpenAiSettings))
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None

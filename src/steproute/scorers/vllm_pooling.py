@@ -1,12 +1,14 @@
 """A process reward model behind vLLM's pooling endpoint."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
@@ -56,6 +58,11 @@ class VllmPoolingScorer:
     def __init__(self, name: str, settings: PoolingSettings) -> None:
         self.name, self.settings = name, settings
         self._connection = Connection(name, settings.server)
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "VllmPoolingScorer":
+        """From a table of `steproute.toml`: the fields of PoolingSettings and Server. Raises ConfigError."""
+        return cls(name, settings_of(table, PoolingSettings))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step.

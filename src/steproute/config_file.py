@@ -1,0 +1,151 @@
+"""`steproute.toml`: which models and scorers there are, what they cost, and how problems are routed by default."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Final
+
+from steproute.config import build_policy, build_strategy, load_score_map
+from steproute.core.errors import ConfigError, ContinuationUnsupported
+from steproute.core.ports import Strategy
+from steproute.core.registry import Registry, models, scorers
+from steproute.core.settings import converted
+from steproute.core.solution import Sampling
+from steproute.core.usage import FREE, Price
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.episode import Episode
+from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limits import Limits
+from steproute.scorers.calibrated import CalibratedScorer
+
+_PARTS: Final = ("models", "scorers", "route", "limits")
+_ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
+_PRICES: Final = ("input", "output", "cache_read", "cache_write")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """The strategy, policy and knob that a problem is solved by."""
+
+    strategy: str = "stepwise"
+    policy: str = "threshold"
+    knob: float = 0.5
+
+    def strategy_at(self, seed: int) -> Strategy[Episode]:
+        """Build it; raises ConfigError for unknown names and a knob out of range."""
+        return build_strategy(self.strategy, build_policy(self.policy, self.knob, seed))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigFile:
+    """A configuration as read; `digest` changes with anything in it. It holds no key, only the names of variables."""
+
+    path: Path
+    digest: str
+    tables: Mapping[str, Mapping[str, Any]]
+    route: RouteSettings
+    limits: Limits
+
+    def cast(self) -> Cast:
+        """Its models and scorers, each behind the gate of its server.
+
+        Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
+        ArtifactError for a scorer's damaged calibration.
+        """
+        gates: dict[object, Gate] = {}
+        writers = {}
+        for role, table in self.tables["models"].items():
+            where, price, gate = self._shared(f"models.{role}", table, gates)
+            sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling)
+            model = self._part(models, where, role, table)
+            writers[role] = Writer(model=model, price=price, sampling=sampling, gate=gate)
+        judges = {}
+        for role, table in self.tables["scorers"].items():
+            where, price, gate = self._shared(f"scorers.{role}", table, gates)
+            scorer = self._part(scorers, where, role, table)
+            if "calibration" in table:
+                scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
+            judges[role] = Judge(scorer=scorer, price=price, gate=gate)
+        return Cast(writers=writers, judges=judges)
+
+    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
+        where = f"{self.path.name}: {name}"
+        if "base_url" not in table:
+            return where, _price(where, table), None
+        settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
+        place = (table["base_url"], table.get("model"), settings)
+        return where, _price(where, table), gates.setdefault(place, Gate(settings))
+
+    def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
+        own = {key: value for key, value in table.items() if key not in _ROLE}
+        if not isinstance(backend := table.get("backend"), str):
+            raise ConfigError(f"{where}.backend: missing. Use one of {', '.join(kind.names())}.")
+        try:
+            made = kind.get(backend)
+            return made.configured(role, own) if hasattr(made, "configured") else made(**own)
+        except (ConfigError, ContinuationUnsupported) as failure:
+            raise ConfigError(f"{where}: {failure}") from None
+        except TypeError as failure:
+            raise ConfigError(f"{where}: {failure}. Correct or remove that field.") from None
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Raises ConfigError that names the file and the field, for one that is missing, no TOML or wrong in itself."""
+    try:
+        text = path.read_text()
+        document = tomllib.loads(text)
+    except OSError:
+        raise ConfigError(f"{path} does not exist. Write one with `steproute init`.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
+        raise ConfigError(f"{path}: no TOML ({failure}).") from None
+    for part, table in document.items():
+        if part not in _PARTS:
+            raise ConfigError(f"{path.name}: {part} is unknown. Use {', '.join(_PARTS)}.")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path.name}: {part} is no table. Write it as [{part}].")
+    parts: dict[str, Mapping[str, Any]] = {part: document.get(part, {}) for part in ("models", "scorers")}
+    for part, roles in parts.items():
+        for role, table in roles.items():
+            if not isinstance(table, dict):
+                raise ConfigError(f"{path.name}: {part}.{role} is no table. Write it as [{part}.{role}].")
+    if not parts["models"]:
+        raise ConfigError(f"{path.name}: models: there is none. Describe at least [models.weak] and [models.strong].")
+    return ConfigFile(
+        path=path,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        tables=parts,
+        route=converted(f"{path.name}: route", document.get("route", {}), RouteSettings),
+        limits=_limits(f"{path.name}: limits", document.get("limits", {})),
+    )
+
+
+def _price(where: str, table: Mapping[str, Any]) -> Price:
+    given = table.get("price")
+    if given is None:
+        return replace(FREE, table="not set")
+    if not isinstance(given, dict) or not {"input", "output"} <= given.keys() <= {*_PRICES, "table"}:
+        raise ConfigError(
+            f"{where}.price: give input and output, and if they differ from input cache_read and cache_write, "
+            "in dollars per million tokens."
+        )
+    try:
+        numbers = {name: Decimal(str(given[name])) for name in _PRICES if name in given}
+    except InvalidOperation:
+        raise ConfigError(f"{where}.price: {given} holds something that is no number.") from None
+    if not all(number.is_finite() and number >= 0 for number in numbers.values()):
+        raise ConfigError(f"{where}.price: {given} holds a price below 0.")
+    return Price(**numbers, table=str(given.get("table", "steproute.toml")))
+
+
+def _limits(where: str, table: Mapping[str, Any]) -> Limits:
+    money = table.get("max_cost_usd")
+    limits = converted(where, {key: value for key, value in table.items() if key != "max_cost_usd"}, Limits)
+    if money is None:
+        return limits
+    try:
+        return replace(limits, max_cost_usd=Decimal(str(money)))
+    except InvalidOperation:
+        raise ConfigError(f"{where}.max_cost_usd: {money!r} is no number.") from None

@@ -1,0 +1,120 @@
+from dataclasses import fields
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from steproute.config_file import read_config
+from steproute.core.errors import ConfigError
+from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.prompts import Continuation
+from steproute.scorers.vllm_pooling import VllmPoolingScorer
+
+WHOLE = """
+[models.weak]
+backend = "openai"
+base_url = "http://127.0.0.1:8001/v1"
+model = "small"
+continuation = "continue_final_message"
+read_s = 20
+price = { input = 0.05, output = 0.2, cache_read = "0.005" }
+sampling = { temperature = 0.7, max_tokens = 512 }
+gate = { in_flight = 16 }
+
+[models.strong]
+backend = "lab"
+name = "lab-strong"
+
+[scorers.prm]
+backend = "vllm-pooling"
+base_url = "http://127.0.0.1:8003"
+model = "prm"
+price = { input = 0.05, output = 0 }
+
+[route]
+knob = 0.35
+
+[limits]
+max_cost_usd = 0.01
+on_scorer_failure = "accept"
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "steproute.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
+    read = read_config(written(tmp_path, WHOLE))
+    cast = read.cast()
+    weak = cast.writer("weak")
+    assert isinstance(weak.model, OpenAiModel)
+    assert weak.model.settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE
+    assert weak.model.settings.server.read_s == 20
+    assert weak.price.cache_read == Decimal("0.005")
+    assert weak.price.output == Decimal("0.2")
+    assert weak.sampling.max_tokens == 512
+    assert weak.gate is not None
+    assert weak.gate.settings.in_flight == 16
+    assert isinstance(cast.judge().scorer, VllmPoolingScorer)
+    assert cast.writer("strong").gate is None
+    assert cast.writer("strong").price.table == "not set"
+    assert read.route.knob == 0.35
+    assert read.limits.max_cost_usd == Decimal("0.01")
+    assert read.digest != read_config(written(tmp_path, WHOLE + "\n")).digest
+
+
+def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
+    again = WHOLE.replace('[models.strong]\nbackend = "lab"\nname = "lab-strong"', "").replace(
+        "[route]", WHOLE[WHOLE.index("backend") : WHOLE.index("[models.strong]")].join(["[models.strong]\n", "[route]"])
+    )
+    cast = read_config(written(tmp_path, again)).cast()
+    assert cast.writer("weak").gate is cast.writer("strong").gate
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('backend = "openai"', 'backend = "opnai"', "models.weak: models: 'opnai' is unknown. Use one of"),
+        ('backend = "openai"\n', "", "models.weak.backend: missing. Use one of"),
+        ("127.0.0.1:8001/v1", "", "models.weak: base_url: 'http://' is no address"),
+        ("continue_final_message", "prefill", "models.weak: continuation: 'prefill' is not offered by vllm servers"),
+        ("continue_final_message", "magic", "models.weak: continuation: invalid enum value 'magic'"),
+        ("read_s = 20", "read_s = 0", "models.weak: read_s: 0.0 is not above 0"),
+        ("read_s = 20", 'read_s = "fast"', "models.weak: read_s: expected `float`, got `str`"),
+        ("read_s = 20", "red_s = 20", "models.weak: red_s: unknown. Known fields:"),
+        ("output = 0.2", "out = 0.2", "models.weak.price: give input and output"),
+        ("output = 0.2", "output = -1", "holds a price below 0"),
+        ("temperature = 0.7", "heat = 0.7", "models.weak.sampling.heat: unknown"),
+        ("in_flight = 16", "in_flight = 0", "models.weak.gate.gate.in_flight: 0 is below 1"),
+        ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: LabModel.__init__() got an unexpected keyword"),
+        ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
+        ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
+        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits"),
+        ("[route]", "[[route]]", "route is no table"),
+        ("[route]", "route", "no TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in WHOLE
+    with pytest.raises(ConfigError) as caught:
+        read_config(written(tmp_path, WHOLE.replace(old, new, 1))).cast()
+    assert message in str(caught.value)
+    assert "steproute.toml" in str(caught.value)
+
+
+def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, WHOLE.replace("read_s = 20", 'api_key_env = "WEAK_KEY"'))
+    monkeypatch.delenv("WEAK_KEY", raising=False)
+    with pytest.raises(ConfigError, match="models.weak: api_key_env: the variable WEAK_KEY is not set"):
+        read_config(path).cast()
+    monkeypatch.setenv("WEAK_KEY", "sk-secret")
+    assert "sk-secret" not in repr(read_config(path)) + repr(read_config(path).cast())
+    assert not [field for field in fields(OpenAiSettings) if "key" in field.name]
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="steproute init"):
+        read_config(tmp_path / "steproute.toml")
