@@ -1,0 +1,310 @@
+"""What goes over the wire in each continuation mode, and what comes of the answers."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.remote.hostile import Asked, HostileServer
+
+from steproute.core.errors import BackendError, ConfigError, ContextOverflow, ContinuationUnsupported
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
+from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.prompts import Continuation, restarts
+from steproute.models.step_cutter import StepCutter
+from steproute.remote.connection import Server, retry_after
+
+PROBLEM = Problem(id="p", text="A riddle.")
+BEGUN = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="Step 1: so then", tokens=3),))
+SAMPLING = Sampling(temperature=0.3, top_p=0.9, top_k=5, max_tokens=40, seed=11)
+
+
+class Canned(HostileServer):
+    """Answers every completion with the given chunks."""
+
+    def __init__(self, chunks: list[dict[str, Any]], status: int = 200) -> None:
+        super().__init__(lambda request: None)
+        self.chunks, self.status = chunks, status
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        if self.status != 200:
+            body = self.chunks.pop(0)
+            self.status = 200
+            return await self._send(writer, 400, body)
+        data = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in self.chunks) + b"data: [DONE]\n\n"
+        head = f"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ncontent-length: {len(data)}\r\n\r\n"
+        writer.write(head.encode() + data)
+        await writer.drain()
+        return True
+
+
+def ask(
+    server: HostileServer, prefix: Prefix = BEGUN, n: int = 1, sampling: Sampling = SAMPLING, **settings: Any
+) -> tuple[list[Draft], dict[str, Any], Meter]:
+    async def run() -> tuple[list[Draft], dict[str, Any], Meter]:
+        async with server.running():
+            meter = Meter()
+            chosen = OpenAiSettings(model="m", server=Server(base_url=server.url), **settings)
+            drafts = await OpenAiModel("m", chosen).propose(prefix, n, sampling, meter)
+            return drafts, server.asked[-1].body, meter
+
+    return asyncio.run(run())
+
+
+def good() -> HostileServer:
+    return HostileServer(lambda request: None)
+
+
+def text_chunk(text: str, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "text": text, "finish_reason": finish, **more}]}
+
+
+def test_a_raw_completion_sends_the_problem_and_the_closed_steps() -> None:
+    (draft,), body, meter = ask(good(), template="none")
+    assert body["prompt"] == "A riddle.\n\nStep 1: so then\n\n"
+    assert body["stop"] == ["\n\n"]
+    assert (body["temperature"], body["top_p"], body["top_k"], body["seed"]) == (0.3, 0.9, 5, 11)
+    assert body["max_tokens"] == 40
+    assert (draft.text, draft.stop) == ("Step 2: so then", Stop.SEPARATOR)
+    assert draft.usage == meter.usage
+    assert (draft.usage.output_tokens, draft.usage.estimated) == (4, False)
+
+
+def test_a_template_is_rendered_by_the_server_once_a_problem() -> None:
+    server = good()
+    (_,), body, _ = ask(server)
+    assert body["prompt"] == "<user>A riddle.<assistant>Step 1: so then\n\n"
+    assert body["add_special_tokens"] is False
+    assert [request.path for request in server.asked] == ["/tokenize", "/detokenize", "/v1/completions"]
+
+
+def test_a_chat_is_continued_in_its_last_message_or_begun() -> None:
+    (_,), body, _ = ask(good(), continuation=Continuation.CONTINUE_FINAL_MESSAGE, instructions="Think.")
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant"]
+    assert body["messages"][-1]["content"] == "Step 1: so then\n\n"
+    assert body["continue_final_message"] is True
+    assert body["add_generation_prompt"] is False
+    begin = Prefix(problem=PROBLEM)
+    (_,), body, _ = ask(good(), begin, continuation=Continuation.CONTINUE_FINAL_MESSAGE, instructions="")
+    assert body["messages"] == [{"role": "user", "content": "A riddle."}]
+    assert "continue_final_message" not in body
+
+
+def test_instructions_ask_for_one_step_behind_a_stable_prefix() -> None:
+    settings: dict[str, Any] = {"continuation": Continuation.INSTRUCT, "kind": "openai"}
+    (draft,), first, _ = ask(good(), **settings)
+    longer = BEGUN.extended(Step(role="weak", text="Step 2: so then", tokens=3))
+    (_,), second, _ = ask(good(), longer, **settings)
+    assert second["messages"][0] == first["messages"][0]
+    assert second["messages"][1]["content"].startswith(first["messages"][1]["content"])
+    assert draft.text == "Step 2: so then"
+    assert "top_k" not in first
+    assert first["max_completion_tokens"] == 40
+
+
+def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
+    again = [text for _ in range(2) for text in ("Step 1: so", " then")]
+    chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in again[:2]]
+    chunks += [{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]
+    chunks += [{"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}]
+    server = Canned(chunks)
+    with pytest.raises(BackendError, match="starts the solution over"):
+        ask(server, continuation=Continuation.INSTRUCT, kind="openai")
+    assert len(server.asked) == 2
+    assert server.asked[1].body["messages"][-1]["content"].startswith("That is there already. Write step 2")
+    assert restarts("  step 1: SO\nthen", ["Step 1: so then"])
+    assert not restarts("Step 2: so then", ["Step 1: so then", "x = 2"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind", "stop"),
+    [
+        ({"stop_reason": "\n\n"}, "vllm", Stop.SEPARATOR),
+        ({"stop_reason": None}, "vllm", Stop.END),
+        ({"stop_reason": 151645}, "vllm", Stop.END),
+        ({"matched_stop": "\n\n"}, "sglang", Stop.SEPARATOR),
+        ({"matched_stop": 2}, "sglang", Stop.END),
+        ({}, "llama.cpp", Stop.SEPARATOR),
+    ],
+)
+def test_a_stop_string_is_told_from_the_end_where_the_server_tells(
+    ending: dict[str, Any], kind: str, stop: Stop
+) -> None:
+    (draft,), _, _ = ask(Canned([text_chunk("a step"), text_chunk("", "stop", **ending)]), template="none", kind=kind)
+    assert draft.stop is stop
+
+
+def test_where_it_does_not_tell_an_empty_step_is_the_end() -> None:
+    (draft,), _, _ = ask(Canned([text_chunk("", "stop")]), template="none", kind="llama.cpp")
+    assert draft.stop is Stop.END
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [["a step", "\n\n", "more"], ["a step\n", "\nmore"], ["\n", "\na step\n\nmore"], ["a ", "step", "\n", "\n"]],
+)
+def test_a_separator_that_the_server_sends_ends_the_step_and_is_no_part_of_it(pieces: list[str]) -> None:
+    chunks = [text_chunk(piece) for piece in pieces] + [text_chunk("", "length")]
+    for stop in ("server", "client"):
+        (draft,), _, _ = ask(Canned(list(chunks)), template="none", stop=stop)
+        assert (draft.text, draft.stop) == ("a step", Stop.SEPARATOR)
+
+
+def test_tokens_that_nobody_reports_are_estimated_and_marked() -> None:
+    server = good()
+    server.reports_usage = False
+    (draft,), _, _ = ask(server, template="none")
+    assert draft.usage.estimated
+    assert draft.usage.output_tokens == 3
+
+
+def test_several_drafts_share_one_request_and_its_tokens_exactly() -> None:
+    chunks = [
+        {"choices": [{"index": index, "text": text, "finish_reason": finish}]}
+        for index, text, finish in ((0, "one", None), (1, "two ", None), (1, "words", "stop"), (0, "", "length"))
+    ]
+    usage = {"prompt_tokens": 7, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 4}}
+    drafts, body, meter = ask(Canned([*chunks, {"choices": [], "usage": usage}]), n=2, template="none")
+    assert body["n"] == 2
+    assert [draft.text for draft in drafts] == ["one", "two words"]
+    assert [draft.usage.output_tokens for draft in drafts] == [3, 7]
+    assert [(d.usage.input_tokens, d.usage.cache_read_tokens) for d in drafts] == [(3, 4), (0, 0)]
+    assert drafts[0].usage + drafts[1].usage == meter.usage
+
+
+def test_log_probabilities_come_in_both_forms() -> None:
+    raw = {"token_logprobs": [-0.5, -0.25], "top_logprobs": [{"a": -0.5, "b": -1.0}, {"c": -0.25}]}
+    (draft,), body, _ = ask(Canned([text_chunk("ac", "stop", logprobs=raw)]), template="none", logprobs=2)
+    assert body["logprobs"] == 2
+    assert draft.logprobs == (-0.5, -0.25)
+    top = [{"logprob": -0.5}, {"logprob": -1.0}]
+    content = {"content": [{"logprob": -0.5, "top_logprobs": top}, {"logprob": -0.25, "top_logprobs": []}]}
+    chat = {"choices": [{"index": 0, "delta": {"content": "ac"}, "finish_reason": "stop", "logprobs": content}]}
+    (again,), body, _ = ask(Canned([chat]), continuation=Continuation.CONTINUE_FINAL_MESSAGE, logprobs=2)
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
+    assert again.logprobs == draft.logprobs
+    assert again.first_token_entropy == pytest.approx(draft.first_token_entropy or 0)
+    assert (draft.first_token_entropy or 0) > 0
+
+
+def test_thoughts_are_kept_hidden_or_switched_off() -> None:
+    thinking = [text_chunk("<think>hm\n\nhm</th"), text_chunk("ink>a step\n\nmore"), text_chunk("", "stop")]
+    (draft,), _, _ = ask(Canned(list(thinking)), template="none", thinking="hide", stop="client")
+    assert draft.text == "a step"
+    (draft,), _, _ = ask(Canned(list(thinking)), template="none", stop="client")
+    assert draft.text == "<think>hm"
+    apart = [
+        {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]},
+        {"choices": [{"index": 0, "delta": {"content": "a step"}, "finish_reason": "stop"}]},
+    ]
+    mode: dict[str, Any] = {"continuation": Continuation.CONTINUE_FINAL_MESSAGE}
+    (draft,), _, _ = ask(Canned(list(apart)), **mode)
+    assert draft.text == "<think>hm</think>a step"
+    (draft,), _, _ = ask(Canned(list(apart)), thinking="hide", stop="client", **mode)
+    assert draft.text == "a step"
+    (_,), body, _ = ask(Canned(list(apart)), thinking="off", **mode)
+    assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is() -> None:
+    message = "maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in ...)"
+    chunks = [{"error": {"message": message, "code": 400}}, text_chunk("a step", "length")]
+    server = Canned(chunks, status=400)
+    (draft,), body, _ = ask(server, template="none")
+    assert body["max_tokens"] == 14
+    assert draft.stop is Stop.CONTEXT
+    full = {"error": {"message": "maximum context length is 64 tokens, 70 in the prompt", "code": 400}}
+    with pytest.raises(ContextOverflow):
+        ask(Canned([full], status=400), template="none")
+
+
+def test_an_answer_that_is_not_streamed_is_read_all_the_same() -> None:
+    class Whole(Canned):
+        async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+            usage = {"prompt_tokens": 3, "completion_tokens": 2}
+            return await self._send(writer, 200, {**text_chunk("a step", "stop", stop_reason="\n\n"), "usage": usage})
+
+    (draft,), _, _ = ask(Whole([]), template="none")
+    assert (draft.text, draft.stop, draft.usage.output_tokens) == ("a step", Stop.SEPARATOR, 2)
+
+
+def test_cancelling_closes_the_stream_and_the_server_stops_within_one_token() -> None:
+    async def run() -> tuple[int, int, bool]:
+        server = HostileServer(lambda request: None, token_s=0.05)
+        async with server.running():
+            settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template="none", stop="client")
+            meter = Meter()
+            task = asyncio.ensure_future(OpenAiModel("m", settings).propose(BEGUN, 1, SAMPLING, meter))
+            while meter.usage.output_tokens < 2:
+                await asyncio.sleep(0.005)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.sleep(0.2)
+            return meter.usage.output_tokens, server.asked[0].generated, server.asked[0].closed_by_client
+
+    seen, generated, closed = asyncio.run(run())
+    assert closed
+    assert seen == 2
+    assert generated <= seen + 1
+
+
+def test_a_key_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-very-secret")
+    chunks = [{"error": {"message": "bad key sk-very-secret", "code": 400}}]
+
+    async def run() -> None:
+        async with Canned(list(chunks), status=400).running() as server:
+            settings = OpenAiSettings(
+                model="m", server=Server(base_url=server.url, api_key_env="MY_KEY"), template="none"
+            )
+            await OpenAiModel("m", settings).propose(BEGUN, 1, SAMPLING)
+
+    with pytest.raises(BackendError) as caught:
+        asyncio.run(run())
+    assert "bad key [key]" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_modes_that_a_server_lacks_and_settings_that_clash_are_refused() -> None:
+    server = Server(base_url="http://127.0.0.1:1/v1")
+    with pytest.raises(ContinuationUnsupported, match="Use 'instruct' or 'completions'"):
+        OpenAiSettings(model="m", server=server, kind="openai", continuation=Continuation.CONTINUE_FINAL_MESSAGE)
+    with pytest.raises(ConfigError, match="Use 'client'"):
+        OpenAiSettings(model="m", server=server, thinking="hide")
+    with pytest.raises(ConfigError, match="logprobs: 30"):
+        OpenAiSettings(model="m", server=server, logprobs=30)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+    ],
+)
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+@given(st.text(alphabet="ab\n", max_size=30), st.lists(st.integers(1, 5), max_size=30))
+def test_a_cut_does_not_depend_on_the_pieces(text: str, sizes: list[int]) -> None:
+    whole = StepCutter("\n\n")
+    whole.feed(text)
+    pieces, start = [], 0
+    for size in sizes:
+        pieces.append(text[start : start + size])
+        start += size
+    pieces.append(text[start:])
+    cutter = StepCutter("\n\n")
+    for piece in pieces:
+        if cutter.feed(piece):
+            break
+    assert (cutter.text, cutter.complete) == (whole.text, whole.complete)
+    assert "\n\n" not in cutter.text
