@@ -12,7 +12,10 @@ PAD: Final = "<pad>"
 END: Final = "<end>"
 MAX_LABEL: Final = 20
 
-_TOKEN: Final = re.compile(r"\n\n|\(\d+\)|\\boxed\{|[A-Za-z]+|\d|[^\s]")
+PATTERN: Final = r"\n\n|\(\d+\)|\\boxed\{|[A-Za-z]+|\d|[^\s]"
+"""What a token is, as a regular expression."""
+
+_TOKEN: Final = re.compile(PATTERN)
 _NO_SPACE_BEFORE: Final = frozenset(".,?}")
 _NO_SPACE_AFTER: Final = frozenset({SEPARATOR, "\\boxed{"})
 
