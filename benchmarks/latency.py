@@ -1,9 +1,9 @@
 """Problems a minute and latency of a problem: strong alone, lockstep, stepwise, pipelined, pipelined with hedge.
 
-Over the simulated deployment of `steproute.bench.simulation`, in virtual time, by the real engine; the same problems and
-seeds for all. The first block is the deployment as it is by default, the others make the process reward model's call
-take so many times a weak step by adding to what each of its requests takes. `scoring in no time` is stepwise over a
-reward model that answers at once: no way of hiding its time can do better. JSON lines on stdout, tables on stderr.
+Over the simulated deployment of `steproute.bench.simulation`, in virtual time, by the real engine; the same problems
+and seeds for all. The first block is the deployment as it is by default, the others make the process reward model's
+call take so many times a weak step by adding to what each of its requests takes. `scoring in no time` is stepwise over
+a reward model that answers at once: no way of hiding its time can do better. JSON lines on stdout, tables on stderr.
 """
 
 import argparse

@@ -45,7 +45,7 @@ class Rounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lockstep(Stepwise):
-    """One object for all problems of a run, on one event loop. A problem that joins later begins with the next round."""
+    """One object for all problems of a run, on one event loop. Who joins later begins with the next round."""
 
     rounds: Rounds = field(default_factory=Rounds)
 

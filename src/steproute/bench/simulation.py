@@ -25,8 +25,8 @@ from steproute.engine.cast import Cast, Judge, Writer
 
 _RIGHT: Final = "right"
 _TABLE: Final = "simulated"
-_WEAK: Final = Price(input=Decimal("0.1"), output=Decimal("0.4"), table=_TABLE)
-_STRONG: Final = Price(input=Decimal("2"), output=Decimal("8"), table=_TABLE)
+_SMALL: Final = Price(input=Decimal("0.1"), cache_read=Decimal("0.01"), output=Decimal("0.4"), table=_TABLE)
+_LARGE: Final = Price(input=Decimal("2"), cache_read=Decimal("0.2"), output=Decimal("8"), table=_TABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class SimWorld:
     (σ of the logarithm of the characters, 0.74 and 0.72). A step is right with TRIM's per-step accuracies of weak and
     strong (0.866 and 0.9704, of Qwen2.5-1.5B and 7B there). Scores are Beta variables with the means and variances of
     TRIM's released observations: of a right step after right ones, of the first wrong one, and of steps after it. That
-    all these are independent of each other is assumed, and so are the prices.
+    all these are independent of each other is assumed, and so are the prices, with cached input at a tenth.
     """
 
     weak: Generating = Generating(request_s=0.005, read_s=0.00004, token_s=0.008, token_s_per_request=0.00006)
@@ -74,10 +74,10 @@ class SimWorld:
         """Fresh servers for one run on one loop."""
         return Cast(
             writers={
-                "weak": Writer(model=SimModel("sim-weak", self, self.weak, self.weak_right), price=_WEAK),
-                "strong": Writer(model=SimModel("sim-strong", self, self.strong, self.strong_right), price=_STRONG),
+                "weak": Writer(model=SimModel("sim-weak", self, self.weak, self.weak_right), price=_SMALL),
+                "strong": Writer(model=SimModel("sim-strong", self, self.strong, self.strong_right), price=_LARGE),
             },
-            judges={"prm": Judge(scorer=SimScorer(self), price=_WEAK)},
+            judges={"prm": Judge(scorer=SimScorer(self), price=_SMALL)},
         )
 
 
