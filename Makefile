@@ -23,7 +23,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/lab_throughput.py
 	$(BIN)/python benchmarks/plan_speed.py
 	$(BIN)/python benchmarks/engine_overhead.py
-	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/latency.py --seeds 1
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py
