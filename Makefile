@@ -22,6 +22,8 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/lab_throughput.py
 	$(BIN)/python benchmarks/plan_speed.py
+	$(BIN)/python benchmarks/engine_overhead.py
+	$(BIN)/python benchmarks/latency.py --seeds 1
 
 docs: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py

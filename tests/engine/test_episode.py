@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from tests.engine.scripted import Fail, Hang, Say, ScriptedModel, ScriptedScorer
 
 from steproute import Cast, Decision, Draft, Episode, Judge, Limits, Outcome, Price, Problem, Purpose, Stop, Writer
+from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigError, ContextOverflow
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.trace import Trace
 from steproute.policies.threshold import Threshold, ThresholdTakeover
 from steproute.strategies.cascade import Cascade
+from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
@@ -89,7 +91,9 @@ class Chaos:
     async def solve(self, episode: Episode) -> None:
         prefix, draft = episode.start(), None
         for _ in range(20):
-            verb = self.random.choice(["propose", "replace", "score", "accept", "restart", "to_end"])
+            verb = self.random.choice(
+                ["propose", "replace", "score", "accept", "restart", "to_end", "ahead", "keep", "drop"]
+            )
             role = self.random.choice(["weak", "strong"])
             if verb in ("propose", "to_end"):
                 draft = await episode.propose(role, prefix, to_end=verb == "to_end")
@@ -99,6 +103,10 @@ class Chaos:
                 episode.decide(Threshold(0.5), draft, await episode.score(prefix, draft))
             elif verb == "restart":
                 prefix, draft = episode.restart(), None
+            elif verb == "ahead" or (verb == "keep" and draft is not None):
+                episode.draft_ahead(role, prefix, keeping=draft if verb == "keep" else None)
+            elif verb == "drop":
+                await episode.drop_ahead(role)
             elif verb == "accept" and draft is not None:
                 prefix, draft = episode.accept(draft), None
                 if prefix.finished:
@@ -120,6 +128,12 @@ chosen_strategies = st.one_of(
     st.builds(stepwise, st.floats(0, 1)),
     st.builds(
         Stepwise, policy=st.builds(ThresholdTakeover, st.floats(0, 1)), takeover_steps=st.none() | st.integers(1, 3)
+    ),
+    st.builds(
+        Pipelined,
+        policy=st.builds(ThresholdTakeover, st.floats(0, 1)),
+        takeover_steps=st.none() | st.integers(1, 3),
+        hedge=st.sampled_from([0.0, 1.0]),
     ),
     st.builds(Cascade, policy=st.builds(Threshold, st.floats(0, 1))),
     st.builds(Single, st.sampled_from(["weak", "strong"])),
@@ -276,6 +290,73 @@ def test_cancellation_still_emits_a_trace_with_the_spending() -> None:
     assert finished.trace.outcome is Outcome.CANCELLED
     assert finished.trace.generated_tokens("weak", Purpose.CANCELLED) == 3
     check_law(stage, finished.trace)
+
+
+class Ahead:
+    """Calls the verbs about drafts ahead as one test needs them, then accepts what weak proposes."""
+
+    def __init__(self, *verbs: str) -> None:
+        self.verbs = verbs
+
+    async def solve(self, episode: Episode) -> None:
+        prefix = episode.start()
+        for verb in self.verbs:
+            if verb == "drop":
+                await episode.drop_ahead("weak")
+            elif verb == "turn":
+                await asyncio.sleep(0)
+            elif verb == "elsewhere":
+                first = await episode.propose("strong", prefix)
+                episode.draft_ahead("weak", prefix, keeping=first)
+            elif verb == "ahead":
+                episode.draft_ahead("weak", prefix)
+        episode.accept(await episode.propose("weak", prefix))
+
+
+ENDING = "\\boxed{1}"
+
+
+@pytest.mark.parametrize(
+    ("verbs", "calls", "cancelled"),
+    [
+        (["ahead"], 1, 0),
+        (["ahead", "ahead"], 1, 0),
+        (["ahead", "drop", "drop"], 1, 0),
+        (["ahead", "turn", "drop"], 2, 5),
+        (["ahead", "turn", "turn", "turn", "turn", "drop"], 2, 5),
+        (["elsewhere", "turn"], 2, 5),
+    ],
+)
+def test_a_draft_ahead_is_taken_from_its_own_prefix_alone_and_leaves_no_attempt_behind(
+    verbs: list[str], calls: int, cancelled: int
+) -> None:
+    stage, plain = Stage([Say(ENDING)] * 2, [Say("a")]), Stage([Say(ENDING)])
+    trace = stage.solve(Ahead(*verbs))
+    plain.solve(Ahead())
+    assert trace.answer == "1"
+    assert len(stage.weak.asked) == calls
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == cancelled
+    assert stage.weak.asked[-1][1].seed == plain.weak.asked[0][1].seed
+    check_law(stage, trace)
+
+
+def test_a_degenerate_draft_ahead_that_is_dropped_gives_both_its_seeds_back() -> None:
+    stage = Stage([Say("---", 2), Say("a", 3), Say("---", 2), Say(ENDING, 4)])
+    trace = stage.solve(Ahead("ahead", *["turn"] * 6, "drop"))
+    seeds = [sampling.seed for _, sampling in stage.weak.asked]
+    assert seeds[:2] == seeds[2:]
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == 5
+    check_law(stage, trace)
+
+
+def test_latencies_are_those_of_the_running_loops_clock() -> None:
+    class Sleeping(ScriptedModel):
+        async def propose(self, *args: object, **kwargs: object) -> list[Draft]:
+            await asyncio.sleep(1000)
+            return await super().propose(*args, **kwargs)  # type: ignore[arg-type]
+
+    cast = Cast(writers={"weak": Writer(model=Sleeping("w", []))})
+    assert run_virtually(Episode(PROBLEM, cast, route="t").run(Single("weak"))).latency_s == 1000
 
 
 def test_routes_share_random_numbers_at_the_same_place() -> None:

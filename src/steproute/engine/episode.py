@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import random
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
@@ -29,6 +28,7 @@ from steproute.core.splitting import split_steps
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
+from steproute.engine.ahead import Ahead, DraftsAhead
 from steproute.engine.cast import Cast
 from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
@@ -36,11 +36,13 @@ from steproute.engine.limits import Limits
 _T = TypeVar("_T")
 _BACKOFF_S: Final = 0.5
 _LONGEST_BACKOFF_S: Final = 30.0
+_CALLS_A_STEP: Final = 4  # of each role: a draft, its continuation where it is degenerate, and both once more ahead
 
 
 class Episode:
-    """State of one problem from start to trace. Strategies call `start`, `propose`, `score`, `decide` and `accept`;
-    tokens, money, retries, budgets, deadlines and cancellation are kept here and nowhere else."""
+    """State of one problem from start to trace. Strategies call `start`, `propose`, `score`, `decide` and `accept`,
+    and where they want to save time `draft_ahead` and `drop_ahead`; tokens, money, retries, budgets, deadlines and
+    cancellation are kept here and nowhere else."""
 
     def __init__(
         self,
@@ -62,14 +64,16 @@ class Episode:
         self._clamped: dict[int, Outcome] = {}
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
         self._notes: list[str] = []
-        self._began = time.monotonic()
+        self._ahead = DraftsAhead(self._undo)
+        self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
         """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
         outcome, error = Outcome.FAILED, None
+        self._began = _now()
         deadline = asyncio.timeout(self.limits.deadline_s)
         try:
-            async with deadline:
+            async with deadline, self._ahead.open():
                 await strategy.solve(self)
             if self._prefix.outcome is None:
                 error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
@@ -109,18 +113,38 @@ class Episode:
 
         `replacing` is the draft that it stands in for; where the role fails and the route says
         `on_strong_failure = accept`, that draft comes back instead. A degenerate step is continued once and spliced
-        away. Raises BudgetExceeded, BackendError, ConfigError.
+        away. One that was drafted ahead from here is waited for instead. Raises BudgetExceeded, BackendError,
+        ConfigError.
         """
+        if not to_end and (ready := await self._ahead.take(role, prefix)) is not None:
+            draft, written = ready
+            for each in written:
+                self._emit(Drafted(each))
+            return draft
+        await self._ahead.drop(role)
         try:
-            draft = await self._draft(role, prefix, to_end)
+            return await self._whole(role, prefix, to_end)
         except BackendError as failure:
             if replacing is None or self.limits.on_strong_failure != "accept":
                 raise
             self._notes.append(f"step {len(prefix.steps) + 1}: {role} failed ({failure}); the draft was accepted")
             return replacing
-        if draft.degenerate and draft.stop is Stop.SEPARATOR:
-            draft = await self._draft(role, prefix.extended(Step(role=role, text=draft.text, tokens=0)), to_end)
-        return draft
+
+    def draft_ahead(self, role: str, prefix: Prefix, *, keeping: Draft | None = None) -> None:
+        """Start the role's next step from `prefix`, or from what it becomes where `keeping` is accepted.
+
+        It changes no solution: a later `propose` from there takes it, one from elsewhere or `drop_ahead` cancels it, a
+        failure is forgotten, and seeds are as if it had never been made. Nothing is started where the solution ends
+        with `keeping`, or where a budget could come to bind.
+        """
+        if keeping is not None:
+            prefix = prefix.extended(*self._steps(keeping))
+        if (keeping is None or self._outcome(keeping, prefix) is None) and self._budgets_are_ample(prefix):
+            self._ahead.start(role, prefix, lambda ahead: self._whole(role, prefix, False, ahead))
+
+    async def drop_ahead(self, role: str) -> None:
+        """Cancel what the role drafts ahead, if anything; its tokens are on the account as cancelled."""
+        await self._ahead.drop(role)
 
     async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
         """r_1 … r_t: the judge's score of every accepted step and of each of the draft's.
@@ -170,7 +194,7 @@ class Episode:
             step = self._annotated(new, draft)
             self._prefix = self._prefix.extended(step)
             self._emit(Accepted(step))
-        self._prefix = replace(self._prefix, outcome=self._outcome(draft))
+        self._prefix = replace(self._prefix, outcome=self._outcome(draft, self._prefix))
         return self._prefix
 
     def restart(self) -> Prefix:
@@ -184,10 +208,20 @@ class Episode:
         tokens = _shared(draft, texts)
         return [Step(role=draft.role, text=text, tokens=n) for text, n in zip(texts, tokens, strict=True)]
 
-    async def _draft(self, role: str, prefix: Prefix, to_end: bool) -> Draft:
+    async def _whole(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None = None) -> Draft:
+        """A draft that is not degenerate, where one continuation is enough for that."""
+        draft = await self._draft(role, prefix, to_end, ahead)
+        if draft.degenerate and draft.stop is Stop.SEPARATOR:
+            further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
+            draft = await self._draft(role, further, to_end, ahead)
+        return draft
+
+    async def _draft(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None) -> Draft:
         writer = self.cast.writer(role)
         place = (role, len(prefix.steps))
         self._attempts[place] += 1
+        if ahead is not None:
+            ahead.places.append(place)
         seed = _seed(self.seed, self.problem.id, *place, self._attempts[place])
         stop = None if to_end else prefix.separator
         sampling, clamp = self._clamp(replace(writer.sampling, stop=stop, seed=seed), writer.price)
@@ -201,8 +235,29 @@ class Episode:
         self._account.enter(line, draft.id)
         if clamp is not None:
             self._clamped[draft.id] = clamp
-        self._emit(Drafted(draft))
+        if ahead is None:
+            self._emit(Drafted(draft))
+        else:
+            ahead.written.append(draft)
         return draft
+
+    def _undo(self, ahead: Ahead) -> None:
+        """Forget a draft ahead that came to nothing, all but what it spent."""
+        self._attempts.subtract(ahead.places)
+        for draft in ahead.written:
+            self._account.settle(draft.id, Purpose.CANCELLED)
+
+    def _budgets_are_ample(self, prefix: Prefix) -> bool:
+        """Whether no budget can bind any more, however long the drafts ahead and all that comes after them.
+
+        A money budget always can, since nothing bounds what a call reads.
+        """
+        if self.limits.max_cost_usd is not None:
+            return False
+        left = self._tokens_left()
+        a_call = (self.limits.retries + 1) * sum(writer.sampling.max_tokens for writer in self.cast.writers.values())
+        steps = self.limits.max_steps - len(prefix.steps) + 1
+        return left is None or left >= _CALLS_A_STEP * a_call * steps
 
     async def _metered(self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]]) -> _T:
         """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
@@ -211,10 +266,10 @@ class Episode:
         that many who failed together do not come back together.
         """
         for attempt in range(self.limits.retries + 1):
-            meter, began = Meter(), time.monotonic()
+            meter, began = Meter(), _now()
             try:
                 async with gate.turn(meter) if gate else nullcontext(0.0) as bill.wait_s:
-                    began = time.monotonic()
+                    began = _now()
                     return await call(meter)
             except asyncio.CancelledError:
                 self._enter_interrupted(bill, Purpose.CANCELLED, meter, began)
@@ -230,7 +285,7 @@ class Episode:
 
     def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
         if meter.usage != Usage():
-            self._account.enter(bill.line(purpose, meter.usage, time.monotonic() - began, ""))
+            self._account.enter(bill.line(purpose, meter.usage, _now() - began, ""))
 
     def _clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
         """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does."""
@@ -266,8 +321,9 @@ class Episode:
             return replace(step, score=score, decision=decision)
         return replace(step, decision=decision, rejected=seen.text, rejected_score=score)
 
-    def _outcome(self, draft: Draft) -> Outcome | None:
-        if self._prefix.answer is not None:
+    def _outcome(self, draft: Draft, prefix: Prefix) -> Outcome | None:
+        """How the solution ends with `draft`, whose steps are the prefix's last; None where it goes on."""
+        if prefix.answer is not None:
             return Outcome.ANSWERED
         if draft.stop is Stop.END:
             return Outcome.ENDED_WITHOUT_ANSWER
@@ -277,7 +333,7 @@ class Episode:
             return self._clamped.get(draft.id, Outcome.STEP_TOO_LONG)
         if draft.degenerate:
             return Outcome.DEGENERATE
-        return Outcome.MAX_STEPS if len(self._prefix.steps) >= self.limits.max_steps else None
+        return Outcome.MAX_STEPS if len(prefix.steps) >= self.limits.max_steps else None
 
     def _finish(self, outcome: Outcome, error: str | None) -> Trace:
         trace = Trace(
@@ -287,7 +343,7 @@ class Episode:
             answer=self._prefix.answer,
             outcome=outcome,
             account=self._account.lines,
-            latency_s=time.monotonic() - self._began,
+            latency_s=_now() - self._began,
             seed=self.seed,
             error=error,
             notes=tuple(self._notes),
@@ -315,6 +371,11 @@ class _Bill:
             request_id=request_id,
             wait_s=self.wait_s,
         )
+
+
+def _now() -> float:
+    """Seconds by the running loop's clock, which is virtual in a simulation."""
+    return asyncio.get_running_loop().time()
 
 
 def _seed(*parts: object) -> int:

@@ -81,7 +81,12 @@ def _weights(name: LabName) -> tuple[list[F32], list[str], dict[str, int], int]:
     for layer in range(shape["layers"]):
         ordered += [named[f"model.blocks.{layer}.{part}_norm.weight"] for part in ("attention", "mlp")]
         ordered += [matrix.T for matrix in matrices[4 * layer : 4 * layer + 4]]
-    return [*ordered, named["model.norm.weight"], matrices[-1].T], json.loads(facts["tokens"]), shape, int(facts["context"])
+    return (
+        [*ordered, named["model.norm.weight"], matrices[-1].T],
+        json.loads(facts["tokens"]),
+        shape,
+        int(facts["context"]),
+    )
 
 
 def _tensors(parts: list[F32], shape: dict[str, int]) -> dict[str, F32]:

@@ -27,16 +27,19 @@ class Stepwise:
             draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1})
             scores = await episode.score(prefix, draft, self.judge) if self.policy.needs_scores else ()  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
-            if decision is Decision.TAKEOVER:
-                prefix = await self._take_over(episode, prefix, draft)
-                continue
-            if decision is Decision.REGENERATE:
-                draft = await episode.propose("strong", prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
-            prefix = episode.accept(draft)
+            prefix = await self.act(episode, prefix, draft, decision)
 
     async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
         """The policy's decision about the draft; training asks its environment here."""
         return episode.decide(self.policy, draft, scores)
+
+    async def act(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
+        """The prefix after the decision is carried out."""
+        if decision is Decision.TAKEOVER:
+            return await self._take_over(episode, prefix, draft)
+        if decision is Decision.REGENERATE:
+            draft = await episode.propose("strong", prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
+        return episode.accept(draft)
 
     async def _take_over(self, episode: Episode, prefix: Prefix, draft: Draft) -> Prefix:
         if self.takeover_steps is None:

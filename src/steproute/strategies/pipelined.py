@@ -1,0 +1,39 @@
+"""TRIM's loop with the waiting taken out: weak is a step ahead while the process reward model scores."""
+
+from dataclasses import dataclass
+
+from steproute.core.decision import Decision
+from steproute.core.solution import Prefix
+from steproute.engine.episode import Episode
+from steproute.strategies.stepwise import Stepwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipelined(Stepwise):
+    """Stepwise's solutions, sooner: same seeds, same drafts, same decisions, paid for with drafts that come to nothing.
+
+    While step t is scored, weak writes step t + 1 as if t were kept; a rejection cancels it. Where the prefix's last
+    known score is below `hedge`, strong starts to write step t again meanwhile; keeping the draft cancels that. 0
+    never hedges. What is cancelled is on the account as such. Under a budget that could bind nothing is drafted ahead.
+    """
+
+    hedge: float = 0.0
+
+    async def solve(self, episode: Episode) -> None:
+        """Draft, draft ahead, score, decide, accept, until the solution ends."""
+        prefix = episode.start()
+        while not prefix.finished:
+            draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
+            scores: tuple[float, ...] | None = ()
+            if self.policy.needs_scores:
+                episode.draft_ahead("weak", prefix, keeping=draft)  # y_{t+1} ~ M_w(. | y_1 … y_t)
+                if _last_score(prefix) < self.hedge:
+                    episode.draft_ahead("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
+                scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
+            decision = await self.decide(episode, draft, scores)
+            await episode.drop_ahead("strong" if decision is Decision.ACCEPT else "weak")
+            prefix = await self.act(episode, prefix, draft, decision)
+
+
+def _last_score(prefix: Prefix) -> float:
+    return next((step.score for step in reversed(prefix.steps) if step.score is not None), 1.0)

@@ -1,0 +1,362 @@
+import asyncio
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.engine.test_episode import PROBLEM, Fail, Hang, Say, Stage, check_law, limits, replies
+
+from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
+from steproute.config import build_strategy, lab_cast
+from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow
+from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
+from steproute.core.ports import Policy
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.lab.story import generate
+from steproute.policies.random import RandomRouting
+from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.strategies.pipelined import Pipelined
+from steproute.strategies.stepwise import Stepwise
+
+
+def pipelined(threshold: float = 0.5, hedge: float = 0.0) -> Pipelined:
+    return Pipelined(policy=Threshold(threshold), hedge=hedge)
+
+
+def solution(trace: Trace) -> tuple[object, ...]:
+    """All that a strategy decides, and nothing of what it cost."""
+    return trace.steps, trace.answer, trace.outcome, trace.error, trace.notes
+
+
+class SeededModel:
+    """Writes what its seed says: a step of some length, sometimes empty of meaning, sometimes the last."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.generated = name, 0
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        kind, tokens, waits = sampling.seed % 11, 1 + sampling.seed // 11 % 9, sampling.seed // 100 % 7
+        for token in range(min(tokens, sampling.max_tokens)):
+            self.generated += 1
+            if meter is not None:
+                meter.usage = Usage(input_tokens=3, output_tokens=token + 1)
+            if token <= waits:
+                await asyncio.sleep(0)
+        text = "---" if kind < 2 else f"{self.name} {sampling.seed}" + (" \\boxed{1}" if kind == 10 else "")
+        stop = Stop.SEPARATOR if tokens <= sampling.max_tokens else Stop.LENGTH
+        stop = Stop.END if sampling.stop is None else stop
+        used = Usage(input_tokens=3, output_tokens=min(tokens, sampling.max_tokens))
+        return [Draft(model=self.name, text=text, stop=stop, usage=used)]
+
+
+class SeededScorer:
+    """Scores a step by its text, after so many turns of the loop."""
+
+    name = "seeded"
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        values = tuple((sum(map(ord, step.text)) * 37 % 101) / 100 for step in prefix.steps)
+        for _ in range(int(values[-1] * 12)):
+            await asyncio.sleep(0)
+        return Scores(values=values, model=self.name, usage=Usage(input_tokens=5))
+
+
+def seeded(
+    strategy: Stepwise, limits: Limits, seed: int, on_event: Callable[[Event], None] = lambda event: None
+) -> tuple[Trace, SeededModel, SeededModel]:
+    weak, strong = SeededModel("w"), SeededModel("s")
+    sampling = Sampling(max_tokens=20)
+    cast = Cast(
+        writers={
+            "weak": Writer(model=weak, sampling=sampling),
+            "strong": Writer(model=strong, sampling=sampling),
+        },
+        judges={"prm": Judge(scorer=SeededScorer())},
+    )
+    episode = Episode(PROBLEM, cast, route="t", limits=limits, seed=seed, on_event=on_event)
+    return asyncio.run(alone(episode.run(strategy))), weak, strong
+
+
+async def alone(running: object) -> Trace:
+    """The trace, where no task is left behind."""
+    trace: Trace = await running  # type: ignore[misc]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    return trace
+
+
+policies = st.one_of(
+    st.builds(Threshold, st.floats(0, 1)),
+    st.builds(ThresholdTakeover, st.floats(0, 1)),
+    st.builds(RandomRouting, st.floats(0, 1)),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    policy=policies,
+    hedge=st.sampled_from([0.0, 0.5, 1.0]),
+    takeover_steps=st.none() | st.integers(1, 3),
+    max_steps=st.integers(1, 12),
+    max_tokens=st.none() | st.integers(1, 60) | st.integers(1000, 20_000),
+    seed=st.integers(0, 2**32),
+)
+def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
+    policy: Policy, hedge: float, takeover_steps: int | None, max_steps: int, max_tokens: int | None, seed: int
+) -> None:
+    limits = Limits(max_steps=max_steps, max_tokens=max_tokens)
+    plain, *_ = seeded(Stepwise(policy=policy, takeover_steps=takeover_steps), limits, seed)
+    strategy = Pipelined(policy=policy, takeover_steps=takeover_steps, hedge=hedge)
+    trace, weak, strong = seeded(strategy, limits, seed)
+    assert solution(trace) == solution(plain)
+    for role, model in (("weak", weak), ("strong", strong)):
+        assert model.generated == trace.generated_tokens(role)
+        kept = (Purpose.ACCEPTED, Purpose.DISCARDED)
+        assert trace.generated_tokens(role, *kept) == plain.generated_tokens(role, *kept)
+    if max_tokens is not None:
+        assert weak.generated + strong.generated <= max_tokens
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    weak=replies,
+    strong=replies,
+    scores=st.lists(st.none() | st.floats(0, 1)),
+    policy=policies,
+    hedge=st.sampled_from([0.0, 1.0]),
+    limits=limits,
+)
+def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
+    weak: list[Say | Fail | Hang],
+    strong: list[Say | Fail | Hang],
+    scores: list[float | None],
+    policy: Policy,
+    hedge: float,
+    limits: Limits,
+) -> None:
+    stage = Stage(weak, strong, scores)
+    episode = Episode(PROBLEM, stage.cast, route="t", limits=limits, on_event=stage.events.append)
+    trace = asyncio.run(alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge))))
+    check_law(stage, trace)
+    if limits.max_tokens is not None:
+        assert stage.weak.generated + stage.strong.generated <= limits.max_tokens
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("threshold", "hedge"), [(0.3, 0.0), (0.7, 0.9), (0.95, 1.0)])
+def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(seed: int, threshold: float, hedge: float) -> None:
+    problems, cast = list(islice(generate("test", seed=seed), 12)), lab_cast()
+
+    async def solve(strategy: Stepwise) -> list[Trace]:
+        episodes = (Episode(problem, cast, route="t", seed=seed) for problem in problems)
+        return await asyncio.gather(*(episode.run(strategy) for episode in episodes))
+
+    plain = asyncio.run(solve(Stepwise(policy=Threshold(threshold))))
+    ahead = asyncio.run(solve(pipelined(threshold, hedge)))
+    assert [solution(trace) for trace in ahead] == [solution(trace) for trace in plain]
+    assert threshold < 0.5 or any(trace.generated_tokens("weak", Purpose.CANCELLED) for trace in ahead)
+
+
+def test_weak_writes_the_next_step_while_this_one_is_scored() -> None:
+    stage = Stage([Say("a", 3), Say("\\boxed{1}", 4)])
+    asked: list[int] = []
+
+    class Watching(SeededScorer):
+        async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+            await asyncio.sleep(0)
+            asked.append(len(stage.weak.asked))
+            return Scores(values=(0.9,) * len(prefix.steps), model="w", usage=Usage())
+
+    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=Watching())})
+    trace = stage.solve(pipelined())
+    assert asked == [2, 2]  # and nothing after the answer
+    assert [step.text for step in trace.steps] == ["a", "\\boxed{1}"]
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == 0
+
+
+class Slow(SeededScorer):
+    """Gives every newest step the next score, each after a few turns of the loop."""
+
+    def __init__(self, scores: Iterable[float]) -> None:
+        self.scores = list(scores)
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        newest = self.scores.pop(0) if self.scores else 1.0
+        return Scores(values=(*[0.4] * (len(prefix.steps) - 1), newest), model="slow", usage=Usage())
+
+
+def slow(stage: Stage, *scores: float) -> Stage:
+    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=Slow(scores))})
+    return stage
+
+
+@pytest.mark.parametrize(("ahead", "tokens"), [(Hang(3), 3), (Say("next", 7), 7)])
+def test_a_rejection_bills_the_draft_ahead_as_cancelled_half_written_or_whole(ahead: Say | Hang, tokens: int) -> None:
+    stage = slow(Stage([Say("bad", 4), ahead, Say("\\boxed{1}", 6)], [Say("good", 5)]), 0.1)
+    trace = stage.solve(pipelined())
+    assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == tokens
+    assert trace.generated_tokens("weak", Purpose.DISCARDED) == 4
+    check_law(stage, trace)
+
+
+def test_the_live_view_sees_what_it_sees_of_stepwise() -> None:
+    def told(strategy: Stepwise) -> list[object]:
+        events: list[Event] = []
+        seeded(strategy, Limits(), 3, events.append)
+        told: list[object] = [event for event in events if isinstance(event, Decided | Accepted)]
+        return told + [event.draft.text for event in events if isinstance(event, Drafted)]
+
+    assert told(pipelined(hedge=1.0)) == told(Stepwise(policy=Threshold(0.5)))
+
+
+def test_a_hedge_is_the_rejected_steps_replacement_and_is_cancelled_where_the_step_is_kept() -> None:
+    stage = slow(Stage([Say("a"), Say("b"), Say("bad")], [Hang(3), Say("good \\boxed{1}", 8)]), 0.6, 0.7, 0.1)
+    stage.weak.replies.append(Hang(0))
+    trace = stage.solve(pipelined(hedge=0.8))
+    assert [step.text for step in trace.steps] == ["a", "b", "good \\boxed{1}"]
+    assert trace.generated_tokens("strong", Purpose.CANCELLED) == 3
+    assert trace.generated_tokens("strong", Purpose.ACCEPTED) == 8
+    assert len(stage.strong.asked) == 2
+    check_law(stage, trace)
+
+
+@pytest.mark.parametrize("failure", [BackendUnavailable("down"), BackendError("bad"), ContextOverflow("full")])
+def test_a_draft_ahead_that_fails_is_made_again_with_the_same_seed(failure: BackendError) -> None:
+    stage = slow(Stage([Say("a"), Fail(failure, 2), Say("\\boxed{1}")]), 0.9)
+    trace = stage.solve(pipelined())
+    assert trace.outcome is Outcome.ANSWERED
+    assert trace.generated_tokens("weak", Purpose.RETRY) == 2
+    first, ahead, again = (sampling.seed for _, sampling in stage.weak.asked)
+    assert ahead == again != first
+    check_law(stage, trace)
+
+
+def test_a_draft_ahead_that_fails_and_is_not_needed_is_forgotten() -> None:
+    stage = slow(Stage([Say("bad"), Fail(BackendError("bad"), 2)], [Say("\\boxed{1}")]), 0.1)
+    trace = stage.solve(pipelined())
+    assert (trace.outcome, trace.notes, trace.error) == (Outcome.ANSWERED, (), None)
+    check_law(stage, trace)
+
+
+def test_a_hedge_that_fails_twice_leaves_the_draft_where_the_route_says_so() -> None:
+    strong = [Fail(BackendError("bad")), Fail(BackendError("worse"))]
+    stage = slow(Stage([Say("a"), Say("b \\boxed{1}")], strong), 0.6, 0.1)
+    trace = stage.solve(pipelined(hedge=0.8), Limits(retries=0, on_strong_failure="accept"))
+    assert (trace.answer, len(trace.notes)) == ("1", 1)
+    assert "worse" in trace.notes[0]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(max_tokens=200), Limits(max_cost_usd=Decimal("0.5"))],
+)
+def test_nothing_is_drafted_ahead_under_a_budget_that_could_bind(limits: Limits) -> None:
+    stage = slow(Stage([Say("bad"), Say("\\boxed{1}")], [Say("good")]), 0.1)
+    trace = stage.solve(pipelined(hedge=1.0), limits)
+    assert (len(stage.weak.asked), len(stage.strong.asked)) == (2, 1)
+    assert not any(line.purpose is Purpose.CANCELLED for line in trace.account)
+
+
+def test_a_budget_that_cannot_bind_changes_nothing() -> None:
+    stage = slow(Stage([Say("bad"), Say("never"), Say("\\boxed{1}")], [Say("good")]), 0.1)
+    stage.solve(pipelined(), Limits(max_tokens=10**7))
+    assert len(stage.weak.asked) == 3
+
+
+@pytest.mark.parametrize(
+    "last",
+    [Say("\\boxed{1}"), Say("a", stop=Stop.END), Say("a", stop=Stop.LENGTH), Say("a", stop=Stop.CONTEXT)],
+)
+def test_nothing_is_drafted_past_the_end(last: Say) -> None:
+    stage = slow(Stage([last]), 0.9)
+    stage.solve(pipelined())
+    assert len(stage.weak.asked) == 1
+
+
+def test_nothing_is_drafted_past_the_last_step_allowed() -> None:
+    stage = slow(Stage([Say("a"), Say("b"), Say("c")]), 0.9, 0.9)
+    assert stage.solve(pipelined(), Limits(max_steps=2)).outcome is Outcome.MAX_STEPS
+    assert len(stage.weak.asked) == 2
+
+
+def test_without_scores_there_is_nothing_to_wait_for_and_nothing_is_drafted_ahead() -> None:
+    stage = Stage([Say("a"), Say("\\boxed{1}")])
+    stage.solve(Pipelined(policy=RandomRouting(0.0), hedge=1.0))
+    assert len(stage.weak.asked) == 2
+
+
+@pytest.mark.parametrize("turns", range(24))
+def test_a_cancellation_at_any_moment_leaves_no_task_and_bills_every_token(turns: int) -> None:
+    stage = slow(Stage([Say("a"), Say("b"), Say("bad"), Hang(4)], [Hang(2), Hang(3)]), 0.6, 0.7, 0.1)
+
+    async def cancel() -> None:
+        episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+        task = asyncio.create_task(episode.run(pipelined(hedge=0.8)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(cancel())
+    finished = [event.trace for event in stage.events if isinstance(event, Finished)]
+    if turns:
+        (trace,) = finished
+        assert trace.outcome is Outcome.CANCELLED
+        check_law(stage, trace)
+
+
+def test_a_deadline_ends_the_drafts_ahead() -> None:
+    stage = slow(Stage([Say("a"), Hang(4)]), 0.9)
+    trace = stage.solve(pipelined(), Limits(deadline_s=0.02))
+    assert trace.outcome is Outcome.DEADLINE
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == 4
+    check_law(stage, trace)
+
+
+def test_a_scorer_that_is_down_ends_the_drafts_ahead() -> None:
+    stage = Stage([Say("a"), Hang(4)], [], [None])
+    trace = stage.solve(pipelined())
+    assert trace.outcome is Outcome.FAILED
+    check_law(stage, trace)
+
+
+def test_a_fault_of_the_program_in_a_draft_ahead_is_not_hidden() -> None:
+    class Broken(SeededModel):
+        async def propose(self, prefix: Prefix, *rest: object, **named: object) -> list[Draft]:  # type: ignore[override]
+            if prefix.steps:
+                raise ZeroDivisionError
+            return [Draft(model="w", text="bad", stop=Stop.SEPARATOR, usage=Usage(output_tokens=1))]
+
+    stage = slow(Stage(strong=[Say("\\boxed{1}")]), 0.1)
+    stage.cast = Cast(writers={**stage.cast.writers, "weak": Writer(model=Broken("w"))}, judges=stage.cast.judges)
+    with pytest.raises(ZeroDivisionError):
+        stage.solve(pipelined())
+
+
+def test_it_is_a_strategy_by_name_with_takeover() -> None:
+    strategy = build_strategy("pipelined", Threshold(0.5), takeover_steps=2)
+    assert strategy == Pipelined(policy=Threshold(0.5), takeover_steps=2)
+
+
+def test_two_problems_of_one_run_do_not_meet() -> None:
+    first, second = Problem(id="a", text="?"), Problem(id="b", text="?")
+    cast = Cast(
+        writers={"weak": Writer(model=SeededModel("w")), "strong": Writer(model=SeededModel("s"))},
+        judges={"prm": Judge(scorer=SeededScorer())},
+    )
+
+    async def both() -> list[Trace]:
+        runs = (Episode(problem, cast, route="t").run(pipelined(hedge=1.0)) for problem in (first, second))
+        return await asyncio.gather(*runs)
+
+    alone_too = [asyncio.run(Episode(p, cast, route="t").run(pipelined())) for p in (first, second)]
+    assert [solution(trace) for trace in asyncio.run(both())] == [solution(trace) for trace in alone_too]
