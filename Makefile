@@ -2,7 +2,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train lint bench docs clean
+.PHONY: demo test test-train test-servers lint bench docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/steproute demo
@@ -12,6 +12,10 @@ test: $(VENV)/.dev
 
 test-train: $(VENV)/.learn
 	$(BIN)/pytest tests/lab/train
+
+test-servers: $(VENV)/.learn
+	tests/servers/install_vllm.sh
+	$(BIN)/pytest -m servers tests/servers
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

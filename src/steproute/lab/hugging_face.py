@@ -137,10 +137,9 @@ def _judging_head(row: F32) -> dict[str, F32]:
 
 def _config(shape: dict[str, int], vocabulary: int, context: int, *, scores: bool) -> dict[str, Any]:
     own = shape["width"] // shape["heads"]
-    kind = ("Qwen2ForProcessRewardModel", "qwen2") if scores else ("LlamaForCausalLM", "llama")
     return {
-        "architectures": [kind[0]],
-        "model_type": kind[1],
+        "architectures": ["Qwen2ForProcessRewardModel" if scores else "LlamaForCausalLM"],
+        "model_type": "llama",  # of both: with "qwen2", transformers would put Qwen's tokenizer in the place of ours
         "vocab_size": vocabulary,
         "hidden_size": shape["width"],
         "intermediate_size": 4 * shape["width"],

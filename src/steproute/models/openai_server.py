@@ -45,9 +45,11 @@ _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
     "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
 }
-_LARGEST_CONTEXT: Final = re.compile(r"context (?:length|window|size)\D{0,20}(\d+)")
+_LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
 _IN_PROMPT: Final = re.compile(r"(\d+) (?:in the (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
+_OVERFLOWS: Final = 3
+_SPARE_TOKENS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,30 +183,39 @@ class OpenAiModel:
     ) -> list[Draft]:
         """One streamed request, made again with fewer tokens where the server says that so many find no room."""
         said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
-        if self._context is not None:
-            room = self._context - int(len(said) * self._tokens_a_character) - 8
-            if room < sampling.max_tokens:
-                sampling = replace(sampling, max_tokens=max(1, room))
-        reply = _Reply(self, prefix, n, sampling, meter, estimated_tokens(said))
-        try:
-            await self._stream(body, reply)
-        except ContextOverflow as failure:
-            room = self._room(str(failure))
-            if not 0 < room < sampling.max_tokens:
-                raise
-            reply = _Reply(self, prefix, n, replace(sampling, max_tokens=room), meter, estimated_tokens(said))
-            await self._stream(body, reply)
+        sampling = self._with_room(sampling, said)
+        for _ in range(_OVERFLOWS):
+            reply = _Reply(self, prefix, n, sampling, meter, estimated_tokens(said))
+            try:
+                await self._stream(body, reply)
+                break
+            except ContextOverflow as failure:
+                fewer = self._after_overflow(sampling, said, str(failure))
+                if not 0 < fewer.max_tokens < sampling.max_tokens:
+                    raise
+                sampling = fewer
+        else:
+            raise ContextOverflow(f"{self.name}: the server finds no room for {sampling.max_tokens} tokens either")
         if not meter.usage.estimated and said:
             self._tokens_a_character = meter.usage.read_tokens / len(said)
         return reply.drafts(self._context is not None)
 
-    def _room(self, message: str) -> int:
-        """Tokens that an overflow's message leaves for the answer; 0 where it does not say."""
+    def _with_room(self, sampling: Sampling, said: str) -> Sampling:
+        """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""
+        if self._context is None:
+            return sampling
+        room = self._context - int(len(said) * self._tokens_a_character) - _SPARE_TOKENS
+        return replace(sampling, max_tokens=min(sampling.max_tokens, max(1, room)))
+
+    def _after_overflow(self, sampling: Sampling, said: str, message: str) -> Sampling:
+        """Sampling with what room the server's message leaves; as it was where the message does not say."""
         largest, prompt = _LARGEST_CONTEXT.search(message), _IN_PROMPT.search(message)
-        if not largest or not prompt:
-            return 0
+        if largest is None:
+            return sampling
         self._context = int(largest.group(1))
-        return self._context - int(prompt.group(1))
+        if prompt is None:
+            return self._with_room(sampling, said)
+        return replace(sampling, max_tokens=min(sampling.max_tokens, self._context - int(prompt.group(1))))
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}

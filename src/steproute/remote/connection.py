@@ -29,7 +29,7 @@ from steproute.core.errors import (
 )
 
 _SHOWN: Final = 300
-_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size)|maximum.{0,20}tokens|too long", re.IGNORECASE)
+_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size)|max_model_len|too long", re.IGNORECASE)
 _PASSING: Final = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 529})
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
