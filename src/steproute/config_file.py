@@ -77,7 +77,7 @@ class ConfigFile:
             return where, _price(where, table), None
         settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
         place = (table["base_url"], table.get("model"), settings)
-        return where, _price(where, table), gates.setdefault(place, Gate(settings))
+        return where, _price(where, table), gates.setdefault(place, Gate(settings, str(table["base_url"])))
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}

@@ -32,7 +32,10 @@ def failing(error: BackendError) -> Callable[[], Awaitable[None]]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(st.sampled_from(["well", "limited", "down", "cancelled"]), max_size=120), st.integers(1, 12))
+@given(
+    st.lists(st.sampled_from(["well", "limited", "down", "cancelled 1", "cancelled 3", "cancelled 6"]), max_size=120),
+    st.integers(1, 12),
+)
 def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates: list[str], most: int) -> None:
     async def run() -> None:
         gate = Gate(GateSettings(in_flight=most, failures_to_open=1000))
@@ -55,8 +58,9 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
                     under_way -= 1
 
             task = asyncio.ensure_future(call(gate, work))
-            if fate == "cancelled":
-                await asyncio.sleep(0)
+            if fate.startswith("cancelled"):
+                for _ in range(int(fate[-1])):
+                    await asyncio.sleep(0)
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -64,6 +68,27 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
         assert gate.under_way == 0
         assert 1 <= gate.limit <= most
         await asyncio.wait_for(call(gate, nothing), 1)
+
+    asyncio.run(run())
+
+
+def test_a_waiter_that_is_cancelled_while_the_turn_comes_free_leaves_the_queue_in_order() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(in_flight=1))
+        free = asyncio.Event()
+
+        async def hold() -> None:
+            await free.wait()
+
+        first = asyncio.ensure_future(call(gate, hold))
+        await asyncio.sleep(0)
+        second, third = (asyncio.ensure_future(call(gate, nothing)) for _ in range(2))
+        await asyncio.sleep(0)
+        free.set()
+        second.cancel()
+        assert isinstance((await asyncio.gather(second, return_exceptions=True))[0], asyncio.CancelledError)
+        await asyncio.wait_for(asyncio.gather(first, third), 1)
+        assert gate.under_way == 0
 
     asyncio.run(run())
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import urllib.request
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +32,7 @@ from steproute.strategies.stepwise import Stepwise
 
 pytestmark = pytest.mark.servers
 GREEDY = replace(LAB_SAMPLING, temperature=0.0)
-PROBLEMS = load_problems("lab:test", 150, 0)
+PROBLEMS = load_problems("lab:test", 100, 0)
 CONFIG = """
 [models.weak]
 backend = "openai"
@@ -188,8 +189,6 @@ def test_a_closed_client_stops_the_server_within_one_token(vllm_servers: dict[st
 
 def generated(running: Running) -> float:
     """The server's own count of generated tokens."""
-    import urllib.request
-
     with urllib.request.urlopen(running.url.removesuffix("/v1") + "/metrics") as response:
         text = response.read().decode()
     return sum(

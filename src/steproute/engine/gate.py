@@ -48,8 +48,8 @@ class Gate:
     shrink it, but many in a row open the circuit: requests fail at once with BackendUnavailable until a probe passes.
     """
 
-    def __init__(self, settings: GateSettings = GateSettings()) -> None:
-        self.settings = settings
+    def __init__(self, settings: GateSettings = GateSettings(), name: str = "backend") -> None:
+        self.settings, self.name = settings, name
         self.limit = min(_FIRST_LIMIT, settings.in_flight)
         self.under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -103,7 +103,7 @@ class Gate:
                 if turn.done() and not turn.cancelled():  # the turn came at the same moment: pass it on
                     self.under_way -= 1
                     self._wake()
-                else:
+                elif turn in self._waiting:
                     self._waiting.remove(turn)
                 raise
         else:
@@ -122,7 +122,7 @@ class Gate:
             return
         wait = max(self._open_until - now, 0.1)
         raise BackendUnavailable(
-            f"circuit open after {self._failures} failures in a row; the next try is let through in {wait:.1f} s",
+            f"{self.name}: circuit open after {self._failures} failures in a row; the next try is let through in {wait:.1f} s",
             retry_after_s=wait,
         )
 
