@@ -92,7 +92,7 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
         ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: LabModel.__init__() got an unexpected keyword"),
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
-        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits"),
+        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, doctor"),
         ("[route]", "[[route]]", "route is no table"),
         ("[route]", "route", "no TOML"),
     ],

@@ -21,7 +21,7 @@ from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.scorers.calibrated import CalibratedScorer
 
-_PARTS: Final = ("models", "scorers", "route", "limits")
+_PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
 
@@ -40,6 +40,15 @@ class RouteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSettings:
+    """What `steproute doctor` asks the models: a problem, and steps of it that are right and wrong."""
+
+    problem: str = "Tom has 3 boxes with 4 pens each. He gives 5 pens away. How many pens does Tom have?"
+    right: tuple[str, ...] = ("Tom has 3 * 4 = 12 pens in boxes.", "He keeps 12 - 5 = 7 pens, so \\boxed{7}.")
+    wrong: tuple[str, ...] = ("Tom has 3 * 4 = 19 pens in boxes.", "He keeps 19 - 5 = 24 pens, so \\boxed{24}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
     """A configuration as read; `digest` changes with anything in it. It holds no key, only the names of variables."""
 
@@ -48,6 +57,7 @@ class ConfigFile:
     tables: Mapping[str, Mapping[str, Any]]
     route: RouteSettings
     limits: Limits
+    probe: ProbeSettings
 
     def cast(self) -> Cast:
         """Its models and scorers, each behind the gate of its server.
@@ -56,20 +66,26 @@ class ConfigFile:
         ArtifactError for a scorer's damaged calibration.
         """
         gates: dict[object, Gate] = {}
-        writers = {}
-        for role, table in self.tables["models"].items():
-            where, price, gate = self._shared(f"models.{role}", table, gates)
-            sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling)
-            model = self._part(models, where, role, table)
-            writers[role] = Writer(model=model, price=price, sampling=sampling, gate=gate)
-        judges = {}
-        for role, table in self.tables["scorers"].items():
-            where, price, gate = self._shared(f"scorers.{role}", table, gates)
-            scorer = self._part(scorers, where, role, table)
-            if "calibration" in table:
-                scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
-            judges[role] = Judge(scorer=scorer, price=price, gate=gate)
-        return Cast(writers=writers, judges=judges)
+        return Cast(
+            writers={role: self.writer(role, gates) for role in self.tables["models"]},
+            judges={role: self.judge(role, gates) for role in self.tables["scorers"]},
+        )
+
+    def writer(self, role: str, gates: dict[object, Gate]) -> Writer:
+        """One of its models; `gates` are those that there are already. Raises as `cast`."""
+        table = self.tables["models"][role]
+        where, price, gate = self._shared(f"models.{role}", table, gates)
+        sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling)
+        return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
+
+    def judge(self, role: str, gates: dict[object, Gate]) -> Judge:
+        """One of its scorers; `gates` are those that there are already. Raises as `cast`."""
+        table = self.tables["scorers"][role]
+        where, price, gate = self._shared(f"scorers.{role}", table, gates)
+        scorer = self._part(scorers, where, role, table)
+        if "calibration" in table:
+            scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
+        return Judge(scorer=scorer, price=price, gate=gate)
 
     def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
         where = f"{self.path.name}: {name}"
@@ -119,6 +135,7 @@ def read_config(path: Path) -> ConfigFile:
         tables=parts,
         route=converted(f"{path.name}: route", document.get("route", {}), RouteSettings),
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
+        probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
     )
 
 

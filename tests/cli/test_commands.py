@@ -54,6 +54,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--knobs", "0,x"), "knobs: '0,x' is not a list of numbers"),
         (("eval", "--knobs", "0,0"), "repeat a value"),
         (("eval", "--data", "none.jsonl"), "none.jsonl does not exist"),
+        (("eval", "--data", "[red].jsonl"), "[red].jsonl does not exist"),
         (("eval", "--data", "bad.jsonl"), "bad.jsonl, line 2: not JSON"),
         (("eval", "--data", "empty.jsonl"), "empty.jsonl, line 1: problem is ' '"),
         (("eval", "--problems", "0"), "problems: 0 is below 1"),

@@ -95,6 +95,8 @@ class HostileServer:
                 return False
             case Fault.ERROR_BODY:
                 return await self._send(writer, 200, {"error": {"message": "worker died", "code": 503}})
+        if head.startswith("GET"):
+            return await self._get(request, writer)
         if request.path.endswith("/pooling"):
             return await self._pool(request, writer)
         if request.path.endswith("/tokenize"):
@@ -102,6 +104,9 @@ class HostileServer:
         if request.path.endswith("/detokenize"):
             return await self._send(writer, 200, {"prompt": "<user>A riddle.<assistant>"})
         return await self._stream(request, writer, reader)
+
+    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        return await self._send(writer, 200, {"data": [{"id": "m"}]})
 
     async def _send(self, writer: asyncio.StreamWriter, status: int, body: object, headers: str = "") -> bool:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -5,8 +5,23 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from steproute.cli import calibrate, calibrate_scorer, compare, demo, evaluate, lab, metrics, plan, replay, solve, train
+from steproute.cli import (
+    calibrate,
+    calibrate_scorer,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    init,
+    lab,
+    metrics,
+    plan,
+    replay,
+    solve,
+    train,
+)
 from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError
 
 app = typer.Typer(
@@ -20,6 +35,8 @@ app = typer.Typer(
 app.command("solve")(solve.solve)
 app.command("eval")(evaluate.evaluate)
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
+app.command("doctor")(doctor.doctor)
 app.command("metrics")(metrics.metrics)
 app.command("replay")(replay.replay)
 app.command("plan")(plan.plan)
@@ -53,5 +70,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {message}", markup=True)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}", markup=True)
     sys.exit(code)

@@ -122,7 +122,8 @@ class Gate:
             return
         wait = max(self._open_until - now, 0.1)
         raise BackendUnavailable(
-            f"{self.name}: circuit open after {self._failures} failures in a row; the next try is let through in {wait:.1f} s",
+            f"{self.name}: circuit open after {self._failures} failures in a row; "
+            f"the next try is let through in {wait:.1f} s",
             retry_after_s=wait,
         )
 

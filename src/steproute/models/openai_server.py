@@ -105,7 +105,7 @@ class OpenAiModel:
 
     def __init__(self, name: str, settings: OpenAiSettings) -> None:
         self.name, self.settings = name, settings
-        self._connection = Connection(name, settings.server)
+        self.connection = Connection(name, settings.server)
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
@@ -165,11 +165,11 @@ class OpenAiModel:
         asked = {"model": self.settings.model, "messages": messages}
         if self.settings.kind in _TELLS_STOP:
             wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
-            tokens = (await self._connection.post("/tokenize", wanted, _Tokens)).tokens
+            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
             back = {"model": self.settings.model, "tokens": tokens}
-            prompt = (await self._connection.post("/detokenize", back, _Prompt)).prompt
+            prompt = (await self.connection.post("/detokenize", back, _Prompt)).prompt
         else:
-            prompt = (await self._connection.post("/apply-template", asked, _Prompt)).prompt
+            prompt = (await self.connection.post("/apply-template", asked, _Prompt)).prompt
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
         self._rendered[prefix.problem.text] = prompt
@@ -219,13 +219,13 @@ class OpenAiModel:
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
-        async with self._connection.call() as client, self._opened(client, wanted) as response:
+        async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
                         reply.refuse()
-                        raise self._connection.error_within({"error": chunk.error})
+                        raise self.connection.error_within({"error": chunk.error})
                     if chunk.usage is not None:
                         reply.report(chunk.usage)
                     for choice in chunk.choices:

@@ -41,6 +41,15 @@ _REMEDIES: Final = {
 _T = TypeVar("_T")
 
 
+class _Listed(msgspec.Struct):
+    id: str
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Listed] = []
+
+
 class _MaybeError(msgspec.Struct):
     error: object = None
 
@@ -119,6 +128,13 @@ class Connection:
             raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
         except (openai.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
+
+    async def models(self) -> dict[str, int | None]:
+        """The server's models and how many tokens fit each, where it says. Raises as `call` does."""
+        async with self.call() as client:
+            response = await client.get("/models", cast_to=httpx2.Response)
+            listed = msgspec.json.decode(response.content.decode(), type=_Models)
+            return {model.id: model.max_model_len for model in listed.data}
 
     async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
         """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""

@@ -57,7 +57,7 @@ class VllmPoolingScorer:
 
     def __init__(self, name: str, settings: PoolingSettings) -> None:
         self.name, self.settings = name, settings
-        self._connection = Connection(name, settings.server)
+        self.connection = Connection(name, settings.server)
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "VllmPoolingScorer":
@@ -73,7 +73,7 @@ class VllmPoolingScorer:
         settings, began = self.settings, time.monotonic()
         steps = "".join(step.text + settings.marker for step in prefix.steps)
         text = settings.text.replace("{problem}", prefix.problem.text).replace("{steps}", steps)
-        answer = await self._connection.post("/pooling", {"model": settings.model, "input": text}, _Answer)
+        answer = await self.connection.post("/pooling", {"model": settings.model, "input": text}, _Answer)
         pairs = answer.data[0].data if answer.data else []
         if len(pairs) != len(prefix.steps) or not all(len(p) == 2 and 0 <= p[1] <= 1 for p in pairs):
             raise ScorerError(

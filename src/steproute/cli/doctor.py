@@ -1,0 +1,40 @@
+"""`steproute doctor`: ask every backend whether it does what the configuration says."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from steproute.config_file import read_config
+from steproute.doctor import Verdict, examine
+
+_COLOURS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+
+
+def doctor(
+    config: Annotated[Path, typer.Option(help="The configuration to examine.")] = Path("steproute.toml"),
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Ask each model and scorer of a configuration: reachable, continues a half-written answer, stops, scores, costs.
+
+    Ends with code 1 where something failed.
+
+    Example: steproute doctor --config steproute.toml
+    """
+    findings = asyncio.run(examine(read_config(config)))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+    else:
+        table = Table("backend", "check", "verdict", "seen", "remedy")
+        for finding in findings:
+            verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
+            seen, remedy = escape(finding.seen), escape(finding.remedy)
+            table.add_row(escape(finding.backend), finding.check, verdict, seen, remedy)
+        Console().print(table)
+    if any(finding.verdict is Verdict.FAILED for finding in findings):
+        raise typer.Exit(1)

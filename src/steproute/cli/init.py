@@ -1,0 +1,35 @@
+"""`steproute init`: a commented configuration to start from."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from steproute.core.errors import ConfigError
+
+TEMPLATES: Final = ("lab", "vllm", "openai")
+
+
+def init(
+    template: Annotated[str, typer.Option(help="lab, vllm (three servers) or openai (hosted strong).")] = "lab",
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("steproute.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
+) -> None:
+    """Write a commented steproute.toml.
+
+    Example: steproute init --template vllm
+    """
+    if template not in TEMPLATES:
+        raise ConfigError(f"template: {template!r} is unknown. Use one of {', '.join(TEMPLATES)}.")
+    if out.exists() and not force:
+        raise ConfigError(f"out: {out} exists. Overwrite it with --force, or name another file.")
+    text = (files("steproute.cli") / "templates" / f"{template}.toml").read_text()
+    out.write_text(text)
+    edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
+    Console().print(
+        f"wrote {out}; {edits}\n  steproute doctor --config {out}\n"
+        f"  steproute solve --config {out} '…'\n  steproute eval --config {out} --data gsm8k --problems 50",
+        highlight=False,
+    )

@@ -1,0 +1,173 @@
+"""Misconfigurations planted one by one against a server on loopback: each is found, and its remedy named."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.remote.hostile import Asked, HostileServer
+
+from steproute.config_file import read_config
+from steproute.doctor import Finding, Verdict, examine
+
+STEPROUTE = str(Path(sys.executable).with_name("steproute"))
+CONFIG = """
+[models.weak]
+backend = "openai"
+base_url = "{url}"
+model = "m"
+template = "none"
+price = {{ input = 1, output = 2 }}
+[models.strong]
+backend = "openai"
+base_url = "{url}"
+model = "m"
+template = "none"
+price = {{ input = 3, output = 4 }}
+[scorers.prm]
+backend = "vllm-pooling"
+base_url = "{url}"
+model = "m"
+price = {{ input = 1, output = 0 }}
+"""
+
+
+class Patient(HostileServer):
+    """A healthy server with switches for what may be wrong with it."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(lambda request: None)
+        self.faults = faults
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        body = request.body
+        if "/v2" in request.path:
+            return await self._send(writer, 404, {"error": {"message": "Not Found"}})
+        if "wrong key" in self.faults:
+            return await self._send(writer, 401, {"error": {"message": "invalid key"}})
+        if "ignores continuation" in self.faults and "messages" in body:
+            body["messages"] = body["messages"][:1]
+        if "ignores stop" in self.faults:
+            body.pop("stop", None)
+        if "trims" in self.faults and "messages" in body and body["messages"][-1]["role"] == "assistant":
+            usage = {"prompt_tokens": 9, "completion_tokens": 1}
+            choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop", "stop_reason": "\n\n"}
+            return await self._send(writer, 200, {"choices": [choice], "usage": usage})
+        return await super()._stream(request, writer, reader)
+
+    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        if "wrong key" in self.faults:
+            return await self._send(writer, 401, {"error": {"message": "invalid key"}})
+        if "/v2" in request.path:
+            return await self._send(writer, 404, {"error": {"message": "Not Found"}})
+        return await self._send(writer, 200, {"data": [{"id": "m", "max_model_len": 4096}]})
+
+    async def _pool(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        text = request.body["input"]
+        steps = re.split("<extra_0>", text.partition("assistant\n")[2])[:-1]
+        good = [0.05 if " 19" in step else 0.95 for step in steps]
+        if "blind" in self.faults:
+            good = [0.9 for _ in steps]
+        if "upside down" in self.faults:
+            good = [1 - p for p in good]
+        pairs = [[1 - p, p] for p in good]
+        if "wrong marker" in self.faults:
+            pairs = []
+        return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
+
+
+def diagnose(folder: Path, patient: Patient, *edits: tuple[str, str]) -> list[Finding]:
+    async def run() -> list[Finding]:
+        async with patient.running():
+            text = CONFIG.format(url=patient.url)
+            for old, new in edits:
+                assert old in text
+                text = text.replace(old, new)
+            path = folder / "steproute.toml"
+            path.write_text(text)
+            return await examine(read_config(path))
+
+    return asyncio.run(run())
+
+
+def ill(findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+
+
+def test_a_healthy_setup_has_no_findings(tmp_path: Path) -> None:
+    findings = diagnose(tmp_path, Patient())
+    assert ill(findings) == []
+    assert len(findings) == 1 + 2 * 4 + 2
+
+
+CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructions = ""')
+
+
+@pytest.mark.parametrize(
+    ("fault", "edits", "check", "remedy"),
+    [
+        ("", [("127.0.0.1", "127.0.0.2")], "answers", "Start the server, and check base_url's host and port"),
+        ("", [("/v1", "/v2")], "model", "Does base_url end in /v1?"),
+        ("", [('model = "m"\ntemplate', 'model = "n"\ntemplate')], "model", "Set model to one of m"),
+        ("", [("template", 'api_key_env = "NO_SUCH_KEY"\ntemplate')], "answers", "the variable that api_key_env names"),
+        ("wrong key", [], "answers", "the variable that api_key_env names"),
+        ("ignores continuation", [CHAT], "continues a half-written answer", "Choose a continuation mode"),
+        ("trims", [CHAT], "continues a half-written answer", 'set stop = "client"'),
+        ("ignores stop", [("template", "instructions = ''\ntemplate")], "", ""),
+        ("wrong marker", [], "answers", "Set marker to the step tag"),
+        ("blind", [], "tells right from wrong", "Check text and marker against the model card"),
+        ("upside down", [], "tells right from wrong", "upside down"),
+        ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
+        ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
+        ("no usage", [], "token counts", "Have the server send usage"),
+        ("", [("[scorers.prm]", "[scorers.other]")], "roles", "a policy that reads no scores"),
+    ],
+)
+def test_a_planted_misconfiguration_is_found(
+    tmp_path: Path, fault: str, edits: list[tuple[str, str]], check: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    patient = Patient(fault)
+    patient.reports_usage = fault != "no usage"
+    found: Any = ill(diagnose(tmp_path, patient, *edits))
+    if not check:
+        assert found == [], "the client cuts what the server does not stop"
+        return
+    assert any(check == each.check and remedy in each.remedy for each in found), found
+
+
+def run(folder: Path, *words: str, code: int = 0) -> str:
+    result = subprocess.run([STEPROUTE, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_init_doctor_and_solve_on_the_lab(tmp_path: Path) -> None:
+    assert "steproute doctor" in run(tmp_path, "init")
+    run(tmp_path, "init", code=2)
+    assert "tells right from wrong" in " ".join(run(tmp_path, "doctor", "--json").split())
+    run(tmp_path, "eval", "--config", "steproute.toml", "--problems", "3", "--knobs", "0.5", "--baselines", "")
+    with (tmp_path / "steproute.toml").open("a") as file:
+        file.write("[models.third]\nbackend = 'openai'\nbase_url = 'http://127.0.0.1:9/v1'\nmodel = 'm'\n")
+    assert "Start the server" in " ".join(run(tmp_path, "doctor", "--json", code=1).split())
+
+
+def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_path: Path) -> None:
+    async def follow() -> tuple[str, str]:
+        async with Patient().running() as patient:
+            run(tmp_path, "init", "--template", "vllm")
+            lines = (tmp_path / "steproute.toml").read_text().splitlines()
+            for at, line in enumerate(lines):
+                if line.startswith("# EDIT: where"):
+                    lines[at + 1], lines[at + 2] = f'base_url = "{patient.url}"', 'model = "m"'
+            (tmp_path / "steproute.toml").write_text("\n".join(lines))
+            examined = await asyncio.to_thread(run, tmp_path, "doctor", "--json")
+            words = ("solve", "--config", "steproute.toml", "--json", "A riddle.")
+            return examined, await asyncio.to_thread(run, tmp_path, *words)
+
+    examined, solved = asyncio.run(follow())
+    assert '"failed"' not in examined
+    assert '"answer":"42"' in solved
