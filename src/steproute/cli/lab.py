@@ -3,6 +3,7 @@
 import asyncio
 import json as jsonlib
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, get_args
 
 import numpy as np
@@ -19,7 +20,8 @@ from steproute.bench.bootstrap import (
 )
 from steproute.core.errors import ConfigError
 from steproute.lab.check import Checked, check_model
-from steproute.lab.models import LabModel, LabPrm
+from steproute.lab.hugging_face import export_for_servers
+from steproute.lab.models import LabModel, LabName, LabPrm
 from steproute.lab.story import Split, Story, generate
 
 app = typer.Typer(no_args_is_help=True, help="The bundled lab: problems and models.")
@@ -50,6 +52,19 @@ def check(
         if isinstance(interval, tuple):
             table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} – {interval[1]:.4f}")
     Console().print(table)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder to write to, one below it for each model.")],
+) -> None:
+    """Write the lab's models as Hugging Face folders that vLLM and others can serve.
+
+    Example: steproute lab export runs/models
+    """
+    for name in get_args(LabName):
+        export_for_servers(name, folder / name)
+        typer.echo(folder / name)
 
 
 @app.command()
