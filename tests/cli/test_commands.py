@@ -149,7 +149,14 @@ def test_killed_in_the_middle_and_rerun_it_ends_as_if_undisturbed(tmp_path: Path
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     traces = tmp_path / "runs/c/traces.jsonl.zst"
     command = [STEPROUTE, "eval", "--problems", "200", "--knobs", "0.5", "--baselines", "", "--name", "c"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has them, and their children, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while process.poll() is None and (not traces.exists() or len(read_traces(traces)) < 5):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
