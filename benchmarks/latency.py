@@ -33,7 +33,7 @@ from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0)
+RATIOS = (0.1, 0.25, 0.5, 0.75, 1.0, 2.0)
 POLICY = Threshold(0.5)
 ALWAYS = 1.01
 ROUTES: dict[str, Callable[[], Strategy[Episode]]] = {
@@ -42,7 +42,9 @@ ROUTES: dict[str, Callable[[], Strategy[Episode]]] = {
     "lockstep, all at once": lambda: Lockstep(policy=POLICY),
     "stepwise": lambda: Stepwise(policy=POLICY),
     "scoring in no time": lambda: Stepwise(policy=POLICY),
+    "pipelined, 1 ahead": lambda: Pipelined(policy=POLICY, ahead=1),
     "pipelined": lambda: Pipelined(policy=POLICY),
+    "pipelined, hedge 0.7": lambda: Pipelined(policy=POLICY, hedge=0.7),
     "pipelined, hedge 0.9": lambda: Pipelined(policy=POLICY, hedge=0.9),
     "pipelined, hedge always": lambda: Pipelined(policy=POLICY, hedge=ALWAYS),
 }

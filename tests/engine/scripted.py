@@ -70,9 +70,14 @@ class ScriptedScorer:
 
     def __init__(self, scores: Iterable[float | None] = ()) -> None:
         self.scores = deque(scores)
+        self.read = 0
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         score = self.scores.popleft() if self.scores else 1.0
+        self.read += 7
+        if meter is not None:
+            meter.usage = Usage(input_tokens=7)
+        await asyncio.sleep(0)
         if score is None:
             raise ScorerError("scripted: down")
         values = (*[0.9] * (len(prefix.steps) - 1), score)

@@ -6,7 +6,7 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.test_episode import PROBLEM, Fail, Hang, Say, Stage, check_law, limits, replies
+from tests.engine.test_episode import PROBLEM, WEAK_PRICE, Fail, Hang, Say, Stage, check_law, limits, replies
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
 from steproute.config import build_strategy, lab_cast
@@ -22,8 +22,8 @@ from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 
 
-def pipelined(threshold: float = 0.5, hedge: float = 0.0) -> Pipelined:
-    return Pipelined(policy=Threshold(threshold), hedge=hedge)
+def pipelined(threshold: float = 0.5, hedge: float = 0.0, ahead: int = 1) -> Pipelined:
+    return Pipelined(policy=Threshold(threshold), hedge=hedge, ahead=ahead)
 
 
 def solution(trace: Trace) -> tuple[object, ...]:
@@ -100,17 +100,24 @@ policies = st.one_of(
 @given(
     policy=policies,
     hedge=st.sampled_from([0.0, 0.5, 1.0]),
+    ahead=st.integers(1, 5),
     takeover_steps=st.none() | st.integers(1, 3),
     max_steps=st.integers(1, 12),
     max_tokens=st.none() | st.integers(1, 60) | st.integers(1000, 20_000),
     seed=st.integers(0, 2**32),
 )
 def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
-    policy: Policy, hedge: float, takeover_steps: int | None, max_steps: int, max_tokens: int | None, seed: int
+    policy: Policy,
+    hedge: float,
+    ahead: int,
+    takeover_steps: int | None,
+    max_steps: int,
+    max_tokens: int | None,
+    seed: int,
 ) -> None:
     limits = Limits(max_steps=max_steps, max_tokens=max_tokens)
     plain, *_ = seeded(Stepwise(policy=policy, takeover_steps=takeover_steps), limits, seed)
-    strategy = Pipelined(policy=policy, takeover_steps=takeover_steps, hedge=hedge)
+    strategy = Pipelined(policy=policy, takeover_steps=takeover_steps, hedge=hedge, ahead=ahead)
     trace, weak, strong = seeded(strategy, limits, seed)
     assert solution(trace) == solution(plain)
     for role, model in (("weak", weak), ("strong", strong)):
@@ -128,6 +135,7 @@ def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
     scores=st.lists(st.none() | st.floats(0, 1)),
     policy=policies,
     hedge=st.sampled_from([0.0, 1.0]),
+    ahead=st.integers(1, 4),
     limits=limits,
 )
 def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
@@ -136,19 +144,22 @@ def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
     scores: list[float | None],
     policy: Policy,
     hedge: float,
+    ahead: int,
     limits: Limits,
 ) -> None:
     stage = Stage(weak, strong, scores)
     episode = Episode(PROBLEM, stage.cast, route="t", limits=limits, on_event=stage.events.append)
-    trace = asyncio.run(alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge))))
+    trace = asyncio.run(alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge, ahead=ahead))))
     check_law(stage, trace)
     if limits.max_tokens is not None:
         assert stage.weak.generated + stage.strong.generated <= limits.max_tokens
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("threshold", "hedge"), [(0.3, 0.0), (0.7, 0.9), (0.95, 1.0)])
-def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(seed: int, threshold: float, hedge: float) -> None:
+@pytest.mark.parametrize(("threshold", "hedge", "ahead"), [(0.3, 0.0, 1), (0.7, 0.9, 2), (0.95, 1.0, 4)])
+def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(
+    seed: int, threshold: float, hedge: float, ahead: int
+) -> None:
     problems, cast = list(islice(generate("test", seed=seed), 12)), lab_cast()
 
     async def solve(strategy: Stepwise) -> list[Trace]:
@@ -156,9 +167,9 @@ def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(seed: int, threshol
         return await asyncio.gather(*(episode.run(strategy) for episode in episodes))
 
     plain = asyncio.run(solve(Stepwise(policy=Threshold(threshold))))
-    ahead = asyncio.run(solve(pipelined(threshold, hedge)))
-    assert [solution(trace) for trace in ahead] == [solution(trace) for trace in plain]
-    assert threshold < 0.5 or any(trace.generated_tokens("weak", Purpose.CANCELLED) for trace in ahead)
+    sooner = asyncio.run(solve(pipelined(threshold, hedge, ahead)))
+    assert [solution(trace) for trace in sooner] == [solution(trace) for trace in plain]
+    assert threshold < 0.5 or any(trace.generated_tokens("weak", Purpose.CANCELLED) for trace in sooner)
 
 
 def test_weak_writes_the_next_step_while_this_one_is_scored() -> None:
@@ -179,7 +190,7 @@ def test_weak_writes_the_next_step_while_this_one_is_scored() -> None:
 
 
 class Slow(SeededScorer):
-    """Gives every newest step the next score, each after a few turns of the loop."""
+    """Gives the newest step its place's score, 1 where there is none, after a few turns of the loop."""
 
     def __init__(self, scores: Iterable[float]) -> None:
         self.scores = list(scores)
@@ -187,7 +198,8 @@ class Slow(SeededScorer):
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         for _ in range(5):
             await asyncio.sleep(0)
-        newest = self.scores.pop(0) if self.scores else 1.0
+        place = len(prefix.steps) - 1
+        newest = self.scores[place] if place < len(self.scores) else 1.0
         return Scores(values=(*[0.4] * (len(prefix.steps) - 1), newest), model="slow", usage=Usage())
 
 
@@ -203,6 +215,70 @@ def test_a_rejection_bills_the_draft_ahead_as_cancelled_half_written_or_whole(ah
     assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == tokens
     assert trace.generated_tokens("weak", Purpose.DISCARDED) == 4
+    check_law(stage, trace)
+
+
+class Gated(SeededScorer):
+    """Scores nothing until it is let; a step that says bad is bad."""
+
+    def __init__(self) -> None:
+        self.let, self.asked = asyncio.Event(), list[int]()
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        self.asked.append(len(prefix.steps))
+        if meter is not None:
+            meter.usage = Usage(input_tokens=5)
+        await self.let.wait()
+        values = tuple(0.1 if "bad" in step.text else 0.9 for step in prefix.steps)
+        return Scores(values=values, model="gated", usage=Usage(input_tokens=5))
+
+
+def gated(stage: Stage, ahead: int, turns: int = 40) -> tuple[Trace, Gated]:
+    """Solve with the scorer shut until everything else has come to rest."""
+
+    async def solve() -> tuple[Trace, Gated]:
+        scorer = Gated()
+        stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=scorer, price=WEAK_PRICE)})
+        episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+        solving = asyncio.create_task(episode.run(pipelined(ahead=ahead)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert len(stage.weak.asked) == 1 + ahead
+        assert scorer.asked == list(range(1, 2 + ahead))
+        scorer.let.set()
+        return await solving, scorer
+
+    return asyncio.run(solve())
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 4])
+def test_weak_runs_so_many_steps_ahead_and_each_is_scored_once_as_soon_as_it_is_written(ahead: int) -> None:
+    stage = Stage([*(Say(f"step {n}") for n in range(6)), Say("\\boxed{1}")])
+    trace, scorer = gated(stage, ahead)
+    assert [step.text for step in trace.steps] == [*(f"step {n}" for n in range(6)), "\\boxed{1}"]
+    assert scorer.asked == list(range(1, 8))
+    assert {line.purpose for line in trace.account} == {Purpose.ACCEPTED, Purpose.SCORE}
+    check_law(stage, trace)
+
+
+def test_a_rejection_cancels_all_that_was_written_and_scored_ahead_of_it() -> None:
+    ahead = [Say("a", 2), Say("b", 3), Say("c", 4)]
+    stage = Stage([Say("bad", 4), *ahead, Say("\\boxed{1}", 6)], [Say("good", 5)])
+    trace, scorer = gated(stage, 3)
+    assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
+    assert scorer.asked == [1, 2, 3, 4, 2]
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == 2 + 3 + 4
+    cancelled = [line for line in trace.account if line.role == "prm" and line.purpose is Purpose.CANCELLED]
+    assert [line.usage.input_tokens for line in cancelled] == [5, 5, 5]
+    assert trace.scored_tokens() == 2 * 5
+    check_law(stage, trace)
+
+
+def test_a_scoring_ahead_that_fails_is_made_again() -> None:
+    stage = Stage([Say("a"), Say("b"), Say("\\boxed{1}")], scores=[0.9, None, 0.9, 0.9, 0.9])
+    trace = stage.solve(pipelined(ahead=2))
+    assert (trace.answer, trace.notes) == ("1", ())
+    assert len([line for line in trace.account if line.purpose is Purpose.RETRY]) == 1
     check_law(stage, trace)
 
 

@@ -1,6 +1,6 @@
 """A problem's account under way: each call is entered once and settled once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ class Account:
 
     def __init__(self, on_entered: Callable[[AccountLine], None]) -> None:
         self._lines: list[AccountLine] = []
-        self._drafts: dict[int, int] = {}
+        self._open: dict[Hashable, int] = {}
         self._on_entered = on_entered
 
     @property
@@ -30,20 +30,20 @@ class Account:
         """Generated tokens of all lines so far."""
         return sum(line.usage.output_tokens for line in self._lines)
 
-    def enter(self, line: AccountLine, draft_id: int | None = None) -> None:
-        """Add a call's line; a draft's line can still be settled by the draft's id."""
-        if draft_id is not None:
-            self._drafts[draft_id] = len(self._lines)
+    def enter(self, line: AccountLine, key: Hashable = None) -> None:
+        """Add a call's line; one with a key, such as a draft's id, can still be settled by it."""
+        if key is not None:
+            self._open[key] = len(self._lines)
         self._lines.append(line)
         self._on_entered(line)
 
-    def settle(self, draft_id: int, purpose: Purpose) -> None:
-        """Say what became of a draft."""
-        index = self._drafts[draft_id]
-        self._lines[index] = replace(self._lines[index], purpose=purpose)
+    def settle(self, key: Hashable, purpose: Purpose) -> None:
+        """Say what became of a call, if there was one."""
+        if (index := self._open.get(key)) is not None:
+            self._lines[index] = replace(self._lines[index], purpose=purpose)
 
     def discard_accepted(self) -> None:
         """Turn every accepted draft into a discarded one, when a solution is started over."""
-        for draft_id, index in self._drafts.items():
+        for key, index in self._open.items():
             if self._lines[index].purpose is Purpose.ACCEPTED:
-                self.settle(draft_id, Purpose.DISCARDED)
+                self.settle(key, Purpose.DISCARDED)

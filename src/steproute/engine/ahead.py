@@ -1,97 +1,174 @@
 """Drafts that are started before it is known whether they are needed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from steproute.core.errors import BackendError
-from steproute.core.solution import Draft, Prefix
+from steproute.core.errors import BackendError, ScorerError
+from steproute.core.solution import Draft, Prefix, Scores
+
+_T = TypeVar("_T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ahead:
-    """One draft under way from `prefix`: the places it took seeds for and what it wrote, both undone where dropped."""
+    """A draft from `prefix`: the places it took seeds for and what it wrote, both undone where it comes to nothing."""
 
     prefix: Prefix
     places: list[tuple[str, int]] = field(default_factory=list)
     written: list[Draft] = field(default_factory=list)
+    writing: asyncio.Task[Draft | None] | None = None
+    scoring: asyncio.Task[Scores | None] | None = None
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """What is under way for it, or was."""
+        return [task for task in (self.writing, self.scoring) if task is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AheadCalls:
+    """What writes a draft, gives the prefix after it (None where the solution ends) and, if wanted, scores it."""
+
+    write: Callable[[Ahead], Awaitable[Draft]]
+    after: Callable[[Prefix, Draft], Prefix | None]
+    score: Callable[[Prefix, Draft], Awaitable[Scores]] | None = None
 
 
 class DraftsAhead:
-    """At most one a role. Those that are not taken are cancelled, and all of them have ended when the episode ends.
+    """For each role a chain of drafts, one from the other. Those that are not taken are cancelled, and all of them have
+    ended when the episode ends.
 
-    undo: called with each draft that comes to nothing, after its call has ended.
+    undo: called with each draft that comes to nothing, after its calls have ended.
     """
 
     def __init__(self, undo: Callable[[Ahead], None]) -> None:
         self._undo = undo
-        self._under_way: dict[str, tuple[Ahead, asyncio.Task[Draft | None]]] = {}
+        self._chains: dict[str, _Chain] = {}
+        self._taken: dict[int, Ahead] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """No draft outlives this context, whatever ends it."""
+        """No draft and no scoring outlives this context, whatever ends it."""
         try:
             yield
         finally:
             async with AsyncExitStack() as left:
-                for role in self._under_way:
+                left.push_async_callback(self._drop_scorings)
+                for role in self._chains:
                     left.push_async_callback(self.drop, role)
 
-    def start(self, role: str, prefix: Prefix, write: Callable[[Ahead], Awaitable[Draft]]) -> None:
-        """Start a draft, unless the role has one under way."""
-        if role not in self._under_way:
-            ahead = Ahead(prefix)
-            self._under_way[role] = ahead, asyncio.create_task(_tried(write, ahead))
+    def start(self, role: str, prefix: Prefix, length: int, calls: AheadCalls) -> None:
+        """Have up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
+        chain = self._chains.setdefault(role, _Chain(prefix, calls))
+        chain.grow(length)
 
     async def take(self, role: str, prefix: Prefix) -> tuple[Draft, list[Draft]] | None:
-        """The role's draft from just this prefix and all that was written for it, as soon as it is there.
+        """The role's next draft, if it is from just this prefix, and all that was written for it, once it is there.
 
-        None where there is none or it failed; one from another prefix is dropped.
+        None where there is none or it failed; then the role's chain is dropped.
         """
-        if role not in self._under_way:
+        if role not in self._chains:
             return None
-        ahead, task = self._under_way[role]
-        if _texts(ahead.prefix) == _texts(prefix):
-            await asyncio.wait([task])
-            if (draft := task.result()) is not None:
-                del self._under_way[role]
-                return draft, ahead.written
+        drafts = self._chains[role].drafts
+        head = drafts[0]
+        if _texts(head.prefix) == _texts(prefix) and (draft := await _result(head.writing)) is not None:
+            drafts.popleft()
+            if not drafts:
+                del self._chains[role]
+            if head.scoring is not None:
+                self._taken[draft.id] = head
+            return draft, head.written
         await self.drop(role)
         return None
 
+    async def scores(self, prefix: Prefix, draft: Draft) -> Scores | None:
+        """The scores of a draft that was taken, once they are there; None where it was not scored ahead from here."""
+        ahead = self._taken.get(draft.id)
+        if ahead is None or _texts(ahead.prefix) != _texts(prefix):
+            return None
+        scores = await _result(ahead.scoring)
+        del self._taken[draft.id]
+        return scores
+
     async def drop(self, role: str) -> None:
-        """Cancel the role's draft, if there is one; returns when its call has ended and is billed."""
-        if role not in self._under_way:
+        """Cancel the role's drafts, if there are any; returns when their calls have ended and are billed."""
+        if role not in self._chains:
             return
-        ahead, task = self._under_way[role]
+        chain = self._chains[role]
+        chain.closed = True
         try:
-            await _ended(task)
+            await _ended(task for ahead in chain.drafts for task in ahead.tasks)
         finally:
-            del self._under_way[role]
-            self._undo(ahead)
+            del self._chains[role]
+            for ahead in chain.drafts:
+                self._undo(ahead)
+
+    async def _drop_scorings(self) -> None:
+        await _ended(task for ahead in self._taken.values() for task in ahead.tasks)
 
 
-async def _tried(write: Callable[[Ahead], Awaitable[Draft]], ahead: Ahead) -> Draft | None:
+class _Chain:
+    """Drafts under way or written that nobody has taken, oldest first."""
+
+    def __init__(self, prefix: Prefix, calls: AheadCalls) -> None:
+        self.drafts: deque[Ahead] = deque()
+        self.closed = False
+        self._calls, self._length = calls, 0
+        self._next: Prefix | None = prefix  # None while the last draft is being written, and after the solution's end
+
+    def grow(self, length: int) -> None:
+        """Write on where there are fewer than `length`."""
+        self._length = length
+        if self._next is not None and len(self.drafts) < length and not self.closed:
+            ahead, self._next = Ahead(self._next), None
+            self.drafts.append(ahead)
+            ahead.writing = asyncio.create_task(self._write(ahead))
+
+    async def _write(self, ahead: Ahead) -> Draft | None:
+        draft = await _tried(lambda: self._calls.write(ahead))
+        if draft is not None and not self.closed:
+            if (score := self._calls.score) is not None:
+                ahead.scoring = asyncio.create_task(_tried(lambda: score(ahead.prefix, draft)))
+            self._next = self._calls.after(ahead.prefix, draft)
+            self.grow(self._length)
+        return draft
+
+
+async def _tried(work: Callable[[], Awaitable[_T]]) -> _T | None:
+    """The result; None where a backend or a scorer failed, which counts only where the work is needed."""
     try:
-        return await write(ahead)
-    except BackendError:
+        return await work()
+    except (BackendError, ScorerError):
         return None
 
 
-async def _ended(task: asyncio.Task[Draft | None]) -> None:
-    """Cancel a task once and wait until it has ended, even where this wait is cancelled; raises what it raised."""
-    task.cancel()
+async def _result(task: asyncio.Task[_T | None] | None) -> _T | None:
+    """A task's result, without cancelling it where this wait is cancelled."""
+    assert task is not None
+    await asyncio.wait([task])
+    return task.result()
+
+
+async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks once and wait until all have ended, even where this wait is cancelled; raises what one raised."""
+    all_tasks = list(tasks)
+    for task in all_tasks:
+        task.cancel()
     interrupted: asyncio.CancelledError | None = None
-    while not task.done():
+    while pending := [task for task in all_tasks if not task.done()]:
         try:
-            await asyncio.wait([task])
+            await asyncio.wait(pending)
         except asyncio.CancelledError as cancellation:
             interrupted = cancellation
     if interrupted is not None:
         raise interrupted
-    if not task.cancelled():
-        task.result()
+    for task in all_tasks:
+        if not task.cancelled():
+            task.result()
 
 
 def _texts(prefix: Prefix) -> list[str]:

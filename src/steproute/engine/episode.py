@@ -23,12 +23,12 @@ from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Fin
 from steproute.core.observation import Observation
 from steproute.core.ports import Policy, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
-from steproute.engine.ahead import Ahead, DraftsAhead
+from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
 from steproute.engine.cast import Cast
 from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
@@ -36,7 +36,7 @@ from steproute.engine.limits import Limits
 _T = TypeVar("_T")
 _BACKOFF_S: Final = 0.5
 _LONGEST_BACKOFF_S: Final = 30.0
-_CALLS_A_STEP: Final = 4  # of each role: a draft, its continuation where it is degenerate, and both once more ahead
+_CALLS_A_STEP: Final = 2  # of each role: a draft, and its continuation where it is degenerate
 
 
 class Episode:
@@ -130,20 +130,27 @@ class Episode:
             self._notes.append(f"step {len(prefix.steps) + 1}: {role} failed ({failure}); the draft was accepted")
             return replacing
 
-    def draft_ahead(self, role: str, prefix: Prefix, *, keeping: Draft | None = None) -> None:
-        """Start the role's next step from `prefix`, or from what it becomes where `keeping` is accepted.
+    def draft_ahead(
+        self, role: str, prefix: Prefix, *, keeping: Draft | None = None, steps: int = 1, judge: str | None = None
+    ) -> None:
+        """Have the role write up to `steps` steps from `prefix`, or from what it becomes where `keeping` is accepted.
 
-        It changes no solution: a later `propose` from there takes it, one from elsewhere or `drop_ahead` cancels it, a
-        failure is forgotten, and seeds are as if it had never been made. Nothing is started where the solution ends
-        with `keeping`, or where a budget could come to bind.
+        Each is scored as soon as it is written, where there is a `judge`. It changes no solution: a later `propose` and
+        `score` from there take them, a `propose` from elsewhere or `drop_ahead` cancels them, a failure is forgotten,
+        and seeds are as if they had never been made. Nothing is started where the solution ends with `keeping`, or
+        where a budget could come to bind.
         """
-        if keeping is not None:
-            prefix = prefix.extended(*self._steps(keeping))
-        if (keeping is None or self._outcome(keeping, prefix) is None) and self._budgets_are_ample(prefix):
-            self._ahead.start(role, prefix, lambda ahead: self._whole(role, prefix, False, ahead))
+        start = prefix if keeping is None else self._after(prefix, keeping)
+        if start is None or not self._budgets_are_ample(start, steps):
+            return
+        scoring = None if judge is None else (lambda prefix, draft: self._judged(judge, prefix, draft, draft.id))
+        calls = AheadCalls(
+            write=lambda ahead: self._whole(role, ahead.prefix, False, ahead), after=self._after, score=scoring
+        )
+        self._ahead.start(role, start, steps, calls)
 
     async def drop_ahead(self, role: str) -> None:
-        """Cancel what the role drafts ahead, if anything; its tokens are on the account as cancelled."""
+        """Cancel what the role drafts ahead, if anything; its tokens and scorings are on the account as cancelled."""
         await self._ahead.drop(role)
 
     async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
@@ -152,21 +159,16 @@ class Episode:
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
-        scorer, price, gate = (chosen := self.cast.judge(judge)).scorer, chosen.price, chosen.gate
-        judged = prefix.extended(*self._steps(draft))
-        bill = _Bill(role=judge, model=scorer.name, price=price)
         try:
-            scores = await self._metered(bill, gate, lambda meter: scorer.score(judged, meter))
-            if len(scores.values) != len(judged.steps):
-                raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
+            scores = await self._ahead.scores(prefix, draft) or await self._judged(judge, prefix, draft)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
+            step = len(prefix.steps) + len(self._steps(draft))
             self._notes.append(
-                f"step {len(judged.steps)}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
+                f"step {step}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
             )
             return None
-        self._account.enter(bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id))
         self._emit(Scored(scores))
         if prefix.text == self._prefix.text:
             pairs = zip(self._prefix.steps, scores.values, strict=False)
@@ -208,6 +210,23 @@ class Episode:
         tokens = _shared(draft, texts)
         return [Step(role=draft.role, text=text, tokens=n) for text, n in zip(texts, tokens, strict=True)]
 
+    async def _judged(self, judge: str, prefix: Prefix, draft: Draft, ahead_of: int | None = None) -> Scores:
+        """Scores of all steps, billed; `ahead_of` is the draft whose scoring it is, where that may yet be cancelled."""
+        scorer, price, gate = (chosen := self.cast.judge(judge)).scorer, chosen.price, chosen.gate
+        judged = prefix.extended(*self._steps(draft))
+        bill = _Bill(role=judge, model=scorer.name, price=price)
+        scores = await self._metered(bill, gate, lambda meter: scorer.score(judged, meter))
+        line = bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id)
+        self._account.enter(line, None if ahead_of is None else ("scores", ahead_of))
+        if len(scores.values) != len(judged.steps):
+            raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
+        return scores
+
+    def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
+        """The prefix with `draft` accepted; None where the solution ends with it."""
+        longer = prefix.extended(*self._steps(draft))
+        return longer if self._outcome(draft, longer) is None else None
+
     async def _whole(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None = None) -> Draft:
         """A draft that is not degenerate, where one continuation is enough for that."""
         draft = await self._draft(role, prefix, to_end, ahead)
@@ -246,18 +265,20 @@ class Episode:
         self._attempts.subtract(ahead.places)
         for draft in ahead.written:
             self._account.settle(draft.id, Purpose.CANCELLED)
+            self._account.settle(("scores", draft.id), Purpose.CANCELLED)
 
-    def _budgets_are_ample(self, prefix: Prefix) -> bool:
+    def _budgets_are_ample(self, prefix: Prefix, ahead: int) -> bool:
         """Whether no budget can bind any more, however long the drafts ahead and all that comes after them.
 
-        A money budget always can, since nothing bounds what a call reads.
+        Every step may be written ahead `ahead` times in vain. A money budget can always bind, since nothing bounds what
+        a call reads.
         """
         if self.limits.max_cost_usd is not None:
             return False
         left = self._tokens_left()
         a_call = (self.limits.retries + 1) * sum(writer.sampling.max_tokens for writer in self.cast.writers.values())
         steps = self.limits.max_steps - len(prefix.steps) + 1
-        return left is None or left >= _CALLS_A_STEP * a_call * steps
+        return left is None or left >= _CALLS_A_STEP * (1 + ahead) * a_call * steps
 
     async def _metered(self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]]) -> _T:
         """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.

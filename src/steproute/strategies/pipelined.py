@@ -1,4 +1,4 @@
-"""TRIM's loop with the waiting taken out: weak is a step ahead while the process reward model scores."""
+"""TRIM's loop with the waiting taken out: weak is steps ahead while the process reward model scores."""
 
 from dataclasses import dataclass
 
@@ -12,23 +12,26 @@ from steproute.strategies.stepwise import Stepwise
 class Pipelined(Stepwise):
     """Stepwise's solutions, sooner: same seeds, same drafts, same decisions, paid for with drafts that come to nothing.
 
-    While step t is scored, weak writes step t + 1 as if t were kept; a rejection cancels it. Where the prefix's last
-    known score is below `hedge`, strong starts to write step t again meanwhile; keeping the draft cancels that. 0
-    never hedges. What is cancelled is on the account as such. Under a budget that could bind nothing is drafted ahead.
+    While step t is scored, weak writes up to `ahead` further steps as if all before them were kept, and each is scored
+    as soon as it is written; a rejection cancels them. Where the prefix's last known score is below `hedge`, strong
+    starts to write step t beside weak; keeping weak's draft cancels that. 0 never hedges. What is cancelled is on the
+    account as such. Under a budget that could bind nothing is drafted ahead.
     """
 
+    ahead: int = 3
     hedge: float = 0.0
 
     async def solve(self, episode: Episode) -> None:
         """Draft, draft ahead, score, decide, accept, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
+            if self.policy.needs_scores and _last_score(prefix) < self.hedge:
+                episode.draft_ahead("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
             draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
             scores: tuple[float, ...] | None = ()
             if self.policy.needs_scores:
-                episode.draft_ahead("weak", prefix, keeping=draft)  # y_{t+1} ~ M_w(. | y_1 … y_t)
-                if _last_score(prefix) < self.hedge:
-                    episode.draft_ahead("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
+                # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
+                episode.draft_ahead("weak", prefix, keeping=draft, steps=self.ahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
             await episode.drop_ahead("strong" if decision is Decision.ACCEPT else "weak")
