@@ -11,6 +11,7 @@ from steproute.lab.hugging_face import MARKER, _judging_head, _padded, _tokenize
 from steproute.lab.story import Story, generate
 from steproute.lab.tokenizer import Tokenizer as LabTokenizer
 from steproute.lab.tokenizer import vocabulary
+from steproute.scorers.vllm_pooling import QWEN_PRM
 
 TEXTS = [
     f"{problem.text}\n\n" + "\n\n".join(Story.parse(problem.text).solution())
@@ -41,6 +42,14 @@ def test_the_marker_stands_where_the_separator_did() -> None:
     problem, *steps = TEXTS[0].split("\n\n")
     ids = servers.encode(f"{problem}\n\n" + "".join(step + MARKER for step in steps)).ids
     assert [lab.separator if token == len(vocabulary()) else token for token in ids] == lab.encode(TEXTS[0] + "\n\n")
+
+
+def test_the_reward_model_reads_what_qwens_reads() -> None:
+    servers = Tokenizer.from_str(json.dumps(_tokenizer([*vocabulary(), MARKER])))
+    problem, *steps = TEXTS[0].split("\n\n")
+    marked = "".join(step + MARKER for step in steps)
+    text = QWEN_PRM.replace("{problem}", problem).replace("{steps}", marked)
+    assert servers.encode(text).ids == servers.encode(f"{problem}\n\n{marked}").ids
 
 
 def test_the_judging_head_is_a_sigmoid() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.servers.lab_on_vllm import written_config
 from tests.servers.processes import Running
 
 from steproute.bench.datasets import load_problems
@@ -33,35 +34,11 @@ from steproute.strategies.stepwise import Stepwise
 pytestmark = pytest.mark.servers
 GREEDY = replace(LAB_SAMPLING, temperature=0.0)
 PROBLEMS = load_problems("lab:test", 100, 0)
-CONFIG = """
-[models.weak]
-backend = "openai"
-base_url = "{lab-weak}"
-model = "lab-weak"
-template = "none"
-sampling = {{ temperature = 0.7, top_p = 1.0, top_k = 0 }}
-price = {{ input = "0.05", output = "0.20" }}
-[models.strong]
-backend = "openai"
-base_url = "{lab-strong}"
-model = "lab-strong"
-template = "none"
-sampling = {{ temperature = 0.7, top_p = 1.0, top_k = 0 }}
-price = {{ input = "1.00", output = "4.00" }}
-[scorers.prm]
-backend = "vllm-pooling"
-base_url = "{lab-prm}"
-model = "lab-prm"
-text = "{{problem}}\\n\\n{{steps}}"
-price = {{ input = "0.05", output = 0 }}
-"""
 
 
 @pytest.fixture
 def cast(vllm_servers: dict[str, Running], tmp_path: Path) -> Cast:
-    path = tmp_path / "steproute.toml"
-    path.write_text(CONFIG.format(**{name: running.url for name, running in vllm_servers.items()}))
-    return read_config(path).cast()
+    return read_config(written_config(tmp_path / "steproute.toml", vllm_servers)).cast()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,11 @@ _HEAD: Final = 32  # the narrowest head that vLLM computes on a CPU
 _ROTATION: Final = 1000.0
 _SHARP: Final = 1024.0
 _SPACES: Final = r" (?=[.,?}]|\n\n|<extra_0>)|(?<=\n\n) |(?<=\\boxed\{) |(?<=\d) (?=\d)|(?<=<extra_0>) "
+_CHAT: Final = (  # what Qwen2.5-Math-PRM reads, down to the problem and its steps
+    (r"<\|im_start\|>system\n[^<]*<\|im_end\|>\n<\|im_start\|>user\n", ""),
+    (r"<\|im_end\|>\n<\|im_start\|>assistant\n", SEPARATOR),
+    (r"<\|im_end\|><\|endoftext\|>", ""),
+)
 _TEMPLATE: Final = (
     "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['content'] }}"
     "{% if message['role'] == 'user' %}{{ '\n\n' }}{% endif %}{% endif %}{% endfor %}"
@@ -30,9 +35,10 @@ _TEMPLATE: Final = (
 def export_for_servers(name: LabName, folder: Path) -> None:
     """Write config, weights, tokenizer and chat template of a lab model to `folder`.
 
-    Language models become LlamaForCausalLM, the PRM Qwen2ForProcessRewardModel with the marker `<extra_0>`. Same
-    function as in process, but for rounding: a squared ReLU is written as a gated SiLU of very steep slope, and heads
-    are padded. Raises ConfigError where the package that reads the weights is missing.
+    Language models become LlamaForCausalLM, the PRM Qwen2ForProcessRewardModel with the marker `<extra_0>`, which
+    reads the text of Qwen2.5-Math-PRM. Same function as in process, but for rounding: a squared ReLU is written as a
+    gated SiLU of very steep slope, and heads are padded. Raises ConfigError where the package that reads the weights is
+    missing.
     """
     matrices, tokens, shape, context = _weights(name)
     scores = shape["outputs"] == 1
@@ -159,13 +165,14 @@ def _config(shape: dict[str, int], vocabulary: int, context: int, *, scores: boo
 def _tokenizer(tokens: list[str]) -> dict[str, Any]:
     """The lab's tokenizer in the form of the `tokenizers` package."""
     special = [token for token in (PAD, END, MARKER) if token in tokens]
+    chat = [{"type": "Replace", "pattern": {"Regex": pattern}, "content": content} for pattern, content in _CHAT]
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [{"id": tokens.index(token), "content": token, **flags} for token in special],
-        "normalizer": None,
+        "normalizer": {"type": "Sequence", "normalizers": chat} if MARKER in tokens else None,
         "pre_tokenizer": {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Removed", "invert": True},
         "post_processor": None,
         "decoder": {
