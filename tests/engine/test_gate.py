@@ -121,6 +121,26 @@ def test_retry_after_holds_new_calls_back_and_the_wait_is_measured() -> None:
     asyncio.run(run())
 
 
+def test_it_is_free_where_a_call_would_not_wait_and_the_backend_is_well() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(in_flight=1, tokens_per_minute=1000))
+        assert gate.free
+        async with gate.turn(Meter(Usage(output_tokens=1000))):
+            assert not gate.free
+        assert not gate.free, "that call has used up this minute's tokens"
+        healthy = Gate()
+        with pytest.raises(BackendUnavailable):
+            await call(healthy, failing(BackendUnavailable("500")))
+        assert not healthy.free
+        await call(healthy, nothing)
+        assert healthy.free
+        with pytest.raises(RateLimited):
+            await call(healthy, failing(RateLimited("429", retry_after_s=5.0)))
+        assert not healthy.free
+
+    asyncio.run(run())
+
+
 def test_the_circuit_opens_after_failures_in_a_row_and_closes_after_a_probe() -> None:
     async def run() -> None:
         gate = Gate(GateSettings(failures_to_open=3, open_s=0.05))

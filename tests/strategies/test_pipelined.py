@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from itertools import islice
 
@@ -15,6 +16,7 @@ from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
 from steproute.core.ports import Policy
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.gate import Gate, GateSettings
 from steproute.lab.story import generate
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold, ThresholdTakeover
@@ -272,6 +274,32 @@ def test_a_rejection_cancels_all_that_was_written_and_scored_ahead_of_it() -> No
     assert [line.usage.input_tokens for line in cancelled] == [5, 5, 5]
     assert trace.scored_tokens() == 2 * 5
     check_law(stage, trace)
+
+
+@pytest.mark.parametrize(("crowded", "drafts", "scorings"), [("weak", 1, 1), ("prm", 4, 1), ("neither", 4, 2)])
+def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str, drafts: int, scorings: int) -> None:
+    async def solve() -> Trace:
+        stage, scorer = Stage([*(Say(f"step {n}") for n in range(4)), Say("\\boxed{1}")]), Gated()
+        gates = {role: Gate(GateSettings(in_flight=2)) for role in ("weak", "prm", "neither")}
+        weak = Writer(model=stage.weak, gate=gates["weak"])
+        cast = Cast(writers={"weak": weak}, judges={"prm": Judge(scorer=scorer, gate=gates["prm"])})
+        episode = Episode(PROBLEM, cast, route="t")
+        solving = asyncio.create_task(episode.run(pipelined(ahead=3)))
+        async with AsyncExitStack() as elsewhere:
+            if crowded == "prm":
+                await elsewhere.enter_async_context(gates["prm"].turn(Meter()))
+            while not stage.weak.asked:
+                await asyncio.sleep(0)
+            if crowded == "weak":
+                await elsewhere.enter_async_context(gates["weak"].turn(Meter()))
+                await elsewhere.enter_async_context(gates["weak"].turn(Meter()))
+            for _ in range(60):
+                await asyncio.sleep(0)
+            assert (len(stage.weak.asked), len(scorer.asked)) == (drafts, scorings)
+        scorer.let.set()
+        return await solving
+
+    assert asyncio.run(solve()).answer == "1"
 
 
 def test_a_scoring_ahead_that_fails_is_made_again() -> None:

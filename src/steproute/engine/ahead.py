@@ -31,11 +31,16 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AheadCalls:
-    """What writes a draft, gives the prefix after it (None where the solution ends) and, if wanted, scores it."""
+    """What writes a draft, and the prefix after it, None where the solution ends.
+
+    has_room: whether the backend has a turn for a call that may be in vain. scoring: what scores the draft, None where
+    nobody asked for that or there is no turn for it either.
+    """
 
     write: Callable[[Ahead], Awaitable[Draft]]
     after: Callable[[Prefix, Draft], Prefix | None]
-    score: Callable[[Prefix, Draft], Awaitable[Scores]] | None = None
+    has_room: Callable[[], bool]
+    scoring: Callable[[Prefix, Draft], Callable[[], Awaitable[Scores]] | None]
 
 
 class DraftsAhead:
@@ -63,8 +68,10 @@ class DraftsAhead:
 
     def start(self, role: str, prefix: Prefix, length: int, calls: AheadCalls) -> None:
         """Have up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
-        chain = self._chains.setdefault(role, _Chain(prefix, calls))
+        chain = self._chains.get(role) or _Chain(prefix, calls)
         chain.grow(length)
+        if chain.drafts:
+            self._chains[role] = chain
 
     async def take(self, role: str, prefix: Prefix) -> tuple[Draft, list[Draft]] | None:
         """The role's next draft, if it is from just this prefix, and all that was written for it, once it is there.
@@ -123,7 +130,7 @@ class _Chain:
     def grow(self, length: int) -> None:
         """Write on where there are fewer than `length`."""
         self._length = length
-        if self._next is not None and len(self.drafts) < length and not self.closed:
+        if self._next is not None and len(self.drafts) < length and not self.closed and self._calls.has_room():
             ahead, self._next = Ahead(self._next), None
             self.drafts.append(ahead)
             ahead.writing = asyncio.create_task(self._write(ahead))
@@ -131,8 +138,8 @@ class _Chain:
     async def _write(self, ahead: Ahead) -> Draft | None:
         draft = await _tried(lambda: self._calls.write(ahead))
         if draft is not None and not self.closed:
-            if (score := self._calls.score) is not None:
-                ahead.scoring = asyncio.create_task(_tried(lambda: score(ahead.prefix, draft)))
+            if (scoring := self._calls.scoring(ahead.prefix, draft)) is not None:
+                ahead.scoring = asyncio.create_task(_tried(scoring))
             self._next = self._calls.after(ahead.prefix, draft)
             self.grow(self._length)
         return draft

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -137,15 +138,17 @@ class Episode:
 
         Each is scored as soon as it is written, where there is a `judge`. It changes no solution: a later `propose` and
         `score` from there take them, a `propose` from elsewhere or `drop_ahead` cancels them, a failure is forgotten,
-        and seeds are as if they had never been made. Nothing is started where the solution ends with `keeping`, or
-        where a budget could come to bind.
+        and seeds are as if they had never been made. Nothing is started where the solution ends with `keeping`, where a
+        budget could come to bind, or where a backend's gate has no turn free for it.
         """
         start = prefix if keeping is None else self._after(prefix, keeping)
         if start is None or not self._budgets_are_ample(start, steps):
             return
-        scoring = None if judge is None else (lambda prefix, draft: self._judged(judge, prefix, draft, draft.id))
         calls = AheadCalls(
-            write=lambda ahead: self._whole(role, ahead.prefix, False, ahead), after=self._after, score=scoring
+            write=lambda ahead: self._whole(role, ahead.prefix, False, ahead),
+            after=self._after,
+            has_room=lambda: _free(self.cast.writer(role).gate),
+            scoring=partial(self._scoring_ahead, judge),
         )
         self._ahead.start(role, start, steps, calls)
 
@@ -221,6 +224,11 @@ class Episode:
         if len(scores.values) != len(judged.steps):
             raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
         return scores
+
+    def _scoring_ahead(self, judge: str | None, prefix: Prefix, draft: Draft) -> Callable[[], Awaitable[Scores]] | None:
+        if judge is None or not _free(self.cast.judge(judge).gate):
+            return None
+        return partial(self._judged, judge, prefix, draft, draft.id)
 
     def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
         """The prefix with `draft` accepted; None where the solution ends with it."""
@@ -392,6 +400,10 @@ class _Bill:
             request_id=request_id,
             wait_s=self.wait_s,
         )
+
+
+def _free(gate: Gate | None) -> bool:
+    return gate is None or gate.free
 
 
 def _now() -> float:

@@ -60,6 +60,13 @@ class Gate:
         self._tokens, self._filled_at = float(settings.tokens_per_minute or 0), 0.0
         self._mean_tokens = min(_GUESSED_TOKENS, self._tokens)
 
+    @property
+    def free(self) -> bool:
+        """Whether a call would get its turn at once."""
+        now = asyncio.get_running_loop().time()
+        crowded = self._waiting or self.under_way >= int(self.limit)
+        return not (crowded or self._failures or max(self._closed_until - now, self._quota_wait(now)) > 0)
+
     @asynccontextmanager
     async def turn(self, meter: Meter) -> AsyncIterator[float]:
         """Wait for a turn, which lasts as long as the context; gives the seconds waited. `meter` says what it used.
