@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from math import exp
@@ -22,18 +22,17 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.instruct import instructed
 from steproute.models.prompts import (
     INSTRUCTIONS,
     Continuation,
     Message,
     half_answered,
-    one_step_asked,
     question,
-    restarts,
     written,
 )
 from steproute.models.step_cutter import StepCutter
-from steproute.models.stream import Choice, ReportedUsage, chunks
+from steproute.models.stream import Choice, ReportedUsage, decode_chunk, events
 from steproute.remote.connection import Connection, Server
 
 Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
@@ -122,27 +121,11 @@ class OpenAiModel:
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
-        messages = one_step_asked(prefix, self.settings.instructions)
-        drafts = await self._ask({"messages": messages}, prefix, n, sampling, meter)
-        earlier = [step.text for step in prefix.steps]
-        if not any(restarts(draft.text, earlier) for draft in drafts):
-            return drafts
-        told: Message = {
-            "role": "user",
-            "content": f"That is there already. Write step {len(earlier) + 1}, new text only.",
-        }
-        again = {"messages": [*messages, {"role": "assistant", "content": drafts[0].text}, told]}
-        second = Meter()
-        try:
-            redone = await self._ask(again, prefix, n, sampling, second)
-        finally:
-            meter.usage = meter.usage + second.usage
-        if any(restarts(draft.text, earlier) for draft in redone):
-            raise BackendError(
-                f"{self.name}: its reply starts the solution over instead of going on. Use a model that follows "
-                "instructions, or a continuation mode that needs none."
-            )
-        return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+
+        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+            return await self._ask({"messages": messages}, prefix, n, sampling, meter)
+
+        return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
 
     async def _body(self, prefix: Prefix) -> dict[str, Any]:
         """What states the prefix: a prompt or messages."""
@@ -221,7 +204,7 @@ class OpenAiModel:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
-            async with aclosing(chunks(response.iter_bytes())) as arriving:
+            async with aclosing(events(response.iter_bytes(), decode_chunk)) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
                         reply.refuse()
@@ -286,6 +269,7 @@ class _Reply:
         self.n, self.sampling, self._model, self._meter = n, sampling, model, meter
         self._client_stops = sampling.stop is not None and model.settings.stop == "client"
         self._tells_stop = model.settings.kind in _TELLS_STOP
+        self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._answers = [_Answer(sampling.stop, model.settings.thinking) for _ in range(n)]
         self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
@@ -361,11 +345,12 @@ class _Reply:
             return Stop.SEPARATOR
         if answer.finish == "length":
             return Stop.CONTEXT if context_known else Stop.LENGTH
-        if self.sampling.stop is None or self._client_stops:
+        if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
-        if self._tells_stop:
+        if self._tells_stop and not self._one_step:
             return Stop.SEPARATOR if answer.stopped_at == self.sampling.stop else Stop.END
-        # Other servers do not say which it was; after an end the next step comes back empty.
+        # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
+        # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
 
     def _estimate(self) -> None:
