@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.remote.hostile import Asked, HostileServer
+from tests.remote.hostile_anthropic import HostileAnthropic
 
 from steproute.config_file import read_config
 from steproute.doctor import Finding, Verdict, examine
@@ -79,10 +80,10 @@ class Patient(HostileServer):
         return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
 
 
-def diagnose(folder: Path, patient: Patient, *edits: tuple[str, str]) -> list[Finding]:
+def diagnose(folder: Path, patient: HostileServer, *edits: tuple[str, str], config: str = CONFIG) -> list[Finding]:
     async def run() -> list[Finding]:
         async with patient.running():
-            text = CONFIG.format(url=patient.url)
+            text = config.format(url=patient.url)
             for old, new in edits:
                 assert old in text
                 text = text.replace(old, new)
@@ -137,6 +138,66 @@ def test_a_planted_misconfiguration_is_found(
         assert found == [], "the client cuts what the server does not stop"
         return
     assert any(check == each.check and remedy in each.remedy for each in found), found
+
+
+CLAUDE = """
+[models.strong]
+backend = "anthropic"
+base_url = "{url}"
+model = "m"
+price = {{ input = 3, output = 4 }}
+"""
+PREFILL = ('model = "m"', 'model = "m"\ncontinuation = "prefill"')
+
+
+class Claude(HostileAnthropic):
+    """A healthy server of the Messages API; `faults` as with Patient."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(lambda request: None)
+        self.faults = faults
+        self.prefills = "refuses prefill" not in faults
+        self.thoughts = "Hm hm." if "thinks" in faults else ""
+
+    def _refusal(self, request: Asked) -> str:
+        if "thinks" in self.faults and request.body["thinking"]["type"] == "disabled":
+            return '"thinking.type.disabled" is not supported for this model. Use "thinking.type.adaptive".'
+        return super()._refusal(request)
+
+    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        if "wrong key" in self.faults:
+            error = {"type": "authentication_error", "message": "invalid x-api-key"}
+            return await self._send(writer, 401, {"type": "error", "error": error})
+        assert request.path == "/v1/models?limit=1000"
+        listed = [{"type": "model", "id": name, "max_input_tokens": 200000} for name in ("m", "c-4-5-20250929")]
+        return await self._send(writer, 200, {"data": listed, "has_more": False})
+
+
+@pytest.mark.parametrize(
+    ("fault", "edits", "check", "remedy"),
+    [
+        ("", [], "", ""),
+        ("", [('model = "m"', 'model = "c-4-5"')], "", ""),
+        ("", [PREFILL], "token counts", "take all costs for estimates"),
+        ("", [PREFILL, ("price", 'sampling_fields = ["temperature"]\nprice')], "token counts", "take all costs"),
+        ("refuses prefill", [PREFILL], "answers", "Use 'instruct'."),
+        ("thinks", [('model = "m"', 'model = "m"\nthinking = "hide"')], "", ""),
+        ("thinks", [], "answers", "Set thinking = 'hide'"),
+        ("wrong key", [], "answers", "the variable that api_key_env names"),
+        ("", [('model = "m"', 'model = "n"')], "model", "Set model to one of m, c-4-5, c-4-5-20250929"),
+        ("", [('model = "m"', 'model = "m"\ncontinuation = "completions"')], "answers", "Use 'instruct' or 'prefill'."),
+        ("no package", [], "answers", "pip install 'steproute[anthropic]'"),
+    ],
+)
+def test_what_is_wrong_with_claude_is_found(
+    tmp_path: Path, fault: str, edits: list[tuple[str, str]], check: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "no package":
+        monkeypatch.setitem(sys.modules, "anthropic", None)
+    findings = ill(diagnose(tmp_path, Claude(fault), *edits, config=CLAUDE))
+    found: Any = [each for each in findings if each.backend == "models.strong"]
+    assert [each.check for each in found] == ([check] if check else []), found
+    assert all(remedy in each.remedy for each in found), found
 
 
 def run(folder: Path, *words: str, code: int = 0) -> str:
