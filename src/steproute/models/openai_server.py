@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from math import exp
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
 from steproute.models.prompts import (
     INSTRUCTIONS,
@@ -56,7 +58,8 @@ class OpenAiSettings:
     """How to talk to one model of one server.
 
     continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
-    that the server renders, or with `template = "none"` is the bare text. stop: who ends a step at the separator;
+    that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
+    stop: who ends a step at the separator;
     `client` closes the stream there, for servers that cannot be relied on to. thinking: a reasoning model's thoughts
     are kept as steps, hidden (and paid for), or switched off by the template. logprobs: how many alternatives a token
     to ask for, 0 for none. extra: further fields of every request.
@@ -68,7 +71,7 @@ class OpenAiSettings:
     server: Server
     kind: Kind = "vllm"
     continuation: Continuation = Continuation.COMPLETIONS
-    template: Literal["server", "none"] = "server"
+    template: str = "server"
     instructions: str = INSTRUCTIONS
     stop: Literal["server", "client"] = "server"
     thinking: Literal["keep", "hide", "off"] = "keep"
@@ -105,6 +108,8 @@ class OpenAiModel:
     def __init__(self, name: str, settings: OpenAiSettings) -> None:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
+        rendered_here = settings.template not in ("server", "none")
+        self._template = ChatTemplate(Path(settings.template)) if rendered_here else None
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
@@ -140,26 +145,45 @@ class OpenAiModel:
         return body
 
     async def _render(self, prefix: Prefix) -> str:
-        """The server's chat template around the problem, up to where the answer begins."""
+        """The chat template around the problem, up to where the answer begins."""
         found = self._rendered.get(prefix.problem.text)
         if found is not None:
             return found
         messages = question(prefix, self.settings.instructions)
-        asked = {"model": self.settings.model, "messages": messages}
-        if self.settings.kind in _TELLS_STOP:
-            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
-            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
-            back = {"model": self.settings.model, "tokens": tokens}
-            prompt = (await self.connection.post("/detokenize", back, _Prompt)).prompt
+        if self._template is None:
+            prompt = await self._rendered_by_server(messages)
         else:
-            prompt = (await self.connection.post("/apply-template", asked, _Prompt)).prompt
+            keeps_bos = self.settings.kind in _TELLS_STOP
+            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **self._template_variables())
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
         self._rendered[prefix.problem.text] = prompt
         return prompt
 
+    async def _rendered_by_server(self, messages: Sequence[Message]) -> str:
+        asked = {"model": self.settings.model, "messages": messages}
+        try:
+            if self.settings.kind not in _TELLS_STOP:
+                return (await self.connection.post("/apply-template", asked, _Prompt)).prompt
+            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
+            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
+            back = {"model": self.settings.model, "tokens": tokens}
+            return (await self.connection.post("/detokenize", back, _Prompt)).prompt
+        except BackendError as failure:
+            said = str(failure)
+            if not re.search("status (404|405|501)", said) or "does not exist" in said:
+                raise
+            raise BackendError(
+                f"template: 'server' needs a server that renders chat templates ({failure}). Set template to the "
+                "folder of the model's tokenizer, or to 'none' for a base model."
+            ) from None
+
+    def _template_variables(self) -> dict[str, object]:
+        return {"enable_thinking": False} if self.settings.thinking == "off" else {}
+
     def _template_settings(self) -> dict[str, Any]:
-        return {"chat_template_kwargs": {"enable_thinking": False}} if self.settings.thinking == "off" else {}
+        variables = self._template_variables()
+        return {"chat_template_kwargs": variables} if variables else {}
 
     async def _ask(
         self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
@@ -255,7 +279,7 @@ class OpenAiModel:
             wanted["stream_options"]["continuous_usage_stats"] = True
         if chat:
             wanted |= self._template_settings()
-        elif settings.template == "server" and settings.kind in _TELLS_STOP:
+        elif settings.template != "none" and settings.kind in _TELLS_STOP:
             wanted["add_special_tokens"] = False
         return wanted
 
