@@ -1,6 +1,7 @@
 """Misconfigurations planted one by one against a server on loopback: each is found, and its remedy named."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -232,3 +233,27 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_p
     examined, solved = asyncio.run(follow())
     assert '"failed"' not in examined
     assert '"answer":"42"' in solved
+
+
+def test_a_new_user_of_claude_edits_what_the_template_names_and_gets_an_answer_by_claude(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-a-test")
+
+    async def follow() -> tuple[str, str]:
+        async with Patient().running() as patient, Claude().running() as claude:
+            run(tmp_path, "init", "--template", "anthropic")
+            text = (tmp_path / "steproute.toml").read_text().replace("knob = 0.5", "knob = 0.99")
+            text = text.replace("https://api.anthropic.com", claude.url)
+            text = re.sub(r'"http://127.0.0.1:800\d/v1"', f'"{patient.url}"', text)
+            text = re.sub(r'^model = ".*"$', 'model = "m"', text, flags=re.MULTILINE)
+            (tmp_path / "steproute.toml").write_text(text)
+            examined = await asyncio.to_thread(run, tmp_path, "doctor", "--json")
+            words = ("solve", "--config", "steproute.toml", "--json", "A riddle.")
+            return examined, await asyncio.to_thread(run, tmp_path, *words)
+
+    examined, solved = asyncio.run(follow())
+    assert {finding["verdict"] for finding in json.loads(examined)} == {"ok"}
+    trace = json.loads(solved.splitlines()[-1])
+    assert trace["answer"] == "42"
+    assert {step["role"] for step in trace["steps"]} == {"strong"}

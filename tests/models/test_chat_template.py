@@ -14,7 +14,7 @@ MESSAGES = [{"role": "system", "content": "Think."}, {"role": "user", "content":
 TURNS = """\
 {{ bos_token }}
 {%- for message in messages %}
-    {% if message.role == "nobody" %}{% continue %}{% endif %}
+    {% if message.role == "nobody" or tools is not none %}{% continue %}{% endif %}
 <{{ message["role"] }}>{{ message.content }}{{ eos_token }}
 {% endfor %}
 {% if add_generation_prompt %}

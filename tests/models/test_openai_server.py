@@ -94,13 +94,13 @@ def test_a_template_is_rendered_here_where_the_server_cannot(tmp_path: Path) -> 
     assert body["add_special_tokens"] is False
     assert draft.text == "Step 2: so then"
     assert len(server.asked) == 1
-    (_,), body, _ = ask(good(), kind="ollama", thinking="off", **chosen)
+    (_,), body, _ = ask(good(), kind="openai", thinking="off", **chosen)
     assert body["prompt"] == "[user]A riddle.[assistant][]Step 1: so then\n\n", "such servers begin prompts themselves"
     with pytest.raises(ConfigError, match="template: there is no folder sever"):
         ask(good(), template="sever")
 
 
-@pytest.mark.parametrize("kind", ["vllm", "ollama"])
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_server_that_renders_no_template_says_what_to_set(kind: str) -> None:
     class Bare(HostileServer):
         async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -322,6 +322,9 @@ def test_modes_that_a_server_lacks_and_settings_that_clash_are_refused() -> None
         OpenAiSettings(model="m", server=server, thinking="hide")
     with pytest.raises(ConfigError, match="logprobs: 30"):
         OpenAiSettings(model="m", server=server, logprobs=30)
+    with pytest.raises(ConfigError, match="template: 'server' would be wrapped"):
+        OpenAiSettings(model="m", server=server, kind="ollama")
+    assert OpenAiSettings(model="m", server=server, kind="ollama", template="none").template == "none"
 
 
 @pytest.mark.parametrize(

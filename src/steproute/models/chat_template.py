@@ -40,9 +40,9 @@ class ChatTemplate:
         begins_with_bos: whether the beginning-of-sequence token stays, which most servers put before a prompt
         themselves. Raises BackendError where the template refuses the messages.
         """
-        variables = {"messages": list(messages), "add_generation_prompt": True, **self._tokens, **settings}
+        always = {"messages": list(messages), "tools": None, "documents": None, "add_generation_prompt": True}
         try:
-            prompt = self._template.render(variables)
+            prompt = self._template.render({**always, **self._tokens, **settings})
         except (TemplateError, TypeError, ValueError) as failure:
             raise BackendError(
                 f"template: that of {self._folder} cannot render the messages ({failure}). "
@@ -54,7 +54,7 @@ class ChatTemplate:
 def _tokenizer_settings(folder: Path) -> Mapping[str, object]:
     path = folder / _TOKENIZER_FILE
     try:
-        settings = json.loads(path.read_text()) if path.exists() else {}
+        settings = json.loads(path.read_text("utf-8")) if path.exists() else {}
     except (OSError, ValueError) as failure:
         raise ConfigError(f"template: {path} is no JSON ({failure}). Download the tokenizer again.") from None
     return settings if isinstance(settings, dict) else {}
@@ -64,7 +64,7 @@ def _source(folder: Path, settings: Mapping[str, object]) -> str:
     """The template's text: from a file of its own, or the tokenizer's settings, where one of several is the default."""
     path = folder / _TEMPLATE_FILE
     try:
-        source: object = path.read_text() if path.exists() else settings.get("chat_template")
+        source: object = path.read_text("utf-8") if path.exists() else settings.get("chat_template")
     except (OSError, ValueError) as failure:
         raise ConfigError(f"template: {path} cannot be read ({failure}). Download the tokenizer again.") from None
     if isinstance(source, list):

@@ -34,7 +34,7 @@ from steproute.models.prompts import (
     written,
 )
 from steproute.models.step_cutter import StepCutter
-from steproute.models.stream import Choice, ReportedUsage, decode_chunk, events
+from steproute.models.stream import Choice, ReportedUsage, chunks
 from steproute.remote.connection import Connection, Server
 
 Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
@@ -84,6 +84,11 @@ class OpenAiSettings:
             raise ContinuationUnsupported(
                 f"continuation: {self.continuation.value!r} is not offered by {self.kind} servers. "
                 f"Use {' or '.join(repr(mode.value) for mode in can)}."
+            )
+        if self.kind == "ollama" and self.continuation is Continuation.COMPLETIONS and self.template != "none":
+            raise ConfigError(
+                f"template: {self.template!r} would be wrapped in the template that Ollama puts around every prompt. "
+                "Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model."
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
             raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
@@ -228,7 +233,7 @@ class OpenAiModel:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
-            async with aclosing(events(response.iter_bytes(), decode_chunk)) as arriving:
+            async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
                         reply.refuse()

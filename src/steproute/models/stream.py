@@ -1,7 +1,7 @@
-"""What OpenAI-compatible servers stream, and server-sent events as typed values, checked for damage."""
+"""What OpenAI-compatible servers stream: typed chunks out of server-sent events, checked for damage."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -114,7 +114,12 @@ class Chunk(msgspec.Struct):
     error: object = None
 
 
-decode_chunk: Final = msgspec.json.Decoder(Chunk).decode
+_chunk: "msgspec.json.Decoder[Chunk]" = msgspec.json.Decoder(Chunk)
+
+
+def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
+    """The chunks of a body that comes in pieces; see `events`."""
+    return events(pieces, _chunk.decode)
 
 
 async def events(pieces: AsyncIterator[bytes], decode: Callable[[bytes], _T]) -> AsyncGenerator[_T, None]:
