@@ -1,6 +1,7 @@
 """Misconfigurations planted one by one against a server on loopback: each is found, and its remedy named."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.remote.hostile import Asked, HostileServer
+from tests.remote.hostile_anthropic import HostileAnthropic
 
 from steproute.config_file import read_config
 from steproute.doctor import Finding, Verdict, examine
@@ -79,10 +81,10 @@ class Patient(HostileServer):
         return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
 
 
-def diagnose(folder: Path, patient: Patient, *edits: tuple[str, str]) -> list[Finding]:
+def diagnose(folder: Path, patient: HostileServer, *edits: tuple[str, str], config: str = CONFIG) -> list[Finding]:
     async def run() -> list[Finding]:
         async with patient.running():
-            text = CONFIG.format(url=patient.url)
+            text = config.format(url=patient.url)
             for old, new in edits:
                 assert old in text
                 text = text.replace(old, new)
@@ -139,6 +141,66 @@ def test_a_planted_misconfiguration_is_found(
     assert any(check == each.check and remedy in each.remedy for each in found), found
 
 
+CLAUDE = """
+[models.strong]
+backend = "anthropic"
+base_url = "{url}"
+model = "m"
+price = {{ input = 3, output = 4 }}
+"""
+PREFILL = ('model = "m"', 'model = "m"\ncontinuation = "prefill"')
+
+
+class Claude(HostileAnthropic):
+    """A healthy server of the Messages API; `faults` as with Patient."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(lambda request: None)
+        self.faults = faults
+        self.prefills = "refuses prefill" not in faults
+        self.thoughts = "Hm hm." if "thinks" in faults else ""
+
+    def _refusal(self, request: Asked) -> str:
+        if "thinks" in self.faults and request.body["thinking"]["type"] == "disabled":
+            return '"thinking.type.disabled" is not supported for this model. Use "thinking.type.adaptive".'
+        return super()._refusal(request)
+
+    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        if "wrong key" in self.faults:
+            error = {"type": "authentication_error", "message": "invalid x-api-key"}
+            return await self._send(writer, 401, {"type": "error", "error": error})
+        assert request.path == "/v1/models?limit=1000"
+        listed = [{"type": "model", "id": name, "max_input_tokens": 200000} for name in ("m", "c-4-5-20250929")]
+        return await self._send(writer, 200, {"data": listed, "has_more": False})
+
+
+@pytest.mark.parametrize(
+    ("fault", "edits", "check", "remedy"),
+    [
+        ("", [], "", ""),
+        ("", [('model = "m"', 'model = "c-4-5"')], "", ""),
+        ("", [PREFILL], "token counts", "take all costs for estimates"),
+        ("", [PREFILL, ("price", 'sampling_fields = ["temperature"]\nprice')], "token counts", "take all costs"),
+        ("refuses prefill", [PREFILL], "answers", "Use 'instruct'."),
+        ("thinks", [('model = "m"', 'model = "m"\nthinking = "hide"')], "", ""),
+        ("thinks", [], "answers", "Set thinking = 'hide'"),
+        ("wrong key", [], "answers", "the variable that api_key_env names"),
+        ("", [('model = "m"', 'model = "n"')], "model", "Set model to one of m, c-4-5, c-4-5-20250929"),
+        ("", [('model = "m"', 'model = "m"\ncontinuation = "completions"')], "answers", "Use 'instruct' or 'prefill'."),
+        ("no package", [], "answers", "pip install 'steproute[anthropic]'"),
+    ],
+)
+def test_what_is_wrong_with_claude_is_found(
+    tmp_path: Path, fault: str, edits: list[tuple[str, str]], check: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "no package":
+        monkeypatch.setitem(sys.modules, "anthropic", None)
+    findings = ill(diagnose(tmp_path, Claude(fault), *edits, config=CLAUDE))
+    found: Any = [each for each in findings if each.backend == "models.strong"]
+    assert [each.check for each in found] == ([check] if check else []), found
+    assert all(remedy in each.remedy for each in found), found
+
+
 def run(folder: Path, *words: str, code: int = 0) -> str:
     result = subprocess.run([STEPROUTE, *words], cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stdout + result.stderr
@@ -171,3 +233,27 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_p
     examined, solved = asyncio.run(follow())
     assert '"failed"' not in examined
     assert '"answer":"42"' in solved
+
+
+def test_a_new_user_of_claude_edits_what_the_template_names_and_gets_an_answer_by_claude(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-a-test")
+
+    async def follow() -> tuple[str, str]:
+        async with Patient().running() as patient, Claude().running() as claude:
+            run(tmp_path, "init", "--template", "anthropic")
+            text = (tmp_path / "steproute.toml").read_text().replace("knob = 0.5", "knob = 0.99")
+            text = text.replace("https://api.anthropic.com", claude.url)
+            text = re.sub(r'"http://127.0.0.1:800\d/v1"', f'"{patient.url}"', text)
+            text = re.sub(r'^model = ".*"$', 'model = "m"', text, flags=re.MULTILINE)
+            (tmp_path / "steproute.toml").write_text(text)
+            examined = await asyncio.to_thread(run, tmp_path, "doctor", "--json")
+            words = ("solve", "--config", "steproute.toml", "--json", "A riddle.")
+            return examined, await asyncio.to_thread(run, tmp_path, *words)
+
+    examined, solved = asyncio.run(follow())
+    assert {finding["verdict"] for finding in json.loads(examined)} == {"ok"}
+    trace = json.loads(solved.splitlines()[-1])
+    assert trace["answer"] == "42"
+    assert {step["role"] for step in trace["steps"]} == {"strong"}

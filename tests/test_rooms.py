@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "ray", "sqlalchemy", "fastapi", "numpy", "onnxruntime", "sympy", "resvg_py", "openai")
+HEAVY = ("torch", "ray", "sqlalchemy", "fastapi", "numpy", "onnxruntime", "sympy", "resvg_py", "openai", "anthropic")
 
 
 def test_a_room_imports_only_rooms_below_it() -> None:

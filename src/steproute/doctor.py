@@ -1,11 +1,12 @@
 """`steproute doctor`: asks every backend of a configuration, and says what is wrong and what to do about it."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from steproute.config import build_policy
 from steproute.config_file import ConfigFile, ProbeSettings
@@ -13,7 +14,7 @@ from steproute.core.errors import BackendError, SteprouteError
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Sampling, Step, Stop
 from steproute.engine.cast import Judge, Writer
-from steproute.remote.connection import Connection
+from steproute.remote.connection import ServerConnection
 
 _DEADLINE_S: Final = 120.0
 _STEP_TOKENS: Final = 256
@@ -27,6 +28,7 @@ _LAB_PROBE: Final = ProbeSettings(
     wrong=("(1) Cleo has 5.", "(2) Zoe has 45.", "(3) Kira has Zoe 45 + Cleo 5 = 50. So the answer is \\boxed{50}."),
 )
 _READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
+_TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
 _OTHER_MODE: Final = (
     "Choose a continuation mode that the server knows (vLLM and SGLang: completions or continue_final_message; "
     "llama.cpp: completions or prefill; hosted chat APIs: instruct)."
@@ -93,7 +95,7 @@ async def _model_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     name = f"models.{role}"
     writer = config.writer(role, {})
     connection = getattr(writer.model, "connection", None)
-    if isinstance(connection, Connection):
+    if isinstance(connection, ServerConnection):
         yield await _listed(name, connection, str(config.tables["models"][role].get("model")))
     prober = _Prober(writer, _probe(config))
     began = time.monotonic()
@@ -111,7 +113,7 @@ async def _model_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
         yield _warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
-async def _listed(name: str, connection: Connection, model: str) -> Finding:
+async def _listed(name: str, connection: ServerConnection[Any], model: str) -> Finding:
     try:
         models = await connection.models()
     except BackendError as failure:
@@ -193,13 +195,17 @@ class _Prober:
         self._writer = writer
         self._problem = Problem(id="doctor", text=probe.problem)
         settings = getattr(writer.model, "settings", None)
-        self.truly_continues = getattr(settings, "continuation", "completions") != "instruct"
+        greedy = "temperature" in getattr(settings, "sampling_fields", ("temperature",))
+        self.truly_continues = greedy and getattr(settings, "continuation", "completions") != "instruct"
+        self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:
         """One step after `steps`, or all to the end."""
         done = tuple(Step(role="doctor", text=text, tokens=0) for text in steps)
         prefix = Prefix(problem=self._problem, steps=done, session=f"doctor/{to_end}")
-        most = min(_STEP_TOKENS, self._writer.sampling.max_tokens)
+        most = self._writer.sampling.max_tokens
+        if not self._hides_thoughts:
+            most = min(_STEP_TOKENS, most)
         sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=most)
         if to_end:
             sampling = replace(sampling, stop=None)
@@ -218,14 +224,16 @@ def _probe(config: ConfigFile) -> ProbeSettings:
 def _remedy_for(failure: str) -> str:
     if "api_key_env" in failure or "status 401" in failure or "status 403" in failure:
         return "Put the right key into the variable that api_key_env names."
-    if "status 404" in failure:
-        return "Check that base_url ends in /v1, and the model's name."
     if "pairs for" in failure:
         return "Set marker to the step tag that the server was started with (--pooler-config step_tag_id)."
-    if "starts the solution over" in failure or "continuation" in failure:
+    if "starts the solution over" in failure:
         return _OTHER_MODE
     if "Connect" in failure or "connection" in failure:
         return "Start the server, and check base_url's host and port."
+    if (told := _TOLD.match(failure)) is not None:
+        return told.group(1)
+    if "status 404" in failure:
+        return "Check that base_url ends in /v1, and the model's name."
     return "See the server's log."
 
 

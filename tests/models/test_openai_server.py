@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from tests.remote.hostile import Asked, HostileServer
 from steproute.core.errors import BackendError, ConfigError, ContextOverflow, ContinuationUnsupported
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
+from steproute.models.instruct import restarts
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
-from steproute.models.prompts import Continuation, restarts
+from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Server, retry_after
 
@@ -81,6 +83,35 @@ def test_a_template_is_rendered_by_the_server_once_a_problem() -> None:
     assert [request.path for request in server.asked] == ["/tokenize", "/detokenize", "/v1/completions"]
 
 
+def test_a_template_is_rendered_here_where_the_server_cannot(tmp_path: Path) -> None:
+    template = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
+    (tmp_path / "chat_template.jinja").write_text(template + "{{ '' if enable_thinking | default(true) else '[]' }}")
+    (tmp_path / "tokenizer_config.json").write_text('{"bos_token": "<s>"}')
+    chosen: dict[str, Any] = {"template": str(tmp_path), "instructions": ""}
+    server = good()
+    (draft,), body, _ = ask(server, **chosen)
+    assert body["prompt"] == "<s>[user]A riddle.[assistant]Step 1: so then\n\n"
+    assert body["add_special_tokens"] is False
+    assert draft.text == "Step 2: so then"
+    assert len(server.asked) == 1
+    (_,), body, _ = ask(good(), kind="openai", thinking="off", **chosen)
+    assert body["prompt"] == "[user]A riddle.[assistant][]Step 1: so then\n\n", "such servers begin prompts themselves"
+    with pytest.raises(ConfigError, match="template: there is no folder sever"):
+        ask(good(), template="sever")
+
+
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+def test_a_server_that_renders_no_template_says_what_to_set(kind: str) -> None:
+    class Bare(HostileServer):
+        async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            await reader.readuntil(b"\r\n\r\n")
+            await self._send(writer, 404, b"404 page not found", "connection: close\r\n")
+            return False
+
+    with pytest.raises(BackendError, match="template: 'server' needs .*status 404.* Set template to the folder"):
+        ask(Bare(lambda request: None), kind=kind)
+
+
 def test_a_chat_is_continued_in_its_last_message_or_begun() -> None:
     (_,), body, _ = ask(good(), continuation=Continuation.CONTINUE_FINAL_MESSAGE, instructions="Think.")
     assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant"]
@@ -103,6 +134,21 @@ def test_instructions_ask_for_one_step_behind_a_stable_prefix() -> None:
     assert draft.text == "Step 2: so then"
     assert "top_k" not in first
     assert first["max_completion_tokens"] == 40
+
+
+@pytest.mark.parametrize("settings", [{}, {"stop": "client", "thinking": "hide"}, {"kind": "openai"}])
+def test_a_step_that_was_asked_for_ends_no_solution_unless_it_is_empty(settings: dict[str, Any]) -> None:
+    for text, stop in (("a step", Stop.SEPARATOR), ("", Stop.END)):
+        chunks = [{"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": "stop"}]}]
+        (draft,), _, _ = ask(Canned(chunks), continuation=Continuation.INSTRUCT, **settings)
+        assert draft.stop is stop
+
+
+def test_a_solution_to_its_end_is_asked_for_as_such() -> None:
+    to_end = Sampling(max_tokens=90, stop=None)
+    for prefix, steps in ((Prefix(problem=PROBLEM), 4), (BEGUN, 3)):
+        (draft,), _, _ = ask(good(), prefix, sampling=to_end, continuation=Continuation.INSTRUCT, kind="openai")
+        assert (draft.text.count("Step"), draft.stop) == (steps, Stop.END)
 
 
 def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
@@ -276,6 +322,9 @@ def test_modes_that_a_server_lacks_and_settings_that_clash_are_refused() -> None
         OpenAiSettings(model="m", server=server, thinking="hide")
     with pytest.raises(ConfigError, match="logprobs: 30"):
         OpenAiSettings(model="m", server=server, logprobs=30)
+    with pytest.raises(ConfigError, match="template: 'server' would be wrapped"):
+        OpenAiSettings(model="m", server=server, kind="ollama")
+    assert OpenAiSettings(model="m", server=server, kind="ollama", template="none").template == "none"
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ class Asked:
     path: str
     body: dict[str, Any]
     fault: Fault | None
+    head: str = ""
     prompt_tokens: int = 0
     generated: int = 0
     closed_by_client: bool = False
@@ -80,7 +81,7 @@ class HostileServer:
             return False
         length = next((int(x.split(":")[1]) for x in head.split("\r\n") if x.lower().startswith("content-length")), 0)
         body = json.loads(await reader.readexactly(length) or b"{}")
-        request = Asked(head.split()[1], body, None)
+        request = Asked(head.split()[1], body, None, head)
         request.fault = self.decide(request)
         self.asked.append(request)
         match request.fault:
@@ -143,12 +144,12 @@ class HostileServer:
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         body = request.body
-        chat = "messages" in body
-        said = "".join(m["content"] for m in body["messages"]) if chat else body["prompt"]
+        said = self._said(body)
         request.prompt_tokens = len(said.split())
         writer.write(b"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        continuous = body.get("stream_options", {}).get("continuous_usage_stats", False)
-        reason, stop_reason = "stop", None
+        for event in self._opening(request):
+            await self._write(writer, event)
+        reason, stopped_at = "stop", None
         pieces = self._pieces(said, bool(body.get("stop")), "one step that comes next" in said)
         for count, piece in enumerate(pieces, start=1):
             if count > body.get("max_tokens", body.get("max_completion_tokens", 99)):
@@ -156,20 +157,20 @@ class HostileServer:
                 break
             request.generated += 1
             if piece is None:
-                stop_reason = body["stop"][0]
+                stopped_at = body["stop"][0]
                 break
-            event = self._event(request, chat, piece, None, continuous)
+            event = self._event(request, piece)
             await self._write(writer, event)
             if count == 2 and request.fault is not None:
                 match request.fault:
                     case Fault.DUPLICATED_CHUNK:
                         await self._write(writer, event)
-                        if not continuous:
+                        if not self._continuous(body):
                             continue
                     case Fault.TRUNCATED_JSON:
-                        await self._write(writer, b'data: {"choices": [{"te\n\n')
+                        await self._write(writer, event[: event.index(piece.encode())] + b"\n\n")
                     case Fault.INVALID_UTF8:
-                        await self._write(writer, b'data: {"choices": [{"text": "\xff\xfe"}]}\n\n')
+                        await self._write(writer, event.replace(piece.encode(), b"\xff\xfe"))
                     case Fault.WRONG_COUNTS:
                         continue
                 await asyncio.sleep(0.02)
@@ -179,13 +180,14 @@ class HostileServer:
             if reader.at_eof() or writer.is_closing():
                 request.closed_by_client = True
                 return False
-        await self._write(writer, self._event(request, chat, "", (reason, stop_reason), continuous))
-        if self.reports_usage:
-            await self._write(writer, self._data({"choices": [], "usage": self._usage(request)}))
-        await self._write(writer, b"data: [DONE]\n\n")
+        for event in self._ending(request, reason, stopped_at):
+            await self._write(writer, event)
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
+
+    def _said(self, body: dict[str, Any]) -> str:
+        return "".join(m["content"] for m in body["messages"]) if "messages" in body else body["prompt"]
 
     def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
         """Words of what comes next; None is the stop string, which is generated but not sent."""
@@ -198,16 +200,24 @@ class HostileServer:
                 break
         return pieces
 
-    def _event(
-        self, request: Asked, chat: bool, piece: str, ending: tuple[str, str | None] | None, usage: bool
-    ) -> bytes:
-        choice: dict[str, Any] = {"index": 0, **({"delta": {"content": piece}} if chat else {"text": piece})}
-        if ending:
-            choice |= {"finish_reason": ending[0], "stop_reason": ending[1]}
+    def _opening(self, request: Asked) -> list[bytes]:
+        return []
+
+    def _event(self, request: Asked, piece: str, **ending: str | None) -> bytes:
+        chat = "messages" in request.body
+        choice = {"index": 0, **({"delta": {"content": piece}} if chat else {"text": piece}), **ending}
         body: dict[str, Any] = {"id": "x", "choices": [choice]}
-        if usage and self.reports_usage:
+        if self._continuous(request.body) and self.reports_usage:
             body["usage"] = self._usage(request)
         return self._data(body)
+
+    def _continuous(self, body: dict[str, Any]) -> bool:
+        return bool(body.get("stream_options", {}).get("continuous_usage_stats", False))
+
+    def _ending(self, request: Asked, reason: str, stopped_at: str | None) -> list[bytes]:
+        ending = self._event(request, "", finish_reason=reason, stop_reason=stopped_at)
+        usage = self._data({"choices": [], "usage": self._usage(request)})
+        return [ending, *([usage] if self.reports_usage else []), b"data: [DONE]\n\n"]
 
     def _usage(self, request: Asked) -> dict[str, int]:
         if request.fault is Fault.WRONG_COUNTS:

@@ -8,7 +8,9 @@ from decimal import Decimal
 
 import pytest
 from tests.remote.hostile import Asked, Fault, HostileServer
+from tests.remote.hostile_anthropic import HostileAnthropic
 
+from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace, total_usage
@@ -18,6 +20,7 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
@@ -36,7 +39,15 @@ MODES: dict[str, dict[str, object]] = {
     "continue_final_message": {"continuation": Continuation.CONTINUE_FINAL_MESSAGE},
     "instruct": {"continuation": Continuation.INSTRUCT, "kind": "openai"},
     "prefill": {"continuation": Continuation.PREFILL, "kind": "llama.cpp", "stop": "client"},
+    "Messages API, instruct": {"api": "anthropic"},
+    "Messages API, prefill": {"api": "anthropic", "continuation": Continuation.PREFILL},
 }
+COUNTED_ONLY_AT_THE_END = (
+    "completions, cut by the client",
+    "prefill",
+    "Messages API, instruct",
+    "Messages API, prefill",
+)
 BEFORE_THE_ANSWER = {Fault.RATE_LIMITED, Fault.RATE_LIMITED_WITH_WAIT, Fault.SERVER_ERROR, Fault.HANG, Fault.ERROR_BODY}
 SEEN = {
     Fault.RATE_LIMITED: "RateLimited: m: status 429: slow down",
@@ -52,8 +63,8 @@ SEEN = {
     Fault.NOT_TLS: "BackendUnavailable: m: ",
 }
 UNNOTICED = {
-    ("instruct", Fault.DUPLICATED_CHUNK): "no counts come with the pieces",
-    ("prefill", Fault.DUPLICATED_CHUNK): "no counts come with the pieces",
+    (mode, Fault.DUPLICATED_CHUNK): "no counts come with the pieces"
+    for mode in ("instruct", "prefill", "Messages API, instruct", "Messages API, prefill")
 }
 
 
@@ -66,15 +77,20 @@ def server_of(hostile: HostileServer, tls: bool = False) -> Server:
     return Server(base_url=hostile.url.replace("http:", "https:") if tls else hostile.url, read_s=0.25, total_s=5.0)
 
 
-def writer_of(hostile: HostileServer, tls: bool = False, **settings: object) -> Writer:
-    chosen = OpenAiSettings(model="m", server=server_of(hostile, tls), **settings)  # type: ignore[arg-type]
-    return Writer(model=OpenAiModel("m", chosen), price=PRICE, sampling=Sampling(max_tokens=64))
+def writer_of(hostile: HostileServer, tls: bool = False, api: str = "openai", **settings: object) -> Writer:
+    model: StepModel
+    if api == "anthropic":
+        model = AnthropicModel("m", AnthropicSettings(model="m", server=server_of(hostile, tls), **settings))  # type: ignore[arg-type]
+    else:
+        model = OpenAiModel("m", OpenAiSettings(model="m", server=server_of(hostile, tls), **settings))  # type: ignore[arg-type]
+    return Writer(model=model, price=PRICE, sampling=Sampling(max_tokens=64))
 
 
 def solve(decide: Callable[[Asked], Fault | None], tls: bool = False, **settings: object) -> tuple[Trace, list[Asked]]:
     async def run() -> tuple[Trace, list[Asked]]:
-        async with HostileServer(decide).running() as hostile:
-            cast = Cast(writers={"weak": writer_of(hostile, tls, **settings)})
+        server = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
+        async with server(decide).running() as hostile:
+            cast = Cast(writers={"weak": writer_of(hostile, tls, **settings)})  # type: ignore[arg-type]
             episode = Episode(PROBLEM, cast, route="t", limits=Limits(retries=2))
             return await episode.run(Stepwise(policy=RandomRouting.at(0.0, 0))), hostile.asked
 
@@ -82,7 +98,7 @@ def solve(decide: Callable[[Asked], Fault | None], tls: bool = False, **settings
 
 
 def generates(asked: Asked) -> bool:
-    return "completions" in asked.path
+    return "completions" in asked.path or "messages" in asked.path
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -105,8 +121,11 @@ def test_a_passing_fault_costs_a_retry_and_no_answer(mode: str, fault: Fault) ->
         return
     assert len([request for request in asked if request.fault]) == 1
     assert (retried > 0) == (fault not in BEFORE_THE_ANSWER)
-    if mode not in ("completions, cut by the client", "prefill"):
+    if mode not in COUNTED_ONLY_AT_THE_END:
         assert trace.generated_tokens("weak") == sum(request.generated for request in asked)
+    elif mode == "Messages API, instruct":
+        whole = [request.generated for request in asked if not request.fault]
+        assert trace.generated_tokens("weak", Purpose.ACCEPTED) == sum(whole)
 
 
 @pytest.mark.parametrize("mode", MODES)

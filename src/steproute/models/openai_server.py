@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from math import exp
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
@@ -22,14 +23,14 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.chat_template import ChatTemplate
+from steproute.models.instruct import instructed
 from steproute.models.prompts import (
     INSTRUCTIONS,
     Continuation,
     Message,
     half_answered,
-    one_step_asked,
     question,
-    restarts,
     written,
 )
 from steproute.models.step_cutter import StepCutter
@@ -57,7 +58,8 @@ class OpenAiSettings:
     """How to talk to one model of one server.
 
     continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
-    that the server renders, or with `template = "none"` is the bare text. stop: who ends a step at the separator;
+    that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
+    stop: who ends a step at the separator;
     `client` closes the stream there, for servers that cannot be relied on to. thinking: a reasoning model's thoughts
     are kept as steps, hidden (and paid for), or switched off by the template. logprobs: how many alternatives a token
     to ask for, 0 for none. extra: further fields of every request.
@@ -69,7 +71,7 @@ class OpenAiSettings:
     server: Server
     kind: Kind = "vllm"
     continuation: Continuation = Continuation.COMPLETIONS
-    template: Literal["server", "none"] = "server"
+    template: str = "server"
     instructions: str = INSTRUCTIONS
     stop: Literal["server", "client"] = "server"
     thinking: Literal["keep", "hide", "off"] = "keep"
@@ -82,6 +84,11 @@ class OpenAiSettings:
             raise ContinuationUnsupported(
                 f"continuation: {self.continuation.value!r} is not offered by {self.kind} servers. "
                 f"Use {' or '.join(repr(mode.value) for mode in can)}."
+            )
+        if self.kind == "ollama" and self.continuation is Continuation.COMPLETIONS and self.template != "none":
+            raise ConfigError(
+                f"template: {self.template!r} would be wrapped in the template that Ollama puts around every prompt. "
+                "Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model."
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
             raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
@@ -106,6 +113,8 @@ class OpenAiModel:
     def __init__(self, name: str, settings: OpenAiSettings) -> None:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
+        rendered_here = settings.template not in ("server", "none")
+        self._template = ChatTemplate(Path(settings.template)) if rendered_here else None
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
@@ -122,27 +131,11 @@ class OpenAiModel:
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
-        messages = one_step_asked(prefix, self.settings.instructions)
-        drafts = await self._ask({"messages": messages}, prefix, n, sampling, meter)
-        earlier = [step.text for step in prefix.steps]
-        if not any(restarts(draft.text, earlier) for draft in drafts):
-            return drafts
-        told: Message = {
-            "role": "user",
-            "content": f"That is there already. Write step {len(earlier) + 1}, new text only.",
-        }
-        again = {"messages": [*messages, {"role": "assistant", "content": drafts[0].text}, told]}
-        second = Meter()
-        try:
-            redone = await self._ask(again, prefix, n, sampling, second)
-        finally:
-            meter.usage = meter.usage + second.usage
-        if any(restarts(draft.text, earlier) for draft in redone):
-            raise BackendError(
-                f"{self.name}: its reply starts the solution over instead of going on. Use a model that follows "
-                "instructions, or a continuation mode that needs none."
-            )
-        return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+
+        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+            return await self._ask({"messages": messages}, prefix, n, sampling, meter)
+
+        return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
 
     async def _body(self, prefix: Prefix) -> dict[str, Any]:
         """What states the prefix: a prompt or messages."""
@@ -157,26 +150,45 @@ class OpenAiModel:
         return body
 
     async def _render(self, prefix: Prefix) -> str:
-        """The server's chat template around the problem, up to where the answer begins."""
+        """The chat template around the problem, up to where the answer begins."""
         found = self._rendered.get(prefix.problem.text)
         if found is not None:
             return found
         messages = question(prefix, self.settings.instructions)
-        asked = {"model": self.settings.model, "messages": messages}
-        if self.settings.kind in _TELLS_STOP:
-            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
-            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
-            back = {"model": self.settings.model, "tokens": tokens}
-            prompt = (await self.connection.post("/detokenize", back, _Prompt)).prompt
+        if self._template is None:
+            prompt = await self._rendered_by_server(messages)
         else:
-            prompt = (await self.connection.post("/apply-template", asked, _Prompt)).prompt
+            keeps_bos = self.settings.kind in _TELLS_STOP
+            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **self._template_variables())
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
         self._rendered[prefix.problem.text] = prompt
         return prompt
 
+    async def _rendered_by_server(self, messages: Sequence[Message]) -> str:
+        asked = {"model": self.settings.model, "messages": messages}
+        try:
+            if self.settings.kind not in _TELLS_STOP:
+                return (await self.connection.post("/apply-template", asked, _Prompt)).prompt
+            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
+            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
+            back = {"model": self.settings.model, "tokens": tokens}
+            return (await self.connection.post("/detokenize", back, _Prompt)).prompt
+        except BackendError as failure:
+            said = str(failure)
+            if not re.search("status (404|405|501)", said) or "does not exist" in said:
+                raise
+            raise BackendError(
+                f"template: 'server' needs a server that renders chat templates ({failure}). Set template to the "
+                "folder of the model's tokenizer, or to 'none' for a base model."
+            ) from None
+
+    def _template_variables(self) -> dict[str, object]:
+        return {"enable_thinking": False} if self.settings.thinking == "off" else {}
+
     def _template_settings(self) -> dict[str, Any]:
-        return {"chat_template_kwargs": {"enable_thinking": False}} if self.settings.thinking == "off" else {}
+        variables = self._template_variables()
+        return {"chat_template_kwargs": variables} if variables else {}
 
     async def _ask(
         self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
@@ -272,7 +284,7 @@ class OpenAiModel:
             wanted["stream_options"]["continuous_usage_stats"] = True
         if chat:
             wanted |= self._template_settings()
-        elif settings.template == "server" and settings.kind in _TELLS_STOP:
+        elif settings.template != "none" and settings.kind in _TELLS_STOP:
             wanted["add_special_tokens"] = False
         return wanted
 
@@ -286,6 +298,7 @@ class _Reply:
         self.n, self.sampling, self._model, self._meter = n, sampling, model, meter
         self._client_stops = sampling.stop is not None and model.settings.stop == "client"
         self._tells_stop = model.settings.kind in _TELLS_STOP
+        self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._answers = [_Answer(sampling.stop, model.settings.thinking) for _ in range(n)]
         self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
@@ -361,11 +374,12 @@ class _Reply:
             return Stop.SEPARATOR
         if answer.finish == "length":
             return Stop.CONTEXT if context_known else Stop.LENGTH
-        if self.sampling.stop is None or self._client_stops:
+        if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
-        if self._tells_stop:
+        if self._tells_stop and not self._one_step:
             return Stop.SEPARATOR if answer.stopped_at == self.sampling.stop else Stop.END
-        # Other servers do not say which it was; after an end the next step comes back empty.
+        # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
+        # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
 
     def _estimate(self) -> None:

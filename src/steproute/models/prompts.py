@@ -1,6 +1,6 @@
 """How a half-written answer is put to a backend, by continuation mode."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -12,10 +12,15 @@ INSTRUCTIONS: Final = (
     "Solve the problem in short steps. Put a blank line after each step and nowhere else. "
     "Write the final answer as \\boxed{answer} in the last step."
 )
+NOTHING_YET: Final = "(nothing yet)"
 _ONE_STEP: Final = (
     "You are given a problem and the beginning of its solution. Write the one step that comes next and nothing else: "
     "no earlier step, no heading, no blank line. If the solution is complete but for its answer, the step is the final "
     "answer as \\boxed{answer}."
+)
+_THE_REST: Final = (
+    "You are given a problem and the beginning of its solution. Write what is missing to its end and nothing else: no "
+    "earlier step, no heading."
 )
 
 
@@ -50,20 +55,17 @@ def one_step_asked(prefix: Prefix, instructions: str) -> list[Message]:
 
     What grows stands at the end, so that from step to step all that came before is the same and can be cached.
     """
-    system = f"{instructions}\n\n{_ONE_STEP}".strip()
-    asked = f"Problem:\n{prefix.problem.text}\n\nSolution so far:\n{written(prefix) or '(nothing yet)'}"
-    return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+    return _quoted(prefix, instructions, _ONE_STEP)
 
 
-def restarts(text: str, earlier: Sequence[str]) -> bool:
-    """Whether a reply that should hold the next step begins with an earlier one."""
-    head = _plain(text)
-    return any(len(plain) >= _TELLING and head.startswith(plain[:_COMPARED]) for plain in map(_plain, earlier))
+def rest_asked(prefix: Prefix, instructions: str) -> list[Message]:
+    """A conversation that asks for all that is missing of the solution."""
+    return _quoted(prefix, instructions, _THE_REST) if prefix.steps else question(prefix, instructions)
 
 
-_TELLING: Final = 12
-_COMPARED: Final = 60
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
+def _quoted(prefix: Prefix, instructions: str, wanted: str) -> list[Message]:
+    asked = f"Problem:\n{prefix.problem.text}\n\nSolution so far:\n{written(prefix) or NOTHING_YET}"
+    return [
+        {"role": "system", "content": f"{instructions}\n\n{wanted}".strip()},
+        {"role": "user", "content": asked},
+    ]

@@ -1,10 +1,13 @@
 """What OpenAI-compatible servers stream: typed chunks out of server-sent events, checked for damage."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import TypeVar
 
 import msgspec
 
 from steproute.core.usage import Usage
+
+_T = TypeVar("_T")
 
 
 class _Cached(msgspec.Struct):
@@ -114,8 +117,13 @@ class Chunk(msgspec.Struct):
 _chunk: "msgspec.json.Decoder[Chunk]" = msgspec.json.Decoder(Chunk)
 
 
-async def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
-    """The chunks of a body that comes in pieces, events or one JSON document.
+def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
+    """The chunks of a body that comes in pieces; see `events`."""
+    return events(pieces, _chunk.decode)
+
+
+async def events(pieces: AsyncIterator[bytes], decode: Callable[[bytes], _T]) -> AsyncGenerator[_T, None]:
+    """What `decode` makes of the data of a body that comes in pieces, events or one JSON document.
 
     Raises msgspec.DecodeError where it is damaged; whether it is complete is for the caller to see.
     """
@@ -124,9 +132,9 @@ async def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
             if (data := _data(line)) is not None:
-                yield _chunk.decode(data)
+                yield decode(data)
     if rest.strip() and (data := _data(rest)) is not None:
-        yield _chunk.decode(data)
+        yield decode(data)
 
 
 def _data(line: bytes) -> bytes | None:

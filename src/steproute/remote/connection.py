@@ -5,14 +5,15 @@ import math
 import os
 import re
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from types import MappingProxyType
-from typing import Final, TypeVar
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -28,22 +29,38 @@ from steproute.core.errors import (
     RateLimited,
 )
 
+if TYPE_CHECKING:
+    import anthropic
+
 _SHOWN: Final = 300
-_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size)|max_model_len|too long", re.IGNORECASE)
+_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size|limit)|max_model_len|too long", re.IGNORECASE)
 _PASSING: Final = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 529})
+_STATUSES: Final = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
+    402: ". The account has no money left.",
     403: ". The key may not use this model.",
     404: ". Check base_url (does it end in /v1?) and the model's name.",
     429: ". The account has no money left.",
 }
 
 _T = TypeVar("_T")
+_Client = TypeVar("_Client", bound="openai.AsyncOpenAI | anthropic.AsyncAnthropic")
 
 
 class _Listed(msgspec.Struct):
     id: str
     max_model_len: int | None = None
+    max_input_tokens: int | None = None
 
 
 class _Models(msgspec.Struct):
@@ -81,69 +98,70 @@ class Server:
         return self.base_url.rstrip("/").removesuffix("/v1")
 
 
-class Connection:
+class ServerConnection(ABC, Generic[_Client]):
     """A server as the backend `name` of a run: its client, and its failures as BackendErrors without the key.
 
-    Raises ConfigError where the key's variable is not set.
+    `models_path` lists its models. Raises ConfigError where the key's variable is not set.
     """
+
+    models_path: ClassVar[str]
 
     def __init__(self, name: str, server: Server) -> None:
         self.name, self.server = name, server
         self._key = os.environ.get(server.api_key_env, "") if server.api_key_env else "none"
         if not self._key:
             raise ConfigError(f"api_key_env: the variable {server.api_key_env} is not set. Set it to the key.")
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
-    def client(self) -> openai.AsyncOpenAI:
+    @abstractmethod
+    def _package(self) -> ModuleType:
+        """The client's package, which has the error classes that both vendors' generated clients share."""
+
+    @abstractmethod
+    def _made(self, http: httpx2.AsyncClient) -> _Client:
+        """A client that never retries."""
+
+    @property
+    def client(self) -> _Client:
         """The running event loop's client, which never retries."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-            http = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted())
-            self._clients[loop] = openai.AsyncOpenAI(
-                base_url=self.server.base_url, api_key=self._key, max_retries=0, timeout=timeout, http_client=http
+            self._clients[loop] = self._made(
+                httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted())
             )
         return self._clients[loop]
 
     @asynccontextmanager
-    async def call(self) -> AsyncIterator[openai.AsyncOpenAI]:
+    async def call(self) -> AsyncIterator[_Client]:
         """The client for one call, which must end within total_s.
 
         Raises BackendTimeout, RateLimited, BackendUnavailable, ContextOverflow, and BackendError for what a further
         try would not change.
         """
-        name = self.name
+        name, package = self.name, self._package
         try:
             async with asyncio.timeout(self.server.total_s):
                 yield self.client
         except TimeoutError:
             raise BackendTimeout(f"{name}: no complete answer within {self.server.total_s:g} s") from None
-        except (openai.APITimeoutError, httpx2.TimeoutException) as failure:
+        except (package.APITimeoutError, httpx2.TimeoutException) as failure:
             raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time") from None
-        except openai.APIStatusError as failure:
+        except package.APIStatusError as failure:
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
-        except (openai.APIConnectionError, httpx2.TransportError) as failure:
+        except (package.APIConnectionError, httpx2.TransportError) as failure:
             raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
-        except (openai.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
+        except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
 
     async def models(self) -> dict[str, int | None]:
         """The server's models and how many tokens fit each, where it says. Raises as `call` does."""
         async with self.call() as client:
-            response = await client.get("/models", cast_to=httpx2.Response)
+            response = await client.get(self.models_path, cast_to=httpx2.Response)
             listed = msgspec.json.decode(response.content.decode(), type=_Models)
-            return {model.id: model.max_model_len for model in listed.data}
-
-    async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
-        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""
-        async with self.call() as client:
-            response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
-            text = response.content.decode()
-            if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
-                raise self.error_within({"error": error})
-            return msgspec.json.decode(text, type=answer)
+            return {model.id: model.max_model_len or model.max_input_tokens for model in listed.data}
 
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
@@ -160,8 +178,11 @@ class Connection:
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
         error = body.get("error")
-        code = error.get("code") if isinstance(error, dict) else None
-        return self.error(code if isinstance(code, int) and 400 <= code < 600 else 500, body)
+        told = error if isinstance(error, dict) else {}
+        code = told.get("code")
+        if not isinstance(code, int) or not 400 <= code < 600:
+            code = _STATUSES.get(str(told.get("type")), 500)
+        return self.error(code, body)
 
     def _reason(self, failure: BaseException) -> str:
         """The innermost reason, which the client's own wrappers hide."""
@@ -171,6 +192,30 @@ class Connection:
 
     def _without_key(self, text: str) -> str:
         return text if self._key == "none" else text.replace(self._key, "[key]")
+
+
+class Connection(ServerConnection[openai.AsyncOpenAI]):
+    """A connection to an OpenAI-compatible server."""
+
+    models_path = "/models"
+
+    @property
+    def _package(self) -> ModuleType:
+        return openai
+
+    def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(
+            base_url=self.server.base_url, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+        )
+
+    async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
+        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""
+        async with self.call() as client:
+            response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
+            text = response.content.decode()
+            if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
+                raise self.error_within({"error": error})
+            return msgspec.json.decode(text, type=answer)
 
 
 @cache

@@ -1,0 +1,51 @@
+"""Continuation by instruction: problem and steps are quoted, and what comes next is asked for."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from steproute.core.errors import BackendError
+from steproute.core.solution import Draft, Meter, Prefix, Sampling
+from steproute.models.prompts import Message, one_step_asked, rest_asked
+
+Ask = Callable[[Sequence[Message], Meter], Awaitable[list[Draft]]]
+_TELLING: Final = 12
+_COMPARED: Final = 60
+
+
+async def instructed(
+    name: str, prefix: Prefix, instructions: str, sampling: Sampling, meter: Meter, ask: Ask
+) -> list[Draft]:
+    """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
+
+    A reply that starts the solution over is sent back once; both are paid for. Raises BackendError for a second one.
+    """
+    asked = one_step_asked if sampling.stop is not None else rest_asked
+    messages = asked(prefix, instructions)
+    drafts = await ask(messages, meter)
+    earlier = [step.text for step in prefix.steps]
+    if not any(restarts(draft.text, earlier) for draft in drafts):
+        return drafts
+    told = f"That is there already. Write step {len(earlier) + 1}, new text only."
+    again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
+    second = Meter()
+    try:
+        redone = await ask(again, second)
+    finally:
+        meter.usage = meter.usage + second.usage
+    if any(restarts(draft.text, earlier) for draft in redone):
+        raise BackendError(
+            f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
+            "or a continuation mode that needs none."
+        )
+    return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+
+
+def restarts(text: str, earlier: Sequence[str]) -> bool:
+    """Whether a reply that should hold what comes next begins with an earlier step."""
+    head = _plain(text)
+    return any(len(plain) >= _TELLING and head.startswith(plain[:_COMPARED]) for plain in map(_plain, earlier))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())

@@ -1,0 +1,67 @@
+"""The HTTP side of Anthropic's Messages API."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Final
+
+import httpx2
+
+from steproute.core.errors import BackendError, ConfigError, ContinuationUnsupported
+from steproute.remote.connection import Server, ServerConnection
+
+if TYPE_CHECKING:
+    import anthropic
+
+_DATE: Final = re.compile(r"-\d{8}$")
+_SAMPLING: Final = re.compile(r"temperature|top_p|top_k")
+
+
+class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
+    """A connection to a server of the Messages API; raises ConfigError where its client is not installed."""
+
+    models_path = "/v1/models?limit=1000"
+
+    def __init__(self, name: str, server: Server) -> None:
+        try:
+            import anthropic
+        except ModuleNotFoundError:
+            raise ConfigError(
+                "backend: 'anthropic' needs a package that is not installed. pip install 'steproute[anthropic]'"
+            ) from None
+        self._anthropic = anthropic
+        super().__init__(name, server)
+
+    @property
+    def _package(self) -> ModuleType:
+        return self._anthropic
+
+    def _made(self, http: httpx2.AsyncClient) -> "anthropic.AsyncAnthropic":
+        return self._anthropic.AsyncAnthropic(
+            base_url=self.server.root, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+        )
+
+    async def models(self) -> dict[str, int | None]:
+        """As ServerConnection.models; models whose names end in a date are there without it, too."""
+        listed = await super().models()
+        return {_DATE.sub("", name): room for name, room in listed.items()} | listed
+
+    def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
+        """As ServerConnection.error; refused continuation, sampling and thinking name the setting to change."""
+        failure = super().error(status, body, headers)
+        said = str(failure)
+        if status != 400 or type(failure) is not BackendError:
+            return failure
+        if "prefill" in said.lower():
+            return ContinuationUnsupported(
+                f"continuation: 'prefill' is not offered by this model ({said}). Use 'instruct'."
+            )
+        if _SAMPLING.search(said):
+            return BackendError(
+                f"{said}. Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
+            )
+        if "thinking" in said:
+            return BackendError(
+                f"{said}. Set thinking = 'hide' without thinking_budget where it cannot be switched off."
+            )
+        return failure
