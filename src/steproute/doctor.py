@@ -159,7 +159,7 @@ async def _continues(name: str, prober: "_Prober", first: Draft) -> Finding:
 
 async def _scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
     name, probe = f"scorers.{role}", _probe(config)
-    judge = config.judge(role, {})
+    judge = config.judge(role, {}, {})
     began = time.monotonic()
     for count in range(1, len(probe.right) + 1):
         await _scores(judge, probe, probe.right[:count])

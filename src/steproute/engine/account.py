@@ -27,8 +27,8 @@ class Account:
 
     @property
     def output_tokens(self) -> int:
-        """Generated tokens of all lines so far."""
-        return sum(line.usage.output_tokens for line in self._lines)
+        """Tokens that writers have generated so far."""
+        return sum(line.usage.output_tokens for line in self._lines if line.purpose is not Purpose.SCORE)
 
     def enter(self, line: AccountLine, draft_id: int | None = None) -> None:
         """Add a call's line; a draft's line can still be settled by the draft's id."""

@@ -21,15 +21,16 @@ from steproute.core.errors import (
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, Strategy
+from steproute.core.ports import CombiningScorer, Policy, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.splitting import split_steps
+from steproute.core.together import together
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.ahead import Ahead, DraftsAhead
-from steproute.engine.cast import Cast
+from steproute.engine.cast import Cast, Judge
 from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
 
@@ -98,8 +99,9 @@ class Episode:
         return self._account.spent_usd
 
     def generated_tokens(self, role: str) -> int:
-        """Output tokens of a role so far."""
-        return total_usage(line for line in self._account.lines if line.role == role).output_tokens
+        """Output tokens of a writer's role so far."""
+        lines = (line for line in self._account.lines if line.role == role and line.purpose is not Purpose.SCORE)
+        return total_usage(lines).output_tokens
 
     def start(self) -> Prefix:
         """The empty prefix."""
@@ -152,13 +154,9 @@ class Episode:
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
-        scorer, price, gate = (chosen := self.cast.judge(judge)).scorer, chosen.price, chosen.gate
-        judged = prefix.extended(*self._steps(draft))
-        bill = _Bill(role=judge, model=scorer.name, price=price)
+        chosen, judged = self.cast.judge(judge), prefix.extended(*self._steps(draft))
         try:
-            scores = await self._metered(bill, gate, lambda meter: scorer.score(judged, meter))
-            if len(scores.values) != len(judged.steps):
-                raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
+            scores = await self._judged(judge, chosen, judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -166,7 +164,6 @@ class Episode:
                 f"step {len(judged.steps)}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
             )
             return None
-        self._account.enter(bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id))
         self._emit(Scored(scores))
         if prefix.text == self._prefix.text:
             pairs = zip(self._prefix.steps, scores.values, strict=False)
@@ -206,7 +203,26 @@ class Episode:
     def _steps(self, draft: Draft) -> list[Step]:
         texts = split_steps(draft.text, self._prefix.separator)
         tokens = _shared(draft, texts)
-        return [Step(role=draft.role, text=text, tokens=n) for text, n in zip(texts, tokens, strict=True)]
+        sure = draft.confidence if len(texts) == 1 else None
+        return [
+            Step(role=draft.role, text=text, tokens=n, confidence=sure) for text, n in zip(texts, tokens, strict=True)
+        ]
+
+    async def _judged(self, role: str, judge: Judge, prefix: Prefix) -> Scores:
+        """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once."""
+        scorer = judge.scorer
+        if judge.members:
+            assert isinstance(scorer, CombiningScorer)
+            members = await together(*(self._judged(name, one, prefix) for name, one in judge.members.items()))
+            scores = scorer.combined(members)
+        else:
+            bill = _Bill(role=role, model=scorer.name, price=judge.price)
+            scores = await self._metered(bill, judge.gate, lambda meter: scorer.score(prefix, meter))
+            for call in scores.billed:
+                self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id))
+        if len(scores.values) != len(prefix.steps):
+            raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(prefix.steps)} steps")
+        return scores
 
     async def _whole(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None = None) -> Draft:
         """A draft that is not degenerate, where one continuation is enough for that."""
@@ -284,8 +300,8 @@ class Episode:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
-        if meter.usage != Usage():
-            self._account.enter(bill.line(purpose, meter.usage, _now() - began, ""))
+        for usage in meter.calls:
+            self._account.enter(bill.line(purpose, usage, _now() - began, ""))
 
     def _clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
         """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does."""
