@@ -37,5 +37,10 @@ class StepText:
         for number, step in enumerate(prefix.steps, start=1):
             if self.marker in step.text:
                 raise ScorerError(f"marker: {self.marker!r} stands in step {number}, whose score it would shift.")
-        steps = self.between.join(step.text + self.marker for step in prefix.steps)
-        return self.text.replace("{problem}", prefix.problem.text).replace("{steps}", steps)
+        before, after = self.around(prefix)
+        return before + self.between.join(step.text + self.marker for step in prefix.steps) + after
+
+    def around(self, prefix: Prefix) -> tuple[str, str]:
+        """What stands before the steps, and what after them."""
+        before, _, after = self.text.partition("{steps}")
+        return before.replace("{problem}", prefix.problem.text), after.replace("{problem}", prefix.problem.text)
