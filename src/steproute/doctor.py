@@ -237,6 +237,8 @@ def _remedy_for(failure: str) -> str:
         return "Check that base_url ends in /v1, and the model's name."
     if "pairs for" in failure:
         return "Set marker to the step tag that the server was started with (--pooler-config step_tag_id)."
+    if "Use mode =" in failure or "use mode =" in failure:
+        return "Change the scorer's mode or question, or switch its model's thinking off by extra."
     if "starts the solution over" in failure or "continuation" in failure:
         return _OTHER_MODE
     if "Connect" in failure or "connection" in failure:
