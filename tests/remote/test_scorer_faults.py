@@ -21,7 +21,9 @@ from steproute.models.openai_server import OpenAiModel, OpenAiSettings
 from steproute.policies.threshold import Threshold
 from steproute.remote.connection import Server
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
+from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.specreason import SpecReason
+from steproute.strategies.stepwise import Stepwise
 
 PRICE, JUDGE_PRICE = Price(input=Decimal(1), output=Decimal(10)), Price(input=Decimal(3), output=Decimal(70))
 MODES = ("yes-no", "digit")
@@ -132,3 +134,21 @@ def test_a_dead_judge_does_what_the_route_declares(fault: Fault) -> None:
     assert {step.role for step in regenerated.steps} == {"strong"}
     assert len(regenerated.notes) == 4
     assert "the scorer failed" in regenerated.notes[0]
+
+
+@pytest.mark.parametrize("fault", [Fault.WRONG_COUNTS, Fault.DUPLICATED_CHUNK])
+def test_a_reward_model_that_gives_a_wrong_number_of_scores_is_paid_for(fault: Fault) -> None:
+    async def run() -> tuple[Trace, Asked]:
+        async with JudgingServer(lambda request: fault if "pooling" in request.path else None).running() as hostile:
+            here = Server(base_url=hostile.url)
+            judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
+            cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
+            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t")
+            return await episode.run(Stepwise(policy=Threshold(0.5))), hostile.asked[-1]
+
+    trace, asked = asyncio.run(run())
+    assert "pairs for 1 steps" in (trace.error or "")
+    (line,) = [line for line in trace.account if line.role == "prm"]
+    assert line.usage.input_tokens == asked.prompt_tokens
+    assert line.cost_usd == JUDGE_PRICE.cost(line.usage)

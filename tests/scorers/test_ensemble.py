@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +20,10 @@ from steproute.engine import episode as episode_module
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.step_tree import StepTree
 from steproute.policies.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
+from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer, EnsembleSettings
 from steproute.strategies.stepwise import Stepwise
 
@@ -189,3 +192,16 @@ def test_a_member_that_gives_a_wrong_number_is_an_error_and_is_paid_for() -> Non
     trace = solve(priced([Member("a"), Member("b", plan=["miscount"])]), Limits())
     assert trace.error == "ScorerError: b gave 0 scores for 1 steps"
     assert {line.role for line in trace.account} == {"weak", "a", "b"}
+
+
+def test_a_step_tree_keeps_what_members_say_and_leaves_confidence_to_the_steps(tmp_path: Path) -> None:
+    members = [Member("a", 0.4), Member("b", 0.8)]
+    judge = priced(members)
+    sure = Judge(scorer=ConfidenceScorer("sure"))
+    with StepTree(tmp_path / "tree", 1) as tree:
+        judges = tree.cast(Cast(writers={}, judges={"prm": judge, "sure": sure})).judges
+        first, second = (solve(judges["prm"], Limits()) for _ in range(2))
+    assert judges["sure"] is sure
+    assert first.steps[0].score == second.steps[0].score == pytest.approx(0.6)
+    assert [len(member.used) for member in members] == [1, 1]
+    assert [line.role for line in second.account] == ["weak", "a", "b"]

@@ -21,7 +21,8 @@ def prefix_of(tokens: int, steps: int = 1) -> Prefix:
 class Counting:
     """Reads a token a letter of the problem and keeps the size of each batch; held up until `go` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_batch_tokens: int) -> None:
+        self.max_batch_tokens = max_batch_tokens
         self.batches: list[list[int]] = []
         self.go, self.computing = threading.Event(), threading.Event()
 
@@ -44,8 +45,8 @@ async def under_way(network: Counting) -> None:
 
 
 def test_calls_that_wait_become_batches_of_like_length_within_the_limit() -> None:
-    network = Counting()
-    worker = PrmWorker(lambda: network, 40)
+    network = Counting(40)
+    worker = PrmWorker(lambda: network)
 
     async def run() -> list[tuple[float, ...]]:
         first = asyncio.create_task(worker.scores(prefix_of(1), Meter()))
@@ -60,8 +61,8 @@ def test_calls_that_wait_become_batches_of_like_length_within_the_limit() -> Non
 
 
 def test_a_call_that_is_cancelled_while_it_waits_is_never_computed_and_uses_nothing() -> None:
-    network = Counting()
-    worker = PrmWorker(lambda: network, 40)
+    network = Counting(40)
+    worker = PrmWorker(lambda: network)
 
     async def run() -> tuple[Usage, Usage]:
         running, waiting = Meter(), Meter()
@@ -81,9 +82,9 @@ def test_a_call_that_is_cancelled_while_it_waits_is_never_computed_and_uses_noth
 
 
 def test_what_fails_fails_for_its_own_callers_alone() -> None:
-    network = Counting()
+    network = Counting(20)
     network.go.set()
-    worker = PrmWorker(lambda: network, 20)
+    worker = PrmWorker(lambda: network)
 
     async def run() -> list[object]:
         calls = (worker.scores(prefix_of(n), Meter()) for n in (99, 13, 5, 15))
@@ -100,7 +101,7 @@ def test_a_model_that_cannot_be_loaded_is_told_to_every_caller() -> None:
     def load() -> Counting:
         raise ConfigError("model: 'x' cannot be loaded")
 
-    worker = PrmWorker(load, 20)
+    worker = PrmWorker(load)
     for _ in range(2):
         with pytest.raises(ConfigError, match="cannot be loaded"):
             asyncio.run(worker.scores(prefix_of(3), Meter()))

@@ -22,7 +22,9 @@ class Reading:
 
 
 class PrmNetwork(Protocol):
-    """A loaded reward model."""
+    """A loaded reward model; `max_batch_tokens` bounds one pass, padding included."""
+
+    max_batch_tokens: int
 
     def read(self, prefix: Prefix) -> Reading:
         """The prefix as tokens. Raises ScorerError where they do not fit or the markers are not one a step."""
@@ -44,8 +46,8 @@ class _Call:
 class PrmWorker:
     """The thread, started with the first call. It loads the model; where that fails, every call says so."""
 
-    def __init__(self, load: Callable[[], PrmNetwork], max_batch_tokens: int) -> None:
-        self._load, self._most = load, max_batch_tokens
+    def __init__(self, load: Callable[[], PrmNetwork]) -> None:
+        self._load = load
         self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
         self._network: PrmNetwork | None = None
         self._thread: threading.Thread | None = None
@@ -71,8 +73,10 @@ class PrmWorker:
             waiting = [self._calls.get()]
             while not self._calls.empty():
                 waiting.append(self._calls.get())
-            for batch in batches(self._read(waiting), self._most):
-                self._run(batch)
+            able = self._read(waiting)
+            if self._network is not None:
+                for batch in _batches(able, self._network.max_batch_tokens):
+                    self._run(self._network, batch)
 
     def _read(self, calls: Sequence[_Call]) -> list[_Call]:
         """Those that can be computed, with what the model reads; the others get their error."""
@@ -87,16 +91,15 @@ class PrmWorker:
                     call.done.set_exception(failure)
         return able
 
-    def _run(self, batch: Sequence[_Call]) -> None:
+    def _run(self, network: PrmNetwork, batch: Sequence[_Call]) -> None:
         with self._lock:
             calls = [call for call in batch if call.done.set_running_or_notify_cancel()]
             for call in calls:
                 call.meter.usage = Usage(input_tokens=len(call.reading.tokens))
         if not calls:
             return
-        assert self._network is not None
         try:
-            each = self._network.scores([call.reading for call in calls])
+            each = network.scores([call.reading for call in calls])
         except Exception as failure:  # goes to everyone whose text is in the batch
             for call in calls:
                 call.done.set_exception(ScorerError(f"a batch of {len(calls)} texts failed ({failure})"))
@@ -105,7 +108,7 @@ class PrmWorker:
             call.done.set_result(scores)
 
 
-def batches(calls: Sequence[_Call], most: int) -> Iterator[list[_Call]]:
+def _batches(calls: Sequence[_Call], most: int) -> Iterator[list[_Call]]:
     """Calls of like length together, each batch of at most `most` tokens with its padding, or of one call."""
     batch: list[_Call] = []
     for call in sorted(calls, key=lambda call: len(call.reading.tokens)):

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _ROUNDING = 0.02
+_BATCH_TOKENS = {"cpu": 1024}
+_MOST_TOKENS = 16384
 
 Judge = Callable[[torch.Tensor], torch.Tensor]
 """Hidden states (mark, width) to scores (mark,)."""
@@ -64,6 +66,7 @@ class Network:
         self._settings, self._tokenizer, self._judge = settings, tokenizer, judge
         self._body = model.base_model
         self._device = model.device
+        self.max_batch_tokens = settings.max_batch_tokens or _BATCH_TOKENS.get(model.device.type, _MOST_TOKENS)
         self._context: int | None = getattr(model.config, "max_position_embeddings", None)
         self._marker = _token(tokenizer, settings.marker, "marker")
 

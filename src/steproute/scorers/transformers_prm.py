@@ -31,7 +31,8 @@ class TransformersPrmSettings(StepText):
     a step is closed by the marker and the last one's score counts. `marker-token`: a softmax over the logits of the
     tokens `good` and `bad`, as Math-Shepherd.
     text, marker, between: what it reads; where left out, as the head's model was trained.
-    max_batch_tokens: of one forward pass, padding included; a single longer text is a batch of its own.
+    max_batch_tokens: of one forward pass, padding included; a longer text is a batch of its own. Where left out, 16384
+    on an accelerator and 1024 on a CPU, whose caches hold no more.
 
     Raises ConfigError for what StepText refuses, for batches below a token, and without its packages.
     """
@@ -44,7 +45,7 @@ class TransformersPrmSettings(StepText):
     bad: str = "-"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
-    max_batch_tokens: int = 16384
+    max_batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         own = _TEXTS[self.head]
@@ -53,7 +54,7 @@ class TransformersPrmSettings(StepText):
         object.__setattr__(self, "text", self.text or own.text)
         object.__setattr__(self, "marker", self.marker or own.marker)
         StepText.__post_init__(self)
-        if self.max_batch_tokens < 1:
+        if self.max_batch_tokens is not None and self.max_batch_tokens < 1:
             raise ConfigError(f"max_batch_tokens: {self.max_batch_tokens} is below 1.")
         for package in ("torch", "transformers"):
             if find_spec(package) is None:
@@ -87,4 +88,4 @@ class TransformersPrm:
 def _worker(settings: TransformersPrmSettings) -> PrmWorker:
     from steproute.scorers.prm_network import load
 
-    return PrmWorker(lambda: load(settings), settings.max_batch_tokens)
+    return PrmWorker(lambda: load(settings))
