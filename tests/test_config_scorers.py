@@ -1,6 +1,9 @@
 """Scorers out of a configuration: ensembles, language models as judges, confidence; and what doctor says of them."""
 
 import asyncio
+import re
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,11 +20,13 @@ from steproute.core.usage import Purpose
 from steproute.doctor import Finding, Verdict, examine
 from steproute.engine.episode import Episode
 from steproute.policies.artifact import write_artifact
+from steproute.scorers import transformers_prm
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer
 from steproute.scorers.self_evaluation import SelfEvaluationScorer
 
+PAGE = Path(__file__).parents[1] / "docs/how-to/choose-a-scorer.md"
 MODELS = """
 [models.weak]
 backend = "openai"
@@ -163,6 +168,28 @@ def test_a_calibration_maps_what_an_ensemble_combines(tmp_path: Path) -> None:
     plain = (0.9 / 0.99 + 3 * 8 / 9) / 4
     assert trace.steps[0].score == pytest.approx(plain**2 / (plain**2 + (1 - plain) ** 2))
     assert isinstance(read(tmp_path, MODELS + text).cast().judge().scorer, CalibratedScorer)
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
+def test_what_the_docs_show_is_a_configuration(tmp_path: Path, block: str) -> None:
+    if "transformers-prm" in block:
+        pytest.importorskip("transformers")
+    (tmp_path / "steproute.toml").write_text(MODELS.format(url="http://127.0.0.1:9/v1") + block)
+    config = read_config(tmp_path / "steproute.toml")
+    assert config.route.strategy_at(0)
+    assert config.cast().judges.keys() == config.tables["scorers"].keys()
+
+
+def test_a_missing_package_is_named_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transformers_prm, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"scorers.prm: .* pip install 'steproute\[prm\]'"):
+        read(tmp_path, MODELS + '[scorers.prm]\nbackend = "transformers-prm"\nmodel = "m"\n').cast()
+
+
+def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:
+    code = "import sys, steproute.doctor, steproute.scorers.transformers_prm\nprint('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_the_labs_prm_scores_as_in_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
-        (prefix_of("One.", f"Two {MARK}."), "stands in step 2"),
+        (prefix_of("One.", f"Two {MARK}."), "stands in the text of step 2"),
         (prefix_of("One.", problem=f"What is {MARK}?"), "2 marks for 1 steps"),
         (prefix_of("One. " * 200), "do not fit a context of 512"),
     ],

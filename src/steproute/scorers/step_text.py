@@ -36,7 +36,10 @@ class StepText:
         """The whole text. Raises ScorerError where a step holds the marker, which would shift all scores after it."""
         for number, step in enumerate(prefix.steps, start=1):
             if self.marker in step.text:
-                raise ScorerError(f"marker: {self.marker!r} stands in step {number}, whose score it would shift.")
+                raise ScorerError(
+                    f"marker: {self.marker!r} stands in the text of step {number}, which would shift later scores. "
+                    "Declare on_scorer_failure for such solutions."
+                )
         before, after = self.around(prefix)
         return before + self.between.join(step.text + self.marker for step in prefix.steps) + after
 
