@@ -66,10 +66,10 @@ class ConfigFile:
         ArtifactError for a scorer's damaged calibration.
         """
         gates: dict[object, Gate] = {}
-        return Cast(
-            writers={role: self.writer(role, gates) for role in self.tables["models"]},
-            judges={role: self.judge(role, gates) for role in self.tables["scorers"]},
-        )
+        judges: dict[str, Judge] = {}
+        for role in self.tables["scorers"]:
+            self.judge(role, gates, judges)
+        return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
 
     def writer(self, role: str, gates: dict[object, Gate]) -> Writer:
         """One of its models; `gates` are those that there are already. Raises as `cast`."""
@@ -78,14 +78,40 @@ class ConfigFile:
         sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling)
         return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
 
-    def judge(self, role: str, gates: dict[object, Gate]) -> Judge:
-        """One of its scorers; `gates` are those that there are already. Raises as `cast`."""
+    def judge(
+        self, role: str, gates: dict[object, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
+    ) -> Judge:
+        """One of its scorers, after those that it is made of; `gates` and `judges` are those that there are already.
+
+        within: the ensembles that it is a member of. Raises as `cast`.
+        """
+        if role in judges:
+            return judges[role]
         table = self.tables["scorers"][role]
         where, price, gate = self._shared(f"scorers.{role}", table, gates)
-        scorer = self._part(scorers, where, role, table)
+        names = self._members(where, table, (*within, role))
+        members = {name: self.judge(name, gates, judges, (*within, role)) for name in names}
+        made_of = {"of": [member.scorer for member in members.values()]} if members else {}
+        scorer = self._part(scorers, where, role, {**table, **made_of})
         if "calibration" in table:
             scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
-        return Judge(scorer=scorer, price=price, gate=gate)
+        judges[role] = Judge(scorer=scorer, price=price, gate=gate, members=members)
+        return judges[role]
+
+    def _members(self, where: str, table: Mapping[str, Any], within: tuple[str, ...]) -> list[str]:
+        """The roles of the scorers that an ensemble is made of."""
+        names = table.get("of", [])
+        if not isinstance(names, list):
+            raise ConfigError(f"{where}.of: {names!r} is no list. Name the scorers that it is made of.")
+        if names and "price" in table:
+            raise ConfigError(f"{where}.price: its members are paid, each at its own price. Remove it.")
+        for name in names:
+            if not isinstance(name, str) or name not in self.tables["scorers"] or name in within:
+                others = ", ".join(role for role in self.tables["scorers"] if role not in within) or "none"
+                raise ConfigError(f"{where}.of: {name!r} is no other scorer of this file. Name some of: {others}.")
+        if len(set(names)) != len(names):
+            raise ConfigError(f"{where}.of: {', '.join(names)} repeats a scorer. Name each once.")
+        return names
 
     def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
         where = f"{self.path.name}: {name}"

@@ -12,7 +12,7 @@ from steproute.config import build_policy
 from steproute.config_file import ConfigFile, ProbeSettings
 from steproute.core.errors import BackendError, SteprouteError
 from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Prefix, Sampling, Step, Stop
+from steproute.core.solution import Confidence, Draft, Prefix, Sampling, Step, Stop
 from steproute.engine.cast import Judge, Writer
 from steproute.remote.connection import ServerConnection
 
@@ -29,6 +29,8 @@ _LAB_PROBE: Final = ProbeSettings(
 )
 _READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
 _TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
+_JUDGES: Final = {"stepwise": "prm", "pipelined": "prm", "specreason": "strong"}
+_CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
 _OTHER_MODE: Final = (
     "Choose a continuation mode that the server knows (vLLM and SGLang: completions or continue_final_message; "
     "llama.cpp: completions or prefill; hosted chat APIs: instruct)."
@@ -83,8 +85,9 @@ def _roles(config: ConfigFile) -> list[Finding]:
     except SteprouteError as failure:
         return [_failed("route", "policy", str(failure), "Correct [route].")]
     missing = [f"models.{role}" for role in ("weak", "strong") if role not in there["models"]]
-    if needs_scores and route.strategy in ("stepwise", "pipelined") and "prm" not in there["scorers"]:
-        missing.append("scorers.prm")
+    judge = _JUDGES.get(route.strategy)
+    if needs_scores and judge is not None and judge not in there["scorers"]:
+        missing.append(f"scorers.{judge}")
     if missing:
         remedy = "Describe them in the file, or choose a policy that reads no scores, such as confidence."
         return [_failed("route", "roles", f"{', '.join(missing)} missing", remedy)]
@@ -107,8 +110,9 @@ async def _model_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
         yield _warning(name, "token counts", "the server reports none", remedy)
-    if config.route.policy in _READS_LOGPROBS and first.logprobs is None:
-        yield _failed(name, "log-probabilities", "none came", f"Set logprobs = 5; {config.route.policy} reads them.")
+    reader = _reader_of_logprobs(config)
+    if reader and first.confidence is None:
+        yield _failed(name, "log-probabilities", "none came", f"Set logprobs = 5; {reader} reads them.")
     if writer.price.table == "not set":
         yield _warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
@@ -161,7 +165,10 @@ async def _continues(name: str, prober: "_Prober", first: Draft) -> Finding:
 
 async def _scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
     name, probe = f"scorers.{role}", _probe(config)
-    judge = config.judge(role, {})
+    judge = config.judge(role, {}, {})
+    if config.tables["scorers"][role].get("backend") == "confidence":
+        yield _ok(name, "one score a step", "from the models' log-probabilities, which are checked with each model")
+        return
     began = time.monotonic()
     for count in range(1, len(probe.right) + 1):
         await _scores(judge, probe, probe.right[:count])
@@ -178,12 +185,12 @@ async def _scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findi
         yield _failed(name, "tells right from wrong", seen, remedy)
     else:
         yield _ok(name, "tells right from wrong", seen)
-    if judge.price.table == "not set":
-        yield _warning(name, "price", "not set", f"Set price = {{ input = …, output = 0 }} below [{name}].")
+    if judge.price.table == "not set" and not judge.members:
+        yield _warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
 async def _scores(judge: Judge, probe: ProbeSettings, steps: tuple[str, ...]) -> tuple[float, ...]:
-    done = tuple(Step(role="weak", text=text, tokens=0) for text in steps)
+    done = tuple(Step(role="weak", text=text, tokens=0, confidence=_CONFIDENCE) for text in steps)
     problem = Problem(id="doctor", text=probe.problem)
     return (await judge.scorer.score(Prefix(problem=problem, steps=done, session="doctor"))).values
 
@@ -221,11 +228,21 @@ def _probe(config: ConfigFile) -> ProbeSettings:
     return _LAB_PROBE
 
 
+def _reader_of_logprobs(config: ConfigFile) -> str:
+    """What of the route or the scorers reads the models' log-probabilities, if anything does."""
+    scorers = [
+        f"scorers.{role}" for role, table in config.tables["scorers"].items() if table.get("backend") == "confidence"
+    ]
+    return next(iter(scorers), config.route.policy if config.route.policy in _READS_LOGPROBS else "")
+
+
 def _remedy_for(failure: str) -> str:
     if "api_key_env" in failure or "status 401" in failure or "status 403" in failure:
         return "Put the right key into the variable that api_key_env names."
     if "pairs for" in failure:
         return "Set marker to the step tag that the server was started with (--pooler-config step_tag_id)."
+    if "Use mode =" in failure or "use mode =" in failure:
+        return "Change the scorer's mode or question, or switch its model's thinking off by extra."
     if "starts the solution over" in failure:
         return _OTHER_MODE
     if "Connect" in failure or "connection" in failure:

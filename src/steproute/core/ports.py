@@ -1,5 +1,6 @@
 """The four ports: what a model, a scorer, a policy and a strategy must offer."""
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from steproute.core.decision import Decision
@@ -31,6 +32,15 @@ class StepScorer(Protocol):
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score in [0, 1] for each step. Raises ScorerError."""
+        ...
+
+
+@runtime_checkable
+class CombiningScorer(StepScorer, Protocol):
+    """A scorer made of others, which an episode asks and bills one by one."""
+
+    def combined(self, scores: Sequence[Scores]) -> Scores:
+        """The members' scores as one. Raises ScorerError."""
         ...
 
 

@@ -54,9 +54,39 @@ class Sampling:
 
 @dataclass(slots=True)
 class Meter:
-    """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed)."""
+    """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed).
+
+    A scorer that makes several model calls gives each a `part`, and each is a line of its own.
+    """
 
     usage: Usage = field(default_factory=Usage)
+    parts: "list[Meter]" = field(default_factory=list)
+
+    def part(self) -> "Meter":
+        """The meter of one of several calls."""
+        self.parts.append(Meter())
+        return self.parts[-1]
+
+    @property
+    def calls(self) -> list[Usage]:
+        """The usage of each model call that has used anything."""
+        own = [self.usage] if self.usage != Usage() else []
+        return own + [usage for part in self.parts for usage in part.calls]
+
+    @property
+    def total(self) -> Usage:
+        """All calls' usage."""
+        return sum(self.calls, Usage())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """How sure a model was of a step's tokens: their mean and least log-probability, and the entropy at the first one,
+    in nats, None where the backend gave no alternatives. To four decimals, so that traces stay small."""
+
+    mean_logprob: float
+    min_logprob: float
+    first_token_entropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,23 +116,56 @@ class Draft:
         """Whether the text holds no letter and no digit, only punctuation and white space (TRIM, degenerate steps)."""
         return not any(character.isalnum() for character in self.text)
 
+    @property
+    def confidence(self) -> Confidence | None:
+        """The model's confidence in the text as one step; None where the backend gave no log-probabilities."""
+        if not self.logprobs:
+            return None
+        entropy = self.first_token_entropy
+        return Confidence(
+            mean_logprob=round(sum(self.logprobs) / len(self.logprobs), 4),
+            min_logprob=round(min(self.logprobs), 4),
+            first_token_entropy=None if entropy is None else round(entropy, 4),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """One score in [0, 1] for each step of a prefix, and what scoring used."""
+class ScoringCall:
+    """One of several model calls that one answer of a scorer took."""
 
-    values: tuple[float, ...]
-    model: str
     usage: Usage
     latency_s: float = 0.0
     request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """One score in [0, 1] for each step of a prefix, and what scoring used.
+
+    `calls` are the model calls that it took, where it was not one; `usage` is their sum.
+    """
+
+    values: tuple[float, ...]
+    model: str
+    usage: Usage
+    latency_s: float = 0.0
+    request_id: str = ""
+    calls: tuple[ScoringCall, ...] = ()
+
+    @property
+    def billed(self) -> tuple[ScoringCall, ...]:
+        """Its model calls, each a line on the account; none where nothing was used."""
+        if self.calls or self.usage == Usage():
+            return self.calls
+        return (ScoringCall(usage=self.usage, latency_s=self.latency_s, request_id=self.request_id),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a prefix: its author, its score where it was scored, and what was decided when it was the newest.
 
-    `rejected` is the weak text that this step replaced and `rejected_score` that text's score.
+    `rejected` is the weak text that this step replaced and `rejected_score` that text's score. `confidence` is its
+    author's, where the step was a draft of its own and the backend gave log-probabilities.
     """
 
     role: str
@@ -112,6 +175,7 @@ class Step:
     decision: Decision | None = None
     rejected: str | None = None
     rejected_score: float | None = None
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ class Account:
 
     def __init__(self, on_entered: Callable[[AccountLine], None]) -> None:
         self._lines: list[AccountLine] = []
-        self._open: dict[Hashable, int] = {}
+        self._open: dict[Hashable, list[int]] = {}
         self._on_entered = on_entered
 
     @property
@@ -27,23 +27,23 @@ class Account:
 
     @property
     def output_tokens(self) -> int:
-        """Generated tokens of all lines so far."""
-        return sum(line.usage.output_tokens for line in self._lines)
+        """Tokens that writers have generated so far."""
+        return sum(line.usage.output_tokens for line in self._lines if line.purpose is not Purpose.SCORE)
 
     def enter(self, line: AccountLine, key: Hashable = None) -> None:
         """Add a call's line; one with a key, such as a draft's id, can still be settled by it."""
         if key is not None:
-            self._open[key] = len(self._lines)
+            self._open.setdefault(key, []).append(len(self._lines))
         self._lines.append(line)
         self._on_entered(line)
 
     def settle(self, key: Hashable, purpose: Purpose) -> None:
-        """Say what became of a call, if there was one."""
-        if (index := self._open.get(key)) is not None:
+        """Say what became of the calls under a key, if there were any."""
+        for index in self._open.get(key, ()):
             self._lines[index] = replace(self._lines[index], purpose=purpose)
 
     def discard_accepted(self) -> None:
         """Turn every accepted draft into a discarded one, when a solution is started over."""
-        for key, index in self._open.items():
-            if self._lines[index].purpose is Purpose.ACCEPTED:
-                self.settle(key, Purpose.DISCARDED)
+        for index, line in enumerate(self._lines):
+            if line.purpose is Purpose.ACCEPTED:
+                self._lines[index] = replace(line, purpose=Purpose.DISCARDED)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import StepModel, StepScorer
+from steproute.core.ports import CombiningScorer, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.gate import Gate
@@ -19,14 +19,33 @@ class Writer:
     sampling: Sampling = Sampling()
     gate: Gate | None = None
 
+    @property
+    def free(self) -> bool:
+        """Whether a call would get its turn at once."""
+        return self.gate is None or self.gate.free
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
-    """A scorer with its price and the gate of its backend, if it has one."""
+    """A scorer with its price and the gate of its backend, if it has one.
+
+    members: of an ensemble, by role. Each is asked and billed by itself, and the scorer combines what they say.
+    Raises ConfigError for members of a scorer that combines nothing.
+    """
 
     scorer: StepScorer
     price: Price = FREE
     gate: Gate | None = None
+    members: "Mapping[str, Judge]" = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.members and not isinstance(self.scorer, CombiningScorer):
+            raise ConfigError(f"members: {self.scorer.name} combines no scorers. Use an ensemble.")
+
+    @property
+    def free(self) -> bool:
+        """Whether a call, or one of each member, would get its turn at once."""
+        return (self.gate is None or self.gate.free) and all(member.free for member in self.members.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
@@ -22,15 +22,16 @@ from steproute.core.errors import (
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, Strategy
+from steproute.core.ports import CombiningScorer, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.splitting import split_steps
+from steproute.core.together import together
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
-from steproute.engine.cast import Cast
+from steproute.engine.cast import Cast, Judge
 from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
 
@@ -99,8 +100,9 @@ class Episode:
         return self._account.spent_usd
 
     def generated_tokens(self, role: str) -> int:
-        """Output tokens of a role so far."""
-        return total_usage(line for line in self._account.lines if line.role == role).output_tokens
+        """Output tokens of a writer's role so far."""
+        lines = (line for line in self._account.lines if line.role == role and line.purpose is not Purpose.SCORE)
+        return total_usage(lines).output_tokens
 
     def start(self) -> Prefix:
         """The empty prefix."""
@@ -147,7 +149,7 @@ class Episode:
         calls = AheadCalls(
             write=lambda ahead: self._whole(role, ahead.prefix, False, ahead),
             after=self._after,
-            has_room=lambda: _free(self.cast.writer(role).gate),
+            has_room=lambda: self.cast.writer(role).free,
             scoring=partial(self._scoring_ahead, judge),
         )
         self._ahead.start(role, start, steps, calls)
@@ -162,14 +164,15 @@ class Episode:
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
+        judged = prefix.extended(*self._steps(draft))
         try:
-            scores = await self._ahead.scores(prefix, draft) or await self._judged(judge, prefix, draft)
+            ready = await self._ahead.scores(prefix, draft)
+            scores = ready or await self._judged(judge, self.cast.judge(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
-            step = len(prefix.steps) + len(self._steps(draft))
             self._notes.append(
-                f"step {step}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
+                f"step {len(judged.steps)}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
             )
             return None
         self._emit(Scored(scores))
@@ -211,24 +214,35 @@ class Episode:
     def _steps(self, draft: Draft) -> list[Step]:
         texts = split_steps(draft.text, self._prefix.separator)
         tokens = _shared(draft, texts)
-        return [Step(role=draft.role, text=text, tokens=n) for text, n in zip(texts, tokens, strict=True)]
+        sure = draft.confidence if len(texts) == 1 else None
+        return [
+            Step(role=draft.role, text=text, tokens=n, confidence=sure) for text, n in zip(texts, tokens, strict=True)
+        ]
 
-    async def _judged(self, judge: str, prefix: Prefix, draft: Draft, ahead_of: int | None = None) -> Scores:
-        """Scores of all steps, billed; `ahead_of` is the draft whose scoring it is, where that may yet be cancelled."""
-        scorer, price, gate = (chosen := self.cast.judge(judge)).scorer, chosen.price, chosen.gate
-        judged = prefix.extended(*self._steps(draft))
-        bill = _Bill(role=judge, model=scorer.name, price=price)
-        scores = await self._metered(bill, gate, lambda meter: scorer.score(judged, meter))
-        line = bill.line(Purpose.SCORE, scores.usage, scores.latency_s, scores.request_id)
-        self._account.enter(line, None if ahead_of is None else ("scores", ahead_of))
-        if len(scores.values) != len(judged.steps):
-            raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(judged.steps)} steps")
+    async def _judged(self, role: str, judge: Judge, prefix: Prefix, key: Hashable = None) -> Scores:
+        """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
+
+        key: settles the calls' lines where the scores may come to nothing.
+        """
+        scorer = judge.scorer
+        if judge.members:
+            assert isinstance(scorer, CombiningScorer)
+            members = await together(*(self._judged(name, one, prefix, key) for name, one in judge.members.items()))
+            scores = scorer.combined(members)
+        else:
+            bill = _Bill(role=role, model=scorer.name, price=judge.price)
+            scores = await self._metered(bill, judge.gate, lambda meter: scorer.score(prefix, meter))
+            for call in scores.billed:
+                self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
+        if len(scores.values) != len(prefix.steps):
+            raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(prefix.steps)} steps")
         return scores
 
-    def _scoring_ahead(self, judge: str | None, prefix: Prefix, draft: Draft) -> Callable[[], Awaitable[Scores]] | None:
-        if judge is None or not _free(self.cast.judge(judge).gate):
+    def _scoring_ahead(self, role: str | None, prefix: Prefix, draft: Draft) -> Callable[[], Awaitable[Scores]] | None:
+        if role is None or not (judge := self.cast.judge(role)).free:
             return None
-        return partial(self._judged, judge, prefix, draft, draft.id)
+        judged = prefix.extended(*self._steps(draft))
+        return partial(self._judged, role, judge, judged, ("scores", draft.id))
 
     def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
         """The prefix with `draft` accepted; None where the solution ends with it."""
@@ -313,8 +327,8 @@ class Episode:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
-        if meter.usage != Usage():
-            self._account.enter(bill.line(purpose, meter.usage, _now() - began, ""))
+        for usage in meter.calls:
+            self._account.enter(bill.line(purpose, usage, _now() - began, ""))
 
     def _clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
         """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does."""
@@ -400,10 +414,6 @@ class _Bill:
             request_id=request_id,
             wait_s=self.wait_s,
         )
-
-
-def _free(gate: Gate | None) -> bool:
-    return gate is None or gate.free
 
 
 def _now() -> float:

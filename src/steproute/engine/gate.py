@@ -94,7 +94,7 @@ class Gate:
         finally:
             if probe:
                 self._probing = False
-            self._settle(meter.usage.read_tokens + meter.usage.output_tokens)
+            self._settle(meter.total.read_tokens + meter.total.output_tokens)
             self.under_way -= 1
             self._wake()
 

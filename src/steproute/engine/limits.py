@@ -11,9 +11,9 @@ from steproute.core.errors import ConfigError
 class Limits:
     """Limits of one problem. None means no limit.
 
-    max_tokens counts generated tokens of all roles and is never exceeded. max_cost_usd stops the output that it cannot
-    pay; the input of the last call may exceed it. deadline_s is wall-clock time. Raises ConfigError for values that
-    cannot be.
+    max_tokens counts what writers of all roles generate and is never exceeded; a judge's verdicts do not count.
+    max_cost_usd stops the output that it cannot pay; the input of the last call may exceed it. deadline_s is wall-clock
+    time. Raises ConfigError for values that cannot be.
     """
 
     max_steps: int = 30

@@ -87,11 +87,15 @@ class StepTree:
                 )
                 for role, writer in cast.writers.items()
             },
-            judges={
-                role: Judge(scorer=TreeScorer(self, judge.scorer, grow=grow), price=judge.price)
-                for role, judge in cast.judges.items()
-            },
+            judges={role: self._judge(judge, grow) for role, judge in cast.judges.items()},
         )
+
+    def _judge(self, judge: Judge, grow: bool) -> Judge:
+        if judge.members:
+            return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
+        if getattr(judge.scorer, "reads_confidence", False):  # which differs between authors of one text
+            return judge
+        return Judge(scorer=TreeScorer(self, judge.scorer, grow=grow), price=judge.price)
 
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
@@ -180,7 +184,7 @@ class TreeScorer:
             return await self._scorer.score(replace(prefix, session=key), meter)
 
         scores = await self._tree.get(key, Scores, judge)
-        return replace(scores, usage=self._cache.usage(prefix, scores.usage))
+        return replace(scores, usage=self._cache.usage(prefix, scores.usage), calls=())
 
 
 class _PrefixCache:

@@ -1,6 +1,5 @@
 """The lab's step models and process reward model, behind the ports."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,6 +12,7 @@ import numpy as np
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
+from steproute.core.together import together
 from steproute.core.usage import Price, Usage
 from steproute.lab.network import F32, Network
 from steproute.lab.tokenizer import SEPARATOR
@@ -50,15 +50,11 @@ class LabModel:
         """`n` drafts; see StepModel.propose."""
         meters = [Meter() if n > 1 or meter is None else meter for _ in range(n)]
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._draft(prefix, i, sampling, meters[i])) for i in range(n)]
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            return await together(*(self._draft(prefix, i, sampling, meters[i]) for i in range(n)))
         finally:
             if n > 1 and meter is not None:
                 for each in meters:
                     meter.usage = meter.usage + each.usage
-        return [task.result() for task in tasks]
 
     async def _draft(self, prefix: Prefix, index: int, sampling: Sampling, meter: Meter) -> Draft:
         began = time.monotonic()

@@ -16,9 +16,9 @@ from steproute.models.anthropic_stream import Event, decode_event
 from steproute.models.instruct import instructed
 from steproute.models.prompts import INSTRUCTIONS, NOTHING_YET, Continuation, Message, half_answered, written
 from steproute.models.step_cutter import StepCutter
-from steproute.models.stream import events
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Server
+from steproute.remote.stream import events
 
 _CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)
 _LEAST_BUDGET: Final = 1024

@@ -34,10 +34,9 @@ from steproute.models.prompts import (
     written,
 )
 from steproute.models.step_cutter import StepCutter
-from steproute.models.stream import Choice, ReportedUsage, chunks
 from steproute.remote.connection import Connection, Server
+from steproute.remote.stream import Choice, Kind, ReportedUsage, chunks
 
-Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
 _TELLS_STOP: Final = ("vllm", "sglang")
 _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),

@@ -1,5 +1,6 @@
 """A scorer whose scores are mapped to probabilities that hold: temperature or isotonic, fitted on labelled steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import StepScorer
+from steproute.core.ports import CombiningScorer, StepScorer
 from steproute.core.solution import Meter, Prefix, Scores
 
 F64 = NDArray[np.float64]
@@ -74,7 +75,19 @@ class CalibratedScorer:
         self.name = f"{scorer.name}-calibrated"
         self._scorer, self._map = scorer, score_map
 
+    @property
+    def reads_confidence(self) -> bool:
+        """Whether its scorer reads the writers' confidence instead of text."""
+        return getattr(self._scorer, "reads_confidence", False)
+
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One probability a step."""
-        scores = await self._scorer.score(prefix, meter)
+        return self._mapped(await self._scorer.score(prefix, meter))
+
+    def combined(self, scores: Sequence[Scores]) -> Scores:
+        """An ensemble's scores, mapped."""
+        assert isinstance(self._scorer, CombiningScorer)
+        return self._mapped(self._scorer.combined(scores))
+
+    def _mapped(self, scores: Scores) -> Scores:
         return replace(scores, values=tuple(self._map(np.array(scores.values)).tolist()), model=self.name)

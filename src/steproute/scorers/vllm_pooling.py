@@ -3,20 +3,17 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.errors import ScorerError
+from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
-
-QWEN_PRM: Final = (
-    "<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
-    "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n{steps}<|im_end|><|endoftext|>"
-)
+from steproute.scorers.step_text import QWEN_MARKER, QWEN_PRM, StepText
 
 
 class _Pooled(msgspec.Struct):
@@ -33,23 +30,13 @@ class _Answer(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PoolingSettings:
-    """text: what the model reads, with {problem} and {steps}; each step is closed by `marker`, where it is judged.
-
-    The defaults are those of Qwen2.5-Math-PRM. Raises ConfigError for a text that lacks one of the two.
-    """
+class PoolingSettings(StepText):
+    """The server, its model and what the model reads, by default as Qwen2.5-Math-PRM does. Raises ConfigError."""
 
     model: str
     server: Server
     text: str = QWEN_PRM
-    marker: str = "<extra_0>"
-
-    def __post_init__(self) -> None:
-        for part in ("{problem}", "{steps}"):
-            if part not in self.text:
-                raise ConfigError(f"text: {self.text[:60]!r} lacks {part}. Put it where the model shall read it.")
-        if not self.marker:
-            raise ConfigError("marker: is empty. Give the token after which the model judges a step.")
+    marker: str = QWEN_MARKER
 
 
 class VllmPoolingScorer:
@@ -71,17 +58,18 @@ class VllmPoolingScorer:
         none.
         """
         settings, began = self.settings, time.monotonic()
-        steps = "".join(step.text + settings.marker for step in prefix.steps)
-        text = settings.text.replace("{problem}", prefix.problem.text).replace("{steps}", steps)
+        text = settings.written(prefix)
         answer = await self.connection.post("/pooling", {"model": settings.model, "input": text}, _Answer)
+        tokens = answer.usage.prompt_tokens if answer.usage else 0
+        usage = Usage(input_tokens=tokens or estimated_tokens(text), estimated=not tokens)
+        if meter is not None:
+            meter.usage = usage
         pairs = answer.data[0].data if answer.data else []
         if len(pairs) != len(prefix.steps) or not all(len(p) == 2 and 0 <= p[1] <= 1 for p in pairs):
             raise ScorerError(
                 f"{self.name}: {len(pairs)} pairs for {len(prefix.steps)} steps. Is the server's step_tag_id that of "
-                f"{settings.marker!r}, and is {settings.marker!r} in no step's text?"
+                f"{settings.marker!r}, and is {settings.marker!r} not in the problem's text?"
             )
-        tokens = answer.usage.prompt_tokens if answer.usage else 0
-        usage = Usage(input_tokens=tokens or -(-len(text) // 4), estimated=not tokens)
         return Scores(
             values=tuple(pair[1] for pair in pairs), model=self.name, usage=usage, latency_s=time.monotonic() - began
         )

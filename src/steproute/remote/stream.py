@@ -1,11 +1,14 @@
 """What OpenAI-compatible servers stream: typed chunks out of server-sent events, checked for damage."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from steproute.core.usage import Usage
+
+Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+"""Which server it is, since each has words of its own for some fields."""
 
 _T = TypeVar("_T")
 
@@ -46,6 +49,7 @@ class ReportedUsage(msgspec.Struct):
 
 class _Alternative(msgspec.Struct):
     logprob: float
+    token: str = ""
 
 
 class _ChatToken(msgspec.Struct):
@@ -73,6 +77,11 @@ class Logprobs(msgspec.Struct):
         if self.content:
             return [each.logprob for each in self.content[0].top_logprobs]
         return list(((self.top_logprobs or [None])[0] or {}).values())
+
+    @property
+    def first_tokens(self) -> list[tuple[str, float]]:
+        """The most likely first tokens and their log-probabilities, as the chat API gives them."""
+        return [(each.token, each.logprob) for each in self.content[0].top_logprobs] if self.content else []
 
 
 class _Message(msgspec.Struct):

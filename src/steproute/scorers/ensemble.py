@@ -1,0 +1,89 @@
+"""Several scorers as one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Literal
+
+from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.ports import StepScorer
+from steproute.core.settings import settings_of
+from steproute.core.solution import Meter, Prefix, Scores
+from steproute.core.together import together
+from steproute.core.usage import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleSettings:
+    """combine: a step's score is the members' mean, lowest or product, or their mean by `weights`, one a member.
+
+    Raises ConfigError for weights that are not above 0, and for some without `weighted`.
+    """
+
+    combine: Literal["mean", "min", "product", "weighted"] = "mean"
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.weights) != (self.combine == "weighted"):
+            raise ConfigError(f"weights: {self.weights} with combine = {self.combine!r}. 'weighted' alone needs them.")
+        if not all(weight > 0 for weight in self.weights):
+            raise ConfigError(f"weights: {self.weights} holds one that is not above 0. Leave that member out.")
+
+
+class EnsembleScorer:
+    """A StepScorer made of others, which are asked at the same time.
+
+    As the judge of an episode its members keep their own gates, retries, prices and account lines. Raises ConfigError
+    without members, or where there is not one weight for each.
+    """
+
+    def __init__(
+        self, name: str, members: Sequence[StepScorer], settings: EnsembleSettings = EnsembleSettings()
+    ) -> None:
+        self.name, self.settings, self._members = name, settings, tuple(members)
+        if not self._members:
+            raise ConfigError("of: is empty. Name the scorers that the ensemble is made of.")
+        if settings.weights and len(settings.weights) != len(self._members):
+            raise ConfigError(f"weights: {len(settings.weights)} for {len(self._members)} members. Give one for each.")
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "EnsembleScorer":
+        """From a table of `steproute.toml`: the scorers themselves as `of`, and the fields of EnsembleSettings.
+
+        Raises ConfigError.
+        """
+        own = {key: value for key, value in table.items() if key != "of"}
+        return cls(name, table.get("of", ()), settings_of(own, EnsembleSettings))
+
+    @property
+    def reads_confidence(self) -> bool:
+        """Whether a member reads the writers' confidence instead of text."""
+        return any(getattr(member, "reads_confidence", False) for member in self._members)
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One score a step. Raises the first member's ScorerError or BackendError; the other members are cancelled."""
+        meter = meter or Meter()
+        return self.combined(await together(*(member.score(prefix, meter.part()) for member in self._members)))
+
+    def combined(self, scores: Sequence[Scores]) -> Scores:
+        """The members' scores as one. Raises ScorerError where they are not of the same number of steps."""
+        counts = [len(each.values) for each in scores]
+        if len(set(counts)) != 1:
+            given = ", ".join(f"{count} by {each.model}" for count, each in zip(counts, scores, strict=True))
+            raise ScorerError(f"{self.name}: its members do not give one score a step each: {given}")
+        return Scores(
+            values=tuple(map(self._one, zip(*(each.values for each in scores), strict=True))),
+            model=self.name,
+            usage=sum((each.usage for each in scores), Usage()),
+            latency_s=max(each.latency_s for each in scores),
+            calls=tuple(call for each in scores for call in each.billed),
+        )
+
+    def _one(self, values: Sequence[float]) -> float:
+        match self.settings.combine:
+            case "min":
+                return min(values)
+            case "product":
+                return prod(values)
+        weights = self.settings.weights or (1.0,) * len(values)
+        return sum(weight * value for weight, value in zip(weights, values, strict=True)) / sum(weights)

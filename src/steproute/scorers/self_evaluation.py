@@ -1,0 +1,225 @@
+"""A language model that is asked about each step: P(yes) by its first token's alternatives, or a digit."""
+
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from math import exp
+from typing import Any, Final, Literal
+
+from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
+from steproute.core.recording import estimated_tokens
+from steproute.core.settings import settings_of
+from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
+from steproute.core.together import together
+from steproute.core.usage import Usage
+from steproute.remote.connection import Connection, Server
+from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks
+
+_QUESTIONS: Final = {
+    "yes-no": "Is the last step correct, given the problem and the steps before it? Answer Yes or No, nothing else.",
+    "digit": (
+        "How correct and useful is the last step, given the problem and the steps before it? "
+        "Answer with one digit from 0 (wrong or useless) to 9 (surely right), nothing else."
+    ),
+}
+_MOST_TOKENS: Final = {"yes-no": 1, "digit": 8}
+_AROUND_A_WORD: Final = " \t\n\u2581\u0120\u010a*\"'`.,:;!?"
+_LEAST_MASS: Final = 0.1
+_KEPT: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfEvaluationSettings:
+    """The chat model, and how it is asked.
+
+    mode: `yes-no` is P(yes) / (P(yes) + P(no)) of the answer's first token; `digit` is a written 0 to 9, divided by 9.
+    question: what is asked after the problem and its steps, empty for our words. logprobs: how many alternatives of the
+    first token to ask for. extra: further fields of every request.
+
+    Raises ConfigError for a number of alternatives that no server gives.
+    """
+
+    model: str
+    server: Server
+    kind: Kind = "vllm"
+    mode: Literal["yes-no", "digit"] = "yes-no"
+    question: str = ""
+    logprobs: int = 20
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.logprobs <= 20:
+            raise ConfigError(f"logprobs: {self.logprobs} is outside [2, 20].")
+
+
+class SelfEvaluationScorer:
+    """A StepScorer over an OpenAI-compatible server; a judgement is one call, and is made once for each prefix of a
+    session."""
+
+    def __init__(self, name: str, settings: SelfEvaluationSettings) -> None:
+        self.name, self.settings = name, settings
+        self.connection = Connection(name, settings.server)
+        self._known: OrderedDict[bytes, float] = OrderedDict()
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
+        """From a table of `steproute.toml`: the fields of SelfEvaluationSettings and Server. Raises ConfigError."""
+        return cls(name, settings_of(table, SelfEvaluationSettings))
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One score a step; all steps that are not known yet are judged at the same time.
+
+        Raises ScorerError where an answer is no judgement, BackendError where there is none.
+        """
+        meter, began = meter or Meter(), time.monotonic()
+        keys = list(_keys(prefix))
+        values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
+        new = [number for number in range(len(keys)) if number not in values]
+        calls = await together(*(self._judge(prefix, number, keys[number], meter.part()) for number in new))
+        values |= {number: value for number, (value, _) in zip(new, calls, strict=True)}
+        return Scores(
+            values=tuple(values[number] for number in range(len(keys))),
+            model=self.name,
+            usage=sum((call.usage for _, call in calls), Usage()),
+            latency_s=time.monotonic() - began,
+            calls=tuple(call for _, call in calls),
+        )
+
+    async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall]:
+        """The judgement of one step, which is remembered, and the call that it took."""
+        began = time.monotonic()
+        reply = _Reply(self.name, meter, _MOST_TOKENS[self.settings.mode])
+        await self._ask(self._said(prefix, number), reply)
+        value = self._p_yes(reply.alternatives) if self.settings.mode == "yes-no" else self._digit(reply.text)
+        self._known[key] = value
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        latency_s = time.monotonic() - began
+        return value, ScoringCall(usage=meter.usage, latency_s=latency_s, request_id=reply.request_id)
+
+    def _said(self, prefix: Prefix, number: int) -> str:
+        """What grows stands at the end, so that what came before can be cached."""
+        steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps[: number + 1])
+        return f"{prefix.problem.text}\n\n{steps}\n\n{self.settings.question or _QUESTIONS[self.settings.mode]}"
+
+    async def _ask(self, said: str, reply: "_Reply") -> None:
+        """One streamed request."""
+        settings = self.settings
+        reads_alternatives = settings.mode == "yes-no"
+        wanted: dict[str, Any] = {
+            "max_completion_tokens" if settings.kind == "openai" else "max_tokens": reply.most_tokens,
+            "temperature": 1.0 if reads_alternatives else 0.0,  # some servers give a one-hot distribution at 0
+            "seed": 0,
+            "stream_options": {"include_usage": True},
+        }
+        if reads_alternatives:
+            wanted |= {"logprobs": True, "top_logprobs": settings.logprobs}
+        async with (
+            self.connection.call() as client,
+            client.chat.completions.with_streaming_response.create(
+                model=settings.model,
+                messages=[{"role": "user", "content": said}],
+                stream=True,
+                extra_body={**wanted, **settings.extra},
+            ) as response,
+        ):
+            reply.opened(response.headers.get("x-request-id", ""), estimated_tokens(said))
+            async with aclosing(chunks(response.iter_bytes())) as arriving:
+                async for chunk in arriving:
+                    if chunk.error is not None:
+                        reply.refuse()
+                        raise self.connection.error_within({"error": chunk.error})
+                    reply.take(chunk)
+        reply.check()
+
+    def _p_yes(self, alternatives: Sequence[tuple[str, float]]) -> float:
+        """P(yes) / (P(yes) + P(no)) over all spellings."""
+        if not alternatives:
+            raise ScorerError(
+                f"{self.name}: its answer has no log-probabilities. Use mode = 'digit', or a server that has them."
+            )
+        mass = dict.fromkeys(("yes", "no"), 0.0)
+        for token, logprob in alternatives:
+            word = token.strip(_AROUND_A_WORD).lower()
+            if word in mass:
+                mass[word] += exp(logprob)
+        both = sum(mass.values())
+        if both < _LEAST_MASS:
+            raise ScorerError(
+                f"{self.name}: yes and no have {both:.3f} of its first token's probability, {alternatives[0][0]!r} has "
+                "more. Have it answer at once (no thinking, another question), or use mode = 'digit'."
+            )
+        return mass["yes"] / both
+
+    def _digit(self, text: str) -> float:
+        numbers = re.findall(r"\d+(?:\.\d+)?", text)
+        if len(numbers) != 1 or len(numbers[0]) != 1:
+            raise ScorerError(
+                f"{self.name}: {text[:60]!r} is no digit from 0 to 9. Have it answer at once (no thinking, another "
+                "question), or use mode = 'yes-no'."
+            )
+        return int(numbers[0]) / 9
+
+
+class _Reply:
+    """The answer to one question while it arrives; the meter is final whenever the request ends."""
+
+    def __init__(self, name: str, meter: Meter, most_tokens: int) -> None:
+        self.most_tokens, self.text, self.request_id = most_tokens, "", ""
+        self.alternatives: list[tuple[str, float]] = []
+        self._name, self._meter = name, meter
+        self._pieces, self._finish, self._reported = 0, "", False
+
+    def opened(self, request_id: str, prompt_tokens: int) -> None:
+        """The server has taken the request: from now on it costs."""
+        self.request_id = request_id
+        self._meter.usage = Usage(input_tokens=prompt_tokens, estimated=True)
+
+    def refuse(self) -> None:
+        """An error came instead of an answer, or in its middle."""
+        if not self._pieces:
+            self._meter.usage = Usage()
+
+    def take(self, chunk: Chunk) -> None:
+        """The next piece, its alternatives, and what the server says that it used."""
+        for choice in chunk.choices:
+            if choice.piece or choice.thought:
+                self._pieces += 1
+                self.text += choice.piece
+                if not self._reported:
+                    used = self._meter.usage
+                    self._meter.usage = Usage(
+                        input_tokens=used.input_tokens, output_tokens=self._pieces, estimated=True
+                    )
+            if not self.alternatives and choice.logprobs is not None:
+                self.alternatives = choice.logprobs.first_tokens
+            self._finish = choice.finish_reason or self._finish
+        if chunk.usage is not None:
+            self._report(chunk.usage)
+
+    def _report(self, reported: ReportedUsage) -> None:
+        if reported.sound and reported.usage.output_tokens <= self.most_tokens + 1:
+            self._reported, self._meter.usage = True, reported.usage
+
+    def check(self) -> None:
+        """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
+        if not self._finish:
+            raise BackendUnavailable(f"{self._name}: the stream broke off before the answer was complete")
+        if self._finish == "content_filter":
+            raise BackendError(f"{self._name}: the server's content filter stopped the answer")
+        if self._reported and self._pieces > self._meter.usage.output_tokens:
+            raise BackendUnavailable(f"{self._name}: a piece came twice")
+
+
+def _keys(prefix: Prefix) -> list[bytes]:
+    """One for each step: the session, the problem and all steps up to it."""
+    digest = hashlib.blake2b(repr((prefix.session, prefix.problem.text)).encode(), digest_size=16)
+    keys = []
+    for step in prefix.steps:
+        digest.update(repr(step.text).encode())
+        keys.append(digest.digest())
+    return keys

@@ -1,0 +1,49 @@
+"""What a process reward model reads: a problem and its steps as one text, in which each step is closed by a marker."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.solution import Prefix
+
+QWEN_MARKER: Final = "<extra_0>"
+QWEN_PRM: Final = (
+    "<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
+    "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n{steps}<|im_end|><|endoftext|>"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepText:
+    """text: what the model reads, with {problem} and {steps}; each step is closed by `marker`, where it is judged.
+    between: what stands between steps so closed.
+
+    Raises ConfigError for a text that lacks one of the two, and for an empty marker.
+    """
+
+    text: str
+    marker: str
+    between: str = ""
+
+    def __post_init__(self) -> None:
+        for part in ("{problem}", "{steps}"):
+            if part not in self.text:
+                raise ConfigError(f"text: {self.text[:60]!r} lacks {part}. Put it where the model shall read it.")
+        if not self.marker:
+            raise ConfigError("marker: is empty. Give the token after which the model judges a step.")
+
+    def written(self, prefix: Prefix) -> str:
+        """The whole text. Raises ScorerError where a step holds the marker, which would shift all scores after it."""
+        for number, step in enumerate(prefix.steps, start=1):
+            if self.marker in step.text:
+                raise ScorerError(
+                    f"marker: {self.marker!r} stands in the text of step {number}, which would shift later scores. "
+                    "Declare on_scorer_failure for such solutions."
+                )
+        before, after = self.around(prefix)
+        return before + self.between.join(step.text + self.marker for step in prefix.steps) + after
+
+    def around(self, prefix: Prefix) -> tuple[str, str]:
+        """What stands before the steps, and what after them."""
+        before, _, after = self.text.partition("{steps}")
+        return before.replace("{problem}", prefix.problem.text), after.replace("{problem}", prefix.problem.text)

@@ -1,0 +1,136 @@
+"""A language model as the judge, over a server on loopback."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.remote.judging import JudgingServer
+
+from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.problem import Problem
+from steproute.core.solution import Meter, Prefix, Scores, Step
+from steproute.core.usage import Usage
+from steproute.remote.connection import Server
+from steproute.scorers import self_evaluation
+from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
+
+RIGHT, WRONG = pytest.approx(0.9 / 0.99), pytest.approx(0.2 / 0.92)
+
+
+def healthy(**settings: Any) -> JudgingServer:
+    return JudgingServer(lambda request: None, **settings)
+
+
+def prefix_of(*steps: str, session: str = "s") -> Prefix:
+    done = tuple(Step(role="weak", text=text, tokens=0) for text in steps)
+    return Prefix(problem=Problem(id="p", text="A riddle."), steps=done, session=session)
+
+
+def scorer_of(server: JudgingServer, **settings: Any) -> SelfEvaluationScorer:
+    return SelfEvaluationScorer(
+        "judge", SelfEvaluationSettings(model="m", server=Server(base_url=server.url), **settings)
+    )
+
+
+def score(server: JudgingServer, *prefixes: Prefix, **settings: Any) -> list[Scores]:
+    async def run() -> list[Scores]:
+        async with server.running():
+            judge = scorer_of(server, **settings)
+            return [await judge.score(prefix) for prefix in prefixes]
+
+    return asyncio.run(run())
+
+
+def test_every_spelling_of_yes_and_no_counts() -> None:
+    (scores,) = score(healthy(), prefix_of("fine", "wrong", "fine"))
+    assert scores.values == (RIGHT, WRONG, RIGHT)
+
+
+def test_a_digit_is_a_share_of_nine() -> None:
+    (scores,) = score(healthy(), prefix_of("fine", "wrong"), mode="digit")
+    assert scores.values == (pytest.approx(8 / 9), pytest.approx(1 / 9))
+
+
+def test_only_new_steps_cost_a_call_and_each_call_is_told_by_itself() -> None:
+    server = healthy()
+    one, two, other, again, elsewhere = score(
+        server,
+        prefix_of("a"),
+        prefix_of("a", "b"),
+        prefix_of("a", "c wrong", "d"),
+        prefix_of("a", "c wrong", "d"),
+        prefix_of("a", session="t"),
+    )
+    assert [len(each.calls) for each in (one, two, other, again, elsewhere)] == [1, 1, 2, 0, 1]
+    assert other.values == again.values == (RIGHT, WRONG, RIGHT)
+    assert again.usage == Usage()
+    assert other.usage == sum((call.usage for call in other.calls), Usage())
+    assert other.usage.output_tokens == 2
+    assert len(server.asked) == 5
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_evaluation, "_KEPT", 2)
+    server = healthy()
+    scores = score(server, prefix_of("a", "b", "c"), prefix_of("a", "b", "c"))
+    assert scores[0].values == scores[1].values
+    assert len(scores[1].calls) == 1
+
+
+def test_a_step_is_read_at_the_end_of_what_was_read_before() -> None:
+    server = healthy()
+    score(server, prefix_of("a"), prefix_of("a", "b"))
+    first, second = (request.body["messages"][0]["content"] for request in server.asked)
+    question = first.partition("</step>")[2]
+    assert second.startswith(first.removesuffix(question))
+    assert second.endswith("<step>b</step>" + question)
+
+
+@pytest.mark.parametrize(
+    ("server", "settings", "message"),
+    [
+        ({"gives_logprobs": False}, {}, "no log-probabilities. Use mode = 'digit'"),
+        ({"words": ("Let", "Hmm")}, {}, "yes and no have 0.030 of its first token's probability, 'Let' has more"),
+        ({"words": ("seven", "none")}, {"mode": "digit"}, "'seven' is no digit from 0 to 9"),
+        ({"words": ("7 of 9", "")}, {"mode": "digit"}, "'7 of 9' is no digit"),
+        ({"words": ("12", "")}, {"mode": "digit"}, "'12' is no digit"),
+        ({"words": ("7.5", "")}, {"mode": "digit"}, "'7.5' is no digit"),
+    ],
+)
+def test_what_is_no_judgement_is_never_made_into_a_score(
+    server: dict[str, Any], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ScorerError, match=message):
+        score(healthy(**server), prefix_of("fine"), **settings)
+
+
+@pytest.mark.parametrize("logprobs", [1, 21])
+def test_a_number_of_alternatives_that_no_server_gives_is_refused(logprobs: int) -> None:
+    with pytest.raises(ConfigError, match="logprobs"):
+        SelfEvaluationSettings(model="m", server=Server(base_url="http://127.0.0.1:1"), logprobs=logprobs)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("vllm", "max_tokens"), ("openai", "max_completion_tokens")])
+def test_a_request_is_in_the_words_of_its_server(kind: str, limit: str) -> None:
+    server = healthy()
+    score(server, prefix_of("a"), kind=kind, extra={"reasoning_effort": "none"}, question="Well?")
+    body = server.asked[0].body
+    assert body[limit] == 1
+    assert (body["logprobs"], body["top_logprobs"], body["reasoning_effort"]) == (True, 20, "none")
+    assert body["messages"][0]["content"].endswith("\n\nWell?")
+
+
+def test_a_call_that_is_cancelled_in_its_middle_has_used_what_had_come() -> None:
+    server, meter = healthy(token_s=5.0), Meter()
+
+    async def run() -> None:
+        async with server.running():
+            task = asyncio.create_task(scorer_of(server).score(prefix_of("a", "b"), meter))
+            while meter.total.output_tokens < 2:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert [usage.output_tokens for usage in meter.calls] == [1, 1]
+    assert meter.total.estimated
