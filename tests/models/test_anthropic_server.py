@@ -22,7 +22,8 @@ from steproute.core.problem import Problem
 from steproute.core.registry import models
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Usage
-from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings, conversation
+from steproute.models.anthropic_prompt import conversation
+from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.prompts import Continuation, half_answered, one_step_asked
 from steproute.remote.connection import Server
 

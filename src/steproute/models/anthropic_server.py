@@ -12,9 +12,10 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, decode_event
 from steproute.models.instruct import instructed
-from steproute.models.prompts import INSTRUCTIONS, NOTHING_YET, Continuation, Message, half_answered, written
+from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Server
@@ -22,7 +23,6 @@ from steproute.remote.stream import events
 
 _CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)
 _LEAST_BUDGET: Final = 1024
-_CACHED: Final = {"cache_control": {"type": "ephemeral"}}
 _VERSION_THAT_SAMPLES: Final = {"anthropic-version": "2023-06-01"}
 
 
@@ -147,35 +147,6 @@ class AnthropicModel:
                     if reply.cut:
                         return
         reply.check()
-
-
-def conversation(messages: Sequence[Message], prefix: Prefix) -> dict[str, Any]:
-    """A request's `system` and `messages`, marked where a prefix to be cached ends.
-
-    Those are the instructions, the problem and the newest step: each step is a block of its own, so that what was
-    cached at one step is read at the next. No block is blank and no prefill ends with white space: the API refuses
-    both.
-    """
-    turns = [(each["role"], _blocks(each["content"], prefix)) for each in messages]
-    system = turns.pop(0)[1] if turns[0][0] == "system" else []
-    turns = [turn for turn in turns if turn[1]]
-    parted = [blocks for _, blocks in turns if blocks[1:]] or [blocks for _, blocks in turns[1:]]
-    for block in [*system, turns[0][1][0], *(blocks[-1] for blocks in parted[:1])]:
-        block.update(_CACHED)
-    said = {"messages": [{"role": role, "content": blocks} for role, blocks in turns]}
-    return {**said, "system": system} if system else said
-
-
-def _blocks(content: str, prefix: Prefix) -> list[dict[str, Any]]:
-    """The content as it is, or where it ends with the steps so far, parted before each of them."""
-    solution = written(prefix) or NOTHING_YET
-    parts = [content]
-    if content.endswith(solution):
-        between = ["", *(prefix.separator for _ in prefix.steps[1:])]
-        steps = [before + step.text for before, step in zip(between, prefix.steps, strict=False)] or [NOTHING_YET]
-        parts = [content.removesuffix(solution), *steps]
-        parts[-1] = parts[-1].rstrip()
-    return [{"type": "text", "text": part} for part in parts if part.strip()]
 
 
 class _Reply:

@@ -1,0 +1,54 @@
+"""The Messages API as a real server speaks it: vLLM with the lab's own models, against the same models in process."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from tests.servers.processes import Running
+
+from steproute.bench.datasets import load_problems
+from steproute.core.problem import Problem
+from steproute.core.solution import Prefix, Step, Stop
+from steproute.lab.models import LAB_SAMPLING, LabModel
+from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
+from steproute.models.prompts import Continuation
+from steproute.remote.connection import Server
+
+pytestmark = pytest.mark.servers
+GREEDY = replace(LAB_SAMPLING, temperature=0.0, max_tokens=200)
+TO_END = replace(GREEDY, stop=None)
+PROBLEMS = load_problems("lab:test", 15, 0)
+
+
+def test_step_by_step_and_in_one_go_it_writes_what_the_model_in_process_writes(
+    vllm_servers: dict[str, Running],
+) -> None:
+    settings = AnthropicSettings(
+        model="lab-weak",
+        server=Server(base_url=vllm_servers["lab-weak"].url),
+        continuation=Continuation.PREFILL,
+        instructions="",
+        sampling_fields=("temperature",),
+    )
+    remote, local = AnthropicModel("weak", settings), LabModel("lab-weak")
+
+    async def solve(problem: Problem) -> int:
+        prefix, steps = Prefix(problem=problem, session=problem.id), 0
+        (whole,) = await local.propose(prefix, 1, TO_END)
+        (got,) = await remote.propose(prefix, 1, TO_END)
+        assert (got.text, got.stop, got.usage.estimated) == (whole.text, Stop.END, False)
+        assert got.usage.output_tokens == whole.usage.output_tokens
+        assert got.usage.read_tokens == whole.usage.read_tokens
+        while True:
+            (own,) = await local.propose(prefix, 1, GREEDY)
+            (got,) = await remote.propose(prefix, 1, GREEDY)
+            assert (got.text, got.stop) == (own.text, own.stop)
+            steps += 1
+            if own.stop is not Stop.SEPARATOR:
+                return steps
+            prefix = prefix.extended(Step(role="weak", text=own.text, tokens=0))
+
+    async def all_problems() -> int:
+        return sum([await solve(problem) for problem in PROBLEMS])
+
+    assert asyncio.run(all_problems()) > 45
