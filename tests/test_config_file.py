@@ -1,14 +1,23 @@
+import subprocess
+import sys
+import tomllib
 from dataclasses import fields
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from steproute.config_file import read_config
+from steproute.config import build_strategy
+from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
 from steproute.models.prompts import Continuation
+from steproute.policies.threshold import Threshold
 from steproute.scorers.vllm_pooling import VllmPoolingScorer
+from steproute.strategies.pipelined import Pipelined
+
+STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 
 WHOLE = """
 [models.weak]
@@ -33,6 +42,9 @@ price = { input = 0.05, output = 0 }
 
 [route]
 knob = 0.35
+strategy = "pipelined"
+ahead = 2
+hedge = 0.7
 
 [limits]
 max_cost_usd = 0.01
@@ -63,6 +75,7 @@ def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     assert cast.writer("strong").price.table == "not set"
     assert read.route.knob == 0.35
     assert read.limits.max_cost_usd == Decimal("0.01")
+    assert (read.route.ahead, read.route.hedge) == (2, 0.7)
     assert read.digest != read_config(written(tmp_path, WHOLE + "\n")).digest
 
 
@@ -91,6 +104,7 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
         ("in_flight = 16", "in_flight = 0", "models.weak.gate.gate.in_flight: 0 is below 1"),
         ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: LabModel.__init__() got an unexpected keyword"),
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
+        ("ahead = 2", "ahed = 2", "route.ahed: unknown"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
         ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, doctor"),
         ("[route]", "[[route]]", "route is no table"),
@@ -118,3 +132,31 @@ def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="steproute init"):
         read_config(tmp_path / "steproute.toml")
+
+
+def test_another_strategy_takes_none_of_the_routes_settings() -> None:
+    route = RouteSettings(strategy="pipelined", policy="rsd", knob=0.2, ahead=2, hedge=0.7)
+    assert route.changed(strategy=None, policy=None) == route
+    assert route.changed(strategy="pipelined", policy="threshold", knob=0.5, takeover_steps=3) == RouteSettings(
+        strategy="pipelined", policy="threshold", knob=0.5, takeover_steps=3, ahead=2, hedge=0.7
+    )
+    assert route.changed(strategy="stepwise", policy=None) == RouteSettings(strategy="stepwise", policy="rsd", knob=0.2)
+
+
+def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
+    policy = Threshold(0.5)
+    assert build_strategy("pipelined", policy, ahead=2, hedge=None) == Pipelined(policy=policy, ahead=2)
+    with pytest.raises(ConfigError, match="hedge: strategy 'stepwise' has no such setting"):
+        build_strategy("stepwise", policy, hedge=0.5)
+    with pytest.raises(ConfigError, match="ahead: 0 is below 1"):
+        build_strategy("pipelined", policy, ahead=0)
+
+
+def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> None:
+    words = "eval --data lab --problems 2 --knobs 0.5 --baselines cascade:threshold --name a --config steproute.toml"
+    lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
+    written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
+    subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
+    run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
+    assert (run["strategy"], run["ahead"]) == ("pipelined", 2)
+    assert run["limits"] | {"max_steps": 9, "retries": 5, "max_tokens": 900} == run["limits"]

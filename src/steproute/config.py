@@ -47,6 +47,8 @@ class RunConfig:
     knobs: tuple[float, ...] = ()
     baselines: tuple[str, ...] = ()
     takeover_steps: int | None = None
+    ahead: int | None = None
+    hedge: float | None = None
     scorer: str = ""
     config_digest: str = ""
     seed: int = 0
@@ -96,6 +98,8 @@ class RunConfig:
                 "name another model as the policy single:mid."
             )
         family = policy_family(policy)
+        own = {"takeover_steps": self.takeover_steps, "ahead": self.ahead, "hedge": self.hedge}
+        settings = own if strategy == self.strategy else {}
         chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
@@ -105,7 +109,7 @@ class RunConfig:
             routes=tuple(
                 Route(
                     name=f"{strategy}/{policy}={knob:g}",
-                    strategy=build_strategy(strategy, family.at(knob, self.seed), takeover_steps=self.takeover_steps),
+                    strategy=build_strategy(strategy, family.at(knob, self.seed), **settings),
                 )
                 for knob in chosen
             ),
@@ -128,16 +132,18 @@ def build_policy(name: str, knob: float, seed: int) -> Policy:
     return policy_family(name).at(knob, seed)
 
 
-def build_strategy(name: str, policy: Policy, *, takeover_steps: int | None = None) -> Strategy[Episode]:
-    """A strategy around a policy; raises ConfigError for an unknown name, or one that takes no policy."""
+def build_strategy(name: str, policy: Policy, **settings: float | None) -> Strategy[Episode]:
+    """A strategy around a policy, with those of its settings that are not None.
+
+    Raises ConfigError for an unknown name, one that takes no policy, and settings that it does not have.
+    """
     if name == "single":
         raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
     kind = strategies.get(name)
-    if takeover_steps is not None and "takeover_steps" not in signature(kind).parameters:
-        raise ConfigError(f"takeover_steps: strategy {name!r} takes nothing over. Leave it out, or use 'stepwise'.")
-    strategy: Strategy[Episode] = (
-        kind(policy=policy) if takeover_steps is None else kind(policy=policy, takeover_steps=takeover_steps)
-    )
+    given = {key: value for key, value in settings.items() if value is not None}
+    for key in given.keys() - signature(kind).parameters.keys():
+        raise ConfigError(f"{key}: strategy {name!r} has no such setting. Leave it out, or use 'pipelined'.")
+    strategy: Strategy[Episode] = kind(policy=policy, **given)
     return strategy
 
 

@@ -8,15 +8,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
-from steproute.config import build_policy, build_strategy, load_score_map
+from steproute.config import load_score_map
 from steproute.core.errors import ConfigError, ContinuationUnsupported
-from steproute.core.ports import Strategy
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.cast import Cast, Judge, Writer
-from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.scorers.calibrated import CalibratedScorer
@@ -28,15 +26,28 @@ _PRICES: Final = ("input", "output", "cache_read", "cache_write")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSettings:
-    """The strategy, policy and knob that a problem is solved by."""
+    """The strategy, policy and knob that a problem is solved by, and the strategy's settings where it has them."""
 
     strategy: str = "stepwise"
     policy: str = "threshold"
     knob: float = 0.5
+    takeover_steps: int | None = None
+    ahead: int | None = None
+    hedge: float | None = None
 
-    def strategy_at(self, seed: int) -> Strategy[Episode]:
-        """Build it; raises ConfigError for unknown names and a knob out of range."""
-        return build_strategy(self.strategy, build_policy(self.policy, self.knob, seed))
+    def changed(
+        self, *, strategy: str | None, policy: str | None, knob: float | None = None, takeover_steps: int | None = None
+    ) -> "RouteSettings":
+        """This route with what is given, where it is not None; another strategy takes none of this one's settings."""
+        own = self if strategy in (None, self.strategy) else RouteSettings()
+        return RouteSettings(
+            strategy=strategy or self.strategy,
+            policy=policy or self.policy,
+            knob=self.knob if knob is None else knob,
+            takeover_steps=own.takeover_steps if takeover_steps is None else takeover_steps,
+            ahead=own.ahead,
+            hedge=own.hedge,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

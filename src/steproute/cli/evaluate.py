@@ -18,7 +18,7 @@ from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.tables import summary_tables
 from steproute.config import RunConfig, claim_folder, lab_cast
-from steproute.config_file import read_config
+from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
@@ -37,15 +37,15 @@ def evaluate(
     ] = "lab",
     config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
     problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
-    strategy: Annotated[str, typer.Option(help="stepwise, cascade, budgeted, automix, …")] = "stepwise",
+    strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
     policy: Annotated[
-        str, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
-    ] = "threshold",
+        str | None, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
+    ] = None,
     knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
     baselines: Annotated[str, typer.Option(help="Policies for the same table, with commas.")] = "random",
     takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
     scorer: Annotated[str, typer.Option(help="Folder of the scorer's calibration, by calibrate-scorer.")] = "",
-    max_steps: Annotated[int, typer.Option(help="Steps of a solution at most.")] = 30,
+    max_steps: Annotated[int | None, typer.Option(help="Steps of a solution at most.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Generated tokens a problem at most.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Dollars a problem at most.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Seconds a problem at most.")] = None,
@@ -57,25 +57,32 @@ def evaluate(
 ) -> None:
     """Sweep a policy's knob and write summary.json, report.html and pareto.png. A rerun resumes.
 
+    Strategy, policy and limits that are left out come from the configuration, or are stepwise, threshold and 30 steps.
+
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
     read = None if config is None else read_config(config)
     if read is not None and scorer:
         raise ConfigError("scorer: belongs to the lab's PRM. Put calibration = … below [scorers.prm] of the file.")
+    route = (read.route if read else RouteSettings()).changed(
+        strategy=strategy, policy=policy, takeover_steps=takeover_steps
+    )
     run = RunConfig(
         config_digest=read.digest if read else "",
-        name=name or _slug(f"{data}-{strategy}-{policy}-{seed}"),
+        name=name or _slug(f"{data}-{route.strategy}-{route.policy}-{seed}"),
         data=data,
         problems=problems,
-        strategy=strategy,
-        policy=policy,
+        strategy=route.strategy,
+        policy=route.policy,
         knobs=numbers(knobs),
         baselines=tuple(part for part in baselines.split(",") if part),
-        takeover_steps=takeover_steps,
+        takeover_steps=route.takeover_steps,
+        ahead=route.ahead,
+        hedge=route.hedge,
         scorer=scorer,
         seed=seed,
         in_flight=in_flight,
-        limits=Limits(
+        limits=(read.limits if read else Limits()).changed(
             max_steps=max_steps,
             max_tokens=max_tokens,
             max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),

@@ -2,11 +2,10 @@
 
 import asyncio
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -46,17 +45,23 @@ def solve(
     """
     read = None if config is None else read_config(config)
     problem = _problem(text, sample, lab=read is None)
-    given: dict[str, Any] = {"max_tokens": max_tokens, "deadline_s": deadline_s}
-    given["max_cost_usd"] = None if max_cost_usd is None else Decimal(str(max_cost_usd))
-    limits = replace(
-        read.limits if read else Limits(), **{key: value for key, value in given.items() if value is not None}
+    limits = (read.limits if read else Limits()).changed(
+        max_tokens=max_tokens,
+        max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
+        deadline_s=deadline_s,
     )
-    default = read.route if read else RouteSettings()
-    strategy, policy = strategy or default.strategy, policy or default.policy
-    knob = default.knob if knob is None else knob
-    route = build_strategy(strategy, build_policy(policy, knob, seed), takeover_steps=takeover_steps)
+    chosen = (read.route if read else RouteSettings()).changed(
+        strategy=strategy, policy=policy, knob=knob, takeover_steps=takeover_steps
+    )
+    route = build_strategy(
+        chosen.strategy,
+        build_policy(chosen.policy, chosen.knob, seed),
+        takeover_steps=chosen.takeover_steps,
+        ahead=chosen.ahead,
+        hedge=chosen.hedge,
+    )
     view = LiveView(Console(stderr=json))
-    name = f"{strategy}/{policy}={knob:g}"
+    name = f"{chosen.strategy}/{chosen.policy}={chosen.knob:g}"
     cast = read.cast() if read else lab_cast()
     episode = Episode(problem, cast, route=name, limits=limits, seed=seed, on_event=view)
     trace = asyncio.run(episode.run(route))

@@ -1,6 +1,6 @@
 """What one problem may use, and what to do when a part fails."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -33,3 +33,20 @@ class Limits:
             raise ConfigError(f"limits.max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")
         if self.retries < 0:
             raise ConfigError(f"limits.retries: {self.retries} is negative. Give 0 or more.")
+
+    def changed(
+        self,
+        *,
+        max_steps: int | None = None,
+        max_tokens: int | None = None,
+        max_cost_usd: Decimal | None = None,
+        deadline_s: float | None = None,
+    ) -> "Limits":
+        """These limits with those given, where they are not None. Raises ConfigError."""
+        return replace(
+            self,
+            max_steps=self.max_steps if max_steps is None else max_steps,
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+            max_cost_usd=self.max_cost_usd if max_cost_usd is None else max_cost_usd,
+            deadline_s=self.deadline_s if deadline_s is None else deadline_s,
+        )

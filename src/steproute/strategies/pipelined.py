@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
 from steproute.core.solution import Prefix
 from steproute.engine.episode import Episode
 from steproute.strategies.stepwise import Stepwise
@@ -15,11 +16,16 @@ class Pipelined(Stepwise):
     While step t is scored, weak writes up to `ahead` further steps as if all before them were kept, and each is scored
     as soon as it is written; a rejection cancels them. Where the prefix's last known score is below `hedge`, strong
     starts to write step t beside weak; keeping weak's draft cancels that. 0 never hedges. What is cancelled is on the
-    account as such. Under a budget that could bind nothing is drafted ahead.
+    account as such. Under a budget that could bind, or where a backend is busy, nothing is drafted ahead. Raises
+    ConfigError for less than one step.
     """
 
     ahead: int = 3
     hedge: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.ahead < 1:
+            raise ConfigError(f"ahead: {self.ahead} is below 1. Use the strategy stepwise to draft nothing ahead.")
 
     async def solve(self, episode: Episode) -> None:
         """Draft, draft ahead, score, decide, accept, until the solution ends."""
