@@ -101,8 +101,9 @@ class PrmWorker:
         try:
             each = network.scores([call.reading for call in calls])
         except Exception as failure:  # goes to everyone whose text is in the batch
+            told = f"a batch of {len(calls)} texts failed ({failure}). If memory ran out, lower max_batch_tokens."
             for call in calls:
-                call.done.set_exception(ScorerError(f"a batch of {len(calls)} texts failed ({failure})"))
+                call.done.set_exception(failure if isinstance(failure, ScorerError) else ScorerError(told))
             return
         for call, scores in zip(calls, each, strict=True):
             call.done.set_result(scores)
