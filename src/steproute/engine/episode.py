@@ -156,7 +156,7 @@ class Episode:
         """
         chosen, judged = self.cast.judge(judge), prefix.extended(*self._steps(draft))
         try:
-            scores = await self._judged(judge, chosen, judged)
+            scores = await self._scores(judge, chosen, judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -208,12 +208,12 @@ class Episode:
             Step(role=draft.role, text=text, tokens=n, confidence=sure) for text, n in zip(texts, tokens, strict=True)
         ]
 
-    async def _judged(self, role: str, judge: Judge, prefix: Prefix) -> Scores:
+    async def _scores(self, role: str, judge: Judge, prefix: Prefix) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once."""
         scorer = judge.scorer
         if judge.members:
             assert isinstance(scorer, CombiningScorer)
-            members = await together(*(self._judged(name, one, prefix) for name, one in judge.members.items()))
+            members = await together(*(self._scores(name, one, prefix) for name, one in judge.members.items()))
             scores = scorer.combined(members)
         else:
             bill = _Bill(role=role, model=scorer.name, price=judge.price)
