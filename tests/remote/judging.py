@@ -43,7 +43,8 @@ class JudgingServer(HostileServer):
             return self._break_off(writer, request.fault)
         if self.token_s:
             await asyncio.sleep(self.token_s)
-        await self._write(writer, self._event(request, True, "", ("stop", None), False))
+        end = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop"}
+        await self._write(writer, self._data({"id": "x", "choices": [end]}))
         if self.reports_usage:
             await self._write(writer, self._data({"choices": [], "usage": self._usage(request)}))
         await self._write(writer, b"data: [DONE]\n\n")
