@@ -170,6 +170,14 @@ def test_a_calibration_maps_what_an_ensemble_combines(tmp_path: Path) -> None:
     assert isinstance(read(tmp_path, MODELS + text).cast().judge().scorer, CalibratedScorer)
 
 
+def test_the_lab_alone_is_asked_about_its_own_problem_whatever_combines_it(tmp_path: Path) -> None:
+    lab = "".join(f'[models.{role}]\nbackend = "lab"\nname = "lab-{role}"\n' for role in ("weak", "strong"))
+    reward = '[scorers.reward]\nbackend = "lab"\n[scorers.prm]\nbackend = "ensemble"\nof = ["reward", "sure"]\n'
+    found = asyncio.run(examine(read(tmp_path, lab + SURE + reward + 'combine = "min"\n')))
+    assert {finding.check for finding in ill(found)} == {"price"}
+    assert {finding.backend for finding in ill(found)} == {"models.weak", "models.strong", "scorers.reward"}
+
+
 @pytest.mark.parametrize("block", re.findall(r"^```toml\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL))
 def test_what_the_docs_show_is_a_configuration(tmp_path: Path, block: str) -> None:
     if "transformers-prm" in block:

@@ -222,8 +222,8 @@ class _Prober:
 
 def _probe(config: ConfigFile) -> ProbeSettings:
     """The file's probe; the lab's own, whose models read nothing else, where all of the file is the lab."""
-    parts = [table.get("backend") for kind in config.tables.values() for table in kind.values()]
-    if config.probe != ProbeSettings() or set(parts) != {"lab"}:
+    parts = {table.get("backend") for kind in config.tables.values() for table in kind.values()}
+    if config.probe != ProbeSettings() or parts - {"confidence", "ensemble"} != {"lab"}:
         return config.probe
     return _LAB_PROBE
 

@@ -98,6 +98,16 @@ def test_a_sound_judge_costs_one_line_a_step_to_the_token(mode: str) -> None:
     assert trace.generated_tokens("strong") == 0
 
 
+def test_verdicts_are_paid_for_but_do_not_use_up_the_writers_token_budget() -> None:
+    trace, _ = solve(lambda request: None, "digit")
+    written = trace.generated_tokens("weak")
+    bound, _ = solve(lambda request: None, "digit", Limits(max_tokens=written))
+    assert bound.outcome is Outcome.ANSWERED
+    assert bound.cost_usd == trace.cost_usd
+    short, _ = solve(lambda request: None, "digit", Limits(max_tokens=written - 1))
+    assert short.outcome is Outcome.TOKEN_BUDGET
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_passing_fault_costs_a_retry_and_no_score(mode: str, fault: Fault) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.engine.scripted import ScriptedModel
+from tests.engine.scripted import Say, ScriptedModel
 
 from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.problem import Problem
@@ -25,6 +25,7 @@ from steproute.policies.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer, EnsembleSettings
+from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 
 PROBLEM = Problem(id="p", text="A riddle.")
@@ -54,7 +55,8 @@ class Member:
         if does == "hang":
             await asyncio.Event().wait()
         count = len(prefix.steps) - (does == "miscount")
-        return Scores(values=(self.value,) * count, model=self.name, usage=usage)
+        value = 0.0 if does == "reject" else self.value
+        return Scores(values=(value,) * count, model=self.name, usage=usage)
 
 
 def prefix_of(count: int) -> Prefix:
@@ -167,6 +169,23 @@ def test_every_call_of_every_member_is_one_line_at_its_own_price(
     expected = sum((judge.members[m.name].price.cost(usage) for m in members for usage in m.used), Decimal(0))
     assert trace.cost_usd == expected
     assert not [line for line in trace.account if line.role == "prm"]
+
+
+@given(plan=st.lists(st.sampled_from(["answer", "reject", "break"]), max_size=8))
+def test_drafting_ahead_neither_loses_nor_doubles_a_members_line(plan: list[str]) -> None:
+    members = [Member("a", plan=list(plan)), Member("b", reads=9)]
+    steps = [Say(f"step {n}") for n in range(9)]
+    writers = {role: Writer(model=ScriptedModel(role, steps)) for role in ("weak", "strong")}
+    cast = Cast(writers=writers, judges={"prm": priced(members, combine="min")})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(episode_module, "_BACKOFF_S", 0.0)
+        episode = Episode(PROBLEM, cast, route="t", limits=Limits(retries=9))
+        trace = asyncio.run(episode.run(Pipelined(policy=Threshold(0.1))))
+    assert trace.outcome is Outcome.ANSWERED
+    for member in members:
+        lines = [line for line in trace.account if line.role == member.name]
+        assert sorted(line.usage.output_tokens for line in lines) == list(range(len(member.used)))
+        assert {line.usage.input_tokens for line in lines} == {member.reads}
 
 
 def test_a_member_that_breaks_off_is_asked_again_alone() -> None:

@@ -69,6 +69,38 @@ def test_only_new_steps_cost_a_call_and_each_call_is_told_by_itself() -> None:
     assert len(server.asked) == 5
 
 
+def test_a_step_that_two_calls_want_at_once_is_judged_once() -> None:
+    server = healthy(token_s=0.05)
+
+    async def run() -> list[Scores]:
+        async with server.running():
+            judge = scorer_of(server)
+            return list(await asyncio.gather(judge.score(prefix_of("a")), judge.score(prefix_of("a", "b"))))
+
+    one, two = asyncio.run(run())
+    assert two.values == (*one.values, RIGHT)
+    assert [len(each.calls) for each in (one, two)] == [1, 1]
+    assert len(server.asked) == 2
+
+
+def test_a_step_whose_judgement_was_cancelled_is_judged_by_who_waits_for_it() -> None:
+    server = healthy(token_s=0.05)
+
+    async def run() -> Scores:
+        async with server.running():
+            judge = scorer_of(server)
+            first = asyncio.create_task(judge.score(prefix_of("a")))
+            second = asyncio.create_task(judge.score(prefix_of("a", "b")))
+            while len(server.asked) < 2:
+                await asyncio.sleep(0.001)
+            first.cancel()
+            return await second
+
+    scores = asyncio.run(run())
+    assert scores.values == (RIGHT, RIGHT)
+    assert len(scores.calls) == 2
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_evaluation, "_KEPT", 2)
     server = healthy()

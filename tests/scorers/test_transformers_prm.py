@@ -20,7 +20,7 @@ from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmS
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 save_file = pytest.importorskip("safetensors.torch").save_file
-ByteLevel = pytest.importorskip("tokenizers.pre_tokenizers").ByteLevel
+tokenizers = pytest.importorskip("tokenizers")
 
 WIDTH = 16
 MARK = "<extra_0>"
@@ -34,7 +34,7 @@ def prefix_of(*steps: str, problem: str = "How many pens?") -> Prefix:
 
 def save_tiny(folder: Path, head: dict[str, Any], *, sharded: bool = False, context: int = 512) -> None:
     """A random Qwen2 of two layers with a byte-level tokenizer, and a head beside its own."""
-    alphabet = {letter: place for place, letter in enumerate(sorted(ByteLevel.alphabet()))}
+    alphabet = {letter: place for place, letter in enumerate(sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()))}
     tokenizer = transformers.Qwen2Tokenizer(
         vocab=alphabet, merges=[], bos_token="<|endoftext|>", additional_special_tokens=[MARK]
     )
@@ -136,6 +136,29 @@ def test_a_marker_tokens_score_is_the_softmax_over_good_and_bad(tmp_path: Path) 
     pair = [tokenizer.encode(token)[-1] for token in "+-"]
     both = logits[torch.tensor(tokens) == tokenizer.convert_tokens_to_ids(MARK)][:, pair].softmax(-1)
     assert got.values == pytest.approx(both[:, 0].tolist(), abs=1e-5)
+
+
+def test_math_shepherds_text_is_read_as_it_was_trained(tmp_path: Path) -> None:
+    words = ["<unk>", "▁How", "▁many?", "▁One.", "One.", "▁Two.", "Two.", "▁ки", "\n", "▁+", "▁-"]
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: n for n, word in enumerate(words)}, "<unk>"))
+    line_ends = tokenizers.pre_tokenizers.Split("\n", "isolated")
+    spaces = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([line_ends, spaces])
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(tmp_path)
+    config = transformers.LlamaConfig(
+        vocab_size=len(words), hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    torch.manual_seed(0)
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    (got,) = scored(
+        TransformersPrmSettings(model=str(tmp_path), head="marker-token"),
+        prefix_of("One.", "Two.", problem="How many?"),
+    )
+    tokens = [words.index(word) for word in ("▁How", "▁many?", "▁One.", "▁ки", "\n", "Two.", "▁ки")]
+    _, logits = outputs(tmp_path, tokens)
+    both = logits[:, [words.index("▁+"), words.index("▁-")]].softmax(-1)
+    assert got.values == pytest.approx([both[place, 0].item() for place in (3, 6)], abs=1e-5)
+    assert got.usage == Usage(input_tokens=len(tokens))
 
 
 def test_texts_that_are_batched_get_the_scores_that_they_get_alone(tmp_path: Path) -> None:

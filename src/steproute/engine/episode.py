@@ -167,7 +167,7 @@ class Episode:
         judged = prefix.extended(*self._steps(draft))
         try:
             ready = await self._ahead.scores(prefix, draft)
-            scores = ready or await self._judged(judge, self.cast.judge(judge), judged)
+            scores = ready or await self._scores(judge, self.cast.judge(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -219,7 +219,7 @@ class Episode:
             Step(role=draft.role, text=text, tokens=n, confidence=sure) for text, n in zip(texts, tokens, strict=True)
         ]
 
-    async def _judged(self, role: str, judge: Judge, prefix: Prefix, key: Hashable = None) -> Scores:
+    async def _scores(self, role: str, judge: Judge, prefix: Prefix, key: Hashable = None) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
 
         key: settles the calls' lines where the scores may come to nothing.
@@ -227,7 +227,7 @@ class Episode:
         scorer = judge.scorer
         if judge.members:
             assert isinstance(scorer, CombiningScorer)
-            members = await together(*(self._judged(name, one, prefix, key) for name, one in judge.members.items()))
+            members = await together(*(self._scores(name, one, prefix, key) for name, one in judge.members.items()))
             scores = scorer.combined(members)
         else:
             bill = _Bill(role=role, model=scorer.name, price=judge.price)
@@ -242,7 +242,7 @@ class Episode:
         if role is None or not (judge := self.cast.judge(role)).free:
             return None
         judged = prefix.extended(*self._steps(draft))
-        return partial(self._judged, role, judge, judged, ("scores", draft.id))
+        return partial(self._scores, role, judge, judged, ("scores", draft.id))
 
     def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
         """The prefix with `draft` accepted; None where the solution ends with it."""

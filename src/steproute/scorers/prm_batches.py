@@ -62,7 +62,7 @@ class PrmWorker:
                 self._thread.start()
         self._calls.put(call)
         try:
-            return await asyncio.shield(asyncio.wrap_future(call.done))
+            return await asyncio.wrap_future(call.done)
         except asyncio.CancelledError:
             with self._lock:
                 call.done.cancel()
@@ -73,23 +73,13 @@ class PrmWorker:
             waiting = [self._calls.get()]
             while not self._calls.empty():
                 waiting.append(self._calls.get())
-            able = self._read(waiting)
-            if self._network is not None:
-                for batch in _batches(able, self._network.max_batch_tokens):
-                    self._run(self._network, batch)
-
-    def _read(self, calls: Sequence[_Call]) -> list[_Call]:
-        """Those that can be computed, with what the model reads; the others get their error."""
-        able = []
-        for call in calls:
             try:
-                self._network = self._network or self._load()
-                call.reading = self._network.read(call.prefix)
-                able.append(call)
-            except Exception as failure:  # goes to whoever awaits the call
-                if call.done.set_running_or_notify_cancel():
-                    call.done.set_exception(failure)
-        return able
+                network = self._network = self._network or self._load()
+            except Exception as failure:  # goes to all who wait; the next call tries again
+                _fail(waiting, failure)
+                continue
+            for batch in _batches(_read(network, waiting), network.max_batch_tokens):
+                self._run(network, batch)
 
     def _run(self, network: PrmNetwork, batch: Sequence[_Call]) -> None:
         with self._lock:
@@ -101,11 +91,31 @@ class PrmWorker:
         try:
             each = network.scores([call.reading for call in calls])
         except Exception as failure:  # goes to everyone whose text is in the batch
+            told = f"a batch of {len(calls)} texts failed ({failure}). If memory ran out, lower max_batch_tokens."
             for call in calls:
-                call.done.set_exception(ScorerError(f"a batch of {len(calls)} texts failed ({failure})"))
+                call.done.set_exception(failure if isinstance(failure, ScorerError) else ScorerError(told))
             return
         for call, scores in zip(calls, each, strict=True):
             call.done.set_result(scores)
+
+
+def _fail(calls: Sequence[_Call], failure: Exception) -> None:
+    for call in calls:
+        if call.done.set_running_or_notify_cancel():
+            call.done.set_exception(failure)
+
+
+def _read(network: PrmNetwork, calls: Sequence[_Call]) -> list[_Call]:
+    """Those that can be computed, with what the model reads; the others get their error."""
+    able = []
+    for call in calls:
+        try:
+            call.reading = network.read(call.prefix)
+        except Exception as failure:  # goes to whoever awaits the call
+            _fail([call], failure)
+        else:
+            able.append(call)
+    return able
 
 
 def _batches(calls: Sequence[_Call], most: int) -> Iterator[list[_Call]]:

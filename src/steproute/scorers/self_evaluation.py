@@ -1,9 +1,10 @@
 """A language model that is asked about each step: P(yes) by its first token's alternatives, or a digit."""
 
+import asyncio
 import hashlib
 import re
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class SelfEvaluationScorer:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
         self._known: OrderedDict[bytes, float] = OrderedDict()
+        self._under_way: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
@@ -79,25 +81,38 @@ class SelfEvaluationScorer:
         keys = list(_keys(prefix))
         values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
         new = [number for number in range(len(keys)) if number not in values]
-        calls = await together(*(self._judge(prefix, number, keys[number], meter.part()) for number in new))
-        values |= {number: value for number, (value, _) in zip(new, calls, strict=True)}
+        judged = await together(*(self._judge(prefix, number, keys[number], meter) for number in new))
+        values |= {number: value for number, (value, _) in zip(new, judged, strict=True)}
+        calls = tuple(call for _, call in judged if call is not None)
         return Scores(
             values=tuple(values[number] for number in range(len(keys))),
             model=self.name,
-            usage=sum((call.usage for _, call in calls), Usage()),
+            usage=sum((call.usage for call in calls), Usage()),
             latency_s=time.monotonic() - began,
-            calls=tuple(call for _, call in calls),
+            calls=calls,
         )
 
-    async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall]:
-        """The judgement of one step, which is remembered, and the call that it took."""
+    async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall | None]:
+        """The judgement of one step, which is remembered, and its call; None where another one brought it meanwhile."""
+        lock = self._under_way[key]
+        try:
+            async with lock:
+                if (value := self._known.get(key)) is not None:
+                    return value, None
+                value, call = await self._asked(prefix, number, meter.part())
+                self._known[key] = value
+                if len(self._known) > _KEPT:
+                    self._known.popitem(last=False)
+                return value, call
+        finally:
+            if not lock.locked():
+                self._under_way.pop(key, None)
+
+    async def _asked(self, prefix: Prefix, number: int, meter: Meter) -> tuple[float, ScoringCall]:
         began = time.monotonic()
         reply = _Reply(self.name, meter, _MOST_TOKENS[self.settings.mode])
         await self._ask(self._said(prefix, number), reply)
         value = self._p_yes(reply.alternatives) if self.settings.mode == "yes-no" else self._digit(reply.text)
-        self._known[key] = value
-        if len(self._known) > _KEPT:
-            self._known.popitem(last=False)
         latency_s = time.monotonic() - began
         return value, ScoringCall(usage=meter.usage, latency_s=latency_s, request_id=reply.request_id)
 
