@@ -8,13 +8,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
-from steproute.config import load_score_map
+from steproute.config import build_policy, build_strategy, load_score_map
 from steproute.core.errors import ConfigError, ContinuationUnsupported
+from steproute.core.ports import Strategy
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.scorers.calibrated import CalibratedScorer
@@ -34,6 +36,12 @@ class RouteSettings:
     takeover_steps: int | None = None
     ahead: int | None = None
     hedge: float | None = None
+
+    def strategy_at(self, seed: int) -> Strategy[Episode]:
+        """Build it; raises ConfigError for unknown names and settings, and a knob out of range."""
+        policy = build_policy(self.policy, self.knob, seed)
+        settings = {"takeover_steps": self.takeover_steps, "ahead": self.ahead, "hedge": self.hedge}
+        return build_strategy(self.strategy, policy, **settings)
 
     def changed(
         self, *, strategy: str | None, policy: str | None, knob: float | None = None, takeover_steps: int | None = None

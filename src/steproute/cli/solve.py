@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from steproute.cli.live import LiveView
-from steproute.config import build_policy, build_strategy, lab_cast
+from steproute.config import lab_cast
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
@@ -53,13 +53,7 @@ def solve(
     chosen = (read.route if read else RouteSettings()).changed(
         strategy=strategy, policy=policy, knob=knob, takeover_steps=takeover_steps
     )
-    route = build_strategy(
-        chosen.strategy,
-        build_policy(chosen.policy, chosen.knob, seed),
-        takeover_steps=chosen.takeover_steps,
-        ahead=chosen.ahead,
-        hedge=chosen.hedge,
-    )
+    route = chosen.strategy_at(seed)
     view = LiveView(Console(stderr=json))
     name = f"{chosen.strategy}/{chosen.policy}={chosen.knob:g}"
     cast = read.cast() if read else lab_cast()
