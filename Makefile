@@ -11,7 +11,7 @@ test: $(VENV)/.dev
 	$(BIN)/pytest
 
 test-train: $(VENV)/.learn
-	$(BIN)/pytest tests/lab/train
+	$(BIN)/pytest tests/lab/train tests/scorers/test_transformers_prm.py
 
 test-servers: $(VENV)/.learn
 	tests/servers/install_vllm.sh
@@ -44,7 +44,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.learn: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,learn]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,learn,prm]'
 	touch $@ $(VENV)/.dev $(VENV)/.installed
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
