@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,12 +12,11 @@ from tests.remote.hostile_anthropic import HostileAnthropic
 from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome, Sampling
-from steproute.core.trace import Trace, total_usage
+from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose
 from steproute.engine import episode as episode_module
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
-from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
@@ -27,7 +25,6 @@ from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold
 from steproute.remote.connection import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
-from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
 PROBLEM = Problem(id="p", text="A riddle.")
@@ -202,28 +199,3 @@ def test_a_dead_strong_leaves_weaks_step_where_the_route_says_so() -> None:
     assert trace.answer == "42"
     assert {step.role for step in trace.steps} == {"weak"}
     assert len(trace.notes) == 4
-
-
-def test_with_every_fifth_call_at_fault_nothing_is_lost_and_nothing_counted_twice() -> None:
-    mixed = [fault for fault in Fault if fault not in (Fault.NOT_TLS, Fault.HANG, Fault.WRONG_COUNTS)]
-    calls = iter(range(10**9))
-
-    def decide(request: Asked) -> Fault | None:
-        call = next(calls)
-        return mixed[call // 5 % len(mixed)] if generates(request) and call % 5 == 0 else None
-
-    async def run() -> tuple[list[Trace], list[Asked]]:
-        async with HostileServer(decide).running() as hostile:
-            gate = Gate(GateSettings(failures_to_open=10**6))
-            writer = writer_of(hostile, template="none")
-            cast = Cast(writers={"weak": replace(writer, gate=gate)})
-            problems = [Problem(id=str(n), text=f"Riddle {n}.") for n in range(1000)]
-            episodes = [Episode(p, cast, route="t", limits=Limits(retries=20)) for p in problems]
-            traces = await asyncio.gather(*(episode.run(Single("weak")) for episode in episodes))
-            return list(traces), hostile.asked
-
-    traces, asked = asyncio.run(run())
-    assert [trace.answer for trace in traces] == ["42"] * 1000
-    lines = [line for trace in traces for line in trace.account]
-    assert total_usage(lines).output_tokens == sum(request.generated for request in asked)
-    assert sum(trace.cost_usd for trace in traces) == sum(PRICE.cost(line.usage) for line in lines)
