@@ -9,11 +9,13 @@ from rich.console import Console
 
 from steproute.core.errors import ConfigError
 
-TEMPLATES: Final = ("lab", "vllm", "openai")
+TEMPLATES: Final = ("lab", "vllm", "openai", "llama.cpp")
 
 
 def init(
-    template: Annotated[str, typer.Option(help="lab, vllm (three servers) or openai (hosted strong).")] = "lab",
+    template: Annotated[
+        str, typer.Option(help="lab, vllm (three servers), openai (hosted strong) or llama.cpp (a laptop).")
+    ] = "lab",
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("steproute.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
 ) -> None:

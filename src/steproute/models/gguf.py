@@ -202,9 +202,9 @@ def _check(path: Path) -> None:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as failure:
-        raise ConfigError(f"path: {path} cannot be read ({failure.strerror}). Give the path of a GGUF file.") from None
+        raise ConfigError(f"path: {path} cannot be read ({failure.strerror}). Set path to a GGUF file.") from None
     if magic != _MAGIC:
-        raise ConfigError(f"path: {path} is no GGUF file. Give one, such as a model's …-Q4_K_M.gguf.")
+        raise ConfigError(f"path: {path} is no GGUF file. Set path to one, such as a model's …-Q4_K_M.gguf.")
 
 
 def _package() -> Any:
@@ -213,6 +213,6 @@ def _package() -> Any:
         import llama_cpp.llama_chat_format
     except ImportError:
         raise ConfigError(
-            "backend: 'llama.cpp' needs llama-cpp-python. Install it with pip install 'steproute[local]'."
+            "backend: 'llama.cpp' needs llama-cpp-python. Install it: pip install 'steproute[local]'"
         ) from None
     return llama_cpp

@@ -33,20 +33,22 @@ from steproute.models.prompts import (
     written,
 )
 from steproute.models.step_cutter import StepCutter
-from steproute.models.stream import Choice, ReportedUsage, chunks
+from steproute.models.stream import Choice, Chunk, ReportedUsage, chunks
 from steproute.remote.connection import Connection, Server
 
-Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
 _TELLS_STOP: Final = ("vllm", "sglang")
+_LLAMA: Final = ("llama.cpp", "llama-cpp-python")
 _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
     "sglang": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
     "llama.cpp": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "llama-cpp-python": (Continuation.COMPLETIONS, Continuation.INSTRUCT),
     "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
     "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
 }
 _LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
-_IN_PROMPT: Final = re.compile(r"(\d+) (?:in the (?:messages|prompt)|input tokens|prompt tokens)")
+_IN_PROMPT: Final = re.compile(r"(\d+) (?:in (?:the|your) (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
 _SPARE_TOKENS: Final = 8
@@ -87,6 +89,9 @@ class OpenAiSettings:
             raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
         if not 0 <= self.logprobs <= 20:
             raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
+        rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"
+        if self.kind == "llama-cpp-python" and rendered:
+            raise ConfigError("template: llama-cpp-python's server renders no template. Use 'none'.")
 
 
 class _Tokens(msgspec.Struct):
@@ -119,6 +124,8 @@ class OpenAiModel:
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
+        if n > 1 and self.settings.kind == "llama-cpp-python":
+            raise BackendError(f"{self.name}: this server writes one answer a request, and {n} were asked for")
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
@@ -218,6 +225,23 @@ class OpenAiModel:
         return replace(sampling, max_tokens=min(sampling.max_tokens, self._context - int(prompt.group(1))))
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        try:
+            await self._stream_answers(body, reply)
+        except BackendUnavailable:
+            if self.settings.kind == "llama-cpp-python" and reply.unanswered:
+                await self._ask_why(body, reply)
+            raise
+
+    async def _ask_why(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        """Ask again for one token, not streamed: this server breaks streams off without a word where the prompt is too
+        long. Raises what it says then."""
+        reply.refuse()
+        path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
+        answer = await self.connection.post(path, {**body, "max_tokens": 1}, Chunk)
+        if answer.usage is not None:
+            reply.report(answer.usage)
+
+    async def _stream_answers(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
@@ -266,7 +290,9 @@ class OpenAiModel:
             wanted |= {"logprobs": True, "top_logprobs": settings.logprobs} if chat else {"logprobs": settings.logprobs}
         if settings.kind == "openai":
             return wanted
-        if sampling.top_k > 0:
+        if settings.kind in _LLAMA:
+            wanted |= {"top_k": sampling.top_k, "min_p": 0.0, "repeat_penalty": 1.0}
+        elif sampling.top_k > 0:
             wanted["top_k"] = sampling.top_k
         if settings.kind in _TELLS_STOP:
             wanted["stream_options"]["continuous_usage_stats"] = True
@@ -295,6 +321,11 @@ class _Reply:
     def cut(self) -> bool:
         """Whether nothing of what is still to come is wanted."""
         return self._client_stops and all(answer.cutter.complete or answer.finish for answer in self._answers)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the server took the request and nothing came."""
+        return self._meter.usage != Usage() and not any(answer.pieces or answer.finish for answer in self._answers)
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
