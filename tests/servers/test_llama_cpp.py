@@ -35,7 +35,7 @@ from steproute.strategies.stepwise import Stepwise
 pytestmark = pytest.mark.servers
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=40)
-LINES = replace(GREEDY, stop="\n")
+LINES = replace(GREEDY, stop="\n", max_tokens=24)
 SPRINTS = Problem(
     id="sprints",
     text="James decides to run 3 sprints 3 times a week. He runs 60 meters each sprint. "
@@ -108,30 +108,29 @@ def test_its_server_writes_the_same_greedy_steps_with_the_same_probabilities(ggu
             assert got.logprobs == pytest.approx(own.logprobs[: len(got.logprobs)], abs=1e-3)
             assert len(own.logprobs) - len(got.logprobs) in (0, 1), "the server does not show the end"
             assert got.usage.estimated
-            if own.stop is not Stop.SEPARATOR:
+            if own.stop is Stop.END:
                 return done + 1
             prefix = then(prefix, own)
         return 3
 
     async def all_problems() -> int:
-        return sum([await compare(problem) for problem in load_problems("gsm8k", 6)])
+        return sum([await compare(problem) for problem in load_problems("gsm8k", 4)])
 
     assert asyncio.run(all_problems()) >= 8
 
 
-def test_steps_written_one_by_one_are_those_written_in_one_go(smol: LlamaCppModel) -> None:
-    prefix = Prefix(problem=SPRINTS, session="one by one")
-    (whole,) = write(smol, prefix, replace(GREEDY, stop=None, max_tokens=160))
+def test_steps_written_one_by_one_go_on_as_those_written_in_one_go(smol: LlamaCppModel) -> None:
+    prefix = Prefix(problem=load_problems("gsm8k", 3)[2], session="one by one")
+    (whole,) = write(smol, prefix, replace(GREEDY, stop=None, max_tokens=120))
     texts = whole.text.split("\n\n")
     assert len(texts) > 2
     assert whole.step_tokens is not None
+    assert len(whole.step_tokens) == len(texts)
     assert sum(whole.step_tokens) == whole.usage.output_tokens
-    for text, tokens in zip(texts[:2], whole.step_tokens, strict=False):
-        (step,) = write(smol, prefix)
-        assert (step.text, step.stop) == (text, Stop.SEPARATOR)
-        assert step.usage.output_tokens == tokens
-        assert step.step_tokens == (tokens,)
-        prefix = then(prefix, step)
+    (first,) = write(smol, prefix)
+    assert (first.text, first.stop, first.step_tokens) == (texts[0], Stop.SEPARATOR, whole.step_tokens[:1])
+    (second,) = write(smol, then(prefix, first))
+    assert second.text[:20] == texts[1][:20]
 
 
 def test_what_a_session_has_read_is_not_read_again(gguf: str) -> None:
@@ -220,7 +219,7 @@ def test_a_full_context_ends_the_solution_in_so_many_words(gguf: str, llama_serv
     small = local(gguf, n_ctx=256)
     (draft,) = write(small, Prefix(problem=SPRINTS, session="full"), replace(GREEDY, stop=None, max_tokens=500))
     assert draft.stop in (Stop.CONTEXT, Stop.END)
-    begun = Prefix(problem=SPRINTS, steps=(Step(role="weak", text="and so on, " * 55, tokens=1),))
+    begun = Prefix(problem=SPRINTS, steps=(Step(role="weak", text="and so on, " * 42, tokens=1),))
     (draft,) = write(small, begun, replace(GREEDY, stop=None, max_tokens=500))
     assert draft.stop is Stop.CONTEXT
     assert draft.usage.read_tokens + draft.usage.output_tokens == 256
@@ -270,7 +269,7 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
         with AnswerChecker() as checker:
             answers = zip(traces, problems, strict=True)
             verdicts = [checker.check_now(trace.answer, problem.answer or "") for trace, problem in answers]
-        right = verdicts.count(Verdict.CORRECT)
+        right = verdicts.count(Verdict.RIGHT)
         rows.append(
             f"{where:10} {right} of {len(problems)} right, {generated} tokens, {generated / seconds:.1f} a second, "
             f"{seconds:.0f} s" + (f", {hits:.0%} of what was read came from the cache" if where == "in process" else "")
