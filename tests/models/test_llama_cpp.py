@@ -1,17 +1,23 @@
-"""What needs no llama.cpp: settings that cannot be, files that are none, a package that is missing, and draws."""
+"""What needs no llama.cpp: settings that cannot be, a package that is missing, draws, and its server's peculiarities."""
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.remote.hostile import Asked, HostileServer
 
-from steproute.core.errors import ConfigError
+from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContextOverflow
+from steproute.core.problem import Problem
 from steproute.core.registry import models
-from steproute.core.solution import Sampling
+from steproute.core.solution import Meter, Prefix, Sampling
+from steproute.core.usage import Usage
 from steproute.models.draw import draw, log_softmax
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
+from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.remote.connection import Server
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], dtype=np.float32))
 UNBOUND = Sampling(temperature=1.0, top_p=1.0, top_k=0)
@@ -62,3 +68,60 @@ def test_every_token_is_drawn_as_often_as_it_is_likely(sampling: Sampling, kept:
 
 def test_log_probabilities_add_up_to_one() -> None:
     assert np.exp(log_softmax(LOGITS + 7)) == pytest.approx([0.1, 0.4, 0.2, 0.3])
+
+
+class PythonServer(HostileServer):
+    """Breaks its streams off, and says why only of an answer that is not streamed."""
+
+    def __init__(self, why: dict[str, Any], status: int) -> None:
+        super().__init__(lambda request: None)
+        self.why, self.status = why, status
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        if not request.body.get("stream"):
+            return await self._send(writer, self.status, self.why)
+        writer.write(b"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+        await writer.drain()
+        return False
+
+
+def ask(server: HostileServer, meter: Meter, n: int = 1, **more: Any) -> None:
+    async def run() -> None:
+        async with server.running():
+            settings = OpenAiSettings(
+                model="m", server=Server(base_url=server.url), kind="llama-cpp-python", template="none", **more
+            )
+            await OpenAiModel("m", settings).propose(
+                Prefix(problem=Problem(id="p", text="A riddle.")), n, UNBOUND, meter
+            )
+
+    asyncio.run(run())
+
+
+def test_a_prompt_too_long_for_its_server_is_told_from_a_broken_stream() -> None:
+    message = (
+        "This model's maximum context length is 64 tokens, however you requested 71 tokens "
+        "(70 in your prompt; 1 for the completion). Please reduce your prompt; or completion length."
+    )
+    overflow = PythonServer({"error": {"message": message, "code": "context_length_exceeded"}}, 400)
+    meter = Meter()
+    with pytest.raises(ContextOverflow):
+        ask(overflow, meter)
+    assert meter.usage == Usage()
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    broken = PythonServer({"choices": [{"index": 0, "text": "a"}], "usage": usage}, 200)
+    with pytest.raises(BackendUnavailable):
+        ask(broken, meter)
+    assert meter.usage == Usage(input_tokens=5, output_tokens=1), "what asking why took is paid for"
+    assert len(broken.asked) == 2
+
+
+def test_its_server_is_asked_for_the_distribution_as_it_is() -> None:
+    server = HostileServer(lambda request: None)
+    ask(server, Meter())
+    body = server.asked[0].body
+    assert (body["top_k"], body["min_p"], body["repeat_penalty"]) == (0, 0.0, 1.0)
+    with pytest.raises(BackendError, match="one answer a request"):
+        ask(server, Meter(), n=2)
+    with pytest.raises(ConfigError, match="template"):
+        OpenAiSettings(model="m", server=Server(base_url=server.url), kind="llama-cpp-python")

@@ -47,6 +47,9 @@ _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
     "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
 }
+_BROKEN_OFF: Final[Mapping[Kind, str]] = {
+    "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
+}
 _LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
 _IN_PROMPT: Final = re.compile(r"(\d+) (?:in (?:the|your) (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
@@ -358,7 +361,8 @@ class _Reply:
     def check(self) -> None:
         """Raises BackendUnavailable where the stream ended before all answers had, BackendError for a refusal."""
         if not all(answer.finish for answer in self._answers):
-            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete")
+            hint = _BROKEN_OFF.get(self._model.settings.kind, "")
+            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete{hint}")
         if any(answer.finish == "content_filter" for answer in self._answers):
             raise BackendError(f"{self._model.name}: the server's content filter stopped the answer")
 
