@@ -1,4 +1,4 @@
-"""What needs no llama.cpp: settings that cannot be, a package that is missing, draws, and its server's peculiarities."""
+"""What needs no llama.cpp: settings that cannot be, a package that is missing, draws, and how its server differs."""
 
 import asyncio
 import sys

@@ -295,7 +295,7 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(gguf:
     run(tmp_path, "init", "--template", "llama.cpp")
     config = tmp_path / "steproute.toml"
     unedited = json.loads(run(tmp_path, "doctor", "--json", code=1))
-    assert "path" in json.dumps(unedited)
+    assert "Set path to a GGUF file" in json.dumps(unedited)
     lines = config.read_text().splitlines()
     for at, line in enumerate(lines):
         if line.startswith("# EDIT:") and "file" in line:
