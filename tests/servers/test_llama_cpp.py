@@ -114,9 +114,9 @@ def test_its_server_writes_the_same_greedy_steps_with_the_same_probabilities(ggu
         return 3
 
     async def all_problems() -> int:
-        return sum([await compare(problem) for problem in load_problems("gsm8k", 4)])
+        return sum([await compare(problem) for problem in load_problems("gsm8k", 3)])
 
-    assert asyncio.run(all_problems()) >= 8
+    assert asyncio.run(all_problems()) >= 6
 
 
 def test_steps_written_one_by_one_go_on_as_those_written_in_one_go(smol: LlamaCppModel) -> None:
@@ -240,8 +240,8 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
     monkeypatch.setattr(
         in_process, "draw", lambda *known, draw=in_process.draw: drawn.append(draw(*known)) or drawn[-1]
     )
-    problems = [*load_problems("gsm8k", 4), *load_problems("math500", 2)]
-    sampling = Sampling(max_tokens=60)
+    problems = [*load_problems("gsm8k", 3), *load_problems("math500", 2)]
+    sampling = Sampling(max_tokens=48)
     rows = []
     for where in ("in process", "server"):
         pair = [local(gguf) if where == "in process" else remote(llama_server, logprobs=2) for _ in range(2)]

@@ -76,6 +76,10 @@ class Gguf:
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self._vocabulary))
         self._size = self._llama.n_vocab()
+        if (template := self._llama.metadata.get("tokenizer.chat_template")) is not None:
+            bos, eos = (self._text(token) for token in (self._llama.token_bos(), self._llama.token_eos()))
+            self._template = llama_cpp.llama_chat_format.Jinja2ChatFormatter(template, bos_token=bos, eos_token=eos)
+        self.has_template = template is not None
         self._limit, self._current = sessions, ""
         self._sessions: OrderedDict[str, _Cached] = OrderedDict({"": _Cached()})
 
@@ -85,17 +89,10 @@ class Gguf:
         return int(self._llama.n_ctx())
 
     def render(self, messages: Sequence[Message], settings: dict[str, object]) -> str:
-        """The file's chat template around `messages`, up to where the answer begins.
-
-        Raises ConfigError where it has none, BackendError where it refuses.
-        """
-        template = self._llama.metadata.get("tokenizer.chat_template")
-        if template is None:
-            raise ConfigError("template: the GGUF holds no chat template. Use 'none'.")
-        bos, eos = (self._text(token) for token in (self._llama.token_bos(), self._llama.token_eos()))
-        formatter = self._api.llama_chat_format.Jinja2ChatFormatter(template=template, bos_token=bos, eos_token=eos)
+        """The file's chat template around `messages`, up to where the answer begins. Raises BackendError where it
+        refuses them."""
         try:
-            return str(formatter(messages=messages, **settings).prompt)
+            return str(self._template(messages=messages, **settings).prompt)
         except Exception as failure:  # whatever a template raises
             raise BackendError(f"chat template: {failure}. Try instructions = '' or template = 'none'.") from None
 

@@ -63,6 +63,8 @@ class LlamaCppModel:
             gpu_layers=settings.gpu_layers,
             sessions=settings.sessions,
         )
+        if settings.template == "gguf" and not self._gguf.has_template:
+            raise ConfigError(f"template: {settings.path} holds no chat template. Set template to 'none'.")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"steproute-llama-{name}")
 
     @classmethod
@@ -75,7 +77,8 @@ class LlamaCppModel:
     ) -> list[Draft]:
         """`n` drafts, one after the other. Raises ContextOverflow, BackendError; see StepModel.propose.
 
-        A cancelled call first lets the thread put it down, which takes one token at most, so that the meter is final.
+        A cancelled call first lets the thread put it down, so that the meter is final: within a token, or a batch of
+        the prompt.
         """
         call = Call(meter or Meter())
         future = self._thread.submit(self._write, call, prefix, n, sampling)
