@@ -17,6 +17,7 @@ from steproute.core.usage import Usage
 from steproute.models.draw import draw, log_softmax
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Server
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], dtype=np.float32))
@@ -125,3 +126,12 @@ def test_its_server_is_asked_for_the_distribution_as_it_is() -> None:
         ask(server, Meter(), n=2)
     with pytest.raises(ConfigError, match="template"):
         OpenAiSettings(model="m", server=Server(base_url=server.url), kind="llama-cpp-python")
+
+
+@pytest.mark.parametrize(
+    "pieces", [["One.\n\nTwo", ".\n\n"], ["One", ".\n\n", "Two.\n\nThree"], ["Two.", "\n\n"], ["\n\nTwo", ".\n\n"]]
+)
+def test_an_answer_that_begins_with_the_prefill_is_cut_behind_it(pieces: list[str]) -> None:
+    cutter = StepCutter("\n\n", echo="One.\n\n")
+    assert [cutter.feed(piece) for piece in pieces][-1]
+    assert cutter.text == "Two."

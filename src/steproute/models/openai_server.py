@@ -316,7 +316,8 @@ class _Reply:
         self._client_stops = sampling.stop is not None and model.settings.stop == "client"
         self._tells_stop = model.settings.kind in _TELLS_STOP
         self._begun = bool(prefix.steps)
-        self._answers = [_Answer(sampling.stop, model.settings.thinking) for _ in range(n)]
+        echo = written(prefix) if model.settings.continuation is Continuation.PREFILL else ""
+        self._answers = [_Answer(sampling.stop, model.settings.thinking, echo) for _ in range(n)]
         self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
         self._began = time.monotonic()
 
@@ -411,8 +412,8 @@ class _Reply:
 class _Answer:
     """One of the answers while it arrives."""
 
-    def __init__(self, separator: str | None, thinking: str) -> None:
-        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide")
+    def __init__(self, separator: str | None, thinking: str, echo: str) -> None:
+        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide", echo=echo)
         self.finish, self.stopped_at = "", ""
         self.pieces = 0
         self.logprobs: list[float] = []
