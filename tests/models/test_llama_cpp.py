@@ -74,15 +74,16 @@ def test_log_probabilities_add_up_to_one() -> None:
 class PythonServer(HostileServer):
     """Breaks its streams off, and says why only of an answer that is not streamed."""
 
-    def __init__(self, why: dict[str, Any], status: int) -> None:
+    def __init__(self, why: dict[str, Any], status: int, *, begins: bool = True) -> None:
         super().__init__(lambda request: None)
-        self.why, self.status = why, status
+        self.why, self.status, self.begins = why, status, begins
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         if not request.body.get("stream"):
             return await self._send(writer, self.status, self.why)
-        writer.write(b"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-        await writer.drain()
+        if self.begins:
+            writer.write(b"HTTP/1.1 200 x\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            await writer.drain()
         return False
 
 
@@ -99,18 +100,19 @@ def ask(server: HostileServer, meter: Meter, n: int = 1, **more: Any) -> None:
     asyncio.run(run())
 
 
-def test_a_prompt_too_long_for_its_server_is_told_from_a_broken_stream() -> None:
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_prompt_too_long_for_its_server_is_told_from_a_broken_stream(begins: bool) -> None:
     message = (
         "This model's maximum context length is 64 tokens, however you requested 71 tokens "
         "(70 in your prompt; 1 for the completion). Please reduce your prompt; or completion length."
     )
-    overflow = PythonServer({"error": {"message": message, "code": "context_length_exceeded"}}, 400)
+    overflow = PythonServer({"error": {"message": message, "code": "context_length_exceeded"}}, 400, begins=begins)
     meter = Meter()
     with pytest.raises(ContextOverflow):
         ask(overflow, meter)
     assert meter.usage == Usage()
     usage = {"prompt_tokens": 5, "completion_tokens": 1}
-    broken = PythonServer({"choices": [{"index": 0, "text": "a"}], "usage": usage}, 200)
+    broken = PythonServer({"choices": [{"index": 0, "text": "a"}], "usage": usage}, 200, begins=begins)
     with pytest.raises(BackendUnavailable):
         ask(broken, meter)
     assert meter.usage == Usage(input_tokens=5, output_tokens=1), "what asking why took is paid for"

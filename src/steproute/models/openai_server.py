@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, field, replace
 from math import exp
 from typing import Any, Final, Literal
@@ -236,13 +236,16 @@ class OpenAiModel:
             raise
 
     async def _ask_why(self, body: Mapping[str, Any], reply: "_Reply") -> None:
-        """Ask again for one token, not streamed: this server breaks streams off without a word where the prompt is too
-        long. Raises what it says then."""
+        """Ask again for one token, not streamed: this server breaks streams off, some before they begin, where the
+        prompt is too long, and does not say why. Raises what it says then."""
         reply.refuse()
         path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
-        answer = await self.connection.post(path, {**body, "max_tokens": 1}, Chunk)
-        if answer.usage is not None:
-            reply.report(answer.usage)
+        for _ in range(2):
+            with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
+                answer = await self.connection.post(path, {**body, "max_tokens": 1}, Chunk)
+                if answer.usage is not None:
+                    reply.report(answer.usage)
+                return
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
@@ -328,8 +331,8 @@ class _Reply:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the server took the request and nothing came."""
-        return self._meter.usage != Usage() and not any(answer.pieces or answer.finish for answer in self._answers)
+        """Whether nothing of an answer has come."""
+        return not any(answer.pieces or answer.finish for answer in self._answers)
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
