@@ -15,6 +15,7 @@ test-train: $(VENV)/.learn
 
 test-servers: $(VENV)/.learn
 	tests/servers/install_vllm.sh
+	tests/servers/install_llama_cpp.sh $(BIN)/python
 	$(BIN)/pytest -m servers tests/servers
 
 lint: $(VENV)/.dev

@@ -9,12 +9,13 @@ from rich.console import Console
 
 from steproute.core.errors import ConfigError
 
-TEMPLATES: Final = ("lab", "vllm", "openai", "anthropic")
+TEMPLATES: Final = ("lab", "vllm", "openai", "anthropic", "llama.cpp")
 
 
 def init(
     template: Annotated[
-        str, typer.Option(help="lab, vllm (three servers), openai or anthropic (hosted strong).")
+        str,
+        typer.Option(help="lab, vllm (three servers), openai or anthropic (hosted strong), or llama.cpp (a laptop)."),
     ] = "lab",
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("steproute.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import dataclass, field, replace
 from math import exp
 from pathlib import Path
@@ -35,18 +35,23 @@ from steproute.models.prompts import (
 )
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Connection, Server
-from steproute.remote.stream import Choice, Kind, ReportedUsage, chunks
+from steproute.remote.stream import Choice, Chunk, Kind, ReportedUsage, chunks
 
 _TELLS_STOP: Final = ("vllm", "sglang")
+_LLAMA: Final = ("llama.cpp", "llama-cpp-python")
 _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
     "sglang": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
     "llama.cpp": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "llama-cpp-python": (Continuation.COMPLETIONS, Continuation.INSTRUCT),
     "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
     "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
 }
+_BROKEN_OFF: Final[Mapping[Kind, str]] = {
+    "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
+}
 _LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
-_IN_PROMPT: Final = re.compile(r"(\d+) (?:in the (?:messages|prompt)|input tokens|prompt tokens)")
+_IN_PROMPT: Final = re.compile(r"(\d+) (?:in (?:the|your) (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
 _SPARE_TOKENS: Final = 8
@@ -93,6 +98,11 @@ class OpenAiSettings:
             raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
         if not 0 <= self.logprobs <= 20:
             raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
+        rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"
+        if self.kind == "llama-cpp-python" and rendered:
+            raise ConfigError(
+                "template: llama-cpp-python's server renders no template. Use a tokenizer's folder or 'none'."
+            )
 
 
 class _Tokens(msgspec.Struct):
@@ -127,6 +137,8 @@ class OpenAiModel:
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
+        if n > 1 and self.settings.kind == "llama-cpp-python":
+            raise BackendError(f"{self.name}: this server writes one answer a request, and {n} were asked for")
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
@@ -229,6 +241,26 @@ class OpenAiModel:
         return replace(sampling, max_tokens=min(sampling.max_tokens, self._context - int(prompt.group(1))))
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        try:
+            await self._stream_answers(body, reply)
+        except BackendUnavailable:
+            if self.settings.kind == "llama-cpp-python" and reply.unanswered:
+                await self._ask_why(body, reply)
+            raise
+
+    async def _ask_why(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        """Ask again for one token, not streamed: this server breaks streams off, some before they begin, where the
+        prompt is too long, and does not say why. Raises what it says then."""
+        reply.refuse()
+        path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
+        for _ in range(2):
+            with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
+                answer = await self.connection.post(path, {**body, "max_tokens": 1}, Chunk)
+                if answer.usage is not None:
+                    reply.report(answer.usage)
+                return
+
+    async def _stream_answers(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
@@ -277,7 +309,9 @@ class OpenAiModel:
             wanted |= {"logprobs": True, "top_logprobs": settings.logprobs} if chat else {"logprobs": settings.logprobs}
         if settings.kind == "openai":
             return wanted
-        if sampling.top_k > 0:
+        if settings.kind in _LLAMA:
+            wanted |= {"top_k": sampling.top_k, "min_p": 0.0, "repeat_penalty": 1.0}
+        elif sampling.top_k > 0:
             wanted["top_k"] = sampling.top_k
         if settings.kind in _TELLS_STOP:
             wanted["stream_options"]["continuous_usage_stats"] = True
@@ -299,7 +333,8 @@ class _Reply:
         self._tells_stop = model.settings.kind in _TELLS_STOP
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
-        self._answers = [_Answer(sampling.stop, model.settings.thinking) for _ in range(n)]
+        echo = written(prefix) if model.settings.continuation is Continuation.PREFILL else ""
+        self._answers = [_Answer(sampling.stop, model.settings.thinking, echo) for _ in range(n)]
         self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
         self._began = time.monotonic()
 
@@ -307,6 +342,11 @@ class _Reply:
     def cut(self) -> bool:
         """Whether nothing of what is still to come is wanted."""
         return self._client_stops and all(answer.cutter.complete or answer.finish for answer in self._answers)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nothing of an answer has come."""
+        return not any(answer.pieces or answer.finish for answer in self._answers)
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
@@ -339,7 +379,8 @@ class _Reply:
     def check(self) -> None:
         """Raises BackendUnavailable where the stream ended before all answers had, BackendError for a refusal."""
         if not all(answer.finish for answer in self._answers):
-            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete")
+            hint = _BROKEN_OFF.get(self._model.settings.kind, "")
+            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete{hint}")
         if any(answer.finish == "content_filter" for answer in self._answers):
             raise BackendError(f"{self._model.name}: the server's content filter stopped the answer")
 
@@ -389,8 +430,8 @@ class _Reply:
 class _Answer:
     """One of the answers while it arrives."""
 
-    def __init__(self, separator: str | None, thinking: str) -> None:
-        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide")
+    def __init__(self, separator: str | None, thinking: str, echo: str) -> None:
+        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide", echo=echo)
         self.finish, self.stopped_at = "", ""
         self.pieces = 0
         self.logprobs: list[float] = []

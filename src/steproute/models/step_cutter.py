@@ -10,11 +10,11 @@ class StepCutter:
 
     Separators before the first text are skipped, since servers that trim a half-written answer have the model write
     its closing separator again. separator: None collects everything. hide_thinking: leaves out `<think>…</think>`, in
-    which separators do not count.
+    which separators do not count. echo: the half-written answer, where a server may send that before it goes on.
     """
 
-    def __init__(self, separator: str | None, *, hide_thinking: bool = False) -> None:
-        self._separator, self._hide = separator, hide_thinking
+    def __init__(self, separator: str | None, *, hide_thinking: bool = False, echo: str = "") -> None:
+        self._separator, self._hide, self._echo = separator, hide_thinking, echo
         self._raw = ""
         self.complete = False
 
@@ -32,6 +32,7 @@ class StepCutter:
 
     def _cut(self) -> tuple[str, bool]:
         seen = self._spoken() if self._hide else self._raw
+        seen = "" if self._echo.startswith(seen) else seen.removeprefix(self._echo)
         if self._separator is None:
             return seen, False
         seen = seen.lstrip("\n") if self._separator.isspace() else seen.removeprefix(self._separator)

@@ -7,7 +7,7 @@ import msgspec
 
 from steproute.core.usage import Usage
 
-Kind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
 """Which server it is, since each has words of its own for some fields."""
 
 _T = TypeVar("_T")
