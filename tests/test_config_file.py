@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from steproute.config import build_strategy
+from steproute.config import RunConfig, build_strategy
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.models.openai_server import OpenAiModel, OpenAiSettings
@@ -150,6 +150,33 @@ def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
         build_strategy("stepwise", policy, hedge=0.5)
     with pytest.raises(ConfigError, match="ahead: 0 is below 1"):
         build_strategy("pipelined", policy, ahead=0)
+
+
+def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_path: Path) -> None:
+    lab = 'backend = "lab"\nname = "lab-strong"'
+    assert read_config(written(tmp_path, WHOLE)).cast().writer("strong").gate is None
+    gate = (
+        read_config(written(tmp_path, WHOLE.replace(lab, f"{lab}\ngate = {{ in_flight = 1 }}")))
+        .cast()
+        .writer("strong")
+        .gate
+    )
+    assert gate is not None
+    assert gate.settings.in_flight == 1
+
+
+def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged() -> None:
+    config = RunConfig(
+        name="a",
+        data="lab",
+        strategy="pipelined",
+        takeover_steps=3,
+        hedge=0.7,
+        baselines=("stepwise:threshold+takeover",),
+    )
+    sweep = config.sweep()
+    assert {(r.strategy.takeover_steps, r.strategy.hedge) for r in sweep.policy.routes} == {(3, 0.7)}  # type: ignore[attr-defined]
+    assert {r.strategy.takeover_steps for r in sweep.baselines[0].routes} == {3}  # type: ignore[attr-defined]
 
 
 def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> None:

@@ -60,8 +60,6 @@ class RunConfig:
             raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
         if self.in_flight < 1:
             raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
-        if self.takeover_steps is not None and self.takeover_steps < 1:
-            raise ConfigError(f"takeover_steps: {self.takeover_steps} is below 1. Leave it out for 'to the end'.")
 
     @property
     def settings(self) -> RunSettings:
@@ -98,8 +96,9 @@ class RunConfig:
                 "name another model as the policy single:mid."
             )
         family = policy_family(policy)
-        own = {"takeover_steps": self.takeover_steps, "ahead": self.ahead, "hedge": self.hedge}
-        settings = own if strategy == self.strategy else {}
+        settings: dict[str, float | None] = {"takeover_steps": self.takeover_steps}
+        if strategy == self.strategy:
+            settings |= {"ahead": self.ahead, "hedge": self.hedge}
         chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")

@@ -134,11 +134,12 @@ class ConfigFile:
 
     def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
         where = f"{self.path.name}: {name}"
-        if "base_url" not in table:
+        if "base_url" not in table and "gate" not in table:
             return where, _price(where, table), None
         settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
-        place = (table["base_url"], table.get("model"), settings)
-        return where, _price(where, table), gates.setdefault(place, Gate(settings, str(table["base_url"])))
+        backend = str(table.get("base_url") or table.get("path") or table.get("backend"))
+        place = (backend, table.get("model"), settings)
+        return where, _price(where, table), gates.setdefault(place, Gate(settings, backend))
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}

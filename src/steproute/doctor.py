@@ -29,7 +29,10 @@ _LAB_PROBE: Final = ProbeSettings(
 )
 _READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
 _TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
-_JUDGES: Final = {"stepwise": "prm", "pipelined": "prm", "specreason": "strong"}
+_JUDGES: Final = {
+    **dict.fromkeys(("stepwise", "pipelined", "budgeted", "cascade", "automix-prm"), "prm"),
+    "specreason": "strong",
+}
 _CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
 _OTHER_MODE: Final = (
     "Choose a continuation mode that the server knows (vLLM and SGLang: completions or continue_final_message; "
@@ -82,6 +85,7 @@ def _roles(config: ConfigFile) -> list[Finding]:
     there, route = config.tables, config.route
     try:
         needs_scores = build_policy(route.policy, route.knob, 0).needs_scores
+        route.strategy_at(0)
     except SteprouteError as failure:
         return [_failed("route", "policy", str(failure), "Correct [route].")]
     missing = [f"models.{role}" for role in ("weak", "strong") if role not in there["models"]]

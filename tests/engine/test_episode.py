@@ -384,7 +384,15 @@ def test_a_strategy_that_stops_early_is_a_failure_not_an_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"max_tokens": 0}, {"max_cost_usd": Decimal(-1)}, {"deadline_s": -1.0}, {"max_steps": 0}]
+    "values",
+    [
+        {"max_tokens": 0},
+        {"max_cost_usd": Decimal(-1)},
+        {"max_cost_usd": Decimal("NaN")},
+        {"max_cost_usd": Decimal("Infinity")},
+        {"deadline_s": -1.0},
+        {"max_steps": 0},
+    ],
 )
 def test_limits_that_cannot_be_name_the_field_and_the_value(values: dict[str, object]) -> None:
     ((name, value),) = values.items()
@@ -407,3 +415,41 @@ def test_step_tokens_reported_by_the_backend_are_kept() -> None:
     cast = Cast(writers={"weak": Writer(model=model)})
     trace = asyncio.run(Episode(PROBLEM, cast, route="t").run(Single("weak")))
     assert [step.tokens for step in trace.steps] == [1, 8]
+
+
+@pytest.mark.parametrize(("budget", "outcome"), [(10, Outcome.TOKEN_BUDGET), (8, Outcome.TOKEN_BUDGET)])
+def test_what_a_failed_try_generated_is_taken_off_the_token_budget_of_the_next(budget: int, outcome: Outcome) -> None:
+    stage = Stage([Fail(BackendUnavailable("down"), 8), Say("a long step", 10)])
+    trace = asyncio.run(
+        Episode(
+            PROBLEM, stage.cast, route="t", limits=Limits(max_tokens=budget, retries=1), on_event=stage.events.append
+        ).run(Single("weak"))
+    )
+    assert stage.weak.generated <= budget
+    assert trace.outcome is outcome
+    check_law(stage, trace)
+
+
+def test_a_fault_of_the_program_is_raised_and_what_the_call_used_is_billed() -> None:
+    stage = Stage([Fail(TimeoutError("a bug, and no deadline"), 7)])  # type: ignore[arg-type]
+    with pytest.raises(TimeoutError, match="a bug"):
+        stage.solve(stepwise())
+    (billed,) = [event.line for event in stage.events if isinstance(event, Billed)]
+    assert (billed.usage.output_tokens, billed.purpose) == (7, Purpose.RETRY)
+
+
+def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
+    class TwoJudges:
+        async def solve(self, episode: Episode) -> None:
+            prefix = episode.start()
+            episode.draft_ahead("weak", prefix, judge="prm")
+            draft = await episode.propose("weak", prefix)
+            assert await episode.score(prefix, draft, "other") == (0.7,)
+            assert await episode.score(prefix, draft, "prm") == (0.1,)
+            episode.accept(draft)
+
+    stage = Stage([Say("so \\boxed{1}")], scores=[0.1])
+    judges = {**stage.cast.judges, "other": Judge(scorer=ScriptedScorer([0.7]))}
+    stage.cast = Cast(writers=stage.cast.writers, judges=judges)
+    assert stage.solve(TwoJudges()).outcome is Outcome.ANSWERED
+    assert stage.prm.read == 7

@@ -121,22 +121,62 @@ def test_retry_after_holds_new_calls_back_and_the_wait_is_measured() -> None:
     asyncio.run(run())
 
 
-def test_it_is_free_where_a_call_would_not_wait_and_the_backend_is_well() -> None:
+def test_a_call_that_does_not_wait_takes_a_free_turn_of_a_backend_that_is_well_or_none() -> None:
+    async def taken(gate: Gate) -> bool:
+        try:
+            async with gate.turn(Meter(), waits=False):
+                return True
+        except BackendUnavailable:
+            return False
+
     async def run() -> None:
         gate = Gate(GateSettings(in_flight=1, tokens_per_minute=1000))
-        assert gate.free
+        assert await taken(gate)
         async with gate.turn(Meter(Usage(output_tokens=1000))):
-            assert not gate.free
-        assert not gate.free, "that call has used up this minute's tokens"
+            assert not await taken(gate)
+        assert not await taken(gate), "that call has used up this minute's tokens"
         healthy = Gate()
         with pytest.raises(BackendUnavailable):
             await call(healthy, failing(BackendUnavailable("500")))
-        assert not healthy.free
+        assert not await taken(healthy)
         await call(healthy, nothing)
-        assert healthy.free
+        assert await taken(healthy)
         with pytest.raises(RateLimited):
             await call(healthy, failing(RateLimited("429", retry_after_s=5.0)))
-        assert not healthy.free
+        assert not await taken(healthy)
+
+    asyncio.run(run())
+
+
+def test_however_many_come_at_once_none_that_does_not_wait_stands_in_the_queue() -> None:
+    async def run() -> None:
+        gate, entered = Gate(GateSettings(in_flight=2)), 0
+
+        async def in_vain() -> None:
+            nonlocal entered
+            async with gate.turn(Meter(), waits=False):
+                entered += 1
+                await asyncio.sleep(0.05)
+
+        ahead = [asyncio.create_task(in_vain()) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert entered == 2
+        refused = await asyncio.gather(*ahead, return_exceptions=True)
+        assert [type(each) for each in refused if each] == [BackendUnavailable] * 7
+
+    asyncio.run(run())
+
+
+def test_an_open_circuit_takes_no_tokens_of_the_minute() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(failures_to_open=1, open_s=60.0, tokens_per_minute=6000))
+        with pytest.raises(BackendUnavailable):
+            await call(gate, failing(BackendUnavailable("500")))
+        before = gate._tokens
+        for _ in range(5):
+            with pytest.raises(BackendUnavailable, match="circuit open"):
+                await call(gate, nothing)
+        assert gate._tokens >= before
 
     asyncio.run(run())
 

@@ -123,6 +123,15 @@ def test_a_mistake_in_the_set_up_ends_the_run_with_its_own_error(tmp_path: Path)
         asyncio.run(run([(route, PROBLEMS[0])], cast, RunSettings(), traces))
 
 
+def test_a_cancellation_that_a_backend_leaks_ends_the_run_instead_of_losing_a_problem(tmp_path: Path) -> None:
+    class Leaky(SeededModel):
+        async def propose(self, *rest: object, **named: object) -> list[Draft]:  # type: ignore[override]
+            raise asyncio.CancelledError
+
+    with pytest.raises(RuntimeError, match="a cancellation that nobody asked for"):
+        solve(tmp_path / "t.zst", PROBLEMS, Leaky())
+
+
 def test_two_processes_cannot_append_to_one_file(tmp_path: Path) -> None:
     with TraceFile(tmp_path / "t.zst"), pytest.raises(ConfigError, match="in use by another process"):
         TraceFile(tmp_path / "t.zst")

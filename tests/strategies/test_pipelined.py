@@ -11,10 +11,11 @@ from tests.engine.test_episode import PROBLEM, WEAK_PRICE, Fail, Hang, Say, Stag
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
 from steproute.config import build_strategy, lab_cast
-from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow
+from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContextOverflow
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
 from steproute.core.ports import Policy
 from steproute.core.trace import Trace
+from steproute.engine import episode as episode_module
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.gate import Gate, GateSettings
 from steproute.lab.story import generate
@@ -424,6 +425,38 @@ def test_a_deadline_ends_the_drafts_ahead() -> None:
     assert trace.outcome is Outcome.DEADLINE
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == 4
     check_law(stage, trace)
+
+
+def test_an_answer_that_is_there_counts_however_long_a_hedge_takes_to_be_cancelled() -> None:
+    class Reluctant(SeededModel):
+        async def propose(self, *rest: object, **named: object) -> list[Draft]:  # type: ignore[override]
+            try:
+                await asyncio.sleep(30)
+            finally:
+                await asyncio.sleep(0.1)
+            raise AssertionError
+
+    stage = slow(Stage([Say("\\boxed{1}")]), 0.9)
+    stage.cast = Cast(writers={**stage.cast.writers, "strong": Writer(model=Reluctant("s"))}, judges=stage.cast.judges)
+    trace = stage.solve(pipelined(hedge=2.0), Limits(deadline_s=0.05))
+    assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "1")
+
+
+def test_a_call_ahead_is_not_tried_again_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(episode_module, "_BACKOFF_S", 0.001)
+    stage = slow(Stage([Say("a"), *[Fail(BackendUnavailable("down"), 1) for _ in range(9)]]), 0.9)
+    trace = stage.solve(pipelined(), Limits(retries=2))
+    assert trace.outcome is Outcome.FAILED
+    assert len(stage.weak.asked) == 1 + 1 + 3
+    check_law(stage, trace)
+
+
+@pytest.mark.parametrize("hedge", [-0.1, float("nan"), float("inf")])
+def test_a_hedge_that_is_no_score_is_refused(hedge: float) -> None:
+    with pytest.raises(ConfigError, match="hedge: "):
+        pipelined(hedge=hedge)
+    with pytest.raises(ConfigError, match="takeover_steps: 0 is below 1"):
+        Pipelined(policy=Threshold(0.5), takeover_steps=0)
 
 
 def test_a_scorer_that_is_down_ends_the_drafts_ahead() -> None:

@@ -18,6 +18,7 @@ class Ahead:
     """A draft from `prefix`: the places it took seeds for and what it wrote, both undone where it comes to nothing."""
 
     prefix: Prefix
+    judge: str | None
     places: list[tuple[str, int]] = field(default_factory=list)
     written: list[Draft] = field(default_factory=list)
     writing: asyncio.Task[Draft | None] | None = None
@@ -31,16 +32,15 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AheadCalls:
-    """What writes a draft, and the prefix after it, None where the solution ends.
+    """What writes a draft, what the prefix is after it (None where the solution ends), and what has the judge score it.
 
-    has_room: whether the backend has a turn for a call that may be in vain. scoring: what scores the draft, None where
-    nobody asked for that or there is no turn for it either.
+    judge: None where nothing is to be scored.
     """
 
     write: Callable[[Ahead], Awaitable[Draft]]
     after: Callable[[Prefix, Draft], Prefix | None]
-    has_room: Callable[[], bool]
-    scoring: Callable[[Prefix, Draft], Callable[[], Awaitable[Scores]] | None]
+    judge: str | None
+    score: Callable[[str, Prefix, Draft], Awaitable[Scores]]
 
 
 class DraftsAhead:
@@ -68,10 +68,7 @@ class DraftsAhead:
 
     def start(self, role: str, prefix: Prefix, length: int, calls: AheadCalls) -> None:
         """Have up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
-        chain = self._chains.get(role) or _Chain(prefix, calls)
-        chain.grow(length)
-        if chain.drafts:
-            self._chains[role] = chain
+        self._chains.setdefault(role, _Chain(prefix, calls)).grow(length)
 
     async def take(self, role: str, prefix: Prefix) -> tuple[Draft, list[Draft]] | None:
         """The role's next draft, if it is from just this prefix, and all that was written for it, once it is there.
@@ -92,10 +89,10 @@ class DraftsAhead:
         await self.drop(role)
         return None
 
-    async def scores(self, prefix: Prefix, draft: Draft) -> Scores | None:
-        """The scores of a draft that was taken, once they are there; None where it was not scored ahead from here."""
+    async def scores(self, judge: str, prefix: Prefix, draft: Draft) -> Scores | None:
+        """The judge's scores of a draft that was taken, once they are there; None where it gave none from here."""
         ahead = self._taken.get(draft.id)
-        if ahead is None or _texts(ahead.prefix) != _texts(prefix):
+        if ahead is None or ahead.judge != judge or _texts(ahead.prefix) != _texts(prefix):
             return None
         scores = await _result(ahead.scoring)
         del self._taken[draft.id]
@@ -130,16 +127,16 @@ class _Chain:
     def grow(self, length: int) -> None:
         """Write on where there are fewer than `length`."""
         self._length = length
-        if self._next is not None and len(self.drafts) < length and not self.closed and self._calls.has_room():
-            ahead, self._next = Ahead(self._next), None
+        if self._next is not None and len(self.drafts) < length and not self.closed:
+            ahead, self._next = Ahead(self._next, self._calls.judge), None
             self.drafts.append(ahead)
             ahead.writing = asyncio.create_task(self._write(ahead))
 
     async def _write(self, ahead: Ahead) -> Draft | None:
         draft = await _tried(lambda: self._calls.write(ahead))
         if draft is not None and not self.closed:
-            if (scoring := self._calls.scoring(ahead.prefix, draft)) is not None:
-                ahead.scoring = asyncio.create_task(_tried(scoring))
+            if (judge := self._calls.judge) is not None:
+                ahead.scoring = asyncio.create_task(_tried(lambda: self._calls.score(judge, ahead.prefix, draft)))
             self._next = self._calls.after(ahead.prefix, draft)
             self.grow(self._length)
         return draft

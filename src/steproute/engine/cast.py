@@ -19,11 +19,6 @@ class Writer:
     sampling: Sampling = Sampling()
     gate: Gate | None = None
 
-    @property
-    def free(self) -> bool:
-        """Whether a call would get its turn at once."""
-        return self.gate is None or self.gate.free
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
@@ -41,11 +36,6 @@ class Judge:
     def __post_init__(self) -> None:
         if self.members and not isinstance(self.scorer, CombiningScorer):
             raise ConfigError(f"members: {self.scorer.name} combines no scorers. Use an ensemble.")
-
-    @property
-    def free(self) -> bool:
-        """Whether a call, or one of each member, would get its turn at once."""
-        return (self.gate is None or self.gate.free) and all(member.free for member in self.members.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -84,9 +83,10 @@ class Episode:
             outcome = Outcome.MONEY_BUDGET if self._tokens_left() != 0 else Outcome.TOKEN_BUDGET
         except ContextOverflow:
             outcome = Outcome.CONTEXT_OVERFLOW
-        except TimeoutError as failure:
-            outcome = Outcome.DEADLINE if deadline.expired() else Outcome.FAILED
-            error = None if deadline.expired() else str(failure)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            outcome = self._prefix.outcome or Outcome.DEADLINE
         except (BackendError, ScorerError) as failure:
             error = f"{type(failure).__name__}: {failure}"
         except asyncio.CancelledError:
@@ -149,8 +149,8 @@ class Episode:
         calls = AheadCalls(
             write=lambda ahead: self._whole(role, ahead.prefix, False, ahead),
             after=self._after,
-            has_room=lambda: self.cast.writer(role).free,
-            scoring=partial(self._scoring_ahead, judge),
+            judge=judge,
+            score=self._scored_ahead,
         )
         self._ahead.start(role, start, steps, calls)
 
@@ -166,7 +166,7 @@ class Episode:
         """
         judged = prefix.extended(*self._steps(draft))
         try:
-            ready = await self._ahead.scores(prefix, draft)
+            ready = await self._ahead.scores(judge, prefix, draft)
             scores = ready or await self._scores(judge, self.cast.judge(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
@@ -222,7 +222,7 @@ class Episode:
     async def _scores(self, role: str, judge: Judge, prefix: Prefix, key: Hashable = None) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
 
-        key: settles the calls' lines where the scores may come to nothing.
+        key: of scores ahead, which may come to nothing: settles the calls' lines.
         """
         scorer = judge.scorer
         if judge.members:
@@ -231,18 +231,17 @@ class Episode:
             scores = scorer.combined(members)
         else:
             bill = _Bill(role=role, model=scorer.name, price=judge.price)
-            scores = await self._metered(bill, judge.gate, lambda meter: scorer.score(prefix, meter))
+            ahead = key is not None
+            scores = await self._metered(bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead)
             for call in scores.billed:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
         if len(scores.values) != len(prefix.steps):
             raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(prefix.steps)} steps")
         return scores
 
-    def _scoring_ahead(self, role: str | None, prefix: Prefix, draft: Draft) -> Callable[[], Awaitable[Scores]] | None:
-        if role is None or not (judge := self.cast.judge(role)).free:
-            return None
+    async def _scored_ahead(self, role: str, prefix: Prefix, draft: Draft) -> Scores:
         judged = prefix.extended(*self._steps(draft))
-        return partial(self._scores, role, judge, judged, ("scores", draft.id))
+        return await self._scores(role, self.cast.judge(role), judged, ("scores", draft.id))
 
     def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
         """The prefix with `draft` accepted; None where the solution ends with it."""
@@ -264,12 +263,17 @@ class Episode:
         if ahead is not None:
             ahead.places.append(place)
         seed = _seed(self.seed, self.problem.id, *place, self._attempts[place])
-        stop = None if to_end else prefix.separator
-        sampling, clamp = self._clamp(replace(writer.sampling, stop=stop, seed=seed), writer.price)
+        wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
         bill = _Bill(role=role, model=writer.model.name, price=writer.price)
-        (draft,) = await self._metered(
-            bill, writer.gate, lambda meter: writer.model.propose(prefix, 1, sampling, meter)
-        )
+        clamp: Outcome | None = None
+
+        def write(meter: Meter) -> Awaitable[list[Draft]]:
+            nonlocal clamp
+            sampling, clamp = self._clamp(wanted, writer.price)  # anew at each try, which spends, too
+            return writer.model.propose(prefix, 1, sampling, meter)
+
+        self._clamp(wanted, writer.price)
+        (draft,) = await self._metered(bill, writer.gate, write, ahead=ahead is not None)
         self._drafts += 1
         draft = replace(draft, id=self._drafts, role=role)
         line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
@@ -302,16 +306,20 @@ class Episode:
         steps = self.limits.max_steps - len(prefix.steps) + 1
         return left is None or left >= _CALLS_A_STEP * (1 + ahead) * a_call * steps
 
-    async def _metered(self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]]) -> _T:
+    async def _metered(
+        self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]], *, ahead: bool = False
+    ) -> _T:
         """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
 
         Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
-        that many who failed together do not come back together.
+        that many who failed together do not come back together. A call `ahead`, which may come to nothing, takes a turn
+        only where one is free, and is not tried again.
         """
-        for attempt in range(self.limits.retries + 1):
+        tries = 1 if ahead else self.limits.retries + 1
+        for attempt in range(tries):
             meter, began = Meter(), _now()
             try:
-                async with gate.turn(meter) if gate else nullcontext(0.0) as bill.wait_s:
+                async with gate.turn(meter, waits=not ahead) if gate else nullcontext(0.0) as bill.wait_s:
                     began = _now()
                     return await call(meter)
             except asyncio.CancelledError:
@@ -319,10 +327,13 @@ class Episode:
                 raise
             except (BackendError, ScorerError) as failure:
                 self._enter_interrupted(bill, Purpose.RETRY, meter, began)
-                if not isinstance(failure, TransientError) or attempt == self.limits.retries:
+                if not isinstance(failure, TransientError) or attempt == tries - 1:
                     raise
                 longest = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)
                 pause = (failure.retry_after_s or 0.0) + longest * random.random()
+            except BaseException:
+                self._enter_interrupted(bill, Purpose.RETRY, meter, began)
+                raise
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from steproute.core.errors import BackendTimeout, BackendUnavailable, ConfigError, RateLimited
+from steproute.core.errors import BackendTimeout, BackendUnavailable, BudgetExceeded, ConfigError, RateLimited
 from steproute.core.solution import Meter
 
 _CUT: Final = 0.8
@@ -60,21 +60,17 @@ class Gate:
         self._tokens, self._filled_at = float(settings.tokens_per_minute or 0), 0.0
         self._mean_tokens = min(_GUESSED_TOKENS, self._tokens)
 
-    @property
-    def free(self) -> bool:
-        """Whether a call would get its turn at once."""
-        now = asyncio.get_running_loop().time()
-        crowded = self._waiting or self.under_way >= int(self.limit)
-        return not (crowded or self._failures or max(self._closed_until - now, self._quota_wait(now)) > 0)
-
     @asynccontextmanager
-    async def turn(self, meter: Meter) -> AsyncIterator[float]:
+    async def turn(self, meter: Meter, *, waits: bool = True) -> AsyncIterator[float]:
         """Wait for a turn, which lasts as long as the context; gives the seconds waited. `meter` says what it used.
 
-        Raises BackendUnavailable at once while the circuit is open.
+        Raises BackendUnavailable at once while the circuit is open, and for a call that does not wait where no turn is
+        free or the backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
         asked = clock()
+        if not waits and not self._free(asked):
+            raise BackendUnavailable(f"{self.name}: no turn is free for a call that may be in vain")
         await self._admit()
         self._started += 1
         place, probe = self._started, self._probing
@@ -85,6 +81,8 @@ class Gate:
             raise
         except (BackendUnavailable, BackendTimeout):
             self._fail()
+            raise
+        except BudgetExceeded:  # it was not asked
             raise
         except Exception:  # it answered, if not as one would like
             self._failures = 0
@@ -118,11 +116,17 @@ class Gate:
         try:
             await self._wait_for_quota()
             self._refuse_while_open(clock())
+            if self.settings.tokens_per_minute is not None:
+                self._tokens -= self._mean_tokens
         except BaseException:
             self.under_way -= 1
             self._wake()
             raise
         self._probing = self._probing or self._failures >= self.settings.failures_to_open
+
+    def _free(self, now: float) -> bool:
+        crowded = self._waiting or self.under_way >= int(self.limit)
+        return not (crowded or self._failures or max(self._closed_until - now, self._quota_wait(now)) > 0)
 
     def _refuse_while_open(self, now: float) -> None:
         if self._failures < self.settings.failures_to_open or (now >= self._open_until and not self._probing):
@@ -139,8 +143,6 @@ class Gate:
         clock = asyncio.get_running_loop().time
         while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:  # noqa: ASYNC110
             await asyncio.sleep(wait)
-        if self.settings.tokens_per_minute is not None:
-            self._tokens -= self._mean_tokens
 
     def _quota_wait(self, now: float) -> float:
         if self.settings.tokens_per_minute is None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isfinite
 from typing import Literal
 
 from steproute.core.errors import ConfigError
@@ -27,7 +28,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("max_tokens", "max_cost_usd", "deadline_s"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not (isfinite(value) and value > 0):
                 raise ConfigError(f"limits.{name}: {value} is not a budget. Give a number above 0, or leave it out.")
         if self.max_steps < 1:
             raise ConfigError(f"limits.max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")

@@ -81,8 +81,9 @@ async def run(
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(settings.in_flight):
-                group.create_task(work_through())
+            workers = [group.create_task(work_through()) for _ in range(settings.in_flight)]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
+    if any(worker.cancelled() for worker in workers):
+        raise RuntimeError("a problem ended by a cancellation that nobody asked for: does a backend leak one?")
     return results

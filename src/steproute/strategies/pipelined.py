@@ -1,6 +1,7 @@
 """TRIM's loop with the waiting taken out: weak is steps ahead while the process reward model scores."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
@@ -15,15 +16,18 @@ class Pipelined(Stepwise):
 
     While step t is scored, weak writes up to `ahead` further steps as if all before them were kept, and each is scored
     as soon as it is written; a rejection cancels them. Where the prefix's last known score is below `hedge`, strong
-    starts to write step t beside weak; keeping weak's draft cancels that. 0 never hedges. What is cancelled is on the
-    account as such. Under a budget that could bind, or where a backend is busy, nothing is drafted ahead. Raises
-    ConfigError for less than one step.
+    starts to write step t beside weak; keeping weak's draft cancels that. 0 never hedges, more than 1 always. What is
+    cancelled is on the account as such. Under a budget that could bind, or where a backend is busy, nothing is drafted
+    ahead. Raises ConfigError for numbers that cannot be.
     """
 
     ahead: int = 3
     hedge: float = 0.0
 
     def __post_init__(self) -> None:
+        Stepwise.__post_init__(self)
+        if not (isfinite(self.hedge) and self.hedge >= 0):
+            raise ConfigError(f"hedge: {self.hedge} is no score. Give one in [0, 1], or 0 for never.")
         if self.ahead < 1:
             raise ConfigError(f"ahead: {self.ahead} is below 1. Use the strategy stepwise to draft nothing ahead.")
 
@@ -40,8 +44,11 @@ class Pipelined(Stepwise):
                 episode.draft_ahead("weak", prefix, keeping=draft, steps=self.ahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
-            await episode.drop_ahead("strong" if decision is Decision.ACCEPT else "weak")
+            if decision is not Decision.ACCEPT:
+                await episode.drop_ahead("weak")
             prefix = await self.act(episode, prefix, draft, decision)
+            if decision is Decision.ACCEPT:
+                await episode.drop_ahead("strong")
 
 
 def _last_score(prefix: Prefix) -> float:

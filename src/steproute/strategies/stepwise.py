@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
 from steproute.core.ports import Policy
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
@@ -13,12 +14,16 @@ class Stepwise:
     """TRIM's loop (TRIM, the loop), with takeover beside regenerate.
 
     `takeover_steps` is how many steps strong writes once it takes over; None lets it write to the end. `judge` is the
-    role of the scorer.
+    role of the scorer. Raises ConfigError for a takeover of less than one step.
     """
 
     policy: Policy
     takeover_steps: int | None = None
     judge: str = "prm"
+
+    def __post_init__(self) -> None:
+        if self.takeover_steps is not None and self.takeover_steps < 1:
+            raise ConfigError(f"takeover_steps: {self.takeover_steps} is below 1. Leave it out for 'to the end'.")
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, accept, until the solution ends."""
