@@ -4,11 +4,15 @@ With --config over the servers of a steproute.toml; without, over three vLLM ser
 which it starts (run from the repository with PYTHONPATH=. after `make test-servers`). `prm_s` is what a scoring call is
 made to wait beside the server's own time, as if the reward model were larger or farther away. JSON lines on stdout, a
 table on stderr. `client` is this process's CPU time as a share of wall time: engine, HTTP and JSON.
+
+--heavy-tailed has vLLM generate as many tokens a step as `SimWorld` draws for real models (log-normal, mean 60, spread
+0.72, not below 32, which holds every step of the lab); what stands after the step itself is thrown away.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -16,22 +20,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from math import log
 from pathlib import Path
+from random import Random
 
 import numpy as np
 from lockstep import Lockstep
 
 from steproute.bench.datasets import load_problems
+from steproute.bench.simulation import SimWorld
 from steproute.config_file import read_config
-from steproute.core.ports import StepScorer, Strategy
+from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import Meter, Prefix, Scores
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
+from steproute.models.openai_server import OpenAiModel
 from steproute.policies.threshold import Threshold
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
@@ -42,6 +50,26 @@ ROUTES: dict[str, Callable[[], Strategy[Episode]]] = {
     "stepwise": lambda: Stepwise(policy=POLICY),
     "pipelined": lambda: Pipelined(policy=POLICY),
 }
+
+
+class HeavyTailed:
+    """A model on vLLM that generates a drawn number of tokens for each step, and gives the step alone."""
+
+    def __init__(self, model: StepModel, world: SimWorld) -> None:
+        assert isinstance(model, OpenAiModel)
+        settings = replace(model.settings, extra={**model.settings.extra, "ignore_eos": True})
+        self.name, self._model, self._world = model.name, OpenAiModel(model.name, settings), world
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        world = self._world
+        mean_log = log(world.step_tokens) - world.step_spread**2 / 2
+        tokens = max(32, round(Random(sampling.seed).lognormvariate(mean_log, world.step_spread)))
+        (draft,) = await self._model.propose(prefix, 1, replace(sampling, stop=None, max_tokens=tokens), meter)
+        text = draft.text.lstrip("\n").partition("\n\n")[0]
+        answered = re.match(r".*?\\boxed\{[^}]*\}", text, re.DOTALL)
+        return [replace(draft, text=answered[0] if answered else text, stop=Stop.SEPARATOR)]
 
 
 class Farther:
@@ -97,6 +125,9 @@ def compare(config: Path, asked: argparse.Namespace, prm_s: float, in_flight: in
             cast = read_config(config).cast()
             judge = cast.judge()
             cast = replace(cast, judges={"prm": replace(judge, scorer=Farther(judge.scorer, prm_s))})
+            if asked.heavy_tailed:
+                heavy = {r: replace(w, model=HeavyTailed(w.model, SimWorld())) for r, w in cast.writers.items()}
+                cast = replace(cast, writers=heavy)
             row = solve(route, cast, problems[: None if number else 16], in_flight, number)
             if number:
                 rows[route].append(row)
@@ -137,7 +168,7 @@ def servers(config: Path | None) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with lab_on_vllm(folder, folder) as running:
+        with lab_on_vllm(folder, folder, context=1024) as running:
             yield written_config(folder / "steproute.toml", running)
 
 
@@ -147,6 +178,7 @@ def main() -> None:
     parser.add_argument("--data", default="lab:test")
     parser.add_argument("--problems", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3, help="seeds 1, 2, …")
+    parser.add_argument("--heavy-tailed", action="store_true")
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64, 4])
     parser.add_argument("--prm-s", type=float, nargs="+", default=[0.0, 0.1, 0.2])
     asked = parser.parse_args()

@@ -37,6 +37,7 @@ price = {{ input = "0.05", output = 0 }}
 _QUIET: Final = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
@@ -44,8 +45,11 @@ _QUIET: Final = {
 
 
 @contextmanager
-def lab_on_vllm(models: Path, logs: Path) -> Iterator[dict[str, Running]]:
-    """Export the models to a folder, start the servers, wait for all, and stop them at the end."""
+def lab_on_vllm(models: Path, logs: Path, context: int = 384) -> Iterator[dict[str, Running]]:
+    """Export the models to a folder, start the servers, wait for all, and stop them at the end.
+
+    context: tokens that a server takes; what stands beyond the 384 that the models know means nothing to them.
+    """
     installer = Path(__file__).with_name("install_vllm.sh")
     home = subprocess.run([installer], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     with ExitStack() as stack:
@@ -56,9 +60,9 @@ def lab_on_vllm(models: Path, logs: Path) -> Iterator[dict[str, Running]]:
             judging = ["--pooler-config", f'{{"step_tag_id": {len(vocabulary())}}}'] if name == "lab-prm" else []
             command = [
                 *(f"{home}/bin/vllm", "serve", str(models / name), "--served-model-name", name),
-                *("--max-model-len", "384", "--dtype", "float32", "--enforce-eager"),
+                *("--max-model-len", str(context), "--dtype", "float32", "--enforce-eager"),
                 # Never a part of a prompt: with seeds, vLLM 0.32 dies of that on a CPU.
-                *("--max-num-batched-tokens", "32768"),
+                *("--max-num-batched-tokens", str(64 * context)),
                 *("--host", "127.0.0.1", "--port", str(port), "--enable-log-requests", *judging),
             ]
             started[name] = stack.enter_context(server(command, port, logs / f"{name}.log", environment=_QUIET))
