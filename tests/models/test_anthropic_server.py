@@ -242,6 +242,20 @@ def test_where_one_of_several_drafts_fails_the_others_are_stopped_and_all_are_pa
     assert meter.usage.output_tokens > 0
 
 
+def test_a_failed_request_hides_no_deadline_that_comes_later() -> None:
+    async def run() -> None:
+        async with Canned(error=(529, "overloaded_error", "Overloaded")).running() as server:
+            settings = AnthropicSettings(model="m", server=Server(base_url=server.url))
+            async with asyncio.timeout(None) as deadline:
+                with pytest.raises(BackendUnavailable):
+                    await AnthropicModel("m", settings).propose(BEGUN, 1, SAMPLING)
+                deadline.reschedule(0)
+                await asyncio.sleep(30)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+
+
 def test_a_reply_that_starts_over_is_sent_back_once() -> None:
     server = Canned(begun(), said("Step 1: so then"), ended())
     with pytest.raises(BackendError, match="starts the solution over"):

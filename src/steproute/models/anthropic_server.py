@@ -1,6 +1,5 @@
 """Step models behind Anthropic's Messages API."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -11,6 +10,7 @@ from steproute.core.errors import BackendError, BackendUnavailable, ConfigError,
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
+from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, decode_event
@@ -102,12 +102,7 @@ class AnthropicModel:
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
         prompt_tokens = estimated_tokens("".join(message["content"] for message in messages))
         replies += [_Reply(self, prefix, sampling, prompt_tokens, add_up) for _ in range(n)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for reply in replies:
-                    group.create_task(self._stream(body, reply))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await together(*(self._stream(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
     def _wanted(self, sampling: Sampling) -> dict[str, Any]:
