@@ -263,6 +263,17 @@ def test_a_reply_that_starts_over_is_sent_back_once() -> None:
     assert [turn["role"] for turn in server.asked[1].body["messages"]] == ["user", "assistant", "user"]
 
 
+@pytest.mark.parametrize("stop", ["\n\n", None])
+@pytest.mark.parametrize(("used", "limits"), [(13, [40, 27]), (40, [40])])
+def test_a_reply_that_is_sent_back_gets_the_tokens_that_the_first_one_left(
+    used: int, limits: list[int], stop: str | None
+) -> None:
+    server = Canned(begun(), said("Step 1: so then"), ended(output_tokens=used))
+    with pytest.raises(BackendError, match="starts the solution over"):
+        ask(server, sampling=Sampling(max_tokens=40, stop=stop))
+    assert [request.body["max_tokens"] for request in server.asked] == limits
+
+
 def test_a_solution_to_its_end_is_asked_for_as_such() -> None:
     to_end = Sampling(max_tokens=90, stop=None)
     for prefix, steps in ((EMPTY, 4), (BEGUN, 3)):

@@ -165,6 +165,21 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
     assert not restarts("Step 2: so then", ["Step 1: so then", "x = 2"])
 
 
+@pytest.mark.parametrize("stop", ["\n\n", None])
+@pytest.mark.parametrize(("used", "limits"), [(13, [40, 27]), (40, [40])])
+def test_a_reply_that_is_sent_back_gets_the_tokens_that_the_first_one_left(
+    used: int, limits: list[int], stop: str | None
+) -> None:
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "Step 1: so then"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": used}},
+    ]
+    server = Canned(chunks)
+    with pytest.raises(BackendError, match="starts the solution over"):
+        ask(server, sampling=Sampling(max_tokens=40, stop=stop), continuation=Continuation.INSTRUCT)
+    assert [request.body["max_tokens"] for request in server.asked] == limits
+
+
 @pytest.mark.parametrize(
     ("ending", "kind", "stop"),
     [

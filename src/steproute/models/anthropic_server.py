@@ -83,12 +83,12 @@ class AnthropicModel:
         """`n` drafts in as many requests. Raises BackendError; see StepModel.propose."""
         meter = meter or Meter()
 
-        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
             return await self._ask(messages, prefix, n, sampling, meter)
 
         if self.settings.continuation is Continuation.INSTRUCT:
             return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
-        return await ask(half_answered(prefix, self.settings.instructions), meter)
+        return await ask(half_answered(prefix, self.settings.instructions), sampling, meter)
 
     async def _ask(
         self, messages: Sequence[Message], prefix: Prefix, n: int, sampling: Sampling, meter: Meter

@@ -143,7 +143,7 @@ class OpenAiModel:
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
 
-        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
             return await self._ask({"messages": messages}, prefix, n, sampling, meter)
 
         return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
