@@ -180,6 +180,14 @@ def test_counts_that_cannot_be_are_replaced_by_estimates(events: list[Any], esti
     assert draft.usage.input_tokens > 0
 
 
+def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it() -> None:
+    for limit, counted in ((400, 312), (300, 2)):
+        server = Canned(begun(), said("a step"), ended(output_tokens=312))
+        (draft,), body, _ = ask(server, extra={"max_tokens": limit})
+        assert body["max_tokens"] == limit
+        assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 2)
+
+
 def test_thoughts_are_hidden_and_the_answer_read_to_its_end_where_they_are_counted() -> None:
     server = good()
     server.thoughts = "Hm.\n\nHm hm."

@@ -222,6 +222,16 @@ def test_tokens_that_nobody_reports_are_estimated_and_marked() -> None:
     assert draft.usage.output_tokens == 3
 
 
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it(field: str) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 312}
+    for limit, counted in ((400, 312), (300, 1)):
+        server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": usage}])
+        (draft,), _, meter = ask(server, template="none", extra={field: limit})
+        assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 1)
+        assert draft.usage == meter.usage
+
+
 def test_several_drafts_share_one_request_and_its_tokens_exactly() -> None:
     chunks = [
         {"choices": [{"index": index, "text": text, "finish_reason": finish}]}

@@ -101,7 +101,7 @@ class AnthropicModel:
 
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
         prompt_tokens = estimated_tokens("".join(message["content"] for message in messages))
-        replies += [_Reply(self, prefix, sampling, prompt_tokens, add_up) for _ in range(n)]
+        replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
         await together(*(self._stream(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
@@ -148,10 +148,16 @@ class _Reply:
     """The answer to one request while it arrives; `usage` is final whenever the request ends."""
 
     def __init__(
-        self, model: AnthropicModel, prefix: Prefix, sampling: Sampling, prompt_tokens: int, used: Callable[[], None]
+        self,
+        model: AnthropicModel,
+        prefix: Prefix,
+        sampling: Sampling,
+        most_tokens: int,
+        prompt_tokens: int,
+        used: Callable[[], None],
     ) -> None:
         self.usage = Usage()
-        self._model, self._sampling, self._used = model, sampling, used
+        self._model, self._sampling, self._most_tokens, self._used = model, sampling, most_tokens, used
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(sampling.stop)
@@ -192,7 +198,7 @@ class _Reply:
         if event.usage is not None:
             if self._read.estimated:
                 self._read = event.usage.read or self._read
-            self._wrote = event.usage.written(self._sampling.max_tokens, least=bool(self._text))
+            self._wrote = event.usage.written(self._most_tokens, least=bool(self._text))
         self._count()
 
     def check(self) -> None:

@@ -35,7 +35,7 @@ from steproute.models.prompts import (
 )
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Connection, Server
-from steproute.remote.stream import Choice, Chunk, Kind, ReportedUsage, chunks
+from steproute.remote.stream import Choice, Chunk, Kind, ReportedUsage, chunks, most_tokens
 
 _TELLS_STOP: Final = ("vllm", "sglang")
 _LLAMA: Final = ("llama.cpp", "llama-cpp-python")
@@ -262,6 +262,7 @@ class OpenAiModel:
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
+        reply.most_tokens = most_tokens(wanted)
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
             async with aclosing(chunks(response.iter_bytes())) as arriving:
@@ -329,6 +330,7 @@ class _Reply:
         self, model: OpenAiModel, prefix: Prefix, n: int, sampling: Sampling, meter: Meter, prompt_tokens: int
     ) -> None:
         self.n, self.sampling, self._model, self._meter = n, sampling, model, meter
+        self.most_tokens: float = sampling.max_tokens
         self._client_stops = sampling.stop is not None and model.settings.stop == "client"
         self._tells_stop = model.settings.kind in _TELLS_STOP
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
@@ -360,7 +362,7 @@ class _Reply:
 
     def report(self, reported: ReportedUsage) -> None:
         """What the server says that it used so far."""
-        most = self.n * self.sampling.max_tokens + self.n
+        most = self.n * (self.most_tokens + 1)
         pieces = sum(answer.pieces for answer in self._answers)
         if reported.sound and reported.usage.output_tokens <= most and (reported.usage.output_tokens or not pieces):
             self._reported, self._meter.usage = True, reported.usage
