@@ -347,6 +347,50 @@ def test_an_error_says_what_to_do(failure: tuple[int, str, str], kind: type[Step
     assert getattr(caught.value, "retry_after_s", 3.0) == 3.0
 
 
+class Cramped(Canned):
+    """Has a context of `holds` tokens, 50 of which every prompt takes."""
+
+    def __init__(self, *events: dict[str, Any], holds: int) -> None:
+        super().__init__(*events)
+        self.holds = holds
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        most = request.body["max_tokens"]
+        message = f"input length and `max_tokens` exceed context limit: 50 + {most} > {self.holds}, decrease either"
+        self.failure = (400, "invalid_request_error", message) if 50 + most > self.holds else None
+        return await super()._stream(request, writer, reader)
+
+
+def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is() -> None:
+    for n in (1, 2):
+        server = Cramped(begun(), said("a st"), ended("max_tokens", output_tokens=14), holds=64)
+        drafts, body, meter = ask(server, n=n)
+        assert body["max_tokens"] == 14
+        assert [(draft.text, draft.stop, draft.usage.output_tokens) for draft in drafts] == [
+            ("a st", Stop.CONTEXT, 14)
+        ] * n
+        assert meter.usage == sum((draft.usage for draft in drafts), Usage())
+        assert len(server.asked) == 2 * n
+
+
+def test_a_request_for_which_there_is_no_room_at_all_is_not_made_again() -> None:
+    thinks: dict[str, Any] = {"thinking": "hide", "thinking_budget": 1024, "sampling": Sampling(max_tokens=2048)}
+    for holds, settings in ((50, {}), (49, {}), (50 + 1024, thinks)):
+        server = Cramped(holds=holds)
+        with pytest.raises(ContextOverflow, match="exceed context limit"):
+            ask(server, **settings)
+        assert len(server.asked) == 1
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:
+    message = "input length and `max_tokens` exceed context limit: 50 + 40 > 64"
+    late = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    server = Canned(begun(), said("a step"), late)
+    with pytest.raises(ContextOverflow):
+        ask(server)
+    assert len(server.asked) == 1
+
+
 def test_an_error_in_the_middle_of_the_stream_is_told_by_its_type_and_what_came_is_paid_for() -> None:
     overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
     for events, paid in (([begun(), said("a step"), overloaded], 2), ([begun(), overloaded], 0)):

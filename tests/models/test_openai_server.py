@@ -280,8 +280,14 @@ def test_thoughts_are_kept_hidden_or_switched_off() -> None:
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
 
 
-def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is() -> None:
-    message = "maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in ...)"
+@pytest.mark.parametrize(
+    "message",
+    [
+        "maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in ...)",
+        "input length and `max_tokens` exceed context limit: 50 + 40 > 64, decrease input length or `max_tokens`",
+    ],
+)
+def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is(message: str) -> None:
     chunks = [{"error": {"message": message, "code": 400}}, text_chunk("a step", "length")]
     server = Canned(chunks, status=400)
     (draft,), body, _ = ask(server, template="none")

@@ -6,7 +6,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContinuationUnsupported
+from steproute.core.errors import (
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    ContinuationUnsupported,
+)
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
@@ -15,6 +21,7 @@ from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, decode_event
 from steproute.models.instruct import instructed
+from steproute.models.overflow import told
 from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
@@ -102,7 +109,7 @@ class AnthropicModel:
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
         prompt_tokens = estimated_tokens("".join(message["content"] for message in messages))
         replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
-        await together(*(self._stream(body, reply) for reply in replies))
+        await together(*(self._answer(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
     def _wanted(self, sampling: Sampling) -> dict[str, Any]:
@@ -121,6 +128,20 @@ class AnthropicModel:
             if settings.thinking_budget:
                 thinking |= {"type": "enabled", "budget_tokens": settings.thinking_budget}
         return {**wanted, "max_tokens": sampling.max_tokens, "thinking": thinking, **settings.extra}
+
+    async def _answer(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        """One request, made again with fewer tokens where the server says that so many find no room."""
+        try:
+            await self._stream(body, reply)
+        except ContextOverflow as failure:
+            context, prompt = told(str(failure))
+            if context is None or prompt is None or reply.usage != Usage():
+                raise
+            room = context - prompt
+            if not self.settings.thinking_budget < room < body["max_tokens"]:
+                raise
+            reply.shorten(room)
+            await self._stream({**body, "max_tokens": room}, reply)
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         further = dict(body)
@@ -162,7 +183,7 @@ class _Reply:
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(sampling.stop)
         self._text, self._thoughts, self._thinks = "", "", False
-        self._finish, self._request_id = "", ""
+        self._finish, self._request_id, self._short = "", "", False
         self._read = Usage(input_tokens=prompt_tokens, estimated=True)
         self._wrote: Usage | None = None
         self._began = time.monotonic()
@@ -176,6 +197,10 @@ class _Reply:
         """The server has taken the request: from now on it costs."""
         self._request_id = request_id
         self._count()
+
+    def shorten(self, room: int) -> None:
+        """The context holds no more than `room` tokens of it."""
+        self._most_tokens, self._short = room, True
 
     def refuse(self) -> None:
         """An error came instead of an answer, or in its middle."""
@@ -223,7 +248,7 @@ class _Reply:
         if self._cutter.complete:
             return Stop.SEPARATOR
         if self._finish == "max_tokens":
-            return Stop.LENGTH
+            return Stop.CONTEXT if self._short else Stop.LENGTH
         if self._finish == "model_context_window_exceeded":
             return Stop.CONTEXT
         # A step that was asked for ends by itself; after the solution's end the next one comes back empty.

@@ -25,6 +25,7 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
+from steproute.models.overflow import told
 from steproute.models.prompts import (
     INSTRUCTIONS,
     Continuation,
@@ -50,8 +51,6 @@ _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
 }
-_LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
-_IN_PROMPT: Final = re.compile(r"(\d+) (?:in (?:the|your) (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
 _SPARE_TOKENS: Final = 8
@@ -232,13 +231,13 @@ class OpenAiModel:
 
     def _after_overflow(self, sampling: Sampling, said: str, message: str) -> Sampling:
         """Sampling with what room the server's message leaves; as it was where the message does not say."""
-        largest, prompt = _LARGEST_CONTEXT.search(message), _IN_PROMPT.search(message)
-        if largest is None:
+        context, prompt = told(message)
+        if context is None:
             return sampling
-        self._context = int(largest.group(1))
+        self._context = context
         if prompt is None:
             return self._with_room(sampling, said)
-        return replace(sampling, max_tokens=min(sampling.max_tokens, self._context - int(prompt.group(1))))
+        return replace(sampling, max_tokens=min(sampling.max_tokens, context - prompt))
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         try:
