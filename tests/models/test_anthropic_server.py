@@ -180,6 +180,14 @@ def test_counts_that_cannot_be_are_replaced_by_estimates(events: list[Any], esti
     assert draft.usage.input_tokens > 0
 
 
+def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it() -> None:
+    for limit, counted in ((400, 312), (300, 2)):
+        server = Canned(begun(), said("a step"), ended(output_tokens=312))
+        (draft,), body, _ = ask(server, extra={"max_tokens": limit})
+        assert body["max_tokens"] == limit
+        assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 2)
+
+
 def test_thoughts_are_hidden_and_the_answer_read_to_its_end_where_they_are_counted() -> None:
     server = good()
     server.thoughts = "Hm.\n\nHm hm."
@@ -242,11 +250,36 @@ def test_where_one_of_several_drafts_fails_the_others_are_stopped_and_all_are_pa
     assert meter.usage.output_tokens > 0
 
 
+def test_a_failed_request_hides_no_deadline_that_comes_later() -> None:
+    async def run() -> None:
+        async with Canned(error=(529, "overloaded_error", "Overloaded")).running() as server:
+            settings = AnthropicSettings(model="m", server=Server(base_url=server.url))
+            async with asyncio.timeout(None) as deadline:
+                with pytest.raises(BackendUnavailable):
+                    await AnthropicModel("m", settings).propose(BEGUN, 1, SAMPLING)
+                deadline.reschedule(0)
+                await asyncio.sleep(30)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(run())
+
+
 def test_a_reply_that_starts_over_is_sent_back_once() -> None:
     server = Canned(begun(), said("Step 1: so then"), ended())
     with pytest.raises(BackendError, match="starts the solution over"):
         ask(server)
     assert [turn["role"] for turn in server.asked[1].body["messages"]] == ["user", "assistant", "user"]
+
+
+@pytest.mark.parametrize("stop", ["\n\n", None])
+@pytest.mark.parametrize(("used", "limits"), [(13, [40, 27]), (40, [40])])
+def test_a_reply_that_is_sent_back_gets_the_tokens_that_the_first_one_left(
+    used: int, limits: list[int], stop: str | None
+) -> None:
+    server = Canned(begun(), said("Step 1: so then"), ended(output_tokens=used))
+    with pytest.raises(BackendError, match="starts the solution over"):
+        ask(server, sampling=Sampling(max_tokens=40, stop=stop))
+    assert [request.body["max_tokens"] for request in server.asked] == limits
 
 
 def test_a_solution_to_its_end_is_asked_for_as_such() -> None:
@@ -312,6 +345,50 @@ def test_an_error_says_what_to_do(failure: tuple[int, str, str], kind: type[Step
     assert type(caught.value) is kind
     assert message in str(caught.value)
     assert getattr(caught.value, "retry_after_s", 3.0) == 3.0
+
+
+class Cramped(Canned):
+    """Has a context of `holds` tokens, 50 of which every prompt takes."""
+
+    def __init__(self, *events: dict[str, Any], holds: int) -> None:
+        super().__init__(*events)
+        self.holds = holds
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        most = request.body["max_tokens"]
+        message = f"input length and `max_tokens` exceed context limit: 50 + {most} > {self.holds}, decrease either"
+        self.failure = (400, "invalid_request_error", message) if 50 + most > self.holds else None
+        return await super()._stream(request, writer, reader)
+
+
+def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is() -> None:
+    for n in (1, 2):
+        server = Cramped(begun(), said("a st"), ended("max_tokens", output_tokens=14), holds=64)
+        drafts, body, meter = ask(server, n=n)
+        assert body["max_tokens"] == 14
+        assert [(draft.text, draft.stop, draft.usage.output_tokens) for draft in drafts] == [
+            ("a st", Stop.CONTEXT, 14)
+        ] * n
+        assert meter.usage == sum((draft.usage for draft in drafts), Usage())
+        assert len(server.asked) == 2 * n
+
+
+def test_a_request_for_which_there_is_no_room_at_all_is_not_made_again() -> None:
+    thinks: dict[str, Any] = {"thinking": "hide", "thinking_budget": 1024, "sampling": Sampling(max_tokens=2048)}
+    for holds, settings in ((50, {}), (49, {}), (50 + 1024, thinks)):
+        server = Cramped(holds=holds)
+        with pytest.raises(ContextOverflow, match="exceed context limit"):
+            ask(server, **settings)
+        assert len(server.asked) == 1
+
+
+def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:
+    message = "input length and `max_tokens` exceed context limit: 50 + 40 > 64"
+    late = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    server = Canned(begun(), said("a step"), late)
+    with pytest.raises(ContextOverflow):
+        ask(server)
+    assert len(server.asked) == 1
 
 
 def test_an_error_in_the_middle_of_the_stream_is_told_by_its_type_and_what_came_is_paid_for() -> None:

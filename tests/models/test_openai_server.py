@@ -165,6 +165,21 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
     assert not restarts("Step 2: so then", ["Step 1: so then", "x = 2"])
 
 
+@pytest.mark.parametrize("stop", ["\n\n", None])
+@pytest.mark.parametrize(("used", "limits"), [(13, [40, 27]), (40, [40])])
+def test_a_reply_that_is_sent_back_gets_the_tokens_that_the_first_one_left(
+    used: int, limits: list[int], stop: str | None
+) -> None:
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "Step 1: so then"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": used}},
+    ]
+    server = Canned(chunks)
+    with pytest.raises(BackendError, match="starts the solution over"):
+        ask(server, sampling=Sampling(max_tokens=40, stop=stop), continuation=Continuation.INSTRUCT)
+    assert [request.body["max_tokens"] for request in server.asked] == limits
+
+
 @pytest.mark.parametrize(
     ("ending", "kind", "stop"),
     [
@@ -205,6 +220,16 @@ def test_tokens_that_nobody_reports_are_estimated_and_marked() -> None:
     (draft,), _, _ = ask(server, template="none")
     assert draft.usage.estimated
     assert draft.usage.output_tokens == 3
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it(field: str) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 312}
+    for limit, counted in ((400, 312), (300, 1)):
+        server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": usage}])
+        (draft,), _, meter = ask(server, template="none", extra={field: limit})
+        assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 1)
+        assert draft.usage == meter.usage
 
 
 def test_several_drafts_share_one_request_and_its_tokens_exactly() -> None:
@@ -255,8 +280,14 @@ def test_thoughts_are_kept_hidden_or_switched_off() -> None:
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
 
 
-def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is() -> None:
-    message = "maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in ...)"
+@pytest.mark.parametrize(
+    "message",
+    [
+        "maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in ...)",
+        "input length and `max_tokens` exceed context limit: 50 + 40 > 64, decrease input length or `max_tokens`",
+    ],
+)
+def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is(message: str) -> None:
     chunks = [{"error": {"message": message, "code": 400}}, text_chunk("a step", "length")]
     server = Canned(chunks, status=400)
     (draft,), body, _ = ask(server, template="none")

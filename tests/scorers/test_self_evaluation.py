@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.remote.hostile import Asked
 from tests.remote.judging import JudgingServer
 
 from steproute.core.errors import ConfigError, ScorerError
@@ -49,6 +50,16 @@ def test_every_spelling_of_yes_and_no_counts() -> None:
 def test_a_digit_is_a_share_of_nine() -> None:
     (scores,) = score(healthy(), prefix_of("fine", "wrong"), mode="digit")
     assert scores.values == (pytest.approx(8 / 9), pytest.approx(1 / 9))
+
+
+def test_a_judge_that_may_think_by_a_further_field_is_billed_for_all_that_is_reported() -> None:
+    class Thinking(JudgingServer):
+        def _usage(self, request: Asked) -> dict[str, int]:
+            return {"prompt_tokens": request.prompt_tokens, "completion_tokens": 312}
+
+    for extra, counted in (({"max_tokens": 400}, 312), ({}, 1)):
+        (scores,) = score(Thinking(lambda request: None), prefix_of("a"), mode="digit", extra=extra)
+        assert (scores.usage.output_tokens, scores.usage.estimated) == (counted, counted == 1)
 
 
 def test_only_new_steps_cost_a_call_and_each_call_is_told_by_itself() -> None:

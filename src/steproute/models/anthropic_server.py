@@ -1,20 +1,27 @@
 """Step models behind Anthropic's Messages API."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContinuationUnsupported
+from steproute.core.errors import (
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    ContinuationUnsupported,
+)
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
+from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, decode_event
 from steproute.models.instruct import instructed
+from steproute.models.overflow import told
 from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
@@ -83,12 +90,12 @@ class AnthropicModel:
         """`n` drafts in as many requests. Raises BackendError; see StepModel.propose."""
         meter = meter or Meter()
 
-        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
             return await self._ask(messages, prefix, n, sampling, meter)
 
         if self.settings.continuation is Continuation.INSTRUCT:
             return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
-        return await ask(half_answered(prefix, self.settings.instructions), meter)
+        return await ask(half_answered(prefix, self.settings.instructions), sampling, meter)
 
     async def _ask(
         self, messages: Sequence[Message], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
@@ -101,13 +108,8 @@ class AnthropicModel:
 
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
         prompt_tokens = estimated_tokens("".join(message["content"] for message in messages))
-        replies += [_Reply(self, prefix, sampling, prompt_tokens, add_up) for _ in range(n)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for reply in replies:
-                    group.create_task(self._stream(body, reply))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
+        await together(*(self._answer(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
     def _wanted(self, sampling: Sampling) -> dict[str, Any]:
@@ -126,6 +128,20 @@ class AnthropicModel:
             if settings.thinking_budget:
                 thinking |= {"type": "enabled", "budget_tokens": settings.thinking_budget}
         return {**wanted, "max_tokens": sampling.max_tokens, "thinking": thinking, **settings.extra}
+
+    async def _answer(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        """One request, made again with fewer tokens where the server says that so many find no room."""
+        try:
+            await self._stream(body, reply)
+        except ContextOverflow as failure:
+            context, prompt = told(str(failure))
+            if context is None or prompt is None or reply.usage != Usage():
+                raise
+            room = context - prompt
+            if not self.settings.thinking_budget < room < body["max_tokens"]:
+                raise
+            reply.shorten(room)
+            await self._stream({**body, "max_tokens": room}, reply)
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         further = dict(body)
@@ -153,15 +169,21 @@ class _Reply:
     """The answer to one request while it arrives; `usage` is final whenever the request ends."""
 
     def __init__(
-        self, model: AnthropicModel, prefix: Prefix, sampling: Sampling, prompt_tokens: int, used: Callable[[], None]
+        self,
+        model: AnthropicModel,
+        prefix: Prefix,
+        sampling: Sampling,
+        most_tokens: int,
+        prompt_tokens: int,
+        used: Callable[[], None],
     ) -> None:
         self.usage = Usage()
-        self._model, self._sampling, self._used = model, sampling, used
+        self._model, self._sampling, self._most_tokens, self._used = model, sampling, most_tokens, used
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(sampling.stop)
         self._text, self._thoughts, self._thinks = "", "", False
-        self._finish, self._request_id = "", ""
+        self._finish, self._request_id, self._short = "", "", False
         self._read = Usage(input_tokens=prompt_tokens, estimated=True)
         self._wrote: Usage | None = None
         self._began = time.monotonic()
@@ -175,6 +197,10 @@ class _Reply:
         """The server has taken the request: from now on it costs."""
         self._request_id = request_id
         self._count()
+
+    def shorten(self, room: int) -> None:
+        """The context holds no more than `room` tokens of it."""
+        self._most_tokens, self._short = room, True
 
     def refuse(self) -> None:
         """An error came instead of an answer, or in its middle."""
@@ -197,7 +223,7 @@ class _Reply:
         if event.usage is not None:
             if self._read.estimated:
                 self._read = event.usage.read or self._read
-            self._wrote = event.usage.written(self._sampling.max_tokens, least=bool(self._text))
+            self._wrote = event.usage.written(self._most_tokens, least=bool(self._text))
         self._count()
 
     def check(self) -> None:
@@ -222,7 +248,7 @@ class _Reply:
         if self._cutter.complete:
             return Stop.SEPARATOR
         if self._finish == "max_tokens":
-            return Stop.LENGTH
+            return Stop.CONTEXT if self._short else Stop.LENGTH
         if self._finish == "model_context_window_exceeded":
             return Stop.CONTEXT
         # A step that was asked for ends by itself; after the solution's end the next one comes back empty.

@@ -8,7 +8,7 @@ from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
 from steproute.models.prompts import Message, one_step_asked, rest_asked
 
-Ask = Callable[[Sequence[Message], Meter], Awaitable[list[Draft]]]
+Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
 _TELLING: Final = 12
 _COMPARED: Final = 60
 
@@ -18,27 +18,30 @@ async def instructed(
 ) -> list[Draft]:
     """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
 
-    A reply that starts the solution over is sent back once; both are paid for. Raises BackendError for a second one.
+    A reply that starts the solution over is sent back once, for what it left of the tokens; both are paid for. Raises
+    BackendError for a second one, and where nothing is left.
     """
     asked = one_step_asked if sampling.stop is not None else rest_asked
     messages = asked(prefix, instructions)
-    drafts = await ask(messages, meter)
+    drafts = await ask(messages, sampling, meter)
     earlier = [step.text for step in prefix.steps]
     if not any(restarts(draft.text, earlier) for draft in drafts):
         return drafts
-    told = f"That is there already. Write step {len(earlier) + 1}, new text only."
-    again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
-    second = Meter()
-    try:
-        redone = await ask(again, second)
-    finally:
-        meter.usage = meter.usage + second.usage
-    if any(restarts(draft.text, earlier) for draft in redone):
-        raise BackendError(
-            f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
-            "or a continuation mode that needs none."
-        )
-    return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+    left = sampling.max_tokens - max(draft.usage.output_tokens for draft in drafts)
+    if left > 0:
+        told = f"That is there already. Write step {len(earlier) + 1}, new text only."
+        again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
+        second = Meter()
+        try:
+            redone = await ask(again, replace(sampling, max_tokens=left), second)
+        finally:
+            meter.usage = meter.usage + second.usage
+        if not any(restarts(draft.text, earlier) for draft in redone):
+            return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+    raise BackendError(
+        f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
+        "or a continuation mode that needs none."
+    )
 
 
 def restarts(text: str, earlier: Sequence[str]) -> bool:

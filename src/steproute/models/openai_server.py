@@ -25,6 +25,7 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
+from steproute.models.overflow import told
 from steproute.models.prompts import (
     INSTRUCTIONS,
     Continuation,
@@ -35,7 +36,7 @@ from steproute.models.prompts import (
 )
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Connection, Server
-from steproute.remote.stream import Choice, Chunk, Kind, ReportedUsage, chunks
+from steproute.remote.stream import Choice, Chunk, Kind, ReportedUsage, chunks, most_tokens
 
 _TELLS_STOP: Final = ("vllm", "sglang")
 _LLAMA: Final = ("llama.cpp", "llama-cpp-python")
@@ -50,8 +51,6 @@ _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
 }
-_LARGEST_CONTEXT: Final = re.compile(r"(?:context (?:length|window|size)|max_model_len)\D{0,20}(\d+)")
-_IN_PROMPT: Final = re.compile(r"(\d+) (?:in (?:the|your) (?:messages|prompt)|input tokens|prompt tokens)")
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
 _SPARE_TOKENS: Final = 8
@@ -143,7 +142,7 @@ class OpenAiModel:
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
 
-        async def ask(messages: Sequence[Message], meter: Meter) -> list[Draft]:
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
             return await self._ask({"messages": messages}, prefix, n, sampling, meter)
 
         return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
@@ -232,13 +231,13 @@ class OpenAiModel:
 
     def _after_overflow(self, sampling: Sampling, said: str, message: str) -> Sampling:
         """Sampling with what room the server's message leaves; as it was where the message does not say."""
-        largest, prompt = _LARGEST_CONTEXT.search(message), _IN_PROMPT.search(message)
-        if largest is None:
+        context, prompt = told(message)
+        if context is None:
             return sampling
-        self._context = int(largest.group(1))
+        self._context = context
         if prompt is None:
             return self._with_room(sampling, said)
-        return replace(sampling, max_tokens=min(sampling.max_tokens, self._context - int(prompt.group(1))))
+        return replace(sampling, max_tokens=min(sampling.max_tokens, context - prompt))
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         try:
@@ -262,6 +261,7 @@ class OpenAiModel:
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: "_Reply") -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
+        reply.most_tokens = most_tokens(wanted)
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""))
             async with aclosing(chunks(response.iter_bytes())) as arriving:
@@ -329,6 +329,7 @@ class _Reply:
         self, model: OpenAiModel, prefix: Prefix, n: int, sampling: Sampling, meter: Meter, prompt_tokens: int
     ) -> None:
         self.n, self.sampling, self._model, self._meter = n, sampling, model, meter
+        self.most_tokens: float = sampling.max_tokens
         self._client_stops = sampling.stop is not None and model.settings.stop == "client"
         self._tells_stop = model.settings.kind in _TELLS_STOP
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
@@ -360,7 +361,7 @@ class _Reply:
 
     def report(self, reported: ReportedUsage) -> None:
         """What the server says that it used so far."""
-        most = self.n * self.sampling.max_tokens + self.n
+        most = self.n * (self.most_tokens + 1)
         pieces = sum(answer.pieces for answer in self._answers)
         if reported.sound and reported.usage.output_tokens <= most and (reported.usage.output_tokens or not pieces):
             self._reported, self._meter.usage = True, reported.usage

@@ -101,16 +101,14 @@ class Server:
 class ServerConnection(ABC, Generic[_Client]):
     """A server as the backend `name` of a run: its client, and its failures as BackendErrors without the key.
 
-    `models_path` lists its models. Raises ConfigError where the key's variable is not set.
+    `models_path` lists its models. Raises ConfigError where the key's variable holds no key.
     """
 
     models_path: ClassVar[str]
 
     def __init__(self, name: str, server: Server) -> None:
         self.name, self.server = name, server
-        self._key = os.environ.get(server.api_key_env, "") if server.api_key_env else "none"
-        if not self._key:
-            raise ConfigError(f"api_key_env: the variable {server.api_key_env} is not set. Set it to the key.")
+        self._key = _key_in(server.api_key_env) if server.api_key_env else "none"
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
@@ -166,7 +164,8 @@ class ServerConnection(ABC, Generic[_Client]):
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
         message, code = _said(body)
-        said = f"{self.name}: status {status}: {self._without_key(message)}"
+        message = self._shown(message)
+        said = f"{self.name}: status {status}: {message}"
         if status == 429 and code != "insufficient_quota":
             return RateLimited(said, retry_after(headers))
         if status in _PASSING:
@@ -188,10 +187,11 @@ class ServerConnection(ABC, Generic[_Client]):
         """The innermost reason, which the client's own wrappers hide."""
         while failure.__cause__ is not None:
             failure = failure.__cause__
-        return self._without_key(f"{type(failure).__name__}: {failure}".rstrip(": ")[:_SHOWN])
+        return self._shown(f"{type(failure).__name__}: {failure}".rstrip(": "))
 
-    def _without_key(self, text: str) -> str:
-        return text if self._key == "none" else text.replace(self._key, "[key]")
+    def _shown(self, text: str) -> str:
+        """The text's beginning without the key, which goes first: half of one is no less a leak."""
+        return (text if self._key == "none" else text.replace(self._key, "[key]"))[:_SHOWN]
 
 
 class Connection(ServerConnection[openai.AsyncOpenAI]):
@@ -224,6 +224,18 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+def _key_in(variable: str) -> str:
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ConfigError(f"api_key_env: the variable {variable} is not set. Set it to the key.")
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"api_key_env: the variable {variable} holds characters that no key has. Set it to the key alone, in "
+            "printable ASCII."
+        )
+    return key
+
+
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a Retry-After or retry-after-ms header asks for, None where there is no sound one."""
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
@@ -249,5 +261,5 @@ def _said(body: object) -> tuple[str, object]:
     """The message and the code of an error's body, however it is wrapped."""
     inner = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(inner, dict):
-        return str(inner.get("message", inner))[:_SHOWN], inner.get("code") or inner.get("type")
-    return str(inner)[:_SHOWN], None
+        return str(inner.get("message", inner)), inner.get("code") or inner.get("type")
+    return str(inner), None

@@ -1,6 +1,7 @@
 """What OpenAI-compatible servers stream: typed chunks out of server-sent events, checked for damage."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from math import inf
 from typing import Literal, TypeVar
 
 import msgspec
@@ -124,6 +125,12 @@ class Chunk(msgspec.Struct):
 
 
 _chunk: "msgspec.json.Decoder[Chunk]" = msgspec.json.Decoder(Chunk)
+
+
+def most_tokens(request: Mapping[str, object]) -> float:
+    """How many tokens the fields of a request let an answer have."""
+    limits = (request.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    return max((limit for limit in limits if isinstance(limit, int)), default=inf)
 
 
 def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:

@@ -18,7 +18,7 @@ from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
 from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
-from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks
+from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks, most_tokens
 
 _QUESTIONS: Final = {
     "yes-no": "Is the last step correct, given the problem and the steps before it? Answer Yes or No, nothing else.",
@@ -133,13 +133,15 @@ class SelfEvaluationScorer:
         }
         if reads_alternatives:
             wanted |= {"logprobs": True, "top_logprobs": settings.logprobs}
+        wanted |= settings.extra
+        reply.most_tokens = most_tokens(wanted)
         async with (
             self.connection.call() as client,
             client.chat.completions.with_streaming_response.create(
                 model=settings.model,
                 messages=[{"role": "user", "content": said}],
                 stream=True,
-                extra_body={**wanted, **settings.extra},
+                extra_body=wanted,
             ) as response,
         ):
             reply.opened(response.headers.get("x-request-id", ""), estimated_tokens(said))
@@ -183,7 +185,7 @@ class SelfEvaluationScorer:
 class _Reply:
     """The answer to one question while it arrives; the meter is final whenever the request ends."""
 
-    def __init__(self, name: str, meter: Meter, most_tokens: int) -> None:
+    def __init__(self, name: str, meter: Meter, most_tokens: float) -> None:
         self.most_tokens, self.text, self.request_id = most_tokens, "", ""
         self.alternatives: list[tuple[str, float]] = []
         self._name, self._meter = name, meter

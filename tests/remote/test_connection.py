@@ -1,0 +1,58 @@
+"""Keys: where they come from, how they are sent, and that no error shows one."""
+
+import asyncio
+
+import pytest
+from tests.remote.hostile import HostileServer
+
+from steproute.core.errors import ConfigError
+from steproute.remote.anthropic_connection import AnthropicConnection
+from steproute.remote.connection import Connection, Server
+
+KINDS = pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
+KEY = "sk-secret-0123456789abcdef"
+
+
+@KINDS
+@pytest.mark.parametrize("end", ["\r", "\n", " ", "\r\n"])
+def test_white_space_around_a_key_is_no_part_of_it(
+    kind: type[Connection | AnthropicConnection], end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", f" {KEY}{end}")
+
+    async def run() -> str:
+        async with HostileServer(lambda request: None).running() as server:
+            connection = kind("weak", Server(base_url=server.url, api_key_env="MY_KEY"))
+            assert list(await connection.models()) == ["m"]
+            return server.asked[0].head
+
+    assert f"Bearer {KEY}\r\n" in asyncio.run(run())
+
+
+@KINDS
+@pytest.mark.parametrize("key", [f"{KEY}\u2026", f"sk-\u00e9{KEY}", f"{KEY}\r\n{KEY}", f"{KEY}\x7f"])
+def test_what_can_be_no_key_is_refused_at_once_and_not_shown(
+    kind: type[Connection | AnthropicConnection], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(
+        ConfigError, match="api_key_env: the variable MY_KEY holds characters that no key has"
+    ) as caught:
+        kind("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_variable_of_white_space_holds_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", " \n")
+    with pytest.raises(ConfigError, match="the variable MY_KEY is not set"):
+        Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
+
+
+def test_a_key_where_a_long_message_is_cut_does_not_show_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    connection = Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
+    for before in range(260, 300):
+        said = str(connection.error(401, {"error": {"message": "y" * before + KEY}}))
+        assert "sk" not in said
+        assert "secret" not in connection._reason(ValueError("y" * before + KEY))
+        assert "sk-" not in connection._reason(ValueError("y" * before + KEY))
