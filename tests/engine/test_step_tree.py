@@ -8,7 +8,7 @@ from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.core.decision import Decision
 from steproute.core.errors import BackendError, ConfigError, DatasetError
-from steproute.core.solution import Prefix, Step
+from steproute.core.solution import Prefix, Scores, Step
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast
@@ -110,6 +110,31 @@ def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 1) as tree:
         asyncio.run(both(tree))
         assert (tree.called, tree.asked) == (1, 4)
+
+
+def test_a_node_is_computed_once_though_the_first_to_ask_is_cancelled(tmp_path: Path) -> None:
+    async def run(tree: StepTree) -> None:
+        go = asyncio.Event()
+
+        async def compute() -> Scores:
+            await go.wait()
+            return Scores(values=(), model="m", usage=Usage())
+
+        def ask() -> "asyncio.Task[Scores]":
+            return asyncio.create_task(tree.get("key", Scores, compute))
+
+        first, second = ask(), ask()
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        third = ask()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(second, third)
+
+    with StepTree(tmp_path / "tree", 1) as tree:
+        asyncio.run(run(tree))
+        assert (tree.called, tree.asked) == (2, 3)
 
 
 def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -> None:

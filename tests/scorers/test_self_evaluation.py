@@ -101,6 +101,24 @@ def test_a_step_whose_judgement_was_cancelled_is_judged_by_who_waits_for_it() ->
     assert len(scores.calls) == 2
 
 
+def test_a_step_is_judged_once_though_the_first_to_ask_is_cancelled() -> None:
+    server = healthy(token_s=0.05)
+
+    async def run() -> None:
+        async with server.running():
+            judge = scorer_of(server)
+            first = asyncio.create_task(judge.score(prefix_of("a")))
+            second = asyncio.create_task(judge.score(prefix_of("a")))
+            while not server.asked:
+                await asyncio.sleep(0.001)
+            first.cancel()
+            await asyncio.wait([first])
+            await asyncio.gather(second, judge.score(prefix_of("a")))
+
+    asyncio.run(run())
+    assert len(server.asked) == 2
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_evaluation, "_KEPT", 2)
     server = healthy()

@@ -4,9 +4,8 @@ A node is a prefix; its children are up to `width` sampled steps a model. The tr
 Prefixes are merged by their text, so a right step that two models word alike leads to the same node.
 """
 
-import asyncio
 import hashlib
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from os.path import commonprefix
@@ -17,6 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
@@ -59,7 +59,7 @@ class StepTree:
         self.width = width
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
-        self._under_way: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way = OneAtATime()
         self._frames = FrameFile(path)
         try:
             self._load(path)
@@ -100,18 +100,13 @@ class StepTree:
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
         self.asked += 1
-        lock = self._under_way[key]
-        try:
-            async with lock:
-                value = self._known.get(key)
-                if value is None:
-                    self.called += 1
-                    value = self._known[key] = await compute()
-                    node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
-                    self._frames.append(msgspec.json.encode(node) + b"\n")
-        finally:
-            if not lock.locked():
-                self._under_way.pop(key, None)
+        async with self._under_way.turn(key):
+            value = self._known.get(key)
+            if value is None:
+                self.called += 1
+                value = self._known[key] = await compute()
+                node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
+                self._frames.append(msgspec.json.encode(node) + b"\n")
         assert isinstance(value, kind)
         return value
 

@@ -1,10 +1,9 @@
 """A language model that is asked about each step: P(yes) by its first token's alternatives, or a digit."""
 
-import asyncio
 import hashlib
 import re
 import time
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from math import exp
 from typing import Any, Final, Literal
 
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
+from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
@@ -65,7 +65,7 @@ class SelfEvaluationScorer:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
         self._known: OrderedDict[bytes, float] = OrderedDict()
-        self._under_way: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way = OneAtATime()
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
@@ -94,19 +94,14 @@ class SelfEvaluationScorer:
 
     async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall | None]:
         """The judgement of one step, which is remembered, and its call; None where another one brought it meanwhile."""
-        lock = self._under_way[key]
-        try:
-            async with lock:
-                if (value := self._known.get(key)) is not None:
-                    return value, None
-                value, call = await self._asked(prefix, number, meter.part())
-                self._known[key] = value
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-                return value, call
-        finally:
-            if not lock.locked():
-                self._under_way.pop(key, None)
+        async with self._under_way.turn(key):
+            if (value := self._known.get(key)) is not None:
+                return value, None
+            value, call = await self._asked(prefix, number, meter.part())
+            self._known[key] = value
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+            return value, call
 
     async def _asked(self, prefix: Prefix, number: int, meter: Meter) -> tuple[float, ScoringCall]:
         began = time.monotonic()
