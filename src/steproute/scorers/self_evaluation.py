@@ -15,7 +15,6 @@ from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
-from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
 from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks
@@ -59,7 +58,7 @@ class SelfEvaluationSettings:
 
 class SelfEvaluationScorer:
     """A StepScorer over an OpenAI-compatible server; a judgement is one call, and is made once for each prefix of a
-    session."""
+    session. No more than one is under way for each `score`, so that a turn at the backend's gate is one request."""
 
     def __init__(self, name: str, settings: SelfEvaluationSettings) -> None:
         self.name, self.settings = name, settings
@@ -73,23 +72,24 @@ class SelfEvaluationScorer:
         return cls(name, settings_of(table, SelfEvaluationSettings))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step; all steps that are not known yet are judged at the same time.
+        """One score a step; those that are not known yet are judged one after the other, up to the first failure.
 
         Raises ScorerError where an answer is no judgement, BackendError where there is none.
         """
         meter, began = meter or Meter(), time.monotonic()
-        keys = list(_keys(prefix))
+        keys = _keys(prefix)
         values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
-        new = [number for number in range(len(keys)) if number not in values]
-        judged = await together(*(self._judge(prefix, number, keys[number], meter) for number in new))
-        values |= {number: value for number, (value, _) in zip(new, judged, strict=True)}
-        calls = tuple(call for _, call in judged if call is not None)
+        calls: list[ScoringCall] = []
+        for number, key in enumerate(keys):
+            if number not in values:
+                values[number], call = await self._judge(prefix, number, key, meter)
+                calls += [call] if call is not None else []
         return Scores(
             values=tuple(values[number] for number in range(len(keys))),
             model=self.name,
             usage=sum((call.usage for call in calls), Usage()),
             latency_s=time.monotonic() - began,
-            calls=calls,
+            calls=tuple(calls),
         )
 
     async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall | None]:
