@@ -12,7 +12,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
 from steproute.remote.connection import Server
-from steproute.scorers import self_evaluation
+from steproute.scorers import step_by_step
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 
 RIGHT, WRONG = pytest.approx(0.9 / 0.99), pytest.approx(0.2 / 0.92)
@@ -121,7 +121,7 @@ def test_a_step_is_judged_once_though_the_first_to_ask_is_cancelled() -> None:
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_evaluation, "_KEPT", 2)
+    monkeypatch.setattr(step_by_step, "_KEPT", 2)
     server = healthy()
     scores = score(server, prefix_of("a", "b", "c"), prefix_of("a", "b", "c"))
     assert scores[0].values == scores[1].values
