@@ -3,20 +3,26 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.remote.hostile import Fault
+from tests.remote.judging import JudgingServer
 
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.core.decision import Decision
-from steproute.core.errors import BackendError, ConfigError, DatasetError
-from steproute.core.solution import Prefix, Step
+from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
+from steproute.core.ports import StepScorer
+from steproute.core.solution import Meter, Prefix, Scores, ScoringCall, Step
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
-from steproute.engine.step_tree import StepTree
+from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.lab.models import LAB_SAMPLING
 from steproute.policies.threshold import Threshold
+from steproute.remote.connection import Server
+from steproute.scorers.calibrated import CalibratedScorer, Temperature
+from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.strategies.stepwise import Stepwise
 
 PROBLEMS = load_problems("lab:validation", 6, 3)
@@ -112,6 +118,31 @@ def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:
         assert (tree.called, tree.asked) == (1, 4)
 
 
+def test_a_node_is_computed_once_though_the_first_to_ask_is_cancelled(tmp_path: Path) -> None:
+    async def run(tree: StepTree) -> None:
+        go = asyncio.Event()
+
+        async def compute() -> Scores:
+            await go.wait()
+            return Scores(values=(), model="m", usage=Usage())
+
+        def ask() -> "asyncio.Task[Scores]":
+            return asyncio.create_task(tree.get("key", Scores, compute))
+
+        first, second = ask(), ask()
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        third = ask()
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(second, third)
+
+    with StepTree(tmp_path / "tree", 1) as tree:
+        asyncio.run(run(tree))
+        assert (tree.called, tree.asked) == (2, 3)
+
+
 def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -> None:
     async def ask(tree: StepTree) -> None:
         model = tree.cast(lab_cast(), grow=False).writer("strong").model
@@ -128,6 +159,93 @@ def test_rejected_drafts_are_kept_beside_those_that_replaced_them(tmp_path: Path
         assert any(step.decision is Decision.REGENERATE for trace in routed for step in trace.steps)
         solve(tree.cast(lab_cast(), grow=False), threshold=1)
         assert tree.called == called
+
+
+def prefix_of(*texts: str, session: str = "s") -> Prefix:
+    steps = tuple(Step(role="weak", text=text, tokens=0) for text in texts)
+    return Prefix(problem=PROBLEMS[0], steps=steps, session=session)
+
+
+def judge_of(server: JudgingServer) -> SelfEvaluationScorer:
+    return SelfEvaluationScorer("judge", SelfEvaluationSettings(model="m", server=Server(base_url=server.url)))
+
+
+ASKED = [
+    *(prefix_of(*("abcd"[:n])) for n in range(1, 5)),
+    prefix_of("a", "b", "wrong", session="t"),
+    prefix_of("a", "b", "wrong", "d", session="t"),
+    prefix_of("a", "b", "wrong", "d", session="t"),
+]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_a_judge_of_single_steps_is_billed_through_a_tree_as_it_is_alone(tmp_path: Path, calibrated: bool) -> None:
+    async def run(tree: StepTree | None) -> tuple[list[Scores], int]:
+        async with JudgingServer(lambda request: None).running() as server:
+            judge: StepScorer = judge_of(server)
+            judge = CalibratedScorer(judge, Temperature(0.5)) if calibrated else judge
+            judge = TreeScorer(tree, judge) if tree is not None else judge
+            return [await judge.score(prefix) for prefix in ASKED], len(server.asked)
+
+    alone, requests = asyncio.run(run(None))
+    assert [len(scores.calls) for scores in alone] == [1, 1, 1, 1, 3, 1, 0]
+    with StepTree(tmp_path / "tree", 1) as tree:
+        through, fewer = asyncio.run(run(tree))
+        again, none = asyncio.run(run(tree))
+        assert (requests, fewer, none, tree.called) == (8, 6, 0, 6)
+    for scores in (through, again):
+        assert [each.values for each in scores] == [each.values for each in alone]
+        assert [[call.usage for call in each.billed] for each in scores] == [
+            [call.usage for call in each.billed] for each in alone
+        ]
+        assert [each.usage for each in scores] == [each.usage for each in alone]
+
+
+def test_a_tree_read_back_goes_on_where_a_judge_of_single_steps_had_stopped(tmp_path: Path) -> None:
+    async def run(tree: StepTree, prefix: Prefix) -> int:
+        async with JudgingServer(lambda request: None).running() as server:
+            await TreeScorer(tree, judge_of(server)).score(prefix)
+            return len(server.asked)
+
+    for prefix, requests in ((prefix_of("a", "b", "c"), 3), (prefix_of("a", "b", "c", "d"), 1)):
+        with StepTree(tmp_path / "tree", 1) as tree:
+            assert asyncio.run(run(tree, prefix)) == requests
+
+
+def test_judgements_from_a_tree_that_came_before_a_failure_are_paid_for_once(tmp_path: Path) -> None:
+    faults = iter([None, None, Fault.SERVER_ERROR])
+
+    async def run(tree: StepTree) -> tuple[Meter, Scores]:
+        async with JudgingServer(lambda request: next(faults, None)).running() as server:
+            await TreeScorer(tree, judge_of(server)).score(prefix_of("a", "b"))
+            judge, meter = TreeScorer(tree, judge_of(server)), Meter()
+            with pytest.raises(BackendUnavailable, match="status 500"):
+                await judge.score(prefix_of("a", "b", "c"), meter)
+            return meter, await judge.score(prefix_of("a", "b", "c"))
+
+    with StepTree(tmp_path / "tree", 1) as tree:
+        meter, scores = asyncio.run(run(tree))
+    assert [usage.output_tokens for usage in meter.calls] == [1, 1]
+    assert [call.usage.output_tokens for call in scores.billed] == [1]
+
+
+def test_a_scorer_that_tells_its_calls_has_a_line_for_each_when_they_come_from_a_tree(tmp_path: Path) -> None:
+    class Two:
+        name = "two"
+
+        async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+            calls = tuple(ScoringCall(usage=Usage(input_tokens=n)) for n in (3, 4))
+            return Scores(values=(0.5,), model=self.name, usage=Usage(input_tokens=7), calls=calls)
+
+    async def run(tree: StepTree) -> list[Scores]:
+        judge = TreeScorer(tree, Two())
+        return [await judge.score(prefix_of("a", session=session)) for session in "st"]
+
+    with StepTree(tmp_path / "tree", 1) as tree:
+        first, replayed = asyncio.run(run(tree))
+        assert tree.called == 1
+    assert first == replayed
+    assert [call.usage.input_tokens for call in replayed.billed] == [3, 4]
 
 
 @pytest.mark.parametrize(

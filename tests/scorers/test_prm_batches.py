@@ -105,3 +105,63 @@ def test_a_model_that_cannot_be_loaded_is_told_to_every_caller() -> None:
     for _ in range(2):
         with pytest.raises(ConfigError, match="cannot be loaded"):
             asyncio.run(worker.scores(prefix_of(3), Meter()))
+
+
+class Faulty(Counting):
+    """Its first batch meets a fault: an error that is raised, or, where there is none, a result too few."""
+
+    def __init__(self, fault: BaseException | None) -> None:
+        super().__init__(40)
+        self.go.set()
+        self._fault = fault
+
+    def scores(self, batch: Sequence[Reading]) -> list[tuple[float, ...]]:
+        each = super().scores(batch)
+        if len(self.batches) > 1:
+            return each
+        if self._fault is not None:
+            raise self._fault
+        return each[:-1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        (None, ValueError, "zip"),
+        (AssertionError("a fault of the program"), AssertionError, "^a fault of the program$"),
+        (ScorerError("no probabilities"), ScorerError, "^no probabilities$"),
+        (RuntimeError("out of memory"), ScorerError, "a batch of 2 texts failed .out of memory.. If memory ran out"),
+    ],
+)
+def test_a_fault_reaches_everyone_in_the_batch_as_what_it_is_and_later_calls_are_computed(
+    fault: BaseException | None, error: type[Exception], message: str
+) -> None:
+    worker = PrmWorker(lambda: Faulty(fault))
+
+    async def run() -> list[object]:
+        async with asyncio.timeout(10):
+            told = await asyncio.gather(
+                *(worker.scores(prefix_of(5), Meter()) for _ in range(2)), return_exceptions=True
+            )
+            assert await worker.scores(prefix_of(3), Meter()) == (0.03,)
+            return list(told)
+
+    for failure in asyncio.run(run()):
+        assert isinstance(failure, error)
+        with pytest.raises(error, match=message):
+            raise failure
+
+
+def test_a_network_that_cannot_be_read_with_keeps_no_one_waiting() -> None:
+    network = Counting(40)
+    network.go.set()
+    del network.max_batch_tokens
+    worker = PrmWorker(lambda: network)
+
+    async def run() -> None:
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                with pytest.raises(AttributeError, match="max_batch_tokens"):
+                    await worker.scores(prefix_of(5), Meter())
+
+    asyncio.run(run())

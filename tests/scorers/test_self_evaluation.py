@@ -4,15 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.remote.hostile import Asked
+from tests.remote.hostile import Asked, Fault
 from tests.remote.judging import JudgingServer
 
-from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
 from steproute.remote.connection import Server
-from steproute.scorers import self_evaluation
+from steproute.scorers import step_by_step
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 
 RIGHT, WRONG = pytest.approx(0.9 / 0.99), pytest.approx(0.2 / 0.92)
@@ -102,7 +102,7 @@ def test_a_step_whose_judgement_was_cancelled_is_judged_by_who_waits_for_it() ->
             judge = scorer_of(server)
             first = asyncio.create_task(judge.score(prefix_of("a")))
             second = asyncio.create_task(judge.score(prefix_of("a", "b")))
-            while len(server.asked) < 2:
+            while not server.asked:
                 await asyncio.sleep(0.001)
             first.cancel()
             return await second
@@ -112,8 +112,26 @@ def test_a_step_whose_judgement_was_cancelled_is_judged_by_who_waits_for_it() ->
     assert len(scores.calls) == 2
 
 
+def test_a_step_is_judged_once_though_the_first_to_ask_is_cancelled() -> None:
+    server = healthy(token_s=0.05)
+
+    async def run() -> None:
+        async with server.running():
+            judge = scorer_of(server)
+            first = asyncio.create_task(judge.score(prefix_of("a")))
+            second = asyncio.create_task(judge.score(prefix_of("a")))
+            while not server.asked:
+                await asyncio.sleep(0.001)
+            first.cancel()
+            await asyncio.wait([first])
+            await asyncio.gather(second, judge.score(prefix_of("a")))
+
+    asyncio.run(run())
+    assert len(server.asked) == 2
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_evaluation, "_KEPT", 2)
+    monkeypatch.setattr(step_by_step, "_KEPT", 2)
     server = healthy()
     scores = score(server, prefix_of("a", "b", "c"), prefix_of("a", "b", "c"))
     assert scores[0].values == scores[1].values
@@ -164,16 +182,58 @@ def test_a_request_is_in_the_words_of_its_server(kind: str, limit: str) -> None:
 
 
 def test_a_call_that_is_cancelled_in_its_middle_has_used_what_had_come() -> None:
-    server, meter = healthy(token_s=5.0), Meter()
+    server, meter = healthy(), Meter()
 
     async def run() -> None:
         async with server.running():
-            task = asyncio.create_task(scorer_of(server).score(prefix_of("a", "b"), meter))
+            judge = scorer_of(server)
+            await judge.score(prefix_of("a"), meter)
+            server.token_s = 5.0
+            task = asyncio.create_task(judge.score(prefix_of("a", "b"), meter))
             while meter.total.output_tokens < 2:
                 await asyncio.sleep(0.001)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
-    assert [usage.output_tokens for usage in meter.calls] == [1, 1]
-    assert meter.total.estimated
+    assert [(usage.output_tokens, usage.estimated) for usage in meter.calls] == [(1, False), (1, True)]
+
+
+class Counting(JudgingServer):
+    """Knows how many requests there were at once."""
+
+    now = most = 0
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            await asyncio.sleep(0.005)
+            return await super()._stream(request, writer, reader)
+        finally:
+            self.now -= 1
+
+
+def test_the_steps_of_one_score_are_judged_one_after_the_other() -> None:
+    server = Counting(lambda request: None)
+    (scores,) = score(server, prefix_of("a", "b wrong", "c", "d"))
+    assert scores.values == (RIGHT, WRONG, RIGHT, RIGHT)
+    assert (server.most, len(server.asked), len(scores.calls)) == (1, 4, 4)
+
+
+def test_nothing_is_asked_after_a_failure_and_what_was_judged_before_it_is_paid_for_and_remembered() -> None:
+    faults = iter([None, None, Fault.EARLY_END])
+    server, meter = JudgingServer(lambda request: next(faults, None)), Meter()
+
+    async def run() -> Scores:
+        async with server.running():
+            judge, prefix = scorer_of(server), prefix_of("a", "b", "c", "d")
+            with pytest.raises(BackendUnavailable, match="judge: "):
+                await judge.score(prefix, meter)
+            assert len(server.asked) == 3
+            return await judge.score(prefix)
+
+    scores = asyncio.run(run())
+    assert [usage.output_tokens for usage in meter.calls] == [1, 1, 1]
+    assert [usage.estimated for usage in meter.calls] == [False, False, True]
+    assert (len(scores.values), len(scores.calls), len(server.asked)) == (4, 2, 5)

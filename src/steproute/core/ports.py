@@ -45,6 +45,20 @@ class CombiningScorer(StepScorer, Protocol):
 
 
 @runtime_checkable
+class NewestStepScorer(StepScorer, Protocol):
+    """A scorer that can judge the newest step alone by one call, where `judges_newest_alone` says so."""
+
+    @property
+    def judges_newest_alone(self) -> bool:
+        """False where its scores are of a whole prefix."""
+        ...
+
+    async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
+        """The last step's score alone, which nothing but the prefix's text decides. Raises ScorerError."""
+        ...
+
+
+@runtime_checkable
 class Policy(Protocol):
     """Decides about the newest draft; pure, no I/O."""
 

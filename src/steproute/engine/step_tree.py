@@ -4,9 +4,8 @@ A node is a prefix; its children are up to `width` sampled steps a model. The tr
 Prefixes are merged by their text, so a right step that two models word alike leads to the same node.
 """
 
-import asyncio
 import hashlib
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from os.path import commonprefix
@@ -17,11 +16,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
-from steproute.core.ports import StepModel, StepScorer
+from steproute.core.one_at_a_time import OneAtATime
+from steproute.core.ports import NewestStepScorer, StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.frame_file import FrameFile
+from steproute.scorers.step_by_step import StepByStep
 
 FORMAT: Final = 2
 _KEPT_SESSIONS: Final = 4096
@@ -59,7 +60,7 @@ class StepTree:
         self.width = width
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
-        self._under_way: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way = OneAtATime()
         self._frames = FrameFile(path)
         try:
             self._load(path)
@@ -100,18 +101,13 @@ class StepTree:
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
         self.asked += 1
-        lock = self._under_way[key]
-        try:
-            async with lock:
-                value = self._known.get(key)
-                if value is None:
-                    self.called += 1
-                    value = self._known[key] = await compute()
-                    node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
-                    self._frames.append(msgspec.json.encode(node) + b"\n")
-        finally:
-            if not lock.locked():
-                self._under_way.pop(key, None)
+        async with self._under_way.turn(key):
+            value = self._known.get(key)
+            if value is None:
+                self.called += 1
+                value = self._known[key] = await compute()
+                node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
+                self._frames.append(msgspec.json.encode(node) + b"\n")
         assert isinstance(value, kind)
         return value
 
@@ -167,24 +163,40 @@ class TreeModel:
 
 
 class TreeScorer:
-    """A step scorer whose scores come from a tree."""
+    """A step scorer whose scores come from a tree: one node for all steps of a prefix, or where the scorer judges each
+    by a call of its own, one for the newest, which each session pays for once."""
 
     def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True) -> None:
         self.name = scorer.name
         self._tree, self._scorer, self._grow = tree, scorer, grow
         self._cache = _PrefixCache()
+        self._steps = StepByStep(self.name, self._newest)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """See StepScorer.score. Raises ScorerError for an unseen branch where the tree must not grow."""
-        key = _key(self.name, None, prefix)
+        scorer = self._scorer
+        if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
+            return await self._steps.score(prefix, meter or Meter())
+        scores = await self._node(_key(self.name, None, prefix), prefix, lambda alone: scorer.score(alone, meter))
+        if scores.calls:
+            return scores
+        return replace(scores, usage=self._cache.usage(prefix, scores.usage))
 
+    async def _newest(self, prefix: Prefix, meter: Meter) -> Scores:
+        scorer = self._scorer
+        assert isinstance(scorer, NewestStepScorer)
+        key = _key(self.name, "newest", prefix)
+        scores = await self._node(key, prefix, lambda alone: scorer.score_newest(alone, meter))
+        meter.usage = scores.usage  # also where it was not computed now
+        return scores
+
+    async def _node(self, key: str, prefix: Prefix, judged: Callable[[Prefix], Awaitable[Scores]]) -> Scores:
         async def judge() -> Scores:
             if not self._grow:
                 raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
-            return await self._scorer.score(replace(prefix, session=key), meter)
+            return await judged(replace(prefix, session=key))  # no cached state of whoever came by
 
-        scores = await self._tree.get(key, Scores, judge)
-        return replace(scores, usage=self._cache.usage(prefix, scores.usage), calls=())
+        return await self._tree.get(key, Scores, judge)
 
 
 class _PrefixCache:
@@ -212,7 +224,7 @@ class _PrefixCache:
         return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
 
 
-def _key(name: str, place: Sampling | None, prefix: Prefix) -> str:
-    """Who, drawn how, after which text; it decides a node's content, whoever grows the tree and when."""
+def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
+    """Who, drawn or asked how, after which text; it decides a node's content, whoever grows the tree and when."""
     parts: tuple[Any, ...] = (name, place, prefix.problem.text, prefix.separator, prefix.text)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import CombiningScorer, StepScorer
+from steproute.core.ports import CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.solution import Meter, Prefix, Scores
 
 F64 = NDArray[np.float64]
@@ -80,9 +80,19 @@ class CalibratedScorer:
         """Whether its scorer reads the writers' confidence instead of text."""
         return getattr(self._scorer, "reads_confidence", False)
 
+    @property
+    def judges_newest_alone(self) -> bool:
+        """Whether its scorer judges the newest step by a call of its own."""
+        return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
+
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One probability a step."""
         return self._mapped(await self._scorer.score(prefix, meter))
+
+    async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
+        """The newest step's probability alone."""
+        assert isinstance(self._scorer, NewestStepScorer)
+        return self._mapped(await self._scorer.score_newest(prefix, meter))
 
     def combined(self, scores: Sequence[Scores]) -> Scores:
         """An ensemble's scores, mapped."""

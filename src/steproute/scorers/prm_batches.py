@@ -75,11 +75,10 @@ class PrmWorker:
                 waiting.append(self._calls.get())
             try:
                 network = self._network = self._network or self._load()
-            except Exception as failure:  # goes to all who wait; the next call tries again
+                for batch in _batches(_read(network, waiting), network.max_batch_tokens):
+                    self._run(network, batch)
+            except BaseException as failure:  # goes to all who still wait; the next call tries again
                 _fail(waiting, failure)
-                continue
-            for batch in _batches(_read(network, waiting), network.max_batch_tokens):
-                self._run(network, batch)
 
     def _run(self, network: PrmNetwork, batch: Sequence[_Call]) -> None:
         with self._lock:
@@ -90,18 +89,21 @@ class PrmWorker:
             return
         try:
             each = network.scores([call.reading for call in calls])
-        except Exception as failure:  # goes to everyone whose text is in the batch
+            answers = list(zip(calls, each, strict=True))
+        except (RuntimeError, MemoryError) as failure:  # the device's; goes to everyone whose text is in the batch
             told = f"a batch of {len(calls)} texts failed ({failure}). If memory ran out, lower max_batch_tokens."
-            for call in calls:
-                call.done.set_exception(failure if isinstance(failure, ScorerError) else ScorerError(told))
-            return
-        for call, scores in zip(calls, each, strict=True):
-            call.done.set_result(scores)
+            _fail(calls, ScorerError(told))
+        except BaseException as failure:  # as it is
+            _fail(calls, failure)
+        else:
+            for call, scores in answers:
+                call.done.set_result(scores)
 
 
-def _fail(calls: Sequence[_Call], failure: Exception) -> None:
+def _fail(calls: Sequence[_Call], failure: BaseException) -> None:
+    """Tell those who have had no answer yet."""
     for call in calls:
-        if call.done.set_running_or_notify_cancel():
+        if call.done.running() or (not call.done.done() and call.done.set_running_or_notify_cancel()):
             call.done.set_exception(failure)
 
 

@@ -1,24 +1,21 @@
 """A language model that is asked about each step: P(yes) by its first token's alternatives, or a digit."""
 
-import asyncio
-import hashlib
 import re
 import time
-from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import exp
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
-from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
-from steproute.core.together import together
+from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
 from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks, most_tokens
+from steproute.scorers.step_by_step import StepByStep
 
 _QUESTIONS: Final = {
     "yes-no": "Is the last step correct, given the problem and the steps before it? Answer Yes or No, nothing else.",
@@ -30,7 +27,6 @@ _QUESTIONS: Final = {
 _MOST_TOKENS: Final = {"yes-no": 1, "digit": 8}
 _AROUND_A_WORD: Final = " \t\n\u2581\u0120\u010a*\"'`.,:;!?"
 _LEAST_MASS: Final = 0.1
-_KEPT: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +55,14 @@ class SelfEvaluationSettings:
 
 class SelfEvaluationScorer:
     """A StepScorer over an OpenAI-compatible server; a judgement is one call, and is made once for each prefix of a
-    session."""
+    session, one after the other."""
+
+    judges_newest_alone: ClassVar[bool] = True
 
     def __init__(self, name: str, settings: SelfEvaluationSettings) -> None:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
-        self._known: OrderedDict[bytes, float] = OrderedDict()
-        self._under_way: defaultdict[bytes, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._steps = StepByStep(name, self.score_newest)
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
@@ -73,52 +70,29 @@ class SelfEvaluationScorer:
         return cls(name, settings_of(table, SelfEvaluationSettings))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step; all steps that are not known yet are judged at the same time.
+        """One score a step; those that are not known yet are judged one after the other, up to the first failure.
 
         Raises ScorerError where an answer is no judgement, BackendError where there is none.
         """
-        meter, began = meter or Meter(), time.monotonic()
-        keys = list(_keys(prefix))
-        values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
-        new = [number for number in range(len(keys)) if number not in values]
-        judged = await together(*(self._judge(prefix, number, keys[number], meter) for number in new))
-        values |= {number: value for number, (value, _) in zip(new, judged, strict=True)}
-        calls = tuple(call for _, call in judged if call is not None)
-        return Scores(
-            values=tuple(values[number] for number in range(len(keys))),
-            model=self.name,
-            usage=sum((call.usage for call in calls), Usage()),
-            latency_s=time.monotonic() - began,
-            calls=calls,
-        )
+        return await self._steps.score(prefix, meter or Meter())
 
-    async def _judge(self, prefix: Prefix, number: int, key: bytes, meter: Meter) -> tuple[float, ScoringCall | None]:
-        """The judgement of one step, which is remembered, and its call; None where another one brought it meanwhile."""
-        lock = self._under_way[key]
-        try:
-            async with lock:
-                if (value := self._known.get(key)) is not None:
-                    return value, None
-                value, call = await self._asked(prefix, number, meter.part())
-                self._known[key] = value
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-                return value, call
-        finally:
-            if not lock.locked():
-                self._under_way.pop(key, None)
-
-    async def _asked(self, prefix: Prefix, number: int, meter: Meter) -> tuple[float, ScoringCall]:
+    async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
+        """The last step's score alone, by one call, whatever is known. Raises as `score` does."""
         began = time.monotonic()
         reply = _Reply(self.name, meter, _MOST_TOKENS[self.settings.mode])
-        await self._ask(self._said(prefix, number), reply)
+        await self._ask(self._said(prefix), reply)
         value = self._p_yes(reply.alternatives) if self.settings.mode == "yes-no" else self._digit(reply.text)
-        latency_s = time.monotonic() - began
-        return value, ScoringCall(usage=meter.usage, latency_s=latency_s, request_id=reply.request_id)
+        return Scores(
+            values=(value,),
+            model=self.name,
+            usage=meter.usage,
+            latency_s=time.monotonic() - began,
+            request_id=reply.request_id,
+        )
 
-    def _said(self, prefix: Prefix, number: int) -> str:
+    def _said(self, prefix: Prefix) -> str:
         """What grows stands at the end, so that what came before can be cached."""
-        steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps[: number + 1])
+        steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps)
         return f"{prefix.problem.text}\n\n{steps}\n\n{self.settings.question or _QUESTIONS[self.settings.mode]}"
 
     async def _ask(self, said: str, reply: "_Reply") -> None:
@@ -230,13 +204,3 @@ class _Reply:
             raise BackendError(f"{self._name}: the server's content filter stopped the answer")
         if self._reported and self._pieces > self._meter.usage.output_tokens:
             raise BackendUnavailable(f"{self._name}: a piece came twice")
-
-
-def _keys(prefix: Prefix) -> list[bytes]:
-    """One for each step: the session, the problem and all steps up to it."""
-    digest = hashlib.blake2b(repr((prefix.session, prefix.problem.text)).encode(), digest_size=16)
-    keys = []
-    for step in prefix.steps:
-        digest.update(repr(step.text).encode())
-        keys.append(digest.digest())
-    return keys
