@@ -96,7 +96,8 @@ def solve(route: str, cast: Cast, problems: list[Problem], in_flight: int, seed:
 
 def measured(traces: list[Trace], problems: list[Problem], wall: float) -> dict[str, float]:
     """What a row of the table says."""
-    assert not [trace.error for trace in traces if trace.failed]
+    failures = [trace.error for trace in traces if trace.failed]
+    assert not failures, failures[0]
     answers = {problem.id: problem.answer for problem in problems}
     lines = [line for trace in traces for line in trace.account]
     call_s = {

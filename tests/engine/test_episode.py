@@ -10,7 +10,14 @@ from tests.engine.scripted import Fail, Hang, Say, ScriptedModel, ScriptedScorer
 
 from steproute import Cast, Decision, Draft, Episode, Judge, Limits, Outcome, Price, Problem, Purpose, Stop, Writer
 from steproute.bench.virtual_time import run_virtually
-from steproute.core.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigError, ContextOverflow
+from steproute.core.errors import (
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    TooFewTokens,
+)
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.trace import Trace
 from steproute.policies.threshold import Threshold, ThresholdTakeover
@@ -453,3 +460,16 @@ def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
     stage.cast = Cast(writers=stage.cast.writers, judges=judges)
     assert stage.solve(TwoJudges()).outcome is Outcome.ANSWERED
     assert stage.prm.read == 7
+
+
+def test_what_a_budget_leaves_is_spent_where_the_backend_can_write_nothing_with_it() -> None:
+    for limits, outcome in (
+        (Limits(max_tokens=1000), Outcome.TOKEN_BUDGET),
+        (Limits(max_cost_usd=Decimal("0.0004")), Outcome.MONEY_BUDGET),
+        (Limits(max_tokens=10_000), Outcome.FAILED),
+    ):
+        stage = Stage(weak=[Fail(TooFewTokens("m: 1024 thoughts leave nothing"), 3)])
+        trace = stage.solve(Single("weak"), limits)
+        assert trace.outcome is outcome
+        assert ("leave nothing" in (trace.error or "")) == (outcome is Outcome.FAILED)
+        check_law(stage, trace)

@@ -17,6 +17,7 @@ from steproute.core.errors import (
     ContinuationUnsupported,
     RateLimited,
     SteprouteError,
+    TooFewTokens,
 )
 from steproute.core.problem import Problem
 from steproute.core.registry import models
@@ -204,7 +205,7 @@ def test_a_budget_of_thoughts_has_to_fit_the_draft() -> None:
     roomy = Sampling(max_tokens=2048)
     (_,), body, _ = ask(good(), sampling=roomy, thinking="hide", thinking_budget=1024)
     assert body["thinking"] == {"type": "enabled", "display": "summarized", "budget_tokens": 1024}
-    with pytest.raises(BackendError, match="leaves nothing of 40 tokens"):
+    with pytest.raises(TooFewTokens, match="leaves nothing of 40 tokens"):
         ask(good(), thinking="hide", thinking_budget=1024)
 
 

@@ -41,6 +41,10 @@ class ContextOverflow(BackendError):
     """The prompt and the prefix leave no room for another token."""
 
 
+class TooFewTokens(BackendError):
+    """The backend can write nothing within the tokens that the call may take."""
+
+
 class ScorerError(SteprouteError):
     """A step scorer could not score."""
 

@@ -17,6 +17,7 @@ from steproute.core.errors import (
     BudgetExceeded,
     ContextOverflow,
     ScorerError,
+    TooFewTokens,
     TransientError,
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
@@ -63,6 +64,7 @@ class Episode:
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._drafts = 0
         self._clamped: dict[int, Outcome] = {}
+        self._binding: Outcome | None = None
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
         self._notes: list[str] = []
         self._ahead = DraftsAhead(self._undo)
@@ -80,7 +82,7 @@ class Episode:
                 error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
             outcome = self._prefix.outcome or Outcome.FAILED
         except BudgetExceeded:
-            outcome = Outcome.MONEY_BUDGET if self._tokens_left() != 0 else Outcome.TOKEN_BUDGET
+            outcome = self._binding or Outcome.FAILED
         except ContextOverflow:
             outcome = Outcome.CONTEXT_OVERFLOW
         except TimeoutError:
@@ -273,7 +275,13 @@ class Episode:
             return writer.model.propose(prefix, 1, sampling, meter)
 
         self._clamp(wanted, writer.price)
-        (draft,) = await self._metered(bill, writer.gate, write, ahead=ahead is not None)
+        try:
+            (draft,) = await self._metered(bill, writer.gate, write, ahead=ahead is not None)
+        except TooFewTokens as failure:
+            if clamp is None:
+                raise
+            self._binding = clamp
+            raise BudgetExceeded(str(failure)) from None
         self._drafts += 1
         draft = replace(draft, id=self._drafts, role=role)
         line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
@@ -355,6 +363,7 @@ class Episode:
                 affordable.append((0, Outcome.MONEY_BUDGET))
         tokens, outcome = min(affordable, default=(sampling.max_tokens, None), key=lambda pair: pair[0])
         if tokens <= 0:
+            self._binding = outcome
             raise BudgetExceeded(f"problem {self.problem.id!r}: its {outcome} is spent. Raise the limit to go on.")
         if tokens >= sampling.max_tokens:
             return sampling, None

@@ -12,6 +12,7 @@ from steproute.core.errors import (
     ConfigError,
     ContextOverflow,
     ContinuationUnsupported,
+    TooFewTokens,
 )
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
@@ -116,7 +117,7 @@ class AnthropicModel:
         """The request's fields beside the conversation."""
         settings = self.settings
         if settings.thinking_budget >= sampling.max_tokens:
-            raise BackendError(
+            raise TooFewTokens(
                 f"{self.name}: thinking_budget: {settings.thinking_budget} leaves nothing of {sampling.max_tokens} "
                 "tokens. Lower it, or raise sampling.max_tokens or the problem's budget."
             )
