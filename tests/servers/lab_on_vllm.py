@@ -48,8 +48,8 @@ _QUIET: Final = {
 def lab_on_vllm(models: Path, logs: Path, *more: str, context: int = 384) -> Iterator[dict[str, Running]]:
     """Export the models to a folder, start the servers, wait for all, and stop them at the end.
 
-    more: arguments of every server. context: tokens that a server takes; what stands beyond the 384 that the models
-    know means nothing to them.
+    more: arguments of the two that write. context: tokens that a server takes; what stands beyond the 384 that the
+    models know means nothing to them.
     """
     installer = Path(__file__).with_name("install_vllm.sh")
     home = subprocess.run([installer], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -58,13 +58,20 @@ def lab_on_vllm(models: Path, logs: Path, *more: str, context: int = 384) -> Ite
         for name in NAMES:
             export_for_servers(name, models / name)
             port = free_port()
-            judging = ["--pooler-config", f'{{"step_tag_id": {len(vocabulary())}}}'] if name == "lab-prm" else []
+            judging = ["--pooler-config", f'{{"step_tag_id": {len(vocabulary())}}}']
             command = [
                 *(f"{home}/bin/vllm", "serve", str(models / name), "--served-model-name", name),
                 *("--max-model-len", str(context), "--dtype", "float32", "--enforce-eager"),
                 # Never a part of a prompt: with seeds, vLLM 0.32 dies of that on a CPU.
                 *("--max-num-batched-tokens", str(64 * context)),
-                *("--host", "127.0.0.1", "--port", str(port), "--enable-log-requests", *judging, *more),
+                *(
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    str(port),
+                    "--enable-log-requests",
+                    *(judging if name == "lab-prm" else more),
+                ),
             ]
             started[name] = stack.enter_context(server(command, port, logs / f"{name}.log", environment=_QUIET))
         yield started
