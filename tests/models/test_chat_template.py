@@ -30,7 +30,9 @@ def folder_of(path: Path, template: object = None, **settings: object) -> Path:
 
 
 def rendered(path: Path, template: str, **settings: Any) -> str:
-    return ChatTemplate(folder_of(path, template, bos_token="<s>", eos_token="</s>")).prompt(MESSAGES, **settings)
+    return ChatTemplate.of_folder(folder_of(path, template, bos_token="<s>", eos_token="</s>")).prompt(
+        MESSAGES, **settings
+    )
 
 
 def test_turns_are_rendered_up_to_where_the_answer_begins(tmp_path: Path) -> None:
@@ -49,14 +51,14 @@ def test_turns_are_rendered_up_to_where_the_answer_begins(tmp_path: Path) -> Non
 )
 def test_a_template_may_stand_among_the_tokenizers_settings(tmp_path: Path, settings: dict[str, Any]) -> None:
     settings |= {"bos_token": {"content": "<s>", "lstrip": False}, "eos_token": "</s>", "unk_token": None}
-    prompt = ChatTemplate(folder_of(tmp_path, **settings)).prompt(MESSAGES)
+    prompt = ChatTemplate.of_folder(folder_of(tmp_path, **settings)).prompt(MESSAGES)
     assert prompt.startswith("<s><system>Think.</s>\n<user>")
 
 
 def test_a_template_of_its_own_file_goes_before_the_settings(tmp_path: Path) -> None:
-    assert ChatTemplate(folder_of(tmp_path, "new", chat_template="old")).prompt(MESSAGES) == "new"
+    assert ChatTemplate.of_folder(folder_of(tmp_path, "new", chat_template="old")).prompt(MESSAGES) == "new"
     (tmp_path / "tokenizer_config.json").unlink()
-    assert ChatTemplate(tmp_path).prompt(MESSAGES) == "new"
+    assert ChatTemplate.of_folder(tmp_path).prompt(MESSAGES) == "new"
 
 
 def test_the_functions_that_templates_call_are_there(tmp_path: Path) -> None:
@@ -78,13 +80,13 @@ def test_a_template_that_refuses_the_messages_says_so(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_template_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="template: there is no folder .*missing"):
-        ChatTemplate(tmp_path / "missing")
+        ChatTemplate.of_folder(tmp_path / "missing")
     with pytest.raises(ConfigError, match="has no chat_template.jinja"):
-        ChatTemplate(tmp_path)
+        ChatTemplate.of_folder(tmp_path)
     with pytest.raises(ConfigError, match="has no chat_template.jinja"):
-        ChatTemplate(folder_of(tmp_path, chat_template=[{"name": "tools", "template": "x"}]))
+        ChatTemplate.of_folder(folder_of(tmp_path, chat_template=[{"name": "tools", "template": "x"}]))
     with pytest.raises(ConfigError, match="template: .*is damaged"):
-        ChatTemplate(folder_of(tmp_path, "{% if %}"))
+        ChatTemplate.of_folder(folder_of(tmp_path, "{% if %}"))
     (tmp_path / "tokenizer_config.json").write_text("{")
     with pytest.raises(ConfigError, match="is no JSON"):
-        ChatTemplate(tmp_path)
+        ChatTemplate.of_folder(tmp_path)

@@ -1,4 +1,4 @@
-"""A model's chat template, rendered here from the folder of its tokenizer."""
+"""A model's chat template, rendered here: out of the folder of its tokenizer, or of a GGUF file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,25 @@ _TOKENIZER_FILE: Final = "tokenizer_config.json"
 
 
 class ChatTemplate:
-    """The template of a tokenizer's folder, with its special tokens.
+    """A template with its model's special tokens, such as `bos_token`; `place` is where it comes from.
 
-    Raises ConfigError where the folder holds none, or one that is damaged.
+    Raises ConfigError for one that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: str, tokens: Mapping[str, str], place: Path) -> None:
+        self._tokens, self._place = tokens, place
+        self._template = _parsed(place, source)
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> "ChatTemplate":
+        """That of a tokenizer's folder. Raises ConfigError where the folder holds none, or one that is damaged."""
         if not folder.is_dir():
             raise ConfigError(
                 f"template: there is no folder {folder}. Set it to a tokenizer's folder, 'server' or 'none'."
             )
-        self._folder = folder
         settings = _tokenizer_settings(folder)
-        self._tokens = {key: _text(value) for key, value in settings.items() if key.endswith("_token") and value}
-        self._template = _parsed(folder, _source(folder, settings))
+        tokens = {key: _text(value) for key, value in settings.items() if key.endswith("_token") and value}
+        return cls(_source(folder, settings), tokens, folder)
 
     def prompt(self, messages: Sequence[Message], *, begins_with_bos: bool = True, **settings: object) -> str:
         """The messages up to where the answer begins; `settings` are variables of the template.
@@ -45,7 +50,7 @@ class ChatTemplate:
             prompt = self._template.render({**always, **self._tokens, **settings})
         except (TemplateError, TypeError, ValueError) as failure:
             raise BackendError(
-                f"template: that of {self._folder} cannot render the messages ({failure}). "
+                f"template: that of {self._place} cannot render the messages ({failure}). "
                 "Set instructions = '' if it takes no system message, or correct it."
             ) from None
         return prompt if begins_with_bos else prompt.removeprefix(self._tokens.get("bos_token", ""))
@@ -78,7 +83,7 @@ def _source(folder: Path, settings: Mapping[str, object]) -> str:
     return source
 
 
-def _parsed(folder: Path, source: str) -> Template:
+def _parsed(place: Path, source: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
     )
@@ -87,7 +92,7 @@ def _parsed(folder: Path, source: str) -> Template:
     try:
         return environment.from_string(source)
     except TemplateError as failure:
-        raise ConfigError(f"template: that of {folder} is damaged ({failure}). Download the tokenizer again.") from None
+        raise ConfigError(f"template: that of {place} is damaged ({failure}). Download the model again.") from None
 
 
 def _text(token: object) -> str:

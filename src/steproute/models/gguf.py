@@ -14,8 +14,8 @@ import numpy as np
 from steproute.core.errors import BackendError, ConfigError
 from steproute.core.solution import Meter
 from steproute.core.usage import Usage
+from steproute.models.chat_template import ChatTemplate
 from steproute.models.draw import F32
-from steproute.models.prompts import Message
 
 Chunks = tuple[tuple[int, ...], ...]
 """Tokens of a prompt and of each step after it."""
@@ -59,7 +59,8 @@ class Gguf:
     but read again as the step that they became. For llama.cpp's numbers depend on how tokens are cut into batches, so
     that anything else would make a draft depend on what ran before it.
 
-    Raises ConfigError for a file that is missing or no GGUF, and where llama-cpp-python is not installed.
+    template: the file's chat template, None where it has none. Raises ConfigError for a file that is missing or no
+    GGUF, and where llama-cpp-python is not installed.
     """
 
     def __init__(self, path: str, *, n_ctx: int, threads: int, gpu_layers: int, sessions: int) -> None:
@@ -76,10 +77,7 @@ class Gguf:
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self._vocabulary))
         self._size = self._llama.n_vocab()
-        if (template := self._llama.metadata.get("tokenizer.chat_template")) is not None:
-            bos, eos = (self._text(token) for token in (self._llama.token_bos(), self._llama.token_eos()))
-            self._template = llama_cpp.llama_chat_format.Jinja2ChatFormatter(template, bos_token=bos, eos_token=eos)
-        self.has_template = template is not None
+        self.template = self._chat_template(Path(path))
         self._limit, self._current = sessions, ""
         self._sessions: OrderedDict[str, _Cached] = OrderedDict({"": _Cached()})
 
@@ -87,14 +85,6 @@ class Gguf:
     def n_ctx(self) -> int:
         """How many tokens the context holds."""
         return int(self._llama.n_ctx())
-
-    def render(self, messages: Sequence[Message], settings: dict[str, object]) -> str:
-        """The file's chat template around `messages`, up to where the answer begins. Raises BackendError where it
-        refuses them."""
-        try:
-            return str(self._template(messages=messages, **settings).prompt)
-        except Exception as failure:  # whatever a template raises
-            raise BackendError(f"chat template: {failure}. Try instructions = '' or template = 'none'.") from None
 
     def chunks(self, texts: Sequence[str]) -> Chunks:
         """Tokens of consecutive texts, which depend on nothing else; a text is joined to the next where a token is."""
@@ -140,6 +130,12 @@ class Gguf:
     def piece(self, token: int) -> bytes:
         """The token's bytes, which need not be whole characters."""
         return bytes(self._llama.detokenize([token]))
+
+    def _chat_template(self, path: Path) -> ChatTemplate | None:
+        if (source := self._llama.metadata.get("tokenizer.chat_template")) is None:
+            return None
+        ends = {"bos_token": self._llama.token_bos(), "eos_token": self._llama.token_eos()}
+        return ChatTemplate(source, {name: self._text(token) for name, token in ends.items()}, path)
 
     def _tokens(self, text: str) -> list[int]:
         """Tokens as if a word came next: many a tokenizer reads a blank line at the end as another token than one
@@ -207,7 +203,6 @@ def _check(path: Path) -> None:
 def _package() -> Any:
     try:
         import llama_cpp
-        import llama_cpp.llama_chat_format
     except ImportError:
         raise ConfigError(
             "backend: 'llama.cpp' needs llama-cpp-python. Install it: pip install 'steproute[local]'"

@@ -63,7 +63,8 @@ class LlamaCppModel:
             gpu_layers=settings.gpu_layers,
             sessions=settings.sessions,
         )
-        if settings.template == "gguf" and not self._gguf.has_template:
+        self._template = self._gguf.template if settings.template == "gguf" else None
+        if settings.template == "gguf" and self._template is None:
             raise ConfigError(f"template: {settings.path} holds no chat template. Set template to 'none'.")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"steproute-llama-{name}")
 
@@ -104,10 +105,10 @@ class LlamaCppModel:
             return []
 
     def _prompt(self, prefix: Prefix) -> str:
-        if self.settings.template == "none":
+        if self._template is None:
             return prefix.problem.text + prefix.separator
         off = {"enable_thinking": False} if self.settings.thinking == "off" else {}
-        return self._gguf.render(question(prefix, self.settings.instructions), {**off})
+        return self._template.prompt(question(prefix, self.settings.instructions), **off)
 
 
 class _Writing:

@@ -122,7 +122,7 @@ class OpenAiModel:
         self.name, self.settings = name, settings
         self.connection = Connection(name, settings.server)
         rendered_here = settings.template not in ("server", "none")
-        self._template = ChatTemplate(Path(settings.template)) if rendered_here else None
+        self._template = ChatTemplate.of_folder(Path(settings.template)) if rendered_here else None
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
