@@ -11,7 +11,8 @@ import pytest
 from steproute.config import RunConfig, build_strategy
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.threshold import Threshold
 from steproute.scorers.vllm_pooling import VllmPoolingScorer

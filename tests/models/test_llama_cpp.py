@@ -16,7 +16,8 @@ from steproute.core.solution import Meter, Prefix, Sampling
 from steproute.core.usage import Usage
 from steproute.models.draw import draw, log_softmax
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Server
 

@@ -14,7 +14,8 @@ from steproute.core.errors import BackendError, ConfigError, ContextOverflow, Co
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
 from steproute.models.instruct import restarts
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.connection import Server, retry_after

@@ -19,7 +19,8 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold

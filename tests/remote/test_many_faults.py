@@ -19,7 +19,8 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
 from steproute.remote.connection import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer

@@ -17,7 +17,8 @@ from steproute.engine import episode as episode_module
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
 from steproute.remote.connection import Server
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings

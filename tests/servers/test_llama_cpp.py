@@ -27,7 +27,8 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.models import llama_cpp as in_process
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.confidence import Confidence
 from steproute.remote.connection import Server
 from steproute.strategies.stepwise import Stepwise

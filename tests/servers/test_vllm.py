@@ -22,7 +22,8 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 from steproute.learn.rollouts import solve_all
-from steproute.models.openai_server import OpenAiModel, OpenAiSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.threshold import Threshold
 from steproute.remote.connection import Server

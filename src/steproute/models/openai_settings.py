@@ -1,0 +1,69 @@
+"""How to talk to a model of an OpenAI-compatible server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from steproute.core.errors import ConfigError, ContinuationUnsupported
+from steproute.models.prompts import INSTRUCTIONS, Continuation
+from steproute.remote.connection import Server
+from steproute.remote.stream import Kind
+
+TELLS_STOP: Final = ("vllm", "sglang")
+"""Kinds that say which stop string ended an answer, and count tokens in every piece."""
+
+_CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
+    "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
+    "sglang": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
+    "llama.cpp": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "llama-cpp-python": (Continuation.COMPLETIONS, Continuation.INSTRUCT),
+    "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
+    "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAiSettings:
+    """How to talk to one model of one server.
+
+    continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
+    that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
+    stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
+    thinking: a reasoning model's thoughts are kept as steps, hidden (and paid for), or switched off by the template.
+    logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request.
+
+    Raises ConfigError for a mode that needs another stop, ContinuationUnsupported for one that the server lacks.
+    """
+
+    model: str
+    server: Server
+    kind: Kind = "vllm"
+    continuation: Continuation = Continuation.COMPLETIONS
+    template: str = "server"
+    instructions: str = INSTRUCTIONS
+    stop: Literal["server", "client"] = "server"
+    thinking: Literal["keep", "hide", "off"] = "keep"
+    logprobs: int = 0
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        can = _CAN[self.kind]
+        if self.continuation not in can:
+            raise ContinuationUnsupported(
+                f"continuation: {self.continuation.value!r} is not offered by {self.kind} servers. "
+                f"Use {' or '.join(repr(mode.value) for mode in can)}."
+            )
+        if self.kind == "ollama" and self.continuation is Continuation.COMPLETIONS and self.template != "none":
+            raise ConfigError(
+                f"template: {self.template!r} would be wrapped in the template that Ollama puts around every prompt. "
+                "Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model."
+            )
+        if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
+            raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
+        if not 0 <= self.logprobs <= 20:
+            raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
+        rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"
+        if self.kind == "llama-cpp-python" and rendered:
+            raise ConfigError(
+                "template: llama-cpp-python's server renders no template. Use a tokenizer's folder or 'none'."
+            )
