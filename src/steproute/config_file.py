@@ -138,7 +138,7 @@ class ConfigFile:
             return where, _price(where, table), None
         settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
         backend = str(table.get("base_url") or table.get("path") or table.get("backend"))
-        place = (backend, table.get("model"), settings)
+        place = (backend, table.get("model", table.get("name")), settings)
         return where, _price(where, table), gates.setdefault(place, Gate(settings, backend))
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
