@@ -256,7 +256,7 @@ def test_every_ending_has_its_name(replies: list[Say | Fail | Hang], limits: Lim
 
 
 def test_a_passing_fault_is_tried_again_and_its_tokens_are_on_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steproute.engine.episode._BACKOFF_S", 0.0)
+    monkeypatch.setattr("steproute.engine.metering._BACKOFF_S", 0.0)
     stage = Stage([Fail(BackendUnavailable("down"), 3), Say("\\boxed{1}")])
     trace = stage.solve(stepwise(), Limits(retries=1))
     assert trace.outcome is Outcome.ANSWERED

@@ -14,7 +14,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose
-from steproute.engine import episode as episode_module
+from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -68,7 +68,7 @@ UNNOTICED = {
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode_module, "_BACKOFF_S", 0.01)
+    monkeypatch.setattr(metering, "_BACKOFF_S", 0.01)
 
 
 def server_of(hostile: HostileServer, tls: bool = False) -> Server:

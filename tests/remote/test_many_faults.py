@@ -14,7 +14,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Sampling
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Price, Purpose
-from steproute.engine import episode as episode_module
+from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
@@ -86,7 +86,7 @@ def solve(strategy: Stepwise, count: int) -> tuple[list[Trace], EveryFifth]:
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode_module, "_BACKOFF_S", 0.01)
+    monkeypatch.setattr(metering, "_BACKOFF_S", 0.01)
 
 
 def test_a_thousand_problems_lose_nothing_and_pay_for_each_token_once() -> None:

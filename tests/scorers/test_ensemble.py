@@ -16,7 +16,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Outcome, Prefix, Scores, Step
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose, Usage
-from steproute.engine import episode as episode_module
+from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -154,7 +154,7 @@ def test_every_call_of_every_member_is_one_line_at_its_own_price(
     plans: list[tuple[int, list[str]]], cancel: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(episode_module, "_BACKOFF_S", 0.0)
+        patch.setattr(metering, "_BACKOFF_S", 0.0)
         members = [Member(f"m{n}", reads=reads, plan=list(plan)) for n, (reads, plan) in enumerate(plans)]
         if cancel:
             members[0].plan = ["hang"]
@@ -178,7 +178,7 @@ def test_drafting_ahead_neither_loses_nor_doubles_a_members_line(plan: list[str]
     writers = {role: Writer(model=ScriptedModel(role, steps)) for role in ("weak", "strong")}
     cast = Cast(writers=writers, judges={"prm": priced(members, combine="min")})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(episode_module, "_BACKOFF_S", 0.0)
+        patch.setattr(metering, "_BACKOFF_S", 0.0)
         episode = Episode(PROBLEM, cast, route="t", limits=Limits(retries=9))
         trace = asyncio.run(episode.run(Pipelined(policy=Threshold(0.1))))
     assert trace.outcome is Outcome.ANSWERED
@@ -191,7 +191,7 @@ def test_drafting_ahead_neither_loses_nor_doubles_a_members_line(plan: list[str]
 def test_a_member_that_breaks_off_is_asked_again_alone() -> None:
     members = [Member("a"), Member("b", plan=["break"])]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(episode_module, "_BACKOFF_S", 0.0)
+        patch.setattr(metering, "_BACKOFF_S", 0.0)
         trace = solve(priced(members), Limits())
     assert trace.outcome is Outcome.ANSWERED
     assert [(line.role, line.purpose) for line in trace.account if line.role != "weak"] == [

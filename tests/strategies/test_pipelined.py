@@ -15,7 +15,7 @@ from steproute.core.errors import BackendError, BackendUnavailable, ConfigError,
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
 from steproute.core.ports import Policy
 from steproute.core.trace import Trace
-from steproute.engine import episode as episode_module
+from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.gate import Gate, GateSettings
 from steproute.lab.story import generate
@@ -443,7 +443,7 @@ def test_an_answer_that_is_there_counts_however_long_a_hedge_takes_to_be_cancell
 
 
 def test_a_call_ahead_is_not_tried_again_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode_module, "_BACKOFF_S", 0.001)
+    monkeypatch.setattr(metering, "_BACKOFF_S", 0.001)
     stage = slow(Stage([Say("a"), *[Fail(BackendUnavailable("down"), 1) for _ in range(9)]]), 0.9)
     trace = stage.solve(pipelined(), Limits(retries=2))
     assert trace.outcome is Outcome.FAILED

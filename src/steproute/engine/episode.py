@@ -2,14 +2,11 @@
 
 import asyncio
 import hashlib
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
-from contextlib import nullcontext
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final, TypeVar
 
 from steproute.core.decision import Decision
 from steproute.core.errors import (
@@ -18,27 +15,22 @@ from steproute.core.errors import (
     ContextOverflow,
     ScorerError,
     TooFewTokens,
-    TransientError,
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
 from steproute.core.ports import CombiningScorer, Policy, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.together import together
 from steproute.core.trace import Trace, total_usage
-from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.core.usage import Purpose
 from steproute.engine.account import Account
 from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
+from steproute.engine.budget import Budget
 from steproute.engine.cast import Cast, Judge
-from steproute.engine.gate import Gate
 from steproute.engine.limits import Limits
-
-_T = TypeVar("_T")
-_BACKOFF_S: Final = 0.5
-_LONGEST_BACKOFF_S: Final = 30.0
-_CALLS_A_STEP: Final = 2  # of each role: a draft, and its continuation where it is degenerate
+from steproute.engine.metering import Bill, MeteredCalls, now
 
 
 class Episode:
@@ -60,11 +52,12 @@ class Episode:
         self.problem, self.cast, self.limits, self.route, self.seed = problem, cast, limits, route, seed
         self._emit = on_event
         self._account = Account(lambda line: on_event(Billed(line)))
+        self._budget = Budget(limits, self._account)
+        self._calls = MeteredCalls(self._account, limits.retries)
         self._prefix = Prefix(problem=problem, separator=separator, session=f"{route}/{seed}/{problem.id}")
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._drafts = 0
         self._clamped: dict[int, Outcome] = {}
-        self._binding: Outcome | None = None
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
         self._notes: list[str] = []
         self._ahead = DraftsAhead(self._undo)
@@ -73,7 +66,7 @@ class Episode:
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
         """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
         outcome, error = Outcome.FAILED, None
-        self._began = _now()
+        self._began = now()
         deadline = asyncio.timeout(self.limits.deadline_s)
         try:
             async with deadline, self._ahead.open():
@@ -82,7 +75,7 @@ class Episode:
                 error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
             outcome = self._prefix.outcome or Outcome.FAILED
         except BudgetExceeded:
-            outcome = self._binding or Outcome.FAILED
+            outcome = self._budget.exceeded or Outcome.FAILED
         except ContextOverflow:
             outcome = Outcome.CONTEXT_OVERFLOW
         except TimeoutError:
@@ -146,7 +139,10 @@ class Episode:
         budget could come to bind, or where a backend's gate has no turn free for it.
         """
         start = prefix if keeping is None else self._after(prefix, keeping)
-        if start is None or not self._budgets_are_ample(start, steps):
+        if start is None:
+            return
+        samplings = (writer.sampling for writer in self.cast.writers.values())
+        if not self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
             return
         calls = AheadCalls(
             write=lambda ahead: self._whole(role, ahead.prefix, False, ahead),
@@ -232,9 +228,9 @@ class Episode:
             members = await together(*(self._scores(name, one, prefix, key) for name, one in judge.members.items()))
             scores = scorer.combined(members)
         else:
-            bill = _Bill(role=role, model=scorer.name, price=judge.price)
+            bill = Bill(role=role, model=scorer.name, price=judge.price)
             ahead = key is not None
-            scores = await self._metered(bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead)
+            scores = await self._calls.make(bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead)
             for call in scores.billed:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
         if len(scores.values) != len(prefix.steps):
@@ -266,22 +262,21 @@ class Episode:
             ahead.places.append(place)
         seed = _seed(self.seed, self.problem.id, *place, self._attempts[place])
         wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
-        bill = _Bill(role=role, model=writer.model.name, price=writer.price)
+        bill = Bill(role=role, model=writer.model.name, price=writer.price)
         clamp: Outcome | None = None
 
         def write(meter: Meter) -> Awaitable[list[Draft]]:
             nonlocal clamp
-            sampling, clamp = self._clamp(wanted, writer.price)  # anew at each try, which spends, too
+            sampling, clamp = self._budget.clamp(wanted, writer.price)  # anew at each try, which spends, too
             return writer.model.propose(prefix, 1, sampling, meter)
 
-        self._clamp(wanted, writer.price)
+        self._budget.clamp(wanted, writer.price)
         try:
-            (draft,) = await self._metered(bill, writer.gate, write, ahead=ahead is not None)
+            (draft,) = await self._calls.make(bill, writer.gate, write, ahead=ahead is not None)
         except TooFewTokens as failure:
             if clamp is None:
                 raise
-            self._binding = clamp
-            raise BudgetExceeded(str(failure)) from None
+            raise self._budget.end(clamp, str(failure)) from None
         self._drafts += 1
         draft = replace(draft, id=self._drafts, role=role)
         line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
@@ -300,79 +295,6 @@ class Episode:
         for draft in ahead.written:
             self._account.settle(draft.id, Purpose.CANCELLED)
             self._account.settle(("scores", draft.id), Purpose.CANCELLED)
-
-    def _budgets_are_ample(self, prefix: Prefix, ahead: int) -> bool:
-        """Whether no budget can bind any more, however long the drafts ahead and all that comes after them.
-
-        Every step may be written ahead `ahead` times in vain. A money budget can always bind, since nothing bounds what
-        a call reads.
-        """
-        if self.limits.max_cost_usd is not None:
-            return False
-        left = self._tokens_left()
-        a_call = (self.limits.retries + 1) * sum(writer.sampling.max_tokens for writer in self.cast.writers.values())
-        steps = self.limits.max_steps - len(prefix.steps) + 1
-        return left is None or left >= _CALLS_A_STEP * (1 + ahead) * a_call * steps
-
-    async def _metered(
-        self, bill: "_Bill", gate: Gate | None, call: Callable[[Meter], Awaitable[_T]], *, ahead: bool = False
-    ) -> _T:
-        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
-
-        Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
-        that many who failed together do not come back together. A call `ahead`, which may come to nothing, takes a turn
-        only where one is free, and is not tried again.
-        """
-        tries = 1 if ahead else self.limits.retries + 1
-        for attempt in range(tries):
-            meter, began = Meter(), _now()
-            try:
-                async with gate.turn(meter, waits=not ahead) if gate else nullcontext(0.0) as bill.wait_s:
-                    began = _now()
-                    return await call(meter)
-            except asyncio.CancelledError:
-                self._enter_interrupted(bill, Purpose.CANCELLED, meter, began)
-                raise
-            except (BackendError, ScorerError) as failure:
-                self._enter_interrupted(bill, Purpose.RETRY, meter, began)
-                if not isinstance(failure, TransientError) or attempt == tries - 1:
-                    raise
-                longest = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)
-                pause = (failure.retry_after_s or 0.0) + longest * random.random()
-            except BaseException:
-                self._enter_interrupted(bill, Purpose.RETRY, meter, began)
-                raise
-            await asyncio.sleep(pause)
-        raise AssertionError("unreachable: the last attempt returns or raises")
-
-    def _enter_interrupted(self, bill: "_Bill", purpose: Purpose, meter: Meter, began: float) -> None:
-        for usage in meter.calls:
-            self._account.enter(bill.line(purpose, usage, _now() - began, ""))
-
-    def _clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
-        """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does."""
-        affordable: list[tuple[int, Outcome]] = []
-        tokens_left = self._tokens_left()
-        if tokens_left is not None:
-            affordable.append((tokens_left, Outcome.TOKEN_BUDGET))
-        if self.limits.max_cost_usd is not None:
-            left_usd = self.limits.max_cost_usd - self._account.spent_usd
-            if price.output > 0:
-                affordable.append((int(left_usd * 1_000_000 / price.output), Outcome.MONEY_BUDGET))
-            elif left_usd <= 0:
-                affordable.append((0, Outcome.MONEY_BUDGET))
-        tokens, outcome = min(affordable, default=(sampling.max_tokens, None), key=lambda pair: pair[0])
-        if tokens <= 0:
-            self._binding = outcome
-            raise BudgetExceeded(f"problem {self.problem.id!r}: its {outcome} is spent. Raise the limit to go on.")
-        if tokens >= sampling.max_tokens:
-            return sampling, None
-        return replace(sampling, max_tokens=tokens), outcome
-
-    def _tokens_left(self) -> int | None:
-        if self.limits.max_tokens is None:
-            return None
-        return max(0, self.limits.max_tokens - self._account.output_tokens)
 
     def _annotated(self, step: Step, draft: Draft) -> Step:
         """The step with the score and the decision that it came from."""
@@ -406,39 +328,13 @@ class Episode:
             answer=self._prefix.answer,
             outcome=outcome,
             account=self._account.lines,
-            latency_s=_now() - self._began,
+            latency_s=now() - self._began,
             seed=self.seed,
             error=error,
             notes=tuple(self._notes),
         )
         self._emit(Finished(trace))
         return trace
-
-
-class _Bill:
-    """Who gets billed for a call under way."""
-
-    def __init__(self, *, role: str, model: str, price: Price) -> None:
-        self.role, self.model, self.price = role, model, price
-        self.wait_s = 0.0
-
-    def line(self, purpose: Purpose, usage: Usage, latency_s: float, request_id: str) -> AccountLine:
-        return AccountLine(
-            role=self.role,
-            model=self.model,
-            purpose=purpose,
-            usage=usage,
-            cost_usd=self.price.cost(usage),
-            price_table=self.price.table,
-            latency_s=latency_s,
-            request_id=request_id,
-            wait_s=self.wait_s,
-        )
-
-
-def _now() -> float:
-    """Seconds by the running loop's clock, which is virtual in a simulation."""
-    return asyncio.get_running_loop().time()
 
 
 def _seed(*parts: object) -> int:

@@ -1,0 +1,89 @@
+"""Calls to backends on a problem's account: each with its turn at the gate, its further tries and its bill."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from steproute.core.errors import BackendError, ScorerError, TransientError
+from steproute.core.solution import Meter
+from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.engine.account import Account
+from steproute.engine.gate import Gate
+
+_T = TypeVar("_T")
+_BACKOFF_S: Final = 0.5
+_LONGEST_BACKOFF_S: Final = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Bill:
+    """Who gets billed for a call under way. wait_s: how long its last try waited for its turn."""
+
+    role: str
+    model: str
+    price: Price
+    wait_s: float = 0.0
+
+    def line(self, purpose: Purpose, usage: Usage, latency_s: float, request_id: str = "") -> AccountLine:
+        """A call's account line."""
+        return AccountLine(
+            role=self.role,
+            model=self.model,
+            purpose=purpose,
+            usage=usage,
+            cost_usd=self.price.cost(usage),
+            price_table=self.price.table,
+            latency_s=latency_s,
+            request_id=request_id,
+            wait_s=self.wait_s,
+        )
+
+
+class MeteredCalls:
+    """The one place where a problem's calls are made, tried again and, where they do not return, billed."""
+
+    def __init__(self, account: Account, retries: int) -> None:
+        self._account, self._retries = account, retries
+
+    async def make(
+        self, bill: Bill, gate: Gate | None, call: Callable[[Meter], Awaitable[_T]], *, ahead: bool = False
+    ) -> _T:
+        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
+
+        Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
+        that many who failed together do not come back together. A call `ahead`, which may come to nothing, takes a turn
+        only where one is free, and is not tried again. Raises what the last try raised.
+        """
+        tries = 1 if ahead else self._retries + 1
+        for attempt in range(tries):
+            meter, began = Meter(), now()
+            try:
+                async with gate.turn(meter, waits=not ahead) if gate else nullcontext(0.0) as bill.wait_s:
+                    began = now()
+                    return await call(meter)
+            except asyncio.CancelledError:
+                self._enter(bill, Purpose.CANCELLED, meter, began)
+                raise
+            except (BackendError, ScorerError) as failure:
+                self._enter(bill, Purpose.RETRY, meter, began)
+                if not isinstance(failure, TransientError) or attempt == tries - 1:
+                    raise
+                longest = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)
+                pause = (failure.retry_after_s or 0.0) + longest * random.random()
+            except BaseException:
+                self._enter(bill, Purpose.RETRY, meter, began)
+                raise
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _enter(self, bill: Bill, purpose: Purpose, meter: Meter, began: float) -> None:
+        for usage in meter.calls:
+            self._account.enter(bill.line(purpose, usage, now() - began))
+
+
+def now() -> float:
+    """Seconds by the running loop's clock, which is virtual in a simulation."""
+    return asyncio.get_running_loop().time()
