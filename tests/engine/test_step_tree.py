@@ -11,7 +11,7 @@ from steproute.config import lab_cast
 from steproute.core.decision import Decision
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
 from steproute.core.ports import StepScorer
-from steproute.core.solution import Meter, Prefix, Scores, ScoringCall, Step
+from steproute.core.solution import Meter, ModelCall, Prefix, Scores, Step
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast
@@ -234,7 +234,7 @@ def test_a_scorer_that_tells_its_calls_has_a_line_for_each_when_they_come_from_a
         name = "two"
 
         async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-            calls = tuple(ScoringCall(usage=Usage(input_tokens=n)) for n in (3, 4))
+            calls = tuple(ModelCall(usage=Usage(input_tokens=n)) for n in (3, 4))
             return Scores(values=(0.5,), model=self.name, usage=Usage(input_tokens=7), calls=calls)
 
     async def run(tree: StepTree) -> list[Scores]:

@@ -98,7 +98,7 @@ def test_instruct_sends_what_is_asked_for_and_no_sampling_field_that_claude_refu
     assert body["thinking"] == {"type": "disabled"}
     assert not {"temperature", "top_p", "top_k", "seed", "stop_sequences"} & body.keys()
     assert (draft.text, draft.stop) == ("Step 2: so then", Stop.SEPARATOR)
-    assert draft.usage == meter.usage
+    assert draft.usage == meter.total
     assert (draft.usage.output_tokens, draft.usage.estimated) == (3, False)
     assert "anthropic-version: 2026-10-21" in server.asked[0].head
 
@@ -125,7 +125,7 @@ def test_a_prefill_ends_without_white_space_and_the_separator_that_follows_is_no
 def test_a_step_cut_by_the_client_is_billed_by_an_estimate_of_all_that_arrived() -> None:
     (draft,), _, meter = ask(good(), **PREFILL)
     arrived = "\n\nStep 2: so then\n\n"
-    assert draft.usage == meter.usage
+    assert draft.usage == meter.total
     assert draft.usage.estimated
     assert draft.usage.output_tokens == -(-len(arrived) // 4)
 
@@ -219,8 +219,8 @@ def test_several_drafts_are_as_many_requests_and_the_meter_is_their_sum() -> Non
     drafts, _, meter = ask(server, n=3)
     assert len(server.asked) == 3
     assert [draft.text for draft in drafts] == ["Step 2: so then"] * 3
-    assert meter.usage == drafts[0].usage + drafts[1].usage + drafts[2].usage
-    assert meter.usage.output_tokens == 9
+    assert meter.total == drafts[0].usage + drafts[1].usage + drafts[2].usage
+    assert meter.total.output_tokens == 9
 
 
 def test_where_one_of_several_drafts_fails_the_others_are_stopped_and_all_are_paid_for() -> None:
@@ -247,8 +247,8 @@ def test_where_one_of_several_drafts_fails_the_others_are_stopped_and_all_are_pa
     with pytest.raises(BackendUnavailable, match="status 529: Overloaded"):
         asyncio.run(run())
     assert [request.closed_by_client for request in server.asked].count(True) == 2
-    assert meter.usage.estimated
-    assert meter.usage.output_tokens > 0
+    assert meter.total.estimated
+    assert meter.total.output_tokens > 0
 
 
 def test_a_failed_request_hides_no_deadline_that_comes_later() -> None:
@@ -370,7 +370,7 @@ def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is()
         assert [(draft.text, draft.stop, draft.usage.output_tokens) for draft in drafts] == [
             ("a st", Stop.CONTEXT, 14)
         ] * n
-        assert meter.usage == sum((draft.usage for draft in drafts), Usage())
+        assert meter.total == sum((draft.usage for draft in drafts), Usage())
         assert len(server.asked) == 2 * n
 
 
@@ -404,7 +404,7 @@ def test_an_error_in_the_middle_of_the_stream_is_told_by_its_type_and_what_came_
 
         with pytest.raises(BackendUnavailable, match="status 529: Overloaded"):
             asyncio.run(run())
-        assert (meter.usage.output_tokens, meter.usage != Usage()) == (paid, paid > 0)
+        assert (meter.total.output_tokens, meter.total != Usage()) == (paid, paid > 0)
 
 
 def test_a_model_that_refuses_a_prefill_says_which_mode_it_can_do() -> None:
@@ -421,13 +421,13 @@ def test_cancelling_closes_the_stream_and_what_arrived_is_on_the_meter() -> None
             chosen = AnthropicSettings(model="m", server=Server(base_url=server.url), **settings)
             meter = Meter()
             task = asyncio.ensure_future(AnthropicModel("m", chosen).propose(BEGUN, 1, SAMPLING, meter))
-            while meter.usage.output_tokens < 3:
+            while meter.total.output_tokens < 3:
                 await asyncio.sleep(0.005)
             task.cancel()
             (outcome,) = await asyncio.gather(task, return_exceptions=True)
             assert isinstance(outcome, asyncio.CancelledError)
             await asyncio.sleep(0.2)
-            return meter.usage, server.asked[0]
+            return meter.total, server.asked[0]
 
     for settings in ({}, PREFILL):
         used, asked = asyncio.run(run(**settings))

@@ -72,7 +72,7 @@ def test_a_raw_completion_sends_the_problem_and_the_closed_steps() -> None:
     assert (body["temperature"], body["top_p"], body["top_k"], body["seed"]) == (0.3, 0.9, 5, 11)
     assert body["max_tokens"] == 40
     assert (draft.text, draft.stop) == ("Step 2: so then", Stop.SEPARATOR)
-    assert draft.usage == meter.usage
+    assert draft.usage == meter.total
     assert (draft.usage.output_tokens, draft.usage.estimated) == (4, False)
 
 
@@ -230,7 +230,7 @@ def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it(field: 
         server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": usage}])
         (draft,), _, meter = ask(server, template="none", extra={field: limit})
         assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 1)
-        assert draft.usage == meter.usage
+        assert draft.usage == meter.total
 
 
 def test_several_drafts_share_one_request_and_its_tokens_exactly() -> None:
@@ -244,7 +244,7 @@ def test_several_drafts_share_one_request_and_its_tokens_exactly() -> None:
     assert [draft.text for draft in drafts] == ["one", "two words"]
     assert [draft.usage.output_tokens for draft in drafts] == [3, 7]
     assert [(d.usage.input_tokens, d.usage.cache_read_tokens) for d in drafts] == [(3, 4), (0, 0)]
-    assert drafts[0].usage + drafts[1].usage == meter.usage
+    assert drafts[0].usage + drafts[1].usage == meter.total
 
 
 def test_log_probabilities_come_in_both_forms() -> None:
@@ -316,12 +316,12 @@ def test_cancelling_closes_the_stream_and_the_server_stops_within_one_token() ->
             settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template="none", stop="client")
             meter = Meter()
             task = asyncio.ensure_future(OpenAiModel("m", settings).propose(BEGUN, 1, SAMPLING, meter))
-            while meter.usage.output_tokens < 2:
+            while meter.total.output_tokens < 2:
                 await asyncio.sleep(0.005)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await asyncio.sleep(0.2)
-            return meter.usage.output_tokens, server.asked[0].generated, server.asked[0].closed_by_client
+            return meter.total.output_tokens, server.asked[0].generated, server.asked[0].closed_by_client
 
     seen, generated, closed = asyncio.run(run())
     assert closed

@@ -56,7 +56,7 @@ class Sampling:
 class Meter:
     """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed).
 
-    A scorer that makes several model calls gives each a `part`, and each is a line of its own.
+    Whoever makes several model calls gives each a `part`, and each is a line of its own.
     """
 
     usage: Usage = field(default_factory=Usage)
@@ -90,13 +90,22 @@ class Confidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """One of several model calls that one draft or one answer of a scorer took."""
+
+    usage: Usage
+    latency_s: float = 0.0
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """What a model wrote from a prefix: one step, or several where it was asked to write to the end.
 
     `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, where the backend knows
     them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
     `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, where the backend gives
-    them.
+    them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`.
     """
 
     id: int = 0
@@ -110,6 +119,7 @@ class Draft:
     first_token_entropy: float | None = None
     latency_s: float = 0.0
     request_id: str = ""
+    sent_back: tuple[ModelCall, ...] = ()
 
     @property
     def degenerate(self) -> bool:
@@ -130,15 +140,6 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoringCall:
-    """One of several model calls that one answer of a scorer took."""
-
-    usage: Usage
-    latency_s: float = 0.0
-    request_id: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """One score in [0, 1] for each step of a prefix, and what scoring used.
 
@@ -150,14 +151,14 @@ class Scores:
     usage: Usage
     latency_s: float = 0.0
     request_id: str = ""
-    calls: tuple[ScoringCall, ...] = ()
+    calls: tuple[ModelCall, ...] = ()
 
     @property
-    def billed(self) -> tuple[ScoringCall, ...]:
+    def billed(self) -> tuple[ModelCall, ...]:
         """Its model calls, each a line on the account; none where nothing was used."""
         if self.calls or self.usage == Usage():
             return self.calls
-        return (ScoringCall(usage=self.usage, latency_s=self.latency_s, request_id=self.request_id),)
+        return (ModelCall(usage=self.usage, latency_s=self.latency_s, request_id=self.request_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -279,6 +279,8 @@ class Episode:
             raise self._budget.end(clamp, str(failure)) from None
         self._drafts += 1
         draft = replace(draft, id=self._drafts, role=role)
+        for call in draft.sent_back:
+            self._account.enter(bill.line(Purpose.RETRY, call.usage, call.latency_s, call.request_id))
         line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
         self._account.enter(line, draft.id)
         if clamp is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.errors import BackendError
-from steproute.core.solution import Draft, Meter, Prefix, Sampling
+from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling
 from steproute.models.prompts import Message, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
@@ -18,12 +18,12 @@ async def instructed(
 ) -> list[Draft]:
     """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
 
-    A reply that starts the solution over is sent back once, for what it left of the tokens; both are paid for. Raises
-    BackendError for a second one, and where nothing is left.
+    A reply that starts the solution over is sent back once, for what it left of the tokens; that call is on the draft
+    as `sent_back`. Raises BackendError for a second one, and where nothing is left.
     """
     asked = one_step_asked if sampling.stop is not None else rest_asked
     messages = asked(prefix, instructions)
-    drafts = await ask(messages, sampling, meter)
+    drafts = await ask(messages, sampling, meter.part())
     earlier = [step.text for step in prefix.steps]
     if not any(restarts(draft.text, earlier) for draft in drafts):
         return drafts
@@ -31,13 +31,9 @@ async def instructed(
     if left > 0:
         told = f"That is there already. Write step {len(earlier) + 1}, new text only."
         again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
-        second = Meter()
-        try:
-            redone = await ask(again, replace(sampling, max_tokens=left), second)
-        finally:
-            meter.usage = meter.usage + second.usage
+        redone = await ask(again, replace(sampling, max_tokens=left), meter.part())
         if not any(restarts(draft.text, earlier) for draft in redone):
-            return [replace(new, usage=old.usage + new.usage) for old, new in zip(drafts, redone, strict=True)]
+            return [replace(new, sent_back=(_call(old),)) for old, new in zip(drafts, redone, strict=True)]
     raise BackendError(
         f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
         "or a continuation mode that needs none."
@@ -48,6 +44,10 @@ def restarts(text: str, earlier: Sequence[str]) -> bool:
     """Whether a reply that should hold what comes next begins with an earlier step."""
     head = _plain(text)
     return any(len(plain) >= _TELLING and head.startswith(plain[:_COMPARED]) for plain in map(_plain, earlier))
+
+
+def _call(draft: Draft) -> ModelCall:
+    return ModelCall(usage=draft.usage, latency_s=draft.latency_s, request_id=draft.request_id)
 
 
 def _plain(text: str) -> str:

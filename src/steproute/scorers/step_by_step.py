@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.one_at_a_time import OneAtATime
-from steproute.core.solution import Meter, Prefix, Scores, ScoringCall
+from steproute.core.solution import Meter, ModelCall, Prefix, Scores
 from steproute.core.usage import Usage
 
 _KEPT: Final = 65_536
@@ -31,7 +31,7 @@ class StepByStep:
         began = time.monotonic()
         keys = _keys(prefix)
         values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
-        calls: list[ScoringCall] = []
+        calls: list[ModelCall] = []
         for number, key in enumerate(keys):
             if number not in values:
                 judged = replace(prefix, steps=prefix.steps[: number + 1])
@@ -45,7 +45,7 @@ class StepByStep:
             calls=tuple(calls),
         )
 
-    async def _judge(self, prefix: Prefix, key: bytes, meter: Meter) -> tuple[float, tuple[ScoringCall, ...]]:
+    async def _judge(self, prefix: Prefix, key: bytes, meter: Meter) -> tuple[float, tuple[ModelCall, ...]]:
         """The newest step's score, which is remembered, and its call; none where another one brought it meanwhile."""
         async with self._under_way.turn(key):
             if (known := self._known.get(key)) is not None:
