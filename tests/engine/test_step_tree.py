@@ -16,6 +16,7 @@ from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.lab.models import LAB_SAMPLING
@@ -28,9 +29,9 @@ from steproute.strategies.stepwise import Stepwise
 PROBLEMS = load_problems("lab:validation", 6, 3)
 
 
-def solve(cast: Cast, *, seed: int = 0, threshold: float = 0.5) -> list[Trace]:
+def solve(cast: Cast, *, seed: int = 0, threshold: float = 0.5, limits: Limits = Limits()) -> list[Trace]:
     async def all_problems() -> list[Trace]:
-        episodes = [Episode(p, cast, route="t", limits=Limits(), seed=seed) for p in PROBLEMS]
+        episodes = [Episode(p, cast, route="t", limits=limits, seed=seed) for p in PROBLEMS]
         return await asyncio.gather(*(e.run(Stepwise(policy=Threshold(threshold))) for e in episodes))
 
     return asyncio.run(all_problems())
@@ -50,6 +51,27 @@ def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
         assert tree.asked == 2 * asked
     assert steps(second) == steps(first)
     assert [t.cost_usd for t in second] == [t.cost_usd for t in first]
+
+
+@pytest.mark.parametrize("role", ["weak", "strong", "prm"])
+def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, role: str) -> None:
+    gate, cast = Gate(GateSettings(failures_to_open=1), role), lab_cast()
+    if role == "prm":
+        cast = replace(cast, judges={role: replace(cast.judge(role), gate=gate)})
+    else:
+        cast = replace(cast, writers={**cast.writers, role: replace(cast.writer(role), gate=gate)})
+
+    async def break_down() -> None:
+        with pytest.raises(BackendUnavailable, match="down"):
+            async with gate.turn(Meter()):
+                raise BackendUnavailable("down")
+
+    with StepTree(tmp_path / "tree", 2) as tree:
+        grown = solve(tree.cast(cast))
+        asyncio.run(break_down())
+        assert steps(solve(tree.cast(cast))) == steps(grown)
+        others = solve(tree.cast(cast), seed=1, threshold=0.9, limits=Limits(retries=0))
+    assert any(f"{role}: circuit open" in (trace.error or "") for trace in others)
 
 
 def test_a_tree_bills_as_the_models_themselves_would(tmp_path: Path) -> None:

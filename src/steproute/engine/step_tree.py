@@ -7,6 +7,7 @@ Prefixes are merged by their text, so a right step that two models word alike le
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
@@ -22,6 +23,7 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.frame_file import FrameFile
+from steproute.engine.gate import Gate
 from steproute.scorers.step_by_step import StepByStep
 
 FORMAT: Final = 2
@@ -80,23 +82,24 @@ class StepTree:
         self._frames.close()
 
     def cast(self, cast: Cast, *, grow: bool = True) -> Cast:
-        """The cast with the tree before every model and the scorer; without `grow` an unseen branch is an error."""
+        """The cast with the tree before every model and the scorer; without `grow` an unseen branch is an error.
+
+        Only what the tree does not hold takes a turn at a backend's gate.
+        """
         return Cast(
-            writers={
-                role: Writer(
-                    model=TreeModel(self, writer.model, grow=grow), price=writer.price, sampling=writer.sampling
-                )
-                for role, writer in cast.writers.items()
-            },
+            writers={role: self._writer(writer, grow) for role, writer in cast.writers.items()},
             judges={role: self._judge(judge, grow) for role, judge in cast.judges.items()},
         )
+
+    def _writer(self, writer: Writer, grow: bool) -> Writer:
+        return replace(writer, model=TreeModel(self, writer.model, grow=grow, gate=writer.gate), gate=None)
 
     def _judge(self, judge: Judge, grow: bool) -> Judge:
         if judge.members:
             return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
         if getattr(judge.scorer, "reads_confidence", False):  # which differs between authors of one text
             return judge
-        return Judge(scorer=TreeScorer(self, judge.scorer, grow=grow), price=judge.price)
+        return replace(judge, scorer=TreeScorer(self, judge.scorer, grow=grow, gate=judge.gate), gate=None)
 
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
@@ -135,18 +138,19 @@ class StepTree:
 class TreeModel:
     """A step model whose steps come from a tree. The seed of a call picks one of the `width` samples."""
 
-    def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True) -> None:
+    def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True, gate: Gate | None = None) -> None:
         self.name = model.name
-        self._tree, self._model, self._grow = tree, model, grow
+        self._tree, self._model, self._grow, self._gate = tree, model, grow, gate
         self._cache = _PrefixCache()
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts; see StepModel.propose. Raises BackendError for an unseen branch where the tree must not grow."""
+        meter = meter or Meter()
         return [await self._sample(prefix, replace(sampling, seed=sampling.seed + i), meter) for i in range(n)]
 
-    async def _sample(self, prefix: Prefix, sampling: Sampling, meter: Meter | None) -> Draft:
+    async def _sample(self, prefix: Prefix, sampling: Sampling, meter: Meter) -> Draft:
         place = replace(sampling, seed=sampling.seed % self._tree.width)
         key = _key(self.name, place, prefix)
 
@@ -154,7 +158,9 @@ class TreeModel:
             if not self._grow:
                 raise BackendError(f"tree: {self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.")
             here = replace(prefix, session=key)  # no cached state of whoever came by
-            (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), meter)
+            own = meter.part()
+            async with _turn(self._gate, own):
+                (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), own)
             return draft
 
         draft = await self._tree.get(key, Draft, write)
@@ -166,18 +172,19 @@ class TreeScorer:
     """A step scorer whose scores come from a tree: one node for all steps of a prefix, or where the scorer judges each
     by a call of its own, one for the newest, which each session pays for once."""
 
-    def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True) -> None:
+    def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True, gate: Gate | None = None) -> None:
         self.name = scorer.name
-        self._tree, self._scorer, self._grow = tree, scorer, grow
+        self._tree, self._scorer, self._grow, self._gate = tree, scorer, grow, gate
         self._cache = _PrefixCache()
         self._steps = StepByStep(self.name, self._newest)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """See StepScorer.score. Raises ScorerError for an unseen branch where the tree must not grow."""
-        scorer = self._scorer
+        scorer, meter = self._scorer, meter or Meter()
         if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
-            return await self._steps.score(prefix, meter or Meter())
-        scores = await self._node(_key(self.name, None, prefix), prefix, lambda alone: scorer.score(alone, meter))
+            return await self._steps.score(prefix, meter)
+        key = _key(self.name, None, prefix)
+        scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter))
         if scores.calls:
             return scores
         return replace(scores, usage=self._cache.usage(prefix, scores.usage))
@@ -186,15 +193,18 @@ class TreeScorer:
         scorer = self._scorer
         assert isinstance(scorer, NewestStepScorer)
         key = _key(self.name, "newest", prefix)
-        scores = await self._node(key, prefix, lambda alone: scorer.score_newest(alone, meter))
+        scores = await self._node(key, prefix, meter, lambda alone: scorer.score_newest(alone, meter))
         meter.usage = scores.usage  # also where it was not computed now
         return scores
 
-    async def _node(self, key: str, prefix: Prefix, judged: Callable[[Prefix], Awaitable[Scores]]) -> Scores:
+    async def _node(
+        self, key: str, prefix: Prefix, meter: Meter, judged: Callable[[Prefix], Awaitable[Scores]]
+    ) -> Scores:
         async def judge() -> Scores:
             if not self._grow:
                 raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
-            return await judged(replace(prefix, session=key))  # no cached state of whoever came by
+            async with _turn(self._gate, meter):
+                return await judged(replace(prefix, session=key))  # no cached state of whoever came by
 
         return await self._tree.get(key, Scores, judge)
 
@@ -222,6 +232,10 @@ class _PrefixCache:
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
         return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
+
+
+def _turn(gate: Gate | None, meter: Meter) -> AbstractAsyncContextManager[float]:
+    return gate.turn(meter) if gate else nullcontext(0.0)
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
