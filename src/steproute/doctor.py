@@ -160,7 +160,7 @@ async def _continues(name: str, prober: "_Prober", first: Draft) -> Finding:
         return _failed(name, check, f"it starts over: {second.text[:40]!r}", _OTHER_MODE)
     if not prober.truly_continues:
         return _ok(name, check, f"writes one next step: {second.text[:40]!r}")
-    whole = (await prober.write(to_end=True)).text.lstrip("\n")
+    whole = (await prober.write(to_end=True)).text
     expected = " ".join(f"{first.text}\n\n{second.text[:_COMPARED]}".split())
     if not " ".join(whole.split()).startswith(expected):
         return _failed(name, check, f"after its own first step it writes {second.text[:40]!r}", _OTHER_MODE)

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.remote.hostile import Asked, HostileServer
 
-from steproute.core.errors import BackendError, ConfigError, ContextOverflow, ContinuationUnsupported
+from steproute.core.errors import (
+    BackendError,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    ContinuationUnsupported,
+)
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
 from steproute.models.instruct import restarts
@@ -162,8 +168,24 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
         ask(server, continuation=Continuation.INSTRUCT, kind="openai")
     assert len(server.asked) == 2
     assert server.asked[1].body["messages"][-1]["content"].startswith("That is there already. Write step 2")
-    assert restarts("  step 1: SO\nthen", ["Step 1: so then"])
-    assert not restarts("Step 2: so then", ["Step 1: so then", "x = 2"])
+
+
+@pytest.mark.parametrize(
+    ("reply", "earlier", "again"),
+    [
+        ("  step 1: SO\nthen", ["Step 1: so then"], True),
+        ("Step 1: so then. Step 2: and", ["Step 1: so then.", "x = 2"], True),
+        ("Step 2: and so\n\nStep 3: then", ["Step 1: so then", "Step 2: and so"], True),
+        ("Step 2: so then", ["Step 1: so then", "x = 2"], False),
+        ("Therefore x = 10 and y = 2.", ["Therefore x = 1"], False),
+        ("Case 2: x > 0 gives y = 3.", ["There are cases", "Case 2: x > 0"], False),
+        ("By the recurrence relation, a_3 = 8.", ["By the recurrence relation, a_2 = 5."], False),
+        ("x = 2", ["x = 2"], False),
+        ("A first step", [], False),
+    ],
+)
+def test_a_reply_starts_over_where_it_repeats_whole_steps(reply: str, earlier: list[str], again: bool) -> None:
+    assert restarts(reply, earlier, "\n\n") is again
 
 
 @pytest.mark.parametrize("stop", ["\n\n", None])
@@ -215,6 +237,42 @@ def test_a_separator_that_the_server_sends_ends_the_step_and_is_no_part_of_it(pi
         assert (draft.text, draft.stop) == ("a step", Stop.SEPARATOR)
 
 
+@pytest.mark.parametrize(
+    ("counts", "output", "reasoning"),
+    [
+        ({"completion_tokens": 14, "total_tokens": 64}, 14, 0),
+        (
+            {"completion_tokens": 14, "total_tokens": 374, "completion_tokens_details": {"reasoning_tokens": 310}},
+            324,
+            310,
+        ),
+        ({"completion_tokens": 0, "completion_tokens_details": {"reasoning_tokens": 30}}, 30, 30),
+        ({"completion_tokens": 39, "completion_tokens_details": {"reasoning_tokens": 30}}, 39, 30),
+    ],
+)
+def test_thoughts_that_are_counted_beside_the_completion_are_paid_for(
+    counts: dict[str, Any], output: int, reasoning: int
+) -> None:
+    server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": {"prompt_tokens": 50, **counts}}])
+    (draft,), _, _ = ask(server, template="none")
+    assert (draft.usage.read_tokens, draft.usage.output_tokens, draft.usage.reasoning_tokens) == (50, output, reasoning)
+    assert not draft.usage.estimated
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource"])
+@pytest.mark.parametrize("kind", ["vllm", "openai"])
+def test_an_answer_that_ends_for_no_regular_reason_is_no_step(kind: str, reason: str) -> None:
+    with pytest.raises(BackendUnavailable, match=f"ended by '{reason}'"):
+        ask(Canned([text_chunk("half a st", reason)]), template="none", kind=kind)
+
+
+@pytest.mark.parametrize("settings", [{"template": "none"}, {"template": "none", "stop": "client"}])
+def test_a_solution_to_its_end_begins_with_its_first_step(settings: dict[str, Any]) -> None:
+    server = Canned([text_chunk("\n"), text_chunk("\nStep A\n\nStep B", "stop")])
+    (draft,), _, _ = ask(server, sampling=Sampling(max_tokens=40, stop=None), **settings)
+    assert draft.text == "Step A\n\nStep B"
+
+
 def test_tokens_that_nobody_reports_are_estimated_and_marked() -> None:
     server = good()
     server.reports_usage = False
@@ -262,25 +320,6 @@ def test_log_probabilities_come_in_both_forms() -> None:
     assert (draft.first_token_entropy or 0) > 0
 
 
-def test_thoughts_are_kept_hidden_or_switched_off() -> None:
-    thinking = [text_chunk("<think>hm\n\nhm</th"), text_chunk("ink>a step\n\nmore"), text_chunk("", "stop")]
-    (draft,), _, _ = ask(Canned(list(thinking)), template="none", thinking="hide", stop="client")
-    assert draft.text == "a step"
-    (draft,), _, _ = ask(Canned(list(thinking)), template="none", stop="client")
-    assert draft.text == "<think>hm"
-    apart = [
-        {"choices": [{"index": 0, "delta": {"reasoning_content": "hm"}}]},
-        {"choices": [{"index": 0, "delta": {"content": "a step"}, "finish_reason": "stop"}]},
-    ]
-    mode: dict[str, Any] = {"continuation": Continuation.CONTINUE_FINAL_MESSAGE}
-    (draft,), _, _ = ask(Canned(list(apart)), **mode)
-    assert draft.text == "<think>hm</think>a step"
-    (draft,), _, _ = ask(Canned(list(apart)), thinking="hide", stop="client", **mode)
-    assert draft.text == "a step"
-    (_,), body, _ = ask(Canned(list(apart)), thinking="off", **mode)
-    assert body["chat_template_kwargs"] == {"enable_thinking": False}
-
-
 @pytest.mark.parametrize(
     "message",
     [
@@ -297,6 +336,51 @@ def test_a_request_too_long_by_its_limit_is_made_again_with_what_room_there_is(m
     full = {"error": {"message": "maximum context length is 64 tokens, 70 in the prompt", "code": 400}}
     with pytest.raises(ContextOverflow):
         ask(Canned([full], status=400), template="none")
+
+
+def test_a_context_that_was_too_short_once_ends_no_other_problem() -> None:
+    message = "maximum context length is 6400 tokens. However, you requested 6500 tokens (6400 in the messages"
+
+    async def run() -> list[Stop]:
+        long = Prefix(problem=Problem(id="q", text="A riddle. " * 1400))
+        server = Canned([{"error": {"message": message, "code": 400}}, text_chunk("a st", "length")], status=400)
+        async with server.running():
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template="none"))
+            with pytest.raises(ContextOverflow):
+                await model.propose(long, 1, SAMPLING)
+            (draft,) = await model.propose(BEGUN, 1, SAMPLING)
+            (cramped,) = await model.propose(long, 1, SAMPLING)
+            return [draft.stop, cramped.stop]
+
+    assert asyncio.run(run()) == [Stop.LENGTH, Stop.CONTEXT]
+
+
+def test_an_overflow_in_the_middle_of_an_answer_is_paid_for() -> None:
+    error = {"error": {"message": "maximum context length is 64 tokens. (50 in the messages", "code": 400}}
+    server = Canned([text_chunk("a"), text_chunk(" step"), error])
+    meter = Meter()
+
+    async def run() -> None:
+        async with server.running():
+            settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template="none")
+            with pytest.raises(ContextOverflow):
+                await OpenAiModel("m", settings).propose(BEGUN, 1, SAMPLING, meter)
+
+    asyncio.run(run())
+    assert (len(server.asked), meter.total.output_tokens) == (1, 2)
+
+
+def test_the_last_refusal_is_told_where_the_room_shrinks_with_each() -> None:
+    class Shrinking(HostileServer):
+        async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+            room = 50 + request.body["max_tokens"] - 5
+            message = f"maximum context length is {room} tokens (50 in the messages)"
+            return await self._send(writer, 400, {"error": {"message": message}})
+
+    server = Shrinking(lambda request: None)
+    with pytest.raises(ContextOverflow, match="maximum context length is 75"):
+        ask(server, template="none")
+    assert [request.body["max_tokens"] for request in server.asked] == [40, 35, 30]
 
 
 def test_an_answer_that_is_not_streamed_is_read_all_the_same() -> None:

@@ -62,6 +62,17 @@ def test_a_judge_that_may_think_by_a_further_field_is_billed_for_all_that_is_rep
         assert (scores.usage.output_tokens, scores.usage.estimated) == (counted, counted == 1)
 
 
+@pytest.mark.parametrize("count", [0, None])
+def test_a_verdict_whose_tokens_the_server_does_not_count_is_one_all_the_same(count: int | None) -> None:
+    class Uncounted(JudgingServer):
+        def _usage(self, request: Asked) -> dict[str, Any]:
+            return {"prompt_tokens": request.prompt_tokens, "completion_tokens": count}
+
+    (scores,) = score(Uncounted(lambda request: None), prefix_of("a"))
+    assert scores.values == (RIGHT,)
+    assert (scores.usage.output_tokens, scores.usage.estimated) == (1, True)
+
+
 def test_only_new_steps_cost_a_call_and_each_call_is_told_by_itself() -> None:
     server = healthy()
     one, two, other, again, elsewhere = score(

@@ -182,7 +182,7 @@ class _Reply:
         self._model, self._sampling, self._most_tokens, self._used = model, sampling, most_tokens, used
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
-        self._cutter = StepCutter(sampling.stop)
+        self._cutter = StepCutter(prefix.separator, to_end=sampling.stop is None)
         self._text, self._thoughts, self._thinks = "", "", False
         self._finish, self._request_id, self._short = "", "", False
         self._read = Usage(input_tokens=prompt_tokens, estimated=True)

@@ -10,7 +10,6 @@ from steproute.models.prompts import Message, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
 _TELLING: Final = 12
-_COMPARED: Final = 60
 
 
 async def instructed(
@@ -25,14 +24,14 @@ async def instructed(
     messages = asked(prefix, instructions)
     drafts = await ask(messages, sampling, meter.part())
     earlier = [step.text for step in prefix.steps]
-    if not any(restarts(draft.text, earlier) for draft in drafts):
+    if not any(restarts(draft.text, earlier, prefix.separator) for draft in drafts):
         return drafts
     left = sampling.max_tokens - max(draft.usage.output_tokens for draft in drafts)
     if left > 0:
         told = f"That is there already. Write step {len(earlier) + 1}, new text only."
         again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
         redone = await ask(again, replace(sampling, max_tokens=left), meter.part())
-        if not any(restarts(draft.text, earlier) for draft in redone):
+        if not any(restarts(draft.text, earlier, prefix.separator) for draft in redone):
             return [replace(new, sent_back=(_call(old),)) for old, new in zip(drafts, redone, strict=True)]
     raise BackendError(
         f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
@@ -40,10 +39,12 @@ async def instructed(
     )
 
 
-def restarts(text: str, earlier: Sequence[str]) -> bool:
-    """Whether a reply that should hold what comes next begins with an earlier step."""
-    head = _plain(text)
-    return any(len(plain) >= _TELLING and head.startswith(plain[:_COMPARED]) for plain in map(_plain, earlier))
+def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:
+    """Whether a reply that should hold what comes next is an earlier step, or begins with the first one."""
+    first, *others = [_plain(step) for step in earlier] or [""]
+    own, whole = _plain(text.partition(separator)[0]), _plain(text)
+    again = own in (first, *others) or whole.startswith(f"{first} ")
+    return again and len(own) >= _TELLING
 
 
 def _call(draft: Draft) -> ModelCall:

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
 from steproute.models.prompts import INSTRUCTIONS, question
 from steproute.models.step_cutter import StepCutter
+from steproute.models.thoughts import Thinking, ends_in_thought, with_thought_closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class LlamaCppSettings:
     gpu_layers: int = 0
     template: Literal["gguf", "none"] = "gguf"
     instructions: str = INSTRUCTIONS
-    thinking: Literal["keep", "hide", "off"] = "keep"
+    thinking: Thinking = "keep"
     sessions: int = 32
 
     def __post_init__(self) -> None:
@@ -93,14 +94,16 @@ class LlamaCppModel:
             raise
 
     def _write(self, call: Call, prefix: Prefix, n: int, sampling: Sampling) -> list[Draft]:
-        chunks = self._gguf.chunks([self._prompt(prefix), *(step.text + prefix.separator for step in prefix.steps)])
+        prompt = self._prompt(prefix)
+        chunks = self._gguf.chunks([prompt, *(step.text + prefix.separator for step in prefix.steps)])
         length = sum(map(len, chunks))
         if length >= self._gguf.n_ctx:
             raise ContextOverflow(
                 f"{self.name}: {length} tokens leave no room in a context of {self._gguf.n_ctx}. Raise n_ctx."
             )
         try:
-            return [_Writing(self, call, prefix, chunks, sampling, index).draft() for index in range(n)]
+            thinks = ends_in_thought(prompt)
+            return [_Writing(self, call, prefix, chunks, sampling, index, thinks).draft() for index in range(n)]
         except Interrupted:
             return []
 
@@ -108,21 +111,34 @@ class LlamaCppModel:
         if self._template is None:
             return prefix.problem.text + prefix.separator
         off = {"enable_thinking": False} if self.settings.thinking == "off" else {}
-        return self._template.prompt(question(prefix, self.settings.instructions), **off)
+        prompt = self._template.prompt(question(prefix, self.settings.instructions), **off)
+        return with_thought_closed(prompt, self.settings.thinking, bool(prefix.steps))
 
 
 class _Writing:
     """A draft while it is written."""
 
     def __init__(
-        self, model: LlamaCppModel, call: Call, prefix: Prefix, chunks: Chunks, sampling: Sampling, index: int
+        self,
+        model: LlamaCppModel,
+        call: Call,
+        prefix: Prefix,
+        chunks: Chunks,
+        sampling: Sampling,
+        index: int,
+        thinks: bool,
     ) -> None:
         self._model, self._call, self._sampling, self._prefix = model, call, sampling, prefix
         self._began, self._gguf, call.draft = time.monotonic(), model._gguf, Usage()
         self._room = self._gguf.n_ctx - sum(map(len, chunks))
         self._logits = self._gguf.read(call, prefix.session, chunks)
         self._rng = np.random.default_rng([sampling.seed, index])
-        self._cutter = StepCutter(sampling.stop, hide_thinking=model.settings.thinking == "hide")
+        self._cutter = StepCutter(
+            prefix.separator,
+            to_end=sampling.stop is None,
+            hide_thinking=model.settings.thinking == "hide",
+            thinks=thinks,
+        )
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._logprobs: list[float] = []
         self._lengths: list[int] = []
@@ -169,8 +185,9 @@ class _Writing:
         if self._model.settings.thinking == "hide":
             return None
         starts = list(accumulate(self._lengths[:-1], initial=0))
-        separator = len(self._prefix.separator)
-        ends = accumulate(len(text) + separator for text in self._cutter.text.split(self._prefix.separator))
-        marks = [0, *(bisect_left(starts, end) for end in ends)]
+        text, separator = self._cutter.text, self._prefix.separator
+        skipped = sum(self._lengths) - len(text)
+        ends = accumulate((len(step) + len(separator) for step in text.split(separator)), initial=skipped)
+        marks = [0, *(bisect_left(starts, end) for end in islice(ends, 1, None))]
         marks[-1] = len(starts)
         return tuple(after - before for before, after in pairwise(marks))

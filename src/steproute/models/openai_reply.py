@@ -7,12 +7,15 @@ from math import exp
 from typing import Final
 
 from steproute.core.errors import BackendError, BackendUnavailable
+from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
 from steproute.models.prompts import Continuation, written
 from steproute.models.step_cutter import StepCutter
+from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought
 from steproute.remote.stream import Choice, Kind, ReportedUsage
+from steproute.remote.stream_meter import LENGTH, StreamMeter, check_finish
 
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
@@ -20,7 +23,10 @@ _BROKEN_OFF: Final[Mapping[Kind, str]] = {
 
 
 class Reply:
-    """The answers to one request while they arrive; the meter is final whenever the request ends."""
+    """The answers to one request while they arrive; the meter is final whenever the request ends.
+
+    said: what the server is told, the prompt or all messages.
+    """
 
     def __init__(
         self,
@@ -30,46 +36,46 @@ class Reply:
         n: int,
         sampling: Sampling,
         meter: Meter,
-        prompt_tokens: int,
+        said: str,
     ) -> None:
-        self.n, self.sampling, self._meter = n, sampling, meter
+        self.n, self.sampling = n, sampling
         self._name, self._kind = name, settings.kind
-        self.most_tokens: float = sampling.max_tokens
-        self._client_stops = sampling.stop is not None and settings.stop == "client"
-        self._tells_stop = settings.kind in TELLS_STOP
+        self._used = StreamMeter(meter, estimated_tokens(said))
         self._one_step = settings.continuation is Continuation.INSTRUCT
+        self._client_stops = sampling.stop is not None and settings.stop == "client"
+        # A hosted model's thoughts may come as nothing but a count, with the last chunk.
+        self._counts_at_end = settings.kind == "openai" and self._one_step
+        self._tells_stop = settings.kind in TELLS_STOP
         self._begun = bool(prefix.steps)
-        echo = written(prefix) if settings.continuation is Continuation.PREFILL else ""
-        self._answers = [_Answer(sampling.stop, settings.thinking, echo) for _ in range(n)]
-        self._prompt_tokens, self._reported, self._request_id = prompt_tokens, False, ""
+        self._answers = [_Answer(settings, prefix, sampling, said) for _ in range(n)]
+        self._request_id = ""
         self._began = time.monotonic()
 
     @property
     def cut(self) -> bool:
         """Whether nothing of what is still to come is wanted."""
-        return self._client_stops and all(answer.cutter.complete or answer.finish for answer in self._answers)
+        if not self._client_stops or self._counts_at_end:
+            return False
+        return all(answer.cutter.complete or answer.finish for answer in self._answers)
 
     @property
     def unanswered(self) -> bool:
         """Whether nothing of an answer has come."""
         return not any(answer.pieces or answer.finish for answer in self._answers)
 
-    def opened(self, request_id: str) -> None:
-        """The server has taken the request: from now on it costs."""
+    def opened(self, request_id: str, most_tokens: float) -> None:
+        """The server has taken the request, for at most so many tokens an answer: from now on it costs."""
         self._request_id = request_id
-        self._estimate()
+        self._used.most_tokens = self.n * (most_tokens + 1)
+        self._used.opened()
 
     def refuse(self) -> None:
         """An error came instead of an answer, or in its middle."""
-        if not any(answer.pieces for answer in self._answers):
-            self._meter.usage = Usage()
+        self._used.refuse()
 
     def report(self, reported: ReportedUsage) -> None:
         """What the server says that it used so far."""
-        most = self.n * (self.most_tokens + 1)
-        pieces = sum(answer.pieces for answer in self._answers)
-        if reported.sound and reported.usage.output_tokens <= most and (reported.usage.output_tokens or not pieces):
-            self._reported, self._meter.usage = True, reported.usage
+        self._used.report(reported)
 
     def take(self, choice: Choice) -> None:
         """The next piece of an answer."""
@@ -77,22 +83,26 @@ class Reply:
             raise BackendUnavailable(f"{self._name}: answer {choice.index} of {self.n} was not asked for")
         answer = self._answers[choice.index]
         answer.take(choice)
-        if not self._reported:
-            self._estimate()
-        elif self._tells_stop and self.n == 1 and answer.pieces > self._meter.usage.output_tokens:
+        self._used.arrived(sum(each.tokens for each in self._answers))
+        counted = self._used.reported and self._tells_stop and self.n == 1
+        if counted and answer.pieces > self._used.usage.output_tokens:
             raise BackendUnavailable(f"{self._name}: a piece came twice")
 
     def check(self) -> None:
-        """Raises BackendUnavailable where the stream ended before all answers had, BackendError for a refusal."""
-        if not all(answer.finish for answer in self._answers):
-            hint = _BROKEN_OFF.get(self._kind, "")
-            raise BackendUnavailable(f"{self._name}: the stream broke off before the answer was complete{hint}")
-        if any(answer.finish == "content_filter" for answer in self._answers):
-            raise BackendError(f"{self._name}: the server's content filter stopped the answer")
+        """Raises BackendUnavailable for answers that ended too early, BackendError for refusals and for thoughts that
+        were taken for a step."""
+        for answer in self._answers:
+            check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
+            stopped = self.sampling.stop is not None and not self._client_stops and answer.finish not in LENGTH
+            if stopped and answer.cutter.in_thought:
+                raise BackendError(
+                    f"{self._name}: the server ended a step inside the model's thoughts. Set stop = 'client' and "
+                    "thinking = 'hide', or switch thoughts off."
+                )
 
-    def drafts(self, context_known: bool) -> list[Draft]:
-        """One draft an answer; the first is billed for the prompt."""
-        usage, latency_s = self._meter.usage, time.monotonic() - self._began
+    def drafts(self, shortened: bool) -> list[Draft]:
+        """One draft an answer; the first is billed for the prompt. `shortened`: to what room the context has."""
+        usage, latency_s = self._used.usage, time.monotonic() - self._began
         shares = _shares(usage.output_tokens, [answer.tokens for answer in self._answers])
         first = True
         drafts = []
@@ -104,7 +114,7 @@ class Reply:
                 Draft(
                     model=self._name,
                     text=answer.cutter.text,
-                    stop=self._stop(answer, context_known),
+                    stop=self._stop(answer, shortened),
                     usage=own,
                     logprobs=tuple(answer.logprobs) or None,
                     first_token_entropy=answer.entropy,
@@ -115,11 +125,11 @@ class Reply:
             first = False
         return drafts
 
-    def _stop(self, answer: "_Answer", context_known: bool) -> Stop:
-        if answer.cutter.complete:
+    def _stop(self, answer: "_Answer", shortened: bool) -> Stop:
+        if answer.cutter.closed:
             return Stop.SEPARATOR
-        if answer.finish == "length":
-            return Stop.CONTEXT if context_known else Stop.LENGTH
+        if answer.finish in LENGTH:
+            return Stop.CONTEXT if shortened else Stop.LENGTH
         if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
         if self._tells_stop and not self._one_step:
@@ -128,22 +138,31 @@ class Reply:
         # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
 
-    def _estimate(self) -> None:
-        tokens = sum(answer.tokens for answer in self._answers)
-        self._meter.usage = Usage(input_tokens=self._prompt_tokens, output_tokens=tokens, estimated=True)
-
 
 class _Answer:
     """One of the answers while it arrives."""
 
-    def __init__(self, separator: str | None, thinking: str, echo: str) -> None:
-        self.cutter = StepCutter(separator, hide_thinking=thinking == "hide", echo=echo)
+    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str) -> None:
+        mode, thinking = settings.continuation, settings.thinking
+        instructed, half_written = mode is Continuation.INSTRUCT, written(prefix)
+        thinks: bool | None = False
+        if thinking == "hide":
+            thinks = ends_in_thought(said) if mode is Continuation.COMPLETIONS else None
+            if half_written and not instructed:
+                thinks = False
+        self.cutter = StepCutter(
+            prefix.separator,
+            to_end=sampling.stop is None,
+            hide_thinking=thinking == "hide" or instructed,  # a thought is no step
+            thinks=thinks,
+            echo=half_written if mode is Continuation.PREFILL else "",
+        )
         self.finish, self.stopped_at = "", ""
         self.pieces = 0
         self.logprobs: list[float] = []
         self.entropy: float | None = None
-        self._keeps_thoughts = thinking == "keep"
-        self._thinking = False
+        self._keeps_thoughts = thinking == "keep" and not instructed
+        self._thinking = self._keeps_thoughts and ends_in_thought(half_written)
 
     @property
     def tokens(self) -> int:
@@ -158,11 +177,13 @@ class _Answer:
             if not self.logprobs and len(alternatives) > 1:
                 self.entropy = -sum(exp(value) * value for value in alternatives)
             self.logprobs += values
-        if self._keeps_thoughts and choice.thought:
-            self.cutter.feed(choice.thought if self._thinking else f"<think>{choice.thought}")
+        if choice.thought and self._keeps_thoughts:
+            self.cutter.feed(choice.thought if self._thinking else OPEN + choice.thought)
             self._thinking = True
+        elif choice.thought:
+            self.cutter.thinks = False  # they come beside the text
         if choice.piece:
-            self.cutter.feed(f"</think>{choice.piece}" if self._thinking else choice.piece)
+            self.cutter.feed(CLOSE + choice.piece if self._thinking else choice.piece)
             self._thinking = False
         if choice.finish_reason:
             self.finish = choice.finish_reason

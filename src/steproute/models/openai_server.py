@@ -15,9 +15,9 @@ from steproute.core.errors import (
     BackendUnavailable,
     ContextOverflow,
 )
-from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
+from steproute.core.usage import Usage
 from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
 from steproute.models.openai_reply import Reply
@@ -30,6 +30,7 @@ from steproute.models.prompts import (
     question,
     written,
 )
+from steproute.models.thoughts import with_thought_closed
 from steproute.remote.connection import Connection
 from steproute.remote.stream import Chunk, chunks, most_tokens
 
@@ -88,7 +89,8 @@ class OpenAiModel:
         if settings.continuation is Continuation.COMPLETIONS:
             if settings.template == "none":
                 return {"prompt": prefix.problem.text + prefix.separator + written(prefix)}
-            return {"prompt": await self._render(prefix) + written(prefix)}
+            prompt = await self._render(prefix)
+            return {"prompt": with_thought_closed(prompt, settings.thinking, bool(prefix.steps)) + written(prefix)}
         body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions)}
         if settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE and prefix.steps:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
@@ -114,7 +116,8 @@ class OpenAiModel:
         asked = {"model": self.settings.model, "messages": messages}
         try:
             if self.settings.kind not in TELLS_STOP:
-                return (await self.connection.post("/apply-template", asked, _Prompt)).prompt
+                wanted = {**asked, **self._template_settings()}
+                return (await self.connection.post("/apply-template", wanted, _Prompt)).prompt
             wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
             tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
             back = {"model": self.settings.model, "tokens": tokens}
@@ -140,22 +143,21 @@ class OpenAiModel:
     ) -> list[Draft]:
         """One streamed request, made again with fewer tokens where the server says that so many find no room."""
         said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
-        sampling = self._with_room(sampling, said)
-        for _ in range(_OVERFLOWS):
-            reply = Reply(self.name, self.settings, prefix, n, sampling, meter, estimated_tokens(said))
+        wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
+        for tries_left in reversed(range(_OVERFLOWS)):
+            reply = Reply(self.name, self.settings, prefix, n, sampling, meter, said)
             try:
                 await self._stream(body, reply)
                 break
             except ContextOverflow as failure:
                 fewer = self._after_overflow(sampling, said, str(failure))
-                if not 0 < fewer.max_tokens < sampling.max_tokens:
+                used = meter.usage != Usage()
+                if used or not tries_left or not 0 < fewer.max_tokens < sampling.max_tokens:
                     raise
                 sampling = fewer
-        else:
-            raise ContextOverflow(f"{self.name}: the server finds no room for {sampling.max_tokens} tokens either")
         if not meter.usage.estimated and said:
             self._tokens_a_character = meter.usage.read_tokens / len(said)
-        return reply.drafts(self._context is not None)
+        return reply.drafts(shortened=sampling.max_tokens < wanted)
 
     def _with_room(self, sampling: Sampling, said: str) -> Sampling:
         """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""
@@ -196,9 +198,9 @@ class OpenAiModel:
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
         wanted = {**body, **self._wanted(reply), **self.settings.extra}
-        reply.most_tokens = most_tokens(wanted)
+        most = most_tokens(wanted)
         async with self.connection.call() as client, self._opened(client, wanted) as response:
-            reply.opened(response.headers.get("x-request-id", ""))
+            reply.opened(response.headers.get("x-request-id", ""), most)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
@@ -250,7 +252,9 @@ class OpenAiModel:
             wanted["top_k"] = sampling.top_k
         if settings.kind in TELLS_STOP:
             wanted["stream_options"]["continuous_usage_stats"] = True
-        if chat:
+        if chat and settings.kind == "ollama" and settings.thinking == "off":
+            wanted["reasoning_effort"] = "none"
+        elif chat:
             wanted |= self._template_settings()
         elif settings.template != "none" and settings.kind in TELLS_STOP:
             wanted["add_special_tokens"] = False

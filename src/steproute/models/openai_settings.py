@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.models.prompts import INSTRUCTIONS, Continuation
+from steproute.models.thoughts import Thinking
 from steproute.remote.connection import Server
 from steproute.remote.stream import Kind
 
@@ -29,7 +30,8 @@ class OpenAiSettings:
     continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
     that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
     stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
-    thinking: a reasoning model's thoughts are kept as steps, hidden (and paid for), or switched off by the template.
+    thinking: a reasoning model's thoughts are kept as steps (`instruct` hides them), hidden and paid for, or switched
+    off by the chat template, or as the kind of server has it.
     logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request.
 
     Raises ConfigError for a mode that needs another stop, ContinuationUnsupported for one that the server lacks.
@@ -42,7 +44,7 @@ class OpenAiSettings:
     template: str = "server"
     instructions: str = INSTRUCTIONS
     stop: Literal["server", "client"] = "server"
-    thinking: Literal["keep", "hide", "off"] = "keep"
+    thinking: Thinking = "keep"
     logprobs: int = 0
     extra: Mapping[str, object] = field(default_factory=dict)
 
@@ -60,6 +62,12 @@ class OpenAiSettings:
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
             raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
+        chat = self.continuation is not Continuation.COMPLETIONS
+        if self.thinking == "off" and chat and self.kind in ("openai", "llama-cpp-python"):
+            raise ConfigError(
+                f"thinking: {self.kind} servers have no common way to switch thoughts off. Leave it out, and put what "
+                'this one takes into extra, such as extra = { reasoning_effort = "none" }.'
+            )
         if not 0 <= self.logprobs <= 20:
             raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
         rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"

@@ -1,20 +1,28 @@
 """Text that arrives in pieces, cut where the step ends."""
 
-from typing import Final
-
-_THINK: Final = ("<think>", "</think>")
+from steproute.models.thoughts import CLOSE, ends_in_thought, without_thoughts
 
 
 class StepCutter:
     """Collects the text of one step until `separator`, which may come in pieces and does not become part of it.
 
     Separators before the first text are skipped, since servers that trim a half-written answer have the model write
-    its closing separator again. separator: None collects everything. hide_thinking: leaves out `<think>…</think>`, in
-    which separators do not count. echo: the half-written answer, where a server may send that before it goes on.
+    its closing separator again. to_end: collects everything after them. hide_thinking: leaves out thoughts, in which
+    separators do not count. thinks: whether the text begins inside a thought; None where it may, and then no step is
+    complete before a thought is. echo: the half-written answer, where a server may send that before it goes on.
     """
 
-    def __init__(self, separator: str | None, *, hide_thinking: bool = False, echo: str = "") -> None:
-        self._separator, self._hide, self._echo = separator, hide_thinking, echo
+    def __init__(
+        self,
+        separator: str,
+        *,
+        to_end: bool = False,
+        hide_thinking: bool = False,
+        thinks: bool | None = False,
+        echo: str = "",
+    ) -> None:
+        self.thinks = thinks
+        self._separator, self._to_end, self._hide, self._echo = separator, to_end, hide_thinking, echo
         self._raw = ""
         self.complete = False
 
@@ -22,25 +30,35 @@ class StepCutter:
         """Take the next piece; True once the step is complete, after which pieces are dropped."""
         if not self.complete:
             self._raw += piece
-            self.complete = self._cut()[1]
+            self.complete = self._cut()[1] and not (self._hide and self.thinks is None and CLOSE not in self._raw)
         return self.complete
 
     @property
     def text(self) -> str:
-        """The step so far."""
-        return self._cut()[0]
+        """The step so far, as if no more came."""
+        return self._cut(ended=True)[0]
 
-    def _cut(self) -> tuple[str, bool]:
+    @property
+    def closed(self) -> bool:
+        """Whether a separator ends the step, if no more came."""
+        return self._cut(ended=True)[1]
+
+    @property
+    def in_thought(self) -> bool:
+        """Whether what came last is hidden."""
+        inside = bool(self.thinks) and CLOSE not in self._raw
+        return self._hide and (inside or ends_in_thought(self._raw))
+
+    def _cut(self, ended: bool = False) -> tuple[str, bool]:
         seen = self._spoken() if self._hide else self._raw
-        seen = "" if self._echo.startswith(seen) else seen.removeprefix(self._echo)
-        if self._separator is None:
-            return seen, False
+        if not ended and self._echo.startswith(seen):
+            seen = ""
+        seen = seen.removeprefix(self._echo)
         seen = seen.lstrip("\n") if self._separator.isspace() else seen.removeprefix(self._separator)
+        if self._to_end:
+            return seen, False
         text, found, _ = seen.partition(self._separator)
         return text, bool(found)
 
     def _spoken(self) -> str:
-        before, opened, thought = self._raw.partition(_THINK[0])
-        if not opened:
-            return before
-        return before + thought.partition(_THINK[1])[2]
+        return without_thoughts(self._raw, begins_in_thought=bool(self.thinks))

@@ -1,4 +1,4 @@
-"""What OpenAI-compatible servers stream: typed chunks out of server-sent events, checked for damage."""
+"""Server-sent events out of a body that comes in pieces, and what OpenAI-compatible servers say in them."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from math import inf
@@ -27,18 +27,23 @@ class ReportedUsage(msgspec.Struct):
 
     prompt_tokens: int = 0
     completion_tokens: int | None = 0
+    total_tokens: int | None = 0
     prompt_tokens_details: _Cached | None = None
     completion_tokens_details: _Reasoned | None = None
 
     @property
     def usage(self) -> Usage:
-        """The counts in our words."""
+        """The counts in our words. Some servers count thoughts beside the completion, in the total or nowhere else."""
         cached = (self.prompt_tokens_details or _Cached()).cached_tokens or 0
+        thoughts = (self.completion_tokens_details or _Reasoned()).reasoning_tokens or 0
+        written = self.completion_tokens or 0
+        if written >= 0:
+            written = max(written, (self.total_tokens or 0) - self.prompt_tokens)
         return Usage(
             input_tokens=max(0, self.prompt_tokens - cached),
             cache_read_tokens=cached,
-            output_tokens=self.completion_tokens or 0,
-            reasoning_tokens=(self.completion_tokens_details or _Reasoned()).reasoning_tokens or 0,
+            output_tokens=written + thoughts if thoughts > written else written,
+            reasoning_tokens=thoughts,
         )
 
     @property

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from math import exp
 from typing import Any, ClassVar, Final, Literal
 
-from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
+from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
-from steproute.core.usage import Usage
 from steproute.remote.connection import Connection, Server
-from steproute.remote.stream import Chunk, Kind, ReportedUsage, chunks, most_tokens
+from steproute.remote.stream import Chunk, Kind, chunks, most_tokens
+from steproute.remote.stream_meter import StreamMeter, check_finish
 from steproute.scorers.step_by_step import StepByStep
 
 _QUESTIONS: Final = {
@@ -79,15 +79,14 @@ class SelfEvaluationScorer:
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
         """The last step's score alone, by one call, whatever is known. Raises as `score` does."""
         began = time.monotonic()
-        reply = _Reply(self.name, meter, _MOST_TOKENS[self.settings.mode])
-        await self._ask(self._said(prefix), reply)
-        value = self._p_yes(reply.alternatives) if self.settings.mode == "yes-no" else self._digit(reply.text)
+        verdict = await self._ask(self._said(prefix), meter)
+        value = self._p_yes(verdict.alternatives) if self.settings.mode == "yes-no" else self._digit(verdict.text)
         return Scores(
             values=(value,),
             model=self.name,
             usage=meter.usage,
             latency_s=time.monotonic() - began,
-            request_id=reply.request_id,
+            request_id=verdict.request_id,
         )
 
     def _said(self, prefix: Prefix) -> str:
@@ -95,12 +94,12 @@ class SelfEvaluationScorer:
         steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps)
         return f"{prefix.problem.text}\n\n{steps}\n\n{self.settings.question or _QUESTIONS[self.settings.mode]}"
 
-    async def _ask(self, said: str, reply: "_Reply") -> None:
+    async def _ask(self, said: str, meter: Meter) -> "_Verdict":
         """One streamed request."""
-        settings = self.settings
+        settings, verdict = self.settings, _Verdict(self.name, meter, said)
         reads_alternatives = settings.mode == "yes-no"
         wanted: dict[str, Any] = {
-            "max_completion_tokens" if settings.kind == "openai" else "max_tokens": reply.most_tokens,
+            "max_completion_tokens" if settings.kind == "openai" else "max_tokens": _MOST_TOKENS[settings.mode],
             "temperature": 1.0 if reads_alternatives else 0.0,  # some servers give a one-hot distribution at 0
             "seed": 0,
             "stream_options": {"include_usage": True},
@@ -108,7 +107,7 @@ class SelfEvaluationScorer:
         if reads_alternatives:
             wanted |= {"logprobs": True, "top_logprobs": settings.logprobs}
         wanted |= settings.extra
-        reply.most_tokens = most_tokens(wanted)
+        verdict.used.most_tokens = most_tokens(wanted) + 1
         async with (
             self.connection.call() as client,
             client.chat.completions.with_streaming_response.create(
@@ -118,14 +117,16 @@ class SelfEvaluationScorer:
                 extra_body=wanted,
             ) as response,
         ):
-            reply.opened(response.headers.get("x-request-id", ""), estimated_tokens(said))
+            verdict.request_id = response.headers.get("x-request-id", "")
+            verdict.used.opened()
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
-                        reply.refuse()
+                        verdict.used.refuse()
                         raise self.connection.error_within({"error": chunk.error})
-                    reply.take(chunk)
-        reply.check()
+                    verdict.take(chunk)
+        verdict.check()
+        return verdict
 
     def _p_yes(self, alternatives: Sequence[tuple[str, float]]) -> float:
         """P(yes) / (P(yes) + P(no)) over all spellings."""
@@ -156,51 +157,29 @@ class SelfEvaluationScorer:
         return int(numbers[0]) / 9
 
 
-class _Reply:
-    """The answer to one question while it arrives; the meter is final whenever the request ends."""
+class _Verdict:
+    """What has come of the answer to one question; the meter is final whenever the request ends."""
 
-    def __init__(self, name: str, meter: Meter, most_tokens: float) -> None:
-        self.most_tokens, self.text, self.request_id = most_tokens, "", ""
+    def __init__(self, name: str, meter: Meter, said: str) -> None:
+        self.used = StreamMeter(meter, estimated_tokens(said))
+        self.text, self.request_id = "", ""
         self.alternatives: list[tuple[str, float]] = []
-        self._name, self._meter = name, meter
-        self._pieces, self._finish, self._reported = 0, "", False
-
-    def opened(self, request_id: str, prompt_tokens: int) -> None:
-        """The server has taken the request: from now on it costs."""
-        self.request_id = request_id
-        self._meter.usage = Usage(input_tokens=prompt_tokens, estimated=True)
-
-    def refuse(self) -> None:
-        """An error came instead of an answer, or in its middle."""
-        if not self._pieces:
-            self._meter.usage = Usage()
+        self._name, self._pieces, self._finish = name, 0, ""
 
     def take(self, chunk: Chunk) -> None:
         """The next piece, its alternatives, and what the server says that it used."""
         for choice in chunk.choices:
-            if choice.piece or choice.thought:
-                self._pieces += 1
-                self.text += choice.piece
-                if not self._reported:
-                    used = self._meter.usage
-                    self._meter.usage = Usage(
-                        input_tokens=used.input_tokens, output_tokens=self._pieces, estimated=True
-                    )
+            self._pieces += bool(choice.piece or choice.thought)
+            self.text += choice.piece
+            self.used.arrived(self._pieces)
             if not self.alternatives and choice.logprobs is not None:
                 self.alternatives = choice.logprobs.first_tokens
             self._finish = choice.finish_reason or self._finish
         if chunk.usage is not None:
-            self._report(chunk.usage)
-
-    def _report(self, reported: ReportedUsage) -> None:
-        if reported.sound and reported.usage.output_tokens <= self.most_tokens + 1:
-            self._reported, self._meter.usage = True, reported.usage
+            self.used.report(chunk.usage)
 
     def check(self) -> None:
         """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
-        if not self._finish:
-            raise BackendUnavailable(f"{self._name}: the stream broke off before the answer was complete")
-        if self._finish == "content_filter":
-            raise BackendError(f"{self._name}: the server's content filter stopped the answer")
-        if self._reported and self._pieces > self._meter.usage.output_tokens:
+        check_finish(self._name, self._finish)
+        if self.used.reported and self._pieces > self.used.usage.output_tokens:
             raise BackendUnavailable(f"{self._name}: a piece came twice")
