@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.config_texts import WRITERS
 from tests.remote.judging import JudgingServer
 
 from steproute.config import score_map_artifact
@@ -27,20 +28,7 @@ from steproute.scorers.ensemble import EnsembleScorer
 from steproute.scorers.self_evaluation import SelfEvaluationScorer
 
 PAGE = Path(__file__).parents[1] / "docs/how-to/choose-a-scorer.md"
-MODELS = """
-[models.weak]
-backend = "openai"
-base_url = "{url}"
-model = "m"
-template = "none"
-price = {{ input = 1, output = 2 }}
-[models.strong]
-backend = "openai"
-base_url = "{url}"
-model = "m"
-template = "none"
-price = {{ input = 3, output = 4 }}
-[doctor]
+MODELS = f"""{WRITERS}[doctor]
 wrong = ["A wrong step.", "Another wrong one."]
 """
 JUDGE = """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
 from tests.remote.hostile_anthropic import HostileAnthropic
 
@@ -16,25 +17,16 @@ from steproute.config_file import read_config
 from steproute.doctor import Finding, Verdict, examine
 
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
-CONFIG = """
-[models.weak]
-backend = "openai"
-base_url = "{url}"
-model = "m"
-template = "none"
-price = {{ input = 1, output = 2 }}
-[models.strong]
-backend = "openai"
-base_url = "{url}"
-model = "m"
-template = "none"
-price = {{ input = 3, output = 4 }}
+CONFIG = (
+    WRITERS
+    + """
 [scorers.prm]
 backend = "vllm-pooling"
 base_url = "{url}"
 model = "m"
 price = {{ input = 1, output = 0 }}
 """
+)
 
 
 class Patient(HostileServer):
