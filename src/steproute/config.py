@@ -140,8 +140,10 @@ def build_strategy(name: str, policy: Policy, **settings: float | None) -> Strat
         raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
     kind = strategies.get(name)
     given = {key: value for key, value in settings.items() if value is not None}
-    for key in given.keys() - signature(kind).parameters.keys():
-        raise ConfigError(f"{key}: strategy {name!r} has no such setting. Leave it out, or use 'pipelined'.")
+    has = [key for key in signature(kind).parameters if key != "policy"]
+    for key in given:
+        if key not in has:
+            raise ConfigError(f"{key}: strategy {name!r} has no such setting, but {', '.join(has) or 'none'}.")
     strategy: Strategy[Episode] = kind(policy=policy, **given)
     return strategy
 
