@@ -1,4 +1,4 @@
-"""Keys: where they come from, how they are sent, and that no error shows one."""
+"""What is sent to a server, its key above all, and that no error shows one."""
 
 import asyncio
 
@@ -56,3 +56,16 @@ def test_a_key_where_a_long_message_is_cut_does_not_show_in_part(monkeypatch: py
         assert "sk" not in said
         assert "secret" not in connection._reason(ValueError("y" * before + KEY))
         assert "sk-" not in connection._reason(ValueError("y" * before + KEY))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [f"Incorrect API key provided: {KEY[:12]}", f"bad key {KEY[:8]}********cdef", f"{KEY[3:]} is unknown", KEY * 2],
+)
+def test_a_key_that_a_server_cuts_off_or_masks_does_not_show(echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    connection = Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
+    said = str(connection.error(400, {"error": {"message": echo}}))
+    assert "[key]" in said
+    assert "sk-" not in said
+    assert "secret" not in said

@@ -38,7 +38,7 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
 
     def _made(self, http: httpx2.AsyncClient) -> "anthropic.AsyncAnthropic":
         return self._anthropic.AsyncAnthropic(
-            base_url=self.server.root, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+            base_url=self.server.root, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
 
     async def models(self) -> dict[str, int | None]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import re
 import ssl
 from abc import ABC, abstractmethod
@@ -28,11 +27,13 @@ from steproute.core.errors import (
     ContextOverflow,
     RateLimited,
 )
+from steproute.remote.api_key import ApiKey
 
 if TYPE_CHECKING:
     import anthropic
 
 _SHOWN: Final = 300
+_READ: Final = 20_000
 _OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size|limit)|max_model_len|too long", re.IGNORECASE)
 _PASSING: Final = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 529})
 _STATUSES: Final = {
@@ -108,7 +109,7 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def __init__(self, name: str, server: Server) -> None:
         self.name, self.server = name, server
-        self._key = _key_in(server.api_key_env) if server.api_key_env else "none"
+        self.key = ApiKey(server.api_key_env)
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
@@ -190,8 +191,8 @@ class ServerConnection(ABC, Generic[_Client]):
         return self._shown(f"{type(failure).__name__}: {failure}".rstrip(": "))
 
     def _shown(self, text: str) -> str:
-        """The text's beginning without the key, which goes first: half of one is no less a leak."""
-        return (text if self._key == "none" else text.replace(self._key, "[key]"))[:_SHOWN]
+        """The text's beginning without the key, which goes before the cut: half of one is no less a leak."""
+        return self.key.hidden_in(text[:_READ])[:_SHOWN]
 
 
 class Connection(ServerConnection[openai.AsyncOpenAI]):
@@ -205,7 +206,7 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 
     def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
-            base_url=self.server.base_url, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+            base_url=self.server.base_url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
 
     async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
@@ -222,18 +223,6 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 def _trusted() -> ssl.SSLContext:
     """One context for all clients, since to load the certificates takes longer than a small step."""
     return httpx2.create_ssl_context()
-
-
-def _key_in(variable: str) -> str:
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"api_key_env: the variable {variable} is not set. Set it to the key.")
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            f"api_key_env: the variable {variable} holds characters that no key has. Set it to the key alone, in "
-            "printable ASCII."
-        )
-    return key
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
