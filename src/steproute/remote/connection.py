@@ -28,30 +28,21 @@ from steproute.core.errors import (
     RateLimited,
 )
 from steproute.remote.api_key import ApiKey
+from steproute.remote.overflow import told
+from steproute.remote.refusal import Refusal
 
 if TYPE_CHECKING:
     import anthropic
 
 _SHOWN: Final = 300
 _READ: Final = 20_000
-_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size|limit)|max_model_len|too long", re.IGNORECASE)
-_PASSING: Final = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 529})
-_STATUSES: Final = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
+_PASSING: Final = frozenset({408, 409, 425})
+_NEVER_PASSING: Final = frozenset({501, 505})
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
     402: ". The account has no money left.",
     403: ". The key may not use this model.",
     404: ". Check base_url (does it end in /v1?) and the model's name.",
-    429: ". The account has no money left.",
 }
 
 _T = TypeVar("_T")
@@ -164,25 +155,25 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
-        message, code = _said(body)
-        message = self._shown(message)
-        said = f"{self.name}: status {status}: {message}"
-        if status == 429 and code != "insufficient_quota":
+        refusal = Refusal.of(body)
+        said = f"{self.name}: status {status}: {self._shown(refusal.message)}"
+        if refusal.is_spent:
+            return BackendError(f"{said}{_REMEDIES[402]}")
+        if status == 429:
             return RateLimited(said, retry_after(headers))
-        if status in _PASSING:
+        if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
             return BackendUnavailable(said, retry_after(headers))
-        if status in (400, 413, 422) and (code == "context_length_exceeded" or _OVERFLOW.search(message)):
-            return ContextOverflow(said)
-        return BackendError(f"{said}{_REMEDIES.get(status, '')}")
+        if status in (400, 413, 422) and refusal.is_overflow:
+            return ContextOverflow(f"{said}. The model's context has no room for it.", *told(refusal.message))
+        return self._lasting(status, refusal.message, said)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
-        error = body.get("error")
-        told = error if isinstance(error, dict) else {}
-        code = told.get("code")
-        if not isinstance(code, int) or not 400 <= code < 600:
-            code = _STATUSES.get(str(told.get("type")), 500)
-        return self.error(code, body)
+        return self.error(Refusal.of(body).status, body)
+
+    def _lasting(self, status: int, message: str, said: str) -> BackendError:
+        """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
+        return BackendError(f"{said}{_REMEDIES.get(status, '')}")
 
     def _reason(self, failure: BaseException) -> str:
         """The innermost reason, which the client's own wrappers hide."""
@@ -244,11 +235,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
-
-
-def _said(body: object) -> tuple[str, object]:
-    """The message and the code of an error's body, however it is wrapped."""
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(inner, dict):
-        return str(inner.get("message", inner)), inner.get("code") or inner.get("type")
-    return str(inner), None
