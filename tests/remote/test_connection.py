@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx2
 import pytest
 from tests.remote.hostile import HostileServer
 
@@ -69,3 +70,31 @@ def test_a_key_that_a_server_cuts_off_or_masks_does_not_show(echo: str, monkeypa
     assert "[key]" in said
     assert "sk-" not in said
     assert "secret" not in said
+
+
+@KINDS
+@pytest.mark.parametrize("key_variable", ["", "MY_KEY"])
+def test_nothing_of_the_environment_is_sent_but_the_key_that_is_named(
+    kind: type[Connection | AnthropicConnection], key_variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    for variable in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
+        monkeypatch.setenv(variable, "Authorization: Bearer leak\nX-Api-Key: leak\nX-Team: leak\nUser-Agent: leak")
+    for variable in (
+        *("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_WEBHOOK_SECRET"),
+        *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_WEBHOOK_SIGNING_KEY"),
+    ):
+        monkeypatch.setenv(variable, "leak")
+
+    async def run() -> list[str]:
+        async with HostileServer(lambda request: None).running() as server:
+            connection = kind("weak", Server(base_url=server.url, api_key_env=key_variable))
+            await connection.models()
+            async with connection.call() as client:
+                await client.post("/tokenize", body={"messages": []}, cast_to=httpx2.Response)
+            return [request.head for request in server.asked]
+
+    for head in asyncio.run(run()):
+        assert "leak" not in head
+        assert f"Bearer {KEY if key_variable else 'none'}\r\n" in head
+        assert not any(line.lower().startswith("openai-") for line in head.splitlines())

@@ -119,9 +119,9 @@ class ServerConnection(ABC, Generic[_Client]):
         if loop not in self._clients:
             timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-            self._clients[loop] = self._made(
-                httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted())
-            )
+            client = self._made(httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted()))
+            client._custom_headers = {}  # those of OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS
+            self._clients[loop] = client
         return self._clients[loop]
 
     @asynccontextmanager
@@ -196,9 +196,11 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
         return openai
 
     def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(
+        client = openai.AsyncOpenAI(
             base_url=self.server.base_url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
+        client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
+        return client
 
     async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
         """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""
