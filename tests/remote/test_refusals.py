@@ -1,9 +1,11 @@
 """What a server's error means: whether it may pass, what the context holds, what a user is told."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from tests.remote.refusing import RefusingServer
 
 from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow, RateLimited
 from steproute.remote.anthropic_connection import AnthropicConnection
@@ -122,3 +124,34 @@ def test_the_reason_of_a_provider_behind_a_gateway_is_shown(raw: object) -> None
 def test_an_error_without_a_message_shows_all_of_it() -> None:
     for body in ({"error": {"message": None, "reason": "odd"}}, {"detail": "odd"}, {"error": "odd"}, "odd"):
         assert "odd" in str(Connection("weak", HERE).error(400, body))
+
+
+@pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        (
+            "https://me:pass@there.example/v1/models?token=pass#pass",
+            "to https://there.example/v1/models. Set base_url to https://there.example/v1.",
+        ),
+        ("https://there.example/llm/v1/models", "Set base_url to https://there.example/llm/v1."),
+        ("/login", "/login. Set base_url to an address that answers itself."),
+        ("http://there.example:pass/", "the server redirects. Set base_url to an address that answers itself."),
+    ],
+)
+def test_a_redirect_says_where_to_and_what_base_url_should_be(
+    kind: type[Connection | AnthropicConnection], location: str, told: str
+) -> None:
+    async def run() -> str:
+        server = RefusingServer(status=308, body={}, headers=f"location: {location}\r\n")
+        async with server.running():
+            with pytest.raises(BackendError) as caught:
+                await kind("weak", Server(base_url=server.url)).models()
+            assert type(caught.value) is BackendError
+            assert len(server.asked) == 1
+            return str(caught.value)
+
+    said = asyncio.run(run())
+    assert said.startswith("weak: status 308: the server redirects")
+    assert said.endswith(told)
+    assert "pass" not in said

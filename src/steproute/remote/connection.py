@@ -140,6 +140,8 @@ class ServerConnection(ABC, Generic[_Client]):
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
             raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time") from None
         except package.APIStatusError as failure:
+            if 300 <= failure.status_code < 400:
+                raise self._redirected(failure.response) from None
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
             raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
@@ -174,6 +176,22 @@ class ServerConnection(ABC, Generic[_Client]):
     def _lasting(self, status: int, message: str, said: str) -> BackendError:
         """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
         return BackendError(f"{said}{_REMEDIES.get(status, '')}")
+
+    def _redirected(self, response: httpx2.Response) -> BackendError:
+        """Where a redirect leads. It is not followed, for a key is not to go where nobody sent it."""
+        said = f"{self.name}: status {response.status_code}: the server redirects"
+        asked, better = response.request.url, "an address that answers itself"
+        try:
+            target = asked.join(response.headers["location"])
+            target = target.copy_with(username="", password="", query=None, fragment=None)
+        except (httpx2.InvalidURL, KeyError):
+            return BackendError(f"{said}. Set base_url to {better}.")
+        below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
+        if target.path.endswith(below):
+            version = self.server.base_url.rstrip("/").removeprefix(self.server.root)
+            root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
+            better = self._shown(root + version)
+        return BackendError(f"{said} to {self._shown(str(target))}. Set base_url to {better}.")
 
     def _reason(self, failure: BaseException) -> str:
         """The innermost reason, which the client's own wrappers hide."""
