@@ -3,12 +3,21 @@
 import asyncio
 
 import httpx2
+import msgspec
 import pytest
 from tests.remote.hostile import HostileServer
+from tests.remote.hostile_anthropic import HostileAnthropic
+from tests.remote.test_faults import MODES, writer_of
 
 from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
+from steproute.core.solution import Outcome
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection, Server
+from steproute.strategies.single import Single
 
 KINDS = pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
 KEY = "sk-secret-0123456789abcdef"
@@ -98,3 +107,25 @@ def test_nothing_of_the_environment_is_sent_but_the_key_that_is_named(
         assert "leak" not in head
         assert f"Bearer {KEY if key_variable else 'none'}\r\n" in head
         assert not any(line.lower().startswith("openai-") for line in head.splitlines())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_text_that_no_server_can_be_sent_fails_the_problem_with_what_to_do(mode: str) -> None:
+    settings = dict(MODES[mode])
+    kind = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
+
+    async def run() -> Trace:
+        async with kind(lambda request: None).running() as server:
+            cast = Cast(writers={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
+            trace = await Episode(Problem(id="p", text="A riddle \ud800."), cast, route="t").run(Single("weak"))
+            assert not server.asked
+            return trace
+
+    trace = asyncio.run(run())
+    assert trace.outcome is Outcome.FAILED
+    assert (trace.error or "").startswith(
+        r"BackendError: m: the text cannot be sent, since it holds the lone surrogate '\ud800'"
+    )
+    assert "Remove it from the problem's text" in (trace.error or "")
+    assert trace.account == ()
+    msgspec.json.encode(trace)

@@ -147,6 +147,12 @@ class ServerConnection(ABC, Generic[_Client]):
             raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
+        except UnicodeEncodeError as failure:
+            held = failure.object[failure.start]
+            raise BackendError(
+                f"{name}: the text cannot be sent, since it holds the lone surrogate {held!r}. Remove it from the "
+                "problem's text or the instructions."
+            ) from None
 
     async def models(self) -> dict[str, int | None]:
         """The server's models and how many tokens fit each, where it says. Raises as `call` does."""
