@@ -9,14 +9,15 @@ from tests.remote.hostile import HostileServer
 from tests.remote.hostile_anthropic import HostileAnthropic
 from tests.remote.test_faults import MODES, writer_of
 
-from steproute.core.errors import ConfigError
+from steproute.core.errors import BackendError, ConfigError
 from steproute.core.problem import Problem
-from steproute.core.solution import Outcome
+from steproute.core.solution import Meter, Outcome, Prefix, Step
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection, Server
+from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.single import Single
 
 KINDS = pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
@@ -129,3 +130,16 @@ def test_a_text_that_no_server_can_be_sent_fails_the_problem_with_what_to_do(mod
     assert "Remove it from the problem's text" in (trace.error or "")
     assert trace.account == ()
     msgspec.json.encode(trace)
+
+
+def test_a_step_that_no_judge_can_be_sent_is_not_paid_for() -> None:
+    async def run() -> Meter:
+        async with HostileServer(lambda request: None).running() as server:
+            settings, meter = PoolingSettings(model="m", server=Server(base_url=server.url)), Meter()
+            scorer = VllmPoolingScorer("prm", settings)
+            step = Step(role="weak", text="\udfff", tokens=1)
+            with pytest.raises(BackendError, match="cannot be sent"):
+                await scorer.score(Prefix(problem=Problem(id="p", text="A riddle."), steps=(step,)), meter)
+            return meter
+
+    assert asyncio.run(run()).calls == []

@@ -9,10 +9,12 @@ import pytest
 from tests.remote.hostile import Asked, Fault
 from tests.remote.judging import JudgingServer
 
+from steproute.core.events import Event, Finished
 from steproute.core.problem import Problem
+from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace, total_usage
-from steproute.core.usage import Price, Purpose
+from steproute.core.usage import Price, Purpose, Usage
 from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
@@ -162,4 +164,30 @@ def test_a_reward_model_that_gives_a_wrong_number_of_scores_is_paid_for(fault: F
     assert "pairs for 1 steps" in (trace.error or "")
     (line,) = [line for line in trace.account if line.role == "prm"]
     assert line.usage.input_tokens == asked.prompt_tokens
+    assert line.cost_usd == JUDGE_PRICE.cost(line.usage)
+
+
+def test_a_judgement_that_is_cancelled_is_paid_for() -> None:
+    events: list[Event] = []
+
+    async def run() -> Asked:
+        hostile = JudgingServer(lambda request: Fault.HANG if "pooling" in request.path else None)
+        async with hostile.running():
+            here = Server(base_url=hostile.url)
+            judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
+            cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
+            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", on_event=events.append)
+            solving = asyncio.create_task(episode.run(Stepwise(policy=Threshold(0.5))))
+            while not hostile.asked or "pooling" not in hostile.asked[-1].path:
+                await asyncio.sleep(0.001)
+            solving.cancel()
+            await asyncio.gather(solving, return_exceptions=True)
+            return hostile.asked[-1]
+
+    asked = asyncio.run(run())
+    assert isinstance(events[-1], Finished)
+    (line,) = [line for line in events[-1].trace.account if line.role == "prm"]
+    assert line.purpose is Purpose.CANCELLED
+    assert line.usage == Usage(input_tokens=estimated_tokens(asked.body["input"]), estimated=True)
     assert line.cost_usd == JUDGE_PRICE.cost(line.usage)

@@ -5,7 +5,7 @@ import math
 import re
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ _SHOWN: Final = 300
 _READ: Final = 20_000
 _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
+_UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
     402: ". The account has no money left.",
@@ -226,13 +227,23 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
         client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
         return client
 
-    async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
-        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""
+    async def post(
+        self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None
+    ) -> _T:
+        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does.
+
+        unpaid: called where the server refused the request or never got it, so that nothing was computed.
+        """
         async with self.call() as client:
-            response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
-            text = response.content.decode()
-            if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
-                raise self.error_within({"error": error})
+            try:
+                response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
+                text = response.content.decode()
+                if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
+                    raise self.error_within({"error": error})
+            except (openai.APIStatusError, openai.APIConnectionError, BackendError, UnicodeEncodeError) as failure:
+                if not isinstance(failure, openai.APIConnectionError) or isinstance(failure.__cause__, _UNSENT):
+                    unpaid()
+                raise
             return msgspec.json.decode(text, type=answer)
 
 
