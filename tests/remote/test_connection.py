@@ -1,13 +1,24 @@
-"""Keys: where they come from, how they are sent, and that no error shows one."""
+"""What is sent to a server, its key above all, and that no error shows one."""
 
 import asyncio
 
+import httpx2
+import msgspec
 import pytest
 from tests.remote.hostile import HostileServer
+from tests.remote.hostile_anthropic import HostileAnthropic
+from tests.remote.test_faults import MODES, writer_of
 
-from steproute.core.errors import ConfigError
+from steproute.core.errors import BackendError, ConfigError
+from steproute.core.problem import Problem
+from steproute.core.solution import Meter, Outcome, Prefix, Step
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection, Server
+from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
+from steproute.strategies.single import Single
 
 KINDS = pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
 KEY = "sk-secret-0123456789abcdef"
@@ -56,3 +67,79 @@ def test_a_key_where_a_long_message_is_cut_does_not_show_in_part(monkeypatch: py
         assert "sk" not in said
         assert "secret" not in connection._reason(ValueError("y" * before + KEY))
         assert "sk-" not in connection._reason(ValueError("y" * before + KEY))
+
+
+@pytest.mark.parametrize(
+    "echo",
+    [f"Incorrect API key provided: {KEY[:12]}", f"bad key {KEY[:8]}********cdef", f"{KEY[3:]} is unknown", KEY * 2],
+)
+def test_a_key_that_a_server_cuts_off_or_masks_does_not_show(echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    connection = Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
+    said = str(connection.error(400, {"error": {"message": echo}}))
+    assert "[key]" in said
+    assert "sk-" not in said
+    assert "secret" not in said
+
+
+@KINDS
+@pytest.mark.parametrize("key_variable", ["", "MY_KEY"])
+def test_nothing_of_the_environment_is_sent_but_the_key_that_is_named(
+    kind: type[Connection | AnthropicConnection], key_variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    for variable in ("OPENAI_CUSTOM_HEADERS", "ANTHROPIC_CUSTOM_HEADERS"):
+        monkeypatch.setenv(variable, "Authorization: Bearer leak\nX-Api-Key: leak\nX-Team: leak\nUser-Agent: leak")
+    for variable in (
+        *("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_WEBHOOK_SECRET"),
+        *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_WEBHOOK_SIGNING_KEY"),
+    ):
+        monkeypatch.setenv(variable, "leak")
+
+    async def run() -> list[str]:
+        async with HostileServer(lambda request: None).running() as server:
+            connection = kind("weak", Server(base_url=server.url, api_key_env=key_variable))
+            await connection.models()
+            async with connection.call() as client:
+                await client.post("/tokenize", body={"messages": []}, cast_to=httpx2.Response)
+            return [request.head for request in server.asked]
+
+    for head in asyncio.run(run()):
+        assert "leak" not in head
+        assert f"Bearer {KEY if key_variable else 'none'}\r\n" in head
+        assert not any(line.lower().startswith("openai-") for line in head.splitlines())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_text_that_no_server_can_be_sent_fails_the_problem_with_what_to_do(mode: str) -> None:
+    settings = dict(MODES[mode])
+    kind = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
+
+    async def run() -> Trace:
+        async with kind(lambda request: None).running() as server:
+            cast = Cast(writers={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
+            trace = await Episode(Problem(id="p", text="A riddle \ud800."), cast, route="t").run(Single("weak"))
+            assert not server.asked
+            return trace
+
+    trace = asyncio.run(run())
+    assert trace.outcome is Outcome.FAILED
+    assert (trace.error or "").startswith(
+        r"BackendError: m: the text cannot be sent, since it holds the lone surrogate '\ud800'"
+    )
+    assert "Remove it from the problem's text" in (trace.error or "")
+    assert trace.account == ()
+    msgspec.json.encode(trace)
+
+
+def test_a_step_that_no_judge_can_be_sent_is_not_paid_for() -> None:
+    async def run() -> Meter:
+        async with HostileServer(lambda request: None).running() as server:
+            settings, meter = PoolingSettings(model="m", server=Server(base_url=server.url)), Meter()
+            scorer = VllmPoolingScorer("prm", settings)
+            step = Step(role="weak", text="\udfff", tokens=1)
+            with pytest.raises(BackendError, match="cannot be sent"):
+                await scorer.score(Prefix(problem=Problem(id="p", text="A riddle."), steps=(step,)), meter)
+            return meter
+
+    assert asyncio.run(run()).calls == []

@@ -142,10 +142,10 @@ def test_a_lasting_fault_fails_the_problem_with_its_reason_and_is_paid_for(mode:
     )
 
 
-def scored(decide: Callable[[Asked], Fault | None], limits: Limits) -> Trace:
+def scored(decide: Callable[[Asked], Fault | None], limits: Limits, tls: bool = False) -> Trace:
     async def run() -> Trace:
         async with HostileServer(decide).running() as hostile:
-            judge = VllmPoolingScorer("m", PoolingSettings(model="m", server=server_of(hostile)))
+            judge = VllmPoolingScorer("m", PoolingSettings(model="m", server=server_of(hostile, tls)))
             writer = writer_of(hostile, template="none")
             cast = Cast(writers={"weak": writer, "strong": writer}, judges={"prm": Judge(scorer=judge, price=PRICE)})
             return await Episode(PROBLEM, cast, route="t", limits=limits).run(Stepwise(policy=Threshold(0.5)))
@@ -164,6 +164,18 @@ def test_a_scorer_that_fails_once_is_asked_again_unless_it_is_plainly_wrong(faul
     assert trace.answer == "42"
     assert [step.score for step in trace.steps] == [0.9] * 4
     assert len([line for line in trace.account if line.purpose is Purpose.SCORE]) == 4
+
+
+@pytest.mark.parametrize("fault", [fault for fault in SEEN if fault is not Fault.DUPLICATED_CHUNK])
+def test_a_scorer_that_took_the_request_is_paid_for_though_no_answer_came(fault: Fault) -> None:
+    tls = fault is Fault.NOT_TLS
+    trace = scored(lambda request: fault if "pooling" in request.path else None, Limits(retries=1), tls)
+    assert (trace.error or "").startswith(SEEN[fault])
+    lines = [line for line in trace.account if line.role == "prm"]
+    refused = tls or fault in BEFORE_THE_ANSWER - {Fault.HANG}
+    assert [line.purpose for line in lines] == ([] if refused else [Purpose.RETRY] * 2)
+    assert all(line.usage.estimated and line.usage.input_tokens > 20 for line in lines)
+    assert all(line.cost_usd == PRICE.cost(line.usage) > 0 for line in lines)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.NOT_TLS])

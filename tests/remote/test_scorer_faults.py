@@ -4,15 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from tests.remote.hostile import Asked, Fault
 from tests.remote.judging import JudgingServer
+from tests.remote.refusing import RefusingServer
 
+from steproute.core.events import Event, Finished
+from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
+from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace, total_usage
-from steproute.core.usage import Price, Purpose
+from steproute.core.usage import Price, Purpose, Usage
 from steproute.engine import metering
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
@@ -163,3 +168,62 @@ def test_a_reward_model_that_gives_a_wrong_number_of_scores_is_paid_for(fault: F
     (line,) = [line for line in trace.account if line.role == "prm"]
     assert line.usage.input_tokens == asked.prompt_tokens
     assert line.cost_usd == JUDGE_PRICE.cost(line.usage)
+
+
+def test_a_judgement_that_is_cancelled_is_paid_for() -> None:
+    events: list[Event] = []
+
+    async def run() -> Asked:
+        hostile = JudgingServer(lambda request: Fault.HANG if "pooling" in request.path else None)
+        async with hostile.running():
+            here = Server(base_url=hostile.url)
+            judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
+            cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
+            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", on_event=events.append)
+            solving = asyncio.create_task(episode.run(Stepwise(policy=Threshold(0.5))))
+            while not hostile.asked or "pooling" not in hostile.asked[-1].path:
+                await asyncio.sleep(0.001)
+            solving.cancel()
+            await asyncio.gather(solving, return_exceptions=True)
+            return hostile.asked[-1]
+
+    asked = asyncio.run(run())
+    assert isinstance(events[-1], Finished)
+    (line,) = [line for line in events[-1].trace.account if line.role == "prm"]
+    assert line.purpose is Purpose.CANCELLED
+    assert line.usage == Usage(input_tokens=estimated_tokens(asked.body["input"]), estimated=True)
+    assert line.cost_usd == JUDGE_PRICE.cost(line.usage)
+
+
+@pytest.mark.parametrize("backend", ["vllm-pooling", "self-evaluation"])
+@pytest.mark.parametrize("declared", ["fail", "accept", "regenerate"])
+def test_a_judge_whose_context_is_too_small_is_a_scorer_that_failed(
+    backend: str, declared: Literal["fail", "accept", "regenerate"]
+) -> None:
+    def judges(request: Asked) -> bool:
+        return "pooling" in request.path or "<step>" in str(request.body)
+
+    async def run() -> Trace:
+        full = {"error": {"message": "This model's maximum context length is 8 tokens", "code": 400}}
+        async with RefusingServer(body=full, refuses=judges).running() as server:
+            here = Server(base_url=server.url)
+            judge: StepScorer = VllmPoolingScorer("judge", PoolingSettings(model="m", server=here))
+            if backend == "self-evaluation":
+                judge = SelfEvaluationScorer("judge", SelfEvaluationSettings(model="m", server=here))
+            writer = Writer(model=OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none")))
+            cast = Cast(writers={"weak": writer, "strong": writer}, judges={"prm": Judge(scorer=judge)})
+            limits = Limits(on_scorer_failure=declared)
+            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", limits=limits)
+            return await episode.run(Stepwise(policy=Threshold(0.5)))
+
+    trace = asyncio.run(run())
+    said = "judge: step 1 finds no room in its context (judge: status 400: This model's maximum context length is 8"
+    assert not [line for line in trace.account if line.role == "prm"]
+    if declared == "fail":
+        assert trace.outcome is Outcome.FAILED
+        assert (trace.error or "").startswith(f"ScorerError: {said}")
+        return
+    assert trace.answer == "42"
+    assert {step.role for step in trace.steps} == {"weak" if declared == "accept" else "strong"}
+    assert said in trace.notes[0]

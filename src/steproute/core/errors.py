@@ -38,7 +38,14 @@ class ContinuationUnsupported(BackendError):
 
 
 class ContextOverflow(BackendError):
-    """The prompt and the prefix leave no room for another token."""
+    """The prompt and the prefix leave no room for another token.
+
+    context_tokens, prompt_tokens: what the context holds and the prompt takes, where the backend says so.
+    """
+
+    def __init__(self, message: str, context_tokens: int | None = None, prompt_tokens: int | None = None) -> None:
+        super().__init__(message)
+        self.context_tokens, self.prompt_tokens = context_tokens, prompt_tokens
 
 
 class TooFewTokens(BackendError):

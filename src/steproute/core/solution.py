@@ -67,6 +67,10 @@ class Meter:
         self.parts.append(Meter())
         return self.parts[-1]
 
+    def clear(self) -> None:
+        """The call came to nothing that costs."""
+        self.usage = Usage()
+
     @property
     def calls(self) -> list[Usage]:
         """The usage of each model call that has used anything."""

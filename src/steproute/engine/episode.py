@@ -230,7 +230,15 @@ class Episode:
         else:
             bill = Bill(role=role, model=scorer.name, price=judge.price)
             ahead = key is not None
-            scores = await self._calls.make(bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead)
+            try:
+                scores = await self._calls.make(
+                    bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead
+                )
+            except ContextOverflow as failure:  # the judge's, which says nothing about the solution
+                raise ScorerError(
+                    f"{scorer.name}: step {len(prefix.steps)} finds no room in its context ({failure}). Give it a "
+                    "longer one, or set limits.max_steps lower."
+                ) from None
             for call in scores.billed:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
         if len(scores.values) != len(prefix.steps):

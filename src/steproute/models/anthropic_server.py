@@ -22,7 +22,6 @@ from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, decode_event
 from steproute.models.instruct import instructed
-from steproute.models.overflow import told
 from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
@@ -135,7 +134,7 @@ class AnthropicModel:
         try:
             await self._stream(body, reply)
         except ContextOverflow as failure:
-            context, prompt = told(str(failure))
+            context, prompt = failure.context_tokens, failure.prompt_tokens
             if context is None or prompt is None or reply.usage != Usage():
                 raise
             room = context - prompt

@@ -22,7 +22,6 @@ from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
 from steproute.models.openai_reply import Reply
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
-from steproute.models.overflow import told
 from steproute.models.prompts import (
     Continuation,
     Message,
@@ -150,7 +149,7 @@ class OpenAiModel:
                 await self._stream(body, reply)
                 break
             except ContextOverflow as failure:
-                fewer = self._after_overflow(sampling, said, str(failure))
+                fewer = self._after_overflow(sampling, said, failure)
                 used = meter.usage != Usage()
                 if used or not tries_left or not 0 < fewer.max_tokens < sampling.max_tokens:
                     raise
@@ -166,9 +165,9 @@ class OpenAiModel:
         room = self._context - int(len(said) * self._tokens_a_character) - _SPARE_TOKENS
         return replace(sampling, max_tokens=min(sampling.max_tokens, max(1, room)))
 
-    def _after_overflow(self, sampling: Sampling, said: str, message: str) -> Sampling:
+    def _after_overflow(self, sampling: Sampling, said: str, failure: ContextOverflow) -> Sampling:
         """Sampling with what room the server's message leaves; as it was where the message does not say."""
-        context, prompt = told(message)
+        context, prompt = failure.context_tokens, failure.prompt_tokens
         if context is None:
             return sampling
         self._context = context

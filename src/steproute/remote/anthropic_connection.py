@@ -1,8 +1,7 @@
 """The HTTP side of Anthropic's Messages API."""
 
 import re
-from collections.abc import Mapping
-from types import MappingProxyType, ModuleType
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import httpx2
@@ -38,7 +37,7 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
 
     def _made(self, http: httpx2.AsyncClient) -> "anthropic.AsyncAnthropic":
         return self._anthropic.AsyncAnthropic(
-            base_url=self.server.root, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+            base_url=self.server.root, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
 
     async def models(self) -> dict[str, int | None]:
@@ -46,22 +45,20 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
         listed = await super().models()
         return {_DATE.sub("", name): room for name, room in listed.items()} | listed
 
-    def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
-        """As ServerConnection.error; refused continuation, sampling and thinking name the setting to change."""
-        failure = super().error(status, body, headers)
-        said = str(failure)
-        if status != 400 or type(failure) is not BackendError:
-            return failure
-        if "prefill" in said.lower():
+    def _lasting(self, status: int, message: str, said: str) -> BackendError:
+        """As ServerConnection's; refused continuation, sampling and thinking name the setting to change."""
+        if status != 400:
+            return super()._lasting(status, message, said)
+        if "prefill" in message.lower():
             return ContinuationUnsupported(
                 f"continuation: 'prefill' is not offered by this model ({said}). Use 'instruct'."
             )
-        if _SAMPLING.search(said):
+        if _SAMPLING.search(message):
             return BackendError(
                 f"{said}. Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
             )
-        if "thinking" in said:
+        if "thinking" in message:
             return BackendError(
                 f"{said}. Set thinking = 'hide' without thinking_budget where it cannot be switched off."
             )
-        return failure
+        return super()._lasting(status, message, said)

@@ -2,11 +2,10 @@
 
 import asyncio
 import math
-import os
 import re
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,29 +27,23 @@ from steproute.core.errors import (
     ContextOverflow,
     RateLimited,
 )
+from steproute.remote.api_key import ApiKey
+from steproute.remote.overflow import told
+from steproute.remote.refusal import Refusal
 
 if TYPE_CHECKING:
     import anthropic
 
 _SHOWN: Final = 300
-_OVERFLOW: Final = re.compile(r"context.{0,20}(length|window|size|limit)|max_model_len|too long", re.IGNORECASE)
-_PASSING: Final = frozenset({408, 409, 425, 500, 502, 503, 504, 520, 529})
-_STATUSES: Final = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "rate_limit_error": 429,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
+_READ: Final = 20_000
+_PASSING: Final = frozenset({408, 409, 425})
+_NEVER_PASSING: Final = frozenset({501, 505})
+_UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
     402: ". The account has no money left.",
     403: ". The key may not use this model.",
     404: ". Check base_url (does it end in /v1?) and the model's name.",
-    429: ". The account has no money left.",
 }
 
 _T = TypeVar("_T")
@@ -108,7 +101,7 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def __init__(self, name: str, server: Server) -> None:
         self.name, self.server = name, server
-        self._key = _key_in(server.api_key_env) if server.api_key_env else "none"
+        self.key = ApiKey(server.api_key_env)
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
@@ -127,9 +120,9 @@ class ServerConnection(ABC, Generic[_Client]):
         if loop not in self._clients:
             timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-            self._clients[loop] = self._made(
-                httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted())
-            )
+            client = self._made(httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted()))
+            client._custom_headers = {}  # those of OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS
+            self._clients[loop] = client
         return self._clients[loop]
 
     @asynccontextmanager
@@ -148,11 +141,19 @@ class ServerConnection(ABC, Generic[_Client]):
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
             raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time") from None
         except package.APIStatusError as failure:
+            if 300 <= failure.status_code < 400:
+                raise self._redirected(failure.response) from None
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
             raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
+        except UnicodeEncodeError as failure:
+            held = failure.object[failure.start]
+            raise BackendError(
+                f"{name}: the text cannot be sent, since it holds the lone surrogate {held!r}. Remove it from the "
+                "problem's text or the instructions."
+            ) from None
 
     async def models(self) -> dict[str, int | None]:
         """The server's models and how many tokens fit each, where it says. Raises as `call` does."""
@@ -163,25 +164,41 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
-        message, code = _said(body)
-        message = self._shown(message)
-        said = f"{self.name}: status {status}: {message}"
-        if status == 429 and code != "insufficient_quota":
+        refusal = Refusal.of(body)
+        said = f"{self.name}: status {status}: {self._shown(refusal.message)}"
+        if refusal.is_spent:
+            return BackendError(f"{said}{_REMEDIES[402]}")
+        if status == 429:
             return RateLimited(said, retry_after(headers))
-        if status in _PASSING:
+        if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
             return BackendUnavailable(said, retry_after(headers))
-        if status in (400, 413, 422) and (code == "context_length_exceeded" or _OVERFLOW.search(message)):
-            return ContextOverflow(said)
-        return BackendError(f"{said}{_REMEDIES.get(status, '')}")
+        if status in (400, 413, 422) and refusal.is_overflow:
+            return ContextOverflow(f"{said}. The model's context has no room for it.", *told(refusal.message))
+        return self._lasting(status, refusal.message, said)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
-        error = body.get("error")
-        told = error if isinstance(error, dict) else {}
-        code = told.get("code")
-        if not isinstance(code, int) or not 400 <= code < 600:
-            code = _STATUSES.get(str(told.get("type")), 500)
-        return self.error(code, body)
+        return self.error(Refusal.of(body).status, body)
+
+    def _lasting(self, status: int, message: str, said: str) -> BackendError:
+        """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
+        return BackendError(f"{said}{_REMEDIES.get(status, '')}")
+
+    def _redirected(self, response: httpx2.Response) -> BackendError:
+        """Where a redirect leads. It is not followed, for a key is not to go where nobody sent it."""
+        said = f"{self.name}: status {response.status_code}: the server redirects"
+        asked, better = response.request.url, "an address that answers itself"
+        try:
+            target = asked.join(response.headers["location"])
+            target = target.copy_with(username="", password="", query=None, fragment=None)
+        except (httpx2.InvalidURL, KeyError):
+            return BackendError(f"{said}. Set base_url to {better}.")
+        below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
+        if target.path.endswith(below):
+            version = self.server.base_url.rstrip("/").removeprefix(self.server.root)
+            root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
+            better = self._shown(root + version)
+        return BackendError(f"{said} to {self._shown(str(target))}. Set base_url to {better}.")
 
     def _reason(self, failure: BaseException) -> str:
         """The innermost reason, which the client's own wrappers hide."""
@@ -190,8 +207,8 @@ class ServerConnection(ABC, Generic[_Client]):
         return self._shown(f"{type(failure).__name__}: {failure}".rstrip(": "))
 
     def _shown(self, text: str) -> str:
-        """The text's beginning without the key, which goes first: half of one is no less a leak."""
-        return (text if self._key == "none" else text.replace(self._key, "[key]"))[:_SHOWN]
+        """The text's beginning without the key, which goes before the cut: half of one is no less a leak."""
+        return self.key.hidden_in(text[:_READ])[:_SHOWN]
 
 
 class Connection(ServerConnection[openai.AsyncOpenAI]):
@@ -204,17 +221,29 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
         return openai
 
     def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(
-            base_url=self.server.base_url, api_key=self._key, max_retries=0, timeout=http.timeout, http_client=http
+        client = openai.AsyncOpenAI(
+            base_url=self.server.base_url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
+        client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
+        return client
 
-    async def post(self, path: str, body: Mapping[str, object], answer: type[_T]) -> _T:
-        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does."""
+    async def post(
+        self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None
+    ) -> _T:
+        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does.
+
+        unpaid: called where the server refused the request or never got it, so that nothing was computed.
+        """
         async with self.call() as client:
-            response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
-            text = response.content.decode()
-            if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
-                raise self.error_within({"error": error})
+            try:
+                response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
+                text = response.content.decode()
+                if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
+                    raise self.error_within({"error": error})
+            except (openai.APIStatusError, openai.APIConnectionError, BackendError, UnicodeEncodeError) as failure:
+                if not isinstance(failure, openai.APIConnectionError) or isinstance(failure.__cause__, _UNSENT):
+                    unpaid()
+                raise
             return msgspec.json.decode(text, type=answer)
 
 
@@ -222,18 +251,6 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 def _trusted() -> ssl.SSLContext:
     """One context for all clients, since to load the certificates takes longer than a small step."""
     return httpx2.create_ssl_context()
-
-
-def _key_in(variable: str) -> str:
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise ConfigError(f"api_key_env: the variable {variable} is not set. Set it to the key.")
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            f"api_key_env: the variable {variable} holds characters that no key has. Set it to the key alone, in "
-            "printable ASCII."
-        )
-    return key
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -255,11 +272,3 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) and number >= 0 else None
-
-
-def _said(body: object) -> tuple[str, object]:
-    """The message and the code of an error's body, however it is wrapped."""
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(inner, dict):
-        return str(inner.get("message", inner)), inner.get("code") or inner.get("type")
-    return str(inner), None

@@ -57,13 +57,13 @@ class VllmPoolingScorer:
         Raises ScorerError where the answer does not hold one sound pair for each step, BackendError where there is
         none.
         """
-        settings, began = self.settings, time.monotonic()
+        settings, meter, began = self.settings, meter or Meter(), time.monotonic()
         text = settings.written(prefix)
-        answer = await self.connection.post("/pooling", {"model": settings.model, "input": text}, _Answer)
-        tokens = answer.usage.prompt_tokens if answer.usage else 0
-        usage = Usage(input_tokens=tokens or estimated_tokens(text), estimated=not tokens)
-        if meter is not None:
-            meter.usage = usage
+        asked = {"model": settings.model, "input": text}
+        meter.usage = Usage(input_tokens=estimated_tokens(text), estimated=True)
+        answer = await self.connection.post("/pooling", asked, _Answer, unpaid=meter.clear)
+        if answer.usage is not None and answer.usage.prompt_tokens > 0:
+            meter.usage = Usage(input_tokens=answer.usage.prompt_tokens)
         pairs = answer.data[0].data if answer.data else []
         if len(pairs) != len(prefix.steps) or not all(len(p) == 2 and 0 <= p[1] <= 1 for p in pairs):
             raise ScorerError(
@@ -71,5 +71,8 @@ class VllmPoolingScorer:
                 f"{settings.marker!r}, and is {settings.marker!r} not in the problem's text?"
             )
         return Scores(
-            values=tuple(pair[1] for pair in pairs), model=self.name, usage=usage, latency_s=time.monotonic() - began
+            values=tuple(pair[1] for pair in pairs),
+            model=self.name,
+            usage=meter.usage,
+            latency_s=time.monotonic() - began,
         )
