@@ -13,10 +13,10 @@ from steproute.engine.gate import Gate, GateSettings
 
 async def call(gate: Gate, work: Callable[[], Awaitable[None]], tokens: int = 0) -> float:
     meter = Meter()
-    async with gate.turn(meter) as waited:
+    async with gate.turn(meter):
         await work()
         meter.usage = Usage(output_tokens=tokens)
-    return waited
+    return meter.wait_s
 
 
 async def nothing() -> None:
@@ -124,7 +124,7 @@ def test_retry_after_holds_new_calls_back_and_the_wait_is_measured() -> None:
 def test_a_call_that_does_not_wait_takes_a_free_turn_of_a_backend_that_is_well_or_none() -> None:
     async def taken(gate: Gate) -> bool:
         try:
-            async with gate.turn(Meter(), waits=False):
+            async with gate.turn(Meter(ahead=True)):
                 return True
         except BackendUnavailable:
             return False
@@ -154,7 +154,7 @@ def test_however_many_come_at_once_none_that_does_not_wait_stands_in_the_queue()
 
         async def in_vain() -> None:
             nonlocal entered
-            async with gate.turn(Meter(), waits=False):
+            async with gate.turn(Meter(ahead=True)):
                 entered += 1
                 await asyncio.sleep(0.05)
 

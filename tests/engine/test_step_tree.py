@@ -74,6 +74,28 @@ def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, r
     assert any(f"{role}: circuit open" in (trace.error or "") for trace in others)
 
 
+def test_at_a_gate_before_a_tree_calls_wait_but_those_ahead_do_not(tmp_path: Path) -> None:
+    gate, lab = Gate(GateSettings(in_flight=1), "weak"), lab_cast()
+    writers = {**lab.writers, "weak": replace(lab.writer("weak"), gate=gate)}
+    problem, meter = PROBLEMS[0], Meter()
+
+    async def run(cast: Cast) -> Trace:
+        model = cast.writer("weak").model
+        async with gate.turn(Meter()):
+            with pytest.raises(BackendUnavailable, match="no turn is free"):
+                await model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, Meter(ahead=True))
+            waiting = asyncio.create_task(model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, meter))
+            solving = asyncio.create_task(Episode(problem, cast, route="t").run(Stepwise(policy=Threshold(0.5))))
+            await asyncio.sleep(0.02)
+        await waiting
+        return await solving
+
+    with StepTree(tmp_path / "tree", 2) as tree:
+        trace = asyncio.run(run(tree.cast(replace(lab, writers=writers))))
+    assert meter.total_wait_s > 0
+    assert max(line.wait_s for line in trace.account if line.role == "weak") > 0
+
+
 def test_a_tree_bills_as_the_models_themselves_would(tmp_path: Path) -> None:
     lab = lab_cast()
     greedy = {

@@ -181,6 +181,7 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
         ("Case 2: x > 0 gives y = 3.", ["There are cases", "Case 2: x > 0"], False),
         ("By the recurrence relation, a_3 = 8.", ["By the recurrence relation, a_2 = 5."], False),
         ("x = 2", ["x = 2"], False),
+        ("We have: 3 + 4 = 7 apples.", ["We have:", "Three and four."], False),
         ("A first step", [], False),
     ],
 )
@@ -261,9 +262,18 @@ def test_thoughts_that_are_counted_beside_the_completion_are_paid_for(
 
 @pytest.mark.parametrize("reason", ["abort", "error", "insufficient_system_resource"])
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
-def test_an_answer_that_ends_for_no_regular_reason_is_no_step(kind: str, reason: str) -> None:
+@pytest.mark.parametrize("stop", ["server", "client"])
+def test_an_answer_that_ends_for_no_regular_reason_is_no_step(kind: str, reason: str, stop: str) -> None:
     with pytest.raises(BackendUnavailable, match=f"ended by '{reason}'"):
-        ask(Canned([text_chunk("half a st", reason)]), template="none", kind=kind)
+        ask(Canned([text_chunk("half a st", reason)]), template="none", kind=kind, stop=stop)
+
+
+@pytest.mark.parametrize(
+    ("reason", "stop"), [("MAX_TOKENS", Stop.LENGTH), ("model_length", Stop.CONTEXT), ("EOS", Stop.END)]
+)
+def test_other_words_for_a_regular_end_are_known(reason: str, stop: Stop) -> None:
+    (draft,), _, _ = ask(Canned([text_chunk("half a st", reason)]), template="none")
+    assert draft.stop is stop
 
 
 @pytest.mark.parametrize("settings", [{"template": "none"}, {"template": "none", "stop": "client"}])

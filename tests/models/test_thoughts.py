@@ -1,20 +1,24 @@
 """Reasoning models: what becomes of their thoughts in each mode."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.models.test_openai_server import BEGUN, PROBLEM, Canned, ask, text_chunk
+from tests.models.test_openai_server import BEGUN, PROBLEM, SAMPLING, Canned, ask, text_chunk
 from tests.remote.hostile import Asked
 
 from steproute.core.errors import BackendError, ConfigError
 from steproute.core.solution import Prefix, Step, Stop
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
 from steproute.models.thoughts import with_thought_closed
+from steproute.remote.connection import Server
 
 EMPTY = Prefix(problem=PROBLEM)
 CONTINUED: dict[str, Any] = {"continuation": Continuation.CONTINUE_FINAL_MESSAGE}
@@ -91,22 +95,43 @@ def test_a_chat_that_may_begin_in_a_thought_is_read_until_it_has_ended(mode: dic
 
 
 def test_a_thought_is_no_step_of_a_model_that_is_asked_for_one() -> None:
-    apart = [
-        chat_chunk(reasoning="First, let me"),
-        chat_chunk(reasoning="\n\nthink"),
-        chat_chunk("The step", finish="stop"),
-    ]
-    for settings in ({}, {"kind": "openai"}, HIDDEN):
-        (draft,), _, _ = ask(Canned([*apart]), **INSTRUCTED, **settings)
+    thought = [chat_chunk(reasoning="First, let me"), chat_chunk(reasoning="\n\nthink")]
+    for settings in ({"stop": "client"}, {"kind": "openai"}, HIDDEN):
+        (draft,), _, _ = ask(Canned([*thought, chat_chunk("The step", finish="stop")]), **INSTRUCTED, **settings)
         assert (draft.text, draft.stop) == ("The step", Stop.SEPARATOR)
-    within = [chat_chunk("<think>First\n\nthen</think>"), chat_chunk("The step", finish="stop")]
-    (draft,), _, _ = ask(Canned(within), **INSTRUCTED)
-    assert draft.text == "The step"
+        (draft,), _, _ = ask(Canned([*thought, chat_chunk(finish="stop")]), **INSTRUCTED, **settings)
+        assert (draft.text, draft.stop) == ("", Stop.END), "it may have nothing more to say"
+    for pieces in (["<think>First\n\nthen</think>"], ["First\n\n", "then</think>"]):
+        within = [*(chat_chunk(piece) for piece in pieces), chat_chunk("\n\nThe step", finish="stop")]
+        (draft,), _, _ = ask(Canned(within), stop="client", **INSTRUCTED)
+        assert draft.text == "The step"
 
 
-def test_a_server_that_ends_a_step_inside_a_thought_is_told_from_one_that_has_none() -> None:
-    with pytest.raises(BackendError, match="stop = 'client'"):
-        ask(Canned([chat_chunk("<think>First", finish="stop")]), **INSTRUCTED)
+@pytest.mark.parametrize(
+    ("chunk", "settings"),
+    [
+        (chat_chunk("<think>First", finish="stop"), INSTRUCTED),
+        (chat_chunk("<think>First", finish="stop"), {**CONTINUED, "thinking": "off"}),
+        (chat_chunk(reasoning="First", finish="stop"), INSTRUCTED),
+        (chat_chunk(reasoning="Step 2: and", finish="stop"), {**CONTINUED, **HIDDEN}),
+        (chat_chunk(reasoning="Step 2: and", finish="stop"), {**CONTINUED, "thinking": "off"}),
+    ],
+)
+def test_a_step_that_is_lost_in_a_thought_is_told_from_one_that_is_not_there(
+    chunk: dict[str, Any], settings: dict[str, Any]
+) -> None:
+    with pytest.raises(BackendError, match="holds thoughts and no step.* stop = 'client'"):
+        ask(Canned([chunk]), **settings)
+    cut_short = {"choices": [{**chunk["choices"][0], "finish_reason": "length"}]}
+    (draft,), _, _ = ask(Canned([cut_short]), **settings)
+    assert (draft.text, draft.stop) == ("", Stop.LENGTH)
+
+
+def test_what_instructions_tell_of_thoughts_opens_none() -> None:
+    chosen: dict[str, Any] = {"template": "none", "thinking": "hide", "stop": "client"}
+    told = Prefix(problem=replace(PROBLEM, text="Think in <think> first."))
+    (draft,), _, _ = ask(Canned([text_chunk("A step\n\nmore")]), told, **chosen)
+    assert (draft.text, draft.stop) == ("A step", Stop.SEPARATOR)
 
 
 def test_a_hosted_models_thoughts_are_paid_for_where_they_are_only_counted() -> None:
@@ -117,12 +142,48 @@ def test_a_hosted_models_thoughts_are_paid_for_where_they_are_only_counted() -> 
     assert (draft.usage.output_tokens, draft.usage.reasoning_tokens, draft.usage.estimated) == (36, 30, False)
 
 
-def test_a_kept_thought_goes_on_until_it_is_closed() -> None:
-    thought = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="<think>first thought", tokens=3),))
-    (draft,), _, _ = ask(Canned([chat_chunk(reasoning="second", finish="stop")]), thought, **CONTINUED)
+THOUGHT = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="<think>first thought", tokens=3),))
+
+
+@pytest.mark.parametrize("settings", [{"template": "none"}, CONTINUED, {**CONTINUED, "stop": "client"}])
+def test_a_kept_thought_in_the_text_is_closed_by_the_model_alone(settings: dict[str, Any]) -> None:
+    piece = chat_chunk if "continuation" in settings else text_chunk
+    for text in ("second thought", "second</think>"):
+        (draft,), _, _ = ask(Canned([piece(text), piece("", finish="stop")]), THOUGHT, **settings)
+        assert draft.text == text
+
+
+def test_a_kept_thought_beside_the_text_is_closed_where_the_text_begins() -> None:
+    replies = [
+        [chat_chunk(reasoning="second", finish="stop")],
+        [chat_chunk("Answer step", finish="stop")],
+        [chat_chunk(reasoning="third"), chat_chunk("Answer step", finish="stop")],
+    ]
+
+    async def run() -> list[str]:
+        server = Canned([])
+        async with server.running():
+            settings = OpenAiSettings(model="m", server=Server(base_url=server.url), **CONTINUED)
+            model, texts = OpenAiModel("m", settings), []
+            for server.chunks in replies:
+                (draft,) = await model.propose(THOUGHT, 1, SAMPLING)
+                texts.append(draft.text)
+            return texts
+
+    assert asyncio.run(run()) == ["second", "</think>Answer step", "third</think>Answer step"]
+
+
+def test_a_prefilled_thought_that_is_sent_back_is_left_out() -> None:
+    pieces = [chat_chunk("<think>first thought\n\n"), chat_chunk("second\n\n")]
+    (draft,), _, _ = ask(Canned(pieces), THOUGHT, kind="llama.cpp", continuation=Continuation.PREFILL, stop="client")
     assert draft.text == "second"
-    (draft,), _, _ = ask(Canned([chat_chunk("Answer step", finish="stop")]), thought, **CONTINUED)
-    assert draft.text == "</think>Answer step"
+
+
+def test_thoughts_without_log_probabilities_count_beside_text_with_them() -> None:
+    content = {"content": [{"logprob": -0.5, "top_logprobs": []}]}
+    text = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop", "logprobs": content}]}
+    (draft,), _, _ = ask(Canned([*(chat_chunk(reasoning="hm") for _ in range(5)), text]), logprobs=1, **CONTINUED)
+    assert (draft.usage.output_tokens, draft.usage.estimated) == (6, True)
 
 
 def test_thoughts_are_switched_off_as_the_server_has_it_or_not_at_all() -> None:

@@ -33,6 +33,11 @@ def test_what_a_further_try_would_not_change_is_not_tried_again(status: int) -> 
     assert type(error(status, "no")) is BackendError
 
 
+def test_an_error_that_is_null_leaves_the_message_beside_it() -> None:
+    failure = Connection("weak", HERE).error(429, {"error": None, "message": "slow down"})
+    assert str(failure) == "weak: status 429: slow down"
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "kind"),
     [

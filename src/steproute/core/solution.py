@@ -56,15 +56,18 @@ class Sampling:
 class Meter:
     """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed).
 
-    Whoever makes several model calls gives each a `part`, and each is a line of its own.
+    Whoever makes several model calls gives each a `part`, and each is a line of its own. ahead: whether the call may be
+    in vain, and so is not to wait for a turn at a gate. wait_s: how long it waited for one.
     """
 
     usage: Usage = field(default_factory=Usage)
     parts: "list[Meter]" = field(default_factory=list)
+    ahead: bool = False
+    wait_s: float = 0.0
 
     def part(self) -> "Meter":
         """The meter of one of several calls."""
-        self.parts.append(Meter())
+        self.parts.append(Meter(ahead=self.ahead))
         return self.parts[-1]
 
     def clear(self) -> None:
@@ -81,6 +84,11 @@ class Meter:
     def total(self) -> Usage:
         """All calls' usage."""
         return sum(self.calls, Usage())
+
+    @property
+    def total_wait_s(self) -> float:
+        """How long all calls waited for their turns."""
+        return self.wait_s + sum(part.total_wait_s for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

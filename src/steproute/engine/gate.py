@@ -61,21 +61,22 @@ class Gate:
         self._mean_tokens = min(_GUESSED_TOKENS, self._tokens)
 
     @asynccontextmanager
-    async def turn(self, meter: Meter, *, waits: bool = True) -> AsyncIterator[float]:
-        """Wait for a turn, which lasts as long as the context; gives the seconds waited. `meter` says what it used.
+    async def turn(self, meter: Meter) -> AsyncIterator[None]:
+        """Wait for a turn, which lasts as long as the context. `meter` says what it used, and is told the wait.
 
-        Raises BackendUnavailable at once while the circuit is open, and for a call that does not wait where no turn is
-        free or the backend's last call failed.
+        Raises BackendUnavailable at once while the circuit is open, and for a call ahead where no turn is free or the
+        backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
         asked = clock()
-        if not waits and not self._free(asked):
+        if meter.ahead and not self._free(asked):
             raise BackendUnavailable(f"{self.name}: no turn is free for a call that may be in vain")
         await self._admit()
+        meter.wait_s += clock() - asked
         self._started += 1
         place, probe = self._started, self._probing
         try:
-            yield clock() - asked
+            yield
         except RateLimited as failure:
             self._slow_down(place, failure.retry_after_s)
             raise

@@ -20,7 +20,7 @@ _LONGEST_BACKOFF_S: Final = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Bill:
-    """Who gets billed for a call under way. wait_s: how long its last try waited for its turn."""
+    """Who gets billed for a call under way. wait_s: how long its last try waited, which goes on the next line alone."""
 
     role: str
     model: str
@@ -29,6 +29,7 @@ class Bill:
 
     def line(self, purpose: Purpose, usage: Usage, latency_s: float, request_id: str = "") -> AccountLine:
         """A call's account line."""
+        wait_s, self.wait_s = self.wait_s, 0.0
         return AccountLine(
             role=self.role,
             model=self.model,
@@ -38,7 +39,7 @@ class Bill:
             price_table=self.price.table,
             latency_s=latency_s,
             request_id=request_id,
-            wait_s=self.wait_s,
+            wait_s=wait_s,
         )
 
 
@@ -59,11 +60,13 @@ class MeteredCalls:
         """
         tries = 1 if ahead else self._retries + 1
         for attempt in range(tries):
-            meter, began = Meter(), now()
+            meter, began = Meter(ahead=ahead), now()
             try:
-                async with gate.turn(meter, waits=not ahead) if gate else nullcontext(0.0) as bill.wait_s:
+                async with gate.turn(meter) if gate else nullcontext():
                     began = now()
-                    return await call(meter)
+                    result = await call(meter)
+                bill.wait_s = meter.total_wait_s
+                return result
             except asyncio.CancelledError:
                 self._enter(bill, Purpose.CANCELLED, meter, began)
                 raise
@@ -80,8 +83,10 @@ class MeteredCalls:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _enter(self, bill: Bill, purpose: Purpose, meter: Meter, began: float) -> None:
+        bill.wait_s, seconds = meter.total_wait_s, now() - began
         for usage in meter.calls:
-            self._account.enter(bill.line(purpose, usage, now() - began))
+            self._account.enter(bill.line(purpose, usage, seconds))
+            seconds = 0.0  # one time for all of them
 
 
 def now() -> float:

@@ -234,8 +234,8 @@ class _PrefixCache:
         return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
 
 
-def _turn(gate: Gate | None, meter: Meter) -> AbstractAsyncContextManager[float]:
-    return gate.turn(meter) if gate else nullcontext(0.0)
+def _turn(gate: Gate | None, meter: Meter) -> AbstractAsyncContextManager[None]:
+    return gate.turn(meter) if gate else nullcontext()
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:

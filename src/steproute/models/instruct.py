@@ -43,8 +43,9 @@ def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:
     """Whether a reply that should hold what comes next is an earlier step, or begins with the first one."""
     first, *others = [_plain(step) for step in earlier] or [""]
     own, whole = _plain(text.partition(separator)[0]), _plain(text)
-    again = own in (first, *others) or whole.startswith(f"{first} ")
-    return again and len(own) >= _TELLING
+    if len(first) >= _TELLING and whole.startswith(f"{first} "):
+        return True
+    return len(own) >= _TELLING and own in (first, *others)
 
 
 def _call(draft: Draft) -> ModelCall:

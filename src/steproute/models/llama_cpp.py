@@ -20,7 +20,7 @@ from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
 from steproute.models.prompts import INSTRUCTIONS, question
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import Thinking, ends_in_thought, with_thought_closed
+from steproute.models.thoughts import Thinking, opens_thought, with_thought_closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class LlamaCppModel:
                 f"{self.name}: {length} tokens leave no room in a context of {self._gguf.n_ctx}. Raise n_ctx."
             )
         try:
-            thinks = ends_in_thought(prompt)
+            thinks = opens_thought(prompt)
             return [_Writing(self, call, prefix, chunks, sampling, index, thinks).draft() for index in range(n)]
         except Interrupted:
             return []
@@ -136,7 +136,7 @@ class _Writing:
         self._cutter = StepCutter(
             prefix.separator,
             to_end=sampling.stop is None,
-            hide_thinking=model.settings.thinking == "hide",
+            hide_thinking=model.settings.thinking != "keep",
             thinks=thinks,
         )
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -182,7 +182,7 @@ class _Writing:
         """Tokens of each step; one that ends a step and begins the next belongs to the former."""
         if self._sampling.stop is not None:
             return (len(self._lengths),)
-        if self._model.settings.thinking == "hide":
+        if self._cutter.left_out:
             return None
         starts = list(accumulate(self._lengths[:-1], initial=0))
         text, separator = self._cutter.text, self._prefix.separator

@@ -13,9 +13,9 @@ from steproute.core.usage import Usage
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
 from steproute.models.prompts import Continuation, written
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought
+from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought, opens_thought
 from steproute.remote.stream import Choice, Kind, ReportedUsage
-from steproute.remote.stream_meter import LENGTH, StreamMeter, check_finish
+from steproute.remote.stream_meter import FULL, LENGTH, StreamMeter, check_finish
 
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
@@ -25,7 +25,7 @@ _BROKEN_OFF: Final[Mapping[Kind, str]] = {
 class Reply:
     """The answers to one request while they arrive; the meter is final whenever the request ends.
 
-    said: what the server is told, the prompt or all messages.
+    said: what the server is told, the prompt or all messages. apart: whether it has sent thoughts beside text before.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Reply:
         sampling: Sampling,
         meter: Meter,
         said: str,
+        apart: bool,
     ) -> None:
         self.n, self.sampling = n, sampling
         self._name, self._kind = name, settings.kind
@@ -47,7 +48,7 @@ class Reply:
         self._counts_at_end = settings.kind == "openai" and self._one_step
         self._tells_stop = settings.kind in TELLS_STOP
         self._begun = bool(prefix.steps)
-        self._answers = [_Answer(settings, prefix, sampling, said) for _ in range(n)]
+        self._answers = [_Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
         self._request_id = ""
         self._began = time.monotonic()
 
@@ -57,6 +58,11 @@ class Reply:
         if not self._client_stops or self._counts_at_end:
             return False
         return all(answer.cutter.complete or answer.finish for answer in self._answers)
+
+    @property
+    def apart(self) -> bool:
+        """Whether thoughts came beside the text."""
+        return any(answer.apart for answer in self._answers)
 
     @property
     def unanswered(self) -> bool:
@@ -92,12 +98,14 @@ class Reply:
         """Raises BackendUnavailable for answers that ended too early, BackendError for refusals and for thoughts that
         were taken for a step."""
         for answer in self._answers:
+            if answer.cutter.complete:
+                continue
             check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
-            stopped = self.sampling.stop is not None and not self._client_stops and answer.finish not in LENGTH
-            if stopped and answer.cutter.in_thought:
+            if answer.finish not in LENGTH and self._lost_in_thought(answer):
                 raise BackendError(
-                    f"{self._name}: the server ended a step inside the model's thoughts. Set stop = 'client' and "
-                    "thinking = 'hide', or switch thoughts off."
+                    f"{self._name}: its answer holds thoughts and no step: the server ends it inside them, or takes "
+                    "the step for one. Set stop = 'client' and thinking = 'hide', or switch off thoughts or the "
+                    "server's parser of them."
                 )
 
     def drafts(self, shortened: bool) -> list[Draft]:
@@ -125,11 +133,18 @@ class Reply:
             first = False
         return drafts
 
+    def _lost_in_thought(self, answer: "_Answer") -> bool:
+        """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
+        if answer.cutter.in_thought:
+            return self.sampling.stop is not None and not self._client_stops
+        has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
+        return answer.apart and not answer.cutter.text and not has_no_more
+
     def _stop(self, answer: "_Answer", shortened: bool) -> Stop:
         if answer.cutter.closed:
             return Stop.SEPARATOR
         if answer.finish in LENGTH:
-            return Stop.CONTEXT if shortened else Stop.LENGTH
+            return Stop.CONTEXT if shortened or answer.finish == FULL else Stop.LENGTH
         if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
         if self._tells_stop and not self._one_step:
@@ -142,51 +157,53 @@ class Reply:
 class _Answer:
     """One of the answers while it arrives."""
 
-    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str) -> None:
+    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str, apart: bool) -> None:
         mode, thinking = settings.continuation, settings.thinking
         instructed, half_written = mode is Continuation.INSTRUCT, written(prefix)
         thinks: bool | None = False
-        if thinking == "hide":
-            thinks = ends_in_thought(said) if mode is Continuation.COMPLETIONS else None
-            if half_written and not instructed:
-                thinks = False
+        if instructed and (thinking == "hide" or (thinking == "keep" and settings.stop == "client")):
+            thinks = None
+        elif thinking == "hide" and not half_written:
+            thinks = opens_thought(said) if mode is Continuation.COMPLETIONS else None
         self.cutter = StepCutter(
             prefix.separator,
             to_end=sampling.stop is None,
-            hide_thinking=thinking == "hide" or instructed,  # a thought is no step
+            hide_thinking=thinking != "keep" or instructed,  # a thought is no step
             thinks=thinks,
             echo=half_written if mode is Continuation.PREFILL else "",
         )
         self.finish, self.stopped_at = "", ""
-        self.pieces = 0
+        self.pieces = self.tokens = 0
         self.logprobs: list[float] = []
         self.entropy: float | None = None
+        self.apart = False
         self._keeps_thoughts = thinking == "keep" and not instructed
-        self._thinking = self._keeps_thoughts and ends_in_thought(half_written)
-
-    @property
-    def tokens(self) -> int:
-        """How many have arrived: one a log-probability, or a piece where there are none."""
-        return len(self.logprobs) or self.pieces
+        self._in_thought = ends_in_thought(half_written)
+        # Text after thoughts that came beside it has no closing tag of its own.
+        self._closes = apart and self._in_thought and mode is Continuation.CONTINUE_FINAL_MESSAGE
 
     def take(self, choice: Choice) -> None:
         """The next piece."""
         self.pieces += bool(choice.piece or choice.thought)
+        values = choice.logprobs.values if choice.logprobs is not None else []
+        self.tokens += len(values) or bool(choice.piece or choice.thought)
         if choice.logprobs is not None:
-            values, alternatives = choice.logprobs.values, choice.logprobs.first_alternatives
+            alternatives = choice.logprobs.first_alternatives
             if not self.logprobs and len(alternatives) > 1:
                 self.entropy = -sum(exp(value) * value for value in alternatives)
             self.logprobs += values
-        if choice.thought and self._keeps_thoughts:
-            self.cutter.feed(choice.thought if self._thinking else OPEN + choice.thought)
-            self._thinking = True
-        elif choice.thought:
-            self.cutter.thinks = False  # they come beside the text
+        if choice.thought:
+            self.apart = True
+            self.cutter.thinks = False
+            if self._keeps_thoughts:
+                self.cutter.feed(choice.thought if self._in_thought else OPEN + choice.thought)
+                self._in_thought = self._closes = True
         if choice.piece:
-            self.cutter.feed(CLOSE + choice.piece if self._thinking else choice.piece)
-            self._thinking = False
-        if choice.finish_reason:
-            self.finish = choice.finish_reason
+            closes = self._keeps_thoughts and self._closes
+            self.cutter.feed(CLOSE + choice.piece if closes else choice.piece)
+            self._in_thought = self._closes = False
+        if choice.finish:
+            self.finish = choice.finish
             reason = choice.stop_reason if choice.stop_reason is not None else choice.matched_stop
             self.stopped_at = reason if isinstance(reason, str) else ""
 

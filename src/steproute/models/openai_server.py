@@ -61,6 +61,7 @@ class OpenAiModel:
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
+        self._thoughts_apart = False
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
@@ -144,9 +145,10 @@ class OpenAiModel:
         said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
         wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
         for tries_left in reversed(range(_OVERFLOWS)):
-            reply = Reply(self.name, self.settings, prefix, n, sampling, meter, said)
+            reply = Reply(self.name, self.settings, prefix, n, sampling, meter, said, self._thoughts_apart)
             try:
                 await self._stream(body, reply)
+                self._thoughts_apart |= reply.apart
                 break
             except ContextOverflow as failure:
                 fewer = self._after_overflow(sampling, said, failure)
@@ -210,7 +212,7 @@ class OpenAiModel:
                     for choice in chunk.choices:
                         reply.take(choice)
                     if reply.cut:
-                        return
+                        break
         reply.check()
 
     def _opened(self, client: AsyncOpenAI, wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:

@@ -44,6 +44,11 @@ class StepCutter:
         return self._cut(ended=True)[1]
 
     @property
+    def left_out(self) -> bool:
+        """Whether thoughts are hidden, and there were any."""
+        return self._hide and self._spoken() != self._raw
+
+    @property
     def in_thought(self) -> bool:
         """Whether what came last is hidden."""
         inside = bool(self.thinks) and CLOSE not in self._raw

@@ -36,7 +36,7 @@ class Refusal:
     @classmethod
     def of(cls, body: object) -> "Refusal":
         """What a body says: an object, one that holds it as `error`, or text."""
-        inner = body.get("error", body) if isinstance(body, dict) else body
+        inner = (body.get("error") or body) if isinstance(body, dict) else body
         if not isinstance(inner, dict):
             return cls(message=str(inner))
         said = inner.get("message")

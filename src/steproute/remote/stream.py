@@ -109,6 +109,11 @@ class Choice(msgspec.Struct):
     logprobs: Logprobs | None = None
 
     @property
+    def finish(self) -> str:
+        """Why the answer ended, in lower case; empty while it goes on."""
+        return (self.finish_reason or "").lower()
+
+    @property
     def piece(self) -> str:
         """The new text."""
         return self.text or (self.delta or self.message or _Message()).content or ""

@@ -8,7 +8,9 @@ from steproute.core.solution import Meter
 from steproute.core.usage import Usage
 from steproute.remote.stream import ReportedUsage
 
-LENGTH: Final = ("length", "max_tokens")
+FULL: Final = "model_length"
+"""How an answer ends that fills the model's context, by some servers."""
+LENGTH: Final = ("length", "max_tokens", FULL)
 _REGULAR: Final = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", *LENGTH)
 
 
@@ -63,5 +65,5 @@ def check_finish(name: str, reason: str, hint: str = "") -> None:
         raise BackendUnavailable(f"{name}: the stream broke off before the answer was complete{hint}")
     if reason == "content_filter":
         raise BackendError(f"{name}: the server's content filter stopped the answer")
-    if reason.lower() not in _REGULAR:
+    if reason not in _REGULAR:
         raise BackendUnavailable(f"{name}: the answer ended by {reason!r}, which is no regular end")

@@ -174,7 +174,7 @@ class _Verdict:
             self.used.arrived(self._pieces)
             if not self.alternatives and choice.logprobs is not None:
                 self.alternatives = choice.logprobs.first_tokens
-            self._finish = choice.finish_reason or self._finish
+            self._finish = choice.finish or self._finish
         if chunk.usage is not None:
             self.used.report(chunk.usage)
 
