@@ -9,86 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.config_texts import WRITERS
-from tests.remote.hostile import Asked, HostileServer
-from tests.remote.hostile_anthropic import HostileAnthropic
-
-from steproute.config_file import read_config
-from steproute.doctor import Finding, Verdict, examine
+from tests.patients import CLAUDE, Claude, Patient, diagnose, ill
 
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
-CONFIG = (
-    WRITERS
-    + """
-[scorers.prm]
-backend = "vllm-pooling"
-base_url = "{url}"
-model = "m"
-price = {{ input = 1, output = 0 }}
-"""
-)
-
-
-class Patient(HostileServer):
-    """A healthy server with switches for what may be wrong with it."""
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__(lambda request: None)
-        self.faults = faults
-
-    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
-        body = request.body
-        if "/v2" in request.path:
-            return await self._send(writer, 404, {"error": {"message": "Not Found"}})
-        if "wrong key" in self.faults:
-            return await self._send(writer, 401, {"error": {"message": "invalid key"}})
-        if "ignores continuation" in self.faults and "messages" in body:
-            body["messages"] = body["messages"][:1]
-        if "ignores stop" in self.faults:
-            body.pop("stop", None)
-        if "trims" in self.faults and "messages" in body and body["messages"][-1]["role"] == "assistant":
-            usage = {"prompt_tokens": 9, "completion_tokens": 1}
-            choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop", "stop_reason": "\n\n"}
-            return await self._send(writer, 200, {"choices": [choice], "usage": usage})
-        return await super()._stream(request, writer, reader)
-
-    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
-        if "wrong key" in self.faults:
-            return await self._send(writer, 401, {"error": {"message": "invalid key"}})
-        if "/v2" in request.path:
-            return await self._send(writer, 404, {"error": {"message": "Not Found"}})
-        return await self._send(writer, 200, {"data": [{"id": "m", "max_model_len": 4096}]})
-
-    async def _pool(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
-        text = request.body["input"]
-        steps = re.split("<extra_0>", text.partition("assistant\n")[2])[:-1]
-        good = [0.05 if " 19" in step else 0.95 for step in steps]
-        if "blind" in self.faults:
-            good = [0.9 for _ in steps]
-        if "upside down" in self.faults:
-            good = [1 - p for p in good]
-        pairs = [[1 - p, p] for p in good]
-        if "wrong marker" in self.faults:
-            pairs = []
-        return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
-
-
-def diagnose(folder: Path, patient: HostileServer, *edits: tuple[str, str], config: str = CONFIG) -> list[Finding]:
-    async def run() -> list[Finding]:
-        async with patient.running():
-            text = config.format(url=patient.url)
-            for old, new in edits:
-                assert old in text
-                text = text.replace(old, new)
-            path = folder / "steproute.toml"
-            path.write_text(text)
-            return await examine(read_config(path))
-
-    return asyncio.run(run())
-
-
-def ill(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.verdict is not Verdict.OK]
 
 
 def test_a_healthy_setup_has_no_findings(tmp_path: Path) -> None:
@@ -97,6 +20,7 @@ def test_a_healthy_setup_has_no_findings(tmp_path: Path) -> None:
     assert len(findings) == 1 + 2 * 4 + 2
 
 
+ONE_STEP = ('template = "none"', 'kind = "openai"\ncontinuation = "instruct"\nstop = "client"')
 CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructions = ""')
 
 
@@ -110,7 +34,10 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("wrong key", [], "answers", "the variable that api_key_env names"),
         ("ignores continuation", [CHAT], "continues a half-written answer", "Choose a continuation mode"),
         ("trims", [CHAT], "continues a half-written answer", 'set stop = "client"'),
-        ("ignores stop", [("template", "instructions = ''\ntemplate")], "", ""),
+        ("ignores stop", [], "ends a step", 'Set stop = "client"'),
+        ("ignores stop", [("template", 'stop = "client"\ntemplate')], "", ""),
+        ("sends a little more", [], "", ""),
+        ("writes on", [ONE_STEP], "", ""),
         ("wrong marker", [], "answers", "Set marker to the step tag"),
         ("blind", [], "tells right from wrong", "Check text and marker against the model card"),
         ("upside down", [], "tells right from wrong", "upside down"),
@@ -131,42 +58,12 @@ def test_a_planted_misconfiguration_is_found(
     patient.reports_usage = fault != "no usage"
     found: Any = ill(diagnose(tmp_path, patient, *edits))
     if not check:
-        assert found == [], "the client cuts what the server does not stop"
+        assert found == []
         return
     assert any(check == each.check and remedy in each.remedy for each in found), found
 
 
-CLAUDE = """
-[models.strong]
-backend = "anthropic"
-base_url = "{url}"
-model = "m"
-price = {{ input = 3, output = 4 }}
-"""
 PREFILL = ('model = "m"', 'model = "m"\ncontinuation = "prefill"')
-
-
-class Claude(HostileAnthropic):
-    """A healthy server of the Messages API; `faults` as with Patient."""
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__(lambda request: None)
-        self.faults = faults
-        self.prefills = "refuses prefill" not in faults
-        self.thoughts = "Hm hm." if "thinks" in faults else ""
-
-    def _refusal(self, request: Asked) -> str:
-        if "thinks" in self.faults and request.body["thinking"]["type"] == "disabled":
-            return '"thinking.type.disabled" is not supported for this model. Use "thinking.type.adaptive".'
-        return super()._refusal(request)
-
-    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
-        if "wrong key" in self.faults:
-            error = {"type": "authentication_error", "message": "invalid x-api-key"}
-            return await self._send(writer, 401, {"type": "error", "error": error})
-        assert request.path == "/v1/models?limit=1000"
-        listed = [{"type": "model", "id": name, "max_input_tokens": 200000} for name in ("m", "c-4-5-20250929")]
-        return await self._send(writer, 200, {"data": listed, "has_more": False})
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ async def _model_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     first = await prober.write()
     seconds = time.monotonic() - began
     yield _ok(name, "writes a step", f"{first.usage.output_tokens} tokens in {seconds:.2f} s: {first.text[:40]!r}")
-    yield _stops(name, first)
+    yield _stops(name, first, getattr(writer.model, "ignores_stop", False))
     yield await _continues(name, prober, first)
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
@@ -137,13 +137,14 @@ async def _listed(name: str, connection: ServerConnection[Any], model: str) -> F
     return _ok(name, "model", f"{model}, context {room or 'not told'}")
 
 
-def _stops(name: str, first: Draft) -> Finding:
-    if first.stop is Stop.LENGTH or "\n\n" in first.text:
-        remedy = (
-            'Set stop = "client" if the server ignores stop strings; else ask for blank lines between steps in '
-            "instructions."
-        )
-        return _failed(name, "ends a step", f"{first.usage.output_tokens} tokens without a separator", remedy)
+def _stops(name: str, first: Draft, ignores_stop: bool) -> Finding:
+    tokens = first.usage.output_tokens
+    if ignores_stop:
+        seen = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
+        return _failed(name, "ends a step", seen, 'Set stop = "client".')
+    if first.stop is Stop.LENGTH:
+        remedy = "Ask for blank lines between steps in instructions, or for shorter steps."
+        return _failed(name, "ends a step", f"{tokens} tokens without a separator", remedy)
     return _ok(name, "ends a step", first.stop.value)
 
 

@@ -483,3 +483,11 @@ def test_a_cut_does_not_depend_on_the_pieces(text: str, sizes: list[int]) -> Non
             break
     assert (cutter.text, cutter.complete) == (whole.text, whole.complete)
     assert "\n\n" not in cutter.text
+
+
+@pytest.mark.parametrize("pieces", [["One.\n\nTwo.\n\n"], ["\n\n", "One.\n", "\nT", "wo.", "\n\n"]])
+def test_a_cut_tells_how_much_came_after_the_separator(pieces: list[str]) -> None:
+    cutter = StepCutter("\n\n")
+    for piece in pieces:
+        cutter.feed(piece)
+    assert (cutter.text, cutter.beyond) == ("One.", len("Two.\n\n"))

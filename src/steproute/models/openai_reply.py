@@ -17,6 +17,8 @@ from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought, opens_though
 from steproute.remote.stream import Choice, Kind, ReportedUsage
 from steproute.remote.stream_meter import FULL, LENGTH, StreamMeter, check_finish
 
+_BEYOND: Final = 16
+"""How many characters a token that holds a separator, or one of several that come together, may bring after it."""
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
 }
@@ -63,6 +65,12 @@ class Reply:
     def apart(self) -> bool:
         """Whether thoughts came beside the text."""
         return any(answer.apart for answer in self._answers)
+
+    @property
+    def overrun(self) -> bool:
+        """Whether the server went on after a separator that it was told to stop at."""
+        told = self.sampling.stop is not None and not self._client_stops
+        return told and any(answer.cutter.beyond > _BEYOND for answer in self._answers)
 
     @property
     def unanswered(self) -> bool:

@@ -50,7 +50,8 @@ class _Prompt(msgspec.Struct):
 class OpenAiModel:
     """A StepModel over an OpenAI-compatible server; every answer is streamed, so that a cancelled call is over at once.
 
-    Tokens are those that the server reports; where it reports none they are estimated, and marked so.
+    Tokens are those that the server reports; where it reports none they are estimated, and marked so. ignores_stop:
+    whether the server has gone on after a separator that it was told to stop at.
     """
 
     def __init__(self, name: str, settings: OpenAiSettings) -> None:
@@ -61,7 +62,7 @@ class OpenAiModel:
         self._rendered: dict[str, str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
-        self._thoughts_apart = False
+        self._thoughts_apart = self.ignores_stop = False
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
@@ -149,6 +150,7 @@ class OpenAiModel:
             try:
                 await self._stream(body, reply)
                 self._thoughts_apart |= reply.apart
+                self.ignores_stop |= reply.overrun
                 break
             except ContextOverflow as failure:
                 fewer = self._after_overflow(sampling, said, failure)

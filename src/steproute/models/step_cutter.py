@@ -23,14 +23,17 @@ class StepCutter:
     ) -> None:
         self.thinks = thinks
         self._separator, self._to_end, self._hide, self._echo = separator, to_end, hide_thinking, echo
-        self._raw = ""
+        self._raw, self._dropped = "", 0
         self.complete = False
 
     def feed(self, piece: str) -> bool:
         """Take the next piece; True once the step is complete, after which pieces are dropped."""
-        if not self.complete:
+        if self.complete:
+            self._dropped += len(piece)
+        else:
             self._raw += piece
-            self.complete = self._cut()[1] and not (self._hide and self.thinks is None and CLOSE not in self._raw)
+            closed = bool(self._cut()[1])
+            self.complete = closed and not (self._hide and self.thinks is None and CLOSE not in self._raw)
         return self.complete
 
     @property
@@ -41,7 +44,12 @@ class StepCutter:
     @property
     def closed(self) -> bool:
         """Whether a separator ends the step, if no more came."""
-        return self._cut(ended=True)[1]
+        return bool(self._cut(ended=True)[1])
+
+    @property
+    def beyond(self) -> int:
+        """How many characters came after the separator that ends the step."""
+        return len(self._cut(ended=True)[2]) + self._dropped
 
     @property
     def left_out(self) -> bool:
@@ -54,16 +62,16 @@ class StepCutter:
         inside = bool(self.thinks) and CLOSE not in self._raw
         return self._hide and (inside or ends_in_thought(self._raw))
 
-    def _cut(self, ended: bool = False) -> tuple[str, bool]:
+    def _cut(self, ended: bool = False) -> tuple[str, str, str]:
+        """The step, the separator that ends it (empty where there is none yet), and what came after that."""
         seen = self._spoken() if self._hide else self._raw
         if not ended and self._echo.startswith(seen):
             seen = ""
         seen = seen.removeprefix(self._echo)
         seen = seen.lstrip("\n") if self._separator.isspace() else seen.removeprefix(self._separator)
         if self._to_end:
-            return seen, False
-        text, found, _ = seen.partition(self._separator)
-        return text, bool(found)
+            return seen, "", ""
+        return seen.partition(self._separator)
 
     def _spoken(self) -> str:
         return without_thoughts(self._raw, begins_in_thought=bool(self.thinks))
