@@ -196,12 +196,6 @@ def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:
         ([("[route]", 'mode = "digit"\n[route]')], {"words": ("good", "bad")}, "answers", "mode or question"),
         ([("[route]", 'mode = "digit"\n[route]')], {"words": ("1", "8")}, "tells right from wrong", "upside down"),
         ([("scorers.strong", "scorers.other")], {}, "roles", "a policy that reads no scores"),
-        (
-            [("[route]", '[scorers.sure]\nbackend = "confidence"\n[route]')],
-            {},
-            "log-probabilities",
-            "scorers.sure reads",
-        ),
     ],
 )
 def test_doctor_finds_what_is_wrong_with_a_judge(

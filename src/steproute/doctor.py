@@ -4,12 +4,13 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
 from steproute.config import build_policy
-from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.config_file import ConfigFile, ProbeSettings, RouteSettings
 from steproute.core.errors import BackendError, SteprouteError
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Draft, Prefix, Sampling, Step, Stop
@@ -28,6 +29,7 @@ _LAB_PROBE: Final = ProbeSettings(
     wrong=("(1) Cleo has 5.", "(2) Zoe has 45.", "(3) Kira has Zoe 45 + Cleo 5 = 50. So the answer is \\boxed{50}."),
 )
 _READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
+_WRITERS: Final = ("weak", "strong")
 _TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
 _JUDGES: Final = {
     **dict.fromkeys(("stepwise", "pipelined", "budgeted", "cascade", "automix-prm"), "prm"),
@@ -84,13 +86,12 @@ async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Fin
 def _roles(config: ConfigFile) -> list[Finding]:
     there, route = config.tables, config.route
     try:
-        needs_scores = build_policy(route.policy, route.knob, 0).needs_scores
+        judge = _judge_of(route)
         route.strategy_at(0)
     except SteprouteError as failure:
         return [_failed("route", "policy", str(failure), "Correct [route].")]
-    missing = [f"models.{role}" for role in ("weak", "strong") if role not in there["models"]]
-    judge = _JUDGES.get(route.strategy)
-    if needs_scores and judge is not None and judge not in there["scorers"]:
+    missing = [f"models.{role}" for role in _WRITERS if role not in there["models"]]
+    if judge and judge not in there["scorers"]:
         missing.append(f"scorers.{judge}")
     if missing:
         remedy = "Describe them in the file, or choose a policy that reads no scores, such as confidence."
@@ -114,9 +115,10 @@ async def _model_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
         yield _warning(name, "token counts", "the server reports none", remedy)
-    reader = _reader_of_logprobs(config)
+    reader = _reader_of_logprobs(config, role)
     if reader and first.confidence is None:
-        yield _failed(name, "log-probabilities", "none came", f"Set logprobs = 5; {reader} reads them.")
+        remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
+        yield _failed(name, "log-probabilities", "none came", remedy)
     if writer.price.table == "not set":
         yield _warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
@@ -233,12 +235,31 @@ def _probe(config: ConfigFile) -> ProbeSettings:
     return _LAB_PROBE
 
 
-def _reader_of_logprobs(config: ConfigFile) -> str:
-    """What of the route or the scorers reads the models' log-probabilities, if anything does."""
-    scorers = [
-        f"scorers.{role}" for role, table in config.tables["scorers"].items() if table.get("backend") == "confidence"
-    ]
-    return next(iter(scorers), config.route.policy if config.route.policy in _READS_LOGPROBS else "")
+def _judge_of(route: RouteSettings) -> str:
+    """The scorer that the route asks; empty where it asks none. Raises ConfigError, ArtifactError."""
+    needs_scores = build_policy(route.policy, route.knob, 0).needs_scores
+    return _JUDGES.get(route.strategy, "") if needs_scores else ""
+
+
+def _reader_of_logprobs(config: ConfigFile, role: str) -> str:
+    """What of the route reads a model's log-probabilities, if anything does: a policy reads those of weak, a scorer
+    those of all steps, whoever wrote them."""
+    route, scorers = config.route, config.tables["scorers"]
+    if role not in _WRITERS:
+        return ""
+    if route.policy in _READS_LOGPROBS:
+        return route.policy if role == "weak" else ""
+    asked = []
+    with suppress(SteprouteError):  # of the route, which are found with the roles
+        asked.append(_judge_of(route))
+    for name in asked:
+        table = scorers.get(name, {})
+        if table.get("backend") == "confidence":
+            return f"scorers.{name}"
+        members = table.get("of")
+        if isinstance(members, list):
+            asked += [each for each in members if isinstance(each, str) and each not in asked]
+    return ""
 
 
 def _remedy_for(failure: str) -> str:
