@@ -30,7 +30,7 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("", [("127.0.0.1", "127.0.0.2")], "answers", "Start the server, and check base_url's host and port"),
         ("", [("/v1", "/v2")], "model", "Does base_url end in /v1?"),
         ("", [('model = "m"\ntemplate', 'model = "n"\ntemplate')], "model", "Set model to one of m"),
-        ("", [("template", 'api_key_env = "NO_SUCH_KEY"\ntemplate')], "answers", "the variable that api_key_env names"),
+        ("", [("template", 'api_key_env = "NO_SUCH_KEY"\ntemplate')], "answers", "Set it to the key."),
         ("wrong key", [], "answers", "the variable that api_key_env names"),
         ("ignores continuation", [CHAT], "continues a half-written answer", "Choose a continuation mode"),
         ("trims", [CHAT], "continues a half-written answer", 'set stop = "client"'),

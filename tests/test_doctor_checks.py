@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.config_texts import WRITERS
-from tests.patients import Patient, diagnose
+from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")
@@ -32,3 +32,31 @@ def test_log_probabilities_are_asked_only_of_the_models_whose_the_route_reads(
 ) -> None:
     findings = diagnose(tmp_path, Patient(), config=f"{WRITERS}{THIRD}{scorers}[route]\n{route}\n")
     assert {each.backend for each in findings if each.check == "log-probabilities"} == readers
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("price = {{ input = 1, output = 2 }}", "price = {{ input = 1 }}"),
+        ('template = "none"', 'template = "none"\nread_s = 0'),
+        ('template = "none"', 'template = "none"\nlogprobs = 30'),
+        ('template = "none"', 'template = "none"\ncolour = 3'),
+        ('template = "none"', 'template = "none"\nsampling = {{ temperature = "hot" }}'),
+        ('template = "none"', 'template = "none"\ngate = {{ in_flight = 0 }}'),
+    ],
+)
+def test_a_mistake_in_the_file_is_not_looked_for_on_a_server(tmp_path: Path, old: str, new: str) -> None:
+    assert old in CONFIG
+    (found,) = ill(diagnose(tmp_path, Patient(), config=CONFIG.replace(old, new, 1)))
+    assert (found.backend, found.check, found.remedy) == ("models.weak", "answers", "Correct [models.weak].")
+
+
+def test_a_missing_calibration_is_a_mistake_in_the_file(tmp_path: Path) -> None:
+    (found,) = ill(diagnose(tmp_path, Patient(), config=CONFIG + 'calibration = "nowhere"\n'))
+    assert (found.backend, found.check, found.remedy) == ("scorers.prm", "answers", "Correct [scorers.prm].")
+
+
+def test_thoughts_that_leave_no_tokens_are_a_mistake_in_the_file(tmp_path: Path) -> None:
+    config = CLAUDE + 'thinking = "hide"\nthinking_budget = 2048\nsampling = {{ max_tokens = 2048 }}\n'
+    found = [each for each in ill(diagnose(tmp_path, Claude(), config=config)) if each.backend != "route"]
+    assert [(each.check, each.remedy) for each in found] == [("answers", "Correct [models.strong].")]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from steproute.config import build_policy
 from steproute.config_file import ConfigFile, ProbeSettings, RouteSettings
-from steproute.core.errors import BackendError, SteprouteError
+from steproute.core.errors import ArtifactError, BackendError, ConfigError, SteprouteError, TooFewTokens
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Draft, Prefix, Sampling, Step, Stop
 from steproute.engine.cast import Judge, Writer
@@ -77,7 +77,7 @@ async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Fin
             async for finding in findings:
                 collected.append(finding)  # noqa: PERF401 - those before a failure count
     except SteprouteError as failure:
-        collected.append(_failed(backend, "answers", str(failure), _remedy_for(str(failure))))
+        collected.append(_failed(backend, "answers", str(failure), _remedy_for(failure, backend)))
     except TimeoutError:
         collected.append(_failed(backend, "answers", f"not within {_DEADLINE_S:g} s", "Is the server overloaded?"))
     return collected
@@ -262,7 +262,14 @@ def _reader_of_logprobs(config: ConfigFile, role: str) -> str:
     return ""
 
 
-def _remedy_for(failure: str) -> str:
+def _remedy_for(failure: SteprouteError, backend: str) -> str:
+    told = _TOLD.match(str(failure))
+    if isinstance(failure, ConfigError | ArtifactError | TooFewTokens):
+        return told.group(1) if told else f"Correct [{backend}]."
+    return _remedy_for_answer(str(failure), told)
+
+
+def _remedy_for_answer(failure: str, told: "re.Match[str] | None") -> str:
     if "api_key_env" in failure or "status 401" in failure or "status 403" in failure:
         return "Put the right key into the variable that api_key_env names."
     if "pairs for" in failure:
@@ -273,7 +280,7 @@ def _remedy_for(failure: str) -> str:
         return _OTHER_MODE
     if "Connect" in failure or "connection" in failure:
         return "Start the server, and check base_url's host and port."
-    if (told := _TOLD.match(failure)) is not None:
+    if told is not None:
         return told.group(1)
     if "status 404" in failure:
         return "Check that base_url ends in /v1, and the model's name."
