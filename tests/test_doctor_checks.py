@@ -6,6 +6,8 @@ import pytest
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 
+from steproute.core.errors import ConfigError
+
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")
 ENSEMBLE = '[scorers.prm]\nbackend = "ensemble"\nof = ["other", "sure"]\ncombine = "min"\n'
@@ -60,3 +62,12 @@ def test_thoughts_that_leave_no_tokens_are_a_mistake_in_the_file(tmp_path: Path)
     config = CLAUDE + 'thinking = "hide"\nthinking_budget = 2048\nsampling = {{ max_tokens = 2048 }}\n'
     found = [each for each in ill(diagnose(tmp_path, Claude(), config=config)) if each.backend != "route"]
     assert [(each.check, each.remedy) for each in found] == [("answers", "Correct [models.strong].")]
+
+
+@pytest.mark.parametrize(
+    "probe", ["right = []", "wrong = []", 'right = ["Tom has 7.", " "]', "problem = ''"], ids=lambda probe: probe
+)
+def test_a_probe_that_asks_nothing_is_refused_by_name(tmp_path: Path, probe: str) -> None:
+    field = probe.partition(" ")[0]
+    with pytest.raises(ConfigError, match=rf"steproute.toml: doctor.{field}: .*Give"):
+        diagnose(tmp_path, Patient(), config=f"{CONFIG}[doctor]\n{probe}\n")

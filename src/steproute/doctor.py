@@ -62,11 +62,26 @@ class Finding:
 
 
 async def examine(config: ConfigFile) -> list[Finding]:
-    """All findings: roles first, then each backend's, asked at the same time."""
+    """All findings: roles first, then each backend's, asked at the same time.
+
+    Raises ConfigError for a probe that asks nothing.
+    """
+    _check(config.path.name, config.probe)
     models = [_collected(_model_findings(config, role), f"models.{role}") for role in config.tables["models"]]
     scorers = [_collected(_scorer_findings(config, role), f"scorers.{role}") for role in config.tables["scorers"]]
     found = await asyncio.gather(*models, *scorers)
     return [*_roles(config), *(finding for each in found for finding in each)]
+
+
+def _check(file: str, probe: ProbeSettings) -> None:
+    if not probe.problem.strip():
+        raise ConfigError(f"{file}: doctor.problem: {probe.problem!r} is empty. Give a problem, or leave it out.")
+    for name, steps in (("right", probe.right), ("wrong", probe.wrong)):
+        if not steps or not all(step.strip() for step in steps):
+            raise ConfigError(
+                f"{file}: doctor.{name}: {list(steps)} holds no step, or an empty one. Give one step or more, or leave "
+                "it out."
+            )
 
 
 async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Finding]:
