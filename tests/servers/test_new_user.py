@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.servers.processes import Running
 
-from steproute.doctor import _LAB_PROBE
+from steproute.doctor.probe import LAB_PROBE
 from steproute.lab.story import generate
 
 pytestmark = pytest.mark.servers
@@ -37,9 +37,9 @@ def edited(template: str, servers: dict[str, Running]) -> tuple[str, int]:
         values = {
             "base_url": servers[server].url if server else "",
             "model": server,
-            "problem": _LAB_PROBE.problem,
-            "right": _LAB_PROBE.right,
-            "wrong": _LAB_PROBE.wrong,
+            "problem": LAB_PROBE.problem,
+            "right": LAB_PROBE.right,
+            "wrong": LAB_PROBE.wrong,
         }
         if field in values:
             line, changed = f"{field} = {json.dumps(values[field])}", changed + 1

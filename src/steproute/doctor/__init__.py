@@ -1,0 +1,6 @@
+"""`steproute doctor`: asks every backend of a configuration, and says what is wrong and what to do about it."""
+
+from steproute.doctor.examination import examine
+from steproute.doctor.finding import Finding, Verdict
+
+__all__ = ["Finding", "Verdict", "examine"]

@@ -1,0 +1,89 @@
+"""Whether a model writes steps as its configuration says."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from steproute.config_file import ConfigFile
+from steproute.core.errors import BackendError
+from steproute.core.solution import Draft, Stop
+from steproute.doctor.finding import Finding, failed, ok, warning
+from steproute.doctor.probe import Prober, probe_of
+from steproute.doctor.remedies import OTHER_MODE
+from steproute.doctor.route import reader_of_logprobs
+from steproute.remote.connection import ServerConnection
+
+_COMPARED: Final = 20
+_SMALL_CONTEXT: Final = 2048
+
+
+async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
+    """A model's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
+    name = f"models.{role}"
+    writer = config.writer(role, {})
+    connection = getattr(writer.model, "connection", None)
+    if isinstance(connection, ServerConnection):
+        yield await _listed(name, connection, str(config.tables["models"][role].get("model")))
+    prober = Prober(writer, probe_of(config))
+    began = time.monotonic()
+    first = await prober.write()
+    seconds = time.monotonic() - began
+    yield ok(name, "writes a step", f"{first.usage.output_tokens} tokens in {seconds:.2f} s: {first.text[:40]!r}")
+    yield _stops(name, first, getattr(writer.model, "ignores_stop", False))
+    yield await _continues(name, prober, first)
+    if first.usage.estimated:
+        remedy = "Have the server send usage with streams, or take all costs for estimates."
+        yield warning(name, "token counts", "the server reports none", remedy)
+    reader = reader_of_logprobs(config, role)
+    if reader and first.confidence is None:
+        remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
+        yield failed(name, "log-probabilities", "none came", remedy)
+    if writer.price.table == "not set":
+        yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
+
+
+async def _listed(name: str, connection: ServerConnection[Any], model: str) -> Finding:
+    try:
+        models = await connection.models()
+    except BackendError as failure:
+        if "status" not in str(failure) or "status 401" in str(failure) or "status 403" in str(failure):
+            raise
+        remedy = "Does base_url end in /v1? Servers without a list of models are fine if they write below."
+        return warning(name, "model", f"no list of models ({failure})", remedy)
+    if model not in models:
+        return failed(name, "model", f"{model!r} is not served", f"Set model to one of {', '.join(models) or 'none'}.")
+    room = models[model]
+    if room is not None and room < _SMALL_CONTEXT:
+        return warning(name, "model", f"context of {room} tokens", "Long solutions will end in context_overflow.")
+    return ok(name, "model", f"{model}, context {room or 'not told'}")
+
+
+def _stops(name: str, first: Draft, ignores_stop: bool) -> Finding:
+    tokens = first.usage.output_tokens
+    if ignores_stop:
+        seen = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
+        return failed(name, "ends a step", seen, 'Set stop = "client".')
+    if first.stop is Stop.LENGTH:
+        remedy = "Ask for blank lines between steps in instructions, or for shorter steps."
+        return failed(name, "ends a step", f"{tokens} tokens without a separator", remedy)
+    return ok(name, "ends a step", first.stop.value)
+
+
+async def _continues(name: str, prober: "Prober", first: Draft) -> Finding:
+    """Whether step 2 after step 1 is what the model writes when it writes both in one go (greedily)."""
+    check = "continues a half-written answer"
+    if first.stop is not Stop.SEPARATOR:
+        return warning(name, check, "the first step ended the solution", "Give [doctor] a longer problem.")
+    second = await prober.write(first.text)
+    if not second.text.strip():
+        remedy = 'The chat template trims the end of the partial answer: set stop = "client", or use completions.'
+        return failed(name, check, "an empty step came back", remedy)
+    if second.text.split() == first.text.split():
+        return failed(name, check, f"it starts over: {second.text[:40]!r}", OTHER_MODE)
+    if not prober.truly_continues:
+        return ok(name, check, f"writes one next step: {second.text[:40]!r}")
+    whole = (await prober.write(to_end=True)).text
+    expected = " ".join(f"{first.text}\n\n{second.text[:_COMPARED]}".split())
+    if not " ".join(whole.split()).startswith(expected):
+        return failed(name, check, f"after its own first step it writes {second.text[:40]!r}", OTHER_MODE)
+    return ok(name, check, second.text[:40].strip())

@@ -1,0 +1,63 @@
+"""What the models and scorers are asked."""
+
+from dataclasses import replace
+from typing import Final
+
+from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Prefix, Sampling, Step
+from steproute.engine.cast import Writer
+
+_STEP_TOKENS: Final = 256
+LAB_PROBE: Final = ProbeSettings(
+    problem="(1) Cleo has 5 books. (2) There are 45 books in the bag of Zoe. "
+    "(3) Kira has as many books as Zoe has more than Cleo. Find how many books Kira has in the end.",
+    right=("(1) Cleo has 5.", "(2) Zoe has 45.", "(3) Kira has Zoe 45 - Cleo 5 = 40. So the answer is \\boxed{40}."),
+    wrong=("(1) Cleo has 5.", "(2) Zoe has 45.", "(3) Kira has Zoe 45 + Cleo 5 = 50. So the answer is \\boxed{50}."),
+)
+
+
+def probe_of(config: ConfigFile) -> ProbeSettings:
+    """The file's probe; the lab's own, whose models read nothing else, where all of the file is the lab."""
+    parts = {table.get("backend") for kind in config.tables.values() for table in kind.values()}
+    if config.probe != ProbeSettings() or parts - {"confidence", "ensemble"} != {"lab"}:
+        return config.probe
+    return LAB_PROBE
+
+
+def check(file: str, probe: ProbeSettings) -> None:
+    """Raises ConfigError that names `file` and the field, for a probe that asks nothing."""
+    if not probe.problem.strip():
+        raise ConfigError(f"{file}: doctor.problem: {probe.problem!r} is empty. Give a problem, or leave it out.")
+    for name, steps in (("right", probe.right), ("wrong", probe.wrong)):
+        if not steps or not all(step.strip() for step in steps):
+            raise ConfigError(
+                f"{file}: doctor.{name}: {list(steps)} holds no step, or an empty one. Give one step or more, or leave "
+                "it out."
+            )
+
+
+class Prober:
+    """Greedy steps of one model."""
+
+    def __init__(self, writer: Writer, probe: ProbeSettings) -> None:
+        self._writer = writer
+        self._problem = Problem(id="doctor", text=probe.problem)
+        settings = getattr(writer.model, "settings", None)
+        greedy = "temperature" in getattr(settings, "sampling_fields", ("temperature",))
+        self.truly_continues = greedy and getattr(settings, "continuation", "completions") != "instruct"
+        self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
+
+    async def write(self, *steps: str, to_end: bool = False) -> Draft:
+        """One step after `steps`, or all to the end."""
+        done = tuple(Step(role="doctor", text=text, tokens=0) for text in steps)
+        prefix = Prefix(problem=self._problem, steps=done, session=f"doctor/{to_end}")
+        most = self._writer.sampling.max_tokens
+        if not self._hides_thoughts:
+            most = min(_STEP_TOKENS, most)
+        sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=most)
+        if to_end:
+            sampling = replace(sampling, stop=None)
+        (draft,) = await self._writer.model.propose(prefix, 1, sampling)
+        return draft

@@ -1,0 +1,38 @@
+"""What to do about a backend that could not be made or did not answer."""
+
+import re
+from typing import Final
+
+from steproute.core.errors import ArtifactError, ConfigError, SteprouteError, TooFewTokens
+
+_TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
+OTHER_MODE: Final = (
+    "Choose a continuation mode that the server knows (vLLM and SGLang: completions or continue_final_message; "
+    "llama.cpp: completions or prefill; hosted chat APIs: instruct)."
+)
+
+
+def remedy_for(failure: SteprouteError, backend: str) -> str:
+    """What to do about what was raised while the table `backend` was read, or its server asked."""
+    told = _TOLD.match(str(failure))
+    if isinstance(failure, ConfigError | ArtifactError | TooFewTokens):
+        return told.group(1) if told else f"Correct [{backend}]."
+    return _remedy_for_answer(str(failure), told)
+
+
+def _remedy_for_answer(failure: str, told: "re.Match[str] | None") -> str:
+    if "api_key_env" in failure or "status 401" in failure or "status 403" in failure:
+        return "Put the right key into the variable that api_key_env names."
+    if "pairs for" in failure:
+        return "Set marker to the step tag that the server was started with (--pooler-config step_tag_id)."
+    if "Use mode =" in failure or "use mode =" in failure:
+        return "Change the scorer's mode or question, or switch its model's thinking off by extra."
+    if "starts the solution over" in failure:
+        return OTHER_MODE
+    if "Connect" in failure or "connection" in failure:
+        return "Start the server, and check base_url's host and port."
+    if told is not None:
+        return told.group(1)
+    if "status 404" in failure:
+        return "Check that base_url ends in /v1, and the model's name."
+    return "See the server's log."

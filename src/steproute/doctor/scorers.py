@@ -1,0 +1,48 @@
+"""Whether a scorer gives one score a step and tells right steps from wrong ones."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Final
+
+from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.core.problem import Problem
+from steproute.core.solution import Confidence, Prefix, Step
+from steproute.doctor.finding import Finding, failed, ok, warning
+from steproute.doctor.probe import probe_of
+from steproute.engine.cast import Judge
+
+_LEAST_GAP: Final = 0.1
+_CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
+
+
+async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
+    """A scorer's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
+    name, probe = f"scorers.{role}", probe_of(config)
+    judge = config.judge(role, {}, {})
+    if config.tables["scorers"][role].get("backend") == "confidence":
+        yield ok(name, "one score a step", "from log-probabilities, which are checked with the models where the route reads it")
+        return
+    began = time.monotonic()
+    for count in range(1, len(probe.right) + 1):
+        await _scores(judge, probe, probe.right[:count])
+    seconds = (time.monotonic() - began) / len(probe.right)
+    yield ok(name, "one score a step", f"for 1 to {len(probe.right)} steps, {seconds:.2f} s a call")
+    right = min(await _scores(judge, probe, probe.right))
+    wrong = min(await _scores(judge, probe, probe.wrong))
+    seen = f"lowest score of right steps {right:.2f}, with wrong ones {wrong:.2f}"
+    if right < wrong:
+        remedy = "The score is upside down: does the server give [p_good, p_bad], or another head?"
+        yield failed(name, "tells right from wrong", seen, remedy)
+    elif right - wrong < _LEAST_GAP:
+        remedy = "Check text and marker against the model card, and that the server loads the reward model's head."
+        yield failed(name, "tells right from wrong", seen, remedy)
+    else:
+        yield ok(name, "tells right from wrong", seen)
+    if judge.price.table == "not set" and not judge.members:
+        yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
+
+
+async def _scores(judge: Judge, probe: ProbeSettings, steps: tuple[str, ...]) -> tuple[float, ...]:
+    done = tuple(Step(role="weak", text=text, tokens=0, confidence=_CONFIDENCE) for text in steps)
+    problem = Problem(id="doctor", text=probe.problem)
+    return (await judge.scorer.score(Prefix(problem=problem, steps=done, session="doctor"))).values
