@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from typing import Any
 
 from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
@@ -36,6 +37,7 @@ class Patient(HostileServer):
     def __init__(self, *faults: str) -> None:
         super().__init__(lambda request: None)
         self.faults = faults
+        self._room = 2047 if "has a small context" in faults else 2048
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         body = request.body
@@ -47,6 +49,8 @@ class Patient(HostileServer):
             body["messages"] = body["messages"][:1]
         if "ignores stop" in self.faults:
             body.pop("stop", None)
+        if "hangs" in self.faults:
+            await asyncio.sleep(30)
         if "trims" in self.faults and "messages" in body and body["messages"][-1]["role"] == "assistant":
             usage = {"prompt_tokens": 9, "completion_tokens": 1}
             choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "stop", "stop_reason": "\n\n"}
@@ -54,6 +58,12 @@ class Patient(HostileServer):
         return await super()._stream(request, writer, reader)
 
     def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
+        if "never ends a step" in self.faults:
+            return ["so "] * 300
+        if "wanders" in self.faults and stops and "Step 1" in said:
+            return ["Cats ", "purr.", None]
+        if "writes one step" in self.faults:
+            return ["So ", "\\boxed{42}"]
         pieces = super()._pieces(said, stops, one_step and "writes on" not in self.faults)
         if "sends a little more" in self.faults:  # the token that holds the separator, whole
             return ["\n\nStep" if piece is None else piece for piece in pieces]
@@ -64,7 +74,7 @@ class Patient(HostileServer):
             return await self._send(writer, 401, {"error": {"message": "invalid key"}})
         if "/v2" in request.path:
             return await self._send(writer, 404, {"error": {"message": "Not Found"}})
-        return await self._send(writer, 200, {"data": [{"id": "m", "max_model_len": 4096}]})
+        return await self._send(writer, 200, {"data": [{"id": "m", "max_model_len": self._room}]})
 
     async def _pool(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
         text = request.body["input"]
@@ -88,6 +98,11 @@ class Claude(HostileAnthropic):
         self.faults = faults
         self.prefills = "refuses prefill" not in faults
         self.thoughts = "Hm hm." if "thinks" in faults else ""
+
+    def _said(self, body: dict[str, Any]) -> str:
+        if "ignores the prefill" in self.faults:
+            body["messages"] = body["messages"][:1]
+        return super()._said(body)
 
     def _refusal(self, request: Asked) -> str:
         if "thinks" in self.faults and request.body["thinking"]["type"] == "disabled":

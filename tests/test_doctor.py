@@ -109,6 +109,14 @@ def test_init_doctor_and_solve_on_the_lab(tmp_path: Path) -> None:
     assert "Start the server" in " ".join(run(tmp_path, "doctor", "--json", code=1).split())
 
 
+def test_warnings_alone_leave_the_exit_code_0(tmp_path: Path) -> None:
+    run(tmp_path, "init")
+    path = tmp_path / "steproute.toml"
+    path.write_text(re.sub(r"^price = .*\n", "", path.read_text(), flags=re.MULTILINE))
+    verdicts = {finding["verdict"] for finding in json.loads(run(tmp_path, "doctor", "--json"))}
+    assert verdicts == {"ok", "warning"}
+
+
 def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_path: Path) -> None:
     async def follow() -> tuple[str, str]:
         async with Patient().running() as patient:

@@ -7,6 +7,7 @@ from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 
 from steproute.core.errors import ConfigError
+from steproute.doctor import Verdict, examination
 
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")
@@ -71,3 +72,39 @@ def test_a_probe_that_asks_nothing_is_refused_by_name(tmp_path: Path, probe: str
     field = probe.partition(" ")[0]
     with pytest.raises(ConfigError, match=rf"steproute.toml: doctor.{field}: .*Give"):
         diagnose(tmp_path, Patient(), config=f"{CONFIG}[doctor]\n{probe}\n")
+
+
+CONTINUES = "continues a half-written answer"
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "verdict", "seen", "remedy"),
+    [
+        ("never ends a step", "ends a step", Verdict.FAILED, "256 tokens without a separator", "Ask for blank lines"),
+        ("has a small context", "model", Verdict.WARNING, "context of 2047 tokens", "context_overflow"),
+        ("writes one step", CONTINUES, Verdict.WARNING, "the first step ended the solution", "a longer problem"),
+        ("wanders", CONTINUES, Verdict.FAILED, "after its own first step it writes 'Cats purr.'", "continuation mode"),
+    ],
+)
+def test_a_model_that_does_not_do_its_part_is_found(
+    tmp_path: Path, fault: str, check: str, verdict: Verdict, seen: str, remedy: str
+) -> None:
+    found = ill(diagnose(tmp_path, Patient(fault)))
+    assert any(
+        (each.check, each.verdict) == (check, verdict) and seen in each.seen and remedy in each.remedy for each in found
+    ), found
+
+
+def test_a_model_that_starts_over_is_found_where_nothing_is_greedy(tmp_path: Path) -> None:
+    config = CLAUDE + 'continuation = "prefill"\n'
+    found = ill(diagnose(tmp_path, Claude("ignores the prefill"), config=config))
+    (over,) = [each for each in found if each.check == CONTINUES]
+    assert (over.verdict, over.seen) == (Verdict.FAILED, "it starts over: 'Step 1: so then'")
+    assert "continuation mode" in over.remedy
+
+
+def test_a_backend_that_does_not_answer_in_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "_DEADLINE_S", 0.5)
+    found = [each for each in diagnose(tmp_path, Patient("hangs")) if each.backend == "models.weak"]
+    assert [(each.check, each.verdict) for each in found] == [("model", Verdict.OK), ("answers", Verdict.FAILED)]
+    assert found[1].seen == "not within 0.5 s"

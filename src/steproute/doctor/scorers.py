@@ -20,7 +20,11 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     name, probe = f"scorers.{role}", probe_of(config)
     judge = config.judge(role, {}, {})
     if config.tables["scorers"][role].get("backend") == "confidence":
-        yield ok(name, "one score a step", "from log-probabilities, which are checked with the models where the route reads it")
+        yield ok(
+            name,
+            "one score a step",
+            "from log-probabilities, checked with each model where the route reads them",
+        )
         return
     began = time.monotonic()
     for count in range(1, len(probe.right) + 1):
