@@ -95,6 +95,10 @@ def test_a_model_that_does_not_do_its_part_is_found(
     ), found
 
 
+def test_a_step_without_an_end_is_not_taken_for_the_solutions_last(tmp_path: Path) -> None:
+    assert CONTINUES not in {each.check for each in diagnose(tmp_path, Patient("never ends a step"))}
+
+
 def test_a_model_that_starts_over_is_found_where_nothing_is_greedy(tmp_path: Path) -> None:
     config = CLAUDE + 'continuation = "prefill"\n'
     found = ill(diagnose(tmp_path, Claude("ignores the prefill"), config=config))

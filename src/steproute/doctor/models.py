@@ -30,7 +30,8 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
     seconds = time.monotonic() - began
     yield ok(name, "writes a step", f"{first.usage.output_tokens} tokens in {seconds:.2f} s: {first.text[:40]!r}")
     yield _stops(name, first, getattr(writer.model, "ignores_stop", False))
-    yield await _continues(name, prober, first)
+    if first.stop is not Stop.LENGTH:
+        yield await _continues(name, prober, first)
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
         yield warning(name, "token counts", "the server reports none", remedy)
