@@ -69,6 +69,11 @@ class Patient(HostileServer):
             return ["\n\nStep" if piece is None else piece for piece in pieces]
         return pieces
 
+    def _event(self, request: Asked, piece: str, **ending: Any) -> bytes:
+        if piece and request.body.get("logprobs"):
+            ending["logprobs"] = {"token_logprobs": [-0.1], "top_logprobs": [{piece: -0.1, "Hm": -2.4}]}
+        return super()._event(request, piece, **ending)
+
     async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
         if "wrong key" in self.faults:
             return await self._send(writer, 401, {"error": {"message": "invalid key"}})

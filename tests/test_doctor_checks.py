@@ -1,13 +1,15 @@
 """Each check of `doctor` by itself: what it asks for, what it leaves alone, and that nothing else would find it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 
+from steproute.config_file import read_config
 from steproute.core.errors import ConfigError
-from steproute.doctor import Verdict, examination
+from steproute.doctor import Finding, Verdict, examination, examine
 
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")
@@ -35,6 +37,17 @@ def test_log_probabilities_are_asked_only_of_the_models_whose_the_route_reads(
 ) -> None:
     findings = diagnose(tmp_path, Patient(), config=f"{WRITERS}{THIRD}{scorers}[route]\n{route}\n")
     assert {each.backend for each in findings if each.check == "log-probabilities"} == readers
+
+
+def test_claude_may_be_strong_beside_a_weak_model_whose_log_probabilities_decide(tmp_path: Path) -> None:
+    async def run() -> list[Finding]:
+        async with Patient().running() as patient, Claude().running() as claude:
+            weak = WRITERS.partition("[models.strong]")[0].format(url=patient.url) + "logprobs = 5\n"
+            path = tmp_path / "steproute.toml"
+            path.write_text(weak + CLAUDE.format(url=claude.url) + "[route]\npolicy = 'confidence'\n")
+            return await examine(read_config(path))
+
+    assert ill(asyncio.run(run())) == []
 
 
 @pytest.mark.parametrize(
