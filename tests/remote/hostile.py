@@ -20,6 +20,7 @@ class Fault(StrEnum):
     SERVER_ERROR = "500"
     RESET = "reset in the middle"
     EARLY_END = "end in the middle"
+    CLEAN_END = "end in the middle that reads as a whole reply"
     HANG = "hang"
     TRUNCATED_JSON = "truncated JSON"
     INVALID_UTF8 = "invalid UTF-8"
@@ -127,7 +128,7 @@ class HostileServer:
         answer = {"data": [{"index": 0, "data": pairs}], "usage": {"prompt_tokens": request.prompt_tokens}}
         data = json.dumps(answer).encode()
         match request.fault:
-            case Fault.TRUNCATED_JSON:
+            case Fault.TRUNCATED_JSON | Fault.CLEAN_END:
                 return await self._send(writer, 200, data[:-9])
             case Fault.INVALID_UTF8:
                 return await self._send(writer, 200, data[:2] + b"\xff" + data[2:])
@@ -140,6 +141,8 @@ class HostileServer:
     def _break_off(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
         if fault is Fault.RESET:
             writer.transport.abort()
+        elif fault is Fault.CLEAN_END:
+            writer.write(b"0\r\n\r\n")
         return False
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
