@@ -107,6 +107,25 @@ def test_a_template_is_rendered_here_where_the_server_cannot(tmp_path: Path) -> 
         ask(good(), template="sever")
 
 
+@pytest.mark.parametrize("rendered_by", ["server", "folder"])
+def test_each_problem_has_a_prompt_of_its_own_however_many_one_model_solves(tmp_path: Path, rendered_by: str) -> None:
+    (tmp_path / "chat_template.jinja").write_text("<user>{{ messages[-1].content }}<assistant>")
+    template = "server" if rendered_by == "server" else str(tmp_path)
+
+    async def run() -> HostileServer:
+        async with HostileServer(lambda request: None).running() as server:
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template=template))
+            for text in ("A riddle.", "Another.", "A riddle."):
+                await model.propose(Prefix(problem=Problem(id="p", text=text)), 1, SAMPLING)
+            return server
+
+    server = asyncio.run(run())
+    prompts = [request.body["prompt"] for request in server.asked if "prompt" in request.body]
+    assert prompts == [f"<user>{text}<assistant>" for text in ("A riddle.", "Another.", "A riddle.")]
+    rendered = [request.path for request in server.asked if "tokenize" in request.path]
+    assert rendered == ["/tokenize", "/detokenize"] * (2 if rendered_by == "server" else 0), "once a problem"
+
+
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_server_that_renders_no_template_says_what_to_set(kind: str) -> None:
     class Bare(HostileServer):

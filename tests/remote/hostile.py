@@ -102,9 +102,9 @@ class HostileServer:
         if request.path.endswith("/pooling"):
             return await self._pool(request, writer)
         if request.path.endswith("/tokenize"):
-            return await self._send(writer, 200, {"tokens": [len(body["messages"]), 7]})
+            return await self._send(writer, 200, {"tokens": list(body["messages"][-1]["content"].encode())})
         if request.path.endswith("/detokenize"):
-            return await self._send(writer, 200, {"prompt": "<user>A riddle.<assistant>"})
+            return await self._send(writer, 200, {"prompt": f"<user>{bytes(body['tokens']).decode()}<assistant>"})
         return await self._stream(request, writer, reader)
 
     async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
