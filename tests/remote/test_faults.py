@@ -167,9 +167,7 @@ def test_a_scorer_that_fails_once_is_asked_again_unless_it_is_plainly_wrong(faul
     assert len([line for line in trace.account if line.purpose is Purpose.SCORE]) == 4
 
 
-@pytest.mark.parametrize(
-    "fault", [fault for fault in SEEN if fault not in (Fault.DUPLICATED_CHUNK, Fault.CLEAN_END)]
-)
+@pytest.mark.parametrize("fault", [fault for fault in SEEN if fault not in (Fault.DUPLICATED_CHUNK, Fault.CLEAN_END)])
 def test_a_scorer_that_took_the_request_is_paid_for_though_no_answer_came(fault: Fault) -> None:
     tls = fault is Fault.NOT_TLS
     trace = scored(lambda request: fault if "pooling" in request.path else None, Limits(retries=1), tls)
