@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, RateLimited
+from steproute.bench.virtual_time import run_virtually
+from steproute.core.errors import (
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    BudgetExceeded,
+    ConfigError,
+    RateLimited,
+    SteprouteError,
+)
 from steproute.core.solution import Meter
 from steproute.core.usage import Usage
 from steproute.engine.gate import Gate, GateSettings
@@ -23,7 +32,7 @@ async def nothing() -> None:
     await asyncio.sleep(0)
 
 
-def failing(error: BackendError) -> Callable[[], Awaitable[None]]:
+def failing(error: SteprouteError) -> Callable[[], Awaitable[None]]:
     async def fail() -> None:
         await asyncio.sleep(0)
         raise error
@@ -64,15 +73,17 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-        await asyncio.gather(*(one(fate) for fate in fates))
-        assert gate.under_way == 0
-        assert 1 <= gate.limit <= most
-        await asyncio.wait_for(call(gate, nothing), 1)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(one(fate) for fate in fates))
+            assert gate.under_way == 0
+            assert 1 <= gate.limit <= most
+            await call(gate, nothing)
 
     asyncio.run(run())
 
 
-def test_a_waiter_that_is_cancelled_while_the_turn_comes_free_leaves_the_queue_in_order() -> None:
+@pytest.mark.parametrize("turn_is_given", [False, True])
+def test_a_waiter_that_is_cancelled_before_or_just_as_its_turn_is_given_hands_it_on(turn_is_given: bool) -> None:
     async def run() -> None:
         gate = Gate(GateSettings(in_flight=1))
         free = asyncio.Event()
@@ -85,10 +96,46 @@ def test_a_waiter_that_is_cancelled_while_the_turn_comes_free_leaves_the_queue_i
         second, third = (asyncio.ensure_future(call(gate, nothing)) for _ in range(2))
         await asyncio.sleep(0)
         free.set()
+        if turn_is_given:
+            await asyncio.sleep(0)
+            assert (first.done(), gate.under_way) == (True, 1), "the second's turn, which has not run yet"
         second.cancel()
         assert isinstance((await asyncio.gather(second, return_exceptions=True))[0], asyncio.CancelledError)
-        await asyncio.wait_for(asyncio.gather(first, third), 1)
+        async with asyncio.timeout(10):
+            await asyncio.gather(first, third)
         assert gate.under_way == 0
+
+    asyncio.run(run())
+
+
+def test_those_who_wait_get_their_turns_in_the_order_in_which_they_came() -> None:
+    async def run() -> None:
+        gate, served = Gate(GateSettings(in_flight=2)), list[int]()
+
+        async def one(number: int) -> None:
+            async def work() -> None:
+                served.append(number)
+                await asyncio.sleep(1.0)
+
+            await call(gate, work)
+
+        await asyncio.gather(*(one(number) for number in range(9)))
+        assert served == list(range(9))
+
+    run_virtually(run())
+
+
+def test_it_grows_by_one_a_round_and_only_where_all_its_turns_are_taken() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(in_flight=20))
+        for _ in range(5):
+            await asyncio.gather(*(call(gate, nothing) for _ in range(7)))
+        assert gate.limit == 8
+        await asyncio.gather(*(call(gate, nothing) for _ in range(8)))
+        assert gate.limit == pytest.approx(8 + 1 / 8), "the first of them came back while all were under way"
+        before = gate.limit
+        await asyncio.gather(*(call(gate, nothing) for _ in range(15)))
+        assert gate.limit == pytest.approx(before + 1, abs=0.1), "eight came back while others waited"
 
     asyncio.run(run())
 
@@ -178,25 +225,85 @@ def test_an_open_circuit_takes_no_tokens_of_the_minute() -> None:
     asyncio.run(run())
 
 
-def test_the_circuit_opens_after_failures_in_a_row_and_closes_after_a_probe() -> None:
+@pytest.mark.parametrize("error", [BackendUnavailable("500"), BackendTimeout("no answer in time")])
+def test_the_circuit_opens_after_failures_in_a_row_and_closes_after_a_probe(error: BackendError) -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(failures_to_open=3, open_s=0.05))
-        down = failing(BackendUnavailable("500"))
-        for _ in range(3):
-            with pytest.raises(BackendUnavailable, match="500"):
-                await call(gate, down)
-        with pytest.raises(BackendUnavailable, match="circuit open after 3 failures in a row") as caught:
-            await call(gate, nothing)
-        assert caught.value.retry_after_s is not None
-        await asyncio.sleep(0.06)
-        probe = asyncio.ensure_future(call(gate, lambda: asyncio.sleep(0.02)))
-        await asyncio.sleep(0.005)
-        with pytest.raises(BackendUnavailable, match="circuit open"):
-            await call(gate, nothing)
+        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
+        await fail(gate, error, error, error)
+        assert await refused_for(gate) == 10.0
+        await asyncio.sleep(10.0)
+        probe = asyncio.ensure_future(call(gate, lambda: asyncio.sleep(2.0)))
+        await asyncio.sleep(1.0)
+        assert await refused_for(gate) == 0.1, "the probe is under way"
         await probe
         await call(gate, nothing)
 
-    asyncio.run(run())
+    run_virtually(run())
+
+
+def test_a_probe_that_fails_opens_the_circuit_again_for_as_long() -> None:
+    async def run() -> None:
+        down = BackendUnavailable("500")
+        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
+        await fail(gate, down, down, down)
+        for _ in range(2):
+            await asyncio.sleep(10.0)
+            await fail(gate, down)
+            assert await refused_for(gate) == 10.0
+        await asyncio.sleep(10.0)
+        await call(gate, nothing)
+        await fail(gate, down, down)
+        await call(gate, nothing)
+
+    run_virtually(run())
+
+
+def test_a_probe_that_is_cancelled_leaves_the_next_call_to_probe() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(failures_to_open=1, open_s=10.0))
+        await fail(gate, BackendUnavailable("500"))
+        await asyncio.sleep(10.0)
+        probe = asyncio.ensure_future(call(gate, lambda: asyncio.sleep(60.0)))
+        await asyncio.sleep(1.0)
+        probe.cancel()
+        await asyncio.gather(probe, return_exceptions=True)
+        await call(gate, nothing)
+
+    run_virtually(run())
+
+
+def test_a_call_that_was_never_made_says_nothing_about_the_backend() -> None:
+    async def run() -> None:
+        down = BackendUnavailable("500")
+        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
+        await fail(gate, down, down, BudgetExceeded("spent"), down)
+        assert await refused_for(gate) == 10.0
+
+    run_virtually(run())
+
+
+def test_refusals_for_too_many_requests_do_not_open_the_circuit() -> None:
+    async def run() -> None:
+        limited, down = RateLimited("429"), BackendUnavailable("500")
+        gate = Gate(GateSettings(failures_to_open=2))
+        await fail(gate, *[limited] * 5, down, limited, down)
+        await call(gate, nothing)
+
+    run_virtually(run())
+
+
+async def fail(gate: Gate, *errors: SteprouteError) -> None:
+    """Calls that end so, one after the other."""
+    for error in errors:
+        with pytest.raises(type(error), match=str(error)):
+            await call(gate, failing(error))
+
+
+async def refused_for(gate: Gate) -> float | None:
+    """How long the open circuit asks to wait."""
+    with pytest.raises(BackendUnavailable, match="circuit open after [1-9] failures in a row") as caught:
+        await call(gate, nothing)
+    return caught.value.retry_after_s
 
 
 def test_an_answer_that_is_no_failure_of_the_server_closes_the_circuit() -> None:
@@ -223,6 +330,16 @@ def test_a_minutes_tokens_once_spent_hold_the_next_call_back() -> None:
         assert gate.under_way == 0
 
     asyncio.run(run())
+
+
+def test_the_size_of_calls_is_learnt_so_that_small_ones_use_a_minutes_tokens_to_the_end() -> None:
+    async def run() -> None:
+        gate = Gate(GateSettings(tokens_per_minute=6000))
+        waits = [await call(gate, nothing, tokens=100) for _ in range(90)]
+        assert waits[:57] == [0.0] * 57
+        assert waits[70:] == [pytest.approx(1.0, abs=0.01)] * 20, "a hundred tokens come back in a second"
+
+    run_virtually(run())
 
 
 @pytest.mark.parametrize(

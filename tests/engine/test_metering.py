@@ -1,15 +1,19 @@
-"""One call for the engine that is several for the backend: its wait and its time stand on one line."""
+"""The pauses between a call's tries, and one call for the engine that is several for the backend."""
 
 import asyncio
+import random
+from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
-from steproute.core.errors import BackendError
+from steproute.bench.virtual_time import run_virtually
+from steproute.core.errors import BackendError, RateLimited
 from steproute.core.solution import Meter
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.gate import Gate, GateSettings
-from steproute.engine.metering import Bill, MeteredCalls
+from steproute.engine.metering import Bill, MeteredCalls, now
 
 
 def made(fails: bool) -> list[AccountLine]:
@@ -52,3 +56,55 @@ def test_the_time_of_a_failed_call_stands_on_the_first_line_alone() -> None:
     first, second = made(fails=True)
     assert first.latency_s > 0
     assert second.latency_s == 0
+
+
+@pytest.fixture
+def _seeded() -> Iterator[None]:
+    before = random.getstate()
+    random.seed(7)
+    yield
+    random.setstate(before)
+
+
+def pauses(retries: int, retry_after_s: float | None = None, problems: int = 1) -> list[list[float]]:
+    """For each of the problems that fail together, the virtual seconds between its tries."""
+
+    async def alone() -> list[float]:
+        tries: list[float] = []
+
+        async def limited(meter: Meter) -> None:
+            tries.append(now())
+            raise RateLimited("429", retry_after_s=retry_after_s)
+
+        calls = MeteredCalls(Account(lambda line: None), retries)
+        with pytest.raises(RateLimited):
+            await calls.make(Bill(role="weak", model="m", price=FREE), None, limited)
+        return [after - before for before, after in pairwise(tries)]
+
+    async def together() -> list[list[float]]:
+        return list(await asyncio.gather(*(alone() for _ in range(problems))))
+
+    return run_virtually(together())
+
+
+def test_a_pause_is_a_part_of_a_time_that_doubles_up_to_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    doubling = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert pauses(retries=8) == [pytest.approx(doubling)]
+    monkeypatch.setattr(random, "random", lambda: 0.25)
+    assert pauses(retries=8) == [pytest.approx([longest / 4 for longest in doubling])]
+
+
+def test_what_the_backend_asks_for_is_the_least_pause_before_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "random", lambda: 0.0)
+    assert pauses(retries=3, retry_after_s=90.0) == [pytest.approx([90.0, 90.0, 90.0])]
+    monkeypatch.setattr(random, "random", lambda: 1.0)
+    assert pauses(retries=3, retry_after_s=90.0) == [pytest.approx([90.5, 91.0, 92.0])]
+
+
+@pytest.mark.usefixtures("_seeded")
+def test_problems_that_fail_together_do_not_come_back_together() -> None:
+    firsts = sorted(first for (first,) in pauses(retries=1, retry_after_s=3.0, problems=20))
+    assert all(3.0 <= first <= 3.5 for first in firsts)
+    assert len(set(firsts)) == 20
+    assert firsts[-1] - firsts[0] > 0.25

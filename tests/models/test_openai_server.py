@@ -107,6 +107,25 @@ def test_a_template_is_rendered_here_where_the_server_cannot(tmp_path: Path) -> 
         ask(good(), template="sever")
 
 
+@pytest.mark.parametrize("rendered_by", ["server", "folder"])
+def test_each_problem_has_a_prompt_of_its_own_however_many_one_model_solves(tmp_path: Path, rendered_by: str) -> None:
+    (tmp_path / "chat_template.jinja").write_text("<user>{{ messages[-1].content }}<assistant>")
+    template = "server" if rendered_by == "server" else str(tmp_path)
+
+    async def run() -> HostileServer:
+        async with HostileServer(lambda request: None).running() as server:
+            model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template=template))
+            for text in ("A riddle.", "Another.", "A riddle."):
+                await model.propose(Prefix(problem=Problem(id="p", text=text)), 1, SAMPLING)
+            return server
+
+    server = asyncio.run(run())
+    prompts = [request.body["prompt"] for request in server.asked if "prompt" in request.body]
+    assert prompts == [f"<user>{text}<assistant>" for text in ("A riddle.", "Another.", "A riddle.")]
+    rendered = [request.path for request in server.asked if "tokenize" in request.path]
+    assert rendered == ["/tokenize", "/detokenize"] * (2 if rendered_by == "server" else 0), "once a problem"
+
+
 @pytest.mark.parametrize("kind", ["vllm", "openai"])
 def test_a_server_that_renders_no_template_says_what_to_set(kind: str) -> None:
     class Bare(HostileServer):
@@ -268,6 +287,13 @@ def test_an_answer_that_ends_for_no_regular_reason_is_no_step(kind: str, reason:
         ask(Canned([text_chunk("half a st", reason)]), template="none", kind=kind, stop=stop)
 
 
+@pytest.mark.parametrize("stop", ["server", "client"])
+def test_an_answer_that_a_filter_stopped_is_no_step_and_not_asked_for_again(stop: str) -> None:
+    with pytest.raises(BackendError, match="content filter stopped the answer") as caught:
+        ask(Canned([text_chunk("half a st", "content_filter")]), template="none", stop=stop)
+    assert type(caught.value) is BackendError
+
+
 @pytest.mark.parametrize(
     ("reason", "stop"), [("MAX_TOKENS", Stop.LENGTH), ("model_length", Stop.CONTEXT), ("EOS", Stop.END)]
 )
@@ -421,6 +447,33 @@ def test_cancelling_closes_the_stream_and_the_server_stops_within_one_token() ->
     assert closed
     assert seen == 2
     assert generated <= seen + 1
+
+
+@pytest.mark.parametrize(
+    "settings", [{"template": "none"}, {"continuation": Continuation.PREFILL, "kind": "llama.cpp"}]
+)
+def test_the_stream_is_closed_at_the_separator_where_the_client_ends_the_step(settings: dict[str, Any]) -> None:
+    async def run() -> tuple[Draft, int]:
+        server = HostileServer(lambda request: None, token_s=0.05)
+        async with server.running():
+            chosen = OpenAiSettings(model="m", server=Server(base_url=server.url), stop="client", **settings)
+            (draft,) = await OpenAiModel("m", chosen).propose(BEGUN, 1, SAMPLING)
+            async with asyncio.timeout(5):
+                while not server.asked[0].closed_by_client:
+                    await asyncio.sleep(0.005)
+            return draft, server.asked[0].generated
+
+    draft, generated = asyncio.run(run())
+    assert (draft.text, draft.stop) == ("Step 2: so then", Stop.SEPARATOR)
+    assert 4 <= generated <= 6, "of eleven"
+
+
+def test_several_drafts_are_cut_when_the_last_of_them_has_its_separator_and_no_later() -> None:
+    pieces = [(0, "one\n\n"), (1, "two"), (1, "\n\n")]
+    chunks = [{"choices": [{"index": index, "text": text}]} for index, text in pieces]
+    never_read = {"error": {"message": "too late", "code": 500}}
+    drafts, _, _ = ask(Canned([*chunks, never_read]), n=2, template="none", stop="client")
+    assert [(draft.text, draft.stop) for draft in drafts] == [("one", Stop.SEPARATOR), ("two", Stop.SEPARATOR)]
 
 
 def test_a_key_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ class Fault(StrEnum):
     SERVER_ERROR = "500"
     RESET = "reset in the middle"
     EARLY_END = "end in the middle"
+    CLEAN_END = "end in the middle that reads as a whole reply"
     HANG = "hang"
     TRUNCATED_JSON = "truncated JSON"
     INVALID_UTF8 = "invalid UTF-8"
@@ -101,9 +102,9 @@ class HostileServer:
         if request.path.endswith("/pooling"):
             return await self._pool(request, writer)
         if request.path.endswith("/tokenize"):
-            return await self._send(writer, 200, {"tokens": [len(body["messages"]), 7]})
+            return await self._send(writer, 200, {"tokens": list(body["messages"][-1]["content"].encode())})
         if request.path.endswith("/detokenize"):
-            return await self._send(writer, 200, {"prompt": "<user>A riddle.<assistant>"})
+            return await self._send(writer, 200, {"prompt": f"<user>{bytes(body['tokens']).decode()}<assistant>"})
         return await self._stream(request, writer, reader)
 
     async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
@@ -127,7 +128,7 @@ class HostileServer:
         answer = {"data": [{"index": 0, "data": pairs}], "usage": {"prompt_tokens": request.prompt_tokens}}
         data = json.dumps(answer).encode()
         match request.fault:
-            case Fault.TRUNCATED_JSON:
+            case Fault.TRUNCATED_JSON | Fault.CLEAN_END:
                 return await self._send(writer, 200, data[:-9])
             case Fault.INVALID_UTF8:
                 return await self._send(writer, 200, data[:2] + b"\xff" + data[2:])
@@ -140,6 +141,8 @@ class HostileServer:
     def _break_off(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
         if fault is Fault.RESET:
             writer.transport.abort()
+        elif fault is Fault.CLEAN_END:
+            writer.write(b"0\r\n\r\n")
         return False
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:

@@ -9,12 +9,16 @@ from tests.remote.hostile import HostileServer
 from tests.remote.hostile_anthropic import HostileAnthropic
 from tests.remote.test_faults import MODES, writer_of
 
-from steproute.core.errors import BackendError, ConfigError
+from steproute.core.errors import BackendError, BackendTimeout, ConfigError
+from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
-from steproute.core.solution import Meter, Outcome, Prefix, Step
+from steproute.core.solution import Meter, Outcome, Prefix, Sampling, Step
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
+from steproute.models.openai_server import OpenAiModel
+from steproute.models.openai_settings import OpenAiSettings
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection, Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
@@ -101,13 +105,61 @@ def test_nothing_of_the_environment_is_sent_but_the_key_that_is_named(
             connection = kind("weak", Server(base_url=server.url, api_key_env=key_variable))
             await connection.models()
             async with connection.call() as client:
-                await client.post("/tokenize", body={"messages": []}, cast_to=httpx2.Response)
+                await client.post("/tokenize", body={"messages": [{"content": "a"}]}, cast_to=httpx2.Response)
             return [request.head for request in server.asked]
 
     for head in asyncio.run(run()):
         assert "leak" not in head
         assert f"Bearer {KEY if key_variable else 'none'}\r\n" in head
         assert not any(line.lower().startswith("openai-") for line in head.splitlines())
+
+
+@KINDS
+def test_no_proxy_of_the_environment_is_used(
+    kind: type[Connection | AnthropicConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> tuple[HostileServer, HostileServer]:
+        server, proxy = (HostileServer(lambda request: None) for _ in range(2))
+        async with server.running(), proxy.running():
+            for variable in ("http_proxy", "https_proxy", "all_proxy"):
+                monkeypatch.setenv(variable, proxy.url.removesuffix("/v1"))
+                monkeypatch.setenv(variable.upper(), proxy.url.removesuffix("/v1"))
+            for variable in ("no_proxy", "NO_PROXY"):
+                monkeypatch.delenv(variable, raising=False)
+            await kind("weak", Server(base_url=server.url)).models()
+        return server, proxy
+
+    server, proxy = asyncio.run(run())
+    assert (len(server.asked), len(proxy.asked)) == (1, 0)
+
+
+class Trickling(HostileServer):
+    """Never silent for long and never at an end."""
+
+    def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
+        return ["so "] * 10**5
+
+
+class TricklingAnthropic(Trickling, HostileAnthropic):
+    """The same with the Messages API."""
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_an_answer_that_trickles_on_is_given_up_when_the_whole_call_has_taken_too_long(api: str) -> None:
+    async def run() -> Meter:
+        meter, sampling = Meter(), Sampling(max_tokens=10**6)
+        trickling = Trickling if api == "openai" else TricklingAnthropic
+        async with trickling(lambda request: None, token_s=0.005).running() as server:
+            here = Server(base_url=server.url, total_s=0.1)
+            model: StepModel = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
+            if api == "anthropic":
+                model = AnthropicModel("m", AnthropicSettings(model="m", server=here))
+            with pytest.raises(BackendTimeout, match=r"m: no complete answer within 0\.1 s"):
+                async with asyncio.timeout(10):
+                    await model.propose(Prefix(problem=Problem(id="p", text="A riddle.")), 1, sampling, meter)
+            return meter
+
+    assert asyncio.run(run()).total.read_tokens > 0, "what had come is paid for"
 
 
 @pytest.mark.parametrize("mode", MODES)

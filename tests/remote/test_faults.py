@@ -53,6 +53,7 @@ SEEN = {
     Fault.SERVER_ERROR: "BackendUnavailable: m: status 500: oops",
     Fault.RESET: "BackendUnavailable: m: ",
     Fault.EARLY_END: "BackendUnavailable: m: ",
+    Fault.CLEAN_END: "BackendUnavailable: m: the stream broke off before the answer was complete",
     Fault.HANG: "BackendTimeout: m: ",
     Fault.TRUNCATED_JSON: "BackendUnavailable: m: its answer is damaged",
     Fault.INVALID_UTF8: "BackendUnavailable: m: its answer is damaged",
@@ -166,7 +167,7 @@ def test_a_scorer_that_fails_once_is_asked_again_unless_it_is_plainly_wrong(faul
     assert len([line for line in trace.account if line.purpose is Purpose.SCORE]) == 4
 
 
-@pytest.mark.parametrize("fault", [fault for fault in SEEN if fault is not Fault.DUPLICATED_CHUNK])
+@pytest.mark.parametrize("fault", [fault for fault in SEEN if fault not in (Fault.DUPLICATED_CHUNK, Fault.CLEAN_END)])
 def test_a_scorer_that_took_the_request_is_paid_for_though_no_answer_came(fault: Fault) -> None:
     tls = fault is Fault.NOT_TLS
     trace = scored(lambda request: fault if "pooling" in request.path else None, Limits(retries=1), tls)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.remote.refusing import RefusingServer
 
-from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow, RateLimited
+from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow, RateLimited, TransientError
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection, Server
 
@@ -26,6 +26,18 @@ def error_within(message: str, **fields: Any) -> BackendError:
 @pytest.mark.parametrize("status", [408, 409, 425, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529, 530, 598])
 def test_a_server_that_may_come_back_is_asked_again(status: int) -> None:
     assert type(error(status, "down")) is BackendUnavailable
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, BackendUnavailable)])
+def test_how_long_a_server_asks_to_wait_comes_with_its_refusal(status: int, kind: type[TransientError]) -> None:
+    async def run() -> TransientError:
+        body = {"error": {"message": "later"}}
+        async with RefusingServer(status=status, body=body, headers="retry-after: 7\r\n").running() as server:
+            with pytest.raises(kind, match=f"weak: status {status}: later") as caught:
+                await Connection("weak", Server(base_url=server.url)).models()
+            return caught.value
+
+    assert asyncio.run(run()).retry_after_s == 7.0
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 405, 451, 501, 505])

@@ -40,6 +40,7 @@ SEEN = {
     Fault.SERVER_ERROR: "BackendUnavailable: judge: status 500: oops",
     Fault.RESET: "BackendUnavailable: judge: ",
     Fault.EARLY_END: "BackendUnavailable: judge: ",
+    Fault.CLEAN_END: "BackendUnavailable: judge: the stream broke off before the answer was complete",
     Fault.HANG: "BackendTimeout: judge: ",
     Fault.TRUNCATED_JSON: "BackendUnavailable: judge: its answer is damaged",
     Fault.INVALID_UTF8: "BackendUnavailable: judge: its answer is damaged",

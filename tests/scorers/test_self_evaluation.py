@@ -7,7 +7,7 @@ import pytest
 from tests.remote.hostile import Asked, Fault
 from tests.remote.judging import JudgingServer
 
-from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
+from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
@@ -60,6 +60,17 @@ def test_a_judge_that_may_think_by_a_further_field_is_billed_for_all_that_is_rep
     for extra, counted in (({"max_tokens": 400}, 312), ({}, 1)):
         (scores,) = score(Thinking(lambda request: None), prefix_of("a"), mode="digit", extra=extra)
         assert (scores.usage.output_tokens, scores.usage.estimated) == (counted, counted == 1)
+
+
+@pytest.mark.parametrize("mode", ["yes-no", "digit"])
+def test_a_verdict_that_a_filter_stopped_is_no_score_and_not_asked_for_again(mode: str) -> None:
+    class Filtering(JudgingServer):
+        def _ending(self, request: Asked, reason: str, stopped_at: str | None) -> list[bytes]:
+            return super()._ending(request, "content_filter", stopped_at)
+
+    with pytest.raises(BackendError, match="judge: the server's content filter stopped the answer") as caught:
+        score(Filtering(lambda request: None), prefix_of("a"), mode=mode)
+    assert type(caught.value) is BackendError
 
 
 @pytest.mark.parametrize("count", [0, None])

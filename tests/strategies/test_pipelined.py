@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.engine.test_episode import PROBLEM, WEAK_PRICE, Fail, Hang, Say, Stage, check_law, limits, replies
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
+from steproute.bench.virtual_time import run_virtually
 from steproute.config import build_strategy, lab_cast
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContextOverflow
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
@@ -277,6 +278,27 @@ def test_a_rejection_cancels_all_that_was_written_and_scored_ahead_of_it() -> No
     check_law(stage, trace)
 
 
+class LastFirst(SeededScorer):
+    """The fewer steps, the longer it takes; a step that says bad is bad."""
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        await asyncio.sleep(9.0 - len(prefix.steps))
+        values = tuple(0.1 if "bad" in step.text else 0.9 for step in prefix.steps)
+        return Scores(values=values, model="last first", usage=Usage(input_tokens=5))
+
+
+def test_a_scoring_ahead_that_has_ended_is_cancelled_on_the_account_where_its_step_is_thrown_away() -> None:
+    stage = Stage([Say("bad"), Say("a"), Say("b"), Say("\\boxed{1}")], [Say("good")])
+    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=LastFirst(), price=WEAK_PRICE)})
+    episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+    trace = run_virtually(episode.run(pipelined(ahead=2)))
+    assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
+    purposes = [line.purpose for line in trace.account if line.role == "prm"]
+    assert purposes == [Purpose.CANCELLED, Purpose.CANCELLED, Purpose.SCORE, Purpose.SCORE]
+    assert trace.scored_tokens() == 2 * 5
+    check_law(stage, trace)
+
+
 @pytest.mark.parametrize(("crowded", "drafts", "scorings"), [("weak", 1, 1), ("prm", 4, 1), ("neither", 4, 2)])
 def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str, drafts: int, scorings: int) -> None:
     async def solve() -> Trace:
@@ -297,6 +319,9 @@ def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str
             for _ in range(60):
                 await asyncio.sleep(0)
             assert (len(stage.weak.asked), len(scorer.asked)) == (drafts, scorings)
+        for _ in range(60):
+            await asyncio.sleep(0)
+        assert (len(stage.weak.asked), len(scorer.asked)) == (drafts, scorings), "none of them waited for a turn"
         scorer.let.set()
         return await solving
 

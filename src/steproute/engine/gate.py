@@ -13,6 +13,7 @@ from steproute.core.solution import Meter
 _CUT: Final = 0.8
 _FIRST_LIMIT: Final = 8.0
 _GUESSED_TOKENS: Final = 1000.0
+_LEAST_WAIT_S: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,7 @@ class Gate:
         """Until the backend's Retry-After is over and a call of mean size fits the tokens of this minute."""
         clock = asyncio.get_running_loop().time
         while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(wait)
+            await asyncio.sleep(max(wait, _LEAST_WAIT_S))  # a rounding error's worth would not move the clock
 
     def _quota_wait(self, now: float) -> float:
         if self.settings.tokens_per_minute is None:

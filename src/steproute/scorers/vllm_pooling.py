@@ -65,11 +65,17 @@ class VllmPoolingScorer:
         if answer.usage is not None and answer.usage.prompt_tokens > 0:
             meter.usage = Usage(input_tokens=answer.usage.prompt_tokens)
         pairs = answer.data[0].data if answer.data else []
-        if len(pairs) != len(prefix.steps) or not all(len(p) == 2 and 0 <= p[1] <= 1 for p in pairs):
+        if len(pairs) != len(prefix.steps):
             raise ScorerError(
                 f"{self.name}: {len(pairs)} pairs for {len(prefix.steps)} steps. Is the server's step_tag_id that of "
                 f"{settings.marker!r}, and is {settings.marker!r} not in the problem's text?"
             )
+        for pair in pairs:
+            if len(pair) != 2 or not all(0 <= share <= 1 for share in pair):
+                raise ScorerError(
+                    f"{self.name}: {pair} is no pair of probabilities. Is {settings.model} a process reward model with "
+                    "two classes, and does the server's pooling end in a softmax?"
+                )
         return Scores(
             values=tuple(pair[1] for pair in pairs),
             model=self.name,

@@ -1,0 +1,96 @@
+"""Drafts ahead under a token budget: however much they waste, the solution is the one without them."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from steproute.bench.virtual_time import run_virtually
+from steproute.core.errors import BackendUnavailable
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
+from steproute.core.trace import Trace
+from steproute.core.usage import Purpose, Usage
+from steproute.engine.cast import Cast, Writer
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+
+STEPS, MOST = 3, 2
+
+
+class Worst:
+    """Takes all tokens that a call may have; what is needed fails as often as may be, and at first holds no letter."""
+
+    def __init__(self, name: str, failures: int) -> None:
+        self.name, self.generated = name, 0
+        self._failures = self._left = failures
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        assert meter is not None
+        self.generated += sampling.max_tokens
+        meter.usage = Usage(output_tokens=sampling.max_tokens)
+        await asyncio.sleep(0)
+        if not meter.ahead and self._left:
+            self._left -= 1
+            raise BackendUnavailable("down")
+        if not meter.ahead:
+            self._left = self._failures
+        whole = sampling.max_tokens == MOST
+        text = self._step(prefix) if whole else "half"
+        stop = Stop.SEPARATOR if whole else Stop.LENGTH
+        return [Draft(model=self.name, text=text, stop=stop, usage=meter.usage)]
+
+    def _step(self, prefix: Prefix) -> str:
+        number = len(prefix.steps)
+        if not prefix.text.endswith("---"):
+            return "---"
+        return "\\boxed{1}" if number == STEPS else f"step {number}"
+
+
+@dataclass(frozen=True)
+class Wasteful:
+    """Strong replaces every step; before that both roles draft `ahead` steps from it in vain, so many `times`."""
+
+    ahead: int
+    times: int
+
+    async def solve(self, episode: Episode) -> None:
+        prefix = episode.start()
+        while not prefix.finished:
+            draft = await episode.propose("weak", prefix)
+            for _ in range(self.times):
+                for role in ("weak", "strong"):
+                    episode.draft_ahead(role, prefix, keeping=draft, steps=self.ahead)
+                await asyncio.sleep(1.0)
+                for role in ("weak", "strong"):
+                    await episode.drop_ahead(role)
+            prefix = episode.accept(await episode.propose("strong", prefix))
+
+
+def solve(strategy: Wasteful, max_tokens: int, retries: int) -> Trace:
+    """The trace, whose lines hold every token that was generated, and no more than there may be."""
+    models = {role: Worst(role, retries) for role in ("weak", "strong")}
+    sampling = Sampling(max_tokens=MOST)
+    cast = Cast(writers={role: Writer(model=model, sampling=sampling) for role, model in models.items()})
+    limits = Limits(max_steps=STEPS, max_tokens=max_tokens, retries=retries)
+    trace = run_virtually(Episode(Problem(id="p", text="?"), cast, route="t", limits=limits).run(strategy))
+    for role, model in models.items():
+        assert trace.generated_tokens(role) == model.generated
+    assert sum(model.generated for model in models.values()) <= max_tokens
+    return trace
+
+
+@pytest.mark.parametrize(("ahead", "retries", "times"), [(1, 0, 1), (2, 0, 1), (1, 3, 1), (1, 0, 40), (2, 1, 40)])
+def test_whatever_the_token_budget_what_is_drafted_ahead_in_vain_changes_no_solution(
+    ahead: int, retries: int, times: int
+) -> None:
+    needed = 4 * MOST * (retries + 1) * STEPS  # a draft and its continuation by each role
+    wasted = []
+    for max_tokens in range(1, needed * (1 + ahead) + 2 * MOST * (retries + 1) + 1):
+        plain, trace = (solve(Wasteful(ahead, many), max_tokens, retries) for many in (0, times))
+        assert (trace.steps, trace.outcome) == (plain.steps, plain.outcome), f"with {max_tokens} tokens"
+        assert (plain.outcome is Outcome.ANSWERED) == (max_tokens >= needed)
+        wasted.append(sum(trace.generated_tokens(role, Purpose.CANCELLED) for role in ("weak", "strong")))
+    assert wasted[-1] > 0, "where no budget can bind, steps are drafted ahead"
