@@ -88,6 +88,53 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
     assert cast.writer("weak").gate is cast.writer("strong").gate
 
 
+GATED = """
+[models.weak]
+backend = "openai"
+base_url = "http://127.0.0.1:8001/v1"
+model = "small"
+gate = { in_flight = 4 }
+[models.strong]
+backend = "openai"
+base_url = "http://127.0.0.1:8001/v1/"
+model = "small"
+[scorers.strong]
+backend = "self-evaluation"
+base_url = "http://127.0.0.1:8001"
+model = "small"
+"""
+
+
+def test_all_tables_of_one_server_and_model_are_behind_the_gate_that_any_of_them_sets(tmp_path: Path) -> None:
+    for text in (GATED, GATED.replace("gate = { in_flight = 4 }\n", "") + "gate = { in_flight = 4 }\n"):
+        cast = read_config(written(tmp_path, text)).cast()
+        gate = cast.writer("weak").gate
+        assert gate is not None
+        assert gate is cast.writer("strong").gate is cast.judges["strong"].gate
+        assert gate.settings.in_flight == 4
+
+
+def test_two_models_of_one_server_do_not_share_a_gate(tmp_path: Path) -> None:
+    head, mark, tail = GATED.partition("[models.strong]")
+    cast = read_config(written(tmp_path, head + mark + tail.replace('"small"', '"large"', 1))).cast()
+    weak, strong = cast.writer("weak").gate, cast.writer("strong").gate
+    assert weak is not None
+    assert strong is not None
+    assert (weak.settings.in_flight, strong.settings.in_flight) == (4, 64)
+
+
+def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, GATED + "gate = { in_flight = 4, open_s = 10 }\n")).cast()
+    with pytest.raises(ConfigError, match=r"scorers.strong.gate: \{'in_flight': 5\} is not that of models.weak"):
+        read_config(written(tmp_path, GATED + "gate = { in_flight = 5 }\n")).cast()
+
+
+def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
+    lab = 'backend = "lab"\nname = "lab-weak"\ngate = { in_flight = 1 }\n'
+    cast = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).cast()
+    assert cast.writer("weak").gate is not cast.writer("strong").gate
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -19,11 +19,14 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.remote.connection import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_Place = tuple[str, str]
+"""A server's root and a model of it, which are behind one gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +87,13 @@ class ConfigFile:
         Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
-        gates: dict[object, Gate] = {}
+        gates: dict[_Place, Gate] = {}
         judges: dict[str, Judge] = {}
         for role in self.tables["scorers"]:
             self.judge(role, gates, judges)
         return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
 
-    def writer(self, role: str, gates: dict[object, Gate]) -> Writer:
+    def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
         """One of its models; `gates` are those that there are already. Raises as `cast`."""
         table = self.tables["models"][role]
         where, price, gate = self._shared(f"models.{role}", table, gates)
@@ -98,7 +101,7 @@ class ConfigFile:
         return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
 
     def judge(
-        self, role: str, gates: dict[object, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
+        self, role: str, gates: dict[_Place, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
     ) -> Judge:
         """One of its scorers, after those that it is made of; `gates` and `judges` are those that there are already.
 
@@ -132,14 +135,33 @@ class ConfigFile:
             raise ConfigError(f"{where}.of: {', '.join(names)} repeats a scorer. Name each once.")
         return names
 
-    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
+    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[_Place, Gate]) -> tuple[str, Price, Gate | None]:
         where = f"{self.path.name}: {name}"
-        if "base_url" not in table and "gate" not in table:
-            return where, _price(where, table), None
-        settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
-        backend = str(table.get("base_url") or table.get("path") or table.get("backend"))
-        place = (backend, table.get("model", table.get("name")), settings)
-        return where, _price(where, table), gates.setdefault(place, Gate(settings, backend))
+        price, place = _price(where, table), _place(table)
+        if place is not None:
+            if place not in gates:
+                gates[place] = Gate(self._gate_at(place), place[0])
+            return where, price, gates[place]
+        if "gate" not in table:  # it is in this process
+            return where, price, None
+        settings = converted(where + ".gate", table["gate"], GateSettings)
+        return where, price, Gate(settings, str(table.get("path") or table.get("backend")))
+
+    def _gate_at(self, place: _Place) -> GateSettings:
+        """What any table of a server and model sets for the gate of them all."""
+        found: dict[str, GateSettings] = {}
+        for part, roles in self.tables.items():
+            for role, table in roles.items():
+                if "gate" in table and _place(table) == place:
+                    name = f"{part}.{role}"
+                    found[name] = converted(f"{self.path.name}: {name}.gate", table["gate"], GateSettings)
+                    first = next(iter(found))
+                    if found[name] != found[first]:
+                        raise ConfigError(
+                            f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the "
+                            f"same server and model ({place[0]}, {place[1]}). Give both the same, or only one of them."
+                        )
+        return next(iter(found.values()), GateSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}
@@ -183,6 +205,13 @@ def read_config(path: Path) -> ConfigFile:
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
     )
+
+
+def _place(table: Mapping[str, Any]) -> _Place | None:
+    """Where a backend is asked; None for one in this process."""
+    if "base_url" not in table:
+        return None
+    return server_root(str(table["base_url"])), str(table.get("model"))
 
 
 def _price(where: str, table: Mapping[str, Any]) -> Price:
