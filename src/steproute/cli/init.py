@@ -29,7 +29,12 @@ def init(
     if out.exists() and not force:
         raise ConfigError(f"out: {out} exists. Overwrite it with --force, or name another file.")
     text = (files("steproute.cli") / "templates" / f"{template}.toml").read_text()
-    out.write_text(text)
+    try:
+        out.write_text(text)
+    except OSError as failure:
+        raise ConfigError(
+            f"out: {out} cannot be written ({failure.strerror}). Name a file in a folder that exists."
+        ) from None
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
     Console().print(
         f"wrote {out}; {edits}\n  steproute doctor --config {out}\n"
