@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import tomllib
@@ -5,18 +6,22 @@ from dataclasses import fields
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from steproute.config import RunConfig, build_strategy
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
+from steproute.core.ports import takes_over
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
-from steproute.policies.threshold import Threshold
+from steproute.policies.mixture import BudgetCurve, MixtureFamily
+from steproute.policies.threshold import Threshold, ThresholdTakeover
 from steproute.scorers.vllm_pooling import VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
+from steproute.strategies.stepwise import Stepwise
 
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 
@@ -77,7 +82,6 @@ def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     assert read.route.knob == 0.35
     assert read.limits.max_cost_usd == Decimal("0.01")
     assert (read.route.ahead, read.route.hedge) == (2, 0.7)
-    assert read.digest != read_config(written(tmp_path, WHOLE + "\n")).digest
 
 
 def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
@@ -86,6 +90,53 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
     )
     cast = read_config(written(tmp_path, again)).cast()
     assert cast.writer("weak").gate is cast.writer("strong").gate
+
+
+GATED = """
+[models.weak]
+backend = "openai"
+base_url = "http://127.0.0.1:8001/v1"
+model = "small"
+gate = { in_flight = 4 }
+[models.strong]
+backend = "openai"
+base_url = "http://127.0.0.1:8001/v1/"
+model = "small"
+[scorers.strong]
+backend = "self-evaluation"
+base_url = "http://127.0.0.1:8001"
+model = "small"
+"""
+
+
+def test_all_tables_of_one_server_and_model_are_behind_the_gate_that_any_of_them_sets(tmp_path: Path) -> None:
+    for text in (GATED, GATED.replace("gate = { in_flight = 4 }\n", "") + "gate = { in_flight = 4 }\n"):
+        cast = read_config(written(tmp_path, text)).cast()
+        gate = cast.writer("weak").gate
+        assert gate is not None
+        assert gate is cast.writer("strong").gate is cast.judges["strong"].gate
+        assert gate.settings.in_flight == 4
+
+
+def test_two_models_of_one_server_do_not_share_a_gate(tmp_path: Path) -> None:
+    head, mark, tail = GATED.partition("[models.strong]")
+    cast = read_config(written(tmp_path, head + mark + tail.replace('"small"', '"large"', 1))).cast()
+    weak, strong = cast.writer("weak").gate, cast.writer("strong").gate
+    assert weak is not None
+    assert strong is not None
+    assert (weak.settings.in_flight, strong.settings.in_flight) == (4, 64)
+
+
+def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Path) -> None:
+    assert read_config(written(tmp_path, GATED + "gate = { in_flight = 4, open_s = 10 }\n")).cast()
+    with pytest.raises(ConfigError, match=r"scorers.strong.gate: \{'in_flight': 5\} is not that of models.weak"):
+        read_config(written(tmp_path, GATED + "gate = { in_flight = 5 }\n")).cast()
+
+
+def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
+    lab = 'backend = "lab"\nname = "lab-weak"\ngate = { in_flight = 1 }\n'
+    cast = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).cast()
+    assert cast.writer("weak").gate is not cast.writer("strong").gate
 
 
 @pytest.mark.parametrize(
@@ -100,10 +151,48 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
         ("read_s = 20", 'read_s = "fast"', "models.weak: read_s: expected `float`, got `str`"),
         ("read_s = 20", "red_s = 20", "models.weak: red_s: unknown. Known fields:"),
         ("output = 0.2", "out = 0.2", "models.weak.price: give input and output"),
-        ("output = 0.2", "output = -1", "holds a price below 0"),
+        ("output = 0.2", "output = -1", "models.weak.price: output = -1 is below 0"),
+        ("output = 0.2", "output = nan", "models.weak.price: output = NaN is no finite number"),
+        ("temperature = 0.7", "temperature = -1", "models.weak.sampling.temperature: -1.0 is no temperature"),
+        ("temperature = 0.7", "temperature = nan", "models.weak.sampling.temperature: nan is no temperature"),
+        ("temperature = 0.7", "top_p = 7", "models.weak.sampling.top_p: 7.0 is outside (0, 1]"),
+        ("temperature = 0.7", "top_p = 0", "models.weak.sampling.top_p: 0.0 is outside (0, 1]"),
+        ("temperature = 0.7", "top_k = -1", "models.weak.sampling.top_k: -1 is below 0"),
+        ("max_tokens = 512", "max_tokens = 0", "models.weak.sampling.max_tokens: 0 is below 1"),
         ("temperature = 0.7", "heat = 0.7", "models.weak.sampling.heat: unknown"),
-        ("in_flight = 16", "in_flight = 0", "models.weak.gate.gate.in_flight: 0 is below 1"),
-        ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: LabModel.__init__() got an unexpected keyword"),
+        ("in_flight = 16", "in_flight = 0", "models.weak.gate.in_flight: 0 is below 1"),
+        ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: nam: unknown. Known fields: name."),
+        ('name = "lab-strong"', "", "models.strong: name: missing. Use one of lab-weak, lab-mid, lab-strong."),
+        (
+            '"lab-strong"',
+            '"lab-medium"',
+            "invalid enum value 'lab-medium'. Use one of lab-weak, lab-mid, lab-strong.",
+        ),
+        ('model = "small"\n', "", "models.weak: model: missing. Set model = …."),
+        ('base_url = "http://127.0.0.1:8001/v1"\n', "", "models.weak: base_url: missing. Set base_url = …."),
+        (
+            "read_s = 20",
+            "server = { read_s = 20 }",
+            "models.weak: server: unknown. Known fields: api_key_env, base_url,",
+        ),
+        (
+            "temperature = 0.7",
+            "seed = 7",
+            "models.weak.sampling.seed: 7 has no effect here: each call gets its own",
+        ),
+        (
+            "temperature = 0.7",
+            'stop = "!"',
+            "models.weak.sampling.stop: '!' has no effect here: a step ends at",
+        ),
+        (
+            'model = "prm"',
+            'model = "prm"\nsampling = {}',
+            "scorers.prm.sampling: a scorer samples nothing. Put it",
+        ),
+        ("read_s = 20", 'calibration = "map"', "models.weak.calibration: maps a scorer's scores. Put it below"),
+        ("max_cost_usd = 0.01", "max_steps = 0", "steproute.toml: limits.max_steps: 0 leaves no room"),
+        ("max_cost_usd = 0.01", "max_cost_usd = -1", "steproute.toml: limits.max_cost_usd: -1 is not a budget"),
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
         ("ahead = 2", "ahed = 2", "route.ahed: unknown"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
@@ -118,6 +207,39 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
         read_config(written(tmp_path, WHOLE.replace(old, new, 1))).cast()
     assert message in str(caught.value)
     assert "steproute.toml" in str(caught.value)
+
+
+def test_the_digest_is_of_what_the_models_and_scorers_are_told(tmp_path: Path) -> None:
+    digest = read_config(written(tmp_path, WHOLE)).digest
+    assert (
+        read_config(written(tmp_path, "# A comment.\n" + WHOLE.replace("knob = 0.35", "knob = 0.4"))).digest == digest
+    )
+    for old, new in (('"small"', '"large"'), ("output = 0.2", "output = 0.3"), ('"prm"', '"orm"')):
+        assert read_config(written(tmp_path, WHOLE.replace(old, new, 1))).digest != digest
+
+
+def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot be read \(Is a directory\). Name a file"):
+        read_config(tmp_path)
+
+
+def test_takeover_steps_of_a_policy_that_never_takes_over_are_refused(tmp_path: Path) -> None:
+    route = RouteSettings(takeover_steps=2)
+    with pytest.raises(ConfigError, match="takeover_steps: 2 has no effect, since no takeover comes from Threshold"):
+        route.strategy_at(0)
+    taking = route.changed(strategy=None, policy="threshold+takeover", takeover_steps=2)
+    assert taking.strategy_at(0) == Stepwise(policy=ThresholdTakeover(0.5), takeover_steps=2)
+    assert taking.changed(strategy=None, policy="rsd").takeover_steps is None
+    run = RunConfig(name="a", data="lab", policy="threshold", baselines=("random",), takeover_steps=2)
+    with pytest.raises(ConfigError, match="no takeover comes from threshold, random"):
+        run.sweep()
+
+
+def test_a_calibrated_policy_takes_over_where_the_one_within_it_does() -> None:
+    curve = BudgetCurve(axis="tokens", knobs=(0.2, 0.4), costs=(1.0, 2.0))
+    for family, may in ((Threshold, False), (ThresholdTakeover, True)):
+        policy = MixtureFamily(family, curve, cost=1.5, goal=0.3, deviation=0.1).at(0.3, 0)
+        assert takes_over(policy) is may
 
 
 def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,8 +298,54 @@ def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged
         baselines=("stepwise:threshold+takeover",),
     )
     sweep = config.sweep()
-    assert {(r.strategy.takeover_steps, r.strategy.hedge) for r in sweep.policy.routes} == {(3, 0.7)}  # type: ignore[attr-defined]
+    assert {(r.strategy.takeover_steps, r.strategy.hedge) for r in sweep.policy.routes} == {(None, 0.7)}  # type: ignore[attr-defined]
     assert {r.strategy.takeover_steps for r in sweep.baselines[0].routes} == {3}  # type: ignore[attr-defined]
+
+
+def test_a_run_goes_on_with_the_models_that_it_began_with(tmp_path: Path) -> None:
+    lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
+    words = ["eval", "--problems", "2", "--knobs", "0.5", "--name", "a"]
+
+    def evaluated(*more: str, code: int = 0) -> str:
+        result = subprocess.run([STEPROUTE, *words, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == code, result.stderr
+        return " ".join(result.stderr.split())
+
+    path = written(tmp_path, lab)
+    evaluated("--config", "steproute.toml")
+    run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
+    assert run["config_digest"] == read_config(path).digest != ""
+    written(tmp_path, lab + "# A comment.\n")
+    evaluated("--config", "steproute.toml")
+    written(tmp_path, lab.replace('output = "4.00"', 'output = "5.00"'))
+    said = evaluated("--config", "steproute.toml", code=2)
+    assert "run 'a': [models] or [scorers] of its steproute.toml have changed since it began." in said
+    assert run["config_digest"] not in said
+    assert "began with the models of a steproute.toml and is now given those of the lab" in evaluated(code=2)
+
+
+def test_solve_goes_by_the_configurations_limits_and_ends_with_1_where_the_problem_failed(tmp_path: Path) -> None:
+    lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
+
+    def solved(text: str, *words: str, code: int) -> dict[str, Any]:
+        written(tmp_path, text)
+        asked = [STEPROUTE, "solve", "--sample", "2", "--json", "--config", "steproute.toml", *words]
+        result = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == code, result.stderr
+        trace: dict[str, Any] = json.loads(result.stdout)
+        return trace
+
+    assert len(solved(lab, code=0)["steps"]) > 1
+    short = solved(lab + "[limits]\nmax_steps = 1\n", code=0)
+    assert (short["outcome"], len(short["steps"])) == ("max_steps", 1)
+    tight = lab + "[limits]\nmax_tokens = 8\n"
+    assert solved(tight, code=0)["outcome"] == "token_budget"
+    assert solved(tight, "--max-tokens", "2000", code=0)["outcome"] == "answered"
+    weak = '[models.weak]\nbackend = "openai"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n'
+    dead = weak + lab[lab.index("[models.strong]") :]
+    failed = solved(dead + "[limits]\nretries = 0\n", code=1)
+    assert (failed["outcome"], failed["steps"]) == ("failed", [])
+    assert "weak" in failed["error"]
 
 
 def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.remote.judging import JudgingServer
 
 from steproute.config import score_map_artifact
 from steproute.config_file import ConfigFile, read_config
-from steproute.core.errors import ConfigError
+from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
@@ -133,12 +133,18 @@ def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Pat
         ("weights = [1, 3]", "weights = [1]", "scorers.prm: weights: 1 for 2 members"),
         ('"weighted"', '"middle"', "scorers.prm: combine: invalid enum value 'middle'"),
         ("combine", "price = {{ input = 1, output = 1 }}\ncombine", "scorers.prm.price: its members are paid"),
+        ("combine", "gate = {{ in_flight = 2 }}\ncombine", "scorers.prm.gate: its members are asked"),
+        (
+            'mode = "digit"',
+            'calibration = "none"\nmode = "digit"',
+            "scorers.second.calibration: scorer: none holds no calibr",
+        ),
         ('mode = "digit"', 'mode = "essay"', "scorers.second: mode: invalid enum value 'essay'"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in ENSEMBLE
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises((ConfigError, ArtifactError)) as caught:
         read(tmp_path, MODELS + ENSEMBLE.replace(old, new, 1)).cast()
     assert message in str(caught.value)
 

@@ -15,14 +15,14 @@ import tomli_w
 
 from steproute.bench.sweep import Series, Sweep
 from steproute.core.errors import ArtifactError, ConfigError
-from steproute.core.ports import Policy, PolicyFamily, StepScorer, Strategy
+from steproute.core.ports import Policy, PolicyFamily, StepScorer, Strategy, takes_over
 from steproute.core.registry import policies, strategies
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
-from steproute.policies.artifact import Artifact, read_artifact
+from steproute.policies.artifact import FACTS, Artifact, read_artifact
 from steproute.policies.stored import load_policy
 from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, Temperature
 from steproute.strategies.single import Single
@@ -68,11 +68,18 @@ class RunConfig:
 
     def sweep(self) -> Sweep:
         """The routes of this run."""
+        policy = self._series(self.policy, self.knobs)
+        baselines = tuple(self._series(name, ()) for name in self.baselines if name != self.policy)
+        routes = [route for series in (policy, *baselines) for route in series.routes]
+        if self.takeover_steps is not None and not any(
+            getattr(route.strategy, "takeover_steps", None) for route in routes
+        ):
+            raise _no_takeover(self.takeover_steps, ", ".join((self.policy, *self.baselines)))
         return Sweep(
             weak=Route(name="single/weak", strategy=Single("weak")),
             strong=Route(name="single/strong", strategy=Single("strong")),
-            policy=self._series(self.policy, self.knobs),
-            baselines=tuple(self._series(name, ()) for name in self.baselines if name != self.policy),
+            policy=policy,
+            baselines=baselines,
         )
 
     def document(self) -> dict[str, Any]:
@@ -96,23 +103,19 @@ class RunConfig:
                 "name another model as the policy single:mid."
             )
         family = policy_family(policy)
-        settings: dict[str, float | None] = {"takeover_steps": self.takeover_steps}
+        settings: dict[str, float | None] = {}
         if strategy == self.strategy:
             settings |= {"ahead": self.ahead, "hedge": self.hedge}
         chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
-        return Series(
-            name=name,
-            knobs=chosen,
-            routes=tuple(
-                Route(
-                    name=f"{strategy}/{policy}={knob:g}",
-                    strategy=build_strategy(strategy, family.at(knob, self.seed), **settings),
-                )
-                for knob in chosen
-            ),
-        )
+        routes = []
+        for knob in chosen:
+            at_knob = family.at(knob, self.seed)
+            steps = self.takeover_steps if takes_over(at_knob) else None
+            built = build_strategy(strategy, at_knob, takeover_steps=steps, **settings)
+            routes.append(Route(name=f"{strategy}/{policy}={knob:g}", strategy=built))
+        return Series(name=name, knobs=chosen, routes=tuple(routes))
 
 
 def policy_family(name: str) -> PolicyFamily:
@@ -134,7 +137,7 @@ def build_policy(name: str, knob: float, seed: int) -> Policy:
 def build_strategy(name: str, policy: Policy, **settings: float | None) -> Strategy[Episode]:
     """A strategy around a policy, with those of its settings that are not None.
 
-    Raises ConfigError for an unknown name, one that takes no policy, and settings that it does not have.
+    Raises ConfigError for an unknown name, one that takes no policy, and settings that it or its policy does not use.
     """
     if name == "single":
         raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
@@ -144,6 +147,8 @@ def build_strategy(name: str, policy: Policy, **settings: float | None) -> Strat
     for key in given:
         if key not in has:
             raise ConfigError(f"{key}: strategy {name!r} has no such setting, but {', '.join(has) or 'none'}.")
+    if "takeover_steps" in given and not takes_over(policy):
+        raise _no_takeover(given["takeover_steps"], type(policy).__name__)
     strategy: Strategy[Episode] = kind(policy=policy, **given)
     return strategy
 
@@ -158,7 +163,9 @@ def score_map_artifact(score_map: ScoreMap, facts: dict[str, Any]) -> Artifact:
 
 
 def load_score_map(folder: Path) -> ScoreMap:
-    """A scorer's calibration; raises ArtifactError where it is damaged or of another kind."""
+    """A scorer's calibration; raises ArtifactError where it is missing, damaged or of another kind."""
+    if not (folder / FACTS).exists():
+        raise ArtifactError(f"scorer: {folder} holds no calibration. `steproute calibrate-scorer` makes one.")
     artifact = read_artifact(folder)
     try:
         if artifact.kind == "isotonic":
@@ -204,11 +211,23 @@ def claim_folder(folder: Path, config: RunConfig) -> None:
         return
     there = tomllib.loads(path.read_text())
     for key in sorted({*there, *document} - set(_NOT_COMPARED)):
-        if there.get(key) != document.get(key):
-            raise ConfigError(
-                f"run {folder.name!r}: {key} was {there.get(key)!r} and is now {document.get(key)!r}. "
-                "Resume with the same settings, or name another run."
-            )
+        if there.get(key) == document.get(key):
+            continue
+        if key == "config_digest" and there.get(key) and document[key]:
+            change = "[models] or [scorers] of its steproute.toml have changed since it began"
+        elif key == "config_digest":
+            began, now = ("the lab", "a steproute.toml") if document[key] else ("a steproute.toml", "the lab")
+            change = f"it began with the models of {began} and is now given those of {now}"
+        else:
+            change = f"{key} was {there.get(key)!r} and is now {document.get(key)!r}"
+        raise ConfigError(f"run {folder.name!r}: {change}. Resume with the same settings, or name another run.")
+
+
+def _no_takeover(steps: float, policy: str) -> ConfigError:
+    return ConfigError(
+        f"takeover_steps: {steps} has no effect, since no takeover comes from {policy}. Leave it out, or use "
+        "the policy threshold+takeover."
+    )
 
 
 def _plain(value: Any) -> Any:

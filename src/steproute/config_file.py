@@ -1,6 +1,7 @@
 """`steproute.toml`: which models and scorers there are, what they cost, and how problems are routed by default."""
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from steproute.config import build_policy, build_strategy, load_score_map
-from steproute.core.errors import ConfigError, ContinuationUnsupported
+from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
 from steproute.core.ports import Strategy
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
@@ -19,11 +20,18 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.remote.connection import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
+_SET_BY_CALLS: Final = {
+    "stop": "a step ends at a blank line, and a whole solution where the model ends it",
+    "seed": "each call gets its own, from --seed",
+}
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_Place = tuple[str, str]
+"""A server's root and a model of it, which are behind one gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +54,15 @@ class RouteSettings:
     def changed(
         self, *, strategy: str | None, policy: str | None, knob: float | None = None, takeover_steps: int | None = None
     ) -> "RouteSettings":
-        """This route with what is given, where it is not None; another strategy takes none of this one's settings."""
+        """This route with what is given, where it is not None; another strategy takes none of this one's settings,
+        and another policy none of its takeover_steps."""
         own = self if strategy in (None, self.strategy) else RouteSettings()
+        own_takeover = own.takeover_steps if policy in (None, self.policy) else None
         return RouteSettings(
             strategy=strategy or self.strategy,
             policy=policy or self.policy,
             knob=self.knob if knob is None else knob,
-            takeover_steps=own.takeover_steps if takeover_steps is None else takeover_steps,
+            takeover_steps=own_takeover if takeover_steps is None else takeover_steps,
             ahead=own.ahead,
             hedge=own.hedge,
         )
@@ -69,7 +79,10 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
-    """A configuration as read; `digest` changes with anything in it. It holds no key, only the names of variables."""
+    """A configuration as read; `digest` changes with any setting of its models and scorers, not with comments.
+
+    It holds no key, only the names of variables.
+    """
 
     path: Path
     digest: str
@@ -84,21 +97,23 @@ class ConfigFile:
         Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
-        gates: dict[object, Gate] = {}
+        gates: dict[_Place, Gate] = {}
         judges: dict[str, Judge] = {}
         for role in self.tables["scorers"]:
             self.judge(role, gates, judges)
         return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
 
-    def writer(self, role: str, gates: dict[object, Gate]) -> Writer:
+    def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
         """One of its models; `gates` are those that there are already. Raises as `cast`."""
         table = self.tables["models"][role]
         where, price, gate = self._shared(f"models.{role}", table, gates)
-        sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling)
+        if "calibration" in table:
+            raise ConfigError(f"{where}.calibration: maps a scorer's scores. Put it below a scorer, or remove it.")
+        sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling, _SET_BY_CALLS)
         return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
 
     def judge(
-        self, role: str, gates: dict[object, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
+        self, role: str, gates: dict[_Place, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
     ) -> Judge:
         """One of its scorers, after those that it is made of; `gates` and `judges` are those that there are already.
 
@@ -108,12 +123,17 @@ class ConfigFile:
             return judges[role]
         table = self.tables["scorers"][role]
         where, price, gate = self._shared(f"scorers.{role}", table, gates)
+        if "sampling" in table:
+            raise ConfigError(f"{where}.sampling: a scorer samples nothing. Put it below a model, or remove it.")
         names = self._members(where, table, (*within, role))
         members = {name: self.judge(name, gates, judges, (*within, role)) for name in names}
         made_of = {"of": [member.scorer for member in members.values()]} if members else {}
         scorer = self._part(scorers, where, role, {**table, **made_of})
         if "calibration" in table:
-            scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
+            try:
+                scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
+            except ArtifactError as failure:
+                raise ArtifactError(f"{where}.calibration: {failure}") from None
         judges[role] = Judge(scorer=scorer, price=price, gate=gate, members=members)
         return judges[role]
 
@@ -124,6 +144,8 @@ class ConfigFile:
             raise ConfigError(f"{where}.of: {names!r} is no list. Name the scorers that it is made of.")
         if names and "price" in table:
             raise ConfigError(f"{where}.price: its members are paid, each at its own price. Remove it.")
+        if names and "gate" in table:
+            raise ConfigError(f"{where}.gate: its members are asked, each behind its own gate. Set theirs.")
         for name in names:
             if not isinstance(name, str) or name not in self.tables["scorers"] or name in within:
                 others = ", ".join(role for role in self.tables["scorers"] if role not in within) or "none"
@@ -132,14 +154,33 @@ class ConfigFile:
             raise ConfigError(f"{where}.of: {', '.join(names)} repeats a scorer. Name each once.")
         return names
 
-    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[object, Gate]) -> tuple[str, Price, Gate | None]:
+    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[_Place, Gate]) -> tuple[str, Price, Gate | None]:
         where = f"{self.path.name}: {name}"
-        if "base_url" not in table and "gate" not in table:
-            return where, _price(where, table), None
-        settings = converted(where + ".gate", table.get("gate", {}), GateSettings)
-        backend = str(table.get("base_url") or table.get("path") or table.get("backend"))
-        place = (backend, table.get("model", table.get("name")), settings)
-        return where, _price(where, table), gates.setdefault(place, Gate(settings, backend))
+        price, place = _price(where, table), _place(table)
+        if place is not None:
+            if place not in gates:
+                gates[place] = Gate(self._gate_at(place), place[0])
+            return where, price, gates[place]
+        if "gate" not in table:  # it is in this process
+            return where, price, None
+        settings = converted(where + ".gate", table["gate"], GateSettings)
+        return where, price, Gate(settings, str(table.get("path") or table.get("backend")))
+
+    def _gate_at(self, place: _Place) -> GateSettings:
+        """What any table of a server and model sets for the gate of them all."""
+        found: dict[str, GateSettings] = {}
+        for part, roles in self.tables.items():
+            for role, table in roles.items():
+                if "gate" in table and _place(table) == place:
+                    name = f"{part}.{role}"
+                    found[name] = converted(f"{self.path.name}: {name}.gate", table["gate"], GateSettings)
+                    first = next(iter(found))
+                    if found[name] != found[first]:
+                        raise ConfigError(
+                            f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the "
+                            f"same server and model ({place[0]}, {place[1]}). Give both the same, or only one of them."
+                        )
+        return next(iter(found.values()), GateSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}
@@ -159,8 +200,10 @@ def read_config(path: Path) -> ConfigFile:
     try:
         text = path.read_text()
         document = tomllib.loads(text)
-    except OSError:
+    except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. Write one with `steproute init`.") from None
+    except OSError as failure:
+        raise ConfigError(f"{path} cannot be read ({failure.strerror}). Name a file such as steproute.toml.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise ConfigError(f"{path}: no TOML ({failure}).") from None
     for part, table in document.items():
@@ -177,12 +220,19 @@ def read_config(path: Path) -> ConfigFile:
         raise ConfigError(f"{path.name}: models: there is none. Describe at least [models.weak] and [models.strong].")
     return ConfigFile(
         path=path,
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        digest=hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest(),
         tables=parts,
         route=converted(f"{path.name}: route", document.get("route", {}), RouteSettings),
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
     )
+
+
+def _place(table: Mapping[str, Any]) -> _Place | None:
+    """Where a backend is asked; None for one in this process."""
+    if "base_url" not in table:
+        return None
+    return server_root(str(table["base_url"])), str(table.get("model"))
 
 
 def _price(where: str, table: Mapping[str, Any]) -> Price:
@@ -197,18 +247,19 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
     try:
         numbers = {name: Decimal(str(given[name])) for name in _PRICES if name in given}
     except InvalidOperation:
-        raise ConfigError(f"{where}.price: {given} holds something that is no number.") from None
-    if not all(number.is_finite() and number >= 0 for number in numbers.values()):
-        raise ConfigError(f"{where}.price: {given} holds a price below 0.")
+        raise ConfigError(f"{where}.price: {given} holds something that is no number. Give dollars.") from None
+    for name, number in numbers.items():
+        if not (number.is_finite() and number >= 0):
+            fault = "below 0" if number.is_finite() else "no finite number"
+            raise ConfigError(f"{where}.price: {name} = {number} is {fault}. Give dollars a million tokens.")
     return Price(**numbers, table=str(given.get("table", "steproute.toml")))
 
 
 def _limits(where: str, table: Mapping[str, Any]) -> Limits:
     money = table.get("max_cost_usd")
-    limits = converted(where, {key: value for key, value in table.items() if key != "max_cost_usd"}, Limits)
     if money is None:
-        return limits
+        return converted(where, table, Limits)
     try:
-        return replace(limits, max_cost_usd=Decimal(str(money)))
+        return converted(where, {**table, "max_cost_usd": Decimal(str(money))}, Limits)
     except InvalidOperation:
-        raise ConfigError(f"{where}.max_cost_usd: {money!r} is no number.") from None
+        raise ConfigError(f"{where}.max_cost_usd: {money!r} is no number. Give dollars, or leave it out.") from None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -44,10 +45,16 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "--sample", "1", "--knob", "1.5"), "threshold: 1.5 is outside [0, 1]"),
         (("solve", "--sample", "-1"), "sample: -1 is negative"),
         (("solve", ""), "is empty"),
+        (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
+        (("solve", "--sample", "1", "--takeover-steps", "2"), "since no takeover comes from Threshold"),
+        (("eval", "--takeover-steps", "2"), "since no takeover comes from threshold, random"),
+        (("solve", "--sample", "1", "--strategy", "query"), "policy: query decides before any step is there"),
+        (("init", "--out", "nodir/a.toml"), "out: nodir/a.toml cannot be written (No such file or directory)"),
+        (("init", "--force", "--out", "."), "out: . cannot be written (Is a directory)"),
         (("solve",), "problem: none given"),
         (("solve", "What is 2 + 2?"), "lab problem: no numbered sentences"),
-        (("solve", "--sample", "1", "--max-cost-usd", "-1"), "limits.max_cost_usd: -1.0 is not a budget"),
-        (("solve", "--sample", "1", "--max-tokens", "-5"), "limits.max_tokens: -5 is not a budget"),
+        (("solve", "--sample", "1", "--max-cost-usd", "-1"), "max_cost_usd: -1.0 is not a budget"),
+        (("solve", "--sample", "1", "--max-tokens", "-5"), "max_tokens: -5 is not a budget"),
         (("eval", "--strategy", "magic"), "strategies: 'magic' is unknown"),
         (("eval", "--strategy", "single"), "'single' takes no policy"),
         (("eval", "--knobs", "0,1.5"), "threshold: 1.5 is outside [0, 1]"),
@@ -58,7 +65,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--data", "bad.jsonl"), "bad.jsonl, line 2: not JSON"),
         (("eval", "--data", "empty.jsonl"), "empty.jsonl, line 1: problem is ' '"),
         (("eval", "--problems", "0"), "problems: 0 is below 1"),
-        (("eval", "--max-tokens", "-1"), "limits.max_tokens: -1 is not a budget"),
+        (("eval", "--max-tokens", "-1"), "max_tokens: -1 is not a budget"),
         (("eval", "--in-flight", "0"), "in_flight: 0 is below 1"),
         (("metrics", "none.json"), "none.json"),
         (("replay", "gpt9"), "'gpt9' is unknown"),
@@ -172,6 +179,18 @@ def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
     result = steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.6", "--baselines", "", "--name", "a", code=2)
     assert "knobs was [0.5] and is now [0.6]" in " ".join(result.stderr.split())
+
+
+def test_init_says_how_to_go_on_with_what_it_wrote(tmp_path: Path) -> None:
+    said = steproute(tmp_path, "init", "--out", "conf[dev].toml").stdout
+    assert "wrote conf[dev].toml;" in said
+    assert "steproute eval --config 'conf[dev].toml' --data lab --problems 50" in said
+    assert "gsm8k" not in said
+    doctor, solve, evaluate = (shlex.split(line)[1:] for line in said.splitlines()[1:])
+    steproute(tmp_path, *doctor)
+    steproute(tmp_path, *solve)
+    steproute(tmp_path, *evaluate, "--problems", "2", "--knobs", "0.5")
+    assert "--data gsm8k" in steproute(tmp_path, "init", "--template", "vllm").stdout
 
 
 def test_lab_check_has_its_stable_names(tmp_path: Path) -> None:

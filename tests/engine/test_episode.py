@@ -403,7 +403,7 @@ def test_a_strategy_that_stops_early_is_a_failure_not_an_answer() -> None:
 )
 def test_limits_that_cannot_be_name_the_field_and_the_value(values: dict[str, object]) -> None:
     ((name, value),) = values.items()
-    with pytest.raises(ConfigError, match=f"limits.{name}: {value}"):
+    with pytest.raises(ConfigError, match=f"^{name}: {value}"):
         Limits(**values)  # type: ignore[arg-type]
 
 

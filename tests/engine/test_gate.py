@@ -346,5 +346,5 @@ def test_the_size_of_calls_is_learnt_so_that_small_ones_use_a_minutes_tokens_to_
     "wrong", [{"in_flight": 0}, {"tokens_per_minute": 0}, {"failures_to_open": 0}, {"open_s": 0.0}]
 )
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=f"gate.{next(iter(wrong))}"):
+    with pytest.raises(ConfigError, match=f"^{next(iter(wrong))}"):
         GateSettings(**wrong)  # type: ignore[arg-type]

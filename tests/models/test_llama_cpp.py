@@ -58,7 +58,7 @@ def test_temperature_0_takes_the_most_likely_token() -> None:
         (UNBOUND, {1: 0.4, 3: 0.3, 2: 0.2, 0: 0.1}),
         (Sampling(temperature=1.0, top_p=1.0, top_k=2), {1: 4 / 7, 3: 3 / 7}),
         (Sampling(temperature=1.0, top_p=0.5, top_k=0), {1: 4 / 7, 3: 3 / 7}),
-        (Sampling(temperature=1.0, top_p=0.0, top_k=0), {1: 1.0}),
+        (Sampling(temperature=1.0, top_p=1e-9, top_k=0), {1: 1.0}),
         (Sampling(temperature=0.5, top_p=1.0, top_k=3), {1: 16 / 29, 3: 9 / 29, 2: 4 / 29}),
     ],
 )

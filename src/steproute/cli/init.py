@@ -1,5 +1,6 @@
 """`steproute init`: a commented configuration to start from."""
 
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
@@ -29,10 +30,19 @@ def init(
     if out.exists() and not force:
         raise ConfigError(f"out: {out} exists. Overwrite it with --force, or name another file.")
     text = (files("steproute.cli") / "templates" / f"{template}.toml").read_text()
-    out.write_text(text)
+    try:
+        out.write_text(text)
+    except OSError as failure:
+        raise ConfigError(
+            f"out: {out} cannot be written ({failure.strerror}). Name a file in a folder that exists."
+        ) from None
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
+    problem, data = ("--sample 1", "lab") if template == "lab" else ("'…'", "gsm8k")
+    file = shlex.quote(str(out))
     Console().print(
-        f"wrote {out}; {edits}\n  steproute doctor --config {out}\n"
-        f"  steproute solve --config {out} '…'\n  steproute eval --config {out} --data gsm8k --problems 50",
+        f"wrote {out}; {edits}\n  steproute doctor --config {file}\n"
+        f"  steproute solve --config {file} {problem}\n  steproute eval --config {file} --data {data} --problems 50",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )

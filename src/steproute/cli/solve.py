@@ -67,6 +67,8 @@ def solve(
 
 def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
     if sample is not None:
+        if text is not None:
+            raise DatasetError(f"problem: both {text!r} and --sample {sample} are given. Leave out one of them.")
         if sample < 0:
             raise DatasetError(f"sample: {sample} is negative. Give the number of a test problem, from 0.")
         return next(islice(generate("test"), sample, None))

@@ -60,7 +60,7 @@ class NewestStepScorer(StepScorer, Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Decides about the newest draft; pure, no I/O."""
+    """Decides about the newest draft; pure, no I/O. One that has `takes_over = False` never takes over."""
 
     @property
     def needs_scores(self) -> bool:
@@ -70,6 +70,11 @@ class Policy(Protocol):
     def decide(self, seen: Observation) -> Decision:
         """Accept, regenerate or take over."""
         ...
+
+
+def takes_over(policy: Policy) -> bool:
+    """False for a policy that says that it never does."""
+    return bool(getattr(policy, "takes_over", True))
 
 
 class PolicyFamily(Protocol):

@@ -1,8 +1,9 @@
 """Settings out of plain tables, with errors that name the field."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -16,28 +17,57 @@ def settings_of(table: Mapping[str, Any], kind: type[_T]) -> _T:
 
     Raises ConfigError that names the field.
     """
-    own = dict(table)
     assert is_dataclass(kind)
-    for field in fields(kind):
-        inner = field.type
-        if isinstance(inner, type) and is_dataclass(inner):
-            names = {each.name for each in fields(inner)}
-            own[field.name] = {key: own.pop(key) for key in list(own) if key in names}
-            converted("", own[field.name], inner)
-    return converted("", own, kind)
+    within = {each.name: each.type for each in fields(kind) if isinstance(each.type, type) and is_dataclass(each.type)}
+    own = {each.name: each for each in fields(kind) if each.name not in within}
+    inner = {name: {each.name: each for each in fields(part)} for name, part in within.items()}
+    _check_names("", table, own | {name: each for part in inner.values() for name, each in part.items()}, {})
+    nested: dict[str, Any] = {key: value for key, value in table.items() if key in own}
+    for name, part in within.items():
+        nested[name] = {key: value for key, value in table.items() if key in inner[name]}
+        converted("", nested[name], part)
+    return converted("", nested, kind)
 
 
-def converted(where: str, table: object, kind: type[_T]) -> _T:
-    """A table as a dataclass; raises ConfigError that names `where`, the field and what was expected."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+def converted(where: str, table: object, kind: type[_T], elsewhere: Mapping[str, str] = {}) -> _T:
+    """A table as a dataclass; raises ConfigError that names `where`, the field and what was expected.
+
+    elsewhere: fields that the table cannot set, and what sets them.
+    """
     dot = f"{where}." if where else ""
-    if isinstance(table, dict) and (unknown := next((key for key in table if key not in known), None)) is not None:
-        raise ConfigError(f"{dot}{unknown}: unknown. Known fields: {', '.join(sorted(known))}.")
+    known = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    if isinstance(table, dict):
+        _check_names(dot, table, known, elsewhere)
     try:
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as failure:
         what, _, place = str(failure).partition(" - at `$")
-        field = place.strip("`.") or "?"
-        raise ConfigError(f"{dot}{field}: {what[0].lower()}{what[1:]}.") from None
+        field = place.strip("`.")
+        remedy = _choices(known[field]) if field in known else ""
+        raise ConfigError(f"{dot + field if field else where}: {what[0].lower()}{what[1:]}.{remedy}") from None
     except ConfigError as failure:
         raise ConfigError(f"{dot}{failure}") from None
+
+
+def _check_names(
+    dot: str, table: Mapping[str, Any], known: Mapping[str, Field[Any]], elsewhere: Mapping[str, str]
+) -> None:
+    for key in table:
+        if key in elsewhere:
+            raise ConfigError(f"{dot}{key}: {table[key]!r} has no effect here: {elsewhere[key]}. Remove it.")
+        if key not in known:
+            names = ", ".join(sorted(known.keys() - elsewhere.keys()))
+            raise ConfigError(f"{dot}{key}: unknown. Known fields: {names}.")
+    for name, each in known.items():
+        if name not in table and each.default is MISSING and each.default_factory is MISSING:
+            raise ConfigError(f"{dot}{name}: missing.{_choices(each) or f' Set {name} = ….'}")
+
+
+def _choices(field: Field[Any]) -> str:
+    """What a field takes, as a remedy; empty where that is not a list of words."""
+    words: list[str] = []
+    if get_origin(field.type) is Literal:
+        words = list(get_args(field.type))
+    elif isinstance(field.type, type) and issubclass(field.type, Enum):
+        words = [member.value for member in field.type]
+    return f" Use one of {', '.join(words)}." if words else ""

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import isfinite
 from typing import Final
 
 from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.usage import Usage
 
@@ -41,7 +43,8 @@ class Outcome(StrEnum):
 class Sampling:
     """How a model draws tokens (TRIM's reference values).
 
-    `stop` ends a draft; None lets it run to the end of the solution.
+    `stop` ends a draft; None lets it run to the end of the solution. top_k: 0 for all tokens. Raises ConfigError for
+    numbers that cannot be.
     """
 
     temperature: float = 0.7
@@ -50,6 +53,16 @@ class Sampling:
     max_tokens: int = 2048
     stop: str | None = DEFAULT_SEPARATOR
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature: {self.temperature} is no temperature. Give 0 for greedy, or more.")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p: {self.top_p} is outside (0, 1]. Give 1 for all tokens.")
+        if self.top_k < 0:
+            raise ConfigError(f"top_k: {self.top_k} is below 0. Give 0 for all tokens.")
+        if self.max_tokens < 1:
+            raise ConfigError(f"max_tokens: {self.max_tokens} is below 1. Give how many tokens a draft may take.")
 
 
 @dataclass(slots=True)

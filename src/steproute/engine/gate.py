@@ -32,13 +32,11 @@ class GateSettings:
     def __post_init__(self) -> None:
         for name in ("in_flight", "failures_to_open"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"gate.{name}: {getattr(self, name)} is below 1.")
+                raise ConfigError(f"{name}: {getattr(self, name)} is below 1. Give 1 or more.")
         if self.tokens_per_minute is not None and self.tokens_per_minute < 1:
-            raise ConfigError(
-                f"gate.tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit."
-            )
+            raise ConfigError(f"tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit.")
         if not self.open_s > 0:
-            raise ConfigError(f"gate.open_s: {self.open_s} is not above 0.")
+            raise ConfigError(f"open_s: {self.open_s} is not above 0. Give a number of seconds.")
 
 
 class Gate:

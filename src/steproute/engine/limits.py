@@ -29,11 +29,11 @@ class Limits:
         for name in ("max_tokens", "max_cost_usd", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
-                raise ConfigError(f"limits.{name}: {value} is not a budget. Give a number above 0, or leave it out.")
+                raise ConfigError(f"{name}: {value} is not a budget. Give a number above 0, or leave it out.")
         if self.max_steps < 1:
-            raise ConfigError(f"limits.max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")
+            raise ConfigError(f"max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")
         if self.retries < 0:
-            raise ConfigError(f"limits.retries: {self.retries} is negative. Give 0 or more.")
+            raise ConfigError(f"retries: {self.retries} is negative. Give 0 or more.")
 
     def changed(
         self,

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.together import together
 from steproute.core.usage import Price, Usage
@@ -18,7 +20,8 @@ from steproute.lab.network import F32, Network
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
-LabName = Literal["lab-weak", "lab-mid", "lab-strong", "lab-prm"]
+LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
+LabName = Literal[LabWriter, "lab-prm"]
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
@@ -37,12 +40,24 @@ def worker(name: LabName) -> Worker:
         return Worker(Network(path))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabSettings:
+    """Which of the lab's language models it is."""
+
+    name: LabWriter
+
+
 class LabModel:
     """A lab language model as a step model. Raises BackendError for text outside the lab's language."""
 
-    def __init__(self, name: LabName, source: Worker | None = None) -> None:
+    def __init__(self, name: LabWriter, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "LabModel":
+        """From a table of `steproute.toml`: the fields of LabSettings. Raises ConfigError."""
+        return cls(settings_of(table, LabSettings).name)
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = LAB_SAMPLING, meter: Meter | None = None
@@ -87,6 +102,13 @@ class LabPrm:
     def __init__(self, source: Worker | None = None) -> None:
         self.name = "lab-prm"
         self._worker = source or worker("lab-prm")
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "LabPrm":
+        """From a table of `steproute.toml`, which has nothing to set. Raises ConfigError."""
+        if table:
+            raise ConfigError(f"{', '.join(table)}: the lab's reward model has no settings. Remove it.")
+        return cls()
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """P(every step so far is right) as the network sees it, after each step."""

@@ -15,6 +15,7 @@ class Oracle:
 
     knobs: ClassVar[tuple[float, ...]] = (1.0,)
     needs_scores: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "Oracle":

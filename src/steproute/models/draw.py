@@ -29,6 +29,6 @@ def draw(logits: F32, sampling: Sampling, point: float) -> int:
     ranked = logits[order].astype(np.float64)
     weights = np.exp((ranked - ranked[0]) / sampling.temperature)
     before = np.cumsum(weights) - weights
-    weights = weights[before < max(sampling.top_p * weights.sum(), np.finfo(np.float64).tiny)]
+    weights = weights[before < sampling.top_p * weights.sum()]
     cumulative = np.cumsum(weights)
     return int(order[min(np.searchsorted(cumulative, point * cumulative[-1], side="right"), len(weights) - 1)])

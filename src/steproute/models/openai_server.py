@@ -155,9 +155,9 @@ class OpenAiModel:
             except ContextOverflow as failure:
                 fewer = self._after_overflow(sampling, said, failure)
                 used = meter.usage != Usage()
-                if used or not tries_left or not 0 < fewer.max_tokens < sampling.max_tokens:
+                if used or not tries_left or not 0 < fewer < sampling.max_tokens:
                     raise
-                sampling = fewer
+                sampling = replace(sampling, max_tokens=fewer)
         if not meter.usage.estimated and said:
             self._tokens_a_character = meter.usage.read_tokens / len(said)
         return reply.drafts(shortened=sampling.max_tokens < wanted)
@@ -169,15 +169,15 @@ class OpenAiModel:
         room = self._context - int(len(said) * self._tokens_a_character) - _SPARE_TOKENS
         return replace(sampling, max_tokens=min(sampling.max_tokens, max(1, room)))
 
-    def _after_overflow(self, sampling: Sampling, said: str, failure: ContextOverflow) -> Sampling:
-        """Sampling with what room the server's message leaves; as it was where the message does not say."""
+    def _after_overflow(self, sampling: Sampling, said: str, failure: ContextOverflow) -> int:
+        """What tokens the server's message leaves, maybe none; as many as before where the message does not say."""
         context, prompt = failure.context_tokens, failure.prompt_tokens
         if context is None:
-            return sampling
+            return sampling.max_tokens
         self._context = context
         if prompt is None:
-            return self._with_room(sampling, said)
-        return replace(sampling, max_tokens=min(sampling.max_tokens, context - prompt))
+            return self._with_room(sampling, said).max_tokens
+        return min(sampling.max_tokens, context - prompt)
 
     async def _stream(self, body: Mapping[str, Any], reply: Reply) -> None:
         try:

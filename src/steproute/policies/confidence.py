@@ -23,6 +23,7 @@ class Confidence:
         *(0.985, 0.99, 0.993, 0.996, 0.998, 0.999, 0.9995, 1.0),
     )
     needs_scores: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -54,6 +55,7 @@ class FirstTokenEntropy:
         *(10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 6e-4, 4e-4, 3e-4, 2e-4, 1.5e-4, 1e-4, 7e-5, 5e-5, 0.0),
     )
     needs_scores: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not (isfinite(self.threshold) and self.threshold >= 0):

@@ -48,6 +48,7 @@ class Learned:
     low: float
     high: float
     needs_scores: ClassVar[bool] = True
+    takes_over: ClassVar[bool] = False
 
     def decide(self, seen: Observation) -> Decision:
         """Greedy, as in the reference's evaluation."""

@@ -9,7 +9,7 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, PolicyFamily
+from steproute.core.ports import Policy, PolicyFamily, takes_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,11 @@ class Mixed:
     def needs_scores(self) -> bool:
         """Whether either of the two reads scores."""
         return self.low.needs_scores or self.high.needs_scores
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether either of the two may."""
+        return takes_over(self.low) or takes_over(self.high)
 
     def expected_cost(self, problem_id: str) -> float:
         """What a problem costs by the policy that it gets, as calibrated."""

@@ -27,6 +27,7 @@ class Pomdp:
     cost: float
     belief: Belief = "filter"
     needs_scores: ClassVar[bool] = True
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.cost not in self.plan.costs:

@@ -98,6 +98,7 @@ class Query:
     predictor: Predictor
     threshold: float
     needs_scores: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
 
     def decide(self, seen: Observation) -> Decision:
         """The same whatever has been written."""

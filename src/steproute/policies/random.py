@@ -20,6 +20,7 @@ class RandomRouting:
     seed: int = 0
     knobs: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9)
     needs_scores: ClassVar[bool] = False
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:

@@ -21,6 +21,7 @@ class Rsd:
     seed: int = 0
     knobs: ClassVar[tuple[float, ...]] = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 3, 5)
     needs_scores: ClassVar[bool] = True
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.scale >= 0:

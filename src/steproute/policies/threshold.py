@@ -20,6 +20,7 @@ class Threshold:
     threshold: float
     knobs: ClassVar[tuple[float, ...]] = GRID
     needs_scores: ClassVar[bool] = True
+    takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check("threshold", self.threshold)

@@ -88,7 +88,12 @@ class Server:
     @property
     def root(self) -> str:
         """The address without the version's path, where vLLM's own endpoints are."""
-        return self.base_url.rstrip("/").removesuffix("/v1")
+        return server_root(self.base_url)
+
+
+def server_root(base_url: str) -> str:
+    """An address without the version's path and closing slashes, the same for all spellings of one `base_url`."""
+    return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 class ServerConnection(ABC, Generic[_Client]):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError
 from steproute.core.ports import Policy
 from steproute.core.solution import Draft, Stop
 from steproute.core.usage import Usage
@@ -13,9 +14,19 @@ _NOTHING = Draft(model="", text="", stop=Stop.SEPARATOR, usage=Usage())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLevel:
-    """One decision a problem, before anything is written, as RouteLLM (arXiv 2406.18665) routes."""
+    """One decision a problem, before anything is written, as RouteLLM (arXiv 2406.18665) routes.
+
+    Raises ConfigError for a policy that reads scores, since nothing is scored.
+    """
 
     policy: Policy
+
+    def __post_init__(self) -> None:
+        if self.policy.needs_scores:
+            raise ConfigError(
+                "policy: query decides before any step is there to be scored, so it takes none that reads scores. "
+                "Train one by `steproute train --policy query-sw`, or use the strategy stepwise."
+            )
 
     async def solve(self, episode: Episode) -> None:
         """Weak where the policy accepts, else strong."""
