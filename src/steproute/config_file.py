@@ -159,27 +159,33 @@ class ConfigFile:
         price, place = _price(where, table), _place(table)
         if place is not None:
             if place not in gates:
-                gates[place] = Gate(self._gate_at(place), place[0])
+                gates[place] = Gate(self._gate_at(place, name), place[0])
             return where, price, gates[place]
         if "gate" not in table:  # it is in this process
             return where, price, None
         settings = converted(where + ".gate", table["gate"], GateSettings)
         return where, price, Gate(settings, str(table.get("path") or table.get("backend")))
 
-    def _gate_at(self, place: _Place) -> GateSettings:
-        """What any table of a server and model sets for the gate of them all."""
+    def _gate_at(self, place: _Place, asking: str) -> GateSettings:
+        """What any table of a server and model sets for the gate of them all; what another than the one `asking` has
+        wrong is told when that one asks."""
         found: dict[str, GateSettings] = {}
-        for part, roles in self.tables.items():
-            for role, table in roles.items():
-                if "gate" in table and _place(table) == place:
-                    name = f"{part}.{role}"
-                    found[name] = converted(f"{self.path.name}: {name}.gate", table["gate"], GateSettings)
-                    first = next(iter(found))
-                    if found[name] != found[first]:
-                        raise ConfigError(
-                            f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the "
-                            f"same server and model ({place[0]}, {place[1]}). Give both the same, or only one of them."
-                        )
+        named = ((f"{part}.{role}", table) for part, roles in self.tables.items() for role, table in roles.items())
+        for name, table in named:
+            if "gate" not in table or _place(table) != place:
+                continue
+            try:
+                found[name] = converted(f"{self.path.name}: {name}.gate", table["gate"], GateSettings)
+            except ConfigError:
+                if name == asking:
+                    raise
+                continue
+            first = next(iter(found))
+            if found[name] != found[first]:
+                raise ConfigError(
+                    f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the same "
+                    f"server and model ({place[0]}, {place[1]}). Give both the same, or only one of them."
+                )
         return next(iter(found.values()), GateSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
