@@ -2,7 +2,9 @@
 
 import asyncio
 from dataclasses import replace
+from importlib.resources import files
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,14 @@ from steproute.lab.story import Story, generate
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
+WEIGHTS = sorted(Path(str(files("steproute.lab"))).glob("weights/*.onnx"))
 PROBLEMS = list(islice(generate("validation", 3), 24))
 WHOLE = replace(LAB_SAMPLING, stop=None)
+
+
+def test_shipped_weights_tell_nothing_of_the_machine_that_made_them() -> None:
+    assert len(WEIGHTS) == 4
+    assert not any(b".py" in path.read_bytes() for path in WEIGHTS)
 
 
 def prefix(problem: Problem, session: str, *texts: str) -> Prefix:

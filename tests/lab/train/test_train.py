@@ -38,6 +38,7 @@ def weights(model: Transformer) -> np.ndarray:
 def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(tmp_path: Path) -> None:
     model = train_language_model(recipe(4), tmp_path / "model")
     export(model, tmp_path / "model.onnx")
+    assert b".py" not in (tmp_path / "model.onnx").read_bytes(), "nothing of the machine that made it"
     network = Network(tmp_path / "model.onnx")
     tokens = Tokenizer().encode(next(generate("train")).text)
     with torch.no_grad():

@@ -32,11 +32,20 @@ def export(model: Transformer, path: Path) -> None:
         verbose=False,
     )
     assert program is not None
-    proto = program.model_proto
+    proto = without_traces(program.model_proto)
     onnx.helper.set_model_props(
         proto, {"tokens": json.dumps(vocabulary()), "context": str(CONTEXT), "shape": json.dumps(_facts(model))}
     )
     path.write_bytes(proto.SerializeToString())
+
+
+def without_traces(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The model without where in whose source files each of its nodes was made; it is changed in place."""
+    graph = proto.graph
+    for made in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del made.metadata_props[:]
+        made.doc_string = ""
+    return proto
 
 
 class _Flat(nn.Module):
