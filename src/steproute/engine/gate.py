@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,11 @@ _CUT: Final = 0.8
 _FIRST_LIMIT: Final = 8.0
 _GUESSED_TOKENS: Final = 1000.0
 _LEAST_WAIT_S: Final = 0.001
+
+
+def turn_at(gate: "Gate | None", meter: Meter) -> AbstractAsyncContextManager[None]:
+    """A turn at a backend's gate; where it has none, it is always one's turn."""
+    return gate.turn(meter) if gate else nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -11,7 +10,7 @@ from steproute.core.errors import BackendError, ScorerError, TransientError
 from steproute.core.solution import Meter
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
-from steproute.engine.gate import Gate
+from steproute.engine.gate import Gate, turn_at
 
 _T = TypeVar("_T")
 _BACKOFF_S: Final = 0.5
@@ -62,7 +61,7 @@ class MeteredCalls:
         for attempt in range(tries):
             meter, began = Meter(ahead=ahead), now()
             try:
-                async with gate.turn(meter) if gate else nullcontext():
+                async with turn_at(gate, meter):
                     began = now()
                     result = await call(meter)
                 bill.wait_s = meter.total_wait_s

@@ -7,7 +7,6 @@ Prefixes are merged by their text, so a right step that two models word alike le
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
@@ -23,7 +22,7 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.frame_file import FrameFile
-from steproute.engine.gate import Gate
+from steproute.engine.gate import Gate, turn_at
 from steproute.scorers.step_by_step import StepByStep
 
 FORMAT: Final = 2
@@ -159,7 +158,7 @@ class TreeModel:
                 raise BackendError(f"tree: {self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.")
             here = replace(prefix, session=key)  # no cached state of whoever came by
             own = meter.part()
-            async with _turn(self._gate, own):
+            async with turn_at(self._gate, own):
                 (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), own)
             return draft
 
@@ -203,7 +202,7 @@ class TreeScorer:
         async def judge() -> Scores:
             if not self._grow:
                 raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
-            async with _turn(self._gate, meter):
+            async with turn_at(self._gate, meter):
                 return await judged(replace(prefix, session=key))  # no cached state of whoever came by
 
         return await self._tree.get(key, Scores, judge)
@@ -232,10 +231,6 @@ class _PrefixCache:
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
         return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
-
-
-def _turn(gate: Gate | None, meter: Meter) -> AbstractAsyncContextManager[None]:
-    return gate.turn(meter) if gate else nullcontext()
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
