@@ -28,6 +28,7 @@ from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, T
 from steproute.strategies.single import Single
 
 BASELINES: Final = ("random", "oracle")
+PLACE_SCORER: Final = "prm-place"
 _NOT_COMPARED: Final = ("in_flight", "versions")
 
 
@@ -180,11 +181,13 @@ def load_score_map(folder: Path) -> ScoreMap:
 def lab_cast(scorer: str = "") -> Cast:
     """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
 
-    scorer: folder of the PRM's calibration, by `steproute calibrate-scorer`; none where empty. Raises ArtifactError
-    where that is damaged or weights are missing.
+    scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), or the verifier
+    with the calibration in a folder of that name, by `steproute calibrate-scorer`. Raises ArtifactError if that is damaged or
+    weights are missing.
     """
-    prm: StepScorer = LabPrm()
-    if scorer:
+    place = LabPrm("lab-prm-place")
+    prm: StepScorer = place if scorer == PLACE_SCORER else LabPrm()
+    if scorer and scorer != PLACE_SCORER:
         prm = CalibratedScorer(prm, load_score_map(Path(scorer)))
     return Cast(
         writers={
@@ -193,7 +196,8 @@ def lab_cast(scorer: str = "") -> Cast:
             "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
         },
         judges={
-            "prm": Judge(scorer=prm, price=PRICES["lab-prm"]),
+            "prm": Judge(scorer=prm, price=PRICES["lab-verifier"]),
+            PLACE_SCORER: Judge(scorer=place, price=PRICES["lab-prm-place"]),
             "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
     )

@@ -161,5 +161,5 @@ def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
     assert PRICES["lab-strong"].input == 20 * PRICES["lab-weak"].input
     trace = asyncio.run(Episode(PROBLEMS[0], lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
     for line in trace.account:
-        price = PRICES["lab-prm" if line.purpose is Purpose.SCORE else f"lab-{line.role}"]  # type: ignore[index]
+        price = PRICES["lab-verifier" if line.purpose is Purpose.SCORE else f"lab-{line.role}"]  # type: ignore[index]
         assert line.cost_usd == price.cost(line.usage)

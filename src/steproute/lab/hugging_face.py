@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from steproute.core.errors import ConfigError
 from steproute.lab.models import LabName
+from steproute.lab.onnx_weights import F32, read_weights
 from steproute.lab.tokenizer import END, PAD, PATTERN, SEPARATOR
 
-F32 = npt.NDArray[np.float32]
 MARKER: Final = "<extra_0>"
 """Stands for the separator after each step in what the PRM reads; where it stands the PRM judges."""
 
@@ -40,10 +38,12 @@ def export_for_servers(name: LabName, folder: Path) -> None:
     gated SiLU of very steep slope, and heads are padded. Raises ConfigError where the package that reads the weights is
     missing.
     """
-    matrices, tokens, shape, context = _weights(name)
+    with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
+        weights, facts = read_weights(path)
+    shape, tokens, context = facts.shape, list(facts.tokens), facts.context
     scores = shape["outputs"] == 1
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = _tensors(matrices, shape)
+    tensors = _tensors(weights, shape)
     if scores:
         tensors |= _judging_head(tensors.pop("lm_head.weight"))
         biased = [key for key in tensors if key.endswith(("q_proj.weight", "k_proj.weight", "v_proj.weight"))]
@@ -69,52 +69,31 @@ def export_for_servers(name: LabName, folder: Path) -> None:
     )
 
 
-def _weights(name: LabName) -> tuple[list[F32], list[str], dict[str, int], int]:
-    """Embedding, each layer's norms and matrices, last norm and head in that order; vocabulary; shape; context."""
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ImportError as missing:
-        raise ConfigError(f"lab export needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
-    with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
-        model = onnx.load(path)
-    facts = {item.key: item.value for item in model.metadata_props}
-    shape: dict[str, int] = json.loads(facts["shape"])
-    there = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
-    named = {key: value for key, value in there.items() if key.startswith("model.")}
-    matrices = [value for key, value in there.items() if value.ndim == 2 and key not in named]
-    ordered = [named["model.embed.weight"]]
-    for layer in range(shape["layers"]):
-        ordered += [named[f"model.blocks.{layer}.{part}_norm.weight"] for part in ("attention", "mlp")]
-        ordered += [matrix.T for matrix in matrices[4 * layer : 4 * layer + 4]]
-    return (
-        [*ordered, named["model.norm.weight"], matrices[-1].T],
-        json.loads(facts["tokens"]),
-        shape,
-        int(facts["context"]),
-    )
-
-
-def _tensors(parts: list[F32], shape: dict[str, int]) -> dict[str, F32]:
+def _tensors(weights: dict[str, F32], shape: dict[str, int]) -> dict[str, F32]:
     """Llama's names; all matrices are (out, in)."""
     heads, width = shape["heads"], shape["width"]
     own = width // heads
-    tensors = {"model.embed_tokens.weight": parts[0], "model.norm.weight": parts[-2], "lm_head.weight": parts[-1]}
+    tensors = {
+        "model.embed_tokens.weight": weights["embed.weight"],
+        "model.norm.weight": weights["norm.weight"],
+        "lm_head.weight": weights["head.weight"],
+    }
+    scale = np.float32(np.sqrt(_HEAD / own))  # undoes the division by the root of the padded width
     for layer in range(shape["layers"]):
-        before_attention, before_mlp, query_key_value, out, up, down = parts[1 + 6 * layer : 7 + 6 * layer]
-        query, key, value = query_key_value.reshape(3, heads, own, width)
+        of = {name.split(".")[2]: value for name, value in weights.items() if name.startswith(f"blocks.{layer}.")}
+        query, key, value = of["query_key_value"].reshape(3, heads, own, width)
+        out = of["attention_out"].T.reshape(heads, own, width)
         at = f"model.layers.{layer}"
-        scale = np.float32(np.sqrt(_HEAD / own))  # undoes the division by the root of the padded width
         tensors |= {
-            f"{at}.input_layernorm.weight": before_attention,
-            f"{at}.post_attention_layernorm.weight": before_mlp,
+            f"{at}.input_layernorm.weight": of["attention_norm"],
+            f"{at}.post_attention_layernorm.weight": of["mlp_norm"],
             f"{at}.self_attn.q_proj.weight": _padded(query * scale).reshape(-1, width),
             f"{at}.self_attn.k_proj.weight": _padded(key).reshape(-1, width),
             f"{at}.self_attn.v_proj.weight": _padded(value).reshape(-1, width),
-            f"{at}.self_attn.o_proj.weight": _padded(out.T.reshape(heads, own, width)).reshape(-1, width).T,
-            f"{at}.mlp.gate_proj.weight": up * np.float32(_SHARP),
-            f"{at}.mlp.up_proj.weight": up / np.float32(_SHARP),
-            f"{at}.mlp.down_proj.weight": down,
+            f"{at}.self_attn.o_proj.weight": _padded(out).reshape(-1, width).T,
+            f"{at}.mlp.gate_proj.weight": of["up"] * np.float32(_SHARP),
+            f"{at}.mlp.up_proj.weight": of["up"] / np.float32(_SHARP),
+            f"{at}.mlp.down_proj.weight": of["down"],
         }
     return tensors
 

@@ -21,14 +21,16 @@ from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
 LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
-LabName = Literal[LabWriter, "lab-prm"]
+LabScorerName = Literal["lab-verifier", "lab-prm-place"]
+LabName = Literal[LabWriter, LabScorerName]
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
     "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
     "lab-mid": Price(input=Decimal("0.25"), cache_read=Decimal("0.025"), output=Decimal("1.00"), table=_TABLE),
     "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
-    "lab-prm": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
+    "lab-verifier": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
+    "lab-prm-place": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
 }
 LAB_SAMPLING: Final = Sampling(temperature=0.7, top_p=1.0, top_k=0)
 
@@ -96,22 +98,32 @@ class LabModel:
         )
 
 
-class LabPrm:
-    """The lab's process reward model as a step scorer. Raises ScorerError for text outside the lab's language."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabScorerSettings:
+    """Which of the lab's process reward models it is."""
 
-    def __init__(self, source: Worker | None = None) -> None:
-        self.name = "lab-prm"
-        self._worker = source or worker("lab-prm")
+    name: LabScorerName = "lab-verifier"
+
+
+class LabPrm:
+    """A process reward model of the lab as a step scorer. Raises ScorerError for text outside the lab's language.
+
+    lab-verifier gives P(step is correct | the steps before it are correct); it compares the step with its prefix.
+    lab-prm-place gives P(every step so far is correct); it knows little but where lab-weak tends to fail, and is kept
+    for null checks.
+    """
+
+    def __init__(self, name: LabScorerName = "lab-verifier", source: Worker | None = None) -> None:
+        self.name: str = name
+        self._worker = source or worker(name)
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "LabPrm":
-        """From a table of `steproute.toml`, which has nothing to set. Raises ConfigError."""
-        if table:
-            raise ConfigError(f"{', '.join(table)}: the lab's reward model has no settings. Remove it.")
-        return cls()
+        """From a table of `steproute.toml`: the fields of LabScorerSettings. Raises ConfigError."""
+        return cls(settings_of(table, LabScorerSettings).name)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """P(every step so far is right) as the network sees it, after each step."""
+        """The network's probability after each step, (step,)."""
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, prefix.session, meter)
         ends = np.flatnonzero(np.array(tokens) == self._worker.network.tokenizer.separator)

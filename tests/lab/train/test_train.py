@@ -1,16 +1,21 @@
 import asyncio
+from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the learn extra")
 
 from steproute.core.solution import Prefix, Step  # noqa: E402
-from steproute.lab.models import LabPrm  # noqa: E402
+from steproute.lab.checker import Verdict, check_steps  # noqa: E402
+from steproute.lab.models import LabModel, LabPrm  # noqa: E402
 from steproute.lab.network import Network  # noqa: E402
-from steproute.lab.story import generate  # noqa: E402
+from steproute.lab.story import Story, generate  # noqa: E402
 from steproute.lab.tokenizer import Tokenizer  # noqa: E402
+from steproute.lab.train.alterations import altered  # noqa: E402
 from steproute.lab.train.export import export  # noqa: E402
 from steproute.lab.train.fitting import Schedule, snapshot  # noqa: E402
 from steproute.lab.train.language_model import (  # noqa: E402
@@ -23,6 +28,8 @@ from steproute.lab.train.language_model import (  # noqa: E402
 from steproute.lab.train.reward_model import RewardRecipe, train_reward_model  # noqa: E402
 from steproute.lab.train.rollouts import read_rollouts, write_rollouts  # noqa: E402
 from steproute.lab.train.transformer import Transformer  # noqa: E402
+from steproute.lab.train.verifier import VerifierRecipe, train_verifier, verifier_batches  # noqa: E402
+from steproute.lab.train.walks import Walk, read_walks, write_walks  # noqa: E402
 from steproute.lab.worker import Worker  # noqa: E402
 
 
@@ -76,7 +83,7 @@ def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: 
     export(model, tmp_path / "prm.onnx")
     steps = (Step(role="weak", text="(1) Ben has 3.", tokens=1),) * 2
     prefix = Prefix(problem=next(generate("train")), session="s", steps=steps)
-    scores = asyncio.run(LabPrm(Worker(Network(tmp_path / "prm.onnx"))).score(prefix))
+    scores = asyncio.run(LabPrm(source=Worker(Network(tmp_path / "prm.onnx"))).score(prefix))
     assert len(scores.values) == 2
     assert all(0 < value < 1 for value in scores.values)
 
@@ -87,3 +94,55 @@ def test_a_schedule_rises_stays_and_falls_to_zero() -> None:
     assert factors[0] == pytest.approx(0.1)
     assert factors[9:51] == [1.0] * 42
     assert factors[99] == pytest.approx(0.02)
+
+
+def test_the_verifier_learns_to_prefer_a_correct_candidate(tmp_path: Path) -> None:
+    """After a short training on eight stories, unseen alterations of their steps score below the steps."""
+    walks = [
+        Walk(problem=problem.text, steps=tuple(Story.parse(problem.text).solution()), last_correct=True, choices=())
+        for problem in islice(generate("train"), 8)
+    ]
+    (tmp_path / "walks.jsonl").write_bytes(b"".join(msgspec.json.encode(walk) + b"\n" for walk in walks))
+    with as_file(files("steproute.lab") / "weights" / "lab-weak.onnx") as start:
+        schedule = Schedule(steps=40, batch=8, warmup=2, matrix_rate=0.01)
+        recipe = VerifierRecipe(start="weak", new_layers=1, walks=8, schedule=schedule)
+        model = train_verifier(recipe, start, tmp_path / "walks.jsonl", tmp_path / "verifier")
+    batches = verifier_batches(walks, 16, np.random.default_rng(99))
+    margins = []
+    for _, (tokens, labels) in zip(range(4), batches, strict=False):
+        with torch.no_grad():
+            select = labels >= 2
+            logits, kinds = model(tokens, select=select)[:, 0], labels[select]
+        margins += (logits[kinds == 3] - logits[kinds == 2]).tolist()
+    assert np.mean(np.array(margins) > 0) > 0.8
+
+
+def test_a_walk_is_labelled_up_to_its_first_incorrect_step_and_candidates_by_the_checker(tmp_path: Path) -> None:
+    write_walks(LabModel("lab-weak"), LabModel("lab-strong"), 12, tmp_path / "walks.jsonl")
+    walks = list(read_walks(tmp_path / "walks.jsonl"))
+    assert len(walks) == 12
+    for walk in walks:
+        story = Story.parse(walk.problem)
+        verdicts = check_steps(story, walk.steps)
+        assert [verdict is Verdict.RIGHT for verdict in verdicts] == [True] * (len(walk.steps) - 1) + [
+            walk.last_correct
+        ]
+        for choice in walk.choices:
+            assert {item.correct for item in choice.candidates} == {True, False}
+            for item in choice.candidates:
+                last = check_steps(story, [*walk.steps[: choice.after], item.text])[-1]
+                assert item.correct is (last is Verdict.RIGHT)
+    write_walks(LabModel("lab-weak"), LabModel("lab-strong"), 12, tmp_path / "walks.jsonl")
+    assert list(read_walks(tmp_path / "walks.jsonl")) == walks, "a finished file is left as it is"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_altered_step_is_incorrect(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for problem in islice(generate("validation", seed), 10):
+        story = Story.parse(problem.text)
+        steps = story.solution()
+        after = int(rng.integers(len(steps)))
+        changed = altered(steps[after], rng)
+        assert check_steps(story, [*steps[:after], changed])[-1] is Verdict.FIRST_WRONG, changed
+        Tokenizer().encode(changed)

@@ -6,16 +6,16 @@ from steproute.lab.train.fitting import Schedule
 from steproute.lab.train.language_model import Recipe
 from steproute.lab.train.reward_model import RewardRecipe
 
-_PRM_START: Final = 2500
+_PLACE_START: Final = 2500
 
 STRONG: Final = Recipe(
-    width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PRM_START,)), seed=1
+    width=128, layers=3, heads=4, schedule=Schedule(steps=6000, batch=32, snapshots=(_PLACE_START,)), seed=1
 )
 WEAK: Final = Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=2150, batch=32, matrix_rate=0.02), seed=2)
 MID: Final = Recipe(width=112, layers=3, heads=4, schedule=Schedule(steps=3000, batch=32), seed=4)
-PRM: Final = RewardRecipe(
+PLACE: Final = RewardRecipe(
     start=STRONG,
-    start_step=_PRM_START,
+    start_step=_PLACE_START,
     rollouts=14_000,
     schedule=Schedule(steps=1200, batch=32, matrix_rate=0.003, other_rate=1e-3),
     seed=3,
