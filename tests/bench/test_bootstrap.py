@@ -1,22 +1,13 @@
-import itertools
 import math
 import time
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
-from steproute.bench.bootstrap import (
-    Interval,
-    Outcomes,
-    curve_intervals,
-    curve_of,
-    proportion_interval,
-    roc_auc,
-    roc_auc_interval,
-)
+from steproute.bench.bootstrap import Outcomes, curve_intervals, curve_of
 from steproute.bench.metrics import UndefinedMetric, measure
+from steproute.bench.proportions import proportion_interval
+from steproute.bench.resampling import Interval
 from steproute.core.errors import ConfigError
 
 KNOBS = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -136,67 +127,3 @@ def test_outcomes_that_do_not_fit_are_refused() -> None:
         Outcomes(correct=weak.correct, cost=weak.cost - 1)
     with pytest.raises(ConfigError, match="resamples"):
         curve_intervals(sweep, weak, strong, np.random.default_rng(0), resamples=0)
-
-
-def test_wilson_interval_of_a_known_case() -> None:
-    # 8 of 10, z = 1.959964, z² = 3.841459: centre (0.8 + 0.192073) / 1.384146 = 0.716740,
-    # half width 1.959964 / 1.384146 * sqrt(0.016 + 0.00960365) = 0.226577
-    interval = proportion_interval(8, 10)
-    assert interval.low == pytest.approx(0.490162, abs=1e-5)
-    assert interval.high == pytest.approx(0.943318, abs=1e-5)
-
-
-@given(st.integers(1, 10_000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
-def test_a_wilson_interval_holds_the_share_and_stays_in_the_unit_interval(case: tuple[int, int]) -> None:
-    successes, trials = case
-    interval = proportion_interval(successes, trials)
-    assert 0 <= interval.low <= successes / trials + 1e-12
-    assert successes / trials - 1e-12 <= interval.high <= 1
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(-1, 10), (11, 10), (0, 0)])
-def test_counts_that_cannot_be_are_refused(successes: int, trials: int) -> None:
-    with pytest.raises(ConfigError, match="cannot be"):
-        proportion_interval(successes, trials)
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=40))
-def test_roc_auc_counts_pairs_with_ties_as_half(items: list[tuple[int, bool]]) -> None:
-    positives = [score for score, label in items if label]
-    negatives = [score for score, label in items if not label]
-    assume(positives and negatives)
-    won = sum((p > n) + (p == n) / 2 for p, n in itertools.product(positives, negatives))
-    scores, labels = zip(*items, strict=True)
-    assert roc_auc(scores, labels) == pytest.approx(won / (len(positives) * len(negatives)))
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 1000))
-def test_an_auc_interval_holds_the_auc(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    scores = rng.random(600)
-    labels = rng.random(600) < scores
-    interval = roc_auc_interval(scores, labels, np.arange(600) // 6, rng, resamples=200)
-    assert interval.low < roc_auc(scores, labels) < interval.high
-    assert interval.high - interval.low < 0.12
-
-
-def test_drawing_groups_widens_the_interval_when_a_group_repeats_one_item() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.random(100)
-    labels = rng.random(100) < scores
-    copies = np.repeat(scores, 10), np.repeat(labels, 10)
-    grouped = roc_auc_interval(*copies, np.repeat(np.arange(100), 10), np.random.default_rng(1))
-    alone = roc_auc_interval(*copies, np.arange(1000), np.random.default_rng(1))
-    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
-
-
-def test_scores_and_labels_that_cannot_be_ranked_are_refused() -> None:
-    with pytest.raises(UndefinedMetric, match="one class"):
-        roc_auc([0.1, 0.2], [True, True])
-    with pytest.raises(ConfigError, match="NaN"):
-        roc_auc([0.1, math.nan], [True, False])
-    with pytest.raises(ConfigError, match="shape"):
-        roc_auc([0.1], [True, False])
-    with pytest.raises(ConfigError, match="groups"):
-        roc_auc_interval([0.1, 0.2], [True, False], [1], np.random.default_rng(0))

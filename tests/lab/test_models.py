@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steproute import Draft, Episode, Meter, Outcome, Prefix, Problem, Purpose, Step, Stop
-from steproute.bench.bootstrap import roc_auc
+from steproute.bench.auc import roc_auc
 from steproute.config import lab_cast
 from steproute.core.errors import BackendError, ConfigError, ScorerError
 from steproute.lab.check import check_model

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="fitting needs the learn extra")
 
-from steproute.bench.bootstrap import roc_auc
+from steproute.bench.auc import roc_auc
 from steproute.core.decision import Decision
 from steproute.core.errors import ArtifactError, DatasetError
 from steproute.core.observation import Observation

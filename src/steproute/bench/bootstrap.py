@@ -1,9 +1,7 @@
-"""95 % intervals: percentile bootstrap over problems for curves and AUC, Wilson for a plain proportion."""
+"""95 % intervals of curves and of differences between curves, by a bootstrap over problems."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -11,19 +9,8 @@ import numpy.typing as npt
 
 from steproute.bench.curves import F64, Curves
 from steproute.bench.metrics import Anchor, Curve, CurvePoint, UndefinedMetric
+from steproute.bench.resampling import RESAMPLES, Interval, draws, percentiles
 from steproute.core.errors import ConfigError
-
-RESAMPLES: Final = 1000
-_LEVEL: Final = 0.95
-_BLOCK: Final = 100  # resamples drawn at a time, which bounds the memory
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A 95 % interval; an end is inf where so many resamples never reach the share that a CPT asks for."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,15 +84,15 @@ def curve_intervals(
     accuracy, strong_tokens, gap = _resampled([sweep], weak, strong, rng, resamples)
     curves = _curves(accuracy[gap], strong_tokens[gap], slice(2, None))
     return CurveIntervals(
-        cpt50=_percentiles(curves.cpt(0.5)),
-        cpt80=_percentiles(curves.cpt(0.8)),
-        cpt95=_percentiles(curves.cpt(0.95)),
-        apgr=_percentiles(curves.apgr()),
-        delta_ibc=_percentiles(curves.delta_ibc()),
-        accuracy_at_10=_percentiles(curves.accuracy_at(0.1)),
-        accuracy_at_20=_percentiles(curves.accuracy_at(0.2)),
-        accuracy_at_30=_percentiles(curves.accuracy_at(0.3)),
-        accuracy=tuple(_percentiles(column) for column in accuracy[:, 2:].T),
+        cpt50=percentiles(curves.cpt(0.5)),
+        cpt80=percentiles(curves.cpt(0.8)),
+        cpt95=percentiles(curves.cpt(0.95)),
+        apgr=percentiles(curves.apgr()),
+        delta_ibc=percentiles(curves.delta_ibc()),
+        accuracy_at_10=percentiles(curves.accuracy_at(0.1)),
+        accuracy_at_20=percentiles(curves.accuracy_at(0.2)),
+        accuracy_at_30=percentiles(curves.accuracy_at(0.3)),
+        accuracy=tuple(percentiles(column) for column in accuracy[:, 2:].T),
         undefined=int((~gap).sum()),
     )
 
@@ -130,7 +117,7 @@ def lead_intervals(
     middle = 2 + len(sweep.correct)
     first = _curves(accuracy[gap], tokens[gap], slice(2, middle))
     second = _curves(accuracy[gap], tokens[gap], slice(middle, None))
-    return tuple(_percentiles(first.accuracy_at(cost) - second.accuracy_at(cost)) for cost in costs)
+    return tuple(percentiles(first.accuracy_at(cost) - second.accuracy_at(cost)) for cost in costs)
 
 
 METRICS: Final = ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30")
@@ -189,112 +176,14 @@ def difference(first: F64, second: F64) -> Difference:
     side = min((resampled <= 0).sum(), (resampled >= 0).sum())
     return Difference(
         value=float(gaps[0]),
-        interval=_percentiles(resampled),
+        interval=percentiles(resampled),
         p=min(1.0, 2 * (float(side) + 1) / (len(resampled) + 1)),
     )
 
 
 def percentile_interval(samples: F64) -> Interval:
     """The middle 95 % of a metric as `metric_samples` gives it."""
-    return _percentiles(samples[1:])
-
-
-def proportion_interval(successes: int, trials: int) -> Interval:
-    """95 % Wilson score interval of `successes` out of `trials`.
-
-    Raises ConfigError for counts that cannot be. Source: Wilson (1927).
-    """
-    if not 0 <= successes <= trials or trials == 0:
-        raise ConfigError(
-            f"successes: {successes} of {trials} trials cannot be. Give 0 <= successes <= trials, trials > 0."
-        )
-    z = NormalDist().inv_cdf((1 + _LEVEL) / 2)
-    share, shrink = successes / trials, 1 + z**2 / trials
-    centre = (share + z**2 / (2 * trials)) / shrink
-    half = z / shrink * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return Interval(max(centre - half, 0.0), min(centre + half, 1.0))
-
-
-def grouped_proportion_interval(
-    values: npt.ArrayLike, groups: npt.ArrayLike, rng: np.random.Generator, *, resamples: int = RESAMPLES
-) -> Interval:
-    """95 % percentile interval of the share of true `values`, drawing whole groups; both have shape (item,).
-
-    Raises ConfigError for shapes that differ, or no item.
-    """
-    value = np.asarray(values, np.float64)
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    if value.ndim != 1 or value.shape != group.shape or not value.size:
-        raise ConfigError(f"values: shape {value.shape}, groups {group.shape}. Give one of each per item.")
-    true, items = np.bincount(group, value), np.bincount(group).astype(np.float64)
-    shares = [count @ true / (count @ items) for count in _draws(len(names), resamples, rng)]
-    return _percentiles(np.concatenate(shares))
-
-
-def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
-    """Chance that a positive scores above a negative, ties counting half; scores and labels have shape (item,).
-
-    Raises ConfigError for shapes that differ or a score that is NaN, UndefinedMetric where a class is missing.
-    Source: Mann-Whitney U statistic.
-    """
-    ranking = _Ranking.of(scores, labels)
-    auc = ranking.auc(np.ones((1, len(ranking.order))))
-    if np.isnan(auc[0]):
-        raise UndefinedMetric("labels: all items are of one class, so there is nothing to tell apart. Add the other.")
-    return float(auc[0])
-
-
-def roc_auc_interval(
-    scores: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    groups: npt.ArrayLike,
-    rng: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """95 % percentile interval of `roc_auc`, drawing whole groups, since the steps of a problem are not independent.
-
-    groups: shape (item,), a problem's id for each item. Resamples of a single class have no AUC and are left out.
-    Raises as `roc_auc` does, and ConfigError for groups of another shape.
-    """
-    roc_auc(scores, labels)
-    ranking = _Ranking.of(scores, labels)
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    if group.shape != ranking.order.shape:
-        raise ConfigError(f"groups: shape {group.shape} for {len(ranking.order)} items. Give one group for each item.")
-    aucs = np.concatenate([ranking.auc(count[:, group]) for count in _draws(len(names), resamples, rng)])
-    return _percentiles(aucs[~np.isnan(aucs)])
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Items sorted by score, and where each distinct score starts."""
-
-    order: npt.NDArray[np.intp]
-    starts: npt.NDArray[np.intp]
-    positive: npt.NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, scores: npt.ArrayLike, labels: npt.ArrayLike) -> "_Ranking":
-        score, label = np.asarray(scores, np.float64), np.asarray(labels, np.bool_)
-        if score.ndim != 1 or score.shape != label.shape:
-            raise ConfigError(f"scores: shape {score.shape}, labels {label.shape}. Give one of each per item.")
-        if len(score) == 0 or np.isnan(score).any():
-            raise ConfigError("scores: none, or one is NaN. Leave unscored items out of scores and labels.")
-        order = np.argsort(score, kind="stable")
-        starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
-        return cls(order, starts, label[order])
-
-    def auc(self, weight: F64) -> F64:
-        """AUC of weighted items, NaN for a single class; weight: (resample, item), result: (resample,)."""
-        weight = weight[:, self.order]
-        positive = np.add.reduceat(weight * self.positive, self.starts, axis=1)  # (resample, distinct score)
-        negative = np.add.reduceat(weight * ~self.positive, self.starts, axis=1)
-        below = np.cumsum(negative, axis=1) - negative
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        won = (positive * (below + negative / 2)).sum(axis=1)
-        auc: F64 = np.divide(won, pairs, out=np.full_like(won, np.nan), where=pairs > 0)
-        return auc
+    return percentiles(samples[1:])
 
 
 def _resampled(
@@ -305,7 +194,7 @@ def _resampled(
     correct = [weak.correct, strong.correct, *(row for sweep in sweeps for row in sweep.correct)]
     tokens = [weak.cost, strong.cost, *(row for sweep in sweeps for row in sweep.cost)]
     outcomes = np.array([*correct, *tokens], np.float64).T
-    means = np.concatenate([count @ outcomes / problems for count in _draws(problems, resamples, rng)])
+    means = np.concatenate([count @ outcomes / problems for count in draws(problems, resamples, rng)])
     accuracy, strong_tokens = np.hsplit(means, 2)
     gap = (accuracy[:, 1] > accuracy[:, 0]) & (strong_tokens[:, 1] > strong_tokens[:, 0])
     if not gap.any():
@@ -323,22 +212,6 @@ def _curves(accuracy: F64, tokens: F64, knobs: slice) -> Curves:
         weak=(tokens[:, 0], accuracy[:, 0]),
         strong=(tokens[:, 1], accuracy[:, 1]),
     )
-
-
-def _draws(size: int, resamples: int, rng: np.random.Generator) -> Iterator[F64]:
-    """How often each of `size` things is drawn in a resample; blocks of shape (resample, thing)."""
-    if resamples < 1:
-        raise ConfigError(f"resamples: {resamples} is below 1. {RESAMPLES} is usual.")
-    for done in range(0, resamples, _BLOCK):
-        block = min(_BLOCK, resamples - done)
-        yield rng.multinomial(size, np.full(size, 1 / size), size=block).astype(np.float64)
-
-
-def _percentiles(values: F64) -> Interval:
-    """The middle 95 % of `values`, ends rounded outwards to a value that occurs: inf is not interpolated with."""
-    ascending = np.sort(values)
-    tail = (1 - _LEVEL) / 2 * (len(values) - 1)
-    return Interval(float(ascending[math.floor(tail)]), float(ascending[math.ceil(len(values) - 1 - tail)]))
 
 
 def _check_paired(sweep: Outcomes, weak: Outcomes, strong: Outcomes) -> None:

@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from steproute.bench.bootstrap import RESAMPLES, Interval, Outcomes
+from steproute.bench.bootstrap import Outcomes
 from steproute.bench.curves import F64
+from steproute.bench.resampling import RESAMPLES, Interval
 from steproute.bench.summary import Axis
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.policies.mixture import BudgetCurve, Mix

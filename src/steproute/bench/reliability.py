@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 import numpy.typing as npt
 
-from steproute.bench.bootstrap import proportion_interval
 from steproute.bench.plot import write_png
+from steproute.bench.proportions import proportion_interval
 from steproute.core.errors import ConfigError
 
 F64 = npt.NDArray[np.float64]

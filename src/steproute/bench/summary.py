@@ -12,17 +12,10 @@ import msgspec
 import numpy as np
 
 from steproute.bench.answers import Verdict
-from steproute.bench.bootstrap import (
-    METRICS,
-    RESAMPLES,
-    Interval,
-    Outcomes,
-    curve_intervals,
-    curve_of,
-    lead_intervals,
-    proportion_interval,
-)
+from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
+from steproute.bench.proportions import proportion_interval
+from steproute.bench.resampling import RESAMPLES, Interval
 from steproute.bench.sweep import Graded, Series, Sweep
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem

@@ -1,8 +1,8 @@
-"""`steproute calibrate-scorer`: make a scorer's scores probabilities, and show how far they were from it."""
+"""`steproute calibrate-scorer`: make a scorer's scores probabilities, and say how good the scorer is."""
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -10,96 +10,140 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from steproute.bench.bootstrap import roc_auc
+from steproute.bench.auc import can_choose
 from steproute.bench.calibrate import halves
-from steproute.bench.datasets import load_problems, read_rows
-from steproute.bench.reliability import brier_score, expected_calibration_error, plot_reliability, reliability
+from steproute.bench.candidates import candidates_in_tree, sample_candidates
+from steproute.bench.datasets import load_problems
+from steproute.bench.labelled import LabelledSteps, read_labelled_steps
+from steproute.bench.reliability import plot_reliability, reliability
+from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
 from steproute.config import lab_cast, score_map_artifact
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import ConfigError
+from steproute.core.problem import Problem
+from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
 from steproute.lab.checker import Verdict
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
 from steproute.policies.artifact import write_artifact
-from steproute.scorers.calibrated import F64, ScoreMap
+from steproute.scorers.calibrated import ScoreMap, Temperature
 
-_METHODS = ("temperature", "isotonic")
+_METHODS: Final = ("temperature", "isotonic")
+_IDENTITY: Final = Temperature(1.0, 0.0)
 
 
 def calibrate_scorer(
     data: Annotated[
         str,
-        typer.Option(help="Lab problems, whose steps the checker labels, or a .jsonl of {group, score, right} rows."),
+        typer.Option(
+            help="Lab problems, whose steps the checker labels, or a .jsonl of labelled steps: "
+            "{group, prefix, score, right} or {problem, steps, label, scores} per row."
+        ),
     ] = "lab:validation",
     problems: Annotated[int, typer.Option(help="How many lab problems.")] = 2000,
     method: Annotated[str, typer.Option(help="temperature or isotonic.")] = "isotonic",
+    tree: Annotated[
+        Path | None,
+        typer.Option(help="Take the candidates from this step tree of `train` or `compare`; it grew from --data."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides the problems and the sampled solutions.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")] = Path("runs/calibrated-prm"),
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Fit a map from scores to probabilities on the labelled steps of half of the problems, measure it on the others.
+    """Fit a map from scores to probabilities on half of the problems, and measure the scorer on the other half.
 
-    Writes the map, for `--scorer` of `eval`, and reliability.png.
+    Reports the calibration error, the step AUC and the within-prefix AUC, and writes the map for `--scorer` of `eval`
+    with reliability.png. If the map makes the scores worse on the other half, the scores are left as they are.
 
     Example: steproute calibrate-scorer --problems 300 --method isotonic
     """
     if method not in _METHODS:
         raise ConfigError(f"method: {method!r} is unknown. Use temperature or isotonic.")
-    groups, scores, labels = _from_lab(data, problems, seed) if data.startswith("lab") else _from_file(Path(data))
-    fitting, measuring = halves(groups)
-    try:
-        fitted: ScoreMap = (fit_isotonic if method == "isotonic" else fit_temperature)(scores[fitting], labels[fitting])
-    except ImportError as missing:
-        raise ConfigError(f"calibrate-scorer needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
-    raw, right = scores[measuring], labels[measuring]
-    mapped = fitted(raw)
-    figures = {"before": _figures(raw, right), "after": _figures(mapped, right)}
-    facts: dict[str, Any] = {"data": data, "seed": seed, "fitted_on": len(fitting), "measured_on": len(measuring)}
-    write_artifact(score_map_artifact(fitted, {**facts, **figures}), out)
-    bins = {"as it comes": reliability(raw, right), f"after {method}": reliability(mapped, right)}
+    steps, candidates = _from_lab(data, problems, seed, tree) if data.startswith("lab") else _from_file(data, tree)
+    fitting, measuring = halves(steps.groups.tolist())
+    fitted = _fit(method, steps.at(fitting))
+    held_out, choices = steps.at(measuring), candidates.at(halves(candidates.groups.tolist())[1])
+    before = scorer_figures(held_out, choices, seed)
+    after = scorer_figures(held_out, choices, seed, fitted)
+    kept = "none" if after.worse_than(before) else method
+    facts: dict[str, Any] = {
+        "data": data,
+        "seed": seed,
+        "fitted_on": len(fitting),
+        "measured_on": len(measuring),
+        "candidates": len(choices.scores),
+        "map": kept,
+        "before": msgspec.to_builtins(before),
+        "after": msgspec.to_builtins(after),
+    }
+    write_artifact(score_map_artifact(_IDENTITY if kept == "none" else fitted, facts), out)
+    bins = {
+        "as it comes": reliability(held_out.scores, held_out.correct),
+        f"after {method}": reliability(fitted(held_out.scores), held_out.correct),
+    }
     plot_reliability(bins, out / "reliability.png", f"{data}: {len(measuring)} labelled steps")
     if json:
-        document = {**facts, **figures, "bins": bins}
-        typer.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        typer.echo(msgspec.json.format(msgspec.json.encode({**facts, "bins": bins}), indent=2).decode())
         return
-    table = Table("", "ECE", "Brier", "ROC-AUC", title=f"{len(measuring)} steps that the fit has not seen")
+    _show({"before": before, f"after {method}": after}, len(measuring), kept, out)
+
+
+def _fit(method: str, steps: LabelledSteps) -> ScoreMap:
+    fit = fit_isotonic if method == "isotonic" else fit_temperature
+    try:
+        return fit(steps.scores, steps.correct.astype(np.float64))
+    except ImportError as missing:
+        raise ConfigError(f"calibrate-scorer needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+
+
+def _show(figures: dict[str, ScorerFigures], measured: int, kept: str, out: Path) -> None:
+    title = f"{measured} steps that the fit has not seen"
+    table = Table("", "ECE", "Brier", "step AUC", "within-prefix AUC [95 %]", title=title)
     for name, row in figures.items():
-        table.add_row(name, f"{row['ece']:.4f}", f"{row['brier']:.4f}", f"{row['auc']:.4f}")
-    console = Console()
+        table.add_row(name, f"{row.ece:.4f}", f"{row.brier:.4f}", f"{row.auc:.4f}", _within(row))
+    console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(f"  {out}", highlight=False, soft_wrap=True)
+    before = figures["before"].within_prefix_auc
+    if before is None:
+        console.print("within-prefix AUC: no prefix holds both a correct and an incorrect step")
+    else:
+        console.print(f"within-prefix AUC {before:.2f}: {can_choose(before)}")
+    if kept == "none":
+        console.print("[yellow]the map makes these scores worse, so none is written: the scores stay as they are[/]")
+    console.print(f"  {out}")
 
 
-def _figures(scores: F64, labels: F64) -> dict[str, float]:
-    return {
-        "ece": expected_calibration_error(scores, labels),
-        "brier": brier_score(scores, labels),
-        "auc": roc_auc(scores, labels.astype(bool)),
-    }
+def _within(row: ScorerFigures) -> str:
+    if row.within_prefix_auc is None:
+        return "–"
+    interval = row.within_prefix_auc_ci95
+    return f"{row.within_prefix_auc:.4f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
 
 
-def _from_lab(data: str, count: int, seed: int) -> tuple[list[str], F64, F64]:
-    """Group, score and label of each step that weak sampled; a step is right where all steps up to it are."""
-    cast = lab_cast()
-    checked = asyncio.run(
-        check_model(cast.writer("weak").model, load_problems(data, count, seed), seed, cast.judge().scorer)
+def _from_lab(data: str, count: int, seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
+    """Every step that the weak model sampled, and candidates of one step; a step is correct if all up to it are."""
+    cast, problems = lab_cast(), load_problems(data, count, seed)
+    scorer = cast.judge().scorer
+    checked = asyncio.run(check_model(cast.writer("weak").model, problems, seed, scorer))
+    steps = LabelledSteps.of(
+        [
+            (item.problem_id, f"{item.problem_id}/{number}", score, verdict is Verdict.RIGHT)
+            for item in checked
+            for number, (score, verdict) in enumerate(zip(item.scores or (), item.verdicts, strict=True))
+        ]
     )
-    rows = [
-        (item.problem_id, score, verdict is Verdict.RIGHT)
-        for item in checked
-        for score, verdict in zip(item.scores or (), item.verdicts, strict=True)
-    ]
-    return [row[0] for row in rows], np.array([row[1] for row in rows]), np.array([row[2] for row in rows], float)
+    if tree is not None:
+        return steps, _from_tree(tree, problems, seed)
+    authors = {role: cast.writer(role) for role in ("weak", "strong")}
+    return steps, asyncio.run(sample_candidates(authors, scorer, problems, seed))
 
 
-def _from_file(path: Path) -> tuple[list[str], F64, F64]:
-    groups, scores, labels = [], [], []
-    for number, row in read_rows(path):
-        score, right = row.get("score"), row.get("right")
-        if not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise DatasetError(f"{path}, line {number}: score is {score!r}. Give a number from 0 to 1.")
-        if not isinstance(right, bool):
-            raise DatasetError(f"{path}, line {number}: right is {right!r}. Give true or false.")
-        groups.append(str(row.get("group", number)))
-        scores.append(float(score))
-        labels.append(float(right))
-    return groups, np.array(scores), np.array(labels)
+def _from_tree(path: Path, problems: list[Problem], seed: int) -> LabelledSteps:
+    with StepTree(path, None) as tree:
+        return asyncio.run(candidates_in_tree(tree, lab_cast(), problems, seed))
+
+
+def _from_file(data: str, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
+    if tree is not None:
+        raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
+    steps = read_labelled_steps(Path(data))
+    return steps, steps

@@ -11,13 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from steproute.bench.bootstrap import (
-    Interval,
-    grouped_proportion_interval,
-    proportion_interval,
-    roc_auc,
-    roc_auc_interval,
-)
+from steproute.bench.auc import roc_auc, roc_auc_interval
+from steproute.bench.proportions import grouped_proportion_interval, proportion_interval
+from steproute.bench.resampling import Interval
 from steproute.core.errors import ConfigError
 from steproute.lab.check import Checked, check_model
 from steproute.lab.hugging_face import export_for_servers

@@ -268,7 +268,7 @@ class Episode:
         self._attempts[place] += 1
         if ahead is not None:
             ahead.places.append(place)
-        seed = _seed(self.seed, self.problem.id, *place, self._attempts[place])
+        seed = call_seed(self.seed, self.problem.id, *place, self._attempts[place])
         wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
         bill = Bill(role=role, model=writer.model.name, price=writer.price)
         clamp: Outcome | None = None
@@ -347,8 +347,9 @@ class Episode:
         return trace
 
 
-def _seed(*parts: object) -> int:
-    """A seed that depends on the problem, the role and the place alone, so that routes share their random numbers."""
+def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) -> int:
+    """The seed of one call: not the route's, so that routes share their random numbers. `attempt` counts from 1."""
+    parts = seed, problem_id, role, step, attempt
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
 
 

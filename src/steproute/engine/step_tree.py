@@ -51,14 +51,16 @@ _decoder: Final = msgspec.json.Decoder(_Head | _Written | _Scored)
 class StepTree:
     """A tree on disk, held by one process at a time. `asked` and `called` count what was wanted and what was computed.
 
-    width: how many sampled steps a model has at each prefix. Raises ConfigError for a width below 1 or another than the
-    file's, DatasetError for a file that is no tree of this format.
+    width: how many sampled steps a model has at each prefix; None takes the file's, which then has to exist. Raises
+    ConfigError for a width below 1 or another than the file's, DatasetError for a file that is no tree of this format.
     """
 
-    def __init__(self, path: Path, width: int) -> None:
-        if width < 1:
+    def __init__(self, path: Path, width: int | None) -> None:
+        if width is None and not path.is_file():
+            raise DatasetError(f"tree: {path} does not exist. Name the tree of a `train` or `compare` run.")
+        if width is not None and width < 1:
             raise ConfigError(f"width: {width} is below 1. Give the number of samples a model at each prefix.")
-        self.width = width
+        self.width = width or 0
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
         self._under_way = OneAtATime()
@@ -115,6 +117,8 @@ class StepTree:
 
     def _load(self, path: Path) -> None:
         if not self._frames.found:
+            if not self.width:
+                raise DatasetError(f"{path}: this is no step tree. Name the tree of a `train` or `compare` run.")
             self._frames.append(msgspec.json.encode(_Head(FORMAT, self.width)) + b"\n")
             return
         for number, frame in enumerate(self._frames.found, start=1):
@@ -130,6 +134,8 @@ class StepTree:
                 raise DatasetError(
                     f"{path}: the tree is of format {node.format}, not {FORMAT}. Delete it to grow anew."
                 )
+            elif not self.width:
+                self.width = node.width
             elif node.width != self.width:
                 raise ConfigError(f"width: {path} holds {node.width} samples a prefix, not {self.width}.")
 
