@@ -52,7 +52,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with TemporaryDirectory() as folder:
-        export_for_servers("lab-prm", Path(folder))
+        export_for_servers("lab-prm-place", Path(folder))
         settings = TransformersPrmSettings(model=folder, text="{problem}\n\n{steps}")
         ways = {
             "one by one": TransformersPrm("prm", replace(settings, max_batch_tokens=1)),

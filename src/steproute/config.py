@@ -181,9 +181,9 @@ def load_score_map(folder: Path) -> ScoreMap:
 def lab_cast(scorer: str = "") -> Cast:
     """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
 
-    scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), or the verifier
-    with the calibration in a folder of that name, by `steproute calibrate-scorer`. Raises ArtifactError if that is damaged or
-    weights are missing.
+    scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), else the
+    verifier with the calibration in that folder, by `steproute calibrate-scorer`. Raises ArtifactError if that is
+    damaged or weights are missing.
     """
     place = LabPrm("lab-prm-place")
     prm: StepScorer = place if scorer == PLACE_SCORER else LabPrm()

@@ -69,7 +69,7 @@ def test_a_padded_head_has_the_same_products() -> None:
 
 def test_an_export_is_whole(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    export_for_servers("lab-verifier", tmp_path)
+    export_for_servers("lab-prm-place", tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["architectures"] == ["Qwen2ForProcessRewardModel"]
     assert config["vocab_size"] == len(vocabulary()) + 1

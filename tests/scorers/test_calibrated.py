@@ -38,7 +38,7 @@ def test_a_calibrated_scorer_maps_every_score_of_the_scorer_under_it(tmp_path: P
     plain = asyncio.run(lab_cast().judge().scorer.score(prefix))
     mapped = asyncio.run(lab_cast(str(tmp_path)).judge().scorer.score(prefix))
     assert mapped.values == pytest.approx(fitted(np.array(plain.values)))
-    assert mapped.model == "lab-prm-calibrated"
+    assert mapped.model == "lab-verifier-calibrated"
 
 
 def test_maps_come_back_whole_and_what_is_none_is_refused(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_the_labs_prm_scores_as_in_process(tmp_path: Path) -> None:
     from steproute.lab.hugging_face import export_for_servers
     from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 
-    export_for_servers("lab-prm", tmp_path)
+    export_for_servers("lab-prm-place", tmp_path)
     settings = TransformersPrmSettings(model=str(tmp_path), text="{problem}\n\n{steps}")
     greedy = replace(LAB_SAMPLING, temperature=0.0, stop=None)
 
@@ -189,7 +189,7 @@ def test_the_labs_prm_scores_as_in_process(tmp_path: Path) -> None:
         return found
 
     async def own(solved: list[Prefix]) -> list[Scores]:
-        return [await LabPrm().score(prefix) for prefix in solved]
+        return [await LabPrm("lab-prm-place").score(prefix) for prefix in solved]
 
     solved = asyncio.run(prefixes())
     expected = asyncio.run(own(solved))

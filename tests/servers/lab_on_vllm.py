@@ -11,7 +11,7 @@ from tests.servers.processes import Running, free_port, server
 from steproute.lab.hugging_face import export_for_servers
 from steproute.lab.tokenizer import vocabulary
 
-NAMES: Final = ("lab-weak", "lab-strong", "lab-prm")
+NAMES: Final = ("lab-weak", "lab-strong", "lab-prm-place")
 CONFIG: Final = """
 [models.weak]
 backend = "openai"
@@ -29,8 +29,8 @@ sampling = {{ temperature = 0.7, top_p = 1.0, top_k = 0 }}
 price = {{ input = "1.00", output = "4.00" }}
 [scorers.prm]
 backend = "vllm-pooling"
-base_url = "{lab-prm}"
-model = "lab-prm"
+base_url = "{lab-prm-place}"
+model = "lab-prm-place"
 text = "{{problem}}\\n\\n{{steps}}"
 price = {{ input = "0.05", output = 0 }}
 """
@@ -70,7 +70,7 @@ def lab_on_vllm(models: Path, logs: Path, *more: str, context: int = 384) -> Ite
                     "--port",
                     str(port),
                     "--enable-log-requests",
-                    *(judging if name == "lab-prm" else more),
+                    *(judging if name == "lab-prm-place" else more),
                 ),
             ]
             started[name] = stack.enter_context(server(command, port, logs / f"{name}.log", environment=_QUIET))

@@ -25,7 +25,7 @@ def run(folder: Path, *words: str) -> str:
 
 def edited(template: str, servers: dict[str, Running]) -> tuple[str, int]:
     """The template with other values in the lines below its EDIT lines, and how many lines that changed."""
-    wanted = {"models.weak": "lab-weak", "models.strong": "lab-strong", "scorers.prm": "lab-prm"}
+    wanted = {"models.weak": "lab-weak", "models.strong": "lab-strong", "scorers.prm": "lab-prm-place"}
     lines, table, editing, changed = [], "", False, 0
     for line in template.splitlines():
         if found := re.fullmatch(r"\[(\S+)\]", line):

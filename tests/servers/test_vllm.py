@@ -81,9 +81,9 @@ def test_every_mode_continues_as_the_model_in_process_does(
 
 def test_the_reward_model_scores_as_in_process(vllm_servers: dict[str, Running]) -> None:
     settings = PoolingSettings(
-        model="lab-prm", server=Server(base_url=vllm_servers["lab-prm"].url), text="{problem}\n\n{steps}"
+        model="lab-prm-place", server=Server(base_url=vllm_servers["lab-prm-place"].url), text="{problem}\n\n{steps}"
     )
-    remote, local, weak = VllmPoolingScorer("prm", settings), LabPrm(), LabModel("lab-weak")
+    remote, local, weak = VllmPoolingScorer("prm", settings), LabPrm("lab-prm-place"), LabModel("lab-weak")
 
     async def differences() -> list[float]:
         found: list[float] = []
@@ -115,7 +115,7 @@ def test_trim_over_three_servers_is_as_accurate_as_in_process(cast: Cast, capsys
         began = time.monotonic()
         remote = asyncio.run(solve_all(PROBLEMS, cast, strategy))
         seconds = time.monotonic() - began
-        local = asyncio.run(solve_all(PROBLEMS, lab_cast(), strategy))
+        local = asyncio.run(solve_all(PROBLEMS, lab_cast("prm-place"), strategy))
         assert not [trace.error for trace in remote if trace.failed]
         both = np.array([[t.answer == p.answer for p, t in zip(PROBLEMS, ts, strict=True)] for ts in (remote, local)])
         spread = float(np.std(both[0].astype(float) - both[1]) / np.sqrt(len(PROBLEMS)))

@@ -14,6 +14,7 @@ from steproute.bench.auc import can_choose
 from steproute.bench.calibrate import halves
 from steproute.bench.candidates import candidates_in_tree, sample_candidates
 from steproute.bench.datasets import load_problems
+from steproute.bench.lab_figures import steps_on_correct_prefixes
 from steproute.bench.labelled import LabelledSteps, read_labelled_steps
 from steproute.bench.reliability import plot_reliability, reliability
 from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
@@ -22,7 +23,6 @@ from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
-from steproute.lab.checker import Verdict
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
 from steproute.policies.artifact import write_artifact
 from steproute.scorers.calibrated import ScoreMap, Temperature
@@ -120,17 +120,11 @@ def _within(row: ScorerFigures) -> str:
 
 
 def _from_lab(data: str, count: int, seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
-    """Every step that the weak model sampled, and candidates of one step; a step is correct if all up to it are."""
+    """The weak model's steps up to the first incorrect one of each solution, and candidates of one step."""
     cast, problems = lab_cast(), load_problems(data, count, seed)
     scorer = cast.judge().scorer
     checked = asyncio.run(check_model(cast.writer("weak").model, problems, seed, scorer))
-    steps = LabelledSteps.of(
-        [
-            (item.problem_id, f"{item.problem_id}/{number}", score, verdict is Verdict.RIGHT)
-            for item in checked
-            for number, (score, verdict) in enumerate(zip(item.scores or (), item.verdicts, strict=True))
-        ]
-    )
+    steps = steps_on_correct_prefixes(checked)
     if tree is not None:
         return steps, _from_tree(tree, problems, seed)
     authors = {role: cast.writer(role) for role in ("weak", "strong")}

@@ -6,23 +6,19 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, get_args
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from steproute.bench.auc import roc_auc, roc_auc_interval
-from steproute.bench.proportions import grouped_proportion_interval, proportion_interval
-from steproute.bench.resampling import Interval
+from steproute.bench.auc import can_choose
+from steproute.bench.lab_figures import lab_figures
+from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
-from steproute.lab.check import Checked, check_model
 from steproute.lab.hugging_face import export_for_servers
-from steproute.lab.models import LabModel, LabName, LabPrm
+from steproute.lab.models import LAB_SAMPLING, Servable
 from steproute.lab.story import Split, Story, generate
 
 app = typer.Typer(no_args_is_help=True, help="The bundled lab: problems and models.")
-
-Figures = dict[str, float | int | str | tuple[float, float]]
 
 
 @app.command()
@@ -32,11 +28,18 @@ def check(
     difficulty: Annotated[str, typer.Option(help="easy, standard or hard.")] = "standard",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the lab models at temperature 0.7: step and answer accuracies and the PRM's step ROC-AUC.
+    """Measure the lab at temperature 0.7: the models' accuracies, and how well both PRMs judge and choose steps.
+
+    The within-prefix AUC is the chance that a correct candidate for a step scores above an incorrect one for the same
+    step. A low value means that the scorer knows where steps fail, but not which of several candidates is correct.
 
     Example: steproute lab check --problems 1000 --json
     """
-    figures = asyncio.run(_measure(problems, seed, difficulty))
+    if problems < 1:
+        raise ConfigError(f"problems: {problems} is below 1. Give the number of test problems to sample.")
+    chosen = list(islice(generate("test", seed, difficulty), problems))
+    facts = {"problems": problems, "seed": seed, "difficulty": difficulty, "temperature": LAB_SAMPLING.temperature}
+    figures = facts | asyncio.run(lab_figures(lab_cast(), chosen, seed))
     if json:
         typer.echo(jsonlib.dumps(figures, indent=2))
         return
@@ -45,20 +48,27 @@ def check(
         table.add_column(column)
     for name, value in figures.items():
         interval = figures.get(f"{name}_ci95")
-        if isinstance(interval, tuple):
-            table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} – {interval[1]:.4f}")
-    Console().print(table)
+        if not name.endswith("_ci95") and isinstance(value, float):
+            between = f"{interval[0]:.4f} – {interval[1]:.4f}" if isinstance(interval, tuple) else ""
+            table.add_row(name, f"{value:.4f}", between)
+    console = Console()
+    console.print(table)
+    for name in ("prm", "prm_place"):
+        if isinstance(auc := figures.get(f"{name}_within_prefix_auc"), float):
+            console.print(f"{name}: within-prefix AUC {auc:.2f}: {can_choose(auc)}", highlight=False)
 
 
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to write to, one below it for each model.")],
 ) -> None:
-    """Write the lab's models as Hugging Face folders that vLLM and others can serve.
+    """Write the lab's language models and its older PRM as Hugging Face folders that vLLM and others can serve.
+
+    The newer PRM, lab-verifier, runs in this process alone. `--scorer prm-place` of `eval` uses the older one here, too.
 
     Example: steproute lab export runs/models
     """
-    for name in get_args(LabName):
+    for name in get_args(Servable):
         export_for_servers(name, folder / name)
         typer.echo(folder / name)
 
@@ -78,40 +88,3 @@ def sample(
         raise ConfigError(f"split: {split!r} is unknown. Use one of {', '.join(get_args(Split))}.")
     for problem in islice(generate(split, seed, difficulty), count):  # type: ignore[arg-type]
         typer.echo("\n".join((problem.text, "", *Story.parse(problem.text).solution(), "")))
-
-
-async def _measure(count: int, seed: int, difficulty: str) -> Figures:
-    if count < 1:
-        raise ConfigError(f"problems: {count} is below 1. Give the number of test problems to sample.")
-    problems = list(islice(generate("test", seed, difficulty), count))
-    weak, mid, strong = await asyncio.gather(
-        check_model(LabModel("lab-weak"), problems, seed, LabPrm()),
-        check_model(LabModel("lab-mid"), problems, seed),
-        check_model(LabModel("lab-strong"), problems, seed),
-    )
-    figures: Figures = {"problems": count, "seed": seed, "difficulty": difficulty, "temperature": 0.7}
-    for name, checked in (("weak", weak), ("mid", mid), ("strong", strong)):
-        steps = [right for item in checked for right in item.on_right_prefix]
-        groups = [item.problem_id for item in checked for _ in item.on_right_prefix]
-        interval = grouped_proportion_interval(steps, groups, np.random.default_rng(seed))
-        _enter(figures, f"{name}_step_accuracy", sum(steps) / len(steps), interval)
-        right = sum(item.answer_right for item in checked)
-        _enter(figures, f"{name}_answer_accuracy", right / count, proportion_interval(right, count))
-    _enter(figures, "prm_auc", *_auc(weak, seed))
-    return figures
-
-
-def _auc(checked: list[Checked], seed: int) -> tuple[float, Interval]:
-    """ROC-AUC of the PRM over weak steps taken on a right prefix: right against first wrong."""
-    rows = [
-        (score, right, item.problem_id)
-        for item in checked
-        for score, right in zip(item.scores or (), item.on_right_prefix, strict=False)
-    ]
-    scores, labels, groups = (list(column) for column in zip(*rows, strict=True))
-    return roc_auc(scores, labels), roc_auc_interval(scores, labels, groups, np.random.default_rng(seed))
-
-
-def _enter(figures: Figures, name: str, value: float, interval: Interval) -> None:
-    figures[name] = value
-    figures[f"{name}_ci95"] = (interval.low, interval.high)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from safetensors.numpy import save_file
 
-from steproute.lab.models import LabName
+from steproute.lab.models import Servable
 from steproute.lab.onnx_weights import F32, read_weights
 from steproute.lab.tokenizer import END, PAD, PATTERN, SEPARATOR
 
@@ -30,13 +30,13 @@ _TEMPLATE: Final = (
 )
 
 
-def export_for_servers(name: LabName, folder: Path) -> None:
+def export_for_servers(name: Servable, folder: Path) -> None:
     """Write config, weights, tokenizer and chat template of a lab model to `folder`.
 
     Language models become LlamaForCausalLM, the PRM Qwen2ForProcessRewardModel with the marker `<extra_0>`, which
     reads the text of Qwen2.5-Math-PRM. Same function as in process, but for rounding: a squared ReLU is written as a
-    gated SiLU of very steep slope, and heads are padded. Raises ConfigError where the package that reads the weights is
-    missing.
+    gated SiLU of very steep slope, and heads are padded. lab-verifier has no such form: no architecture of these servers
+    looks back at what a language model expected. Raises ConfigError if the package that reads the weights is missing.
     """
     with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
         weights, facts = read_weights(path)

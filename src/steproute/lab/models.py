@@ -23,6 +23,7 @@ from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
 LabName = Literal[LabWriter, LabScorerName]
+Servable = Literal[LabWriter, "lab-prm-place"]
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {

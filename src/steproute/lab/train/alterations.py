@@ -12,19 +12,21 @@ _NUMBER: Final = re.compile(r"(?<![(\d])\d+(?![)\d])")
 _SIGN: Final = re.compile(r" ([-+*/]) ")
 
 
-def altered(step: str, rng: np.random.Generator) -> str:
+def altered(step: str, rng: np.random.Generator, *, keep_result: bool = False) -> str:
     """The step with another result (mostly), operand, sign or person; never the same text.
 
-    The boxed answer, if there is one, repeats the step's result and changes with it.
+    The boxed answer, if there is one, repeats the step's result and changes with it. keep_result: all but the result
+    may change; a step that is nothing but its result names another person.
     """
     body, marker, _ = step.partition(" So the answer")
     changed = body
     while changed == body:
         draw = rng.random()
-        if draw < 0.6:
-            changed = _other_number(body, -1, rng)
-        elif draw < 0.75:
-            changed = _other_number(body, int(rng.integers(len(_NUMBER.findall(body)))), rng)
+        numbers = len(_NUMBER.findall(body)) - keep_result
+        if draw < 0.6 and not keep_result:
+            changed = _other_number(body, numbers - 1, rng)
+        elif draw < 0.75 and numbers:
+            changed = _other_number(body, int(rng.integers(numbers)), rng)
         elif draw < 0.9:
             changed = _SIGN.sub(lambda _: f" {'+-*/'[rng.integers(4)]} ", body)
         else:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from steproute.lab.tokenizer import vocabulary
 from steproute.lab.train.transformer import Transformer
+from steproute.lab.train.verifier_network import VerifierNetwork
 
 CONTEXT: Final = 384
 
 
-def export(model: Transformer, path: Path) -> None:
+def export(model: Transformer | VerifierNetwork, path: Path) -> None:
     """Write `path` (.onnx). Inputs and outputs are those of `Transformer.extend`, the past padded to CONTEXT."""
     shape = model.shape
     cached = torch.zeros(2, shape.heads, CONTEXT, shape.width // shape.heads)
@@ -51,7 +52,7 @@ def without_traces(proto: onnx.ModelProto) -> onnx.ModelProto:
 class _Flat(nn.Module):
     """`Transformer.extend` with caches as plain arguments, keys before values."""
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer | VerifierNetwork) -> None:
         super().__init__()
         self.model = model
 
@@ -63,7 +64,7 @@ class _Flat(nn.Module):
         return (outputs, *keys, *values)
 
 
-def _facts(model: Transformer) -> dict[str, int]:
+def _facts(model: Transformer | VerifierNetwork) -> dict[str, int]:
     shape = model.shape
     return {
         "layers": shape.layers,

@@ -9,12 +9,10 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from steproute.lab.train.transformer import Transformer
+from torch import Tensor, nn
 
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-Loss = Callable[[Transformer, Tensor, Tensor], Tensor]
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +37,13 @@ class Schedule:
         return min((step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps), 1.0)
 
 
-def fit(model: Transformer, batches: Batches, loss: Loss, schedule: Schedule, folder: Path) -> None:
+def fit(model: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, folder: Path) -> None:
     """Train `model` in place. `folder` keeps `checkpoint.safetensors`, `checkpoint.json` and `log.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name.startswith("blocks")]
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    matrices = [p for name, p in trained.items() if p.ndim == 2 and name.startswith("blocks")]
     chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    others = [p for p in trained.values() if id(p) not in chosen]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.Muon(matrices, lr=schedule.matrix_rate, momentum=0.95, weight_decay=0.0),
         torch.optim.AdamW(others, lr=schedule.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
@@ -84,7 +83,7 @@ def snapshot(folder: Path, step: int) -> Path:
     return folder / f"step-{step}.safetensors"
 
 
-def _save(folder: Path, model: Transformer, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> None:
+def _save(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> None:
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for index, optimizer in enumerate(optimizers):
         for parameter, state in optimizer.state_dict()["state"].items():
@@ -94,7 +93,7 @@ def _save(folder: Path, model: Transformer, optimizers: list[torch.optim.Optimiz
     (folder / "checkpoint.json").write_text(json.dumps({"step": step, "seconds": seconds}))
 
 
-def _load(folder: Path, model: Transformer, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
+def _load(folder: Path, model: nn.Module, optimizers: list[torch.optim.Optimizer]) -> tuple[int, float]:
     if not (folder / "checkpoint.json").exists():
         return 0, 0.0
     tensors = load_file(folder / "checkpoint.safetensors")

@@ -1,12 +1,14 @@
 """Train lab-verifier, the lab's process reward model: it judges a step given its prefix, not the place where it stands.
 
 Loss: binary cross-entropy over the steps of walks, up to the first incorrect one (as PRM800K labels them), plus a
-logistic loss over pairs of a correct and an incorrect candidate for the same step. The second term makes it compare
-texts: without it a network does almost as well by learning where lab-weak tends to fail.
+logistic loss over pairs of a correct and an incorrect candidate for the same step, plus cross-entropy over all tokens
+of these steps: is the step correct so far? Without the last term the network settles for learning where lab-weak tends
+to fail, pairs or not; with it, it learns which token is at fault.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,28 +18,32 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.lab.onnx_weights import read_weights
+from steproute.lab.story import Story
 from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.alterations import altered
+from steproute.lab.train.first_error import first_error
 from steproute.lab.train.fitting import Schedule, fit
 from steproute.lab.train.language_model import pad_rows
 from steproute.lab.train.transformer import Shape, Transformer
+from steproute.lab.train.verifier_network import VerifierNetwork
 from steproute.lab.train.walks import Walk, read_walks
 
 _IGNORED: Final = -100
 _PAIRED: Final = 2
+_INSIDE: Final = 4
 _POOL: Final = 8
 _PAIR_WEIGHT: Final = 0.5
 
 Row = tuple[list[int], list[int]]
-"""Token ids, and a label for each: 0 or 1 after an incorrect or correct step, 2 or 3 in a pair, ignored elsewhere."""
+"""Token ids, and a label for each: 0 or 1 after an incorrect or correct step, 2 or 3 after one of a pair, 4 or 5 inside
+a step that is incorrect or correct so far, -100 elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierRecipe:
     """Everything that decides the verifier's weights; `start` names the language model that it starts from.
 
-    `new_layers` are put on top of its layers: what a language model expects of a token is known after its last layer;
-    only a later layer can compare that with the token itself. A batch holds `schedule.batch` walks and as many pairs.
+    A batch holds as many altered walks, walks and pairs as `schedule.batch` says.
     """
 
     start: Literal["weak", "mid", "strong"]
@@ -47,10 +53,10 @@ class VerifierRecipe:
     seed: int = 0
 
 
-def train_verifier(recipe: VerifierRecipe, start: Path, walks: Path, folder: Path) -> Transformer:
+def train_verifier(recipe: VerifierRecipe, start: Path, walks: Path, folder: Path) -> VerifierNetwork:
     """Train, or continue from the newest checkpoint in `folder`; `start` is the .onnx file of the first weights."""
     torch.manual_seed(recipe.seed)
-    model = _deeper(start, recipe.new_layers)
+    model = _build(recipe, start)
     data = list(read_walks(walks))[: recipe.walks]
 
     def batches(begin: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -61,12 +67,15 @@ def train_verifier(recipe: VerifierRecipe, start: Path, walks: Path, folder: Pat
 
 
 def verifier_batches(walks: Sequence[Walk], size: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """(tokens, labels), each (batch, time): `size` walks, then as many pairs, correct before incorrect."""
+    """(tokens, labels), each (batch, time): `size` altered walks, walks and pairs, correct first."""
     tokenizer = Tokenizer()
-    singles = _pooled(_walk_rows(walks, tokenizer, rng), size, rng)
-    pairs = _pooled(_pair_rows(walks, tokenizer, rng), size, rng)
-    for walk_rows, pair_rows in zip(singles, pairs, strict=False):
-        rows = [row for group in (*walk_rows, *pair_rows) for row in group]
+    sources = (
+        _pooled(_altered_rows(walks, tokenizer, rng), size, rng),
+        _pooled(_walk_rows(walks, tokenizer, rng), size, rng),
+        _pooled(_pair_rows(walks, tokenizer, rng), size, rng),
+    )
+    for parts in zip(*sources, strict=False):
+        rows = [row for part in parts for group in part for row in group]
         yield (
             pad_rows([tokens for tokens, _ in rows], tokenizer.pad),
             pad_rows([labels for _, labels in rows], _IGNORED),
@@ -74,29 +83,23 @@ def verifier_batches(walks: Sequence[Walk], size: int, rng: np.random.Generator)
 
 
 def verifier_loss(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over the labelled steps plus half the logistic loss of the pairs' margins."""
+    """The three terms: steps, half the pairs' margins, and tokens inside steps."""
     select = labels != _IGNORED
     logits, kinds = model(tokens, select=select)[:, 0].float(), labels[select]
-    single = kinds < _PAIRED
+    after, inside = kinds < _PAIRED, kinds >= _INSIDE
     margin = logits[kinds == _PAIRED + 1] - logits[kinds == _PAIRED]
-    entropy = F.binary_cross_entropy_with_logits(logits[single], kinds[single].float())
-    return entropy + _PAIR_WEIGHT * F.softplus(-margin).mean()
+    of_steps = F.binary_cross_entropy_with_logits(logits[after], kinds[after].float())
+    of_tokens = F.binary_cross_entropy_with_logits(logits[inside], (kinds[inside] - _INSIDE).float())
+    return of_steps + _PAIR_WEIGHT * F.softplus(-margin).mean() + of_tokens
 
 
-def _deeper(start: Path, new_layers: int) -> Transformer:
+def _build(recipe: VerifierRecipe, start: Path) -> VerifierNetwork:
+    """The untrained verifier over the language model of an .onnx file."""
     weights, facts = read_weights(start)
-    model = Transformer(
-        Shape(
-            vocabulary=len(facts.tokens),
-            outputs=1,
-            width=facts.shape["width"],
-            layers=facts.shape["layers"] + new_layers,
-            heads=facts.shape["heads"],
-        )
-    )
-    tensors = {name: torch.tensor(np.ascontiguousarray(value)) for name, value in weights.items()}
-    model.load_state_dict({**model.state_dict(), **tensors, "head.weight": model.head.weight})
-    return model
+    sizes = {key: facts.shape[key] for key in ("width", "layers", "heads", "outputs")}
+    language_model = Transformer(Shape(vocabulary=len(facts.tokens), **sizes))
+    language_model.load_state_dict({name: torch.tensor(np.ascontiguousarray(w)) for name, w in weights.items()})
+    return VerifierNetwork(language_model, recipe.new_layers)
 
 
 def _pooled(groups: Iterator[tuple[Row, ...]], size: int, rng: np.random.Generator) -> Iterator[list[tuple[Row, ...]]]:
@@ -111,8 +114,29 @@ def _walk_rows(walks: Sequence[Walk], tokenizer: Tokenizer, rng: np.random.Gener
     while True:
         for index in rng.permutation(len(walks)):
             walk = walks[index]
-            labels = [1] * (len(walk.steps) - 1) + [int(walk.last_correct)]
-            yield (_row(tokenizer, walk.problem, walk.steps, labels),)
+            row = _start(tokenizer, walk.problem)
+            for place, step in enumerate(walk.steps):
+                correct = walk.last_correct or place < len(walk.steps) - 1
+                row = _judged(tokenizer, row, walk, place, (step, correct), int(correct))
+            yield (row,)
+
+
+def _altered_rows(walks: Sequence[Walk], tokenizer: Tokenizer, rng: np.random.Generator) -> Iterator[tuple[Row, ...]]:
+    """Correct steps, every other one altered; the results that later steps build on stay, so those remain correct.
+
+    Only tokens inside steps are labelled: half of these steps are incorrect, which is not what the ends should learn.
+    """
+    while True:
+        for index in rng.permutation(len(walks)):
+            walk = walks[index]
+            steps = walk.steps[: len(walk.steps) - (not walk.last_correct)]
+            row = _start(tokenizer, walk.problem)
+            for place, step in enumerate(steps):
+                correct = bool(rng.random() < 0.5)
+                text = step if correct else altered(step, rng, keep_result=place < len(steps) - 1)
+                row = _judged(tokenizer, row, walk, place, (text, correct), _IGNORED)
+            if steps:
+                yield (row,)
 
 
 def _pair_rows(walks: Sequence[Walk], tokenizer: Tokenizer, rng: np.random.Generator) -> Iterator[tuple[Row, ...]]:
@@ -123,10 +147,13 @@ def _pair_rows(walks: Sequence[Walk], tokenizer: Tokenizer, rng: np.random.Gener
         for source, draw in ((forked, _drafted), (sound, _altered)):
             if source:
                 walk = source[rng.integers(len(source))]
-                after, correct, incorrect = draw(walk, rng)
-                yield tuple(
-                    _row(tokenizer, walk.problem, (*walk.steps[:after], text), [_IGNORED] * after + [label])
-                    for text, label in ((correct, _PAIRED + 1), (incorrect, _PAIRED))
+                place, correct, incorrect = draw(walk, rng)
+                row = _start(tokenizer, walk.problem)
+                for step in walk.steps[:place]:
+                    row = _read(tokenizer, row, step)
+                yield (
+                    _judged(tokenizer, row, walk, place, (correct, True), _PAIRED + 1),
+                    _judged(tokenizer, row, walk, place, (incorrect, False), _PAIRED),
                 )
 
 
@@ -137,15 +164,29 @@ def _drafted(walk: Walk, rng: np.random.Generator) -> tuple[int, str, str]:
 
 
 def _altered(walk: Walk, rng: np.random.Generator) -> tuple[int, str, str]:
-    after = int(rng.integers(len(walk.steps) - (not walk.last_correct)))
-    return after, walk.steps[after], altered(walk.steps[after], rng)
+    place = int(rng.integers(len(walk.steps) - (not walk.last_correct)))
+    return place, walk.steps[place], altered(walk.steps[place], rng)
 
 
-def _row(tokenizer: Tokenizer, problem: str, steps: Sequence[str], step_labels: Sequence[int]) -> Row:
-    tokens = [*tokenizer.encode(problem), tokenizer.separator]
-    labels = [_IGNORED] * len(tokens)
-    for step, label in zip(steps, step_labels, strict=True):
-        part = [*tokenizer.encode(step), tokenizer.separator]
-        tokens += part
-        labels += [_IGNORED] * (len(part) - 1) + [label]
-    return tokens, labels
+def _start(tokenizer: Tokenizer, problem: str) -> Row:
+    return _read(tokenizer, ([], []), problem)
+
+
+def _read(tokenizer: Tokenizer, row: Row, text: str) -> Row:
+    """The row with a text that is only read."""
+    tokens = [*tokenizer.encode(text), tokenizer.separator]
+    return row[0] + tokens, row[1] + [_IGNORED] * len(tokens)
+
+
+def _judged(tokenizer: Tokenizer, row: Row, walk: Walk, place: int, step: tuple[str, bool], after: int) -> Row:
+    """The row with a step, (text, correct), at `place` of a walk; `after` is the label of its end."""
+    text, correct = step
+    tokens = tokenizer.encode(text)
+    error = len(tokens) if correct else first_error(tokenizer, _story(walk.problem), walk.steps[:place], text)
+    labels = [_INSIDE + 1] * error + [_INSIDE] * (len(tokens) - error)
+    return row[0] + [*tokens, tokenizer.separator], row[1] + [*labels, after]
+
+
+@lru_cache(maxsize=16384)
+def _story(problem: str) -> Story:
+    return Story.parse(problem)
