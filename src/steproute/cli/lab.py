@@ -64,7 +64,7 @@ def export(
 ) -> None:
     """Write the lab's language models and its older PRM as Hugging Face folders that vLLM and others can serve.
 
-    The newer PRM, lab-verifier, runs in this process alone. `--scorer prm-place` of `eval` uses the older one here, too.
+    The newer PRM, lab-verifier, runs in this process alone. `eval --scorer prm-place` uses the older one here.
 
     Example: steproute lab export runs/models
     """

@@ -35,8 +35,9 @@ def export_for_servers(name: Servable, folder: Path) -> None:
 
     Language models become LlamaForCausalLM, the PRM Qwen2ForProcessRewardModel with the marker `<extra_0>`, which
     reads the text of Qwen2.5-Math-PRM. Same function as in process, but for rounding: a squared ReLU is written as a
-    gated SiLU of very steep slope, and heads are padded. lab-verifier has no such form: no architecture of these servers
-    looks back at what a language model expected. Raises ConfigError if the package that reads the weights is missing.
+    gated SiLU of very steep slope, and heads are padded. lab-verifier has no such form: no architecture of these
+    servers looks back at what a language model expected. Raises ConfigError if the package that reads the weights is
+    missing.
     """
     with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
         weights, facts = read_weights(path)

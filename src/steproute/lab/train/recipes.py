@@ -5,6 +5,7 @@ from typing import Final
 from steproute.lab.train.fitting import Schedule
 from steproute.lab.train.language_model import Recipe
 from steproute.lab.train.reward_model import RewardRecipe
+from steproute.lab.train.verifier import VerifierRecipe
 
 _PLACE_START: Final = 2500
 
@@ -19,4 +20,11 @@ PLACE: Final = RewardRecipe(
     rollouts=14_000,
     schedule=Schedule(steps=1200, batch=32, matrix_rate=0.003, other_rate=1e-3),
     seed=3,
+)
+VERIFIER: Final = VerifierRecipe(
+    start="mid",
+    new_layers=2,
+    walks=5888,
+    schedule=Schedule(steps=600, batch=10, matrix_rate=0.01, other_rate=2e-3),
+    seed=5,
 )

@@ -43,7 +43,7 @@ a step that is incorrect or correct so far, -100 elsewhere."""
 class VerifierRecipe:
     """Everything that decides the verifier's weights; `start` names the language model that it starts from.
 
-    A batch holds as many altered walks, walks and pairs as `schedule.batch` says.
+    A batch holds twice `schedule.batch` altered walks, `schedule.batch` walks and half as many pairs.
     """
 
     start: Literal["weak", "mid", "strong"]
@@ -67,12 +67,12 @@ def train_verifier(recipe: VerifierRecipe, start: Path, walks: Path, folder: Pat
 
 
 def verifier_batches(walks: Sequence[Walk], size: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """(tokens, labels), each (batch, time): `size` altered walks, walks and pairs, correct first."""
+    """(tokens, labels), each (batch, time): 2 `size` altered walks, `size` walks, `size` // 2 pairs, correct first."""
     tokenizer = Tokenizer()
     sources = (
-        _pooled(_altered_rows(walks, tokenizer, rng), size, rng),
+        _pooled(_altered_rows(walks, tokenizer, rng), 2 * size, rng),
         _pooled(_walk_rows(walks, tokenizer, rng), size, rng),
-        _pooled(_pair_rows(walks, tokenizer, rng), size, rng),
+        _pooled(_pair_rows(walks, tokenizer, rng), size // 2, rng),
     )
     for parts in zip(*sources, strict=False):
         rows = [row for part in parts for group in part for row in group]

@@ -12,7 +12,7 @@ import numpy as np
 from rich.progress import track
 
 from steproute.core.problem import Problem
-from steproute.core.solution import Prefix, Step, Stop
+from steproute.core.solution import Prefix, Sampling, Step, Stop
 from steproute.lab.checker import Verdict, check_steps
 from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.lab.story import Story, generate
@@ -83,24 +83,30 @@ async def _walk(weak: LabModel, strong: LabModel, problem: Problem, rng: np.rand
     story, prefix = Story.parse(problem.text), Prefix(problem=problem, session=problem.id)
     share, choices, correct, ended = rng.choice(_STRONG_SHARES), [], True, False
     while correct and not ended:
-        choice = await _choice(weak, strong, story, prefix, int(rng.integers(2**31)))
+        choice = await _choice(weak, strong, story, prefix, rng)
         choices += [choice] if choice else []
         author = strong if rng.random() < share else weak
-        (draft,) = await author.propose(prefix, 1, replace(LAB_SAMPLING, seed=int(rng.integers(2**31))))
+        (draft,) = await author.propose(prefix, 1, _seeded(rng))
         correct, ended = _is_correct(story, prefix, draft.text), draft.stop is not Stop.SEPARATOR
         prefix = prefix.extended(Step(role="walk", text=draft.text, tokens=0))
     steps = tuple(step.text for step in prefix.steps)
     return Walk(problem=problem.text, steps=steps, last_correct=correct, choices=tuple(choices))
 
 
-async def _choice(weak: LabModel, strong: LabModel, story: Story, prefix: Prefix, seed: int) -> Choice | None:
+async def _choice(
+    weak: LabModel, strong: LabModel, story: Story, prefix: Prefix, rng: np.random.Generator
+) -> Choice | None:
     """Five drafts of lab-weak at temperature 1 and one of lab-strong; None if all are correct, or none is."""
-    by_weak = await weak.propose(prefix, _DRAFTS, replace(LAB_SAMPLING, temperature=1.0, seed=seed))
-    by_strong = await strong.propose(prefix, 1, replace(LAB_SAMPLING, seed=seed))
+    by_weak = await weak.propose(prefix, _DRAFTS, _seeded(rng, temperature=1.0))
+    by_strong = await strong.propose(prefix, 1, _seeded(rng))
     texts = dict.fromkeys(draft.text for draft in [*by_weak, *by_strong])
     candidates = tuple(Candidate(text=text, correct=_is_correct(story, prefix, text)) for text in texts)
     mixed = len({candidate.correct for candidate in candidates}) == 2
     return Choice(after=len(prefix.steps), candidates=candidates) if mixed else None
+
+
+def _seeded(rng: np.random.Generator, temperature: float = LAB_SAMPLING.temperature) -> Sampling:
+    return replace(LAB_SAMPLING, temperature=temperature, seed=int(rng.integers(2**31)))
 
 
 def _is_correct(story: Story, prefix: Prefix, text: str) -> bool:
