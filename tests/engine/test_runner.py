@@ -58,8 +58,9 @@ def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: in
     cast = Cast(writers={"weak": Writer(model=model)})
     with TraceFile(path) as traces:
         work = ((ROUTE, problem) for problem in problems)
-        done = asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
-    return {trace.problem_id: trace.answer for trace in done}
+        asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
+        found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+    return {trace.problem_id: trace.answer for trace in found if trace is not None}
 
 
 def test_a_rerun_solves_nothing_again_and_returns_the_same(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import CombiningScorer, NewestStepScorer, StepScorer
+from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
 
 F64 = NDArray[np.float64]
@@ -100,4 +101,6 @@ class CalibratedScorer:
         return self._mapped(self._scorer.combined(scores))
 
     def _mapped(self, scores: Scores) -> Scores:
-        return replace(scores, values=tuple(self._map(np.array(scores.values)).tolist()), model=self.name)
+        name = self._scorer.name
+        raw = sound_scores(returned_scores(scores, name), name, len(scores.values))
+        return replace(raw, values=tuple(self._map(np.array(raw.values)).tolist()), model=self.name)
