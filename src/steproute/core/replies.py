@@ -41,7 +41,7 @@ def sound_scores(scores: Scores, scorer: str, steps: int) -> Scores:
 
 
 def _sound(value: Any, scorer: str, number: int) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not _is_number(value):
         fault = "is no plain number"
     elif value != value:
         fault = "is undefined"
@@ -50,6 +50,10 @@ def _sound(value: Any, scorer: str, number: int) -> float:
     else:
         return float(value)
     raise ScorerError(f"{scorer}: score {number}, {_short(value)}, {fault}. Return a probability for each step.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _short(value: object) -> str:

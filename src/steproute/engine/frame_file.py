@@ -19,7 +19,10 @@ _FRAME: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE: Final = 0x184D2A5A
 _CHUNK: Final = 1 << 20
 _LONGEST: Final = 1 << 30
-_OPTIONS: Final[dict[int, int]] = {zstd.CompressionParameter.compression_level: 9, zstd.CompressionParameter.checksum_flag: 1}
+_OPTIONS: Final[dict[int, int]] = {
+    zstd.CompressionParameter.compression_level: 9,
+    zstd.CompressionParameter.checksum_flag: 1,
+}
 
 _Read = Callable[[int, int], bytes]
 """Up to so many bytes of a file from a position on."""
