@@ -186,6 +186,7 @@ def _filled(path: Path) -> int:
     frames = FrameFile(path, "traces")
     list(frames.scan())
     frames.append(b"small")
+    size = path.stat().st_size
     for content in (os.urandom(500), b"small"):
         try:
             frames.append(content)
@@ -194,4 +195,18 @@ def _filled(path: Path) -> int:
                 return 2
         else:
             return 3
-    return 0
+    return 0 if path.stat().st_size == size else 4
+
+
+@pytest.mark.parametrize("kept", [4, 10, 100, 2000])
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_torn_frame_with_whole_ones_after_it_is_damage(tmp_path: Path, kept: int, after: int) -> None:
+    """The torn one alone would read as the end of the file, and the others would be lost with it."""
+    path = tmp_path / "t.zst"
+    head = written(path, [b"first"])
+    torn = zstd.compress(os.urandom(3000))[:kept]
+    spoiled = head + torn + after * zstd.compress(b"paid for")
+    path.write_bytes(spoiled)
+    with pytest.raises(DatasetError, match=f"frame 2, from byte {len(head)} on"):
+        opened(path)
+    assert path.read_bytes() == spoiled
