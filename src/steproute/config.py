@@ -22,6 +22,7 @@ from steproute.engine.run_folder import checked_name
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.policies.artifact import FACTS, Artifact, read_artifact
+from steproute.policies.artifact_fields import sound_arrays
 from steproute.policies.stored import load_policy
 from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, Temperature
 from steproute.strategies.single import Single
@@ -176,10 +177,11 @@ def load_score_map(folder: Path) -> ScoreMap:
     artifact = read_artifact(folder)
     try:
         if artifact.kind == "isotonic":
-            return Isotonic(artifact.arrays["scores"], artifact.arrays["values"])
+            knots = sound_arrays(artifact, scores=1, values=1)
+            return Isotonic(knots["scores"], knots["values"])
         if artifact.kind == "temperature":
-            return Temperature(*artifact.arrays["numbers"].tolist())
-    except (KeyError, TypeError, ConfigError) as failure:
+            return Temperature(*sound_arrays(artifact, numbers=1)["numbers"].tolist())
+    except (TypeError, ConfigError) as failure:
         raise ArtifactError(f"scorer: {folder} is incomplete ({failure}). Calibrate it again.") from None
     raise ArtifactError(f"scorer: {folder} is of kind {artifact.kind!r}, not a calibration.")
 

@@ -27,15 +27,15 @@ def returned_scores(reply: object, scorer: str) -> Scores:
     return reply
 
 
-def sound_scores(scores: Scores, scorer: str, steps: int) -> Scores:
-    """The scores as plain numbers, one in [0, 1] for each of `steps` steps.
+def sound_scores(scores: Scores, scorer: str, steps: int | None = None) -> Scores:
+    """The scores as plain numbers in [0, 1], one for each of `steps` steps if that is given.
 
     Raises ScorerError that names the scorer and the value.
     """
     if not isinstance(scores.values, Iterable) or isinstance(scores.values, str | bytes):
         raise ScorerError(f"{scorer}: its scores are {_short(scores.values)}. Return one probability for each step.")
     values = tuple(_sound(value, scorer, number) for number, value in enumerate(scores.values, start=1))
-    if len(values) != steps:
+    if steps is not None and len(values) != steps:
         raise ScorerError(f"{scorer}: gave {len(values)} scores for {steps} steps. Return one for each step.")
     return replace(scores, values=values)
 

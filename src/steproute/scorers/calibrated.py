@@ -62,6 +62,8 @@ class Isotonic:
             raise ConfigError(f"isotonic: {self.scores.shape} scores and {self.values.shape} values are no map.")
         if (np.diff(self.scores) < 0).any() or (np.diff(self.values) < 0).any():
             raise ConfigError("isotonic: scores or values do not ascend. Fit it again.")
+        if self.values[0] < 0 or self.values[-1] > 1:
+            raise ConfigError(f"isotonic: values {self.values[0]:g} to {self.values[-1]:g} leave [0, 1]. Fit it again.")
 
     def __call__(self, scores: F64) -> F64:
         """Interpolated."""
@@ -102,5 +104,5 @@ class CalibratedScorer:
 
     def _mapped(self, scores: Scores) -> Scores:
         name = self._scorer.name
-        raw = sound_scores(returned_scores(scores, name), name, len(scores.values))
+        raw = sound_scores(returned_scores(scores, name), name)
         return replace(raw, values=tuple(self._map(np.array(raw.values)).tolist()), model=self.name)
