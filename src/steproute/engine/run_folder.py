@@ -26,12 +26,7 @@ _ROW_BYTES: Final = 6
 
 def checked_name(name: str) -> str:
     """A run's name, which is the name of its folder; raises ConfigError for one that is no plain name."""
-    plain = (
-        _NAME.fullmatch(name) is not None
-        and len(name.encode(errors="replace")) <= _LONGEST_NAME
-        and name.split(".")[0].strip().lower() not in _RESERVED
-    )
-    if not plain:
+    if not _is_plain(name):
         raise ConfigError(
             f"name: {name[:80]!r} is no plain name. Begin with a letter or a digit, go on with letters, digits, spaces "
             f"and . _ + - = @ , only, and stay within {_LONGEST_NAME} bytes."
@@ -41,8 +36,13 @@ def checked_name(name: str) -> str:
 
 def name_of(text: str) -> str:
     """A plain name made of any text."""
-    words = re.sub(r"[^A-Za-z0-9.+-]+", "-", text)[:_LONGEST_NAME].strip("-.+")
-    return words or "run"
+    words = re.sub(r"[^A-Za-z0-9.+-]+", "-", text)[: _LONGEST_NAME - len("run-")].strip("-.+")
+    return words if _is_plain(words) else f"run-{words}".strip("-")
+
+
+def _is_plain(name: str) -> bool:
+    reserved = name.split(".")[0].strip().lower() in _RESERVED
+    return _NAME.fullmatch(name) is not None and len(name.encode()) <= _LONGEST_NAME and not reserved
 
 
 def digests(artifacts: Iterable[str], problems: Sequence[Problem]) -> dict[str, Any]:
