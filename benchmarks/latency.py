@@ -60,13 +60,12 @@ def solve(world: SimWorld, route: str, count: int, in_flight: int, seed: int) ->
     settings = RunSettings(seed=seed, in_flight=count if route.endswith("at once") else in_flight)
 
     async def timed(file: TraceFile) -> tuple[list[Trace], float]:
-        traces = await run([(plan, problem) for problem in problems], world.cast(), settings, file)
-        return traces, asyncio.get_running_loop().time()
+        await run([(plan, problem) for problem in problems], world.cast(), settings, file)
+        found = (file.get(route, problem.id) for problem in problems)
+        return [trace for trace in found if trace is not None], asyncio.get_running_loop().time()
 
     with tempfile.TemporaryDirectory() as folder, TraceFile(Path(folder) / "traces.jsonl.zst") as file:
-        traces, seconds = run_virtually(timed(file))
-    place = {problem.id: i for i, problem in enumerate(problems)}
-    return sorted(traces, key=lambda trace: place[trace.problem_id]), seconds
+        return run_virtually(timed(file))
 
 
 def calls_s(traces: list[Trace], role: str, *purposes: Purpose) -> list[float]:

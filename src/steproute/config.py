@@ -1,7 +1,6 @@
 """The composition root: names and numbers in, models, policies, strategies and runs out."""
 
 import platform
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import tomli_w
 
 from steproute.bench.sweep import Series, Sweep
 from steproute.core.errors import ArtifactError, ConfigError
@@ -20,24 +18,25 @@ from steproute.core.registry import policies, strategies
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.run_folder import checked_name
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.policies.artifact import FACTS, Artifact, read_artifact
+from steproute.policies.artifact_fields import sound_arrays
 from steproute.policies.stored import load_policy
 from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, Temperature
 from steproute.strategies.single import Single
 
 BASELINES: Final = ("random", "oracle")
 PLACE_SCORER: Final = "prm-place"
-_NOT_COMPARED: Final = ("in_flight", "versions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that decides a run's results, resolved; saved as `run.toml`.
 
-    config_digest: of the steproute.toml that describes the models, empty for the lab.
-    Raises ConfigError for names that are unknown and numbers that cannot be.
+    config_digest: of the steproute.toml that describes the models, empty for the lab; calibrations: the folders that
+    it names. Raises ConfigError for names that are unknown or no plain names, and numbers that cannot be.
     """
 
     name: str
@@ -51,12 +50,14 @@ class RunConfig:
     ahead: int | None = None
     hedge: float | None = None
     scorer: str = ""
+    calibrations: tuple[str, ...] = ()
     config_digest: str = ""
     seed: int = 0
     in_flight: int = 32
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        checked_name(self.name)
         if self.problems is not None and self.problems < 1:
             raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
         if self.in_flight < 1:
@@ -66,6 +67,14 @@ class RunConfig:
     def settings(self) -> RunSettings:
         """What the runner needs."""
         return RunSettings(limits=self.limits, seed=self.seed, in_flight=self.in_flight)
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The folders of its trained policies and of its scorers' calibrations."""
+        policies = [name.partition(":")[2] or name for name in (self.policy, *self.baselines)]
+        folders = [name for name in policies if "/" in name]
+        scorer = [self.scorer] if self.scorer not in ("", PLACE_SCORER) else []
+        return sorted({*folders, *self.calibrations, *scorer})
 
     def sweep(self) -> Sweep:
         """The routes of this run."""
@@ -170,10 +179,11 @@ def load_score_map(folder: Path) -> ScoreMap:
     artifact = read_artifact(folder)
     try:
         if artifact.kind == "isotonic":
-            return Isotonic(artifact.arrays["scores"], artifact.arrays["values"])
+            knots = sound_arrays(artifact, scores=1, values=1)
+            return Isotonic(knots["scores"], knots["values"])
         if artifact.kind == "temperature":
-            return Temperature(*artifact.arrays["numbers"].tolist())
-    except (KeyError, TypeError, ConfigError) as failure:
+            return Temperature(*sound_arrays(artifact, numbers=1)["numbers"].tolist())
+    except (TypeError, ConfigError) as failure:
         raise ArtifactError(f"scorer: {folder} is incomplete ({failure}). Calibrate it again.") from None
     raise ArtifactError(f"scorer: {folder} is of kind {artifact.kind!r}, not a calibration.")
 
@@ -201,30 +211,6 @@ def lab_cast(scorer: str = "") -> Cast:
             "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
     )
-
-
-def claim_folder(folder: Path, config: RunConfig) -> None:
-    """Write `run.toml`, or check that the run that is there has the same settings.
-
-    Raises ConfigError that names the first setting that differs.
-    """
-    path, document = folder / "run.toml", config.document()
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(tomli_w.dumps(document))
-        return
-    there = tomllib.loads(path.read_text())
-    for key in sorted({*there, *document} - set(_NOT_COMPARED)):
-        if there.get(key) == document.get(key):
-            continue
-        if key == "config_digest" and there.get(key) and document[key]:
-            change = "[models] or [scorers] of its steproute.toml have changed since it began"
-        elif key == "config_digest":
-            began, now = ("the lab", "a steproute.toml") if document[key] else ("a steproute.toml", "the lab")
-            change = f"it began with the models of {began} and is now given those of {now}"
-        else:
-            change = f"{key} was {there.get(key)!r} and is now {document.get(key)!r}"
-        raise ConfigError(f"run {folder.name!r}: {change}. Resume with the same settings, or name another run.")
 
 
 def _no_takeover(steps: float, policy: str) -> ConfigError:

@@ -91,6 +91,12 @@ class ConfigFile:
     limits: Limits
     probe: ProbeSettings
 
+    @property
+    def calibrations(self) -> tuple[str, ...]:
+        """The folders of its scorers' calibrations."""
+        tables = self.tables["scorers"].values()
+        return tuple(str(table["calibration"]) for table in tables if "calibration" in table)
+
     def cast(self) -> Cast:
         """Its models and scorers, each behind the gate of its server.
 

@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from steproute.engine.trace_file import read_traces
 
@@ -144,7 +145,7 @@ def test_killed_in_the_middle_and_rerun_it_ends_as_if_undisturbed(tmp_path: Path
     process.wait()
     kept = [(trace.route, trace.problem_id) for trace in read_traces(torn)]
     with torn.open("ab") as file:
-        file.write(b"\x28\xb5\x2f\xfd torn")
+        file.write(zstd.compress(os.urandom(200))[:90])
     steproute(tmp_path, *SWEEP, "--name", "torn")
     after = [(trace.route, trace.problem_id) for trace in read_traces(torn)]
     assert 15 <= len(kept) < 72

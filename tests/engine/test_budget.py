@@ -2,15 +2,20 @@
 
 import asyncio
 from dataclasses import dataclass
+from decimal import Decimal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from steproute.bench.virtual_time import run_virtually
-from steproute.core.errors import BackendUnavailable
+from steproute.core.errors import BackendUnavailable, BudgetExceeded
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
 from steproute.core.trace import Trace
-from steproute.core.usage import Purpose, Usage
+from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.engine.account import Account
+from steproute.engine.budget import Budget
 from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -94,3 +99,37 @@ def test_whatever_the_token_budget_what_is_drafted_ahead_in_vain_changes_no_solu
         assert (plain.outcome is Outcome.ANSWERED) == (max_tokens >= needed)
         wasted.append(sum(trace.generated_tokens(role, Purpose.CANCELLED) for role in ("weak", "strong")))
     assert wasted[-1] > 0, "where no budget can bind, steps are drafted ahead"
+
+
+MONEY = st.decimals(Decimal("0.000001"), Decimal(2), places=9)
+
+
+@given(budget=MONEY, spent=MONEY, dollars_per_million=st.decimals(Decimal("0.01"), Decimal(100), places=4))
+@example(budget=Decimal(1), spent=Decimal("0.5"), dollars_per_million=Decimal(1000))
+@example(budget=Decimal("0.000003"), spent=Decimal("0.000001"), dollars_per_million=Decimal(1))
+def test_a_money_budget_pays_every_token_it_allows_and_not_one_more(
+    budget: Decimal, spent: Decimal, dollars_per_million: Decimal
+) -> None:
+    price = Price(input=Decimal(0), output=dollars_per_million)
+    account = Account(lambda line: None)
+    line = AccountLine(
+        role="weak",
+        model="m",
+        purpose=Purpose.ACCEPTED,
+        usage=Usage(),
+        cost_usd=spent,
+        price_table="t",
+        latency_s=0.0,
+    )
+    account.enter(line)
+    asked = Sampling(max_tokens=100_000_000)
+    try:
+        clamped, outcome = Budget(Limits(max_cost_usd=budget), account).clamp(asked, price)
+    except BudgetExceeded:
+        tokens = 0
+    else:
+        tokens = clamped.max_tokens
+        assert (outcome is None) == (tokens == asked.max_tokens)
+    left = budget - spent
+    assert tokens == 0 or price.cost(Usage(output_tokens=tokens)) <= left
+    assert tokens == asked.max_tokens or price.cost(Usage(output_tokens=tokens + 1)) > left

@@ -8,7 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.scripted import Fail, Hang, Say, ScriptedModel, ScriptedScorer
 
-from steproute import Cast, Decision, Draft, Episode, Judge, Limits, Outcome, Price, Problem, Purpose, Stop, Writer
+from steproute import (
+    Cast,
+    Decision,
+    Draft,
+    Episode,
+    Judge,
+    Limits,
+    Meter,
+    Outcome,
+    Prefix,
+    Price,
+    Problem,
+    Purpose,
+    Scores,
+    Stop,
+    Usage,
+    Writer,
+)
 from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import (
     BackendError,
@@ -19,6 +36,7 @@ from steproute.core.errors import (
     TooFewTokens,
 )
 from steproute.core.events import Billed, Event, Finished
+from steproute.core.solution import ModelCall
 from steproute.core.trace import Trace
 from steproute.policies.threshold import Threshold, ThresholdTakeover
 from steproute.strategies.cascade import Cascade
@@ -473,3 +491,50 @@ def test_what_a_budget_leaves_is_spent_where_the_backend_can_write_nothing_with_
         assert trace.outcome is outcome
         assert ("leave nothing" in (trace.error or "")) == (outcome is Outcome.FAILED)
         check_law(stage, trace)
+
+
+@pytest.mark.parametrize(
+    "strategy", [Stepwise(policy=Threshold(0.5)), Pipelined(policy=Threshold(0.5)), Single("weak")]
+)
+def test_all_routes_draw_the_same_random_numbers_at_the_same_place(strategy: Stepwise) -> None:
+    """So a difference between routes is theirs, not chance's."""
+    seeds: list[dict[tuple[str, int], int]] = []
+    for route in ("single/weak", "stepwise/threshold=0.5", "stepwise/threshold=0.7", ""):
+        models = {role: ScriptedModel(role, [Say("a"), Say("b"), Say("so \\boxed{1}")]) for role in ("weak", "strong")}
+        cast = Cast(
+            writers={role: Writer(model=model) for role, model in models.items()},
+            judges={"prm": Judge(scorer=ScriptedScorer([0.9, 0.1, 0.9]))},
+        )
+        asyncio.run(Episode(PROBLEM, cast, route=route, seed=5).run(strategy))
+        seeds.append(
+            {
+                (role, len(prefix.steps)): sampling.seed
+                for role, model in models.items()
+                for prefix, sampling in model.asked
+            }
+        )
+    assert seeds[0]
+    assert all(each == seeds[0] for each in seeds)
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 8])
+def test_each_of_a_scorers_model_calls_is_billed(calls: int) -> None:
+    class Panel:
+        name = "panel"
+
+        async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+            made = tuple(ModelCall(usage=Usage(input_tokens=n + 1), request_id=str(n)) for n in range(calls))
+            return Scores(values=(0.9,) * len(prefix.steps), model="panel", usage=total(made), calls=made)
+
+    def total(made: tuple[ModelCall, ...]) -> Usage:
+        return sum((call.usage for call in made), Usage())
+
+    price = Price(input=Decimal(1_000_000), output=Decimal(0))
+    model = ScriptedModel("weak", [Say("a"), Say("so \\boxed{1}")])
+    for strategy in (Stepwise(policy=Threshold(0.5)), Pipelined(policy=Threshold(0.5))):
+        model = ScriptedModel("weak", [Say("a"), Say("so \\boxed{1}")])
+        cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=Panel(), price=price)})
+        trace = asyncio.run(Episode(PROBLEM, cast, route="t").run(strategy))
+        lines = [line for line in trace.account if line.role == "prm"]
+        assert [line.request_id for line in lines] == [str(n) for n in range(calls)] * 2
+        assert trace.cost_usd == 2 * sum(range(1, calls + 1))

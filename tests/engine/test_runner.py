@@ -1,10 +1,11 @@
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from steproute import (
     Meter,
     Outcome,
     Prefix,
+    Price,
     Problem,
     Purpose,
     Sampling,
@@ -23,9 +25,10 @@ from steproute import (
     Usage,
     Writer,
 )
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import BackendError, ConfigError, DatasetError
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings, run
+from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
 from steproute.strategies.single import Single
 
@@ -58,8 +61,9 @@ def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: in
     cast = Cast(writers={"weak": Writer(model=model)})
     with TraceFile(path) as traces:
         work = ((ROUTE, problem) for problem in problems)
-        done = asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
-    return {trace.problem_id: trace.answer for trace in done}
+        asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
+        found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+    return {trace.problem_id: trace.answer for trace in found if trace is not None}
 
 
 def test_a_rerun_solves_nothing_again_and_returns_the_same(tmp_path: Path) -> None:
@@ -162,13 +166,117 @@ def test_a_trace_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert read_traces(tmp_path / "t.zst") == [trace]
 
 
-def test_a_whole_frame_that_is_no_trace_is_an_error_with_its_number(tmp_path: Path) -> None:
-    path = tmp_path / "t.zst"
-    path.write_bytes(zstd.compress(b'{"problem_id": 3}\n'))
-    with pytest.raises(DatasetError, match="trace 1"):
-        TraceFile(path)
-
-
 def test_reading_a_missing_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="does not exist"):
         read_traces(tmp_path / "none.zst")
+
+
+class Flaky(SeededModel):
+    """Its server is down for some problems."""
+
+    name = "seeded"
+
+    def __init__(self, down: Iterable[str]) -> None:
+        super().__init__()
+        self.down = set(down)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        if prefix.problem.id in self.down:
+            if meter is not None:
+                meter.usage = Usage(output_tokens=1)
+            raise BackendError("server: down")
+        return await super().propose(prefix, n, sampling, meter)
+
+
+def attempt_all(path: Path, model: SeededModel, *, keep_failed: bool = False) -> tuple[list[Trace], Decimal]:
+    cast = Cast(writers={"weak": Writer(model=model, price=Price(input=Decimal(1), output=Decimal(1_000_000)))})
+    with TraceFile(path) as traces:
+        work = [(ROUTE, problem) for problem in PROBLEMS]
+        asyncio.run(run(work, cast, RunSettings(in_flight=4, keep_failed=keep_failed), traces))
+        found = [traces.get(ROUTE.name, problem.id) for problem in PROBLEMS]
+        return [replace(trace, latency_s=0.0) for trace in found if trace is not None], traces.abandoned_usd
+
+
+@pytest.mark.parametrize("down", [["3"], ["0", "5", "11"], [problem.id for problem in PROBLEMS]], ids=len)
+@pytest.mark.parametrize("outages", [1, 2])
+def test_problems_that_an_outage_failed_are_solved_by_the_same_command(
+    tmp_path: Path, down: list[str], outages: int
+) -> None:
+    undisturbed, nothing = attempt_all(tmp_path / "whole", SeededModel())
+    for outage in range(outages):
+        failed, lost = attempt_all(tmp_path / "t.zst", Flaky(down))
+        assert [trace.problem_id for trace in failed if trace.failed] == down
+        assert lost == outage * len(down)
+    model = SeededModel()
+    after, lost = attempt_all(tmp_path / "t.zst", model)
+    assert after == undisturbed
+    assert set(model.solved) == set(down), "what was solved is not solved again"
+    assert (nothing, lost) == (0, outages * len(down)), "one dollar for each failed attempt"
+
+
+def test_failed_problems_can_be_kept(tmp_path: Path) -> None:
+    before, _ = attempt_all(tmp_path / "t.zst", Flaky(["3", "4"]))
+    model = SeededModel()
+    assert attempt_all(tmp_path / "t.zst", model, keep_failed=True) == (before, 0)
+    assert not model.solved
+
+
+HALVES = ["\ud800", "\udfff", "a\ud83db", "\udc80" * 5, "\ude00\ud83d"]
+
+
+class Broken(SeededModel):
+    """Cuts one answer in the middle of a character."""
+
+    def __init__(self, problem_id: str, text: str) -> None:
+        super().__init__()
+        self.problem_id, self.text = problem_id, text
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        (draft,) = await super().propose(prefix, n, sampling, meter)
+        if prefix.problem.id != self.problem_id:
+            return [draft]
+        return [replace(draft, text=self.text)]
+
+
+@pytest.mark.parametrize("half", HALVES, ids=ascii)
+@pytest.mark.parametrize("grown", [False, True])
+def test_half_a_character_in_a_draft_fails_its_problem_and_not_the_run(tmp_path: Path, half: str, grown: bool) -> None:
+    price = Price(input=Decimal(1), output=Decimal(1_000_000))
+    cast = Cast(writers={"weak": Writer(model=Broken("7", half), price=price)})
+    with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
+        work = [(ROUTE, problem) for problem in PROBLEMS]
+        asyncio.run(run(work, tree.cast(cast) if grown else cast, RunSettings(), traces))
+        found = {problem.id: traces.get(ROUTE.name, problem.id) for problem in PROBLEMS}
+    failed = [trace for trace in found.values() if trace is None or trace.failed]
+    assert failed == [found["7"]]
+    assert found["7"] is not None
+    assert "seeded: wrote half a character" in str(found["7"].error)
+    assert found["7"].cost_usd == 3, "what it wrote is paid for"
+
+
+@pytest.mark.parametrize("half", HALVES, ids=ascii)
+@pytest.mark.parametrize("field", ["id", "text"])
+def test_half_a_character_in_a_problem_fails_it_before_any_call(tmp_path: Path, half: str, field: str) -> None:
+    problems = [*PROBLEMS[:3], replace(PROBLEMS[3], **{field: half})]
+    for _ in range(2):
+        model = SeededModel()
+        with TraceFile(tmp_path / "t.zst") as traces:
+            cast = Cast(writers={"weak": Writer(model=model)})
+            asyncio.run(run([(ROUTE, problem) for problem in problems], cast, RunSettings(), traces))
+            found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+        assert [trace is not None and trace.outcome for trace in found] == [Outcome.ANSWERED] * 3 + [Outcome.FAILED]
+        assert f"problem.{field}: holds half a character" in str(found[3] and found[3].error)
+        assert problems[3].id not in model.solved
+
+
+def test_half_a_character_in_a_servers_error_is_spelled_out(tmp_path: Path) -> None:
+    class Rude(SeededModel):
+        async def propose(self, *rest: object, **named: object) -> list[Draft]:  # type: ignore[override]
+            raise BackendError("server said \ud800")
+
+    (trace, *_), _ = attempt_all(tmp_path / "t.zst", Rude())
+    assert trace.error == "BackendError: server said \\ud800"

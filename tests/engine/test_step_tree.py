@@ -305,7 +305,8 @@ def test_a_wrong_width_is_refused(tmp_path: Path, width: int, error: type[Except
 def test_a_file_that_is_no_tree_is_refused(tmp_path: Path) -> None:
     from steproute.engine.frame_file import FrameFile
 
-    frames = FrameFile(tmp_path / "tree")
+    frames = FrameFile(tmp_path / "tree", "tree nodes")
+    list(frames.scan())
     frames.append(b'{"type":"draft"}')
     frames.close()
     with pytest.raises(DatasetError, match="node 1"):

@@ -66,5 +66,5 @@ def test_a_missing_artifact_and_one_of_another_kind_are_refused(tmp_path: Path) 
     with pytest.raises(ArtifactError, match="of kind 'tarot'"):
         load_policy(tmp_path)
     write_artifact(Artifact(kind="pomdp", arrays={"cards": np.arange(3.0)}, facts={"model": {}}), tmp_path)
-    with pytest.raises(ArtifactError, match="is incomplete"):
+    with pytest.raises(ArtifactError, match="hazard: the array is missing"):
         load_policy(tmp_path)

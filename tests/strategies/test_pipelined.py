@@ -522,3 +522,41 @@ def test_two_problems_of_one_run_do_not_meet() -> None:
 
     alone_too = [asyncio.run(Episode(p, cast, route="t").run(pipelined())) for p in (first, second)]
     assert [solution(trace) for trace in asyncio.run(both())] == [solution(trace) for trace in alone_too]
+
+
+class Ticking:
+    """A token a second, so many of them for each call in turn."""
+
+    def __init__(self, name: str, *tokens: int) -> None:
+        self.name, self._tokens = name, list(tokens)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        assert meter is not None
+        for token in range(self._tokens.pop(0)):
+            await asyncio.sleep(1)
+            meter.usage = Usage(output_tokens=token + 1)
+        text = "so \\boxed{1}" if self.name == "strong" else "step"
+        return [Draft(model=self.name, text=text, stop=Stop.SEPARATOR, usage=meter.usage)]
+
+
+@pytest.mark.parametrize(("scoring_s", "written"), [(0.5, 0), (3.5, 3), (20.5, 20)])
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, written: int, ahead: int) -> None:
+    """While strong writes its 500 tokens, weak writes none that nobody wants."""
+
+    class Slow:
+        name = "slow"
+
+        async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+            await asyncio.sleep(scoring_s)
+            return Scores(values=(0.1,) * len(prefix.steps), model="slow", usage=Usage(input_tokens=1))
+
+    cast = Cast(
+        writers={"weak": Writer(model=Ticking("weak", 2, 1000)), "strong": Writer(model=Ticking("strong", 500))},
+        judges={"prm": Judge(scorer=Slow())},
+    )
+    trace = run_virtually(Episode(PROBLEM, cast, route="t").run(pipelined(0.5, ahead=ahead)))
+    assert trace.generated_tokens("weak", Purpose.CANCELLED) == written
+    assert trace.outcome is Outcome.ANSWERED

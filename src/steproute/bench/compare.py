@@ -12,6 +12,7 @@ from steproute.bench.bootstrap import METRICS, Difference, difference, metric_sa
 from steproute.bench.curves import F64
 from steproute.bench.summary import Axis, Interval95, JudgedRuns, finite, pair
 from steproute.bench.sweep import Sweep
+from steproute.core.whole_file import write_whole
 
 AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
@@ -104,9 +105,7 @@ def compare(name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int) -> 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json`, whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
-    draft.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
 def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval95]:

@@ -11,6 +11,7 @@ import resvg_py
 
 from steproute.bench.formatting import percent
 from steproute.bench.summary import Axis, Curved, Point, Summary
+from steproute.core.whole_file import write_whole
 
 _WIDTH: Final = 1200
 _HEIGHT: Final = 800
@@ -38,7 +39,7 @@ def write_png(svg: str, path: Path) -> None:
     """Render an SVG, in the font that is shipped for it."""
     with as_file(files("font_lato") / "files" / "Lato-Regular.ttf") as font:
         png = resvg_py.svg_to_bytes(svg, font_files=[str(font)], sans_serif_family="Lato", skip_system_fonts=True)
-    path.write_bytes(png)
+    write_whole(path, png)
 
 
 def pareto_svg(summary: Summary, axis: Axis = "tokens") -> str:

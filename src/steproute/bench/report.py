@@ -11,6 +11,7 @@ from steproute.bench.plot import pareto_svg
 from steproute.bench.summary import Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.whole_file import write_whole
 
 
 def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], path: Path) -> None:
@@ -35,7 +36,7 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         percent_interval=percent_interval,
         dollars=dollars,
     )
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page.encode())
 
 
 def headline(summary: Summary) -> str:

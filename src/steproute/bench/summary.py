@@ -21,6 +21,7 @@ from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
+from steproute.core.whole_file import write_whole
 from steproute.engine.runner import Route
 
 Axis = Literal["tokens", "usd"]
@@ -195,9 +196,7 @@ def summarise(
 
 def write_summary(summary: Summary, path: Path) -> None:
     """Write `summary.json`, whole or not at all."""
-    draft = path.with_suffix(".tmp")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
-    draft.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 
 
 def metric_values(metrics: Metrics) -> dict[str, float | None | Interval95]:

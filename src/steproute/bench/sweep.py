@@ -58,10 +58,13 @@ async def run_sweep(
     on_trace: Callable[[Trace], None] = lambda trace: None,
 ) -> list[Graded]:
     """Solve what `traces` does not hold yet, then grade every trace."""
-    solved = await run(sweep.work(problems), cast, settings, traces, on_trace)
-    gold = {problem.id: problem for problem in problems}
+    await run(sweep.work(problems), cast, settings, traces, on_trace)
     with AnswerChecker() as checker:
-        return [Graded(trace=trace, verdict=await _verdict(checker, trace, gold[trace.problem_id])) for trace in solved]
+        return [
+            Graded(trace=trace, verdict=await _verdict(checker, trace, problem))
+            for route, problem in sweep.work(problems)
+            if (trace := traces.get(route.name, problem.id)) is not None
+        ]
 
 
 async def _verdict(checker: AnswerChecker, trace: Trace, problem: Problem) -> Verdict | None:

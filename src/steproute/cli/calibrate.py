@@ -22,9 +22,10 @@ from steproute.bench.calibrate import (
 from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import Axis, JudgedRuns
-from steproute.cli.evaluate import numbers, solve_and_grade
+from steproute.cli.evaluate import KeepFailed, numbers, solve_and_grade
 from steproute.config import RunConfig, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
+from steproute.engine.run_folder import name_of
 from steproute.policies.artifact import write_artifact
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
@@ -41,8 +42,11 @@ def calibrate(
     problems: Annotated[int | None, typer.Option(help="How many of them; the lab's default is 300.")] = None,
     knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
     seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
-    name: Annotated[str, typer.Option(help="Name of the run and folder of the result; the same name resumes.")] = "",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run and folder of the result; the same name resumes.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    keep_failed: KeepFailed = False,
 ) -> None:
     """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
     policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
@@ -50,10 +54,10 @@ def calibrate(
     Example: steproute calibrate --policy threshold --budget 0.4 --problems 300 --name budget40
     """
     goal, axis = _goal(budget, budget_usd, target)
-    folder_name = name or re.sub(r"\W+", "-", f"calibrate-{policy}-{goal:g}").strip("-")
+    folder_name = name_of(f"calibrate-{policy}-{goal:g}") if name is None else name
     config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
     folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder)
+    graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, axis), judged.anchor(sweep.strong, axis)

@@ -1,6 +1,5 @@
 """`steproute compare`: many policies on the same problems, under one account."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import LABELS, metric
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import Axis, JudgedRuns, summarise, write_summary
-from steproute.cli.evaluate import solve_and_grade
+from steproute.cli.evaluate import KeepFailed, solve_and_grade
 from steproute.config import RunConfig, lab_cast
 from steproute.core.errors import ConfigError
 from steproute.engine.step_tree import StepTree
@@ -36,6 +35,7 @@ def compare_policies(
     seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
     name: Annotated[str, typer.Option(help="Name of the run; the same name resumes it.")] = "compare",
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    keep_failed: KeepFailed = False,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
 ) -> None:
     """Sweep every policy over the same problems and print who is ahead, by strong tokens and by dollars, with p-values.
@@ -48,11 +48,11 @@ def compare_policies(
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"policies: {policies!r} names none, or one of them twice. Give each once, with commas.")
     config = RunConfig(name=name, data=data, problems=problems, policy=names[0], baselines=tuple(names[1:]), seed=seed)
-    folder = runs / re.sub(r"[^\w.+-]+", "-", name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = runs / config.name
     sweep, chosen = config.sweep(), load_problems(data, problems, seed)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        graded, interrupted = solve_and_grade(config, sweep, chosen, tree.cast(lab_cast()), folder)
+        cast = tree.cast(lab_cast())
+        graded, interrupted = solve_and_grade(config, sweep, chosen, cast, folder, keep_failed=keep_failed)
     summary = summarise(
         name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=config.document()
     )

@@ -1,8 +1,7 @@
 """`steproute eval`: sweep a policy's knob over a data set."""
 
-import asyncio
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,17 +15,22 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
+from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import summary_tables
-from steproute.config import RunConfig, claim_folder, lab_cast
+from steproute.config import RunConfig, lab_cast
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
-from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.limits import Limits
+from steproute.engine.run_folder import claim_folder, digests, name_of
+from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile
 
+KeepFailed = Annotated[
+    bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
+]
 _EXAMPLES: Final = 3
 _PIPE_WIDTH: Final = 110
 
@@ -53,6 +57,7 @@ def evaluate(
     in_flight: Annotated[int, typer.Option(help="Problems worked on at once.")] = 32,
     name: Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    keep_failed: KeepFailed = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
     """Sweep a policy's knob and write summary.json, report.html and pareto.png. A rerun resumes.
@@ -69,7 +74,7 @@ def evaluate(
     )
     run = RunConfig(
         config_digest=read.digest if read else "",
-        name=name or _slug(f"{data}-{route.strategy}-{route.policy}-{seed}"),
+        name=name_of(f"{data}-{route.strategy}-{route.policy}-{seed}") if name is None else name,
         data=data,
         problems=problems,
         strategy=route.strategy,
@@ -80,6 +85,7 @@ def evaluate(
         ahead=route.ahead,
         hedge=route.hedge,
         scorer=scorer,
+        calibrations=read.calibrations if read else (),
         seed=seed,
         in_flight=in_flight,
         limits=(read.limits if read else Limits()).changed(
@@ -91,16 +97,25 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
-    summary = run_to_files(run, sweep, chosen, read.cast() if read else lab_cast(scorer), folder)
+    cast = read.cast() if read else lab_cast(scorer)
+    summary = run_to_files(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)
     else:
         show(summary, folder)
 
 
-def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path) -> Summary:
+def run_to_files(
+    config: RunConfig,
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    cast: Cast,
+    folder: Path,
+    *,
+    keep_failed: bool = False,
+) -> Summary:
     """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files."""
-    graded, interrupted = solve_and_grade(config, sweep, problems, cast, folder)
+    graded, interrupted = solve_and_grade(config, sweep, problems, cast, folder, keep_failed=keep_failed)
     summary = summarise(
         config.name,
         config.data,
@@ -118,13 +133,20 @@ def run_to_files(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], c
 
 
 def solve_and_grade(
-    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, folder: Path
+    config: RunConfig,
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    cast: Cast,
+    folder: Path,
+    *,
+    keep_failed: bool = False,
 ) -> tuple[list[Graded], Decimal]:
-    """Run (or go on with) a sweep in `folder`: graded traces, and the dollars of attempts that were interrupted."""
-    claim_folder(folder, config)
+    """Run (or go on with) a sweep in `folder`: graded traces, and the dollars of attempts that no result comes from."""
+    kept = digests(config.artifacts, problems)
     with TraceFile(folder / "traces.jsonl.zst") as traces:
-        interrupted = sum((t.cost_usd for t in traces.found if t.outcome is Outcome.CANCELLED), Decimal(0))
-        return _with_progress(config, sweep, problems, cast, traces), interrupted
+        claim_folder(folder, config.document(), kept, problems, begun=len(traces) > 0)
+        settings = replace(config.settings, keep_failed=keep_failed)
+        return _with_progress(settings, sweep, problems, cast, traces), traces.abandoned_usd
 
 
 def show(summary: Summary, folder: Path) -> None:
@@ -138,7 +160,7 @@ def show(summary: Summary, folder: Path) -> None:
 
 
 def _with_progress(
-    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
+    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
 ) -> list[Graded]:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     spent = Decimal(0)
@@ -151,10 +173,10 @@ def _with_progress(
             progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
         try:
-            return asyncio.run(run_sweep(sweep, problems, cast, config.settings, traces, advance))
-        except KeyboardInterrupt:
+            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance))
+        except Stopped as stopped:
             progress.console.print("interrupted. The same command goes on where this one stopped.")
-            raise typer.Exit(130) from None
+            raise typer.Exit(stopped.exit_code) from None
 
 
 def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:
@@ -175,7 +197,3 @@ def numbers(text: str) -> tuple[float, ...]:
         raise ConfigError(
             f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
         ) from None
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", text).strip("-")

@@ -22,7 +22,7 @@ from steproute.cli import (
     solve,
     train,
 )
-from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError
+from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError, StorageError
 
 app = typer.Typer(
     name="steproute",
@@ -60,13 +60,17 @@ def options(
 
 
 def main() -> None:
-    """Run the command; exit code 2 for bad input, 1 for other failures, 130 for Ctrl-C."""
+    """Run the command; exit code 2 for bad input, 1 for other failures, 128 + n for signal n (130 for Ctrl-C)."""
     try:
         app()
     except (ConfigError, DatasetError, ArtifactError) as failure:
         _fail(str(failure), 2)
     except SteprouteError as failure:
         _fail(str(failure), 1)
+    except OSError as failure:
+        if failure.filename is None:
+            raise
+        _fail(str(StorageError.of(failure.filename, failure)), 1)
 
 
 def _fail(message: str, code: int) -> None:

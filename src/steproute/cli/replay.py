@@ -11,6 +11,7 @@ from steproute.bench.summary import Summary
 from steproute.cli.evaluate import numbers, run_to_files, show
 from steproute.config import RunConfig
 from steproute.core.errors import ConfigError
+from steproute.engine.run_folder import name_of
 
 _WHOLE = ("cascade", "automix-prm")
 
@@ -39,7 +40,7 @@ def replay(
         raise ConfigError(f"strategy: {strategy!r} needs steps that nobody recorded. Use {' or '.join(_WHOLE)}.")
     source = load_recorded(recorded)
     config = RunConfig(
-        name=name or f"replay-{recorded}-{strategy}-{policy}-{seed}",
+        name=name_of(f"replay-{recorded}-{strategy}-{policy}-{seed}") if name is None else name,
         data=f"recorded:{recorded}",
         strategy=strategy,
         policy=policy,

@@ -66,3 +66,16 @@ class DatasetError(SteprouteError):
 
 class ArtifactError(SteprouteError):
     """Shipped or trained weights, or a policy file, are missing or malformed."""
+
+
+class StorageError(SteprouteError):
+    """A file could not be opened or written: the disk is full, or the folder is read-only."""
+
+    @classmethod
+    def of(cls, path: object, failure: OSError) -> "StorageError":
+        """The operating system's refusal in one line, with what to do."""
+        reason = failure.strerror or type(failure).__name__
+        return cls(
+            f"{path}: {reason}. Everything that was finished is kept. Free some space or make the folder writable; "
+            "the same command then goes on where this one stopped."
+        )

@@ -20,11 +20,13 @@ from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Fin
 from steproute.core.observation import Observation
 from steproute.core.ports import CombiningScorer, Policy, Strategy
 from steproute.core.problem import Problem
+from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.together import together
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Purpose
+from steproute.core.writable import is_writable, writable
 from steproute.engine.account import Account
 from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
 from steproute.engine.budget import Budget
@@ -67,6 +69,8 @@ class Episode:
         """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
         outcome, error = Outcome.FAILED, None
         self._began = now()
+        if (fault := _unwritable(self.problem)) is not None:
+            return self._finish(Outcome.FAILED, fault)
         deadline = asyncio.timeout(self.limits.deadline_s)
         try:
             async with deadline, self._ahead.open():
@@ -230,10 +234,12 @@ class Episode:
         else:
             bill = Bill(role=role, model=scorer.name, price=judge.price)
             ahead = key is not None
+
+            async def ask(meter: Meter) -> Scores:
+                return returned_scores(await scorer.score(prefix, meter), scorer.name)
+
             try:
-                scores = await self._calls.make(
-                    bill, judge.gate, lambda meter: scorer.score(prefix, meter), ahead=ahead
-                )
+                scores = await self._calls.make(bill, judge.gate, ask, ahead=ahead)
             except ContextOverflow as failure:  # the judge's, which says nothing about the solution
                 raise ScorerError(
                     f"{scorer.name}: step {len(prefix.steps)} finds no room in its context ({failure}). Give it a "
@@ -241,9 +247,7 @@ class Episode:
                 ) from None
             for call in scores.billed:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
-        if len(scores.values) != len(prefix.steps):
-            raise ScorerError(f"{scorer.name} gave {len(scores.values)} scores for {len(prefix.steps)} steps")
-        return scores
+        return sound_scores(scores, scorer.name, len(prefix.steps))
 
     async def _scored_ahead(self, role: str, prefix: Prefix, draft: Draft) -> Scores:
         judged = prefix.extended(*self._steps(draft))
@@ -293,6 +297,7 @@ class Episode:
         self._account.enter(line, draft.id)
         if clamp is not None:
             self._clamped[draft.id] = clamp
+        sound_draft(draft, writer.model.name)
         if ahead is None:
             self._emit(Drafted(draft))
         else:
@@ -332,19 +337,29 @@ class Episode:
 
     def _finish(self, outcome: Outcome, error: str | None) -> Trace:
         trace = Trace(
-            problem_id=self.problem.id,
-            route=self.route,
+            problem_id=writable(self.problem.id),
+            route=writable(self.route),
             steps=self._prefix.steps,
             answer=self._prefix.answer,
             outcome=outcome,
             account=self._account.lines,
             latency_s=now() - self._began,
             seed=self.seed,
-            error=error,
-            notes=tuple(self._notes),
+            error=None if error is None else writable(error),
+            notes=tuple(writable(note) for note in self._notes),
         )
         self._emit(Finished(trace))
         return trace
+
+
+def _unwritable(problem: Problem) -> str | None:
+    for name, text in (("id", problem.id), ("text", problem.text)):
+        if not is_writable(text):
+            return (
+                f"problem.{name}: holds half a character, {writable(text)[:80]!r}, which no file can hold. Correct the "
+                "data."
+            )
+    return None
 
 
 def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) -> int:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from steproute.core.events import Event, Finished
+from steproute.core.events import Billed, Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Outcome
 from steproute.core.trace import Trace
+from steproute.engine.bill_journal import Attempt
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -25,12 +26,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What all problems of a run share. `in_flight` is how many of them are worked on at once."""
+    """What all problems of a run share. `in_flight` is how many of them are worked on at once.
+
+    keep_failed: whether a problem that has failed stays failed; otherwise it is tried again.
+    """
 
     limits: Limits = Limits()
     seed: int = 0
     separator: str = DEFAULT_SEPARATOR
     in_flight: int = 32
+    keep_failed: bool = False
 
 
 async def run(
@@ -39,32 +44,13 @@ async def run(
     settings: RunSettings,
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
-) -> list[Trace]:
-    """Solve each problem by its route, but those that `traces` already holds; returns all finished traces of `work`.
+) -> None:
+    """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
-    A cancelled problem's trace is kept for its account and the problem is solved again on resume. `on_trace` is called
-    for every trace, found or new.
+    What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. `on_trace` is
+    called for every finished trace, whether it was there or is new.
     """
-    found = {(trace.route, trace.problem_id): trace for trace in traces.found if trace.outcome is not Outcome.CANCELLED}
-    results: list[Trace] = []
-
-    def left() -> Iterator[tuple[Route, Problem]]:
-        for route, problem in work:
-            known = found.get((route.name, problem.id))
-            if known is None:
-                yield route, problem
-            else:
-                results.append(known)
-                on_trace(known)
-
-    def keep(event: Event) -> None:
-        if isinstance(event, Finished):
-            traces.append(event.trace)
-            if event.trace.outcome is not Outcome.CANCELLED:
-                results.append(event.trace)
-                on_trace(event.trace)
-
-    queue = left()
+    queue = _unfinished(work, settings, traces, on_trace)
 
     async def work_through() -> None:
         for route, problem in queue:
@@ -75,7 +61,7 @@ async def run(
                 limits=settings.limits,
                 seed=settings.seed,
                 separator=settings.separator,
-                on_event=keep,
+                on_event=_keeper(traces, traces.attempt(route.name, problem.id), on_trace),
             )
             await episode.run(route.strategy)
 
@@ -86,4 +72,27 @@ async def run(
         raise failures.exceptions[0] from failures
     if any(worker.cancelled() for worker in workers):
         raise RuntimeError("a problem ended by a cancellation that nobody asked for: does a backend leak one?")
-    return results
+
+
+def _unfinished(
+    work: Iterable[tuple[Route, Problem]], settings: RunSettings, traces: TraceFile, on_trace: Callable[[Trace], None]
+) -> Iterator[tuple[Route, Problem]]:
+    for route, problem in work:
+        if not traces.finished(route.name, problem.id, keep_failed=settings.keep_failed):
+            yield route, problem
+        elif (trace := traces.get(route.name, problem.id)) is not None:
+            on_trace(trace)
+
+
+def _keeper(traces: TraceFile, attempt: Attempt, on_trace: Callable[[Trace], None]) -> Callable[[Event], None]:
+    """Puts an episode's bills and its trace on disk as they come."""
+
+    def keep(event: Event) -> None:
+        if isinstance(event, Billed):
+            traces.bill(attempt, event.line.cost_usd)
+        elif isinstance(event, Finished):
+            traces.append(event.trace)
+            if event.trace.outcome is not Outcome.CANCELLED:
+                on_trace(event.trace)
+
+    return keep

@@ -18,6 +18,7 @@ import msgspec
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import NewestStepScorer, StepModel, StepScorer
+from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
 from steproute.engine.cast import Cast, Judge, Writer
@@ -27,6 +28,7 @@ from steproute.scorers.step_by_step import StepByStep
 
 FORMAT: Final = 2
 _KEPT_SESSIONS: Final = 4096
+_REMEDY: Final = "The file was not changed. Name another one, or move it away to grow a new tree."
 _T = TypeVar("_T", Draft, Scores)
 
 
@@ -64,7 +66,7 @@ class StepTree:
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
         self._under_way = OneAtATime()
-        self._frames = FrameFile(path)
+        self._frames = FrameFile(path, "tree nodes")
         try:
             self._load(path)
         except (ConfigError, DatasetError):
@@ -116,28 +118,26 @@ class StepTree:
         return value
 
     def _load(self, path: Path) -> None:
-        if not self._frames.found:
-            if not self.width:
-                raise DatasetError(f"{path}: this is no step tree. Name the tree of a `train` or `compare` run.")
-            self._frames.append(msgspec.json.encode(_Head(FORMAT, self.width)) + b"\n")
-            return
-        for number, frame in enumerate(self._frames.found, start=1):
+        number = 0
+        for number, (_, frame) in enumerate(self._frames.scan(), start=1):
             try:
                 node = _decoder.decode(frame)
             except msgspec.DecodeError as failure:
-                raise DatasetError(f"{path}, node {number}: {failure}. Delete the tree to grow a new one.") from None
+                raise DatasetError(f"{path}, node {number}: {failure}. {_REMEDY}") from None
             if (number == 1) != isinstance(node, _Head):
-                raise DatasetError(f"{path}, node {number}: this is no step tree. Delete the file to grow a new one.")
+                raise DatasetError(f"{path}, node {number}: this is no step tree. {_REMEDY}")
             if not isinstance(node, _Head):
                 self._known[node.key] = node.value
             elif node.format != FORMAT:
-                raise DatasetError(
-                    f"{path}: the tree is of format {node.format}, not {FORMAT}. Delete it to grow anew."
-                )
+                raise DatasetError(f"{path}: the tree is of format {node.format}, not {FORMAT}. {_REMEDY}")
             elif not self.width:
                 self.width = node.width
             elif node.width != self.width:
                 raise ConfigError(f"width: {path} holds {node.width} samples a prefix, not {self.width}.")
+        if number == 0:
+            if not self.width:
+                raise DatasetError(f"{path}: this is no step tree. Name the tree of a `train` or `compare` run.")
+            self._frames.append(msgspec.json.encode(_Head(FORMAT, self.width)) + b"\n")
 
 
 class TreeModel:
@@ -166,7 +166,8 @@ class TreeModel:
             own = meter.part()
             async with turn_at(self._gate, own):
                 (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), own)
-            return draft
+                own.usage = own.usage if own.calls else draft.usage  # for the bill of a draft that is of no use
+            return sound_draft(draft, self.name)
 
         draft = await self._tree.get(key, Draft, write)
         usage = self._cache.usage(prefix, draft.usage, draft.text, again=1)
@@ -189,7 +190,7 @@ class TreeScorer:
         if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
             return await self._steps.score(prefix, meter)
         key = _key(self.name, None, prefix)
-        scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter))
+        scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter), len(prefix.steps))
         if scores.calls:
             return scores
         return replace(scores, usage=self._cache.usage(prefix, scores.usage))
@@ -198,18 +199,21 @@ class TreeScorer:
         scorer = self._scorer
         assert isinstance(scorer, NewestStepScorer)
         key = _key(self.name, "newest", prefix)
-        scores = await self._node(key, prefix, meter, lambda alone: scorer.score_newest(alone, meter))
+        scores = await self._node(key, prefix, meter, lambda alone: scorer.score_newest(alone, meter), 1)
         meter.usage = scores.usage  # also where it was not computed now
         return scores
 
     async def _node(
-        self, key: str, prefix: Prefix, meter: Meter, judged: Callable[[Prefix], Awaitable[Scores]]
+        self, key: str, prefix: Prefix, meter: Meter, judged: Callable[[Prefix], Awaitable[Scores]], steps: int
     ) -> Scores:
         async def judge() -> Scores:
             if not self._grow:
                 raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
             async with turn_at(self._gate, meter):
-                return await judged(replace(prefix, session=key))  # no cached state of whoever came by
+                # no cached state of whoever came by
+                scores = returned_scores(await judged(replace(prefix, session=key)), self.name)
+                meter.usage = meter.usage if meter.calls else scores.usage  # for the bill of scores of no use
+            return sound_scores(scores, self.name, steps)
 
         return await self._tree.get(key, Scores, judge)
 

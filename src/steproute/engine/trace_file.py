@@ -1,36 +1,110 @@
-"""`traces.jsonl.zst`: append-only, one zstd frame a trace."""
+"""`traces.jsonl.zst`: append-only, one zstd frame per trace, and beside it the bills of attempts under way."""
 
+from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from sys import intern
 from types import TracebackType
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from steproute.core.errors import DatasetError
+from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
-from steproute.engine.frame_file import FrameFile, read_frames
+from steproute.core.writable import writable
+from steproute.engine.bill_journal import Attempt, BillJournal
+from steproute.engine.frame_file import FrameFile, Place, scan_frames
 
-_encoder = msgspec.json.Encoder(decimal_format="string")
-_decoder = msgspec.json.Decoder(Trace)
+_KIND: Final = "traces"
+_T = TypeVar("_T", Trace, "_Ending")
+_encoder: Final = msgspec.json.Encoder(decimal_format="string")
+_decoder: Final = msgspec.json.Decoder(Trace)
+
+
+class _Ending(msgspec.Struct):
+    """What resuming has to know of a trace."""
+
+    problem_id: str
+    route: str
+    outcome: Outcome
+
+
+class _Kept(NamedTuple):
+    """A problem's traces by one route: the newest finished one, if any, and how many there are."""
+
+    place: Place | None = None
+    failed: bool = False
+    attempts: int = 0
+
+
+_NONE: Final = _Kept()
+_ending_decoder: Final = msgspec.json.Decoder(_Ending)
 
 
 class TraceFile:
-    """The traces of one run, open for appending by one process at a time.
+    """The traces of one run and the bills of its attempts under way, held by one process at a time.
 
-    Opening reads what is there into `found` and cuts off a torn last frame. Raises ConfigError where another process
-    holds the file, DatasetError where a whole frame is not a trace.
+    Memory holds the place of each problem's newest ending, no trace. Opening changes nothing in the file; the first
+    append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is damaged or
+    not ours, StorageError if it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._frames = FrameFile(path)
+        self._path, self._count = path, 0
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._abandoned_usd = Decimal(0)
+        self._frames = FrameFile(path, _KIND)
         try:
-            self.found = [_decode(frame, path, i + 1) for i, frame in enumerate(self._frames.found)]
-        except DatasetError:
+            for place, frame in self._frames.scan():
+                if self._count == 0:
+                    _decode(_decoder, frame, path, 1)
+                self._remember(place, frame)
+            self._bills = BillJournal(path.with_name(f"{path.name}.bills"), self._left_a_trace)
+        except BaseException:
             self._frames.close()
             raise
 
+    def __len__(self) -> int:
+        """How many traces it holds, those of abandoned attempts among them."""
+        return self._count
+
+    @property
+    def abandoned_usd(self) -> Decimal:
+        """Dollars of attempts that no result comes from: cancelled, killed, or failed and made again."""
+        return self._abandoned_usd + self._bills.killed_usd
+
+    def finished(self, route: str, problem_id: str, *, keep_failed: bool = True) -> bool:
+        """Whether an attempt at a problem by a route has ended; failed ones count with `keep_failed`."""
+        kept = self._of(route, problem_id)
+        return kept.place is not None and (keep_failed or not kept.failed)
+
+    def get(self, route: str, problem_id: str) -> Trace | None:
+        """The newest finished attempt, read from disk; None if there is none. Raises DatasetError."""
+        place = self._of(route, problem_id).place
+        return None if place is None else self._read(place)
+
+    def attempt(self, route: str, problem_id: str) -> Attempt:
+        """The one that is begun now."""
+        return Attempt(route, writable(problem_id), self._of(route, problem_id).attempts)
+
+    def bill(self, attempt: Attempt, usd: Decimal) -> None:
+        """Put a finished call on the books of an attempt under way. Raises StorageError."""
+        self._bills.enter(attempt, usd)
+
     def append(self, trace: Trace) -> None:
-        """Write one trace; it is kept if this process dies."""
-        self._frames.append(_encoder.encode(trace) + b"\n")
+        """Write one trace; it is kept if this process dies. Raises StorageError."""
+        attempt = self.attempt(trace.route, trace.problem_id)
+        frame = _encoder.encode(trace) + b"\n"
+        self._remember(self._frames.append(frame), frame)
+        self._bills.settle(attempt)
+
+    def close(self) -> None:
+        """Let other processes have it."""
+        try:
+            self._bills.close()
+        finally:
+            self._frames.close()
 
     def __enter__(self) -> "TraceFile":
         return self
@@ -38,22 +112,52 @@ class TraceFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._frames.close()
+        self.close()
+
+    def _of(self, route: str, problem_id: str) -> _Kept:
+        return self._kept.get((route, writable(problem_id)), _NONE)
+
+    def _left_a_trace(self, attempt: Attempt) -> bool:
+        return self._of(attempt.route, attempt.problem_id).attempts > attempt.number
+
+    def _remember(self, place: Place, frame: bytes) -> None:
+        self._count += 1
+        ending = _decode(_ending_decoder, frame, self._path, self._count)
+        key = intern(ending.route), ending.problem_id
+        before = self._kept.get(key, _NONE)
+        cancelled = ending.outcome is Outcome.CANCELLED
+        abandoned = place if cancelled else before.place
+        if abandoned is not None:
+            self._abandoned_usd += self._read(abandoned).cost_usd
+        if cancelled:
+            self._kept[key] = before._replace(attempts=before.attempts + 1)
+        else:
+            self._kept[key] = _Kept(place, ending.outcome is Outcome.FAILED, before.attempts + 1)
+
+    def _read(self, place: Place) -> Trace:
+        return _decode(_decoder, self._frames.read(place), self._path)
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """All whole traces of a file, which may be in use; raises DatasetError where it is missing or malformed."""
+    """All whole traces of a file, which may be in use; raises DatasetError if it is missing or malformed."""
+    return list(iterate_traces(path))
+
+
+def iterate_traces(path: Path) -> Iterator[Trace]:
+    """As `read_traces`, one at a time."""
     if not path.exists():
         raise DatasetError(f"traces: {path} does not exist. Give the folder of a run.")
-    return [_decode(frame, path, i + 1) for i, frame in enumerate(read_frames(path))]
+    for number, frame in enumerate(scan_frames(path, _KIND), start=1):
+        yield _decode(_decoder, frame, path, number)
 
 
-def _decode(frame: bytes, path: Path, number: int) -> Trace:
+def _decode(decoder: "msgspec.json.Decoder[_T]", frame: bytes, path: Path, number: int | None = None) -> _T:
+    where = path if number is None else f"{path}, trace {number}"
     try:
-        return _decoder.decode(frame)
+        return decoder.decode(frame)
     except msgspec.ValidationError as failure:
         raise DatasetError(
-            f"{path}, trace {number}: {failure}. The file is from another version, or not ours."
+            f"{where}: {failure}. The file was not changed. It is from another version, or not ours: name another run."
         ) from None
     except msgspec.DecodeError as failure:
-        raise DatasetError(f"{path}, trace {number}: {failure}.") from None
+        raise DatasetError(f"{where}: {failure}. The file was not changed.") from None

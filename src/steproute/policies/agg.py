@@ -58,8 +58,10 @@ class AggNetwork:
     def __post_init__(self) -> None:
         try:
             answer = self.logits(np.zeros(AGGREGATES + (CONFIDENCES if self.confident else 0) + 1))
-        except (KeyError, ValueError) as failure:
+        except (KeyError, ValueError, IndexError) as failure:
             raise ConfigError(f"network: its weights do not fit together ({failure}).") from None
+        if not np.isfinite(answer).all():
+            raise ConfigError(f"network: it answers {answer.tolist()}, no finite logits.")
         if answer.shape != (len(DECISIONS),):
             raise ConfigError(f"network: it answers {answer.shape}, not one logit a decision.")
 

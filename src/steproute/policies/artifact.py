@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from steproute.core.errors import ArtifactError
+from steproute.core.errors import ArtifactError, StorageError
+from steproute.core.whole_file import write_whole
 
 FORMAT: Final = 1
 TENSORS: Final = "policy.safetensors"
 FACTS: Final = "policy.json"
+_NEXT: Final = "policy.safetensors.next"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +34,11 @@ class Artifact:
 
 
 def write_artifact(artifact: Artifact, folder: Path) -> None:
-    """Write both files; `policy.json` comes last and holds the digests of both, so that half a write is no artefact."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write both files. A kill at any moment leaves the old artefact whole, or the new one.
+
+    `policy.json` holds the digests of both and decides: until it is replaced, the new numbers lie beside the old ones,
+    where `read_artifact` finds them as soon as it is. Raises StorageError.
+    """
     tensors = save({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()})
     document = {
         "format": FORMAT,
@@ -42,30 +47,83 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
         "facts": dict(artifact.facts),
     }
     document["sha256"] = _digest(document)
-    (folder / TENSORS).write_bytes(tensors)
-    draft = (folder / FACTS).with_suffix(".tmp")
-    draft.write_text(json.dumps(document, indent=2) + "\n")
-    draft.replace(folder / FACTS)
+    try:
+        _finish_write(folder)
+        write_whole(folder / _NEXT, tensors)
+        write_whole(folder / FACTS, (json.dumps(document, indent=2) + "\n").encode())
+        (folder / _NEXT).replace(folder / TENSORS)
+    except OSError as failure:
+        raise StorageError.of(folder, failure) from None
 
 
 def read_artifact(folder: Path) -> Artifact:
     """Read a policy back; raises ArtifactError where a file is missing, truncated, altered or of a newer format."""
+    document = _document(folder)
+    tensors = _tensors(folder, document["tensors_sha256"])
     try:
-        document, tensors = json.loads((folder / FACTS).read_bytes()), (folder / TENSORS).read_bytes()
-    except FileNotFoundError as failure:
-        raise ArtifactError(f"policy: {failure.filename} does not exist. `steproute train` makes a policy.") from None
-    except ValueError as failure:
-        raise ArtifactError(f"policy: {folder / FACTS} is not JSON ({failure}). Train the policy again.") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ArtifactError(f"policy: {folder / FACTS} is not of format {FORMAT}. Train the policy again.")
-    if _digest({key: value for key, value in document.items() if key != "sha256"}) != document.get("sha256"):
-        raise ArtifactError(f"policy: {folder / FACTS} was altered after training. Train the policy again.")
-    if hashlib.sha256(tensors).hexdigest() != document["tensors_sha256"]:
-        raise ArtifactError(f"policy: {folder / TENSORS} is truncated or was altered. Train the policy again.")
+        arrays = load(tensors)
+    except (SafetensorError, KeyError, ValueError, TypeError) as failure:
+        raise ArtifactError(
+            f"policy: {folder / TENSORS} cannot be read ({type(failure).__name__}: {failure}). It has to hold floats "
+            "and integers that NumPy knows. Train the policy again."
+        ) from None
+    return Artifact(kind=document["kind"], arrays=arrays, facts=document["facts"])
+
+
+def artifact_digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each of an artefact's files; raises ArtifactError as `read_artifact`."""
+    document = _document(folder)
+    return {FACTS: document["sha256"], TENSORS: document["tensors_sha256"]}
+
+
+def _document(folder: Path) -> dict[str, Any]:
+    """`policy.json`, as it was written."""
+    path = folder / FACTS
     try:
-        return Artifact(kind=document["kind"], arrays=load(tensors), facts=document["facts"])
-    except SafetensorError as failure:
-        raise ArtifactError(f"policy: {folder / TENSORS} cannot be read ({failure}). Train the policy again.") from None
+        document = json.loads(_bytes(path))
+        digest = _digest({key: value for key, value in document.items() if key != "sha256"})
+    except (ValueError, RecursionError) as failure:
+        raise ArtifactError(f"policy: {path} is not JSON ({failure}). Train the policy again.") from None
+    except AttributeError:
+        raise ArtifactError(f"policy: {path} is not of format {FORMAT}. Train the policy again.") from None
+    if document.get("format") != FORMAT:
+        raise ArtifactError(f"policy: {path} is not of format {FORMAT}. Train the policy again.")
+    if digest != document.get("sha256"):
+        raise ArtifactError(f"policy: {path} was altered after training. Train the policy again.")
+    for name, kind in (("kind", str), ("tensors_sha256", str), ("facts", dict)):
+        if not isinstance(document.get(name), kind):
+            raise ArtifactError(f"policy: {path}: {name} is {document.get(name)!r:.80}. Train the policy again.")
+    return dict(document)
+
+
+def _tensors(folder: Path, digest: str) -> bytes:
+    """The numbers that `policy.json` names, also if the last write of it was killed before it had moved them."""
+    for name in (_NEXT, TENSORS):
+        if name == _NEXT and not (folder / _NEXT).exists():
+            continue
+        tensors = _bytes(folder / name)
+        if hashlib.sha256(tensors).hexdigest() == digest:
+            return tensors
+    raise ArtifactError(f"policy: {folder / TENSORS} is truncated or was altered. Train the policy again.")
+
+
+def _finish_write(folder: Path) -> None:
+    """Move the numbers of a write that was killed after `policy.json`, before a new one takes their place."""
+    try:
+        wanted, following = _document(folder)["tensors_sha256"], (folder / _NEXT).read_bytes()
+    except (ArtifactError, FileNotFoundError):
+        return
+    if hashlib.sha256(following).hexdigest() == wanted:
+        (folder / _NEXT).replace(folder / TENSORS)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ArtifactError(f"policy: {path} does not exist. `steproute train` makes a policy.") from None
+    except OSError as failure:
+        raise ArtifactError(f"policy: {path} cannot be read ({failure.strerror}). Name a policy's folder.") from None
 
 
 def _digest(document: Mapping[str, Any]) -> str:

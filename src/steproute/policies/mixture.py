@@ -11,6 +11,8 @@ from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Policy, PolicyFamily, takes_over
 
+Axis = Literal["tokens", "usd"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mix:
@@ -32,7 +34,7 @@ class BudgetCurve:
     Raises ConfigError where there is none, or costs that do not ascend.
     """
 
-    axis: Literal["tokens", "usd"]
+    axis: Axis
     knobs: tuple[float, ...]
     costs: tuple[float, ...]
 

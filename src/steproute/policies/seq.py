@@ -45,8 +45,10 @@ class SeqNetwork:
     def __post_init__(self) -> None:
         try:
             answer = self.logits(np.array([0.0, HORIZON, *np.zeros(STEP_FEATURES * HORIZON)]))
-        except (KeyError, ValueError) as failure:
+        except (KeyError, ValueError, IndexError) as failure:
             raise ConfigError(f"network: its weights do not fit together ({failure}).") from None
+        if not np.isfinite(answer).all():
+            raise ConfigError(f"network: it answers {answer.tolist()}, no finite logits.")
         if answer.shape != (len(DECISIONS),):
             raise ConfigError(f"network: it answers {answer.shape}, not one logit a decision.")
 

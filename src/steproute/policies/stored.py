@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
 from steproute.policies.agg import AggNetwork
 from steproute.policies.artifact import Artifact, read_artifact
+from steproute.policies.artifact_fields import sound_arrays, sound_choice, sound_number, sound_numbers
 from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
-from steproute.policies.mixture import BudgetCurve, MixtureFamily
-from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
+from steproute.policies.pomdp import Belief, PomdpFamily
 from steproute.policies.pomdp_plan import Plan
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.seq import SeqNetwork
@@ -31,7 +32,7 @@ _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_rewa
 
 
 def load_policy(folder: Path) -> PolicyFamily:
-    """The policies of an artefact, one a knob; raises ArtifactError where it is damaged or of unknown kind."""
+    """The policies of an artefact, one for each knob; raises ArtifactError that names the field if one is unsound."""
     return _built(read_artifact(folder), folder)
 
 
@@ -39,9 +40,16 @@ def _built(artifact: Artifact, folder: Path) -> PolicyFamily:
     if artifact.kind not in _KINDS:
         raise ArtifactError(f"policy: {folder} is of kind {artifact.kind!r}, which this version does not know.")
     try:
-        return _KINDS[artifact.kind](artifact)
-    except (KeyError, TypeError, ConfigError) as failure:
-        raise ArtifactError(f"policy: {folder} is incomplete ({failure}). Train the policy again.") from None
+        family = _KINDS[artifact.kind](artifact)
+        for knob in family.knobs:
+            family.at(knob, 0)
+    except ArtifactError:
+        raise
+    except KeyError as failure:
+        raise ArtifactError(f"policy: {folder} is incomplete: {failure} is missing. Train the policy again.") from None
+    except (ConfigError, TypeError, ValueError, IndexError, RecursionError, OverflowError) as failure:
+        raise ArtifactError(f"policy: {folder} does not fit together ({failure}). Train the policy again.") from None
+    return family
 
 
 def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
@@ -99,43 +107,72 @@ def mixture_artifact(
 
 
 def _pomdp(artifact: Artifact) -> PomdpFamily:
-    arrays = {name: np.asarray(array, float) for name, array in artifact.arrays.items()}
-    numbers = {name: float(artifact.facts["model"][name]) for name in _NUMBERS}
+    arrays = sound_arrays(artifact, hazard=1, observations=3, costs=1, upper=3, alphas=4)
+    numbers = {name: sound_number(artifact.facts["model"], name) for name in _NUMBERS}
     model = StepPomdp(hazard=arrays["hazard"], observations=arrays["observations"], **numbers)
+    shape = (len(arrays["costs"]), model.stages, arrays["upper"].shape[2])
+    if arrays["upper"].shape != shape or arrays["alphas"].shape != (*shape, 2) or shape[2] < 2:
+        raise ArtifactError(
+            f"policy: upper, alphas: shapes {arrays['upper'].shape} and {arrays['alphas'].shape} are not those of a "
+            f"plan of {shape[0]} costs and {shape[1]} stages. Train the policy again."
+        )
     plan = Plan(model=model, costs=arrays["costs"], upper=arrays["upper"], alphas=arrays["alphas"])
-    return PomdpFamily(plan, artifact.facts["belief"])
+    return PomdpFamily(plan, sound_choice(artifact.facts, "belief", get_args(Belief)))
 
 
 def _learned(artifact: Artifact) -> LearnedFamily:
-    network = _NETWORKS[artifact.kind]({name: np.asarray(array, float) for name, array in artifact.arrays.items()})
-    return LearnedFamily(network, float(artifact.facts["low"]), float(artifact.facts["high"]))
+    network = _NETWORKS[artifact.kind](sound_arrays(artifact))
+    low, high = sound_number(artifact.facts, "low"), sound_number(artifact.facts, "high")
+    if not 0 < low <= high:
+        raise ArtifactError(f"policy: low, high: {low:g}, {high:g} are no range of λ. Train the policy again.")
+    return LearnedFamily(network, low, high)
 
 
 def _query(artifact: Artifact) -> QueryFamily:
-    arrays = {name: np.asarray(array, float) for name, array in artifact.arrays.items()}
-    text = TfIdf(tuple(artifact.facts["terms"]), arrays["idf"])
+    terms = artifact.facts["terms"]
+    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
+        raise ArtifactError(f"policy: terms: {terms!r:.80} is no list of words. Train the policy again.")
     predictor: SimilarityRanking | TextClassifier
     if artifact.kind == QUERY_SW:
-        predictor = SimilarityRanking(text, arrays["vectors"], arrays["right"])
+        arrays = sound_arrays(artifact, idf=1, grid=1, vectors=2, right=1)
+        predictor = SimilarityRanking(TfIdf(tuple(terms), arrays["idf"]), arrays["vectors"], arrays["right"])
     else:
-        predictor = TextClassifier(text, arrays["weights"], float(arrays["bias"][0]))
+        arrays = sound_arrays(artifact, idf=1, grid=1, weights=1, bias=1)
+        predictor = TextClassifier(TfIdf(tuple(terms), arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
+    if not 0 <= (chance := predictor.probability("a question")) <= 1:
+        raise ArtifactError(f"policy: its arrays predict {chance:g}, which is no probability. Train the policy again.")
     return QueryFamily(predictor, tuple(arrays["grid"].tolist()))
 
 
 def _mixture(artifact: Artifact) -> MixtureFamily:
-    facts = artifact.facts
-    family: PolicyFamily
-    if facts["inner"] is None:
-        family = policies.get(facts["policy"])  # type: ignore[assignment]
-    else:
-        inner = Artifact(kind=facts["inner"]["kind"], arrays=artifact.arrays, facts=facts["inner"]["facts"])
-        family = _built(inner, Path(facts["policy"]))
-    curve = facts["curve"]
-    return MixtureFamily(
-        family,
-        BudgetCurve(axis=curve["axis"], knobs=tuple(curve["knobs"]), costs=tuple(curve["costs"])),
-        **{name: float(facts["numbers"][name]) for name in ("cost", "goal", "deviation")},
+    facts, curve = artifact.facts, artifact.facts["curve"]
+    numbers = {name: sound_number(facts["numbers"], name) for name in ("cost", "goal", "deviation")}
+    for name, value in numbers.items():
+        if value < 0:
+            raise ArtifactError(f"policy: {name}: {value:g} is negative. Calibrate the policy again.")
+    inner = _inner(artifact)
+    costs = BudgetCurve(
+        axis=sound_choice(curve, "axis", get_args(Axis)),
+        knobs=sound_numbers(curve, "knobs"),
+        costs=sound_numbers(curve, "costs"),
     )
+    for knob in costs.knobs:
+        inner.at(knob, 0)
+    return MixtureFamily(inner, costs, **numbers)
+
+
+def _inner(artifact: Artifact) -> PolicyFamily:
+    """The policy that a mixture is made of: a registered one by name, or the artefact that went along."""
+    facts = artifact.facts
+    if not isinstance(facts["policy"], str):
+        raise ArtifactError(f"policy: policy: {facts['policy']!r:.80} is no name. Calibrate the policy again.")
+    if facts["inner"] is None:
+        family: PolicyFamily = policies.get(facts["policy"])  # type: ignore[assignment]
+        return family
+    kind, inner_facts = facts["inner"]["kind"], facts["inner"]["facts"]
+    if not isinstance(kind, str) or not isinstance(inner_facts, dict):
+        raise ArtifactError("policy: inner: is no artefact. Calibrate the policy again.")
+    return _built(Artifact(kind=kind, arrays=artifact.arrays, facts=inner_facts), Path(facts["policy"]))
 
 
 _NETWORKS: Final[Mapping[str, Callable[[dict[str, F64]], DecisionNetwork]]] = {

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import CombiningScorer, NewestStepScorer, StepScorer
+from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
 
 F64 = NDArray[np.float64]
@@ -61,6 +62,8 @@ class Isotonic:
             raise ConfigError(f"isotonic: {self.scores.shape} scores and {self.values.shape} values are no map.")
         if (np.diff(self.scores) < 0).any() or (np.diff(self.values) < 0).any():
             raise ConfigError("isotonic: scores or values do not ascend. Fit it again.")
+        if self.values[0] < 0 or self.values[-1] > 1:
+            raise ConfigError(f"isotonic: values {self.values[0]:g} to {self.values[-1]:g} leave [0, 1]. Fit it again.")
 
     def __call__(self, scores: F64) -> F64:
         """Interpolated."""
@@ -100,4 +103,6 @@ class CalibratedScorer:
         return self._mapped(self._scorer.combined(scores))
 
     def _mapped(self, scores: Scores) -> Scores:
-        return replace(scores, values=tuple(self._map(np.array(scores.values)).tolist()), model=self.name)
+        name = self._scorer.name
+        raw = sound_scores(returned_scores(scores, name), name)
+        return replace(raw, values=tuple(self._map(np.array(raw.values)).tolist()), model=self.name)

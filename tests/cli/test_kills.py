@@ -1,0 +1,145 @@
+"""Real processes, killed in the middle: nothing finished is lost, and every finished call is on the books once."""
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steproute import Outcome
+from steproute.engine.trace_file import read_traces
+
+KILLABLE = [sys.executable, str(Path(__file__).with_name("killable.py")), "killable"]
+
+
+def begun(runs: Path, preexec: Callable[[], object] = lambda: None) -> "subprocess.Popen[str]":
+    def prepared() -> None:
+        # Whoever runs the tests in the background has them, and their children, ignore Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        preexec()
+
+    return subprocess.Popen([*KILLABLE, str(runs)], stderr=subprocess.PIPE, text=True, preexec_fn=prepared)
+
+
+def spent(runs: Path) -> int:
+    log = runs / "log"
+    return log.stat().st_size if log.exists() else 0
+
+
+def signalled(runs: Path, number: int, after: int, preexec: Callable[[], object] = lambda: None) -> tuple[int, str]:
+    """Send a signal once so many dollars have been spent; the exit code, and stderr."""
+    process = begun(runs, preexec)
+    until = spent(runs) + after
+    while process.poll() is None and spent(runs) < until:
+        time.sleep(0.001)
+    assert process.poll() is None, "the run ended before it could be killed"
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    return process.returncode, stderr
+
+
+def ended(runs: Path) -> dict[str, Any]:
+    process = begun(runs)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    return json.loads((runs / "run/summary.json").read_text())  # type: ignore[no-any-return]
+
+
+def results(summary: dict[str, Any]) -> dict[str, Any]:
+    """All but seconds and what interruptions cost."""
+    summary = deepcopy(summary)
+    points = [summary["weak"], summary["strong"], *summary["points"]]
+    points += [point for baseline in summary["baselines"] for point in baseline["points"]]
+    for point in points:
+        del point["latency_s"]
+    return {key: value for key, value in summary.items() if key != "interrupted_usd"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    runs = tmp_path_factory.mktemp("undisturbed")
+    summary = ended(runs)
+    assert summary["interrupted_usd"] == 0
+    assert summary["spent_usd"] == spent(runs)
+    assert not (runs / "run/traces.jsonl.zst.bills").exists()
+    return summary
+
+
+def test_after_kill_9_at_any_moment_the_results_are_the_same_and_every_finished_call_is_billed_once(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    kills = [1, 25, 60, 150, 7, 90]
+    for after in kills:
+        code, _ = signalled(tmp_path, signal.SIGKILL, after)
+        assert code == -signal.SIGKILL
+    summary = ended(tmp_path)
+    lost = spent(tmp_path) - summary["spent_usd"] - summary["interrupted_usd"]
+    assert 0 <= lost <= 5 * len(kills), "at most the one call that ended as the kill came, of five dollars at most"
+    assert summary["interrupted_usd"] > 0
+    assert results(summary) == results(undisturbed)
+    again = ended(tmp_path)
+    assert again["interrupted_usd"] == summary["interrupted_usd"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_run_in_good_order(tmp_path: Path, undisturbed: dict[str, Any], number: int) -> None:
+    code, stderr = signalled(tmp_path, number, 200)
+    assert code == 128 + number
+    assert "The same command goes on where this one stopped" in stderr
+    assert "Traceback" not in stderr
+    cancelled = [
+        trace for trace in read_traces(tmp_path / "run/traces.jsonl.zst") if trace.outcome is Outcome.CANCELLED
+    ]
+    assert cancelled
+    assert not (tmp_path / "run/traces.jsonl.zst.bills").exists(), "their accounts are on their traces"
+    summary = ended(tmp_path)
+    assert summary["interrupted_usd"] == sum(trace.cost_usd for trace in cancelled)
+    assert summary["spent_usd"] + summary["interrupted_usd"] == spent(tmp_path)
+    assert results(summary) == results(undisturbed)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """As `nohup` has it with SIGHUP."""
+    code, _ = signalled(tmp_path, signal.SIGHUP, 50, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    assert code == 0
+    assert results(json.loads((tmp_path / "run/summary.json").read_text())) == results(undisturbed)
+
+
+@pytest.mark.parametrize("size", [0, 150, 3000, 6000, 12_000])
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+    tmp_path: Path, undisturbed: dict[str, Any], size: int
+) -> None:
+    def full() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    (tmp_path / "log").touch()
+    process = begun(tmp_path, full)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in stderr
+    (line,) = (line for line in stderr.splitlines() if "rror" in line)
+    assert str(tmp_path) in line
+    assert "File too large" in line
+    assert "the same command then goes on" in line
+    summary = ended(tmp_path)
+    assert results(summary) == results(undisturbed)
+
+
+@pytest.mark.parametrize("place", ["a file", "no file system"])
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "run").write_text("a file")
+    runs = tmp_path if place == "a file" else Path("/proc/runs")
+    process = begun(runs)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    (line,) = (line for line in stderr.splitlines() if line.strip())
+    assert line.startswith(f"error: {runs}")
