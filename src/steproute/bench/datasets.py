@@ -38,8 +38,8 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Pr
 
     spec: `lab`, `lab:validation` or `lab:test/hard` (written with `seed`, 300 unless limited); a benchmark's name, such
     as `math500` or `gsm8k:train`, whose file lies in the data folder; or the path of a .jsonl or .jsonl.gz file with
-    the fields `problem` and `answer` (or a `solution` that ends in a box), and `id` if wanted. Raises DatasetError, which
-    names the file and the line at fault.
+    the fields `problem` and `answer` (or a `solution` that ends in a box), and optionally `id`. Raises DatasetError,
+    which names the file and the line at fault.
     """
     if limit is not None and limit < 1:
         raise DatasetError(f"problems: {limit} is below 1. Give the number of problems to load.")

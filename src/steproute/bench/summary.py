@@ -87,8 +87,8 @@ class Lead:
 class Summary:
     """Everything that `summary.json` says.
 
-    `problems` were judged in every route. `failed` counts route–problem pairs without a verdict, whose problems are left
-    out everywhere. `undecided` counts answers that the checker could not compare in time, which count as not correct.
+    `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
+    left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
     """
 
     name: str

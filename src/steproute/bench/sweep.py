@@ -61,7 +61,9 @@ async def run_sweep(
     solved = await run(sweep.work(problems), cast, settings, traces, on_trace)
     gold = {problem.id: problem for problem in problems}
     with AnswerChecker() as checker:
-        graded = [Graded(trace=trace, verdict=await _verdict(checker, trace, gold[trace.problem_id])) for trace in solved]
+        graded = [
+            Graded(trace=trace, verdict=await _verdict(checker, trace, gold[trace.problem_id])) for trace in solved
+        ]
         await checker.retry_undecided()
         return [await _settled(item, checker, gold[item.trace.problem_id]) for item in graded]
 

@@ -4,16 +4,16 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_MARK: Final = re.compile(
-    r"(?P<box>\\f?box(?:ed)?\s*\{)|\\.|(?P<brace>[{}])|(?P<blank>\n[^\S\n]*\n)", re.DOTALL
-)
+_MARK: Final = re.compile(r"(?P<box>\\f?box(?:ed)?\s*\{)|\\.|(?P<brace>[{}])|(?P<blank>\n[^\S\n]*\n)", re.DOTALL)
 _SPACING: Final = (
     r"\s|\$|\\[()\[\],;:! ]|\\q?quad(?![A-Za-z])|\\(?:displaystyle|left|right|hfill|newline|\\)|~|&|\*\*|"
     r"\\(?:begin|end)\{(?:aligned|align\*?|gathered|equation\*?)\}"
 )
-_CONNECTIVE: Final = rf",|;|\\(?:text|mathrm|mbox|textrm)\s*\{{[\s,;]*(?:and|or)?[\s,;]*\}}|\band\b|\bor\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])"
+_CONNECTIVE: Final = r",|;|\\(?:text|mathrm|mbox|textrm)\s*\{[\s,;]*(?:and|or)?[\s,;]*\}|\band\b|\bor\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])"
 _NAME: Final = r"(?:\$|\\\(|\s)*(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:\w|\{\w+\}))?(?:\([A-Za-z0-9]+\))?\s*=\s*"
-_BETWEEN: Final = re.compile(rf"(?:{_SPACING})*(?P<connective>(?:{_CONNECTIVE})(?:{_SPACING}|{_CONNECTIVE})*(?:{_NAME})?(?:{_SPACING})*)?")
+_BETWEEN: Final = re.compile(
+    rf"(?:{_SPACING})*(?P<connective>(?:{_CONNECTIVE})(?:{_SPACING}|{_CONNECTIVE})*(?:{_NAME})?(?:{_SPACING})*)?"
+)
 _LINES: Final = re.compile(r"\n[^\S\n]*\n")
 _DRESS: Final = re.compile(
     r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox|boxed|fbox|boldsymbol|underline|phantom|hspace)(?![A-Za-z])|"
@@ -41,8 +41,8 @@ def closed_boxed(text: str) -> str | None:
     """The final answer that `text` gives: the contents of its last closed `\\boxed{…}` (or `\\fbox{…}`).
 
     Boxes that hold nothing, or repeat the instruction, are no answers. Boxes that follow each other with no more than
-    "and", "or", commas and signs of mathematics between them are one answer of several parts, joined by commas. A box
-    within one that its paragraph does not close is no answer. None if there is no answer. Takes time linear in the text.
+    "and", "or", commas and mathematics delimiters between them are one answer of several parts, joined by commas. A box
+    inside one that is not closed in the same paragraph does not count. None if there is no answer. Takes linear time.
     """
     boxes = [box for box in _closed_boxes(text) if not is_placeholder(text[box.inside : box.end])]
     if not boxes:

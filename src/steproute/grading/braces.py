@@ -14,7 +14,7 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 def with_braces(text: str) -> str:
-    """`text` with every argument in braces. Raises RecursionError for formulas nested hundreds deep."""
+    """`text` with every argument in braces, and no other braces. Recursive: for text nested dozens deep at most."""
     reader = _Reader(text)
     return reader.sequence() + reader.rest
 

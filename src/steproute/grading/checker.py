@@ -99,8 +99,6 @@ class AnswerChecker:
         self._start_worker()
         with self._turn:
             verdict = None if self._worker is None else _verdict(self._worker.ask(answer, gold, cpu_s))
-            if verdict is None:
-                self._end_worker()
             return verdict or Verdict.UNDECIDED
 
     def _end_worker(self) -> None:
@@ -111,7 +109,7 @@ class AnswerChecker:
 
 @cache
 def shared_checker() -> AnswerChecker:
-    """The checker of this process, for those that compare answers while they solve; its worker ends with the process."""
+    """The checker of this process, for strategies that compare answers; its worker ends with the process."""
     checker = AnswerChecker()
     atexit.register(checker.close)
     return checker
@@ -127,12 +125,12 @@ class _Worker:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "steproute.grading.worker", str(os.getpid())]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._ready = False
+        self._ready, self._gone = False, False
 
     @property
     def alive(self) -> bool:
         """Whether it can be asked."""
-        return self._process.poll() is None
+        return not self._gone and self._process.poll() is None
 
     def ask(self, answer: str, gold: str, cpu_s: float) -> bool | None:
         """The worker's verdict; None if it used up its time or died. Raises ConfigError if it never was ready."""
@@ -146,6 +144,7 @@ class _Worker:
             self._process.stdin.write(json.dumps([answer, gold, cpu_s]) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
+            self._gone = True
             return None
         return self._read(cpu_s * _WALL_PER_CPU)
 
@@ -163,4 +162,6 @@ class _Worker:
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             line = self._process.stdout.readline() if selector.select(wall_s) else ""
-        return bool(json.loads(line)) if line else None
+        self._gone = not line
+        verdict: bool | None = json.loads(line) if line else None
+        return verdict

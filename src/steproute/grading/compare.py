@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from steproute.grading.normalise import normalised
+from steproute.grading.normalise import is_readable, normalised
 from steproute.grading.numerals import Numeral, equal_numerals, read_numeral, same_integer
 from steproute.grading.parts import Atom, Group, Named, Part, readings
 from steproute.grading.units import in_base, number_word, without_unit
@@ -23,20 +23,21 @@ _OPTION: Final = re.compile(r"\(?([A-J])(?:\)|\.|:|\)\.|\)\s*:)\s*(.*)|\(([A-J])
 def equal(answer: str, gold: str, formulas: Formulas) -> bool | None:
     """Whether two answers are the same; None if `formulas` could not tell about a formula on which it depends.
 
+    Answers of thousands of characters, and brackets dozens deep, are compared as text.
+
     formulas: whether two formulas in normal form, without spaces, are equal; False if one cannot be read whole.
     """
     if (same := equal_text(answer, gold)) is not None:
         return same
-    try:
-        left, right = normalised(answer), normalised(gold)
-        if plain(left) == plain(right):
-            return True
-        if (options := _same_option(left, right)) is not None:
-            return options
-        pairs = [(one, other) for one in readings(left) for other in readings(right)]
-        return _any(_equal_parts(one, other, formulas) for one, other in pairs)
-    except RecursionError:
+    if not (is_readable(answer) and is_readable(gold)):
         return False
+    left, right = normalised(answer), normalised(gold)
+    if plain(left) == plain(right):
+        return True
+    if (options := _same_option(left, right)) is not None:
+        return options
+    pairs = [(one, other) for one in readings(left) for other in readings(right)]
+    return _any(_equal_parts(one, other, formulas) for one, other in pairs)
 
 
 def equal_text(answer: str, gold: str) -> bool | None:
@@ -58,7 +59,11 @@ def _equal_parts(one: Part, other: Part, formulas: Formulas) -> bool | None:
         return _equal_atoms(one.text, other.text, formulas)
     left, right = _as_group(one), _as_group(other)
     if left.kind in _UNORDERED and right.kind in _UNORDERED:
-        return _equal_sets(left, right, formulas) if "union" not in (left.kind, right.kind) or left.kind == right.kind else False
+        return (
+            _equal_sets(left, right, formulas)
+            if "union" not in (left.kind, right.kind) or left.kind == right.kind
+            else False
+        )
     return _equal_sequences(left, right, formulas)
 
 
@@ -133,9 +138,9 @@ def _equal_values(one: str, other: str, hundredths: bool, formulas: Formulas) ->
     left, right = plain(one), plain(other)
     if left == right:
         return True
-    numbers = _numeral(one), _numeral(other)
-    if numbers[0] is not None and numbers[1] is not None:
-        return equal_numerals(*numbers) or (hundredths and _hundredfold(*numbers))
+    number, rival = _numeral(one), _numeral(other)
+    if number is not None and rival is not None:
+        return equal_numerals(number, rival) or (hundredths and _hundredfold(number, rival))
     return formulas(_formula(one), _formula(other))
 
 
@@ -148,7 +153,9 @@ def _hundredfold(one: Numeral, other: Numeral) -> bool:
 
 
 def _formula(text: str) -> str:
-    return _TEXT.sub(lambda words: f"\\text{{{words[1].strip()}}}", _SPACES.sub(lambda space: f"{space[1] or ''} ", text))
+    return _TEXT.sub(
+        lambda words: f"\\text{{{words[1].strip()}}}", _SPACES.sub(lambda space: f"{space[1] or ''} ", text)
+    )
 
 
 def _are_words(text: str) -> bool:

@@ -2,9 +2,11 @@
 
 import random
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
+import mpmath
 import sympy
 from antlr4 import Token
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
@@ -13,12 +15,12 @@ from math_verify.grader import should_treat_as_complex
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
-from steproute.grading.numerals import Numeral, read_numeral
+from steproute.grading.numerals import Numeral, read_numeral, rounds_to
 
 _CONVERSION: Final = ConversionConfig(lowercase_symbols=False)
 _FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 _DIGITS: Final = 50
-_CLOSE: Final = sympy.Rational(1, 10**30)
+_SCALE: Final = 10**40
 _PROOF_DIGITS: Final = 800
 _POINTS: Final = 4
 _VARIABLE_E: Final = re.compile(r"(?<![A-Za-z\\])E(?![A-Za-z])")
@@ -81,14 +83,14 @@ def _same_value(one: sympy.Expr, other: sympy.Expr) -> bool:
         return _same_at_points(one, other, symbols)
     if one == other:
         return True
-    left, right = (each.evalf(_DIGITS) for each in (one, other))
-    if not _near(left, right, _CLOSE):
+    left, right = _number(one), _number(other)
+    if left is None or right is None or not _near(left, right, _DIGITS):
         return False
     exact = one.doit(), other.doit()
     if all(isinstance(each, sympy.Rational) for each in exact):
         return bool(exact[0] == exact[1])
-    left, right = (each.evalf(_PROOF_DIGITS) for each in exact)
-    return _near(left, right, sympy.Rational(1, 10 ** (_PROOF_DIGITS - 20)))
+    left, right = (_number(each, _PROOF_DIGITS) for each in exact)
+    return left is not None and right is not None and _near(left, right, _PROOF_DIGITS)
 
 
 def _same_at_points(one: sympy.Expr, other: sympy.Expr, symbols: list[sympy.Symbol]) -> bool:
@@ -98,7 +100,7 @@ def _same_at_points(one: sympy.Expr, other: sympy.Expr, symbols: list[sympy.Symb
         left, right = _at(one, point), _at(other, point)
         if left is None and right is None:
             continue
-        if left is None or right is None or not _near(left, right, _CLOSE):
+        if left is None or right is None or not _near(left, right, _DIGITS):
             return False
         compared += 1
     return compared > 0
@@ -110,31 +112,42 @@ def _points(symbols: list[sympy.Symbol]) -> list[dict[sympy.Symbol, sympy.Ration
     return [{symbol: sympy.Rational(sign * draw.randint(101, 399), 97) for symbol in symbols} for sign in signs]
 
 
-def _at(value: sympy.Expr, point: dict[sympy.Symbol, sympy.Rational]) -> sympy.Expr | None:
+def _at(value: sympy.Expr, point: dict[sympy.Symbol, sympy.Rational]) -> mpmath.mpc | None:
+    return _number(value.xreplace({symbol: point[symbol] for symbol in value.free_symbols}))
+
+
+def _number(value: sympy.Expr, digits: int = _DIGITS) -> mpmath.mpc | None:
+    """The finite complex number that an expression is; None if it is none."""
     try:
-        number = value.xreplace({symbol: point[symbol] for symbol in value.free_symbols}).evalf(_DIGITS)
-    except (ValueError, TypeError, ZeroDivisionError, AttributeError, NotImplementedError):
+        parts = [_part(part) for part in value.evalf(digits).as_real_imag()]
+    except (ValueError, TypeError, ZeroDivisionError, AttributeError, NotImplementedError, ArithmeticError):
         return None
-    return number if number.is_number and number.is_finite is not False and not number.has(sympy.nan, sympy.zoo) else None
+    if None in parts:
+        return None
+    with mpmath.workdps(digits):
+        return mpmath.mpc(*parts)
 
 
-def _near(one: sympy.Expr, other: sympy.Expr, tolerance: sympy.Rational) -> bool:
-    if one == other:
-        return True
-    try:
-        return bool(abs(one - other) <= tolerance * sympy.Max(abs(one), abs(other)))
-    except TypeError:
-        return False
+def _part(part: sympy.Expr) -> mpmath.mpf | None:
+    """A real number; what has no correct digit is the rest of a difference, and zero."""
+    if isinstance(part, sympy.Float):
+        return mpmath.mpf(0) if part._prec == 1 else part._to_mpmath(part._prec)
+    if isinstance(part, sympy.Rational):
+        return mpmath.mpf(part.p) / part.q
+    return None
+
+
+def _near(one: mpmath.mpc, other: mpmath.mpc, digits: int) -> bool:
+    """Whether two numbers agree in all of `digits` but the last 20."""
+    with mpmath.workdps(digits):
+        return bool(abs(one - other) <= mpmath.mpf(10) ** (20 - digits) * max(abs(one), abs(other)))
 
 
 def _rounds_to(value: sympy.Expr, numeral: Numeral) -> bool:
-    if numeral.place is None or numeral.significant < 6:
+    number = _number(value)
+    if number is None or number.imag:
         return False
-    exact = sympy.Rational(numeral.value.numerator, numeral.value.denominator)
-    try:
-        return bool(2 * abs(value.evalf(_DIGITS) - exact) <= sympy.Rational(10) ** numeral.place)
-    except TypeError:
-        return False
+    return rounds_to(Fraction(int(mpmath.floor(number.real * _SCALE)), _SCALE), numeral)
 
 
 def _relations(value: Any) -> list[Relational]:
@@ -162,8 +175,9 @@ def _same_relation(one: Relational, other: Relational) -> bool:
     left, right = one.lhs - one.rhs, other.lhs - other.rhs
     symbols = sorted(left.free_symbols | right.free_symbols, key=str)
     pairs = [(_at(left, point), _at(right, point)) for point in _points(symbols)]
-    ratios = [a / b for a, b in pairs if a is not None and b is not None and b != 0]
-    if not ratios or ratios[0] == 0 or not all(_near(ratio, ratios[0], _CLOSE) for ratio in ratios):
+    with mpmath.workdps(_DIGITS):
+        ratios = [a / b for a, b in pairs if a is not None and b is not None and b != 0]
+    if not ratios or ratios[0] == 0 or not all(_near(ratio, ratios[0], _DIGITS) for ratio in ratios):
         return False
-    operator = one.rel_op if ratios[0].is_positive else _FLIPPED.get(one.rel_op, "")
+    operator = one.rel_op if ratios[0].real > 0 else _FLIPPED.get(one.rel_op, "")
     return bool(operator == other.rel_op)

@@ -6,7 +6,8 @@ from typing import Final
 from steproute.grading.braces import with_braces
 from steproute.grading.symbols import in_ascii
 
-_LONGEST: Final = 20_000
+_LONGEST: Final = 4_000
+_DEEPEST: Final = 50
 _OPEN, _CLOSE = "\ue000", "\ue001"  # words while their surroundings are rewritten; `in_ascii` leaves no such signs
 
 _DECORATION: Final = re.compile(
@@ -18,11 +19,14 @@ _DECORATION: Final = re.compile(
 _SPACES: Final = re.compile(
     r"\\(?:quad|qquad|enspace|thinspace|medspace|thickspace|space|nobreakspace)(?![A-Za-z])|(?<!\\)\\[,;:> ]|~|\s+"
 )
-_CURRENCY: Final = re.compile(r"^\s*([+-]?)\s*(?:\\\$|([€£¥₹₩₽])|\\(?:pounds|euro)(?![A-Za-z]))\s*([+-]?.*)$", re.DOTALL)
-_WRAPPER: Final = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|emph|underline|uline|"
-    r"boldsymbol|bm|operatorname\*?|boxed|fbox|framebox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+_CURRENCY: Final = re.compile(
+    r"^\s*([+-]?)\s*(?:\\\$|([€£¥₹₩₽])|\\(?:pounds|euro)(?![A-Za-z]))\s*([+-]?.*)$", re.DOTALL
 )
+_WRAPPER: Final = re.compile(
+    r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|operatorname\*?)|"
+    r"math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
+)
+_BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _FUNCTIONS: Final = (
     "arcsin|arccos|arctan|arccot|sinh|cosh|tanh|coth|sin|cos|tan|cot|sec|csc|ln|log|exp|sqrt|pi|infty|theta|alpha|beta|"
     "gamma|lambda|omega|sigma|phi|gcd|lcm"
@@ -61,52 +65,72 @@ _SPELLINGS: Final = tuple(
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{\s*,\s*\}|,?\\!|,?\\,|\\ )\s*(?=\d{3}(?!\d))")
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?!\d)")
 _LEADING_POINT: Final = re.compile(r"(?<![\d.])\.(?=\d)")
-_E_NOTATION: Final = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*)[eE]([+-]?\d+)(?![\w.^])")
+_E_NOTATION: Final = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*)[eE]([+-]?\d+)(?![\w^]|\.\d)")
 _LEADING: Final = re.compile(r"^(?:[=:,;]|\\(?:approx|sim|therefore|implies|Rightarrow)(?![A-Za-z])|\s)+")
-_TRAILING: Final = re.compile(r"(?:[,;:\s]|\\\\|(?<!\.)\.|(?<=[\w}\]])\?)+$")
+_TRAILING: Final = re.compile(r"(?:(?<!\\)[,;:]|\s|\\\\|(?<!\.)\.|(?<=[\w}\]])\?)+$")
 _INNER_SPACE: Final = re.compile(r"(?<=\{) | (?=\})")
-_LETTER: Final = re.compile(r"[^\W\d_]")
+_WORD: Final = re.compile(r"[^\W\d_]{2,}|^[a-z]\.?$|^[a-z]\.[a-z]\.$")
+_NAME: Final = re.compile(r"^[^\W\d_]{2,}(?: [^\W\d_]+)*$")
+_PARENTHESISED: Final = re.compile(r"\(([^()]*)\)")
 _LISTED: Final = re.compile(r"\s*[,;]\s*(?:and\s+|or\s+)?|\s+(?:and|or)\s+")
 _CONJUNCTION: Final = re.compile(r"[\s,;]*(?:and|or)[\s,;]*")
-_LONE_LETTER: Final = re.compile(r"\W*[^\W\d_]\W*")
 _COUNTED: Final = re.compile(r"([+-]?[\d.,/]*\d\.?)\s*((?!\d)[^\d].*)", re.DOTALL)
 
 
-def normalised(text: str) -> str:
-    """The answer in one spelling: ASCII, no decoration, arguments in braces, words as `\\text{…}`, single spaces.
-
-    What is unreasonably long or deeply nested comes back as it is, without outer spaces.
-    """
+def is_readable(text: str) -> bool:
+    """False for what no person writes: thousands of characters, or brackets dozens deep."""
     if len(text) > _LONGEST:
-        return text.strip()
-    try:
-        return _tidied(with_braces(_respelled(_undressed(in_ascii(text)))))
-    except RecursionError:
-        return text.strip()
+        return False
+    depth = 0
+    for sign in text:
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth > _DEEPEST:
+            return False
+    return True
+
+
+def normalised(text: str) -> str:
+    """The answer in one spelling: ASCII, no decoration, arguments in braces, words as `\\text{…}`, single spaces."""
+    return _tidied(with_braces(_respelled(_undressed(in_ascii(text)))))
 
 
 def _undressed(text: str) -> str:
     """Without type faces, delimiters and spacing commands; words between private marks."""
-    text = _THOUSANDS.sub("", text)
-    if (priced := _CURRENCY.match(text)) is not None:
-        text = f"{priced[1]}{priced[3]}" + (f" {_OPEN}{priced[2] or 'dollar'}{_CLOSE}" if priced[3].strip() else "")
+    text = _TRAILING.sub("", _THOUSANDS.sub("", text))
+    if (priced := _CURRENCY.match(text)) is not None and priced[3].strip():
+        text = f"{priced[1]}{priced[3]} {_OPEN}{priced[2] or 'dollar'}{_CLOSE}"
     text = _DECORATION.sub("", text)
-    while (plain := _WRAPPER.sub(lambda wrapped: _words(wrapped[1]), text)) != text:
-        text = plain
+    for wrapper in reversed(list(_WRAPPER.finditer(text))):
+        end = _closing_brace(text, wrapper.end())
+        text = text[: wrapper.start()] + _words(text[wrapper.end() : end], bool(wrapper["text"])) + text[end + 1 :]
     return _SPACES.sub(" ", text)
 
 
-def _words(content: str) -> str:
+def _closing_brace(text: str, start: int) -> int:
+    """Where the group that begins at `start` ends."""
+    depth = 1
+    for brace in _BRACE.finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(brace[0], 0)
+        if not depth:
+            return brace.start()
+    return len(text)
+
+
+def _words(content: str, is_text: bool) -> str:
     """What a type face encloses: marked words, or bare mathematics if it holds no words."""
-    content = _SPACES.sub(" ", content).strip().strip("'\"").replace(_OPEN, "").replace(_CLOSE, "")
+    if _OPEN in content:
+        return content
+    content = _SPACES.sub(" ", content).strip().strip("'\"")
     if _CONJUNCTION.fullmatch(content):
         return " , "
-    if "\\" in content or not _LETTER.search(content) or _LONE_LETTER.fullmatch(content):
-        return f" {content} " if content and content[-1].isalnum() and not content[-1].isdigit() and len(content) > 1 else content
+    if not (_WORD if is_text else _NAME).search(content) or "\\" in content:
+        return content
     if len(parts := _LISTED.split(content)) > 1:
-        return ", ".join(_words(part) for part in parts)
+        return ", ".join(_words(part, is_text) for part in parts)
     if (counted := _COUNTED.fullmatch(content)) is not None:
         return f"{counted[1]} {_OPEN}{counted[2].strip()}{_CLOSE}"
+    if (parenthesised := _PARENTHESISED.fullmatch(content)) is not None:
+        content = parenthesised[1]
     return f"{_OPEN}{content}{_CLOSE}"
 
 

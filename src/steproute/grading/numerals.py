@@ -8,7 +8,7 @@ from typing import Final
 _MOST_DIGITS: Final = 2_000
 _EXPONENT: Final = 5_000
 _LEAST_SIGNIFICANT: Final = 6
-_INTEGER: Final = re.compile(r"([+-]?)0*(\d+)")
+_INTEGER: Final = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 _UNSIGNED: Final = r"(?:\d+(?:\.\d*)?|\.\d+)"
 _POWER_OF_TEN: Final = r"\\cdot10\^\{([+-]?\d{1,6})\}"
 _DECIMAL: Final = re.compile(rf"([+-]?)({_UNSIGNED})(?:{_POWER_OF_TEN})?")

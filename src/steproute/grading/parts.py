@@ -8,13 +8,14 @@ Kind = Literal["list", "set", "union", "tuple", "matrix", "ratio"]
 
 _TOKEN: Final = re.compile(
     r"\\begin\{(?P<begin>\w+\*?)\}|\\end\{\w+\*?\}|\\text\{[^{}]*\}|\\(?P<open>[{]|langle|lfloor|lceil)|"
-    r"\\(?P<close>[}]|rangle|rfloor|rceil)|\\[A-Za-z]+|\\.|(?P<left>[(\[{])|(?P<right>[)\]}])|(?P<and>\b(?:and|or)\b)|.",
+    r"\\(?P<close>[}]|rangle|rfloor|rceil)|\\[A-Za-z]+|\\.|(?P<left>[(\[{])|(?P<right>[)\]}])|"
+    r"(?P<and>\b(?:and|or)\b)|.",
     re.DOTALL,
 )
 _MATRIX: Final = re.compile(r"\\begin\{([pb]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _ASSIGNED: Final = re.compile(
-    r"((?:[A-Za-z]|\\[A-Za-z]+ ?)'?(?:_\{[^{}]*\}|\\text\{[^{}]*\})?(?:\([A-Za-z0-9, ]+\))?|[a-z]{3,}|\\text\{[^{}]*\})\s*"
-    r"(?:=|\\in(?![A-Za-z]))\s*(.+)",
+    r"((?:[A-Za-z]|\\[A-Za-z]+ ?)'?(?:_\{[^{}]*\}|\\text\{[^{}]*\})?(?:\([A-Za-z0-9, ]+\))?|"
+    r"[a-z]{3,}|\\text\{[^{}]*\})\s*(?:=|\\in(?![A-Za-z]))\s*(.+)",
     re.DOTALL,
 )
 _SIGN: Final = re.compile(r"<|>|\\le(?![A-Za-z])|\\ge(?![A-Za-z])")
@@ -68,7 +69,10 @@ def read_part(text: str) -> Part:
     parts = [part for part in split_at(text, {",", ";", "and", "or"}) if part.strip()]
     if len(parts) > 1:
         items = tuple(_element(part.strip()) for part in parts)
-        ranges = all(isinstance(each, Group) and each.kind == "tuple" and _SIGN.search(part) for each, part in zip(items, parts, strict=True))
+        ranges = all(
+            isinstance(each, Group) and each.kind == "tuple" and _SIGN.search(part)
+            for each, part in zip(items, parts, strict=True)
+        )
         return Group("union" if ranges else "list", _flat(items))
     return _element(text.strip())
 
@@ -116,7 +120,11 @@ def _enclosed(text: str) -> Part | None:
                 return Group("set", _flat(items))
             if len(items) == 1 and opening + closing in ("()", "[]") and r"\pm" not in inner:
                 return items[0]
-            return Group("tuple", items, {"\\langle\\rangle": "()"}.get(opening + closing, opening + closing)) if len(items) > 1 else None
+            return (
+                Group("tuple", items, {"\\langle\\rangle": "()"}.get(opening + closing, opening + closing))
+                if len(items) > 1
+                else None
+            )
     return None
 
 
@@ -170,5 +178,7 @@ def _interval(text: str) -> Part | None:
 def _flat(items: tuple[Part, ...]) -> tuple[Part, ...]:
     """Lists within a list opened, so that `1 \\pm 2, 5` has three items."""
     return tuple(
-        inner for item in items for inner in (item.items if isinstance(item, Group) and item.kind == "list" else (item,))
+        inner
+        for item in items
+        for inner in (item.items if isinstance(item, Group) and item.kind == "list" else (item,))
     )

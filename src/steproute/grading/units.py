@@ -53,7 +53,7 @@ _UNITS: Final = {
 }
 _SYNONYMS: Final = {word: unit for unit, words in _UNITS.items() for word in words.split()}
 _ABBREVIATIONS: Final = frozenset(
-    "mm cm km ft mi mg kg lb lbs oz ml hr hrs mph yd usd gal sq".split()
+    ["mm", "cm", "km", "ft", "mi", "mg", "kg", "lb", "lbs", "oz", "ml", "hr", "hrs", "mph", "yd", "usd", "gal", "sq"]
 )
 _VALUE: Final = r"(.*(?:[\d)}|!]|\\pi|\\infty|\\%)\s*(?:\.(?=\s))?)"
 _MARKED: Final = re.compile(rf"{_VALUE}\s*\\text\{{([^{{}}]*)\}}\s*(?:\^\{{(\d)\}})?", re.DOTALL)
@@ -66,16 +66,57 @@ _BASED: Final = re.compile(
     r"\\text\{\(?(?:in )?base[- ]*(\d+|[a-z]+)\)?\}\s*(\d*)|\(?(?:in )?base\s*(\d+|[a-z]+)\)?)"
 )
 _LETTERED: Final = re.compile(r"[+-]?[A-Fa-f\d.]+|[+-]?\d[\d.]*")
-_BASE_WORDS: Final = dict(
-    two="2", three="3", four="4", five="5", six="6", seven="7", eight="8", nine="9", ten="10", eleven="11", twelve="12", sixteen="16"
-)
+_BASE_WORDS: Final = {
+    "two": "2",
+    "three": "3",
+    "four": "4",
+    "five": "5",
+    "six": "6",
+    "seven": "7",
+    "eight": "8",
+    "nine": "9",
+    "ten": "10",
+    "eleven": "11",
+    "twelve": "12",
+    "sixteen": "16",
+}
 _NUMBER_WORDS: Final = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
-} | dict(thirty="30", forty="40", fifty="50", sixty="60", seventy="70", eighty="80", ninety="90", hundred="100")
+} | {
+    "thirty": "30",
+    "forty": "40",
+    "fifty": "50",
+    "sixty": "60",
+    "seventy": "70",
+    "eighty": "80",
+    "ninety": "90",
+    "hundred": "100",
+}
 
 
 def without_unit(text: str) -> tuple[str, str]:
@@ -95,7 +136,11 @@ def one_spelling(unit: str) -> str:
     unit = unit.lower().replace("\\%", "%").replace("^{\\circ}", "°").replace("{", "").replace("}", "").strip(" .")
     unit = re.sub(r"\s*\bper\b\s*|\s*/\s*", "/", unit)
     unit = _SQUARE.sub(lambda match: f"{match[2]}^{'2' if match[1].startswith('s') else '3'}", unit)
-    unit = re.sub(r"([a-z])\s*(?:\^?([23])|squared|cubed)\b", lambda m: m[1] + "^" + (m[2] or ("2" if "sq" in m[0] else "3")), unit)
+    unit = re.sub(
+        r"([a-z])\s*(?:\^?([23])|squared|cubed)\b",
+        lambda m: m[1] + "^" + (m[2] or ("2" if "sq" in m[0] else "3")),
+        unit,
+    )
     return re.sub(r"[a-z°]+", lambda word: _singular(word[0]), unit.replace(".", "").replace(" ", ""))
 
 
