@@ -9,7 +9,10 @@ _SPACING: Final = (
     r"\s|\$|\\[()\[\],;:! ]|\\q?quad(?![A-Za-z])|\\(?:displaystyle|left|right|hfill|newline|\\)|~|&|\*\*|"
     r"\\(?:begin|end)\{(?:aligned|align\*?|gathered|equation\*?)\}"
 )
-_CONNECTIVE: Final = r",|;|\\(?:text|mathrm|mbox|textrm)\s*\{[\s,;]*(?:and|or)?[\s,;]*\}|\band\b|\bor\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])"
+_CONNECTIVE: Final = (
+    r",|;|\\(?:text|mathrm|mbox|textrm)\s*\{[\s,;]*(?:and|or)?[\s,;]*\}|"
+    r"\band\b|\bor\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])"
+)
 _NAME: Final = r"(?:\$|\\\(|\s)*(?:[A-Za-z]|\\[A-Za-z]+)(?:_(?:\w|\{\w+\}))?(?:\([A-Za-z0-9]+\))?\s*=\s*"
 _BETWEEN: Final = re.compile(
     rf"(?:{_SPACING})*(?P<connective>(?:{_CONNECTIVE})(?:{_SPACING}|{_CONNECTIVE})*(?:{_NAME})?(?:{_SPACING})*)?"

@@ -126,7 +126,7 @@ def _equal_atoms(one: str, other: str, formulas: Formulas) -> bool | None:
         return based[0] == based[1]
     one, other = number_word(left) or one, number_word(right) or other
     if _are_words(one) or _are_words(other):
-        return _are_words(one) and _are_words(other) and _letters(one) == _letters(other)
+        return _letters(one) == _letters(other) != ""
     (value, unit), (rival, rival_unit) = without_unit(one), without_unit(other)
     if unit and rival_unit and unit != rival_unit:
         return False
@@ -168,7 +168,9 @@ def _are_words(text: str) -> bool:
 
 
 def _letters(text: str) -> str:
-    return re.sub(r"[^\w]", "", _TEXT.sub(r"\1", text)).casefold()
+    """The letters of a name or words; empty for anything else."""
+    words = _TEXT.sub(r"\1", text).strip()
+    return re.sub(r"\W", "", words).casefold() if _WORDS.fullmatch(words) else ""
 
 
 def _same_option(one: str, other: str) -> bool | None:

@@ -53,7 +53,28 @@ _UNITS: Final = {
 }
 _SYNONYMS: Final = {word: unit for unit, words in _UNITS.items() for word in words.split()}
 _ABBREVIATIONS: Final = frozenset(
-    ["mm", "cm", "km", "ft", "mi", "mg", "kg", "lb", "lbs", "oz", "ml", "hr", "hrs", "mph", "yd", "usd", "gal", "sq"]
+    [
+        "mm",
+        "cm",
+        "km",
+        "ft",
+        "mi",
+        "mg",
+        "kg",
+        "lb",
+        "lbs",
+        "oz",
+        "ml",
+        "hr",
+        "hrs",
+        "mph",
+        "yd",
+        "usd",
+        "gal",
+        "sq",
+        "am",
+        "pm",
+    ]
 )
 _VALUE: Final = r"(.*(?:[\d)}|!]|\\pi|\\infty|\\%)\s*(?:\.(?=\s))?)"
 _MARKED: Final = re.compile(rf"{_VALUE}\s*\\text\{{([^{{}}]*)\}}\s*(?:\^\{{(\d)\}})?", re.DOTALL)
@@ -63,7 +84,7 @@ _COUNTER: Final = re.compile(r"(.*[\d)}])\s*([^\x00-\x7f]{1,4})", re.DOTALL)
 _SQUARE: Final = re.compile(r"\b(square|sq\.?|cubic|cu\.?)\s*([a-z]+)")
 _BASED: Final = re.compile(
     r"([+-]?[0-9A-Za-z.]*\d[0-9A-Za-z.]*|[+-]?[A-F]{2,})\s*(?:_\{\s*\(?(?:\\text\{)?(\d+|[a-z]+)\}?\)?\s*\}|"
-    r"\\text\{\(?(?:in )?base[- ]*(\d+|[a-z]+)\)?\}\s*(\d*)|\(?(?:in )?base\s*(\d+|[a-z]+)\)?)"
+    r"\(?(?:\\text\{)?\(?(?:in )?base[- ]*\}?\s*(\d+|[a-z]+)\)?\}?\)?)"
 )
 _LETTERED: Final = re.compile(r"[+-]?[A-Fa-f\d.]+|[+-]?\d[\d.]*")
 _BASE_WORDS: Final = {
@@ -141,14 +162,15 @@ def one_spelling(unit: str) -> str:
         lambda m: m[1] + "^" + (m[2] or ("2" if "sq" in m[0] else "3")),
         unit,
     )
-    return re.sub(r"[a-z°]+", lambda word: _singular(word[0]), unit.replace(".", "").replace(" ", ""))
+    unit = re.sub(r"[a-z°]+", lambda word: _singular(word[0]), unit.replace(".", "").replace(" ", ""))
+    return _SYNONYMS.get(unit, unit)
 
 
 def in_base(text: str) -> tuple[str, str] | None:
     """(digits, base) of a number with its base, as `1011_{2}` or `1011 (base two)`; None for any other text."""
     if (match := _BASED.fullmatch(text)) is None:
         return None
-    base = match[2] or match[3] or match[4] or match[5] or ""
+    base = match[2] or match[3]
     base = _BASE_WORDS.get(base, base)
     if not base.isdigit() or not _LETTERED.fullmatch(match[1]):
         return None
