@@ -67,10 +67,12 @@ SAME = {
         ("1+\\sqrt{19}, 1-\\sqrt{19}", "1 \\pm \\sqrt{19}"), ("x=1, x=2", "1,2"), ("1, 2", "\\{2,1\\}"), ("(1,2),(3,4)", "(3,4),(1,2)"), ("\\frac12, 0.5", "\\frac12"), ("\\begin{bmatrix}1\\\\2\\end{bmatrix}", "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}"),
         ("5, -2", "$5$ and $-2$"), ("\\{1+\\sqrt5, 1-\\sqrt5, -2\\}", "\\{1\\pm\\sqrt{5},-2\\}"), ("1 : 4", "1:4"), ("a = 1, b = 2", "b=2,a=1"), ("1;2", "1,2"), (f"{BOX}.", BOX), (BOX, f"{BOX}."), ("((1,2))", "(1,2)"),
     ],
+    "equations that end in the answer": [("2+2+2=6", "6"), ("(b,c)=(6,5)", "(6,5)"), ("\\frac{3}{16} = 0.0011_2", "0.0011_{2}"), ("x = 2+3 = 5", "5"), ("x = 5", "x=2+3=5"), ("\\sqrt{8} = 2\\sqrt{2}", "2\\sqrt{2}"), ("\\frac{\\pi}{6} + k\\pi \\text{ for } k \\in \\mathbb{Z}", "x=\\frac{1}{6} \\pi+\\pi k"), ("2\\pi n, n \\in \\mathbb{Z}", "2\\pi n")],
     "unreadable": [(ENERGIES, ENERGIES), (HBAR.replace(" ", ""), HBAR), ("3\\to 5", "3 \\to 5"), (f"{HBAR}.", HBAR), (ENERGIES.replace("\\frac", "\\dfrac"), ENERGIES)],
 }  # fmt: skip
 
 DIFFERENT = {
+    "equations that end in another answer": [("x + y = 5", "5"), ("2+3=6", "5"), ("y=2x+3", "3"), ("x^2=4", "4"), ("a < b = 5", "5"), ("2x = 10", "10"), ("\\lfloor\\sqrt[3]{n-1}\\rfloor", "\\lfloor\\sqrt{n-1}\\rfloor"), ("2\\pi n, n \\in \\mathbb{Z}", "3\\pi n")],
     "as before": [
         ("[3,4]", "(3,4]"), ("4", "5"), ("\\frac{1}{3}", "\\frac{1}{2}"), ("no idea", "12"), ("", "12"), ("x", "y"), ("x^2", "2x"), ("(2,1)", "(1,2)"), ("x>3", "[3,\\infty)"), ("y=2x", "x=2y"), ("\\sqrt{x^2}", "x"),
         ("x \\le 3", "x \\ge 3"), ("x^2-1", "x^2+1"), ("\\frac{a}{b}", "\\frac{b}{a}"), ("2\\pi", "2\\pi r"), ("(-\\infty,0]", "[0,\\infty)"), ("(0,-\\infty]", "(-\\infty,0]"), ("V", "v"), ("f(x)=x", "f(x)=-x"), ("\\{1,2\\}", "(1,2)"),

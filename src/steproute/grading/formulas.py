@@ -22,7 +22,7 @@ _FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=":
 _DIGITS: Final = 50
 _SCALE: Final = 10**40
 _PROOF_DIGITS: Final = 800
-_POINTS: Final = 4
+_SCALES: Final = (1, 23, 1, -1)
 _VARIABLE_E: Final = re.compile(r"(?<![A-Za-z\\])E(?![A-Za-z])")
 _PRIME: Final = re.compile(r"([A-Za-z])('+)")
 _TEXT_INDEX: Final = re.compile(r"_\{\s*\\text\{\s*([A-Za-z]+)\s*\}\s*\}")
@@ -107,9 +107,9 @@ def _same_at_points(one: sympy.Expr, other: sympy.Expr, symbols: list[sympy.Symb
 
 
 def _points(symbols: list[sympy.Symbol]) -> list[dict[sympy.Symbol, sympy.Rational]]:
+    """Near and far from zero, so that rounded values differ, and negative, so that roots and signs do."""
     draw = random.Random(len(symbols))
-    signs = [1, 1, 1, -1][:_POINTS]
-    return [{symbol: sympy.Rational(sign * draw.randint(101, 399), 97) for symbol in symbols} for sign in signs]
+    return [{symbol: sympy.Rational(scale * draw.randint(101, 399), 97) for symbol in symbols} for scale in _SCALES]
 
 
 def _at(value: sympy.Expr, point: dict[sympy.Symbol, sympy.Rational]) -> mpmath.mpc | None:

@@ -66,6 +66,10 @@ _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{\s*,\s*\}|,?\\!|,?\\,|\\ )\s*(?=\d{
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?!\d)")
 _LEADING_POINT: Final = re.compile(r"(?<![\d.])\.(?=\d)")
 _E_NOTATION: Final = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*)[eE]([+-]?\d+)(?![\w^]|\.\d)")
+_ANY_INTEGER: Final = re.compile(
+    rf"[,;.\s]*(?:{_OPEN}(?:for|where|with)[^{_CLOSE}]*{_CLOSE}|\b(?:for|where|with)\b)?[,\s]*"
+    r"[a-z](?:\s*,\s*[a-z])*\s*\\in\s*(?:\\mathbb\s*\{\s*Z\s*\}|Z)\s*$"
+)
 _LEADING: Final = re.compile(r"^(?:[=:,;]|\\(?:approx|sim|therefore|implies|Rightarrow)(?![A-Za-z])|\s)+")
 _TRAILING: Final = re.compile(r"(?:(?<!\\)[,;:]|\s|\\\\|(?<!\.)\.|(?<=[\w}\]])\?)+$")
 _INNER_SPACE: Final = re.compile(r"(?<=\{) | (?=\})")
@@ -145,5 +149,5 @@ def _respelled(text: str) -> str:
 
 def _tidied(text: str) -> str:
     text = _LEADING.sub("", _INNER_SPACE.sub("", _SPACES.sub(" ", text)))
-    text = _TRAILING.sub("", text)
+    text = _TRAILING.sub("", _ANY_INTEGER.sub("", _TRAILING.sub("", text)))
     return text.replace(_OPEN, "\\text{").replace(_CLOSE, "}").strip()

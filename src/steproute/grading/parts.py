@@ -15,9 +15,10 @@ _TOKEN: Final = re.compile(
 _MATRIX: Final = re.compile(r"\\begin\{([pb]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}", re.DOTALL)
 _ASSIGNED: Final = re.compile(
     r"((?:[A-Za-z]|\\[A-Za-z]+ ?)'?(?:_\{[^{}]*\}|\\text\{[^{}]*\})?(?:\([A-Za-z0-9, ]+\))?|"
-    r"[a-z]{3,}|\\text\{[^{}]*\})\s*(?:=|\\in(?![A-Za-z]))\s*(.+)",
+    r"[a-z]{3,}|\\text\{[^{}]*\}|\([A-Za-z](?:, ?[A-Za-z])+\))\s*(?:=|\\in(?![A-Za-z]))\s*(.+)",
     re.DOTALL,
 )
+_WORKED: Final = re.compile(r"(?:(?:\\[A-Za-z]+|[^A-Za-z=<>\\])+=)+\s*([^=]+)")
 _SIGN: Final = re.compile(r"<|>|\\le(?![A-Za-z])|\\ge(?![A-Za-z])")
 _VARIABLE: Final = re.compile(r"(?:[A-Za-z]|\\[A-Za-z]+)(?:_\{[^{}]*\})?(?:\([A-Za-z]\))?")
 _RATIO: Final = re.compile(r"\s*\\?:\s*")
@@ -92,8 +93,10 @@ def split_at(text: str, separators: set[str]) -> list[str]:
 
 
 def _element(text: str) -> Part:
-    if (named := _ASSIGNED.fullmatch(text)) is not None and "=" not in named[2]:
-        return Named(named[1].replace(" ", ""), read_part(named[2]), text)
+    if (named := _ASSIGNED.fullmatch(text)) is not None:
+        return Named(named[1].replace(" ", ""), read_part(named[2].rpartition("=")[2].strip()), text)
+    if (worked := _WORKED.fullmatch(text)) is not None:
+        return _element(worked[1])
     if len(pieces := split_at(text, {r"\cup"})) > 1:
         return Group("union", tuple(_element(piece.strip()) for piece in pieces))
     if (matrix := _MATRIX.fullmatch(text)) is not None:
