@@ -28,7 +28,7 @@ SUMMARY = Summary(
     seed=0,
     problems=10,
     failed=1,
-    grading_timed_out=2,
+    undecided=2,
     weak=replace(POINT, knob=None, accuracy=0.5, strong_tokens=0.0, strong_share=0.0),
     strong=replace(POINT, knob=None, accuracy=0.9, strong_tokens=80.0, strong_share=1.0),
     points=[POINT, replace(POINT, knob=0.9, accuracy=0.88, strong_tokens=60.0, strong_share=0.75)],

@@ -47,6 +47,38 @@ def test_without_an_answer_nothing_is_confirmed() -> None:
     assert stage.solve(AutoMix(policy=Threshold(0.1), samples=2)).answer == "9"
 
 
+HALVES = [
+    "\\frac{1}{2}",
+    "0.5",
+    "\\frac12",
+    "1/2",
+    "\\dfrac{1}{2}",
+    "0.50",
+    ".5",
+    "\\frac{2}{4}",
+    " \\frac{1}{2}",
+    "½",
+    "2^{-1}",
+]
+ROOTS = ["2\\sqrt{2}", "\\sqrt{8}", "2√2", "\\frac{4}{\\sqrt{2}}", "2 \\cdot 2^{1/2}"]
+NAMES = ["\\text{Tom}", "Tom", "\\textbf{Tom}.", "TOM"]
+LISTS = ["1, 2", "2,1", "\\{1,2\\}", "1 \\text{ and } 2"]
+
+
+@pytest.mark.parametrize("spellings", [HALVES, ROOTS, NAMES, LISTS], ids=["halves", "roots", "names", "lists"])
+def test_samples_agree_in_any_spelling(spellings: list[str]) -> None:
+    stage = Stage(weak=[whole(each) for each in [*spellings, "7"]])
+    trace = stage.solve(AutoMix(policy=Threshold(0.5), samples=len(spellings)))
+    share = (len(spellings) - 1) / len(spellings)
+    assert (trace.generated_tokens("strong"), trace.steps[-1].score) == (0, share)
+
+
+def test_samples_that_leave_the_box_empty_confirm_nothing() -> None:
+    for box in ("", " ", "...", "answer"):
+        stage = Stage(weak=[whole(box)] * 5, strong=[whole("9")])
+        assert stage.solve(AutoMix(policy=Threshold(0.1), samples=4)).answer == "9"
+
+
 @pytest.mark.parametrize(("score", "answer"), [(0.4, "9"), (0.8, "1")])
 def test_the_lowest_step_score_verifies_the_whole_answer(score: float, answer: str) -> None:
     stage = Stage(weak=[whole("1")], strong=[whole("9")], scores=[score])

@@ -2,18 +2,21 @@
 
 import gzip
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final, cast
 
+from steproute.core.boxed import closed_boxed
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.lab.story import Split, generate
 
 LAB_PROBLEMS: Final = 300
 _DEFAULT_FOLDER: Final = "../shared/data"
+_GSM8K_ANSWER: Final = "####"
 _TEXT_FIELDS: Final = ("problem", "text", "question")
 
 BENCHMARKS: Final[Mapping[str, str]] = {
@@ -35,7 +38,8 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Pr
 
     spec: `lab`, `lab:validation` or `lab:test/hard` (written with `seed`, 300 unless limited); a benchmark's name, such
     as `math500` or `gsm8k:train`, whose file lies in the data folder; or the path of a .jsonl or .jsonl.gz file with
-    the fields `problem` and `answer`, and `id` if wanted. Raises DatasetError, which names the file and line at fault.
+    the fields `problem` and `answer` (or a `solution` that ends in a box), and optionally `id`. Raises DatasetError,
+    which names the file and the line at fault.
     """
     if limit is not None and limit < 1:
         raise DatasetError(f"problems: {limit} is below 1. Give the number of problems to load.")
@@ -70,7 +74,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     if not path.is_file():
         raise DatasetError(f"data: {path} does not exist. Give the path of a .jsonl or .jsonl.gz file.")
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8") as file:
+    with opener(path, "rt", encoding="utf-8-sig") as file:
         try:
             for number, line in enumerate(file, 1):
                 if line.strip():
@@ -82,11 +86,11 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
 def _object(path: Path, number: int, line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as failure:
-        raise DatasetError(f"{path}, line {number}: not JSON ({failure}). Give one JSON object a line.") from None
+    except (ValueError, RecursionError) as failure:
+        raise DatasetError(f"{path}, line {number}: not JSON ({failure}). Give one JSON object per line.") from None
     if not isinstance(row, dict):
         raise DatasetError(
-            f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object a line."
+            f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object per line."
         )
     return row
 
@@ -107,13 +111,49 @@ def _problem(path: Path, number: int, row: dict[str, object]) -> Problem:
     text = next((row[field] for field in _TEXT_FIELDS if field in row), None)
     if not isinstance(text, str) or not text.strip():
         raise DatasetError(f"{path}, line {number}: problem is {text!r}. Give each line a non-empty string 'problem'.")
-    answer = row.get("answer")
-    if answer is not None and not isinstance(answer, str | int | float):
-        raise DatasetError(f"{path}, line {number}: answer is {answer!r}. Give a string or a number.")
-    tags = {name: str(row[name]) for name in ("level", "subject", "source") if row.get(name) is not None}
-    return Problem(
-        id=str(row.get("id") or f"{path.name}:{number}"),
+    problem = Problem(
+        id=_id(path, number, row.get("id")),
         text=text,
-        answer=None if answer is None else str(answer),
-        tags=tags,
+        answer=_gold_answer(path, number, row),
+        tags={name: str(row[name]) for name in ("level", "subject", "source") if row.get(name) is not None},
     )
+    _check_encoding(path, number, problem)
+    return problem
+
+
+def _id(path: Path, number: int, value: object) -> str:
+    """The row's id, which may be the number 0; the file's name and the line if it has none."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return f"{path.name}:{number}"
+    if not isinstance(value, str | int | float):
+        raise DatasetError(f"{path}, line {number}: id is {value!r}. Give a string or a number.")
+    return str(value)
+
+
+def _gold_answer(path: Path, number: int, row: dict[str, object]) -> str:
+    """The answer, or the box that ends the solution of a row without one."""
+    answer = row.get("answer")
+    if isinstance(answer, str):
+        answer = answer.rpartition(_GSM8K_ANSWER)[2].strip()
+    elif answer is not None and (not isinstance(answer, int | float) or not math.isfinite(answer)):
+        raise DatasetError(f"{path}, line {number}: answer is {answer!r}. Give a string or a number.")
+    if answer is None or answer == "":
+        answer = closed_boxed(str(row.get("solution") or ""))
+    if answer is None:
+        raise DatasetError(
+            f"{path}, line {number}: no gold answer. Give each line an 'answer', or a 'solution' that ends in "
+            "\\boxed{…}; no solution could be graded without it."
+        )
+    return str(answer)
+
+
+def _check_encoding(path: Path, number: int, problem: Problem) -> None:
+    fields = {"id": problem.id, "problem": problem.text, "answer": problem.answer or "", **problem.tags}
+    for name, value in fields.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError as failure:
+            raise DatasetError(
+                f"{path}, line {number}: {name} holds half a character at position {failure.start} "
+                f"({value[failure.start]!r}, a lone surrogate). Remove it, or write the whole character."
+            ) from None

@@ -81,8 +81,8 @@ class Lead:
 class Summary:
     """Everything that `summary.json` says.
 
-    `problems` were judged in every route; `failed` and `grading_timed_out` count route–problem pairs without a verdict,
-    whose problems are left out everywhere.
+    `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
+    left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Summary:
     seed: int
     problems: int
     failed: int
-    grading_timed_out: int
+    undecided: int
     weak: Point
     strong: Point
     points: list[Point]
@@ -180,7 +180,7 @@ def summarise(
         seed=seed,
         problems=len(table.judged),
         failed=sum(item.trace.failed for item in graded),
-        grading_timed_out=sum(item.verdict is Verdict.TIMED_OUT for item in graded),
+        undecided=sum(item.verdict is Verdict.UNDECIDED for item in graded),
         weak=table.point(sweep.weak, None),
         strong=table.point(sweep.strong, None),
         points=policy.points,
@@ -248,7 +248,7 @@ def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, f
 
 
 def _judged(item: Graded | None) -> bool:
-    return item is not None and item.verdict in (Verdict.RIGHT, Verdict.WRONG)
+    return item is not None and item.verdict is not None
 
 
 def _thrown_away(trace: Trace) -> int:

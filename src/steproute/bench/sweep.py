@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.core.problem import Problem
@@ -43,7 +43,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graded:
-    """A trace and the verdict on its answer; None where the problem failed, which is not a wrong answer."""
+    """A trace and the verdict on its answer; None if the problem failed, which is not an incorrect answer."""
 
     trace: Trace
     verdict: Verdict | None
@@ -57,14 +57,17 @@ async def run_sweep(
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
 ) -> list[Graded]:
-    """Solve what `traces` does not hold yet, then grade every trace."""
+    """Solve what `traces` does not hold yet, then grade every trace; undecided answers are tried again at the end."""
     await run(sweep.work(problems), cast, settings, traces, on_trace)
+    gold = {problem.id: problem for problem in problems}
     with AnswerChecker() as checker:
-        return [
+        graded = [
             Graded(trace=trace, verdict=await _verdict(checker, trace, problem))
             for route, problem in sweep.work(problems)
             if (trace := traces.get(route.name, problem.id)) is not None
         ]
+        await checker.retry_undecided()
+        return [await _settled(item, checker, gold[item.trace.problem_id]) for item in graded]
 
 
 async def _verdict(checker: AnswerChecker, trace: Trace, problem: Problem) -> Verdict | None:
@@ -72,3 +75,10 @@ async def _verdict(checker: AnswerChecker, trace: Trace, problem: Problem) -> Ve
         return None
     await asyncio.sleep(0)
     return await checker.check(trace.answer, problem.answer)
+
+
+async def _settled(item: Graded, checker: AnswerChecker, problem: Problem) -> Graded:
+    """The same trace with the verdict of the second try, if the first one was undecided."""
+    if item.verdict is not Verdict.UNDECIDED:
+        return item
+    return replace(item, verdict=await _verdict(checker, item.trace, problem))

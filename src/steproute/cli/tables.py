@@ -53,8 +53,8 @@ def _remarks(summary: Summary) -> list[str]:
     remarks = [f"spent {dollars(summary.spent_usd)}"]
     if summary.interrupted_usd:
         remarks.append(f"interrupted attempts {dollars(summary.interrupted_usd)}")
-    if summary.failed or summary.grading_timed_out:
-        remarks.append(f"[yellow]{summary.failed} failed, {summary.grading_timed_out} could not be graded[/]")
+    if summary.failed or summary.undecided:
+        remarks.append(f"[yellow]{summary.failed} failed, {summary.undecided} undecided (counted as not correct)[/]")
     if summary.metrics_note:
         remarks.append(f"[yellow]{summary.metrics_note}[/]")
     return [" · ".join(remarks)]

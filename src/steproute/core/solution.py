@@ -226,11 +226,8 @@ class Prefix:
 
     @property
     def answer(self) -> str | None:
-        """The last closed `\\boxed{…}` of the solution so far."""
-        for step in reversed(self.steps):
-            if (answer := closed_boxed(step.text)) is not None:
-                return answer
-        return None
+        """The final answer that the solution so far gives; see `closed_boxed`."""
+        return closed_boxed(self.text)
 
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""

@@ -8,14 +8,16 @@ from steproute.core.decision import Decision
 from steproute.core.ports import Policy
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
+from steproute.grading.checker import Verdict, shared_checker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoMix:
     """AutoMix (arXiv 2310.12963): the policy sees one score, the verification of weak's answer.
 
-    Verification is self-consistency: the share of `samples` further weak solutions with the same answer. AutoMix itself
-    asks weak by a few-shot prompt, which a backend that only writes steps cannot answer.
+    Verification is self-consistency: the share of `samples` further solutions by the weak model with the same answer,
+    however it is spelled. AutoMix itself asks the weak model by a few-shot prompt, which a backend that only writes
+    steps cannot answer.
     """
 
     policy: Policy
@@ -31,10 +33,13 @@ class AutoMix:
         episode.accept(draft)
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
-        """P(right) of the whole solution."""
+        """P(correct) of the whole solution; 0 if it has no answer."""
         answers = Counter([_answer(await episode.propose("weak", empty, to_end=True)) for _ in range(self.samples)])
         answer = _answer(draft)
-        return (answers[answer] / self.samples if answer is not None else 0.0,)
+        if answer is None:
+            return (0.0,)
+        agreeing = [count for sample, count in answers.items() if await _agree(sample, answer)]
+        return (sum(agreeing) / self.samples,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +55,8 @@ class AutoMixPrm(AutoMix):
 
 def _answer(draft: Draft) -> str | None:
     return closed_boxed(draft.text)
+
+
+async def _agree(sample: str | None, answer: str) -> bool:
+    """Whether the checker holds two answers for the same; most pairs need no formulas."""
+    return sample == answer or await shared_checker().check(sample, answer) is Verdict.RIGHT

@@ -1,0 +1,43 @@
+"""Grade the final answers of ProcessBench and list every disagreement with its labels.
+
+    STEPROUTE_DATA=... python benchmarks/processbench.py
+
+Solutions whose problem has no gold answer in the data folder, and those without a box, are counted and left out.
+"""
+
+from steproute.bench.answers import AnswerChecker, Verdict
+from steproute.bench.datasets import data_file, read_rows
+from steproute.core.boxed import closed_boxed
+
+SETS = ("gsm8k", "math", "olympiadbench", "omnimath")
+
+
+def main() -> None:
+    """Print the disagreements, then one line per set."""
+    lines = ["| set | graded | as labelled | right, labelled incorrect | wrong, labelled correct | undecided | no box | no gold answer |"]
+    lines.append("|" + "---|" * 8)
+    with AnswerChecker() as checker:
+        for name in SETS:
+            lines.append(_graded(name, checker))
+    print("\n".join(lines))
+
+
+def _graded(name: str, checker: AnswerChecker) -> str:
+    counts = dict.fromkeys(("graded", "agree", "right", "wrong", "undecided", "no box", "no gold"), 0)
+    for _, row in read_rows(data_file(f"processbench/{name}.jsonl.gz")):
+        gold, answer = row["answer"], closed_boxed("\n\n".join(row["steps"]))  # type: ignore[arg-type]
+        if gold is None or answer is None:
+            counts["no gold" if gold is None else "no box"] += 1
+            continue
+        verdict = checker.check_now(answer, str(gold))
+        counts["graded"] += 1
+        if (verdict is Verdict.RIGHT) == row["final_answer_correct"]:
+            counts["agree"] += 1
+        else:
+            counts[str(verdict)] += 1
+            print(f"{row['id']}: {answer!r} against {gold!r} is {verdict}, labelled {row['final_answer_correct']}")
+    return f"| {name} | " + " | ".join(str(count) for count in counts.values()) + " |"
+
+
+if __name__ == "__main__":
+    main()

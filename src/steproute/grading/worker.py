@@ -1,0 +1,84 @@
+"""The process in which math-verify runs: one [answer, gold, CPU seconds] per line in, and true, false or null
+per line out.
+
+A question that takes more CPU time than it may ends the process, and so does the end of its parent.
+"""
+
+import ctypes
+import json
+import logging
+import math
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from typing import Final
+
+from steproute.grading.compare import Formulas, equal
+
+_PARENT_CHECK_S: Final = 0.5
+_MOST_BYTES: Final = 4 * 2**30
+_PR_SET_PDEATHSIG: Final = 1
+
+
+def main(parent: int) -> None:
+    """Serve until the input ends or the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with(parent)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_AS, _MOST_BYTES)
+    logging.disable(logging.WARNING)  # math-verify warns that its own time-outs are off; this process keeps time
+    sys.set_int_max_str_digits(0)
+    from steproute.grading import formulas
+
+    print("true", flush=True)
+    for line in sys.stdin:
+        answer, gold, cpu_s = json.loads(line)
+        _allow(cpu_s)
+        print(json.dumps(_same(answer, gold, formulas.equal)), flush=True)
+
+
+def _same(answer: str, gold: str, formulas: Formulas) -> bool | None:
+    """The verdict; None if the mathematics fails in a way that nobody foresaw, or needs too much memory."""
+    try:
+        return bool(equal(answer, gold, formulas))
+    except Exception:
+        return None
+
+
+def _allow(cpu_s: float) -> None:
+    """Let the next question take `cpu_s` of CPU time, after which the system ends this process."""
+    used = time.process_time()
+    _limit(resource.RLIMIT_CPU, math.ceil(used + cpu_s))
+
+
+def _limit(kind: int, amount: int) -> None:
+    """Lower or raise the soft limit; a system that does not know the limit goes without."""
+    _, most = resource.getrlimit(kind)
+    if most != resource.RLIM_INFINITY:
+        amount = min(amount, most)
+    try:
+        resource.setrlimit(kind, (amount, most))
+    except (OSError, ValueError):
+        return
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent ends: by the kernel on Linux, and by looking on any system."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
