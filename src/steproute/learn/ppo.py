@@ -33,7 +33,7 @@ class PpoSettings:
 
     All other constants are TRIM's (TRIM, TRIM-Agg), but that a batch of 64 problems is cut into 8 minibatches.
     lam: λ in right answers a strong token, (low, high); equal for one λ, None for the range in which an average strong
-    step costs from 0.1 % to 30 % of a right answer. Raises ConfigError for values that cannot be.
+    step costs from 0.01 % to 30 % of a correct answer. Raises ConfigError for values that cannot be.
     """
 
     lam: tuple[float, float] | None = None
@@ -80,7 +80,7 @@ def train_network(
         strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0))))
         decisions = sum(len(trace.steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
-        low, high = settings.lam or (0.001 / tokens, 0.3 / tokens)
+        low, high = settings.lam or (0.0001 / tokens, 0.3 / tokens)
         env = RoutingVecEnv(architecture, learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
         model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
         keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
