@@ -57,7 +57,7 @@ class Transition(General):
             return pomdp_py.SimpleState((0, 0, END, ""))
         choices, weights = zip(*self.moves[action][hidden], strict=True)
         after = random.choices(choices, weights)[0]
-        ends = random.random() < self.model.hazard[stage + 1]
+        ends = random.random() < self.model.next_is_last(stage)
         return pomdp_py.SimpleState((after, self.model.step_tokens, stage + 1, LAST if ends else ""))
 
 

@@ -4,14 +4,13 @@ import time
 import numpy as np
 import pytest
 
-from steproute.bench.bootstrap import Outcomes, curve_intervals, curve_of
+from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.metrics import UndefinedMetric, measure
 from steproute.bench.proportions import proportion_interval
 from steproute.bench.resampling import Interval
 from steproute.core.errors import ConfigError
 
 KNOBS = [0.0, 0.25, 0.5, 0.75, 1.0]
-METRICS = ["cpt50", "cpt80", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30"]
 
 
 def a_run(problems: int, seed: int, best: float = 0.8) -> tuple[Outcomes, Outcomes, Outcomes]:
@@ -33,7 +32,7 @@ def test_intervals_hold_the_point_estimates() -> None:
     metrics = measure(curve_of(KNOBS, *run))
     intervals = curve_intervals(*run, np.random.default_rng(1))
     for name in METRICS:
-        interval = getattr(intervals, name)
+        interval = intervals.metrics[name]
         assert interval.low <= getattr(metrics, name) <= interval.high, name
     for interval, accuracy in zip(intervals.accuracy, run[0].correct.mean(axis=1), strict=True):
         assert interval.low <= accuracy <= interval.high
@@ -48,8 +47,8 @@ def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
     metrics = measure(curve_of(KNOBS, *again))
     for name in METRICS:
         value = getattr(metrics, name)
-        assert getattr(intervals, name).low == pytest.approx(value)
-        assert getattr(intervals, name).high == pytest.approx(value)
+        assert intervals.metrics[name].low == pytest.approx(value)
+        assert intervals.metrics[name].high == pytest.approx(value)
 
 
 def test_the_interval_of_an_accuracy_covers_the_truth_about_95_times_in_100() -> None:
@@ -72,10 +71,10 @@ def test_an_accuracy_interval_agrees_with_the_wilson_interval() -> None:
 def test_a_share_that_is_often_not_reached_has_an_infinite_upper_end() -> None:
     # The policy ends at accuracy 0.78, PGR 0.95 of the way to 0.8: about half of the resamples stay below it.
     intervals = curve_intervals(*a_run(300, seed=2, best=0.78), np.random.default_rng(0))
-    assert intervals.cpt95.high == math.inf
-    assert intervals.cpt95.low < 1
+    assert intervals.metrics["cpt95"].high == math.inf
+    assert intervals.metrics["cpt95"].low < 1
     never = curve_intervals(*a_run(300, seed=2, best=0.5), np.random.default_rng(0))
-    assert never.cpt95 == Interval(math.inf, math.inf)
+    assert never.metrics["cpt95"] == Interval(math.inf, math.inf)
 
 
 def test_resamples_without_a_gap_are_counted() -> None:
@@ -85,7 +84,7 @@ def test_resamples_without_a_gap_are_counted() -> None:
     sweep = Outcomes(correct=strong.correct[None], cost=strong.cost[None] / 2)
     intervals = curve_intervals(sweep, weak, strong, rng)
     assert 0 < intervals.undefined < 1000
-    assert math.isfinite(intervals.apgr.high)
+    assert math.isfinite(intervals.metrics["apgr"].high)
 
 
 def test_without_any_gap_there_are_no_intervals() -> None:
@@ -127,3 +126,21 @@ def test_outcomes_that_do_not_fit_are_refused() -> None:
         Outcomes(correct=weak.correct, cost=weak.cost - 1)
     with pytest.raises(ConfigError, match="resamples"):
         curve_intervals(sweep, weak, strong, np.random.default_rng(0), resamples=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("gain", [0.0, 0.05, 0.2])
+def test_leads_compare_two_curves_on_one_and_the_same_resample(seed: int, gain: float) -> None:
+    """A policy that is right wherever the baseline is, and a fixed share more: far less spread than unpaired."""
+    rng = np.random.default_rng(seed)
+    hardness, extra = rng.random(500), rng.random(500)
+    weak = Outcomes(correct=hardness < 0.3, cost=np.zeros(500))
+    strong = Outcomes(correct=np.full(500, True), cost=np.full(500, 100.0))
+    middle = hardness < 0.6
+    baseline = Outcomes(correct=middle[None], cost=np.full((1, 500), 50.0))
+    better = Outcomes(correct=(middle | (extra < gain))[None], cost=np.full((1, 500), 50.0))
+    (interval,) = lead_intervals(better, baseline, weak, strong, [0.5], np.random.default_rng(seed))
+    share = float((better.correct & ~baseline.correct).mean())
+    half = 1.96 * math.sqrt(share * (1 - share) / 500)
+    assert interval.low == pytest.approx(share - half, abs=0.006)
+    assert interval.high == pytest.approx(share + half, abs=0.006)

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from steproute.bench.bootstrap import Outcomes
 from steproute.bench.calibrate import (
+    Goal,
+    Measured,
     budget_curve,
     chosen,
-    cost_for_budget,
-    cost_for_target,
+    cost_for,
     halves,
     measure_mix,
     relative_deviation,
@@ -27,14 +28,23 @@ def outcomes(rights: list[int], tokens: list[float], count: int = 100) -> tuple[
     return Outcomes(correct=correct, cost=spread), strong
 
 
+def mix_for(goal: Goal, swept: Outcomes, strong: Outcomes) -> Mix:
+    curve, accuracy = budget_curve(KNOBS, swept, goal.axis)
+    return curve.mix(cost_for(goal, curve, accuracy, strong))
+
+
 def mix_for_budget(swept: Outcomes, strong: Outcomes, budget: float) -> Mix:
-    curve, _ = budget_curve(KNOBS, swept, "tokens")
-    return curve.mix(cost_for_budget(curve, budget * float(strong.cost.mean())))
+    return mix_for(Goal(budget, "tokens"), swept, strong)
 
 
 def mix_for_target(swept: Outcomes, strong: Outcomes, target: float) -> Mix:
-    curve, accuracy = budget_curve(KNOBS, swept, "tokens")
-    return curve.mix(cost_for_target(curve, accuracy, strong, target))
+    return mix_for(Goal(target, "accuracy"), swept, strong)
+
+
+def measured_on_itself(mix: Mix, swept: Outcomes, strong: Outcomes) -> Measured:
+    """Where the problems that measure are those that chose."""
+    goal = Goal(0.15, "tokens")
+    return measure_mix(mix, goal, KNOBS, (swept, strong), (swept, strong), np.random.default_rng(0))
 
 
 def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
@@ -43,7 +53,7 @@ def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> N
     # (0.1, 60) lies on the segment from (0, 50) to (0.3, 80), so it is no corner.
     assert (mix.low, mix.high) == (0.0, 0.5)
     assert mix.share == pytest.approx(0.5)
-    measured = measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+    measured = measured_on_itself(mix, swept, strong)
     assert measured.cost_share == pytest.approx(0.15)
     assert measured.accuracy == pytest.approx(0.65)
 
@@ -51,7 +61,7 @@ def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> N
 def test_a_target_takes_the_cheapest_mix_that_reaches_it() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
     mix = mix_for_target(swept, strong, 80 / 90)
-    assert measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0)).cost_share == pytest.approx(0.3)
+    assert measured_on_itself(mix, swept, strong).cost_share == pytest.approx(0.3)
 
 
 @given(
@@ -80,7 +90,7 @@ def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[i
 
 def test_what_cannot_be_reached_is_said() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [1, 2, 3, 5, 10])
-    with pytest.raises(ConfigError, match="budget: 0.5 a problem is below 1"):
+    with pytest.raises(ConfigError, match="budget: 0.5 per problem is below 1"):
         mix_for_budget(swept, strong, 0.05)
     with pytest.raises(ConfigError, match="the best one has 97.8%"):
         mix_for_target(swept, strong, 0.99)
@@ -90,10 +100,10 @@ def test_too_few_problems_are_refused_with_the_number_that_would_do() -> None:
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=20)
     mix = mix_for_budget(swept, strong, 0.15)
     with pytest.raises(DatasetError, match="20 problems are left to measure on"):
-        measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+        measured_on_itself(mix, swept, strong)
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
     with pytest.raises(DatasetError, match=r"strong accuracy to ± 0\.\d\d only. Give about \d+"):
-        measure_mix(mix, KNOBS, swept, strong, np.random.default_rng(0))
+        measured_on_itself(mix, swept, strong)
 
 
 def test_the_halves_are_disjoint_whole_and_do_not_depend_on_the_order() -> None:
@@ -110,5 +120,46 @@ def test_the_halves_are_disjoint_whole_and_do_not_depend_on_the_order() -> None:
 def test_the_deviation_is_that_of_the_mixed_cost() -> None:
     correct = np.ones((2, 4), bool)
     swept = Outcomes(correct=correct, cost=np.array([[0.0, 0, 0, 0], [0, 8, 0, 8]]))
-    assert relative_deviation(Mix(low=0, high=1, share=0.5), (0, 1), swept) == pytest.approx(1.0)
+    assert relative_deviation(Mix(low=0, high=1, share=0.5), (0, 1), swept) == pytest.approx(3**0.5)
     assert relative_deviation(Mix(low=0, high=0, share=0), (0, 1), swept) == 1.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_the_deviation_is_that_of_problems_that_toss_the_coin(seed: int, share: float) -> None:
+    """As a stream of problems shows it, each at the knob that its toss gives."""
+    rng = np.random.default_rng(seed)
+    cost = np.stack([rng.gamma(1.5, 4, 50), rng.gamma(3, 10, 50)])
+    swept = Outcomes(correct=np.ones((2, 50), bool), cost=cost)
+    problems = rng.integers(50, size=200_000)
+    stream = cost[(rng.random(200_000) < share).astype(int), problems]
+    deviation = relative_deviation(Mix(low=0, high=1, share=share), (0, 1), swept)
+    assert deviation == pytest.approx(stream.std() / stream.mean(), rel=0.02)
+
+
+def halved(seed: int, problems: int = 300) -> tuple[tuple[Outcomes, Outcomes], tuple[Outcomes, Outcomes]]:
+    """Problems of differing cost and difficulty, drawn anew by each seed, in halves."""
+    rng = np.random.default_rng(seed)
+    hard, strong_cost = rng.random(problems), rng.gamma(4, 20, problems)
+    knobs = np.array(KNOBS)[:, None]
+    spent = strong_cost * np.clip(knobs + rng.normal(0, 0.3, (1, problems)), 0, 1) * (knobs > 0)
+    swept = Outcomes(correct=hard < 0.5 + 0.4 * np.sqrt(knobs), cost=spent)
+    strong = Outcomes(correct=hard < 0.9, cost=strong_cost)
+    first, second = np.arange(problems // 2), np.arange(problems // 2, problems)
+    return (chosen(swept, first), chosen(strong, first)), (chosen(swept, second), chosen(strong, second))
+
+
+@pytest.mark.parametrize("goal", [Goal(0.3, "tokens"), Goal(24.0, "usd"), Goal(0.9, "accuracy")])
+def test_the_interval_covers_the_choice_and_the_measurement(goal: Goal) -> None:
+    """How far the figure of one calibration strays from that of others, problems drawn anew: 95 % within."""
+    found = []
+    for seed in range(40):
+        choosing, measuring = halved(seed)
+        curve, accuracy = budget_curve(KNOBS, choosing[0], goal.axis)
+        mix = curve.mix(cost_for(goal, curve, accuracy, choosing[1]))
+        found.append(measure_mix(mix, goal, KNOBS, choosing, measuring, np.random.default_rng(seed)))
+    for name in ("cost_share", "accuracy_share"):
+        true = float(np.mean([getattr(each, name) for each in found]))
+        intervals = [getattr(each, f"{name}_ci95") for each in found]
+        covered = sum(interval.low <= true <= interval.high for interval in intervals)
+        assert 0.88 <= covered / len(found) <= 1.0, name

@@ -50,7 +50,7 @@ class BruteForce:
 
     def future(self, stage: int, belief: F64, action: int) -> float:
         predicted = belief @ self.transition[action]
-        ends = self.model.hazard[stage + 1]
+        ends = self.model.hazard[min(stage + 2, self.model.stages)]
         total = 0.0
         for likelihood in self.likelihoods.T:
             seen = float(likelihood @ predicted)
@@ -76,6 +76,20 @@ def test_the_plan_equals_brute_force(model: StepPomdp, cost: float, seed: int) -
             assert low - 1e-9 <= true <= high + 1e-9
             assert float(made.advantage(0, stage, belief)) == pytest.approx(true, abs=made.gap + 1e-9)
     assert made.gap <= 1e-3 * (model.task_reward + cost * model.step_tokens)
+
+
+@settings(max_examples=40, deadline=None)
+@given(models(), st.floats(0, 1), st.sampled_from([2, 3, 5, 9]))
+def test_the_gap_is_the_largest_distance_of_the_bounds_at_any_belief(
+    model: StepPomdp, cost: float, points: int
+) -> None:
+    """On few points the lines of two neighbours cross far from both, which is where the bounds are furthest apart."""
+    made = plan(model, [cost], points=points)
+    x = np.linspace(0, 1, 20_001)
+    bounds = [made.bounds(0, stage, x) for stage in range(model.stages)]
+    widest = max(float((high - low).max()) for low, high in bounds)
+    assert widest <= made.gap + 1e-9
+    assert made.gap <= widest + 1e-3 * (model.task_reward + cost * model.step_tokens)
 
 
 @settings(max_examples=40, deadline=None)
@@ -128,7 +142,7 @@ class PointBased:
 
     def future(self, stage: int, beliefs: F64, action: int) -> F64:
         """Alpha vectors, (belief, state), of taking `action` and then doing the best that is known."""
-        ends, predicted = self.model.hazard[stage + 1], beliefs @ self.transition[action]
+        ends, predicted = self.model.hazard[min(stage + 2, self.model.stages)], beliefs @ self.transition[action]
         found = ends * self.backed_up(predicted, self.last)
         if ends < 1:
             found += (1 - ends) * self.backed_up(predicted, self.alphas[stage + 1])

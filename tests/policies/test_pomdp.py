@@ -1,10 +1,15 @@
+import math
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 
 from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop, Usage
 from steproute.learn.plan import plan
-from steproute.policies.pomdp import Pomdp
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.learn.pomdp_fit import fit_hazard
+from steproute.policies.pomdp import Belief, Pomdp
+from steproute.policies.step_pomdp import F64, StepPomdp
 
 SHARP = np.zeros((3, 2, 2))
 SHARP[0] = [[0.0, 0.0], [0.05, 0.95]]
@@ -20,7 +25,13 @@ MODEL = StepPomdp(
 PLAN = plan(MODEL, [0.01, 1.0, 50.0], points=101)
 
 
-def seen(*scores: float, tokens: int = 10, text: str = "y", decisions: tuple[Decision, ...] = ()) -> Observation:
+def seen(
+    *scores: float,
+    tokens: int = 10,
+    text: str = "y",
+    stop: Stop = Stop.SEPARATOR,
+    decisions: tuple[Decision, ...] = (),
+) -> Observation:
     steps = tuple(
         Step(role="weak", text="x", tokens=1, decision=decision, rejected_score=rejected)
         for decision, rejected in zip(
@@ -29,7 +40,7 @@ def seen(*scores: float, tokens: int = 10, text: str = "y", decisions: tuple[Dec
             strict=False,
         )
     )
-    draft = Draft(model="w", text=text, stop=Stop.SEPARATOR, usage=Usage(output_tokens=tokens))
+    draft = Draft(model="w", text=text, stop=stop, usage=Usage(output_tokens=tokens))
     return Observation(
         prefix=Prefix(problem=Problem(id="p", text="?"), steps=steps), draft=draft, scores=scores, max_steps=30
     )
@@ -53,12 +64,72 @@ def test_a_long_step_has_to_be_worth_more() -> None:
 
 
 @pytest.mark.parametrize("belief", ["filter", "posterior"])
-def test_at_the_last_step_only_this_step_counts(belief: str) -> None:
-    policy = Pomdp(PLAN, 1.0, belief)  # type: ignore[arg-type]
-    on_track, _, wrong = policy.believed(seen(0.1))
+@pytest.mark.parametrize(("text", "stop"), [(r"\boxed{1}", Stop.SEPARATOR), ("y", Stop.END), (r"\boxed{1}", Stop.END)])
+@pytest.mark.parametrize("scores", [(0.1,), (0.9, 0.1), (0.9, 0.9, 0.1)])
+def test_at_the_last_step_only_this_step_counts(
+    belief: Belief, text: str, stop: Stop, scores: tuple[float, ...]
+) -> None:
+    """A step is the last one if it holds the answer or the model ended the solution with it."""
+    policy = Pomdp(PLAN, 1.0, belief)
+    on_track, _, wrong = policy.believed(seen(*scores))
     affordable = int(MODEL.task_reward * (MODEL.strong_accuracy * (on_track + wrong) - on_track))
-    assert policy.decide(seen(0.1, text=r"\boxed{1}", tokens=affordable - 1)) is Decision.REGENERATE
-    assert policy.decide(seen(0.1, text=r"\boxed{1}", tokens=affordable + 1)) is Decision.ACCEPT
+    assert affordable > 1
+    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable - 1)) is Decision.REGENERATE
+    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable + 1)) is Decision.ACCEPT
+    went_on = PLAN.advantage(1, len(scores) - 1, policy.believed(seen(*scores)))
+    assert abs(affordable - went_on / policy.cost) > 2, "a decision that is not the last one would differ"
+
+
+def exact_advantage(model: StepPomdp, cost: float, belief: F64, left: int) -> float:
+    """What regenerating earns more than accepting if exactly `left` more decisions follow: the whole tree, no plan."""
+    p_w, p_s = model.weak_accuracy, model.strong_accuracy
+    likelihoods = model.observations.reshape(3, -1).T
+
+    def value(belief: F64, left: int) -> float:
+        correct = belief[0], p_s * (belief[0] + belief[2])
+        rewards = [model.task_reward * each if left == 0 else future(each, left) for each in correct]
+        return float(max(rewards[0], rewards[1] - cost * model.step_tokens))
+
+    def future(correct: float, left: int) -> float:
+        predicted = np.array([correct * p_w, 1 - correct, correct * (1 - p_w)])
+        joint = [likelihood * predicted for likelihood in likelihoods]
+        return sum(float(each.sum()) * value(each / each.sum(), left - 1) for each in joint if each.sum() > 0)
+
+    regenerate, accept = p_s * float(belief[0] + belief[2]), float(belief[0])
+    return future(regenerate, left) - future(accept, left)
+
+
+@pytest.mark.parametrize("cost", [0.3, 1.0])
+@pytest.mark.parametrize("steps", [2, 3, 4, 5])
+@pytest.mark.parametrize("belief", ["filter", "posterior"])
+def test_at_step_t_of_solutions_of_n_steps_it_looks_n_minus_t_steps_ahead(
+    belief: Belief, steps: int, cost: float
+) -> None:
+    """All weak solutions have `steps` steps, so at step `steps` - 1 the next one is known to be the last."""
+    model = replace(MODEL, hazard=fit_hazard([steps] * 50))
+    policy = Pomdp(plan(model, [cost]), cost, belief)
+    for step in range(1, steps):
+        for scores in product((0.1, 0.9), repeat=step):
+            believed = policy.believed(seen(*scores))
+            limit = exact_advantage(model, cost, believed, steps - step) / cost
+            margin = policy.plan.gap / cost + 1e-6
+            below, above = math.floor(limit - margin), math.ceil(limit + margin)
+            if below >= 1:
+                assert policy.decide(seen(*scores, tokens=below)) is Decision.REGENERATE
+            assert policy.decide(seen(*scores, tokens=max(1, above))) is Decision.ACCEPT
+
+
+@pytest.mark.parametrize("lengths", [[2] * 9, [2, 3, 3, 7], [4, 4, 9], [5, 6, 6, 7], [30] * 4])
+def test_walking_by_the_models_hazard_gives_back_the_lengths_of_solutions(lengths: list[int]) -> None:
+    """P(the next step is the last one), decision by decision, is the distribution of step counts that it came from."""
+    model = replace(MODEL, hazard=fit_hazard(lengths))
+    going_on, walked = 1.0, {}
+    for stage in range(model.stages - 1):  # the decision about step stage + 1
+        walked[stage + 2] = going_on * model.next_is_last(stage)
+        going_on *= 1 - model.next_is_last(stage)
+    for length in range(2, model.stages + 1):
+        assert walked[length] == pytest.approx(lengths.count(length) / len(lengths), abs=0.08)
+    assert going_on == pytest.approx(0)
 
 
 def test_the_filter_equals_bayes_rule_over_all_hidden_paths() -> None:
@@ -74,6 +145,24 @@ def test_the_filter_equals_bayes_rule_over_all_hidden_paths() -> None:
                 for newest, s in after:
                     weight[newest] += p * first[right_first] * q * r * second[state] * s * third[newest]
     np.testing.assert_allclose(Pomdp(PLAN, 1.0).believed(observation), weight / weight.sum())
+
+
+@pytest.mark.parametrize("rejected", [0.1, 0.9])
+@pytest.mark.parametrize("accepted", [0.1, 0.9])
+def test_the_filter_reads_the_score_of_the_draft_that_was_rejected(rejected: float, accepted: float) -> None:
+    """The decision was about the weak model's draft, so that draft's score says what the strong model could repair."""
+    steps = (
+        Step(role="weak", text="x", tokens=1, decision=Decision.ACCEPT),
+        Step(role="strong", text="x", tokens=1, decision=Decision.REGENERATE, rejected_score=rejected),
+    )
+    observation = replace(seen(0.9, accepted, 0.9), prefix=Prefix(problem=Problem(id="p", text="?"), steps=steps))
+    first = MODEL.posterior(1.0, 0.9, MODEL.first_belief())
+    second = MODEL.posterior(0.9, rejected, MODEL.predict(first, regenerate=False))
+    third = MODEL.posterior(min(0.9, accepted), 0.9, MODEL.predict(second, regenerate=True))
+    np.testing.assert_allclose(Pomdp(PLAN, 1.0).believed(observation), third)
+    other = MODEL.posterior(0.9, 1 - rejected, MODEL.predict(first, regenerate=False))
+    elsewhere = MODEL.posterior(min(0.9, accepted), 0.9, MODEL.predict(other, regenerate=True))
+    assert not np.allclose(third, elsewhere, atol=1e-3)
 
 
 def test_the_posterior_forgets_what_came_before() -> None:

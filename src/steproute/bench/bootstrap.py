@@ -1,6 +1,6 @@
-"""95 % intervals of curves and of differences between curves, by a bootstrap over problems."""
+"""95 % intervals of curves, and resamples of several curves at once, by a bootstrap over problems."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,17 @@ from steproute.bench.curves import F64, Curves
 from steproute.bench.metrics import Anchor, Curve, CurvePoint, UndefinedMetric
 from steproute.bench.resampling import RESAMPLES, Interval, draws, percentiles
 from steproute.core.errors import ConfigError
+
+METRICS: Final[Mapping[str, Callable[[Curves], F64]]] = {
+    "cpt50": lambda curves: curves.cpt(0.5),
+    "cpt80": lambda curves: curves.cpt(0.8),
+    "cpt95": lambda curves: curves.cpt(0.95),
+    "apgr": Curves.apgr,
+    "delta_ibc": Curves.delta_ibc,
+    "accuracy_at_10": lambda curves: curves.accuracy_at(0.1),
+    "accuracy_at_20": lambda curves: curves.accuracy_at(0.2),
+    "accuracy_at_30": lambda curves: curves.accuracy_at(0.3),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +46,13 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurveIntervals:
-    """The interval of every metric, and of the accuracy at each knob.
+    """The interval of every metric of METRICS, and of the accuracy at each knob.
 
     In `undefined` of the resamples strong was no better than weak, or no dearer; the metrics have no value there and
     their intervals leave these resamples out. More than a few of them mean that the gap itself is not established.
     """
 
-    cpt50: Interval
-    cpt80: Interval
-    cpt95: Interval
-    apgr: Interval
-    delta_ibc: Interval
-    accuracy_at_10: Interval
-    accuracy_at_20: Interval
-    accuracy_at_30: Interval
+    metrics: dict[str, Interval]
     accuracy: tuple[Interval, ...]
     undefined: int
 
@@ -84,14 +88,7 @@ def curve_intervals(
     accuracy, strong_tokens, gap = _resampled([sweep], weak, strong, rng, resamples)
     curves = _curves(accuracy[gap], strong_tokens[gap], slice(2, None))
     return CurveIntervals(
-        cpt50=percentiles(curves.cpt(0.5)),
-        cpt80=percentiles(curves.cpt(0.8)),
-        cpt95=percentiles(curves.cpt(0.95)),
-        apgr=percentiles(curves.apgr()),
-        delta_ibc=percentiles(curves.delta_ibc()),
-        accuracy_at_10=percentiles(curves.accuracy_at(0.1)),
-        accuracy_at_20=percentiles(curves.accuracy_at(0.2)),
-        accuracy_at_30=percentiles(curves.accuracy_at(0.3)),
+        metrics={name: percentiles(of(curves)) for name, of in METRICS.items()},
         accuracy=tuple(percentiles(column) for column in accuracy[:, 2:].T),
         undefined=int((~gap).sum()),
     )
@@ -120,21 +117,6 @@ def lead_intervals(
     return tuple(percentiles(first.accuracy_at(cost) - second.accuracy_at(cost)) for cost in costs)
 
 
-METRICS: Final = ("cpt50", "cpt80", "cpt95", "apgr", "delta_ibc", "accuracy_at_10", "accuracy_at_20", "accuracy_at_30")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """By how much one curve's metric exceeds another's, paired over problems.
-
-    p: two-sided, twice the share of resamples on the smaller side of zero, itself counted in, so never 0.
-    """
-
-    value: float
-    interval: Interval
-    p: float
-
-
 def metric_samples(
     sweeps: Sequence[Outcomes],
     weak: Outcomes,
@@ -157,33 +139,8 @@ def metric_samples(
     for sweep in sweeps:
         curves = _curves(accuracy, cost, slice(start, start + len(sweep.correct)))
         start += len(sweep.correct)
-        samples.append(
-            {
-                **{f"cpt{share}": curves.cpt(share / 100) for share in (50, 80, 95)},
-                "apgr": curves.apgr(),
-                "delta_ibc": curves.delta_ibc(),
-                **{f"accuracy_at_{share}": curves.accuracy_at(share / 100) for share in (10, 20, 30)},
-            }
-        )
+        samples.append({name: of(curves) for name, of in METRICS.items()})
     return samples
-
-
-def difference(first: F64, second: F64) -> Difference:
-    """first − second of two metrics as `metric_samples` gives them; where both are inf they are equal."""
-    both = np.isinf(first) & np.isinf(second)
-    gaps = np.subtract(first, second, out=np.zeros_like(first), where=~both)
-    resampled = gaps[1:]
-    side = min((resampled <= 0).sum(), (resampled >= 0).sum())
-    return Difference(
-        value=float(gaps[0]),
-        interval=percentiles(resampled),
-        p=min(1.0, 2 * (float(side) + 1) / (len(resampled) + 1)),
-    )
-
-
-def percentile_interval(samples: F64) -> Interval:
-    """The middle 95 % of a metric as `metric_samples` gives it."""
-    return percentiles(samples[1:])
 
 
 def _resampled(

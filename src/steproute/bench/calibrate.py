@@ -1,16 +1,17 @@
 """The knob for a budget or a target: chosen on one half of the problems, measured on the other."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from steproute.bench.bootstrap import Outcomes
 from steproute.bench.curves import F64
-from steproute.bench.resampling import RESAMPLES, Interval
+from steproute.bench.resampling import RESAMPLES, Interval, draws, percentiles
 from steproute.bench.summary import Axis
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.policies.mixture import BudgetCurve, Mix
@@ -19,12 +20,26 @@ LEAST_PROBLEMS: Final = 30
 WIDEST: Final = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is asked for: a share of always-strong's tokens, dollars per problem, or a share of its accuracy."""
+
+    value: float
+    kind: Literal["tokens", "usd", "accuracy"]
+
+    @property
+    def axis(self) -> Axis:
+        """The cost that is spent."""
+        return "usd" if self.kind == "usd" else "tokens"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A mix on problems that did not choose it, with 95 % bootstrap intervals.
 
-    cost: strong tokens or dollars a problem; cost_share: over that of always-strong; accuracy_share: accuracy over that
-    of always-strong.
+    cost: strong tokens or dollars per problem; cost_share: over that of always-strong; accuracy_share: accuracy over
+    that of always-strong. The intervals cover both halves: other problems would have chosen another mix, and measured
+    another cost.
     """
 
     problems: int
@@ -47,7 +62,10 @@ def budget_curve(knobs: Sequence[float], swept: Outcomes, axis: Axis) -> tuple[B
 
     A mix of two knobs reaches every point between them, so no mix is better than those of neighbours on the hull.
     """
-    cost, accuracy = swept.cost.mean(axis=1), swept.correct.mean(axis=1)
+    return _budget_curve(knobs, swept.cost.mean(axis=1), swept.correct.mean(axis=1), axis)
+
+
+def _budget_curve(knobs: Sequence[float], cost: F64, accuracy: F64, axis: Axis) -> tuple[BudgetCurve, F64]:
     corners = _upper_hull(cost, accuracy)
     curve = BudgetCurve(
         axis=axis, knobs=tuple(knobs[corner] for corner in corners), costs=tuple(cost[corners].tolist())
@@ -55,72 +73,127 @@ def budget_curve(knobs: Sequence[float], swept: Outcomes, axis: Axis) -> tuple[B
     return curve, accuracy[corners]
 
 
-def cost_for_budget(curve: BudgetCurve, budget: float) -> float:
-    """`budget` a problem, on the curve's axis. Raises ConfigError where the cheapest knob exceeds it."""
-    if budget < curve.costs[0]:
-        raise ConfigError(
-            f"budget: {budget:.4g} a problem is below {curve.costs[0]:.4g}, what the cheapest knob spends. Raise it."
-        )
-    return budget
+def cost_for(goal: Goal, curve: BudgetCurve, accuracy: F64, strong: Outcomes) -> float:
+    """What a problem may cost for the goal to be met, on the curve's axis.
 
-
-def cost_for_target(curve: BudgetCurve, accuracy: F64, strong: Outcomes, target: float) -> float:
-    """What a problem costs where `target`, a share of always-strong's accuracy, is reached.
-
-    accuracy: of each knob of the curve. Raises ConfigError for a target that no knob reaches.
+    accuracy: of each knob of the curve; strong: always-strong on the problems that choose. Raises ConfigError for a
+    budget that the cheapest knob exceeds, or a target that no knob reaches.
     """
-    reached = accuracy / strong.correct.mean()
-    if target > reached[-1]:
+    cost = _cost_for(goal, curve, accuracy, float(strong.cost.mean()), float(strong.correct.mean()))
+    if goal.kind != "accuracy" and cost < curve.costs[0]:
         raise ConfigError(
-            f"target: no knob reaches {target:.1%} of strong's accuracy; the best one has {reached[-1]:.1%}. Lower it."
+            f"budget: {cost:.4g} per problem is below {curve.costs[0]:.4g}, what the cheapest knob spends. Raise it."
         )
-    return float(np.interp(target, reached, curve.costs))
+    best = float(accuracy[-1] / strong.correct.mean())
+    if goal.kind == "accuracy" and goal.value > best:
+        raise ConfigError(
+            f"target: no knob reaches {goal.value:.1%} of strong's accuracy; the best one has {best:.1%}. Lower it."
+        )
+    return cost
+
+
+def _cost_for(goal: Goal, curve: BudgetCurve, accuracy: F64, strong_cost: float, strong_accuracy: float) -> float:
+    """The same without errors: beyond the curve, its nearest end is the best that there is."""
+    if goal.kind == "accuracy":
+        return float(np.interp(goal.value * strong_accuracy, accuracy, curve.costs))
+    return goal.value if goal.kind == "usd" else goal.value * strong_cost
 
 
 def relative_deviation(mix: Mix, knobs: Sequence[float], swept: Outcomes) -> float:
-    """Standard deviation of one problem's cost over its mean."""
-    costs = (1 - mix.share) * swept.cost[list(knobs).index(mix.low)] + mix.share * swept.cost[
-        list(knobs).index(mix.high)
-    ]
-    return float(costs.std() / costs.mean()) if costs.any() else 1.0
+    """Standard deviation of one problem's cost over its mean: over the problems and over which knob a problem gets."""
+    low, high = (swept.cost[list(knobs).index(knob)] for knob in (mix.low, mix.high))
+    mean = float(((1 - mix.share) * low + mix.share * high).mean())
+    square = float(((1 - mix.share) * low**2 + mix.share * high**2).mean())
+    return math.sqrt(max(square - mean**2, 0.0)) / mean if mean else 1.0
 
 
 def measure_mix(
-    mix: Mix, knobs: Sequence[float], swept: Outcomes, strong: Outcomes, rng: np.random.Generator
+    mix: Mix,
+    goal: Goal,
+    knobs: Sequence[float],
+    choosing: tuple[Outcomes, Outcomes],
+    measuring: tuple[Outcomes, Outcomes],
+    rng: np.random.Generator,
 ) -> Measured:
     """What a mix spends and reaches, in expectation over which problems get which knob.
 
-    Raises DatasetError where the problems are too few for intervals that say something: under 30, or an interval of
-    either share wider than ± 0.1.
+    choosing, measuring: the sweep (knob, problem) and always-strong (problem,) on either half. Raises DatasetError if
+    the problems are too few for intervals that say something: under 30 that measure, or an interval of either share
+    that their number alone makes wider than ± 0.1.
     """
+    swept, strong = measuring
     count = len(strong.correct)
     if count < LEAST_PROBLEMS:
         raise DatasetError(
             f"calibrate: {count} problems are left to measure on, {LEAST_PROBLEMS} are the least. Give more problems."
         )
+    means = _Means.of(swept, strong, np.full((1, count), 1.0))
+    drawn = _Means.of(swept, strong, np.concatenate(list(draws(count, RESAMPLES, rng))))
+    weights = _weights(mix, knobs)
+    _check_width(count, *drawn.shares(weights))
+    again = _Means.of(*choosing, np.concatenate(list(draws(len(choosing[1].correct), RESAMPLES, rng))))
+    rechosen = np.stack([_weights(again.mix(goal, knobs, index), knobs) for index in range(RESAMPLES)])
+    (cost_share,), (accuracy_share,) = means.shares(weights)
+    costs, accuracies = drawn.shares(rechosen)
+    return Measured(
+        problems=count,
+        accuracy=float(weights @ swept.correct.mean(axis=1)),
+        cost=float(weights @ swept.cost.mean(axis=1)),
+        cost_share=float(cost_share),
+        accuracy_share=float(accuracy_share),
+        cost_share_ci95=percentiles(costs),
+        accuracy_share_ci95=percentiles(accuracies),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Means:
+    """Means over resampled problems: of the knobs, (resample, knob), and of always-strong, (resample,)."""
+
+    cost: F64
+    accuracy: F64
+    strong_cost: F64
+    strong_accuracy: F64
+
+    @classmethod
+    def of(cls, swept: Outcomes, strong: Outcomes, counts: F64) -> "_Means":
+        problems = counts.sum(axis=1)
+        return cls(
+            cost=counts @ swept.cost.T / problems[:, None],
+            accuracy=counts @ swept.correct.T / problems[:, None],
+            strong_cost=counts @ strong.cost / problems,
+            strong_accuracy=counts @ strong.correct / problems,
+        )
+
+    def shares(self, weights: F64) -> tuple[F64, F64]:
+        """Cost and accuracy of a mix over those of always-strong, NaN if that has none; weights: (…, knob)."""
+        cost, accuracy = (weights * self.cost).sum(axis=1), (weights * self.accuracy).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return cost / self.strong_cost, accuracy / self.strong_accuracy
+
+    def mix(self, goal: Goal, knobs: Sequence[float], index: int) -> Mix:
+        """What one resample would have chosen."""
+        curve, accuracy = _budget_curve(knobs, self.cost[index], self.accuracy[index], goal.axis)
+        strong = float(self.strong_cost[index]), float(self.strong_accuracy[index])
+        return curve.mix(_cost_for(goal, curve, accuracy, *strong))
+
+
+def _weights(mix: Mix, knobs: Sequence[float]) -> F64:
     weights = np.zeros(len(knobs))
     weights[list(knobs).index(mix.low)] += 1 - mix.share
     weights[list(knobs).index(mix.high)] += mix.share
-    rows = np.stack([weights @ swept.correct, strong.correct, weights @ swept.cost, strong.cost])
-    right, strong_right, cost, strong_cost = rows.mean(axis=1)
-    drawn = rows[:, rng.integers(count, size=(RESAMPLES, count))].mean(axis=2)
-    spent, reached = _interval(drawn[2] / drawn[3]), _interval(drawn[0] / drawn[1])
-    for name, interval in (("strong's cost", spent), ("strong accuracy", reached)):
+    return weights
+
+
+def _check_width(count: int, costs: F64, accuracies: F64) -> None:
+    for name, shares in (("strong's cost", costs), ("strong accuracy", accuracies)):
+        interval = percentiles(shares)
         width = (interval.high - interval.low) / 2
         if not width <= WIDEST:
-            needed = 2 * int(np.ceil(count * (width / WIDEST) ** 2))
+            needed = f"about {2 * int(np.ceil(count * (width / WIDEST) ** 2))}" if np.isfinite(width) else "more"
             raise DatasetError(
-                f"calibrate: {count} problems say the share of {name} to ± {width:.2f} only. Give about {needed}."
+                f"calibrate: {count} problems say the share of {name} to ± {width:.2f} only. Give {needed}."
             )
-    return Measured(
-        problems=count,
-        accuracy=float(right),
-        cost=float(cost),
-        cost_share=float(cost / strong_cost),
-        accuracy_share=float(right / strong_right),
-        cost_share_ci95=spent,
-        accuracy_share_ci95=reached,
-    )
 
 
 def chosen(outcomes: Outcomes, indices: NDArray[np.intp]) -> Outcomes:
@@ -145,8 +218,3 @@ def _upper_hull(cost: F64, accuracy: F64) -> NDArray[np.intp]:
 def _slope(cost: F64, accuracy: F64, first: int, second: int) -> float:
     rise, run = accuracy[second] - accuracy[first], cost[second] - cost[first]
     return float(rise / run) if run > 0 else float("inf")
-
-
-def _interval(values: F64) -> Interval:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(float(low), float(high))

@@ -1,6 +1,7 @@
 """Many policies side by side, on strong tokens and on dollars, and by how much one beats another, paired."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Final
@@ -8,14 +9,16 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from steproute.bench.bootstrap import METRICS, Difference, difference, metric_samples, percentile_interval
+from steproute.bench.bootstrap import METRICS, metric_samples
 from steproute.bench.curves import F64
+from steproute.bench.differences import LOWER_IS_BETTER, Difference, difference, holm, least_p, metric_interval
 from steproute.bench.summary import Axis, Interval95, JudgedRuns, finite, pair
-from steproute.bench.sweep import Sweep
+from steproute.bench.sweep import Series, Sweep
 from steproute.core.whole_file import write_whole
 
 AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
+RESAMPLES: Final = 10_000
 _CALLS_AT: Final = 0.3
 
 
@@ -35,25 +38,50 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """first − second of one metric on one cost axis; p is two-sided, from the paired bootstrap."""
+    """first − second of one metric on one cost axis, paired over problems.
+
+    difference: None if it has no value, or an infinite one: only one of the two reaches a CPT's share. difference_ci95:
+    None if it has no value; an end of None is infinite. better: the policy that is ahead, None if neither is or the
+    difference has no value. p: two-sided, for this one difference. p_holm: corrected for all metrics and policies that
+    are compared with the first policy on this axis, None for other pairs. Both are None if there is no value.
+    """
 
     first: str
     second: str
     axis: Axis
     metric: str
     difference: float | None
-    difference_ci95: Interval95
-    p: float
+    difference_ci95: Interval95 | None
+    better: str | None
+    p: float | None
+    p_holm: float | None = None
+
+    def reversed(self) -> "Pair":
+        """second − first."""
+        ends = self.difference_ci95
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=_negative(self.difference),
+            difference_ci95=None if ends is None else (_negative(ends[1]), _negative(ends[0])),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The content of `comparison.json`: a row a policy, and every pair of them."""
+    """The content of `comparison.json`: a row per policy, and every pair of them.
+
+    p-values and intervals cover the draw of the problems alone, not that of the models' samples or of training. No
+    p-value can be below `least_p`, which more `resamples` lower.
+    """
 
     name: str
     data: str
     seed: int
     problems: int
+    resamples: int
+    least_p: float
     rows: list[Row]
     pairs: list[Pair]
 
@@ -65,20 +93,13 @@ class Comparison:
             if (each.first, each.second) == (first, second):
                 return each
             if (each.first, each.second) == (second, first):
-                low, high = each.difference_ci95
-                return Pair(
-                    first=first,
-                    second=second,
-                    axis=axis,
-                    metric=metric,
-                    difference=_negative(each.difference),
-                    difference_ci95=(_negative(high), _negative(low)),
-                    p=each.p,
-                )
+                return each.reversed()
         raise KeyError((first, second, metric, axis))
 
 
-def compare(name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int) -> Comparison:
+def compare(
+    name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int, *, resamples: int = RESAMPLES
+) -> Comparison:
     """Metrics of every series of a sweep and differences of every two; raises UndefinedMetric without a gap."""
     series = (sweep.policy, *sweep.baselines)
     metrics: list[dict[Axis, dict[str, float | None | Interval95]]] = [{} for _ in series]
@@ -89,18 +110,21 @@ def compare(name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int) -> 
             runs.anchor(sweep.weak, axis),
             runs.anchor(sweep.strong, axis),
             np.random.default_rng(seed),
+            resamples=resamples,
         )
         for row, sample in zip(metrics, samples, strict=True):
             row[axis] = _with_intervals(sample)
-        named = [(each.name, sample) for each, sample in zip(series, samples, strict=True)]
-        for (first, one), (second, other) in combinations(named, 2):
-            pairs += [_pair(first, second, axis, metric, difference(one[metric], other[metric])) for metric in COMPARED]
-    rows = []
-    for each, values in zip(series, metrics, strict=True):
-        points = [runs.point(route, knob) for route, knob in zip(each.routes, each.knobs, strict=True)]
-        nearest = min(points, key=lambda point: abs(point.strong_share - _CALLS_AT))
-        rows.append(Row(name=each.name, metrics=values, calls=nearest.calls, calls_at=nearest.strong_share))
-    return Comparison(name=name, data=data, seed=seed, problems=len(runs.judged), rows=rows, pairs=pairs)
+        pairs += _pairs([each.name for each in series], samples, axis)
+    return Comparison(
+        name=name,
+        data=data,
+        seed=seed,
+        problems=len(runs.judged),
+        resamples=resamples,
+        least_p=least_p(resamples),
+        rows=[_row(runs, each, values) for each, values in zip(series, metrics, strict=True)],
+        pairs=pairs,
+    )
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
@@ -108,12 +132,33 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
+def _row(runs: JudgedRuns, series: Series, metrics: dict[Axis, dict[str, float | None | Interval95]]) -> Row:
+    points = [runs.point(route, knob) for route, knob in zip(series.routes, series.knobs, strict=True)]
+    nearest = min(points, key=lambda point: abs(point.strong_share - _CALLS_AT))
+    return Row(name=series.name, metrics=metrics, calls=nearest.calls, calls_at=nearest.strong_share)
+
+
 def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval95]:
     values: dict[str, float | None | Interval95] = {name: finite(float(sample[name][0])) for name in METRICS}
-    return values | {f"{name}_ci95": pair(percentile_interval(sample[name])) for name in METRICS}
+    return values | {f"{name}_ci95": pair(metric_interval(sample[name])) for name in METRICS}
+
+
+def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) -> list[Pair]:
+    """Every two series in every metric; those with the first series are the family that is corrected together."""
+    named = list(zip(names, samples, strict=True))
+    pairs = [
+        _pair(first, second, axis, metric, difference(one[metric], other[metric]))
+        for (first, one), (second, other) in combinations(named, 2)
+        for metric in COMPARED
+    ]
+    family = [each for each in pairs if each.first == names[0]]
+    others = [each for each in pairs if each.first != names[0]]
+    corrected = holm([each.p for each in family])
+    return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others
 
 
 def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -> Pair:
+    gain = -found.value if metric in LOWER_IS_BETTER else found.value
     return Pair(
         first=first,
         second=second,
@@ -121,6 +166,7 @@ def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -
         metric=metric,
         difference=finite(found.value),
         difference_ci95=pair(found.interval),
+        better=first if gain > 0 else second if gain < 0 else None,
         p=found.p,
     )
 

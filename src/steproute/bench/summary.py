@@ -143,7 +143,7 @@ class JudgedRuns:
         return Point(
             knob=knob,
             accuracy=right / len(row),
-            accuracy_ci95=pair(interval or proportion_interval(right, len(row))),
+            accuracy_ci95=_ends(interval or proportion_interval(right, len(row))),
             strong_tokens=strong,
             strong_share=strong / self.strong_tokens if self.strong_tokens else math.nan,
             weak_tokens=_mean([trace.generated_tokens("weak") for trace in traces]),
@@ -210,7 +210,7 @@ def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curve
     try:
         intervals = curve_intervals(swept, weak, strong, np.random.default_rng(seed))
         curve = curve_of(series.knobs, swept, weak, strong)
-        metrics = _with_intervals(curve, {name: getattr(intervals, name) for name in METRICS})
+        metrics = _with_intervals(curve, intervals.metrics)
     except UndefinedMetric as reason:
         points = [table.point(route, knob) for route, knob in pairs]
         return Curved(name=series.name, points=points, metrics=dict.fromkeys(METRICS), metrics_note=str(reason))
@@ -236,15 +236,20 @@ def _leads(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> list[L
             c=c,
             accuracy=budgeted_accuracy(first, c),
             baseline_accuracy=budgeted_accuracy(second, c),
-            lead_ci95=pair(interval),
+            lead_ci95=_ends(interval),
         )
         for c, interval in zip(_COSTS, intervals, strict=True)
+        if not math.isnan(interval.low)
     ]
 
 
 def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, float | None | Interval95]:
     values = metric_values(measure(curve))
     return values | {f"{name}_ci95": pair(interval) for name, interval in intervals.items()}
+
+
+def _ends(interval: Interval) -> Interval95:
+    return finite(interval.low), finite(interval.high)
 
 
 def _judged(item: Graded | None) -> bool:
@@ -263,8 +268,10 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def pair(interval: Interval) -> Interval95:
-    """Both ends, None for infinite ones."""
+def pair(interval: Interval) -> Interval95 | None:
+    """Both ends, None for infinite ones; None if there is no interval."""
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return None
     return finite(interval.low), finite(interval.high)
 
 

@@ -10,18 +10,18 @@ import typer
 from rich.console import Console
 
 from steproute.bench.calibrate import (
+    Goal,
     Measured,
     budget_curve,
     chosen,
-    cost_for_budget,
-    cost_for_target,
+    cost_for,
     halves,
     measure_mix,
     relative_deviation,
 )
 from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
-from steproute.bench.summary import Axis, JudgedRuns
+from steproute.bench.summary import JudgedRuns
 from steproute.cli.evaluate import KeepFailed, numbers, solve_and_grade
 from steproute.config import RunConfig, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
@@ -53,37 +53,35 @@ def calibrate(
 
     Example: steproute calibrate --policy threshold --budget 0.4 --problems 300 --name budget40
     """
-    goal, axis = _goal(budget, budget_usd, target)
-    folder_name = name_of(f"calibrate-{policy}-{goal:g}") if name is None else name
+    goal = _goal(budget, budget_usd, target)
+    folder_name = name_of(f"calibrate-{policy}-{goal.value:g}") if name is None else name
     config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
     folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
     graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
-    swept, strong = judged.outcomes(sweep.policy.routes, axis), judged.anchor(sweep.strong, axis)
-    grid, choosing = sweep.policy.knobs, chosen(strong, fitting)
-    if not (choosing.correct.any() and choosing.cost.any()):
+    swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)
+    grid, choosing = sweep.policy.knobs, (chosen(swept, fitting), chosen(strong, fitting))
+    if not (choosing[1].correct.any() and choosing[1].cost.any()):
         raise DatasetError("calibrate: strong solved none of the problems that choose. Check the models or the data.")
-    curve, accuracy = budget_curve(grid, chosen(swept, fitting), axis)
-    if target:
-        cost = cost_for_target(curve, accuracy, choosing, goal)
-    else:
-        cost = cost_for_budget(curve, goal if axis == "usd" else goal * float(choosing.cost.mean()))
+    curve, accuracy = budget_curve(grid, choosing[0], goal.axis)
+    cost = cost_for(goal, curve, accuracy, choosing[1])
     mix = curve.mix(cost)
-    measured = measure_mix(mix, grid, chosen(swept, measuring), chosen(strong, measuring), np.random.default_rng(seed))
+    others = chosen(swept, measuring), chosen(strong, measuring)
+    measured = measure_mix(mix, goal, grid, choosing, others, np.random.default_rng(seed))
     facts: dict[str, Any] = {
         "data": data,
         "seed": seed,
-        "goal": "accuracy" if target else axis,
+        "goal": goal.kind,
         "fitted_on": len(fitting),
         "measured": asdict(measured),
     }
-    deviation = relative_deviation(mix, grid, chosen(swept, fitting))
-    write_artifact(mixture_artifact(curve, cost, goal, deviation, policy, facts), folder)
-    _show(mix, measured, axis, folder)
+    deviation = relative_deviation(mix, grid, choosing[0])
+    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts), folder)
+    _show(mix, goal, len(fitting), measured, folder)
 
 
-def _goal(budget: float | None, budget_usd: float | None, target: str) -> tuple[float, Axis]:
+def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
     if (budget is not None) + (budget_usd is not None) + (target != "") != 1:
         raise ConfigError(
             'budget, budget-usd, target: give one of them, such as --budget 0.2 or --target "95% of strong".'
@@ -91,26 +89,34 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> tuple[
     if budget is not None:
         if not 0 < budget <= 1:
             raise ConfigError(f"budget: {budget:g} is outside (0, 1]. Give the share of always-strong's tokens.")
-        return budget, "tokens"
+        return Goal(budget, "tokens")
     if budget_usd is not None:
         if not budget_usd > 0:
             raise ConfigError(f"budget-usd: {budget_usd:g} is no budget. Give the dollars a problem, such as 0.002.")
-        return budget_usd, "usd"
+        return Goal(budget_usd, "usd")
     match = _TARGET.fullmatch(target)
     if match is None or not 0 < float(match[1]) <= 100:
         raise ConfigError(f'target: {target!r} is no share of strong\'s accuracy. Write it as "95% of strong".')
-    return float(match[1]) / 100, "tokens"
+    return Goal(float(match[1]) / 100, "accuracy")
 
 
-def _show(mix: Mix, measured: Measured, axis: Axis, folder: Path) -> None:
+def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
     knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
     spent, reached = measured.cost_share_ci95, measured.accuracy_share_ci95
-    cost = f"{measured.cost:.1f} strong tokens" if axis == "tokens" else dollars(measured.cost)
-    console.print(f"knob {knobs}")
-    console.print(f"measured on {measured.problems} other problems, with 95 % intervals:")
+    cost = f"{measured.cost:.1f} strong tokens" if goal.axis == "tokens" else dollars(measured.cost)
+    asked = {
+        "tokens": f"a budget of {goal.value:.1%} of always-strong's tokens",
+        "usd": f"a budget of {dollars(goal.value)} per problem",
+        "accuracy": f"{goal.value:.1%} of strong's accuracy",
+    }
+    console.print(f"asked for: {asked[goal.kind]}")
+    console.print(f"knob {knobs}, chosen on {chose} problems")
     console.print(
-        f"  {cost} a problem, {measured.cost_share:.1%} of always-strong's [{spent.low:.1%}, {spent.high:.1%}]"
+        f"measured on {measured.problems} other problems; the 95 % intervals cover the choice and the measurement:"
+    )
+    console.print(
+        f"  {cost} per problem, {measured.cost_share:.1%} of always-strong's [{spent.low:.1%}, {spent.high:.1%}]"
     )
     console.print(
         f"  accuracy {measured.accuracy:.1%}, {measured.accuracy_share:.1%} of strong's "

@@ -7,8 +7,9 @@ import typer
 from rich.console import Console, Group
 from rich.table import Table
 
-from steproute.bench.compare import COMPARED, Comparison, Row, compare, write_comparison
+from steproute.bench.compare import COMPARED, RESAMPLES, Comparison, Pair, Row, compare, write_comparison
 from steproute.bench.datasets import load_problems
+from steproute.bench.differences import LOWER_IS_BETTER
 from steproute.bench.formatting import LABELS, metric
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import Axis, JudgedRuns, summarise, write_summary
@@ -36,9 +37,13 @@ def compare_policies(
     name: Annotated[str, typer.Option(help="Name of the run; the same name resumes it.")] = "compare",
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     keep_failed: KeepFailed = False,
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap resamples; no p-value can be below 2 / (resamples + 1).", min=100)
+    ] = RESAMPLES,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
 ) -> None:
-    """Sweep every policy over the same problems and print who is ahead, by strong tokens and by dollars, with p-values.
+    """Sweep every policy over the same problems and print who is ahead, by strong tokens and by dollars, with p-values
+    that are corrected for the number of comparisons (Holm).
 
     Each policy pays for all it uses; what two policies ask for at the same place is computed once. A rerun resumes.
 
@@ -56,7 +61,7 @@ def compare_policies(
     summary = summarise(
         name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=config.document()
     )
-    comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, graded), seed)
+    comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, graded), seed, resamples=resamples)
     write_summary(summary, folder / "summary.json")
     write_comparison(comparison, folder / "comparison.json")
     plot_pareto(summary, folder / "pareto.png")
@@ -67,7 +72,7 @@ def compare_policies(
     console = Console()
     if not console.is_terminal:
         console.width = _CONSOLE_WIDTH
-    console.print(Group(_table(comparison, "tokens"), _table(comparison, "usd"), _pairs(comparison)))
+    console.print(Group(_table(comparison, "tokens"), _table(comparison, "usd"), difference_table(comparison)))
     for file in ("comparison.json", "summary.json", "pareto.png", "pareto-usd.png"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
 
@@ -88,18 +93,44 @@ def _cell(row: Row, axis: Axis, column: str) -> str:
     return metric(row.metrics[axis], column).replace(" [", "\n[")
 
 
-def _pairs(comparison: Comparison) -> Table:
+def difference_table(comparison: Comparison) -> Table:
+    """How every policy differs from the first one, by strong tokens."""
     first = comparison.rows[0].name
-    table = Table(title=f"ahead of {first}, by strong tokens: difference [95 %], p")
+    table = Table(
+        title=f"compared with {first}, by strong tokens: difference [95 %], who is ahead, p",
+        caption=f"↑ higher is better, ↓ lower is better · p: chance of such a difference between equal policies, over "
+        f"the draw of {comparison.problems} problems alone, corrected for all {_compared(comparison)} of this table",
+    )
     table.add_column("policy", no_wrap=True)
     for column in COMPARED:
-        table.add_column(LABELS[column], justify="right")
+        table.add_column(f"{LABELS[column]} {'↓' if column in LOWER_IS_BETTER else '↑'}", justify="right")
     for row in comparison.rows[1:]:
-        cells = []
-        for column in COMPARED:
-            found = comparison.pair(row.name, first, column)
-            low, high = ("∞" if end is None else f"{end:+.3f}" for end in found.difference_ci95)
-            value = "–" if found.difference is None else f"{found.difference:+.3f}"
-            cells.append(f"{value} [{low}, {high}]\np {found.p:.3f}")
-        table.add_row(row.name, *cells)
+        pairs = [comparison.pair(row.name, first, column) for column in COMPARED]
+        table.add_row(row.name, *(_difference(each, comparison.least_p) for each in pairs))
     return table
+
+
+def _compared(comparison: Comparison) -> int:
+    """How many differences from the first policy have a value on one axis."""
+    return sum(each.p_holm is not None for each in comparison.pairs if each.axis == "tokens")
+
+
+def _difference(found: Pair, least: float) -> str:
+    if found.p is None or found.difference_ci95 is None:
+        return "–"
+    low, high = found.difference_ci95
+    ends = f"[{'-∞' if low is None else f'{low:+.3f}'}, {'+∞' if high is None else f'{high:+.3f}'}]"
+    standing = {found.first: "ahead", found.second: "behind", None: "level"}[found.better]
+    if found.difference is None:
+        value = "not reached" if standing == "behind" else "reached by it alone"
+    else:
+        value = f"{found.difference:+.3f} {ends}"
+    return f"{value}\n{standing}, p {_p(found, least)}"
+
+
+def _p(found: Pair, least: float) -> str:
+    """The corrected p-value; below what the resamples can tell, a bound."""
+    assert found.p is not None
+    assert found.p_holm is not None
+    at_floor = found.p <= least * 1.001
+    return f"{'< ' if at_floor else ''}{found.p_holm:.{3 if found.p_holm >= 0.001 else 4}f}"

@@ -31,7 +31,9 @@ def plan(
     beliefs: Annotated[
         Path | None, typer.Option(help="A JSON list of [on track, derailed, newest step wrong], each adding up to 1.")
     ] = None,
-    stages: Annotated[str, typer.Option(help="Steps accepted so far, with commas; all stages by default.")] = "",
+    stages: Annotated[
+        str, typer.Option(help="How many steps are accepted before the decision, with commas; all by default.")
+    ] = "",
     observations: Annotated[
         str, typer.Option(help="The folder's observation model: math_train or omni.")
     ] = "math_train",

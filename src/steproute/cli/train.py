@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from rich.console import Console
@@ -23,7 +23,7 @@ from steproute.learn.pomdp_fit import LabelledSolution
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import solve_all
 from steproute.policies.artifact import Artifact, write_artifact
-from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.pomdp import Belief, PomdpFamily
 from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import (
     AGG,
@@ -52,6 +52,13 @@ def train(
         float, typer.Option(help="pomdp from labelled steps: share of strong's steps that are right.")
     ] = 0.9704,
     step_tokens: Annotated[float, typer.Option(help="pomdp from labelled steps: tokens of a strong step.")] = 60.0,
+    belief: Annotated[
+        str,
+        typer.Option(
+            help="pomdp: filter, which remembers earlier scores and decisions, or posterior, the reference's, from the "
+            "newest observation alone."
+        ),
+    ] = "filter",
     lam: Annotated[
         float | None,
         typer.Option(help="agg, seq: λ, right answers a strong token is worth; one policy for all if left out."),
@@ -73,14 +80,16 @@ def train(
     labelled = policy == POMDP and Path(data).suffix in (".jsonl", ".gz")
     if not data.startswith("lab") and not labelled:
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
+    if belief not in get_args(Belief):
+        raise ConfigError(f"belief: {belief!r} is unknown. Use one of {', '.join(get_args(Belief))}.")
     console = Console()
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if labelled:
-        artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), facts, console)
+        artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), belief, facts, console)
     elif policy == POMDP:
         with console.status(f"solving {problems} problems"):
             model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
-        artifact = _plan(model, facts, console)
+        artifact = _plan(model, belief, facts, console)
     elif policy in (QUERY_SW, QUERY_CLASSIFIER):
         artifact = _predict(policy, load_problems(data, problems, seed), seed, facts, console)
     else:
@@ -99,14 +108,14 @@ def _fit_labelled(path: Path, strong_accuracy: float, step_tokens: float) -> Ste
     return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
 
 
-def _plan(model: StepPomdp, facts: dict[str, Any], console: Console) -> Artifact:
+def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Console) -> Artifact:
     began = time.monotonic()
     made = plan(model, costs_for(model))
     console.print(
         f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens a step  "
         f"gap {made.gap:.2g} of {model.task_reward:g}  planned in {time.monotonic() - began:.1f} s"
     )
-    return pomdp_artifact(PomdpFamily(made), facts)
+    return pomdp_artifact(PomdpFamily(made, cast(Belief, belief)), facts)
 
 
 def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:

@@ -13,7 +13,7 @@ from steproute.lab.check import Checked, check_model
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.policies.step_pomdp import StepPomdp
 
-_SHARES: Final = np.geomspace(0.003, 1.5, 16)
+_SHARES: Final = np.geomspace(3e-5, 1.5, 20)
 
 
 async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int) -> StepPomdp:
@@ -35,7 +35,10 @@ async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int) -> Step
 
 
 def costs_for(model: StepPomdp) -> list[float]:
-    """Costs per token at which an average step costs from 0.3 % to 150 % of a right answer."""
+    """Costs per token at which an average strong step costs from 0.003 % to 150 % of a correct answer.
+
+    At the lowest the policy spends all that its belief allows, so the grid is not what ends its curve.
+    """
     return [float(share) * model.task_reward / model.step_tokens for share in _SHARES]
 
 

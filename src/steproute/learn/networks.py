@@ -138,6 +138,7 @@ class _SeqPolicy(ActorCriticPolicy):
         for layer in self.features_extractor.layers:  # each layer begins as the identity, or PPO may collapse
             nn.init.zeros_(layer.out.weight)
             nn.init.zeros_(layer.down.weight)
+        nn.init.zeros_(self.value_net.weight)  # else its error moves the shared encoder 400 times as much as the policy
 
     def _build_mlp_extractor(self) -> None:
         self.mlp_extractor = _NoHeads()

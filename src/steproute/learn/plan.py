@@ -3,8 +3,11 @@
 After either action the belief about the next step lies on one line: with x the probability that every accepted step is
 right, it is (x·p_w, 1 − x, x·(1 − p_w)). So what is still to come is a convex function F_n of x alone:
 
-    F_n(x) = h(n+1) Σ_o P(o) V_last(b_o) + (1 − h(n+1)) Σ_o P(o) V_{n+1}(b_o)
+    F_n(x) = h(n+2) Σ_o P(o) V_last(b_o) + (1 − h(n+2)) Σ_o P(o) V_{n+1}(b_o)
     V_n(b) = max{F_n(b_0), F_n(p_s (b_0 + b_2)) − cost·tokens}
+
+Stage n is a decision after n accepted steps: it is about step n + 1, and the next decision is about step n + 2, which
+is a solution's last step with probability h(n+2).
 
 Backward induction keeps one alpha vector over {right, wrong so far} for each point of a grid on [0, 1], whose maximum
 is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only the cost
@@ -38,7 +41,7 @@ def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan
         last_upper, last_alphas = line.last(cost)
         upper[index, -1], alphas[index, -1] = last_upper, last_alphas
         for stage in reversed(range(model.stages - 1)):
-            hazard = model.hazard[stage + 1]
+            hazard = model.next_is_last(stage)
             next_upper, next_alphas = line.back_up(cost, upper[index, stage + 1], alphas[index, stage + 1])
             upper[index, stage] = hazard * last_upper + (1 - hazard) * next_upper
             alphas[index, stage] = hazard * last_alphas + (1 - hazard) * next_alphas

@@ -66,7 +66,7 @@ def fit_observations(solutions: Sequence[LabelledSolution], bins: int = BINS) ->
 
 
 def fit_hazard(step_counts: Sequence[int], max_steps: int = MAX_STEPS) -> F64:
-    """h(0) … h(max_steps): the probability that a solution that has not ended before step n ends there.
+    """h(0) … h(max_steps): the probability that step n is the last one of a solution that has at least n steps.
 
     Step counts are clipped to [2, max_steps] and smoothed by a Gaussian kernel of a tenth of their deviation; h is 0
     before step 2 and 1 at the last. Source: TRIM, TRIM-POMDP's terminal predictor.

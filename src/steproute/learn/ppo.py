@@ -31,9 +31,10 @@ _MINIBATCHES: Final = 8
 class PpoSettings:
     """`passes` over the training problems, of which the share `held_out` picks the best checkpoint.
 
-    All other constants are TRIM's (TRIM, TRIM-Agg), but that a batch of 64 problems is cut into 8 minibatches.
+    All other constants are TRIM's (TRIM, TRIM-Agg), but a batch is 64 environments for the mean length of a solution,
+    not 64 whole problems, and is cut into 8 minibatches.
     lam: λ in right answers a strong token, (low, high); equal for one λ, None for the range in which an average strong
-    step costs from 0.1 % to 30 % of a right answer. Raises ConfigError for values that cannot be.
+    step costs from 0.01 % to 30 % of a correct answer. Raises ConfigError for values that cannot be.
     """
 
     lam: tuple[float, float] | None = None
@@ -80,7 +81,7 @@ def train_network(
         strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0))))
         decisions = sum(len(trace.steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
-        low, high = settings.lam or (0.001 / tokens, 0.3 / tokens)
+        low, high = settings.lam or (0.0001 / tokens, 0.3 / tokens)
         env = RoutingVecEnv(architecture, learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
         model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
         keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
@@ -202,6 +203,7 @@ def ppo(architecture: Architecture, env: RoutingVecEnv, rollout: int, seed: int)
         clip_range_vf=0.2,
         vf_coef=0.5,
         ent_coef=0.01,
+        normalize_advantage=False,  # the callback does it over the whole batch, as TRIM does
         max_grad_norm=0.5,
         seed=seed,
         device="cpu",
@@ -214,7 +216,7 @@ def ppo(architecture: Architecture, env: RoutingVecEnv, rollout: int, seed: int)
 
 
 class _Keeper(BaseCallback):
-    """Anneals the entropy coefficient, judges the policy after every pass and keeps the best one."""
+    """Anneals the entropy coefficient, normalises advantages over the batch, and keeps the best policy of all."""
 
     def __init__(
         self,
@@ -244,6 +246,10 @@ class _Keeper(BaseCallback):
         self.on_progress(1 - left)
         if self._passed() >= len(self.rewards) + 1:
             self._judge()
+
+    def _on_rollout_end(self) -> None:
+        advantages = self.model.rollout_buffer.advantages
+        self.model.rollout_buffer.advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
 
     def _on_training_end(self) -> None:
         self._judge()

@@ -14,7 +14,7 @@ class Plan:
 
     costs: (costs,), reward per token. upper: (costs, stages, points), values whose chords bound F_n from above.
     alphas: (costs, stages, points, 2), the line through (x = 0, alphas[…, 0]) and (x = 1, alphas[…, 1]) bounds F_n from
-    below. Stage n is a decision with n steps accepted before it that is not the last one.
+    below. Stage n is a decision after n accepted steps, about step n + 1, that is not the last one.
     """
 
     model: StepPomdp

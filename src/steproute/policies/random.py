@@ -18,7 +18,7 @@ class RandomRouting:
 
     rate: float
     seed: int = 0
-    knobs: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    knobs: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
     needs_scores: ClassVar[bool] = False
     takes_over: ClassVar[bool] = False
 

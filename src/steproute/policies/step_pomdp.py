@@ -16,7 +16,8 @@ class StepPomdp:
     """One solution as a POMDP. Hidden: on track, derailed (an accepted step is wrong), or the newest step is wrong.
 
     weak_accuracy, strong_accuracy: p_w and p_s, per step on a right prefix. hazard: (stages + 1,), hazard[n] is the
-    probability that the decision after n steps is the last one, known when it comes; hazard[stages] is 1.
+    probability that step n, counted from 1, is a solution's last one if it has at least n steps; hazard[stages] is 1.
+    Whether the newest step is the last one is known when it comes.
     observations: (3, bins, bins), P(bin of the least earlier score, bin of the newest score | state).
     step_tokens: tokens of a step that is still to come; task_reward: for a right answer.
 
@@ -54,6 +55,13 @@ class StepPomdp:
     def stages(self) -> int:
         """How many steps a solution has at most."""
         return len(self.hazard) - 1
+
+    def next_is_last(self, stage: int) -> float:
+        """P(the next step is the last one) at a decision that is not, about the step after `stage` accepted ones.
+
+        That step is number stage + 1, so the next one is number stage + 2.
+        """
+        return float(self.hazard[min(stage + 2, self.stages)])
 
     def likelihood(self, least_earlier: float, newest: float) -> F64:
         """P(observation | state), (3,), from the bins that the two scores fall into. 1 where no step came earlier."""
