@@ -49,7 +49,7 @@ def opened(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-@pytest.mark.parametrize("opening", [TraceFile, lambda path: StepTree(path, 2), read_traces], ids=str)
+@pytest.mark.parametrize("opening", [TraceFile, lambda path: StepTree(path, 2), read_traces], ids=["traces", "tree", "reading"])
 def test_a_file_that_is_not_ours_is_refused_and_untouched(tmp_path: Path, content: bytes, opening: object) -> None:
     path = tmp_path / "thesis.md"
     path.write_bytes(content)

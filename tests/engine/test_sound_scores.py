@@ -32,6 +32,11 @@ SOUND = [0, 1, 0.0, 0.5, 1.0, -0.0, Fraction(1, 2), np.float32(0.25), np.float64
 NO_LISTS = [None, 0.5, "ab", b"ab", 3, object()]
 
 
+def named(value: object) -> str:
+    """The same name in every process, which an address would not be."""
+    return repr(value).partition(" at 0x")[0]
+
+
 class Reply:
     """A scorer of one's own that returns whatever it is given."""
 
@@ -48,7 +53,7 @@ def scores(values: object) -> Scores:
     return Scores(values=values, model="mine", usage=USAGE)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS + NO_SCORES, ids=repr)
+@pytest.mark.parametrize("value", NO_NUMBERS + NO_SCORES, ids=named)
 @pytest.mark.parametrize("place", [0, 2])
 def test_a_value_that_is_no_score_is_named(value: object, place: int) -> None:
     values = [0.5, 0.5, 0.5]
@@ -57,14 +62,14 @@ def test_a_value_that_is_no_score_is_named(value: object, place: int) -> None:
         sound_scores(scores(values), "mine", 3)
 
 
-@pytest.mark.parametrize("value", SOUND, ids=repr)
+@pytest.mark.parametrize("value", SOUND, ids=named)
 def test_every_kind_of_number_between_0_and_1_becomes_a_plain_one(value: float) -> None:
     (score,) = sound_scores(scores(np.array([value]) if type(value) is float else [value]), "mine", 1).values
     assert type(score) is float
     assert score == value
 
 
-@pytest.mark.parametrize("values", NO_LISTS, ids=repr)
+@pytest.mark.parametrize("values", NO_LISTS, ids=named)
 def test_scores_that_are_no_list_are_refused(values: object) -> None:
     with pytest.raises(ScorerError, match="^mine: its scores are"):
         sound_scores(scores(values), "mine", 1)
@@ -76,7 +81,7 @@ def test_a_wrong_number_of_scores_is_refused(count: int) -> None:
         sound_scores(scores([0.5] * count), "mine", 2)
 
 
-@pytest.mark.parametrize("reply", [None, 0.5, [0.5], (0.5,), {"values": [0.5]}, "0.5"], ids=repr)
+@pytest.mark.parametrize("reply", [None, 0.5, [0.5], (0.5,), {"values": [0.5]}, "0.5"], ids=named)
 def test_a_reply_that_is_no_scores_is_refused(reply: object) -> None:
     with pytest.raises(ScorerError, match=r"^mine: returned .* instead of Scores"):
         returned_scores(reply, "mine")
