@@ -48,8 +48,11 @@ def opened(path: Path) -> list[bytes]:
         frames.close()
 
 
+OPENINGS = {"traces": TraceFile, "tree": lambda path: StepTree(path, 2), "reading": read_traces}
+
+
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
-@pytest.mark.parametrize("opening", [TraceFile, lambda path: StepTree(path, 2), read_traces], ids=["traces", "tree", "reading"])
+@pytest.mark.parametrize("opening", OPENINGS.values(), ids=OPENINGS)
 def test_a_file_that_is_not_ours_is_refused_and_untouched(tmp_path: Path, content: bytes, opening: object) -> None:
     path = tmp_path / "thesis.md"
     path.write_bytes(content)
