@@ -23,6 +23,7 @@ from steproute.bench.bootstrap import (
     proportion_interval,
 )
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
+from steproute.bench.published import PublishedCurve, published_curves
 from steproute.bench.sweep import Graded, Series, Sweep
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
@@ -88,7 +89,7 @@ class Summary:
     """Everything that `summary.json` says.
 
     `problems` were judged in every route; `failed` and `grading_timed_out` count route–problem pairs without a verdict,
-    whose problems are left out everywhere.
+    whose problems are left out everywhere. `published` holds curves of others to compare with, if the data have any.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Summary:
     spent_usd: float
     interrupted_usd: float
     settings: dict[str, object] = field(default_factory=dict)
+    published: list[PublishedCurve] = field(default_factory=list)
 
 
 class JudgedRuns:
@@ -197,6 +199,7 @@ def summarise(
         spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
         settings=settings or {},
+        published=published_curves(data),
     )
 
 

@@ -23,7 +23,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import Axis, JudgedRuns
 from steproute.cli.evaluate import numbers, solve_and_grade
-from steproute.config import RunConfig, lab_cast
+from steproute.config import RunConfig, embedded_roles
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.policies.artifact import write_artifact
 from steproute.policies.mixture import Mix
@@ -53,7 +53,7 @@ def calibrate(
     folder_name = name or re.sub(r"\W+", "-", f"calibrate-{policy}-{goal:g}").strip("-")
     config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
     folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder)
+    graded, _ = solve_and_grade(config, sweep, selected, embedded_roles(data), folder)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, axis), judged.anchor(sweep.strong, axis)

@@ -17,7 +17,7 @@ from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.tables import summary_tables
-from steproute.config import RunConfig, claim_folder, lab_cast
+from steproute.config import RunConfig, claim_folder, embedded_roles
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
@@ -91,7 +91,7 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
-    summary = run_to_files(run, sweep, chosen, read.cast() if read else lab_cast(scorer), folder)
+    summary = run_to_files(run, sweep, chosen, read.cast() if read else embedded_roles(data, scorer), folder)
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)
     else:
