@@ -23,6 +23,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
+from steproute.lab.trim_world.parameters import STRONG, WEAK
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.policies.artifact import FACTS, Artifact, read_artifact
 from steproute.policies.stored import load_policy
@@ -208,7 +209,7 @@ def trim_world_roles() -> Cast:
             role: Writer(
                 model=trim_world.DrawingModel(name), price=trim_world.PRICES[name], sampling=trim_world.SAMPLING
             )
-            for role, name in (("weak", trim_world.WEAK), ("strong", trim_world.STRONG))
+            for role, name in (("weak", WEAK), ("strong", STRONG))
         },
         judges={"prm": Judge(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
     )

@@ -54,7 +54,8 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Pr
     if Path(spec).suffix in (".jsonl", ".gz"):
         return list(islice(_problems(Path(spec)), limit))
     raise DatasetError(
-        f"data: {spec!r} is unknown. Use lab, trim-world, {', '.join(BENCHMARKS)}, or the path of a .jsonl or .jsonl.gz file."
+        f"data: {spec!r} is unknown. Use lab, trim-world, {', '.join(BENCHMARKS)}, or the path of a .jsonl or "
+        ".jsonl.gz file."
     )
 
 

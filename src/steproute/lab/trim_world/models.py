@@ -94,8 +94,8 @@ class DrawingModel:
 class DrawingPrm:
     """A process reward model that draws each step's score from its hidden state and the minimum of the earlier scores.
 
-    The newest score's bin follows P(newest | state, bin of the minimum), uniform within a bin; before the first step the
-    minimum is 1. A step's score depends on nothing after it, so it is the same whenever the step is read. Source:
+    The newest score's bin follows P(newest | state, bin of the minimum), uniform within a bin. Before the first step
+    the minimum is 1. A step's score depends on nothing after it, so it is the same whenever the step is read. Source:
     TRIM-POMDP's observation model. Raises ScorerError for a prefix that is not of this world.
     """
 

@@ -1,4 +1,4 @@
-"""The published parameters of TRIM-POMDP, as shipped in `parameters.json`; docs/reference/trim-world-card.md is the card."""
+"""TRIM-POMDP's published parameters, as shipped in `parameters.json`. Card: docs/reference/trim-world-card.md."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def load_parameters() -> WorldParameters:
 
 
 def parameters_from(document: dict[str, Any]) -> WorldParameters:
-    """Parameters from a decoded `parameters.json`. Observations are normalised by state, which undoes their rounding."""
+    """Parameters from a decoded `parameters.json`. Each state's observations are normalised, against rounding."""
     observations = np.array(document["observations"], float)
     return WorldParameters(
         models=msgspec.convert(document["models"], dict[str, ModelParameters]),
