@@ -24,6 +24,7 @@ CURVES: Final = {
 PAIRS: Final = ("qwen3", "llama")
 TOKEN_SPREAD: Final = 0.72
 PROMPT_TOKENS: Final = 100
+SPREADS: Final = (0.05, 8.0)
 SOURCE: Final = (
     "Facts and figures of the TRIM release (MIT), from transition_params_math_train, terminal_predictor_math_train, "
     "obs_distribution_math_train_bin0.05 and published_curves. docs/reference/trim-world-card.md says how."
@@ -55,22 +56,42 @@ class Lengths:
         correct: F64 = accuracy[:, None] ** np.arange(len(self.shares)) @ self.shares
         return correct
 
+    def accuracy(self, logit: float, spread: float) -> float:
+        """The share of problems that always this model solves."""
+        return float(_WEIGHTS @ self.answers(logit, spread))
+
     def logit(self, accuracy: float, spread: float) -> float:
-        """The logit at which always this model is right on a share `accuracy` of the problems."""
-        return bisect(lambda logit: float(_WEIGHTS @ self.answers(logit, spread)) - accuracy, -20.0, 40.0)
+        """The logit at which it solves that share."""
+        return bisect(lambda logit: self.accuracy(logit, spread) - accuracy, -20.0, 40.0)
 
 
 def main() -> None:
-    """Write the file."""
-    PARAMETERS.write_text(json.dumps(document(), separators=(",", ":")) + "\n")
+    """Write the file, and print what the card and the explanation quote."""
+    made = document()
+    PARAMETERS.write_text(json.dumps(made, separators=(",", ":")) + "\n")
+    lengths = {name: Lengths.of(model["hazard"]) for name, model in made["models"].items()}
+    for pairs in (PAIRS, *((pair,) for pair in PAIRS)):
+        table, spread = sum(solved(pair) for pair in pairs), shared_spread(lengths, pairs)
+        print(f"{'+'.join(pairs)}: {table} spread {spread.most_likely:.2f} [{spread.low:.2f}, {spread.high:.2f}]")
+    for name, assumption in made["assumptions"].items():
+        right = (lengths[m].accuracy(logit, assumption["spread"]) for m, logit in assumption["logits"].items())
+        print(f"{name}: always weak and always strong", *(f"{100 * share:.1f} %" for share in right))
+    for model, (key, _) in MODELS.items():
+        rates = first_error_rates(_read("transition_params_math_train")[key])
+        print(f"{model}: first errors by step", *(f"{100 * rate:.1f} %" for rate in rates))
+
+
+def first_error_rates(transitions: dict[str, Any], places: int = 9) -> list[float]:
+    """P(step n is the first error | n - 1 correct steps, and a step n), for n = 1 … places."""
+    correct, incorrect = np.array(transitions["correct_steps"]), np.array(transitions["incorrect_steps"])
+    there = [(correct >= n).sum() + (incorrect >= n).sum() for n in range(1, places + 1)]
+    return [float((incorrect == n).sum() / there[n - 1]) for n in range(1, places + 1)]
 
 
 def document() -> dict[str, Any]:
     """Everything in the file."""
-    transitions, terminal = _read("transition_params_math_train"), _read("terminal_predictor_math_train")
-    curves = _read("published_curves")
+    transitions, curves, hazards = _read("transition_params_math_train"), _read("published_curves"), _hazards()
     rows = curves[THRESHOLD]
-    hazards = {name: _hazard(terminal[key]["probs_dict"]) for name, (_, key) in MODELS.items()}
     lengths = {name: Lengths.of(hazard) for name, hazard in hazards.items()}
     accuracies = {name: transitions[key]["per_step_accuracy"] for name, (key, _) in MODELS.items()}
     anchors = {"trim-weak": rows[0]["accuracy"], "trim-strong": rows[-1]["accuracy"]}
@@ -78,7 +99,13 @@ def document() -> dict[str, Any]:
         "trim-weak": rows[0]["avg_draft_tokens_per_question"] / lengths["trim-weak"].mean,
         "trim-strong": rows[-1]["avg_target_tokens_per_question"] / rows[-1]["avg_target_calls_per_question"],
     }
-    spread = shared_spread(lengths)
+    spreads = {
+        "published": None,
+        "anchored": 0.0,
+        "spread": shared_spread(lengths).most_likely,
+        **{f"spread-{pair}": shared_spread(lengths, [pair]).most_likely for pair in PAIRS},
+    }
+    published = {name: round(math.log(p / (1 - p)), 9) for name, p in accuracies.items()}
     return {
         "source": SOURCE,
         "models": {
@@ -88,9 +115,13 @@ def document() -> dict[str, Any]:
         "token_spread": TOKEN_SPREAD,
         "prompt_tokens": PROMPT_TOKENS,
         "assumptions": {
-            "published": {"spread": 0.0, "logits": {n: math.log(p / (1 - p)) for n, p in accuracies.items()}},
-            "anchored": {"spread": 0.0, "logits": {n: lengths[n].logit(a, 0.0) for n, a in anchors.items()}},
-            "spread": {"spread": spread, "logits": {n: lengths[n].logit(a, spread) for n, a in anchors.items()}},
+            name: {
+                "spread": spread or 0.0,
+                "logits": published
+                if spread is None
+                else {model: round(lengths[model].logit(share, spread), 9) for model, share in anchors.items()},
+            }
+            for name, spread in spreads.items()
         },
         "observations": [_grid(_read("obs_distribution_math_train_bin0.05")["states"][str(s)]) for s in range(3)],
         "curves": {
@@ -100,17 +131,30 @@ def document() -> dict[str, Any]:
     }
 
 
-def shared_spread(lengths: dict[str, Lengths], pairs: Sequence[str] = PAIRS) -> float:
-    """The spread of difficulty at which which problems the two models of recorded pairs solve is most likely.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The most likely spread and its 95 % interval by the likelihood ratio."""
 
-    Only whole solutions by the weak and by the strong model are looked at, no routing. The lengths are TRIM's.
+    most_likely: float
+    low: float
+    high: float
+
+
+def shared_spread(lengths: dict[str, Lengths], pairs: Sequence[str] = PAIRS) -> Spread:
+    """The spread of difficulty that makes it most likely which problems the two models of recorded pairs solve.
+
+    Only whole solutions by the weak and by the strong model are used, no routing. The lengths are TRIM's.
     """
     tables = [solved(pair) for pair in pairs]
 
-    def fit(spread: float) -> float:
+    def likelihood(spread: float) -> float:
         return sum(float(table @ np.log(_cells(table, spread, lengths))) for table in tables)
 
-    return round(maximum(fit, 0.05, 6.0), 3)
+    best = maximum(likelihood, *SPREADS)
+    floor = likelihood(best) - 1.92  # half of the 95 % quantile of χ² with one degree of freedom
+    low = bisect(lambda spread: likelihood(spread) - floor, SPREADS[0], best)
+    high = bisect(lambda spread: floor - likelihood(spread), best, SPREADS[1])
+    return Spread(*(round(spread, 3) for spread in (best, low, high)))
 
 
 def solved(pair: str) -> F64:
@@ -152,8 +196,10 @@ def maximum(function: Callable[[float], float], low: float, high: float) -> floa
     return (low + high) / 2
 
 
-def _hazard(by_step: dict[str, float]) -> list[float]:
-    return [float(f"{by_step[str(step)]:.9g}") for step in range(len(by_step))]
+def _hazards() -> dict[str, list[float]]:
+    terminal = _read("terminal_predictor_math_train")
+    shares = {name: terminal[key]["probs_dict"] for name, (_, key) in MODELS.items()}
+    return {name: [float(f"{share[str(n)]:.9g}") for n in range(len(share))] for name, share in shares.items()}
 
 
 def _grid(state: dict[str, Any]) -> list[list[float]]:

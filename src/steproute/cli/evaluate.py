@@ -33,10 +33,10 @@ _PIPE_WIDTH: Final = 110
 
 def evaluate(
     data: Annotated[
-        str, typer.Option(help="A data set: lab, lab:test/hard, gsm8k, math500, or a .jsonl file.")
+        str, typer.Option(help="A data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
     ] = "lab",
     config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
-    problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
+    problems: Annotated[int | None, typer.Option(help="How many problems; by default 300 of the lab, 500 of trim-world.")] = None,
     strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
     policy: Annotated[
         str | None, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")

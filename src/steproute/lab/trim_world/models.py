@@ -15,7 +15,7 @@ from steproute.core.usage import Price, Usage
 from steproute.lab.checker import Verdict
 from steproute.lab.trim_world.checker import check_drawn, checked
 from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters, load_parameters
-from steproute.lab.trim_world.steps import Chances, chances_of, new_draw, step_text, wrong_answer
+from steproute.lab.trim_world.steps import Chances, accuracy_of, chances_of, new_draw, step_text, wrong_answer
 
 PRM: Final = "trim-prm"
 _TABLE: Final = "trim-world, assumed"
@@ -75,7 +75,7 @@ class DrawingModel:
         """The steps from here to the end of the solution: text, tokens, and whether it is the last one."""
         problem, hazard = prefix.problem, self._own.hazard
         on_track = all(verdict is Verdict.RIGHT for verdict in check_drawn(problem, [s.text for s in prefix.steps]))
-        accuracy = float(problem.tags[self.name])
+        accuracy = accuracy_of(problem.id, self.name, problem.tags)
         place, ended = len(prefix.steps), False
         while not ended:
             place += 1

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -53,10 +54,14 @@ def step_text(place: int, model: str, draw: str, answer: str | None) -> str:
 
 def read_step(problem: Problem, text: str) -> DrawnStep:
     """A step from its text; raises DatasetError for any other text, and for a model without an accuracy."""
-    model, chances = _read(problem.id, text)
-    if model not in problem.tags:
-        raise DatasetError(f"{problem.id}: {model!r} has no step accuracy. Problems come from --data trim-world.")
-    return DrawnStep(model, chances, chances.correct < float(problem.tags[model]))
+    return _read(problem.id, text, *problem.tags.items())
+
+
+def accuracy_of(problem_id: str, model: str, tags: Mapping[str, str]) -> float:
+    """P(a model's step is correct | correct prefix) on a problem; raises DatasetError where its tags do not say."""
+    if model not in tags:
+        raise DatasetError(f"{problem_id}: {model!r} has no step accuracy. Problems come from --data trim-world.")
+    return float(tags[model])
 
 
 def chances_of(problem_id: str, place: int, model: str, draw: str) -> Chances:
@@ -71,11 +76,12 @@ def wrong_answer(problem: Problem, draw: str) -> str:
 
 
 @lru_cache(_REMEMBERED)
-def _read(problem_id: str, text: str) -> tuple[str, Chances]:
+def _read(problem_id: str, text: str, *tags: tuple[str, str]) -> DrawnStep:
     match = _STEP.fullmatch(text.strip())
     if match is None:
         raise DatasetError(
             f"{problem_id}: {text[:60]!r} is not a step of TRIM's world. Its models write their own steps."
         )
     place, model, draw, _ = match.groups()
-    return model, chances_of(problem_id, int(place), model, draw)
+    chances = chances_of(problem_id, int(place), model, draw)
+    return DrawnStep(model, chances, chances.correct < accuracy_of(problem_id, model, dict(tags)))
