@@ -50,11 +50,9 @@ def test_the_plot_draws_them_by_tokens(axis: Axis, drawn: int) -> None:
     assert len([title for title in titles if title.startswith("published TRIM")]) == drawn
     if drawn:
         assert "published TRIM-Thr: 36.4 % at 0.0 %" in titles
-        lowest = max(float(c.get("cy", "0")) for c in root.iterfind(f"{SVG}circle"))
-        frame = max(
-            float(text.get("y", "0")) for text in root.iterfind(f"{SVG}text") if text.get("text-anchor") == "end"
-        )
-        assert lowest <= frame
+        dots = [float(c.get("cy", "0")) for c in root.iterfind(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+        numbers = [float(t.get("y", "0")) for t in root.iterfind(f"{SVG}text") if t.get("text-anchor") == "middle"]
+        assert max(dots) < min(numbers)  # above the numbers of the horizontal axis
 
 
 def test_the_table_shows_them_and_what_they_do_not_reach() -> None:

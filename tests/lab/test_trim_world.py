@@ -25,6 +25,7 @@ from steproute.engine.trace_file import TraceFile
 from steproute.lab.checker import Verdict
 from steproute.lab.oracle import Oracle
 from steproute.lab.trim_world.checker import check_drawn
+from steproute.lab.trim_world.expected import expected_threshold
 from steproute.lab.trim_world.models import SAMPLING, DrawingModel, DrawingPrm
 from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters, load_parameters
 from steproute.learn.plan import plan
@@ -294,6 +295,29 @@ def test_the_oracle_is_ahead_of_every_threshold() -> None:
         assert accuracy(others) < best
         if accuracy(others) > 0.9 * best:
             assert sum(trace.generated_tokens("strong") for trace in others) > spent
+
+
+@pytest.mark.parametrize(
+    ("assumption", "bins"),
+    [("published", 0), ("published", 10), ("published", 19), ("spread-qwen3", 7), ("spread", 20)],
+)
+def test_the_loop_agrees_with_the_exact_expectation(assumption: str, bins: int) -> None:
+    """The twin walks distributions instead of drawing, and shares no code with the models and the PRM."""
+    problems = load_problems(f"trim-world:validation/{assumption}", 250)
+    traces = solve(Stepwise(policy=Threshold(bins / 20)), problems)
+    expected = expected_threshold(WORLD, assumption, bins)
+    assert abs(z_score(round(accuracy(traces, problems) * 250), 250, expected.accuracy)) < 4
+    for mean, drawn in (
+        (expected.strong_steps, [sum(line.role == "strong" for line in trace.account) for trace in traces]),
+        (expected.strong_tokens, [trace.generated_tokens("strong") for trace in traces]),
+    ):
+        assert abs(np.mean(drawn) - mean) <= 4 * np.std(drawn) / np.sqrt(250)
+
+
+def test_the_twin_knows_the_anchors() -> None:
+    weak, strong = (expected_threshold(WORLD, "anchored", bins) for bins in (0, 20))
+    assert (weak.accuracy, strong.accuracy) == pytest.approx((0.364, 0.73), abs=1e-6)
+    assert weak.strong_tokens == 0
 
 
 def perfect_world(strong_accuracy: float) -> tuple[WorldParameters, StepPomdp]:

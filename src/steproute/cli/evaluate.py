@@ -36,7 +36,9 @@ def evaluate(
         str, typer.Option(help="A data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
     ] = "lab",
     config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
-    problems: Annotated[int | None, typer.Option(help="How many problems; by default 300 of the lab, 500 of trim-world.")] = None,
+    problems: Annotated[
+        int | None, typer.Option(help="How many; 300 of the lab or 500 of trim-world if left out.")
+    ] = None,
     strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
     policy: Annotated[
         str | None, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
