@@ -26,7 +26,9 @@ def expected_threshold(world: WorldParameters, assumption: str, bins: int) -> Ex
     Gauss-Hermite quadrature over difficulty.
     """
     accuracy, weights = _difficulties(world, assumption)
-    keeping, replacing = _minimum_after(world, bins), _minimum_after(world, 0)  # (state, minimum, next minimum)
+    scores = _scores(world)
+    keeping, replacing = _minimum_after(scores, bins), _minimum_after(scores, 0)  # (state, minimum, next minimum)
+    low = scores[:, :, :bins].sum(2)  # P(regenerated | state, minimum)
     weak, strong = world.models[WEAK], world.models[STRONG]
     on_track, derailed = (np.zeros((len(weights), world.observations.shape[1])) for _ in range(2))  # (node, minimum)
     on_track[:, -1] = 1.0
@@ -34,8 +36,8 @@ def expected_threshold(world: WorldParameters, assumption: str, bins: int) -> Ex
     for place in range(1, len(weak.hazard)):
         p_w, p_s = accuracy[WEAK][:, None], accuracy[STRONG][:, None]
         good, bad = on_track * p_w, on_track * (1 - p_w)
-        dropped = good * _lost(keeping[0]) + bad * _lost(keeping[2])
-        dropped_late = derailed * _lost(keeping[1])
+        dropped = good * low[0] + bad * low[2]
+        dropped_late = derailed * low[1]
         steps += (dropped + dropped_late).sum(1)
         ends, strong_ends = weak.hazard[place], strong.hazard[place]
         kept, repaired = good @ keeping[0], (dropped * p_s) @ replacing[0]
@@ -58,18 +60,16 @@ def _difficulties(world: WorldParameters, assumption: str) -> tuple[dict[str, F6
     return accuracy, weights / weights.sum()
 
 
-def _minimum_after(world: WorldParameters, bins: int) -> F64:
+def _scores(world: WorldParameters) -> F64:
+    """P(score's bin | state, bin of the minimum before), (3, rows, bins)."""
+    scores: F64 = world.observations / world.observations.sum(2, keepdims=True)
+    return scores
+
+
+def _minimum_after(scores: F64, bins: int) -> F64:
     """P(score above the lowest `bins`, new bin of the minimum | state, old bin of the minimum), (3, rows, rows)."""
-    grid = world.observations / world.observations.sum(2, keepdims=True)
-    rows = grid.shape[1]
-    after = np.zeros((3, rows, rows))
-    for before in range(rows):
-        for score in range(bins, rows):
-            after[:, before, min(before, score)] += grid[:, before, score]
+    after = np.zeros_like(scores)
+    for before in range(scores.shape[1]):
+        for score in range(bins, scores.shape[2]):
+            after[:, before, min(before, score)] += scores[:, before, score]
     return after
-
-
-def _lost(keeping: F64) -> F64:
-    """P(the score lies in the lowest bins | bin of the minimum before), (rows,)."""
-    lost: F64 = 1 - keeping.sum(1)
-    return lost
