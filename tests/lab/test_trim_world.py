@@ -132,6 +132,14 @@ def test_an_answer_is_right_iff_every_step_is(name: str) -> None:
         assert (f"\\boxed{{{problem.answer}}}" in draft.text) == right
 
 
+def test_nothing_is_correct_after_the_first_error() -> None:
+    for problem, texts, _ in solutions(WEAK):
+        verdicts = check_drawn(problem, texts)
+        right = verdicts.index(Verdict.FIRST_WRONG) if Verdict.FIRST_WRONG in verdicts else len(verdicts)
+        errors = [Verdict.FIRST_WRONG, *[Verdict.AFTER_ERROR] * len(verdicts)]
+        assert verdicts == ([Verdict.RIGHT] * right + errors)[: len(verdicts)]
+
+
 def scored_solutions() -> list[tuple[Problem, list[str], tuple[float, ...]]]:
     async def score() -> list[tuple[float, ...]]:
         prm = DrawingPrm()
@@ -146,20 +154,21 @@ def scored_solutions() -> list[tuple[Problem, list[str], tuple[float, ...]]]:
 
 def test_the_newest_score_follows_the_observation_model_given_state_and_minimum() -> None:
     bins = WORLD.observations.shape[2]
-    counts, within = np.zeros_like(WORLD.observations), []
+    counts, within = np.zeros_like(WORLD.observations), {True: list[float](), False: list[float]()}
     for problem, texts, values in scored_solutions():
         least = 1.0
         for verdict, value in zip(check_drawn(problem, texts), values, strict=True):
             column, fraction = divmod(value * bins, 1)
             counts[STATES[verdict], min(int(least * bins), bins - 1), int(column)] += 1
-            within.append(fraction)
+            within[column < bins - 1].append(fraction)
             least = min(least, value)
     expected = WORLD.observations / WORLD.observations.sum(2, keepdims=True) * counts.sum(2, keepdims=True)
     for state in range(3):
         assert chi_square_holds(counts[state].ravel(), expected[state].ravel())
-    ordered = np.sort(within)
-    kolmogorov_smirnov = np.abs(ordered - (np.arange(len(ordered)) + 0.5) / len(ordered)).max()
-    assert kolmogorov_smirnov < 1.95 / np.sqrt(len(ordered))  # the 0.1 % point
+    for fractions in within.values():  # of the highest bin, and of the others
+        ordered = np.sort(fractions)
+        kolmogorov_smirnov = np.abs(ordered - (np.arange(len(ordered)) + 0.5) / len(ordered)).max()
+        assert kolmogorov_smirnov < 1.95 / np.sqrt(len(ordered))  # the 0.1 % point
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -4,6 +4,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from docs import trim_world_table
 from docs.trim_world_parameters import PARAMETERS, Lengths, bisect, document, maximum
 
 from steproute.learn.pomdp_reference import embedded_reference, load_reference
@@ -48,3 +49,11 @@ def test_a_fitted_logit_gives_the_accuracy_that_was_asked_for(accuracy: float, s
 def test_the_searches_find_what_is_known() -> None:
     assert bisect(lambda x: x**3 - 8, 0, 10) == pytest.approx(2)
     assert maximum(lambda x: -((x - 1.7) ** 2), 0, 10) == pytest.approx(1.7, abs=1e-6)
+
+
+def test_the_table_of_the_explanation_is_what_its_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    trim_world_table.main()
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 8
+    page = (PARAMETERS.parents[4] / "docs/explanation/trim-world.md").read_text()
+    assert "\n".join(rows) in page
