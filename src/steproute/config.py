@@ -21,6 +21,9 @@ from steproute.engine.limits import Limits
 from steproute.engine.run_folder import checked_name
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
+from steproute.lab.trim_world import models as trim_world
+from steproute.lab.trim_world.parameters import STRONG, WEAK
+from steproute.lab.trim_world.world import is_trim_world
 from steproute.policies.artifact import FACTS, Artifact, read_artifact
 from steproute.policies.artifact_fields import sound_arrays
 from steproute.policies.stored import load_policy
@@ -211,6 +214,31 @@ def lab_cast(scorer: str = "") -> Cast:
             "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
     )
+
+
+def trim_world_roles() -> Cast:
+    """TRIM's world: two models and a PRM that draw by the authors' published parameters, at assumed prices."""
+    return Cast(
+        writers={
+            role: Writer(
+                model=trim_world.DrawingModel(name), price=trim_world.PRICES[name], sampling=trim_world.SAMPLING
+            )
+            for role, name in (("weak", WEAK), ("strong", STRONG))
+        },
+        judges={"prm": Judge(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
+    )
+
+
+def embedded_roles(data: str, scorer: str = "") -> Cast:
+    """The embedded models that solve a data set: TRIM's world for its own problems, else the lab.
+
+    scorer: see `lab_cast`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
+    """
+    if not is_trim_world(data):
+        return lab_cast(scorer)
+    if scorer:
+        raise ConfigError(f"scorer: {scorer!r} calibrates the lab's PRM, and {data} has its own. Leave it out.")
+    return trim_world_roles()
 
 
 def _no_takeover(steps: float, policy: str) -> ConfigError:

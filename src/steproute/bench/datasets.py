@@ -13,8 +13,10 @@ from steproute.core.boxed import closed_boxed
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.lab.story import Split, generate
+from steproute.lab.trim_world import world as trim_world
 
 LAB_PROBLEMS: Final = 300
+TRIM_PROBLEMS: Final = 500
 _DEFAULT_FOLDER: Final = "../shared/data"
 _GSM8K_ANSWER: Final = "####"
 _TEXT_FIELDS: Final = ("problem", "text", "question")
@@ -36,7 +38,8 @@ BENCHMARKS: Final[Mapping[str, str]] = {
 def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Problem]:
     """The problems of a data set, the first `limit` of them.
 
-    spec: `lab`, `lab:validation` or `lab:test/hard` (written with `seed`, 300 unless limited); a benchmark's name, such
+    spec: `lab`, `lab:validation` or `lab:test/hard` (written with `seed`, 300 unless limited); `trim-world`,
+    `trim-world:train` or `trim-world:test/spread` (drawn with `seed`, 500 unless limited); a benchmark's name, such
     as `math500` or `gsm8k:train`, whose file lies in the data folder; or the path of a .jsonl or .jsonl.gz file with
     the fields `problem` and `answer` (or a `solution` that ends in a box), and optionally `id`. Raises DatasetError,
     which names the file and the line at fault.
@@ -48,12 +51,15 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0) -> list[Pr
         split, _, difficulty = (variant or "test").partition("/")
         problems = generate(cast(Split, split), seed, difficulty or "standard")
         return list(islice(problems, limit or LAB_PROBLEMS))
+    if trim_world.is_trim_world(spec):
+        return list(islice(trim_world.generate(variant, seed), limit or TRIM_PROBLEMS))
     if spec in BENCHMARKS:
         return list(islice(_problems(data_file(BENCHMARKS[spec])), limit))
     if Path(spec).suffix in (".jsonl", ".gz"):
         return list(islice(_problems(Path(spec)), limit))
     raise DatasetError(
-        f"data: {spec!r} is unknown. Use lab, {', '.join(BENCHMARKS)}, or the path of a .jsonl or .jsonl.gz file."
+        f"data: {spec!r} is unknown. Use lab, trim-world, {', '.join(BENCHMARKS)}, or the path of a .jsonl or "
+        ".jsonl.gz file."
     )
 
 

@@ -42,6 +42,12 @@ def metric(metrics: Shown, name: str) -> str:
     return f"{'–' if value is None else f'{value:.2f}'} [{low}, {high}]"
 
 
+def published_metric(metrics: Mapping[str, float | None], name: str) -> str:
+    """A metric of a curve that has no intervals."""
+    value = metrics[name]
+    return f"{value:.2f}" if value is not None and name in _PLAIN else percent(value)
+
+
 def dollars(value: float) -> str:
     """Dollars with about four significant digits, never in exponent form."""
     if value == 0:

@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import resvg_py
 
 from steproute.bench.formatting import percent
+from steproute.bench.published import PublishedCurve
 from steproute.bench.summary import Axis, Curved, Point, Summary
 from steproute.core.whole_file import write_whole
 
@@ -22,6 +23,7 @@ _BASELINES: Final = (
     *("#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#B22222", "#7A5195", "#8C564B", "#17BECF"),
     *("#BCBD22", "#2F4B7C", "#FF7F0E", "#4D4D4D", "#2CA02C", "#E377C2", "#A05195", "#665191"),
 )
+_PUBLISHED: Final = ("#222222", "#B22222")
 _REMARKS: Final = {"oracle": "{} (knows the checker)", "random": "{}, per step"}
 _MARK: Final = "#D55E00"
 _GREY: Final = "#666666"
@@ -50,6 +52,9 @@ def pareto_svg(summary: Summary, axis: Axis = "tokens") -> str:
     _draw_anchors(canvas, summary)
     for index, series in enumerate(summary.baselines):
         _draw_baseline(canvas, series, _BASELINES[index % len(_BASELINES)])
+    if axis == "tokens":
+        for curve, colour in zip(summary.published, _PUBLISHED, strict=False):
+            _draw_published(canvas, curve, colour)
     _draw_policy(canvas, summary)
     canvas.legend()
     return tostring(canvas.root, encoding="unicode")
@@ -67,6 +72,11 @@ def _draw_baseline(canvas: "_Canvas", series: Curved, colour: str) -> None:
     places = canvas.places(series.points)
     label = _REMARKS.get(series.name, "{}").format(series.name)
     canvas.line(places, colour, label=label, radius=9 if len(places) == 1 else 5)
+
+
+def _draw_published(canvas: "_Canvas", curve: PublishedCurve, colour: str) -> None:
+    places = sorted((point.strong_share, point.accuracy) for point in curve.points)
+    canvas.line(places, colour, dash="10 5", label=f"published {curve.name}", radius=4)
 
 
 def _draw_policy(canvas: "_Canvas", summary: Summary) -> None:
@@ -91,10 +101,11 @@ class _Canvas:
 
     def __init__(self, summary: Summary, axis: Axis) -> None:
         self.axis, self._strong = axis, summary.strong
-        rows = -(-(3 + len(summary.baselines)) // 3)  # of the legend, three labels each
+        rows = -(-(3 + len(summary.baselines) + len(summary.published)) // 3)  # of the legend, three labels each
         self._height = _HEIGHT + max(0, rows - 2) * _LEGEND_ROW
         shown = [summary.weak, summary.strong, *summary.points, *(p for s in summary.baselines for p in s.points)]
         values = [end for p in shown for end in (p.accuracy, *p.accuracy_ci95) if end is not None]
+        values += [point.accuracy for curve in summary.published for point in curve.points]
         self.low, self.high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.03)
         self.right = max(1.0, *(self.share(point) for point in shown)) + 0.02
         self.root = Element(

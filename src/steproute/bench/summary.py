@@ -15,6 +15,7 @@ from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.proportions import proportion_interval
+from steproute.bench.published import PublishedCurve, published_curves
 from steproute.bench.resampling import RESAMPLES, Interval
 from steproute.bench.sweep import Graded, Series, Sweep
 from steproute.core.errors import DatasetError
@@ -83,6 +84,7 @@ class Summary:
 
     `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
     left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
+    `published` holds curves of others to compare with, if the data have any.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Summary:
     spent_usd: float
     interrupted_usd: float
     settings: dict[str, object] = field(default_factory=dict)
+    published: list[PublishedCurve] = field(default_factory=list)
 
 
 class JudgedRuns:
@@ -191,6 +194,7 @@ def summarise(
         spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
         settings=settings or {},
+        published=published_curves(data),
     )
 
 

@@ -23,7 +23,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
 from steproute.cli.evaluate import KeepFailed, numbers, solve_and_grade
-from steproute.config import RunConfig, lab_cast
+from steproute.config import RunConfig, embedded_roles
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.run_folder import name_of
 from steproute.policies.artifact import write_artifact
@@ -57,7 +57,7 @@ def calibrate(
     folder_name = name_of(f"calibrate-{policy}-{goal.value:g}") if name is None else name
     config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
     folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(config, sweep, selected, lab_cast(), folder, keep_failed=keep_failed)
+    graded, _ = solve_and_grade(config, sweep, selected, embedded_roles(data), folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)

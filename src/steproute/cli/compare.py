@@ -14,7 +14,7 @@ from steproute.bench.formatting import LABELS, metric
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import Axis, JudgedRuns, summarise, write_summary
 from steproute.cli.evaluate import KeepFailed, solve_and_grade
-from steproute.config import RunConfig, lab_cast
+from steproute.config import RunConfig, embedded_roles
 from steproute.core.errors import ConfigError
 from steproute.engine.step_tree import StepTree
 
@@ -56,7 +56,7 @@ def compare_policies(
     folder = runs / config.name
     sweep, chosen = config.sweep(), load_problems(data, problems, seed)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(lab_cast())
+        cast = tree.cast(embedded_roles(data))
         graded, interrupted = solve_and_grade(config, sweep, chosen, cast, folder, keep_failed=keep_failed)
     summary = summarise(
         name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=config.document()

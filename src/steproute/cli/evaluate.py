@@ -17,7 +17,7 @@ from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import summary_tables
-from steproute.config import RunConfig, lab_cast
+from steproute.config import RunConfig, embedded_roles
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
@@ -37,10 +37,12 @@ _PIPE_WIDTH: Final = 110
 
 def evaluate(
     data: Annotated[
-        str, typer.Option(help="A data set: lab, lab:test/hard, gsm8k, math500, or a .jsonl file.")
+        str, typer.Option(help="A data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
     ] = "lab",
     config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
-    problems: Annotated[int | None, typer.Option(help="How many problems; the lab's default is 300.")] = None,
+    problems: Annotated[
+        int | None, typer.Option(help="How many; 300 of the lab or 500 of trim-world if left out.")
+    ] = None,
     strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
     policy: Annotated[
         str | None, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
@@ -97,7 +99,7 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
-    cast = read.cast() if read else lab_cast(scorer)
+    cast = read.cast() if read else embedded_roles(data, scorer)
     summary = run_to_files(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)

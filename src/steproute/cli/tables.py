@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from steproute.bench.bootstrap import METRICS
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval
+from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, published_metric
 from steproute.bench.summary import Point, Summary
 
 
@@ -39,9 +39,11 @@ def _cells(summary: Summary, point: Point) -> tuple[str, ...]:
 
 
 def _metrics(summary: Summary) -> Table:
-    table = Table("metric [95 %]", summary.policy, *(series.name for series in summary.baselines))
+    published = [f"published {curve.name}" for curve in summary.published]
+    table = Table("metric [95 %]", summary.policy, *(series.name for series in summary.baselines), *published)
     for name in METRICS:
-        table.add_row(LABELS[name], *(metric(each, name) for each in _columns(summary)))
+        others = (published_metric(curve.metrics, name) for curve in summary.published)
+        table.add_row(LABELS[name], *(metric(each, name) for each in _columns(summary)), *others)
     return table
 
 

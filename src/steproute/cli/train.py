@@ -12,14 +12,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import read_labelled
-from steproute.config import lab_cast
+from steproute.config import embedded_roles, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
+from steproute.engine.cast import Cast
 from steproute.engine.step_tree import StepTree
+from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.labelled_fit import fit_on_labelled
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import LabelledSolution
+from steproute.learn.pomdp_reference import embedded_reference
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import solve_all
 from steproute.policies.artifact import Artifact, write_artifact
@@ -45,7 +48,7 @@ _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 def train(
     policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
     data: Annotated[
-        str, typer.Option(help="Lab problems to train on; pomdp: or a .jsonl of problem, steps, label and scores.")
+        str, typer.Option(help="lab:train or trim-world:train; pomdp: or a .jsonl of problem, steps, label and scores.")
     ] = "lab:train",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
     strong_accuracy: Annotated[
@@ -78,22 +81,25 @@ def train(
     if policy not in _TRAINED:
         raise ConfigError(f"policy: {policy!r} has nothing to train. Use one of {', '.join(_TRAINED)}.")
     labelled = policy == POMDP and Path(data).suffix in (".jsonl", ".gz")
-    if not data.startswith("lab") and not labelled:
-        raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
+    if not data.startswith("lab") and not is_trim_world(data) and not labelled:
+        raise ConfigError(f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train.")
     if belief not in get_args(Belief):
         raise ConfigError(f"belief: {belief!r} is unknown. Use one of {', '.join(get_args(Belief))}.")
     console = Console()
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if labelled:
         artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), belief, facts, console)
+    elif policy == POMDP and is_trim_world(data):
+        artifact = _plan(embedded_reference(), belief, {"data": data}, console)
     elif policy == POMDP:
         with console.status(f"solving {problems} problems"):
             model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
         artifact = _plan(model, belief, facts, console)
     elif policy in (QUERY_SW, QUERY_CLASSIFIER):
-        artifact = _predict(policy, load_problems(data, problems, seed), seed, facts, console)
+        artifact = _predict(policy, load_problems(data, problems, seed), embedded_roles(data), seed, facts, console)
     else:
-        artifact = _learn(policy, load_problems(data, problems, seed), (lam, passes, seed), tree, facts, console)
+        chosen = load_problems(data, problems, seed)
+        artifact = _learn(policy, chosen, embedded_roles(data), (lam, passes, seed), tree, facts, console)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
@@ -118,9 +124,11 @@ def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Console
     return pomdp_artifact(PomdpFamily(made, cast(Belief, belief)), facts)
 
 
-def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:
+def _predict(
+    policy: str, problems: Sequence[Problem], roles: Cast, seed: int, facts: dict[str, Any], console: Console
+) -> Artifact:
     with console.status(f"solving {len(problems)} problems"):
-        traces = asyncio.run(solve_all(problems, lab_cast(), Single("weak"), seed))
+        traces = asyncio.run(solve_all(problems, roles, Single("weak"), seed))
     right = [trace.answer == problem.answer for problem, trace in zip(problems, traces, strict=True)]
     texts = [problem.text for problem in problems]
     try:
@@ -134,6 +142,7 @@ def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[st
 def _learn(
     policy: str,
     problems: Sequence[Problem],
+    roles: Cast,
     settings: tuple[float | None, int, int],
     path: Path,
     facts: dict[str, Any],
@@ -153,7 +162,7 @@ def _learn(
         trained = train_network(
             ARCHITECTURES[policy],
             problems,
-            tree.cast(lab_cast()),
+            tree.cast(roles),
             lambda problem, trace: trace.answer == problem.answer,
             chosen,
             lambda share: progress.update(bar, completed=share),

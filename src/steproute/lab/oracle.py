@@ -7,6 +7,8 @@ from steproute.core.decision import Decision
 from steproute.core.observation import Observation
 from steproute.lab.checker import Verdict, check_steps
 from steproute.lab.story import Story
+from steproute.lab.trim_world.checker import check_drawn
+from steproute.lab.trim_world.steps import is_drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Oracle:
         return cls()
 
     def decide(self, seen: Observation) -> Decision:
-        """Raises DatasetError for a problem that is not the lab's."""
-        story = Story.parse(seen.prefix.problem.text)
-        verdicts = check_steps(story, [*(step.text for step in seen.prefix.steps), seen.draft.text])
+        """Raises DatasetError for a problem that is of no embedded world."""
+        problem, texts = seen.prefix.problem, [*(step.text for step in seen.prefix.steps), seen.draft.text]
+        verdicts = check_drawn(problem, texts) if is_drawn(problem) else check_steps(Story.parse(problem.text), texts)
         return Decision.REGENERATE if verdicts[-1] is Verdict.FIRST_WRONG else Decision.ACCEPT

@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from steproute.core.errors import ArtifactError
+from steproute.lab.trim_world.parameters import STRONG, WEAK, load_parameters
 from steproute.policies.step_pomdp import F64, StepPomdp
 
 _OBSERVATIONS: Final = "obs_distribution_*.json"
@@ -34,6 +35,17 @@ def load_reference(folder: Path, observations: str = "math_train") -> StepPomdp:
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise ArtifactError(f"{folder}: its parameter files lack or misspell {failure}.") from None
+
+
+def embedded_reference() -> StepPomdp:
+    """The same model from the parameters in the package, which are those of `--data trim-world`."""
+    world = load_parameters()
+    return StepPomdp(
+        weak_accuracy=world.models[WEAK].step_accuracy,
+        strong_accuracy=world.models[STRONG].step_accuracy,
+        hazard=np.array(world.models[WEAK].hazard),
+        observations=world.observations,
+    )
 
 
 def _grid(state: dict[str, Any], bins: int) -> F64:

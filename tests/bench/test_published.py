@@ -1,0 +1,67 @@
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from xml.etree.ElementTree import fromstring
+
+import pytest
+from rich.console import Console
+from tests.bench.hand_made import SUMMARY
+
+from steproute.bench.curve_file import read_curve
+from steproute.bench.metrics import measure
+from steproute.bench.plot import pareto_svg
+from steproute.bench.published import published_curves
+from steproute.bench.summary import Axis
+from steproute.cli.tables import summary_tables
+
+SVG = "{http://www.w3.org/2000/svg}"
+CURVES = {"TRIM-Thr": "trim_thr_math500_qwen2.5-1.5b_7b", "TRIM-POMDP": "trim_pomdp_math500_qwen2.5-1.5b_7b"}
+COMPARED = replace(SUMMARY, published=published_curves("trim-world"))
+
+
+@pytest.mark.parametrize("data", ["trim-world", "trim-world:test", "trim-world:validation/spread"])
+def test_a_run_in_trims_world_has_the_published_curves_beside_it(data: str) -> None:
+    thr, pomdp = published_curves(data)
+    assert [round(100 * (thr.metrics[name] or 0), 1) for name in ("cpt50", "cpt80", "cpt95")] == [19.7, 32.8, 44.2]
+    assert [round(100 * (pomdp.metrics[name] or 0), 1) for name in ("cpt50", "cpt80")] == [14.9, 25.3]
+    assert pomdp.metrics["cpt95"] is None
+    assert (thr.points[0].accuracy, thr.points[-1].accuracy, thr.points[-1].strong_share) == (0.364, 0.73, 1.0)
+
+
+@pytest.mark.parametrize("data", ["lab", "lab:test/hard", "math500", "trim-worlds", "trim-world.jsonl"])
+def test_other_runs_have_none(data: str) -> None:
+    assert published_curves(data) == []
+
+
+def test_the_curves_are_those_of_the_data_folder(data_folder: Path) -> None:
+    path = data_folder / "trim_reference/published_curves.json"
+    for curve in published_curves("trim-world"):
+        there = read_curve(path, CURVES[curve.name], anchors_from=CURVES["TRIM-Thr"])
+        assert [(p.knob, p.accuracy, p.strong_tokens) for p in curve.points] == [
+            (p.knob, p.accuracy, p.strong_tokens) for p in there.points
+        ]
+        assert curve.metrics["apgr"] == measure(there).apgr
+
+
+@pytest.mark.parametrize(("axis", "drawn"), [("tokens", 29), ("usd", 0)])
+def test_the_plot_draws_them_by_tokens(axis: Axis, drawn: int) -> None:
+    root = fromstring(pareto_svg(COMPARED, axis))
+    titles = [title.text or "" for title in root.iterfind(f"{SVG}circle/{SVG}title")]
+    assert len([title for title in titles if title.startswith("published TRIM")]) == drawn
+    if drawn:
+        assert "published TRIM-Thr: 36.4 % at 0.0 %" in titles
+        dots = [float(c.get("cy", "0")) for c in root.iterfind(f"{SVG}circle") if c.find(f"{SVG}title") is not None]
+        numbers = [float(t.get("y", "0")) for t in root.iterfind(f"{SVG}text") if t.get("text-anchor") == "middle"]
+        assert max(dots) < min(numbers)  # above the numbers of the horizontal axis
+
+
+def test_the_table_shows_them_and_what_they_do_not_reach() -> None:
+    console = Console(width=160, file=StringIO())
+    console.print(summary_tables(COMPARED))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "published TRIM-POMDP" in text
+    assert "32.8 %" in text
+    row = next(line for line in text.splitlines() if "CPT(95 %)" in line)
+    assert "44.2 %" in row
+    assert "not reached" in row
