@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from steproute.bench.bootstrap import difference
+from steproute.bench.differences import difference
 from steproute.bench.curves import F64
 from steproute.bench.proportions import proportion_interval
 from steproute.bench.resampling import RESAMPLES, Interval, draws
@@ -30,7 +30,7 @@ class BestOf:
     accuracy_ci95: Interval
     gain: float
     gain_ci95: Interval
-    p: float
+    p: float | None
 
 
 async def best_of(

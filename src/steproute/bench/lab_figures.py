@@ -41,7 +41,8 @@ async def lab_figures(cast: Cast, problems: Sequence[Problem], seed: int) -> Fig
     for name, result in chosen.items():
         _enter(figures, f"{name}_best_of_{WIDTH}", result.accuracy, result.accuracy_ci95)
         _enter(figures, f"{name}_best_of_{WIDTH}_gain", result.gain, result.gain_ci95)
-        figures[f"{name}_best_of_{WIDTH}_p"] = result.p
+        if result.p is not None:
+            figures[f"{name}_best_of_{WIDTH}_p"] = result.p
     return figures
 
 
