@@ -10,10 +10,9 @@ import numpy as np
 
 from steproute.bench.bootstrap import METRICS, Difference, difference, metric_samples, percentile_interval
 from steproute.bench.curves import F64
-from steproute.bench.summary import Axis, Interval95, JudgedRuns, finite, pair
+from steproute.bench.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
 from steproute.bench.sweep import Sweep
 
-AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
 _CALLS_AT: Final = 0.3
 
