@@ -36,17 +36,19 @@ def dots(root: Element, label: str) -> list[Element]:
 
 def test_what_is_drawn_is_the_data_on_both_axes() -> None:
     assert drawn(SUMMARY) == [
+        "always weak: 50.0 % at 0.0 %",
+        "always strong: 90.0 % at 100.0 %",
         "oracle (knows the checker): 92.0 % at 25.0 %",
         "TRIM-Thr: 70.0 % at 25.0 %",
         "TRIM-Thr: 88.0 % at 75.0 %",
         "95 % of the gap: 88.0 % at 45.0 %",
-        "95 % of the gap: 88.0 % at 45.0 %",
     ]
     assert drawn(SUMMARY, "usd") == [
+        "always weak: 50.0 % at 20.3 %",
+        "always strong: 90.0 % at 100.0 %",
         "oracle (knows the checker): 92.0 % at 50.0 %",
         "TRIM-Thr: 70.0 % at 50.0 %",
         "TRIM-Thr: 88.0 % at 81.3 %",
-        "95 % of the gap: 88.0 % at 75.0 %",
         "95 % of the gap: 88.0 % at 75.0 %",
     ]
 
@@ -111,7 +113,7 @@ def test_models_without_a_price_have_one_panel() -> None:
 
 
 def test_a_share_that_is_not_reached_is_not_marked() -> None:
-    assert [text for text in drawn(replace(UNREACHED, baselines=[])) if text.startswith("95 %")] == []
+    assert [text for text in drawn(UNREACHED) if text.startswith("95 %")] == []
 
 
 def test_names_are_escaped() -> None:

@@ -16,13 +16,17 @@ Place = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How a series is drawn, and its name in the legend: a dash pattern of "none" is a solid line, "" is no line."""
+    """How a series is drawn, and its name in the legend: a dash pattern of "none" is a solid line, "" is no line.
+
+    ring: dots are hollow.
+    """
 
     label: str
     colour: str
     width: float = 2
     dash: str = "none"
     radius: float = 0
+    ring: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +115,9 @@ def text(root: Element, at: Place, words: str, *, fill: str = _INK, anchor: str 
 
 def circle(root: Element, at: Place, style: Style) -> Element:
     """A dot in the style's colour and radius."""
-    place = {"cx": f"{at[0]:.1f}", "cy": f"{at[1]:.1f}", "r": f"{style.radius}", "fill": style.colour}
-    return SubElement(root, "circle", place)
+    place = {"cx": f"{at[0]:.1f}", "cy": f"{at[1]:.1f}", "r": f"{style.radius}"}
+    hollow = {"fill": "white", "stroke": style.colour, "stroke-width": "2.5"}
+    return SubElement(root, "circle", place | (hollow if style.ring else {"fill": style.colour}))
 
 
 def stroke(root: Element, pixels: Sequence[Place], style: Style) -> None:

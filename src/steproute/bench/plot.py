@@ -24,7 +24,7 @@ _COLOURS: Final = (
     *("#BCBD22", "#2F4B7C", "#B22222", "#4D4D4D", "#2CA02C", "#E377C2", "#A05195", "#665191"),
 )
 _ANCHORS: Final = Style(label="random, per problem", colour=_GREY, dash="8 5")
-_MARK: Final = Style(label="95 % of the gap", colour="#222222", dash="", radius=4)
+_MARK: Final = Style(label="95 % of the gap", colour="#222222", dash="", radius=5, ring=True)
 _KNOB_NOTES: Final = 4
 _AXES: Final[dict[Axis, tuple[str, str]]] = {
     "tokens": ("accuracy, %, by strong tokens", "strong tokens, % of always-strong"),
@@ -81,9 +81,10 @@ def _styles(policies: Sequence[Swept]) -> list[Style]:
 def _style(policy: Swept, index: int) -> Style:
     if index == 0:
         return Style(label=policy.label, colour=_POLICY, width=3, radius=5)
-    dash = "" if len(policy.points) == 1 else "3 4" if policy.name == "random" else "none"
     colour = _COLOURS[(index - 1) % len(_COLOURS)]
-    return Style(label=policy.label, colour=colour, dash=dash, radius=4 if dash else 3.5)
+    if len(policy.points) == 1:
+        return Style(label=policy.label, colour=colour, dash="", radius=7)
+    return Style(label=policy.label, colour=colour, dash="3 4" if policy.name == "random" else "none", radius=4)
 
 
 def _draw(root: Element, summary: Summary, axis: Axis, width: int, height: int) -> None:
@@ -95,17 +96,22 @@ def _draw(root: Element, summary: Summary, axis: Axis, width: int, height: int) 
         panel.line(_places(policy.points, summary, axis), style)
     _draw_first(panel, policies[0].points, summary, axis)
     for policy in policies:
-        _draw_mark(panel, policy, axis)
+        if policy is policies[0] or policy.shipped:
+            _draw_mark(panel, policy, axis)
 
 
 def _draw_anchors(panel: Panel, summary: Summary, axis: Axis) -> None:
-    level = Style(label="", colour=_GREY, width=1, dash="2 4")
-    for point in (summary.weak, summary.strong):
-        panel.line([(0.0, point.accuracy), (1.0, point.accuracy)], level)
     panel.line(_places([summary.weak, summary.strong], summary, axis), _ANCHORS)
-    strong, weak = summary.strong.accuracy, summary.weak.accuracy
-    panel.note((0.0, strong), f"always strong {percent(strong)}", offset=(0, -6), fill=_GREY)
-    panel.note((1.0, weak), f"always weak {percent(weak)}", offset=(0, 18), fill=_GREY, anchor="end")
+    notes = (
+        ("always weak", summary.weak, 1.0, (0, 18), "end"),
+        ("always strong", summary.strong, 0.0, (0, -6), "start"),
+    )
+    for label, point, x, offset, anchor in notes:
+        level = Style(label="", colour=_GREY, width=1, dash="2 4")
+        panel.line([(0.0, point.accuracy), (1.0, point.accuracy)], level)
+        panel.line(_places([point], summary, axis), Style(label=label, colour=_GREY, radius=5))
+        words = f"{label} {percent(point.accuracy)}"
+        panel.note((x, point.accuracy), words, offset=offset, fill=_GREY, anchor=anchor)
 
 
 def _draw_first(panel: Panel, points: Sequence[Point], summary: Summary, axis: Axis) -> None:
@@ -125,7 +131,7 @@ def _draw_first(panel: Panel, points: Sequence[Point], summary: Summary, axis: A
 def _draw_mark(panel: Panel, policy: Swept, axis: Axis) -> None:
     for point in policy.reached[-1:]:
         share = point.strong_tokens if axis == "tokens" else point.cost_usd
-        if share is not None and not policy.single_model:
+        if share is not None:
             panel.line([(share, point.accuracy)], _MARK)
 
 

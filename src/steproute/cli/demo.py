@@ -27,7 +27,7 @@ from steproute.lab.story import Story
 from steproute.strategies.single import Single
 
 _PROBLEMS: Final = 200
-_KNOBS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_KNOBS: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
 _THRESHOLD: Final = 0.5
 _SHORT: Final = 7
 _AGG: Final = "lab-agg"
@@ -66,8 +66,8 @@ _ONE: Final = (
     "model (PRM) that scores each step. A checker marks each step ✓ or ✗; no model and no policy sees these marks."
 )
 _EVEN: Final = (
-    f"All policies solved the same {_PROBLEMS} problems, so the brackets show what this many problems can tell. "
-    "With five times as many they are less than half as wide."
+    f"{_PROBLEMS} problems tell these policies from always-weak and random routing, because all of them solve the same "
+    "problems with the same random numbers. With 1000 problems the brackets are less than half as wide."
 )
 _NEXT: Final = (
     "solve --sample 3 --knob 0.9",
@@ -105,9 +105,10 @@ def _many(config: RunConfig) -> list[str]:
 def _show_one(console: Console, problems: Sequence[Problem], cast: Cast, seed: int) -> None:
     """The first problem on which the weak model fails and TRIM-Thr does not, solved by both and by the strong model."""
     kept, repaired = (build_strategy("stepwise", build_policy("threshold", knob, seed)) for knob in (0.0, _THRESHOLD))
-    number = asyncio.run(_first_rescue(problems, cast, kept, repaired, seed))
-    problem = problems[number]
-    console.print(f"Problem {number + 1}, the first short one that the weak model gets wrong and TRIM-Thr gets right:")
+    rescue = asyncio.run(_first_rescue(problems, cast, kept, repaired, seed))
+    problem = problems[rescue or 0]
+    why = "the first" if rescue is None else "the first short one that TRIM-Thr repairs"
+    console.print(f"Problem {(rescue or 0) + 1}, {why}:", highlight=False)
     console.print(problem.text, style="bold", highlight=False, markup=False)
     for title, strategy in (
         ("Threshold 0 keeps every step of the weak model:", kept),
@@ -121,8 +122,8 @@ def _show_one(console: Console, problems: Sequence[Problem], cast: Cast, seed: i
 
 async def _first_rescue(
     problems: Sequence[Problem], cast: Cast, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
-) -> int:
-    """The index of the first short problem that only the repaired solution gets right, or 0 if there is none."""
+) -> int | None:
+    """The index of the first short problem that only the repaired solution gets right."""
     for index, problem in enumerate(problems):
         if len(Story.parse(problem.text).relevant) > _SHORT:
             continue
@@ -130,7 +131,7 @@ async def _first_rescue(
         answers = [(await e.run(s)).answer for e, s in zip(episodes, (kept, repaired), strict=True)]
         if [answer == problem.answer for answer in answers] == [False, True]:
             return index
-    return 0
+    return None
 
 
 def _correct(problem: Problem, steps: Sequence[str]) -> bool:
