@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-train test-servers lint bench docs clean
 
 demo: $(VENV)/.installed
-	$(BIN)/steproute demo
+	@$(BIN)/steproute demo
 
 test: $(VENV)/.dev
 	$(BIN)/pytest
@@ -37,8 +37,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable .
+	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'

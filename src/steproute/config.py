@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from importlib.metadata import version
+from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 from typing import Any, Final
@@ -132,14 +133,25 @@ class RunConfig:
 
 
 def policy_family(name: str) -> PolicyFamily:
-    """A registered policy by name, or a trained one by the path of its folder.
+    """A registered policy by name, a trained one that is shipped (lab-agg), or any trained one by its folder's path.
 
     Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
     """
     if "/" in name:
         return load_policy(Path(name))
+    if has_shipped(name):
+        return load_policy(_shipped_folder(name))
     family: PolicyFamily = policies.get(name)  # type: ignore[assignment]
     return family
+
+
+def has_shipped(name: str) -> bool:
+    """Whether `name`, such as lab-agg, is a trained policy that comes with this installation."""
+    return name.startswith("lab-") and (_shipped_folder(name) / FACTS).is_file()
+
+
+def _shipped_folder(name: str) -> Path:
+    return Path(str(files("steproute.lab"))) / "policies" / name.removeprefix("lab-")
 
 
 def build_policy(name: str, knob: float, seed: int) -> Policy:

@@ -20,7 +20,6 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
-from steproute.remote.connection import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
@@ -244,6 +243,8 @@ def _place(table: Mapping[str, Any]) -> _Place | None:
     """Where a backend is asked; None for one in this process."""
     if "base_url" not in table:
         return None
+    from steproute.remote.connection import server_root  # loads the client of servers, which the lab never needs
+
     return server_root(str(table["base_url"])), str(table.get("model"))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from steproute.bench.bootstrap import METRICS
+from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.summary import Curved, Lead, Point, Summary
 
 POINT = Point(
@@ -20,6 +21,20 @@ POINT = Point(
     outcomes={"answered": 9, "max_steps": 1},
 )
 METRIC_VALUES = dict.fromkeys(METRICS, 0.3) | {f"{name}_ci95": (0.2, 0.4) for name in METRICS}
+REACHED = [
+    OperatingPoint(
+        gap_recovered=share,
+        accuracy=0.5 + 0.4 * share,
+        strong_tokens=share - 0.5,
+        strong_tokens_ci95=(share - 0.6, share - 0.4),
+        cost_usd=share - 0.2,
+        cost_usd_ci95=(share - 0.3, share - 0.1),
+    )
+    for share in (0.8, 0.9, 0.95)
+]
+NEVER = replace(
+    REACHED[2], strong_tokens=None, strong_tokens_ci95=(0.4, None), cost_usd=None, cost_usd_ci95=(0.6, None)
+)
 
 SUMMARY = Summary(
     name="hand-made",
@@ -29,15 +44,27 @@ SUMMARY = Summary(
     problems=10,
     failed=1,
     undecided=2,
-    weak=replace(POINT, knob=None, accuracy=0.5, strong_tokens=0.0, strong_share=0.0),
-    strong=replace(POINT, knob=None, accuracy=0.9, strong_tokens=80.0, strong_share=1.0),
-    points=[POINT, replace(POINT, knob=0.9, accuracy=0.88, strong_tokens=60.0, strong_share=0.75)],
+    weak=replace(POINT, knob=None, accuracy=0.5, strong_tokens=0.0, strong_share=0.0, cost_usd=0.00005),
+    strong=replace(POINT, knob=None, accuracy=0.9, strong_tokens=80.0, strong_share=1.0, cost_usd=0.000246),
+    points=[POINT, replace(POINT, knob=0.9, accuracy=0.88, strong_tokens=60.0, strong_share=0.75, cost_usd=0.0002)],
     metrics=METRIC_VALUES,
     metrics_note="",
-    baselines=[Curved(name="oracle", points=[replace(POINT, knob=1.0, accuracy=0.92)], metrics=METRIC_VALUES)],
+    baselines=[
+        Curved(
+            name="oracle",
+            points=[replace(POINT, knob=1.0, accuracy=0.92)],
+            metrics=METRIC_VALUES,
+            operating_points=REACHED,
+        )
+    ],
     leads=[Lead(baseline="oracle", c=0.1, accuracy=0.6, baseline_accuracy=0.65, lead_ci95=(-0.08, -0.02))],
     spent_usd=0.5,
     interrupted_usd=0.01,
     settings={"strategy": "stepwise"},
+    operating_points=REACHED,
 )
-UNREACHED = replace(SUMMARY, metrics=METRIC_VALUES | {"cpt95": None, "cpt95_ci95": (0.4, None)})
+UNREACHED = replace(
+    SUMMARY,
+    metrics=METRIC_VALUES | {"cpt95": None, "cpt95_ci95": (0.4, None)},
+    operating_points=[*REACHED[:2], NEVER],
+)

@@ -15,7 +15,7 @@ from steproute.bench.compare import AXES, COMPARED, Comparison, compare
 from steproute.bench.differences import LOWER_IS_BETTER, difference, holm, least_p, metric_interval
 from steproute.bench.metrics import measure
 from steproute.bench.summary import JudgedRuns
-from steproute.cli.compare import difference_table
+from steproute.cli.comparison_tables import difference_table
 
 
 def world(seed: int, problems: int = 200) -> tuple[Outcomes, Outcomes, Outcomes, Outcomes]:
@@ -195,7 +195,7 @@ def test_the_table_shows_bounds_and_directions_and_nothing_for_undefined_differe
     assert "APGR ↑" in shown
     assert "level, p 1.000" in shown
     assert "behind, p < 0.0" in shown
-    assert "problems alone, corrected for all 8 of this table" in " ".join(shown.split())
+    assert "problems alone, corrected for all 8 differences" in " ".join(shown.split())
     assert "ahead, p" not in shown.split("policy", 1)[1], "no policy is better than the first"
     blank = replace(comparison.pairs[0], difference=None, difference_ci95=None, better=None, p=None, p_holm=None)
     hollow = replace(comparison, pairs=[blank, *comparison.pairs[1:]])

@@ -292,7 +292,6 @@ def test_compare_puts_strategies_into_one_table_and_goes_on_after_a_kill(tmp_pat
         frozenset(pair) for pair in combinations([row["name"] for row in found["rows"]], 2)
     }
     assert (tmp_path / "runs/c/pareto.png").exists()
-    assert (tmp_path / "runs/c/pareto-usd.png").exists()
     assert json.loads(steproute(tmp_path, *words, "--problems", "12", "--json").stdout) == found
 
 

@@ -1,33 +1,161 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
-from tests.bench.hand_made import SUMMARY, UNREACHED
+from rich.table import Table
+from tests.bench.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUMMARY, UNREACHED
 
-from steproute.bench.summary import Summary
-from steproute.cli.tables import summary_tables
+from steproute.bench.compare import COMPARED, Comparison, Pair, Row
+from steproute.bench.formatting import policy_label
+from steproute.bench.summary import AXES, Curved, Summary
+from steproute.cli.comparison_tables import print_comparison
+from steproute.cli.tables import points_table, print_summary, wide_metrics, wide_points
+
+NAMES = (
+    "threshold",
+    "lab-agg",
+    "threshold+takeover",
+    "automix-prm:threshold",
+    "automix-prm:runs/agg-with-confidence-seed-12",
+    "query:runs/query-similarity-weighted-2000-problems",
+    "single:qwen2.5-math-72b-instruct",
+    "random",
+    "oracle",
+)
+LONG = replace(
+    POINT,
+    knob=0.0002345,
+    accuracy_ci95=(0.0, 1.0),
+    strong_tokens=123456.7,
+    strong_share=12.345,
+    weak_tokens=98765.4,
+    prm_tokens=1234567.0,
+    cost_usd=12.3456,
+    latency_s=1234.56,
+)
 
 
-def text(summary: Summary) -> str:
-    console = Console(width=100, file=StringIO())
-    console.print(summary_tables(summary))
+def full(summary: Summary = SUMMARY) -> Summary:
+    """Every kind of policy, with numbers as long as they get."""
+    never = [replace(NEVER, gap_recovered=p.gap_recovered, strong_tokens_ci95=(1.005, None)) for p in REACHED]
+    points = [POINT, replace(LONG, accuracy=0.995)]
+    return replace(
+        summary,
+        name="a-run-with-a-name-that-goes-on-and-on-as-names-of-runs-do",
+        strong=replace(LONG, knob=None, accuracy=0.999),
+        points=points,
+        baselines=[
+            Curved(
+                name=name,
+                points=points[: 1 if name.startswith("single") else 2],
+                metrics=METRIC_VALUES,
+                operating_points=REACHED if index % 2 else never,
+            )
+            for index, name in enumerate(NAMES[1:])
+        ],
+    )
+
+
+def printed(summary: Summary, width: int = 80, *, wide: bool = False) -> str:
+    console = Console(width=width, file=StringIO())
+    print_summary(console, summary, wide=wide)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
 
+def comparison() -> Comparison:
+    metrics = {axis: dict(METRIC_VALUES) for axis in AXES}
+    pairs = [
+        Pair(first=name, second=NAMES[0], axis=axis, metric=metric, difference=-0.123, difference_ci95=ends, p=0.0009)
+        for name, ends in zip(NAMES[1:], ((-0.345, 0.234), (None, 0.1), (-1.5, None)) * 3, strict=False)
+        for axis in AXES
+        for metric in COMPARED
+    ]
+    rows = [Row(name=name, metrics=metrics, calls=1234.5, calls_at=0.3) for name in NAMES]
+    return Comparison(name="c", data="lab:test", seed=0, problems=1000, rows=rows, pairs=pairs)
+
+
+def printed_comparison(width: int = 80, *, wide: bool = False) -> str:
+    console = Console(width=width, file=StringIO())
+    print_comparison(console, full(), comparison(), wide=wide)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def cells(table: Table) -> list[str]:
+    return [str(cell) for column in table.columns for cell in (column.header, *column.cells)]
+
+
+@pytest.mark.parametrize("summary", [SUMMARY, UNREACHED, full(), full(UNREACHED)])
+def test_the_narrow_tables_fit_80_characters_and_cut_no_cell(summary: Summary) -> None:
+    found = printed(summary)
+    lines = found.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    assert "…" not in found
+    for cell in cells(points_table(summary)):
+        assert any(cell in line for line in lines), cell
+    names = [summary.policy, *(series.name for series in summary.baselines)]
+    for label in (policy_label(name, "stepwise") for name in names):
+        assert any(line.startswith(label) for line in lines), label
+
+
+@pytest.mark.parametrize("width", [20, 80, 120, 300])
+@pytest.mark.parametrize("table", [wide_points, wide_metrics])
+def test_wide_tables_cut_no_cell_in_any_terminal(table: Callable[[Summary], Table], width: int) -> None:
+    found = printed(full(), width, wide=True)
+    lines = found.splitlines()
+    assert "…" not in found
+    for cell in cells(table(full())):
+        assert any(cell in line for line in lines), cell
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_comparison_cuts_no_cell(wide: bool) -> None:
+    found = printed_comparison(wide=wide)
+    assert "…" not in found
+    if not wide:
+        assert max(map(cell_len, found.splitlines())) <= 80
+    for name in NAMES:
+        assert any(line.strip().startswith(policy_label(name, "stepwise")) for line in found.splitlines()), name
+    for text in ("-0.123 [-0.345, +0.234]", "-0.123 [∞, +0.100]", "0.001"):
+        assert any(text in line for line in found.splitlines()), text
+
+
+def test_the_first_line_is_the_headline() -> None:
+    assert printed(SUMMARY).startswith("TRIM-Thr recovers 95 % of the accuracy gap between always-weak")
+    assert printed_comparison().startswith("TRIM-Thr recovers 95 %")
+
+
+def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
+    lines = [" ".join(line.split()) for line in printed(UNREACHED).splitlines()]
+    assert "80 % 82.0 % 30.0 % [20.0, 40.0] 60.0 % [50.0, 70.0]" in lines
+    assert "95 % 88.0 % not reached [40.0, ∞] not reached [60.0, ∞]" in lines
+
+
 def test_points_and_anchors_have_a_row_each() -> None:
-    found = text(SUMMARY)
-    assert "70.0 % [65.0, 75.0] │  50.0 % │  25.0 %" in found
-    assert "always weak" in found
-    assert "always strong" in found
-    assert "$0.1230" in found
+    rows = [" ".join(line.split()) for line in printed(SUMMARY).splitlines()]
+    assert "0.5 70.0 % 50.0 % 25.0 % 50.0 % $0.1230" in rows
+    assert "always weak 50.0 % 0.0 % 0.0 % 20.3 % $0.05000" in rows
+    assert "always strong 90.0 % 100.0 % 100.0 % 100.0 % $0.2460" in rows
 
 
-def test_metrics_have_intervals_and_say_what_is_not_reached() -> None:
-    assert "30.0 % [20.0, 40.0]" in text(SUMMARY)
-    assert "not reached [40.0, ∞]" in text(UNREACHED)
+def test_seconds_intervals_and_metrics_come_with_wide_alone() -> None:
+    narrow, wide = printed(SUMMARY), printed(SUMMARY, 200, wide=True)
+    for text in ("70.0 % [65.0, 75.0]", "PRM read", "ΔIBC", " 0.50 "):
+        assert text not in narrow
+        assert text in wide
 
 
-def test_failures_and_interrupted_spending_are_told() -> None:
-    found = text(SUMMARY)
+def test_models_without_a_price_have_no_share_of_dollars() -> None:
+    free = replace(SUMMARY, strong=replace(SUMMARY.strong, cost_usd=0.0))
+    assert re.search(r"always strong +90.0 % +100.0 % +100.0 % +– ", printed(free))
+
+
+def test_failures_and_interrupted_spending_are_reported() -> None:
+    found = printed(SUMMARY)
     assert "1 failed, 2 could not be graded" in found
     assert "interrupted attempts $0.01" in found

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from steproute.bench.differences import difference
 from steproute.bench.curves import F64
+from steproute.bench.differences import difference
 from steproute.bench.proportions import proportion_interval
 from steproute.bench.resampling import RESAMPLES, Interval, draws
 from steproute.core.ports import StepModel, StepScorer

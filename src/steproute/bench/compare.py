@@ -12,11 +12,10 @@ import numpy as np
 from steproute.bench.bootstrap import METRICS, metric_samples
 from steproute.bench.curves import F64
 from steproute.bench.differences import LOWER_IS_BETTER, Difference, difference, holm, least_p, metric_interval
-from steproute.bench.summary import Axis, Interval95, JudgedRuns, finite, pair
+from steproute.bench.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
 from steproute.bench.sweep import Series, Sweep
 from steproute.core.whole_file import write_whole
 
-AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
 RESAMPLES: Final = 10_000
 _CALLS_AT: Final = 0.3

@@ -17,6 +17,22 @@ LABELS: Final[Mapping[str, str]] = {
     "accuracy_at_30": "accuracy at c = 30 %",
 }
 _PLAIN: Final = ("apgr", "delta_ibc")
+SHIPPED: Final = ("threshold", "lab-agg")
+_POLICIES: Final[Mapping[str, str]] = {
+    "lab-agg": "TRIM-Agg",
+    "random": "random, per step",
+    "oracle": "oracle (knows the checker)",
+}
+_THRESHOLDS: Final[Mapping[str, str]] = {"stepwise": "TRIM-Thr", "pipelined": "TRIM-Thr"}
+
+
+def policy_label(name: str, strategy: object) -> str:
+    """A policy under a run's strategy as people know it: the paper's name if it has one, else its own."""
+    if name == "threshold":
+        return _THRESHOLDS.get(str(strategy), name)
+    if name.startswith("single:"):
+        return f"always {name.removeprefix('single:')}"
+    return _POLICIES.get(name, name)
 
 
 def percent(value: float | None) -> str:

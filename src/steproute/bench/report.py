@@ -6,8 +6,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval
-from steproute.bench.plot import pareto_svg
+from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, policy_label
+from steproute.bench.headline import headlines, how_to_read, swept
+from steproute.bench.plot import axes, legend, panel_svg
 from steproute.bench.summary import Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -26,23 +27,18 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
     points = [(f"{point.knob:g}", point) for point in summary.points]
     page = environment.get_template("report.html.j2").render(
         summary=summary,
+        policies=swept(summary),
         examples=examples,
-        headline=headline(summary),
-        chart=Markup(pareto_svg(summary)),  # built by an XML writer, which escapes
+        headlines=headlines(summary),
+        how_to_read=how_to_read(summary),
+        charts=[Markup(panel_svg(summary, axis)) for axis in axes(summary)],  # built by an XML writer, which escapes
+        legend=legend(summary),
         labels=LABELS,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
         metric=metric,
         percent=percent,
         percent_interval=percent_interval,
+        policy_label=policy_label,
         dollars=dollars,
     )
     write_whole(path, page.encode())
-
-
-def headline(summary: Summary) -> str:
-    """The result in one sentence, whichever way it went."""
-    if summary.metrics_note and summary.metrics.get("apgr") is None:
-        return "Strong is not better than weak here, so there is no gap to recover"
-    if summary.metrics.get("cpt95") is None:
-        return f"{summary.policy} does not recover 95 % of the gap between weak and strong"
-    return f"{summary.policy} recovers 95 % of the gap for {metric(summary.metrics, 'cpt95')} of strong tokens"

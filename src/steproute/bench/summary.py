@@ -14,6 +14,7 @@ import numpy as np
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
+from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
 from steproute.bench.proportions import proportion_interval
 from steproute.bench.published import PublishedCurve, published_curves
 from steproute.bench.resampling import RESAMPLES, Interval
@@ -27,6 +28,7 @@ from steproute.engine.runner import Route
 
 Axis = Literal["tokens", "usd"]
 Interval95 = tuple[float | None, float | None]
+AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 _COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
     "tokens": lambda trace: trace.generated_tokens("strong"),
     "usd": lambda trace: float(trace.cost_usd),
@@ -65,6 +67,7 @@ class Curved:
     points: list[Point]
     metrics: dict[str, float | None | Interval95]
     metrics_note: str = ""
+    operating_points: list[OperatingPoint] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +108,7 @@ class Summary:
     interrupted_usd: float
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
+    operating_points: list[OperatingPoint] = field(default_factory=list)
 
 
 class JudgedRuns:
@@ -195,6 +199,7 @@ def summarise(
         interrupted_usd=float(interrupted_usd),
         settings=settings or {},
         published=published_curves(data),
+        operating_points=policy.operating_points,
     )
 
 
@@ -222,7 +227,22 @@ def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curve
         table.point(route, knob, interval) for (route, knob), interval in zip(pairs, intervals.accuracy, strict=True)
     ]
     undefined = f"{intervals.undefined} of {RESAMPLES} resamples had no gap" if intervals.undefined else ""
-    return Curved(name=series.name, points=points, metrics=metrics, metrics_note=undefined)
+    tokens, usd = (_spent(table, sweep, series, axis) for axis in AXES)
+    return Curved(
+        name=series.name,
+        points=points,
+        metrics=metrics,
+        metrics_note=undefined,
+        operating_points=operating_points(tokens, usd, np.random.default_rng(seed)),
+    )
+
+
+def _spent(table: JudgedRuns, sweep: Sweep, series: Series, axis: Axis) -> Spent:
+    return Spent(
+        sweep=table.outcomes(series.routes, axis),
+        weak=table.anchor(sweep.weak, axis),
+        strong=table.anchor(sweep.strong, axis),
+    )
 
 
 def _leads(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> list[Lead]:

@@ -1,47 +1,151 @@
-"""`steproute demo`: the main job on the bundled lab."""
+"""`steproute demo`: what routing steps gains, on the bundled lab."""
 
 import asyncio
+import os
+import shutil
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.rule import Rule
 
 from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
-from steproute.config import RunConfig, build_policy, build_strategy, lab_cast
+from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
+from steproute.core.ports import Strategy
+from steproute.core.problem import Problem
+from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.step_tree import StepTree
+from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.story import Story
+from steproute.strategies.single import Single
 
-_LIVE: Final = 3
-_PROBLEMS: Final = 300
-_KNOBS: Final = tuple(index / 10 for index in range(11))
+_PROBLEMS: Final = 200
+_KNOBS: Final = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0)
+_THRESHOLD: Final = 0.5
+_SHORT: Final = 7
+_AGG: Final = "lab-agg"
+_BASELINES: Final = ("single:mid", "random", "oracle")
+_WIDTH: Final = 2**32  # samples per place in the step tree: every seed its own
 
 
 def demo(
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
 ) -> None:
-    """Three lab problems live, then 300 problems at eleven thresholds: table, plot and report.
+    """Show what routing steps gains: one problem step by step, then 200 problems at every budget.
 
     Example: steproute demo
     """
     began = time.monotonic()
     console = Console()
-    config = RunConfig(
+    config = _config(seed)
+    folder = runs / config.name
+    problems = load_problems(config.data, _PROBLEMS, seed)
+    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
+        cast = tree.cast(lab_cast())
+        _say(console, "1 of 3: one problem, step by step", _ONE)
+        _show_one(console, problems, cast, seed)
+        _say(console, f"2 of 3: {_PROBLEMS} problems at every budget", *_many(config))
+        summary = run_to_files(config, config.sweep(), problems, cast, folder)
+    _say(console, "3 of 3: what a user gains")
+    show(summary, folder)
+    _say(console, f"Done in {time.monotonic() - began:.0f} s. What to try next", _EVEN)
+    for command in _NEXT:
+        console.print(f"  {_program()} {command}", highlight=False, soft_wrap=True)
+
+
+_ONE: Final = (
+    "The lab is a small world of word problems with its own language models, weak and strong, and a process reward "
+    "model (PRM) that scores each step. A checker marks each step ✓ or ✗; no model and no policy sees these marks."
+)
+_EVEN: Final = (
+    f"{_PROBLEMS} problems tell these policies from always-weak and random routing, because all of them solve the same "
+    "problems with the same random numbers. With 1000 problems the brackets are less than half as wide."
+)
+_NEXT: Final = (
+    "solve --sample 3 --knob 0.9",
+    "eval --problems 1000 --name thousand --wide",
+    "init --template vllm",
+)
+
+
+def _config(seed: int) -> RunConfig:
+    return RunConfig(
         name=f"demo-{seed}",
         data="lab:test",
         problems=_PROBLEMS,
         knobs=_KNOBS,
-        baselines=("random", "oracle"),
+        baselines=(*([_AGG] if has_shipped(_AGG) else []), *_BASELINES),
         seed=seed,
     )
-    problems, cast = load_problems(config.data, _PROBLEMS, seed), lab_cast()
-    strategy = build_strategy("stepwise", build_policy("threshold", 0.5, seed))
-    console.print("[bold]Three problems, live[/]: weak writes, the PRM scores, strong rewrites what scores below 0.5")
-    for problem in problems[:_LIVE]:
-        asyncio.run(Episode(problem, cast, route="live", seed=seed, on_event=LiveView(console)).run(strategy))
+
+
+def _many(config: RunConfig) -> list[str]:
+    """What is run and what its knobs do."""
+    lines = [
+        "TRIM-Thr has one knob, the threshold. At 0 every weak step is kept; at 1 the strong model writes every step. "
+        f"It runs at {len(config.knobs)} thresholds.",
+    ]
+    if _AGG in config.baselines:
+        lines.append("TRIM-Agg is a small trained network. Its knob is the price that it puts on a strong token.")
+    lines.append(
+        "Beside them run the weak, mid and strong model alone, random routing, and an oracle that knows which step is "
+        "incorrect. A step that several of them need is computed once and billed to each."
+    )
+    return lines
+
+
+def _show_one(console: Console, problems: Sequence[Problem], cast: Cast, seed: int) -> None:
+    """The first problem on which the weak model fails and TRIM-Thr does not, solved by both and by the strong model."""
+    kept, repaired = (build_strategy("stepwise", build_policy("threshold", knob, seed)) for knob in (0.0, _THRESHOLD))
+    rescue = asyncio.run(_first_rescue(problems, cast, kept, repaired, seed))
+    problem = problems[rescue or 0]
+    why = "the first" if rescue is None else "the first short one that TRIM-Thr repairs"
+    console.print(f"Problem {(rescue or 0) + 1}, {why}:", highlight=False)
+    console.print(problem.text, style="bold", highlight=False, markup=False)
+    for title, strategy in (
+        ("Threshold 0 keeps every step of the weak model:", kept),
+        (f"Threshold {_THRESHOLD}: the strong model rewrites each step that the PRM scores below it:", repaired),
+        ("The strong model alone:", Single("strong")),
+    ):
+        console.print(f"\n{title}", highlight=False)
+        view = LiveView(console, _correct)
+        asyncio.run(Episode(problem, cast, route="demo", seed=seed, on_event=view).run(strategy))
+
+
+async def _first_rescue(
+    problems: Sequence[Problem], cast: Cast, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
+) -> int | None:
+    """The index of the first short problem that only the repaired solution gets right."""
+    for index, problem in enumerate(problems):
+        if len(Story.parse(problem.text).relevant) > _SHORT:
+            continue
+        episodes = (Episode(problem, cast, route="demo", seed=seed) for _ in range(2))
+        answers = [(await e.run(s)).answer for e, s in zip(episodes, (kept, repaired), strict=True)]
+        if [answer == problem.answer for answer in answers] == [False, True]:
+            return index
+    return None
+
+
+def _correct(problem: Problem, steps: Sequence[str]) -> bool:
+    return check_steps(Story.parse(problem.text), steps)[-1] is Verdict.RIGHT
+
+
+def _say(console: Console, title: str, *paragraphs: str) -> None:
     console.print()
-    show(run_to_files(config, config.sweep(), problems, cast, runs / config.name), runs / config.name)
-    console.print(f"[dim]{time.monotonic() - began:.0f} s[/]")
+    console.print(Rule(f"[bold]{title}[/]", align="left", style="dim"))
+    for paragraph in paragraphs:
+        console.print(paragraph, highlight=False)
+
+
+def _program() -> str:
+    """How the user calls this program: by its name if it is on the path, else as it was called."""
+    name = Path(sys.argv[0]).name
+    return name if shutil.which(name) else os.path.relpath(sys.argv[0])

@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from steproute.config_file import read_config
-from steproute.doctor import Verdict, examine
 
-_COLOURS: Final = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
+_COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
 def doctor(
@@ -26,6 +25,8 @@ def doctor(
 
     Example: steproute doctor --config steproute.toml
     """
+    from steproute.doctor import Verdict, examine  # loads the client of servers, which other commands do without
+
     findings = asyncio.run(examine(read_config(config)))
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())

@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from steproute.bench.answers import Verdict
 from steproute.bench.datasets import load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.stopping import Stopped, run_until_stopped
-from steproute.cli.tables import summary_tables
+from steproute.cli.tables import print_summary
 from steproute.config import RunConfig, embedded_roles
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
@@ -32,39 +33,40 @@ KeepFailed = Annotated[
     bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
 ]
 _EXAMPLES: Final = 3
-_PIPE_WIDTH: Final = 110
 
 
 def evaluate(
     data: Annotated[
-        str, typer.Option(help="A data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
+        str, typer.Option(help="Data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
     ] = "lab",
-    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models. Default: the lab.")] = None,
     problems: Annotated[
-        int | None, typer.Option(help="How many; 300 of the lab or 500 of trim-world if left out.")
+        int | None, typer.Option(help="Number of problems. Default: 300 of the lab, 500 of trim-world.")
     ] = None,
     strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
     policy: Annotated[
-        str | None, typer.Option(help="A policy by name, such as threshold, or the folder of a trained one.")
+        str | None, typer.Option(help="A policy's name, such as threshold, or the folder of a trained policy.")
     ] = None,
-    knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
-    baselines: Annotated[str, typer.Option(help="Policies for the same table, with commas.")] = "random",
-    takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
-    scorer: Annotated[str, typer.Option(help="Folder of the scorer's calibration, by calibrate-scorer.")] = "",
-    max_steps: Annotated[int | None, typer.Option(help="Steps of a solution at most.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Generated tokens a problem at most.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(help="Dollars a problem at most.")] = None,
-    deadline_s: Annotated[float | None, typer.Option(help="Seconds a problem at most.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
-    in_flight: Annotated[int, typer.Option(help="Problems worked on at once.")] = 32,
-    name: Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it.")] = None,
+    knobs: Annotated[str, typer.Option(help="Knob values, separated by commas. Default: the policy's own grid.")] = "",
+    baselines: Annotated[str, typer.Option(help="More policies for the same table, separated by commas.")] = "random",
+    takeover_steps: Annotated[int | None, typer.Option(help="Steps that the strong model writes per takeover.")] = None,
+    scorer: Annotated[str, typer.Option(help="Folder of a calibration written by calibrate-scorer.")] = "",
+    max_steps: Annotated[int | None, typer.Option(help="Maximum steps per solution.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens per problem.")] = None,
+    max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars per problem.")] = None,
+    deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds per problem.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
+    in_flight: Annotated[int, typer.Option(help="Number of problems solved at the same time.")] = 32,
+    name: Annotated[str | None, typer.Option(help="Name of the run. The same name resumes it.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     keep_failed: KeepFailed = False,
+    wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
-    """Sweep a policy's knob and write summary.json, report.html and pareto.png. A rerun resumes.
+    """Measure a policy at every knob value and write summary.json, report.html and pareto.png. A rerun resumes.
 
-    Strategy, policy and limits that are left out come from the configuration, or are stepwise, threshold and 30 steps.
+    Strategy, policy and limits come from the options, then from the configuration file. Their defaults are stepwise,
+    threshold and 30 steps.
 
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
@@ -104,7 +106,7 @@ def evaluate(
     if json:
         typer.echo((folder / "summary.json").read_text(), nl=False)
     else:
-        show(summary, folder)
+        show(summary, folder, wide=wide)
 
 
 def run_to_files(
@@ -151,12 +153,10 @@ def solve_and_grade(
         return _with_progress(settings, sweep, problems, cast, traces), traces.abandoned_usd
 
 
-def show(summary: Summary, folder: Path) -> None:
-    """The tables, and where the files are."""
+def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
+    """Print the result, the tables, and where the files are."""
     console = Console()
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    console.print(summary_tables(summary))
+    print_summary(console, summary, wide=wide)
     for file in ("report.html", "pareto.png", "summary.json", "traces.jsonl.zst"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
 
@@ -182,13 +182,23 @@ def _with_progress(
 
 
 def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:
-    """Problems on which strong stepped in, at the knob in the middle of the grid."""
+    """Problems at the middle knob: first those that the strong model saved, then others that it worked on."""
     route = sweep.policy.routes[len(sweep.policy.routes) // 2].name
     by_id = {problem.id: problem for problem in problems}
     order = {problem.id: index for index, problem in enumerate(problems)}
+    lost = {item.trace.problem_id for item in graded if _is(item, sweep.weak.name, Verdict.WRONG)}
+    saved = {item.trace.problem_id for item in graded if _is(item, route, Verdict.RIGHT)} & lost
     chosen = [item.trace for item in graded if item.trace.route == route and not item.trace.failed]
-    chosen.sort(key=lambda trace: (not any(step.rejected for step in trace.steps), order[trace.problem_id]))
-    return [(by_id[trace.problem_id], trace) for trace in chosen[:_EXAMPLES]]
+
+    def rank(trace: Trace) -> tuple[bool, bool, int]:
+        rejected = any(step.rejected for step in trace.steps)
+        return trace.problem_id not in saved, not rejected, order[trace.problem_id]
+
+    return [(by_id[trace.problem_id], trace) for trace in sorted(chosen, key=rank)[:_EXAMPLES]]
+
+
+def _is(item: Graded, route: str, verdict: Verdict) -> bool:
+    return item.trace.route == route and item.verdict is verdict
 
 
 def numbers(text: str) -> tuple[float, ...]:

@@ -1,29 +1,40 @@
 """One problem as it is being solved: who wrote each step, what it scored, what was decided, what it has cost so far."""
 
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.rule import Rule
+from rich.table import Table
 
 from steproute.core.decision import Decision
-from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
+from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
 from steproute.core.trace import Trace
+from steproute.core.usage import Purpose
 
+Checker = Callable[[Problem, Sequence[str]], bool]
+"""Whether the newest step of a solution is correct and stands on correct steps."""
 COLOURS: Final = {"weak": "cyan", "strong": "magenta"}
-_MARKS: Final = {Decision.ACCEPT: "[green]accept[/]", Decision.REGENERATE: "[red]regenerate[/]"}
+_REJECTED: Final = {
+    Decision.REGENERATE: "regenerate: the strong model writes this step again",
+    Decision.TAKEOVER: "takeover: the strong model writes the next steps",
+}
+_MARKS: Final = {True: "[green]✓[/]", False: "[red]✗[/]"}
+_INDENT: Final = 3
 
 
 class LiveView:
-    """Listens to an episode and prints to `console`."""
+    """Listens to an episode and prints to `console`; with `checker` it marks each step ✓ or ✗."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._cost = Decimal(0)
-        self._number = 0
+    def __init__(self, console: Console, checker: Checker | None = None) -> None:
+        self._console, self._checker = console, checker
+        self._problem: Problem | None = None
+        self._texts: list[str] = []
         self._draft: Draft | None = None
         self._score: float | None = None
 
@@ -32,8 +43,6 @@ class LiveView:
         match event:
             case Started(problem):
                 self._start(problem)
-            case Billed(line):
-                self._cost += line.cost_usd
             case Drafted(draft):
                 self._draft = draft
             case Scored(scores):
@@ -46,38 +55,68 @@ class LiveView:
                 self._finish(trace)
 
     def _start(self, problem: Problem) -> None:
-        self._console.print(Rule(style="dim"))
-        self._console.print(escape(problem.text), style="bold", highlight=False)
+        self._problem = problem
+        if self._checker is None:
+            self._console.print(Rule(style="dim"))
+            self._console.print(escape(problem.text), style="bold", highlight=False)
+        self._row("", "", "[dim]author[/]", "[dim]score[/]", "[dim]step[/]")
 
     def _decide(self, decision: Decision) -> None:
         if decision is not Decision.ACCEPT and self._draft is not None:
-            mark = _MARKS.get(decision, f"[red]{decision.value}[/]")
-            self._line(self._draft.role, self._draft.text, self._score, mark, struck=True)
+            self._line("", self._draft.role, self._draft.text, self._score, rejected=True)
+            self._row("", "", "", "", f"[red]{_REJECTED.get(decision, decision.value)}[/]")
             self._score = None
 
     def _accept(self, step: Step) -> None:
-        self._number += 1
         score = step.score if step.decision is Decision.ACCEPT else None
-        self._line(step.role, step.text, score, "[green]accept[/]" if score is not None else "")
+        self._line(str(len(self._texts) + 1), step.role, step.text, score)
+        self._texts.append(step.text)
         self._score = None
 
-    def _line(self, role: str, text: str, score: float | None, mark: str, *, struck: bool = False) -> None:
+    def _line(self, number: str, role: str, text: str, score: float | None, *, rejected: bool = False) -> None:
         colour = COLOURS.get(role, "yellow")
-        shown = "     " if score is None else f"{score:5.3f}"
-        body = f"[{'strike dim ' if struck else ''}{colour}]{escape(text)}[/]"
-        number = "  " if struck else f"{self._number:2}"
-        self._console.print(
-            f"[dim]{number}[/] [{colour}]{role:>6}[/]  {shown}  {mark}{' ' * (10 - len(_plain(mark)))}  {body}",
-            highlight=False,
-        )
+        body = f"[{'strike dim ' if rejected else ''}{colour}]{escape(text)}[/]"
+        shown = "" if score is None else f"{score:.3f}"
+        self._row(f"[dim]{number}[/]", self._mark(text), f"[{colour}]{escape(role)}[/]", shown, body)
+
+    def _mark(self, text: str) -> str:
+        if self._checker is None or self._problem is None:
+            return ""
+        return _MARKS[self._checker(self._problem, [*self._texts, text])]
+
+    def _row(self, *cells: str) -> None:
+        """Cells in fixed columns; a long text goes on below itself."""
+        row = Table.grid(padding=(0, 1))
+        for width in (2, 1, 6, 5) if self._checker else (2, 0, 6, 5):
+            row.add_column(min_width=width, justify="right", no_wrap=True)
+        row.add_column(overflow="fold")
+        row.add_row(*cells)
+        self._console.print(row, highlight=False)
 
     def _finish(self, trace: Trace) -> None:
         answer = "no answer" if trace.answer is None else f"answer [bold]{escape(trace.answer)}[/]"
-        tokens = f"weak {trace.generated_tokens('weak')}, strong {trace.generated_tokens('strong')} tokens"
-        self._console.print(f"   {answer} · {trace.outcome.value} · {tokens} · ${self._cost:.6f}", highlight=False)
+        self._below(f"{answer} {self._verdict(trace)}· {trace.outcome.value} · ${trace.cost_usd:.6f}")
+        self._below(", ".join(_bill(trace)))
         for note in (*trace.notes, *([trace.error] if trace.error else [])):
-            self._console.print(f"   [yellow]{escape(note)}[/]", highlight=False)
+            self._below(f"[yellow]{escape(note)}[/]")
+
+    def _verdict(self, trace: Trace) -> str:
+        if self._checker is None or self._problem is None or self._problem.answer is None:
+            return ""
+        correct = trace.answer == self._problem.answer
+        return f"{_MARKS[correct]} " + ("" if correct else f"(correct is {escape(self._problem.answer)}) ")
+
+    def _below(self, text: str) -> None:
+        self._console.print(Padding(text, (0, 0, 0, _INDENT)), highlight=False)
 
 
-def _plain(mark: str) -> str:
-    return mark.partition("]")[2].removesuffix("[/]")
+def _bill(trace: Trace) -> list[str]:
+    """Dollars of each role, and the tokens that it generated."""
+    lines = []
+    for role in dict.fromkeys(line.role for line in trace.account):
+        own = [line for line in trace.account if line.role == role]
+        cost = sum((line.cost_usd for line in own), Decimal(0))
+        writes = any(line.purpose is not Purpose.SCORE for line in own)
+        tokens = f" ({trace.generated_tokens(role)} tokens)" if writes else ""
+        lines.append(f"{escape(role)} ${cost:.6f}{tokens}")
+    return lines

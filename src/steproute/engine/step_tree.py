@@ -235,7 +235,8 @@ class _PrefixCache:
         text = prefix.separator.join([prefix.problem.text, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         before, tokens = self._newest.pop(prefix.session, ("", 0))
-        common = len(commonprefix([before, text]))  # noqa: RUF071 - these are texts, not paths
+        longer = text.startswith(before)  # the usual case, and quick to see
+        common = len(before) if longer else len(commonprefix([before, text]))  # noqa: RUF071 - texts, not paths
         kept = min(tokens * common // len(before) if before else 0, read - again)
         self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
         if len(self._newest) > _KEPT_SESSIONS:

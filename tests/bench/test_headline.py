@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+from tests.bench.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUMMARY, UNREACHED
+
+from steproute.bench.headline import headlines, how_to_read
+from steproute.bench.operating_points import OperatingPoint
+from steproute.bench.summary import Curved, Summary
+
+GAP = "95 % of the accuracy gap between always-weak (50.0 %) and always-strong (90.0 %)"
+BEST = REACHED[2]
+
+
+def at(best: OperatingPoint) -> str:
+    (only,) = headlines(replace(SUMMARY, operating_points=[*REACHED[:2], best]))
+    return only
+
+
+def test_the_headline_gives_tokens_and_dollars_with_intervals() -> None:
+    assert headlines(SUMMARY) == [
+        f"TRIM-Thr recovers {GAP} for 45.0 % [35.0, 55.0] of the strong model's tokens and 75.0 % [65.0, 85.0] of its "
+        "dollars."
+    ]
+
+
+def test_a_share_that_is_not_reached_is_said_first() -> None:
+    assert headlines(UNREACHED) == [
+        f"TRIM-Thr does not recover {GAP}. It recovers 90 % for 40.0 % [30.0, 50.0] of the strong model's tokens and "
+        "70.0 % [60.0, 80.0] of its dollars."
+    ]
+    (none,) = headlines(
+        replace(SUMMARY, operating_points=[replace(NEVER, gap_recovered=p.gap_recovered) for p in REACHED])
+    )
+    assert none.startswith("TRIM-Thr does not recover 80 % of the accuracy gap")
+    assert none.endswith("at any of its knobs.")
+
+
+COSTS_MORE = "That costs more dollars than always using the strong model."
+NOT_CERTAIN = "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
+MORE_TOKENS = "That is more strong tokens than always using the strong model."
+
+
+@pytest.mark.parametrize(
+    ("cost", "interval", "warning"),
+    [
+        (0.99, (0.5, 0.999), ""),
+        (1.0, (0.9, 1.0), ""),
+        (0.99, (0.5, 1.001), NOT_CERTAIN),
+        (0.7, (0.5, None), NOT_CERTAIN),
+        (1.001, (0.9, 1.2), COSTS_MORE),
+        (1.8, (1.5, None), COSTS_MORE),
+        (None, (None, None), ""),
+    ],
+)
+def test_a_doubtful_saving_in_dollars_is_said_in_words(
+    cost: float | None, interval: tuple[float | None, float | None], warning: str
+) -> None:
+    words = at(replace(BEST, cost_usd=cost, cost_usd_ci95=interval))
+    assert [text for text in (COSTS_MORE, NOT_CERTAIN, MORE_TOKENS) if text in words] == ([warning] if warning else [])
+    assert ("dollars" in words) == (cost is not None)
+
+
+@pytest.mark.parametrize(("tokens", "more"), [(0.999, False), (1.001, True), (1.7, True)])
+def test_more_strong_tokens_than_always_strong_are_said_in_words(tokens: float, more: bool) -> None:
+    assert (MORE_TOKENS in at(replace(BEST, strong_tokens=tokens))) == more
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("lab-agg", "TRIM-Agg"), ("threshold", "TRIM-Thr"), ("random", ""), ("oracle", ""), ("single:mid", ""), ("x", "")],
+)
+def test_shipped_policies_beside_the_first_have_a_sentence_of_their_own(name: str, label: str) -> None:
+    other = Curved(name=name, points=[POINT, POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    first, *more = headlines(replace(SUMMARY, policy="confidence", baselines=[other]))
+    assert first.startswith("confidence recovers")
+    assert [sentence.partition(" recovers 95 % of the gap for")[0] for sentence in more] == ([label] if label else [])
+
+
+@pytest.mark.parametrize("strategy", ["stepwise", "pipelined", "cascade", "query", "automix-prm"])
+def test_a_threshold_is_trim_thr_only_where_it_routes_steps(strategy: str) -> None:
+    (words,) = headlines(replace(SUMMARY, settings={"strategy": strategy}))
+    assert words.startswith("TRIM-Thr" if strategy in ("stepwise", "pipelined") else "threshold")
+
+
+@pytest.mark.parametrize(("accuracy", "words"), [(0.5, "not better"), (0.3, "not better"), (0.9, "no cost to save")])
+def test_without_a_gap_the_headline_says_why(accuracy: float, words: str) -> None:
+    summary: Summary = replace(SUMMARY, operating_points=[], strong=replace(SUMMARY.strong, accuracy=accuracy))
+    (only,) = headlines(summary)
+    assert words in only
+
+
+def test_the_reader_is_told_that_the_figures_are_interpolated() -> None:
+    assert "interpolated between two neighbouring knobs" in how_to_read(SUMMARY)
+    assert "repeats the interpolation" in how_to_read(SUMMARY)
