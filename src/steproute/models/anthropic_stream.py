@@ -1,7 +1,7 @@
 """What the Messages API streams, as typed events; also its whole answers, from servers that do not stream."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -57,7 +57,7 @@ def _event(value: Mapping[str, object]) -> Event | None:
         thought=thought,
         thinks="thinking" in word(block.get("type")) or bool(thought),
         finish=next(filter(None, (word(each.get("stop_reason")) for each in (delta, message, value))), ""),
-        usage=_counts(value.get("usage")) or _counts(message.get("usage")),
+        usage=_counts(value.get("usage")) or _read_alone(_counts(message.get("usage"))),
         done=value.get("type") == "message_stop",
     )
     return None if event == Event() else event
@@ -70,6 +70,11 @@ def _typed(delta: Mapping[str, object]) -> Mapping[str, object]:
 
 def _counts(usage: object) -> TokenCounts | None:
     return TokenCounts.of(fields) if (fields := table(usage)) else None
+
+
+def _read_alone(counts: TokenCounts | None) -> TokenCounts | None:
+    """Counts of an answer's first event, whose output is a placeholder."""
+    return replace(counts, completion=None, total=None) if counts is not None else None
 
 
 def _ending(end: EndMark | Foreign) -> Event:

@@ -100,13 +100,14 @@ class Reply:
         if chunk.usage is not None:
             self.report(chunk.usage)
         for choice in chunk.choices:
-            self._take(choice)
-            if (piece := choice.thought + choice.piece) and not choice.whole:
-                self._repeats.take(piece, chunk.usage.completion if chunk.usage is not None else None)
+            self._take(choice, chunk.usage.completion if chunk.usage is not None else None)
 
-    def _take(self, choice: Choice) -> None:
+    def _take(self, choice: Choice, counted: int | None) -> None:
         if not 0 <= choice.index < self.n:
             raise BackendUnavailable(f"{self._name}: answer {choice.index} of {self.n} was not asked for")
+        piece = choice.thought + choice.piece
+        if piece and not choice.whole and self._repeats.take(piece, counted):
+            self._check_repeats(True)
         self._answers[choice.index].take(choice)
         self._used.arrived(sum(each.pieces for each in self._answers), sum(each.tokens for each in self._answers))
 
@@ -119,9 +120,7 @@ class Reply:
         for thoughts that were taken for a step."""
         if not self.cut:
             self._used.ended()
-        counted = self._used.usage.output_tokens if self._used.reported else None
-        if self._tells_stop and self.n == 1 and self._repeats.found(counted):
-            raise BackendUnavailable(f"{self._name}: a piece came twice")
+        self._check_repeats(self._repeats.told_by(self._used.usage.output_tokens if self._used.reported else None))
         for answer in self._answers:
             if answer.cutter.complete:
                 continue
@@ -160,6 +159,11 @@ class Reply:
             )
             first = False
         return drafts
+
+    def _check_repeats(self, found: bool) -> None:
+        """Raises BackendUnavailable if a piece came twice, for servers that count tokens in every piece."""
+        if found and self._tells_stop and self.n == 1:
+            raise BackendUnavailable(f"{self._name}: a piece came twice")
 
     def _unsaid_finish(self, answer: "_Answer") -> str:
         """How an answer ended that came whole, with its count and the stream's end mark, and does not say why it did."""

@@ -10,6 +10,7 @@ import msgspec
 _NUMBER: Final = re.compile(r"\s*[+-]?\d{1,18}(?:\.0*)?\s*")
 _REASONING: Final = re.compile("think|reason|thought")
 _WITHIN: Final = ("text", "thinking", "reasoning", "summary", "content", "value")
+_SHOWN: Final = 80
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -39,10 +40,10 @@ def table(value: object) -> Mapping[str, object]:
 def tables(value: object, field: str) -> list[Mapping[str, object]]:
     """The objects of a list; an object alone is a list of one. Raises msgspec.DecodeError if there is anything else."""
     held = value if isinstance(value, list) else [value]
-    found = [each for each in held if each is not None]
-    if wrong := [each for each in found if not isinstance(each, dict)]:
-        raise msgspec.DecodeError(f"{field}: {str(wrong[0])[:80]!r} is no object")
-    return found
+    for each in held:
+        if each is not None and not isinstance(each, dict):
+            raise msgspec.DecodeError(f"{field}: {str(each)[:_SHOWN]!r} is no object")
+    return [each for each in held if isinstance(each, dict)]
 
 
 def word(value: object) -> str:

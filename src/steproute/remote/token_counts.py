@@ -88,8 +88,8 @@ class TokenCounts:
 
     def updated(self, later: "TokenCounts") -> "TokenCounts":
         """With what a later chunk of the same answer reports; counts may be spread over chunks, with 0 for the rest."""
-        new = {each.name: getattr(later, each.name) or getattr(self, each.name) for each in fields(self)}
-        return TokenCounts(**new)
+        pairs = {each.name: (getattr(self, each.name), getattr(later, each.name)) for each in fields(self)}
+        return TokenCounts(**{name: new or (new if old is None else old) for name, (old, new) in pairs.items()})
 
     @property
     def possible(self) -> bool:
