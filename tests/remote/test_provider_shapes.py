@@ -87,14 +87,9 @@ def test_each_providers_answer_is_read_exactly(provider: str, answer: str, form:
     draft, used = ask(shape, body, "text/event-stream" if form == "stream" else "application/json")
     assert draft.text == given.text
     assert draft.stop is (Stop.LENGTH if given.finish == "length" else Stop.END)
-    assert draft.usage == used == expected(shape, given, form)
+    assert draft.usage == used == shape.usage(given)
     if "thoughts" in shape.knows:
         assert reasoning_of(shape, body) == given.reasoning_text
-
-
-def expected(shape: Shape, answer: Answer, form: str) -> Usage:
-    """As the shape tells; servers that count no reasoning within the output leave it there."""
-    return shape.usage(answer)
 
 
 @pytest.mark.parametrize("indent", [None, 2])

@@ -12,6 +12,7 @@ _LINE_BREAK: Final = re.compile(rb"\r\n?|\n")
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _OTHER_FIELDS: Final = (b":", b"event:", b"id:", b"retry:")
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_ESCAPE: Final = re.compile(rb"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<alone>\\u[dD][89a-fA-F]..)|\\.")
 _PAGE_READ: Final = 20_000
 _SHOWN: Final = 80
 
@@ -62,7 +63,7 @@ class BodyReader:
         for number, line in enumerate(lines):
             yield from self._line(line)
             if self._page:
-                yield from self._more_of_page(b"\n".join([*lines[number + 1 :], rest]))
+                yield from self._more_of_page(b"\n".join([b"", *lines[number + 1 :], rest]))
                 return
 
     def end(self) -> Iterator[object]:
@@ -131,21 +132,25 @@ class BodyReader:
 
     def _more_of_page(self, piece: bytes) -> Iterator[object]:
         """Nothing, or what the page is, once it is long enough to hold a title."""
-        before, self._page = len(self._page), self._page + b"\n" + piece
+        before, self._page = len(self._page), self._page + piece
         if before < _PAGE_READ <= len(self._page):
             yield page_in(self._page.decode(errors="replace"))
 
 
 def _decoded(data: bytes) -> object:
-    """A JSON value; also one with NaN, lone surrogates or control characters, which some servers write."""
+    """A JSON value; also one with NaN, halves of a UTF-16 pair (replaced) or control characters, as some servers write."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):
         try:
-            return json.loads(data.decode(), strict=False)
+            return json.loads(_ESCAPE.sub(_paired, data).decode(), strict=False)
         except (ValueError, RecursionError) as failure:
             begins = data[:_SHOWN].decode(errors="replace")
             raise msgspec.DecodeError(f"{failure} in {begins!r}") from None
+
+
+def _paired(escape: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if escape["alone"] else escape[0]
 
 
 def page_in(text: str) -> Foreign | None:

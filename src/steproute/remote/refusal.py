@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from steproute.remote.body_reader import page_in
 from steproute.remote.json_fields import table
 from steproute.remote.overflow import tells_overflow, told
 
@@ -99,6 +100,8 @@ class Refusal:
         levels = _levels(body)
         inner = levels[-1]
         if not isinstance(inner, dict):
+            if isinstance(inner, str) and (page := page_in(inner)) is not None:
+                return cls(message=page.what)
             outer = levels[-2] if len(levels) > 1 else None
             beside = _text(outer) if isinstance(outer, dict) else ""
             message = str(inner) if beside in ("", inner) else f"{inner}: {beside}"
