@@ -532,7 +532,7 @@ SHAPES = {
     "xAI": Shape(
         stream=lambda answer: plain(answer, usage=xai_usage),
         document=reasoned("reasoning_content", xai_usage),
-        error={"code": "400", "error": "Incorrect field: n"},
-        failure="BackendError: m: status 400: Incorrect field: n",
+        error={"code": "400", "error": "Incorrect request"},
+        failure="BackendError: m: status 400: Incorrect request",
     ),
 }

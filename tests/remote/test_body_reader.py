@@ -38,7 +38,7 @@ BODIES = {
         ("data in lines, CRLF", INDENTED, "\r\n", ""),
         ("comments", LINES, "\n", ": keep-alive\n\n"),
         ("names", LINES, "\n", "event: message\nid: 7\nretry: 10\n"),
-        ("nothing between", [line for line in LINES], "\n", "\n\n\n"),
+        ("nothing between", LINES, "\n", "\n\n\n"),
     )
     for mark in (b"", b"\xef\xbb\xbf")
 } | {

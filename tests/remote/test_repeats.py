@@ -61,7 +61,7 @@ def test_where_even_the_end_count_is_of_one_piece_the_pieces_are_an_estimate(cou
 @pytest.mark.parametrize(
     "counts", [[1, 2, 3, 4, 5], [0, 1, 2, 3, 4], [None] * 5, [1, 1, 1, 1, 1], [1, 1, 3, 3, 5]], ids=str
 )
-def test_a_piece_that_came_twice_is_told_by_the_end_count(counts: list[int | None], place: int) -> None:
+def test_a_piece_that_came_twice_is_confirmed_by_the_end_count(counts: list[int | None], place: int) -> None:
     texts, counted = list(TEXTS), list(counts)
     texts.insert(place, texts[place])
     counted.insert(place, counted[place])
@@ -93,7 +93,7 @@ def test_pieces_of_one_token_or_more_are_never_found_by_a_right_count(
     for piece, tokens in pieces:
         count += tokens
         assert not repeats.take(piece, count)
-    assert not repeats.told_by(count + further)
+    assert not repeats.confirmed_by(count + further)
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=2, max_size=30), st.data())
@@ -104,4 +104,4 @@ def test_a_repeated_piece_is_found_by_a_count_of_one_token_each(pieces: list[str
         for _ in range(2 if number == place else 1):
             sure |= repeats.take(piece, number + 1)
     assert sure is (place > 0)
-    assert repeats.told_by(len(pieces))
+    assert repeats.confirmed_by(len(pieces))

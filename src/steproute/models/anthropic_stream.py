@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from steproute.remote.body_reader import EndMark, Foreign
-from steproute.remote.json_fields import spoken, table, word
+from steproute.remote.json_fields import table, text_and_reasoning, word
 from steproute.remote.stream import error_in, events
 from steproute.remote.token_counts import TokenCounts
 
@@ -51,7 +51,7 @@ def event_of(value: object) -> Event | None:
 def _event(value: Mapping[str, object]) -> Event | None:
     message, delta, block = (table(value.get(name)) for name in ("message", "delta", "content_block"))
     content = [block, _typed(delta), message.get("content"), value.get("content")]
-    piece, thought = spoken(content)
+    piece, thought = text_and_reasoning(content)
     event = Event(
         piece=piece,
         thought=thought,

@@ -3,28 +3,25 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from math import exp, inf
+from math import inf
 from typing import Final
 
 from steproute.core.errors import BackendError, BackendUnavailable
 from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.openai_answer import Answer
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
-from steproute.models.prompts import Continuation, written
-from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought, opens_thought
-from steproute.remote.finish import Ending, check_finish, ending_of
-from steproute.remote.logprobs import Logprobs
+from steproute.models.prompts import Continuation
+from steproute.remote.finish import Ending, check_finish
 from steproute.remote.repeats import Repeats
 from steproute.remote.stream import Choice, Chunk, Kind
-from steproute.remote.stream_meter import StreamMeter, tokens_in
+from steproute.remote.stream_meter import StreamMeter
 from steproute.remote.token_counts import TokenCounts
 
 _BEYOND: Final = 16
 """How many characters a token that holds a separator, or one of several that come together, may bring after it."""
 _SHOWN: Final = 200
-_NO_LOGPROBS: Final = Logprobs((), ())
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
 }
@@ -56,7 +53,7 @@ class Reply:
         self._counts_at_end = settings.kind == "openai" and self._one_step
         self._tells_stop = settings.kind in TELLS_STOP
         self._begun = bool(prefix.steps)
-        self._answers = [_Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
+        self._answers = [Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
         self._repeats, self._marked_end, self._most_tokens = Repeats(), False, inf
         self._request_id = ""
         self._began = time.monotonic()
@@ -116,11 +113,11 @@ class Reply:
         self._used.report(counts)
 
     def check(self) -> None:
-        """Raises BackendUnavailable for answers that ended too early or hold a piece twice, BackendError for refusals and
-        for thoughts that were taken for a step."""
+        """Raises BackendUnavailable if an answer ended too early or repeats a piece, BackendError for refusals and for
+        reasoning that was taken for a step."""
         if not self.cut:
             self._used.ended()
-        self._check_repeats(self._repeats.told_by(self._used.usage.output_tokens if self._used.reported else None))
+        self._check_repeats(self._repeats.confirmed_by(self._used.usage.output_tokens if self._used.reported else None))
         for answer in self._answers:
             if answer.cutter.complete:
                 continue
@@ -165,20 +162,20 @@ class Reply:
         if found and self._tells_stop and self.n == 1:
             raise BackendUnavailable(f"{self._name}: a piece came twice")
 
-    def _unsaid_finish(self, answer: "_Answer") -> str:
-        """How an answer ended that came whole, with its count and the stream's end mark, and does not say why it did."""
+    def _unsaid_finish(self, answer: "Answer") -> str:
+        """How an answer ended that has its count and the stream's end mark but gives no reason; empty for others."""
         if not (self._marked_end and self._used.reported and answer.pieces):
             return ""
         return "length" if self._used.usage.output_tokens >= self.n * self._most_tokens else "stop"
 
-    def _lost_in_thought(self, answer: "_Answer") -> bool:
+    def _lost_in_thought(self, answer: "Answer") -> bool:
         """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
         if answer.cutter.in_thought:
             return self.sampling.stop is not None and not self._client_stops
         has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
         return answer.apart and not answer.cutter.text and not has_no_more
 
-    def _stop(self, answer: "_Answer", shortened: bool) -> Stop:
+    def _stop(self, answer: "Answer", shortened: bool) -> Stop:
         if answer.cutter.closed:
             return Stop.SEPARATOR
         if answer.ending in (Ending.LENGTH, Ending.CONTEXT):
@@ -190,67 +187,6 @@ class Reply:
         # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
         # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
-
-
-class _Answer:
-    """One of the answers while it arrives."""
-
-    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str, apart: bool) -> None:
-        mode, thinking = settings.continuation, settings.thinking
-        instructed, half_written = mode is Continuation.INSTRUCT, written(prefix)
-        thinks: bool | None = False
-        if instructed and (thinking == "hide" or (thinking == "keep" and settings.stop == "client")):
-            thinks = None
-        elif thinking == "hide" and not half_written:
-            thinks = opens_thought(said) if mode is Continuation.COMPLETIONS else None
-        self.cutter = StepCutter(
-            prefix.separator,
-            to_end=sampling.stop is None,
-            hide_thinking=thinking != "keep" or instructed,  # a thought is no step
-            thinks=thinks,
-            echo=half_written if mode is Continuation.PREFILL else "",
-        )
-        self.finish, self.stopped_at, self.refusal = "", "", ""
-        self.pieces = self.tokens = 0
-        self.logprobs: list[float] = []
-        self.entropy: float | None = None
-        self.apart, self._in_pieces = False, False
-        self._keeps_thoughts = thinking == "keep" and not instructed
-        self._in_thought = ends_in_thought(half_written)
-        # Text after thoughts that came beside it has no closing tag of its own.
-        self._closes = apart and self._in_thought and mode is Continuation.CONTINUE_FINAL_MESSAGE
-
-    def take(self, choice: Choice) -> None:
-        """The next piece; all of the answer, which may follow its pieces, adds nothing to them."""
-        self.finish, self.refusal = choice.finish or self.finish, self.refusal + choice.refusal
-        self.stopped_at = choice.stopped_at or self.stopped_at
-        if choice.whole and self._in_pieces:
-            return
-        self._in_pieces |= bool(choice.piece) and not choice.whole
-        self._count(choice)
-        if choice.thought and not (choice.whole and self.apart):
-            self.apart = True
-            self.cutter.thinks = False
-            if self._keeps_thoughts:
-                self.cutter.feed(choice.thought if self._in_thought else OPEN + choice.thought)
-                self._in_thought = self._closes = True
-        if choice.piece:
-            closes = self._keeps_thoughts and self._closes
-            self.cutter.feed(CLOSE + choice.piece if closes else choice.piece)
-            self._in_thought = self._closes = False
-
-    @property
-    def ending(self) -> Ending:
-        """What ended it."""
-        return ending_of(self.finish)
-
-    def _count(self, choice: Choice) -> None:
-        logprobs = choice.logprobs or _NO_LOGPROBS
-        self.pieces += bool(choice.piece or choice.thought)
-        self.tokens += len(logprobs.values) or tokens_in(choice.thought) + tokens_in(choice.piece)
-        if not self.logprobs and len(logprobs.first_tokens) > 1:
-            self.entropy = -sum(exp(value) * value for _, value in logprobs.first_tokens)
-        self.logprobs += logprobs.values
 
 
 def _shares(total: int, parts: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""JSON values out of a response body that arrives in pieces: server-sent events, lines of JSON, or one JSON document."""
+"""JSON values out of a body that arrives in pieces: server-sent events, lines of JSON, or one JSON document."""
 
 import json
 import re
@@ -32,8 +32,8 @@ class Foreign:
 class BodyReader:
     """Reads a body incrementally.
 
-    Line breaks may be CR, LF or CRLF and pieces may end anywhere. Data without an empty line after it is read too, since
-    some servers send none. An event whose data is a whole JSON value is complete at once.
+    Line breaks may be CR, LF or CRLF, and pieces may end anywhere. An event whose data is a whole JSON value is
+    complete at once, since some servers send no empty line after it.
 
     whole: no `data:` line has come so far. values: how many JSON values have.
     """
@@ -138,7 +138,7 @@ class BodyReader:
 
 
 def _decoded(data: bytes) -> object:
-    """A JSON value; also one with NaN, halves of a UTF-16 pair (replaced) or control characters, as some servers write."""
+    """A JSON value, also with NaN, control characters or halves of a UTF-16 pair (replaced), as some servers write."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError):

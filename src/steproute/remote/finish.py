@@ -21,21 +21,22 @@ class Ending(Enum):
 
 _WORDS: Final[Mapping[Ending, str]] = {
     Ending.REGULAR: (
-        "stop stopped stop_sequence stop_string stop_string_found stop_token stop_word eos eos_token eos_found eot "
-        "eot_token end_of_text end_of_turn end_turn end_token end complete completed finish finished done success normal"
+        "stop stopped stop_sequence stop_string stop_string_found stop_token stop_word eos eos_token eos_found "
+        "eot eot_token end_of_text end_of_turn end_turn end_token end complete completed finish finished done "
+        "success normal"
     ),
     Ending.LENGTH: (
-        "length max_tokens max_token max_length max_output_tokens max_completion_tokens max_new_tokens max_tokens_reached "
-        "max_predicted_tokens_reached length_limit token_limit limit"
+        "length max_tokens max_token max_length max_output_tokens max_completion_tokens max_new_tokens "
+        "max_tokens_reached max_predicted_tokens_reached length_limit token_limit limit"
     ),
     Ending.CONTEXT: (
         "model_length model_context_window_exceeded context_window_exceeded context_length_exceeded context_length "
         "context_length_reached max_context_length context_limit context_full context_overflow error_limit"
     ),
     Ending.FILTERED: (
-        "content_filter content_filtered content_filter_stop sensitive safety image_safety blocklist prohibited_content "
-        "spii recitation language guardrail guardrail_intervened guardrails blocked moderation content_moderation "
-        "content_policy_violation policy_violation error_toxic other_safety violation"
+        "content_filter content_filtered sensitive safety image_safety blocklist prohibited_content spii recitation "
+        "language guardrail guardrail_intervened guardrails blocked moderation content_moderation "
+        "content_policy_violation policy_violation error_toxic"
     ),
     Ending.REFUSED: "refusal refused",
 }
@@ -44,7 +45,7 @@ _PREFIX: Final = re.compile("^.*[.:]|^finish_?reason_?", re.IGNORECASE)
 
 
 def ending_of(reason: str) -> Ending:
-    """What a server's word means, whatever its case and joints: `MAX_TOKENS`, `maxTokens` and `FinishReason.MAX_TOKENS`."""
+    """What a server's word means in any spelling, such as `MAX_TOKENS`, `maxTokens` or `FinishReason.MAX_TOKENS`."""
     letters = re.sub("[^a-z]", "", _PREFIX.sub("", reason.strip()).lower())
     return _ENDINGS.get(letters, Ending.UNKNOWN)
 

@@ -53,7 +53,7 @@ def word(value: object) -> str:
     return "" if value is None or value is False or isinstance(value, dict | list) else str(value)
 
 
-def spoken(content: object, field: str = "content") -> tuple[str, str]:
+def text_and_reasoning(content: object, field: str = "content") -> tuple[str, str]:
     """Text and reasoning of a message's content: a text or parts. Raises msgspec.DecodeError for other types."""
     if content is None:
         return "", ""
@@ -63,7 +63,7 @@ def spoken(content: object, field: str = "content") -> tuple[str, str]:
         return _part(content)
     if not isinstance(content, list):
         raise msgspec.DecodeError(f"{field}: {content!r} is no text")
-    parts = [spoken(part, field) for part in content]
+    parts = [text_and_reasoning(part, field) for part in content]
     return "".join(text for text, _ in parts), "".join(reasoning for _, reasoning in parts)
 
 

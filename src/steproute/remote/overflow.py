@@ -28,8 +28,8 @@ _LIMITS_OF_A_RATE: Final = re.compile(
 _OVERFLOW: Final = re.compile(
     r"""
     context[ _](?:length|window|size|limit)
-    | (?:max_model_len | (?:max(?:imum)?[ _])?(?:model|prompt|input)[ _]length) \b (?!\ of\ \d+\ characters)
-    | \b(?:prompt|input|messages?|request)\b [^:.]{0,60}? \b too\ (?:long|large)\b (?!\.?\ (?:a\ )?(?:string|image|file))
+    | max_model_len | max(?:imum)?[ _](?:model|prompt|input)[ _]length (?!\ of\ \d+\ characters)
+    | \b(?:prompt|input|messages?|request)\b [^:.]{0,60}? \b too\ (?:long|large)\b
     | \btoo\ (?:long|large)\b .{0,20} \bmodel\b .{0,20} \bcontext
     | messages\[\d+\]\.content .{0,20} string\ too\ long
     | (?:input|prompt)[ ]token[ ]count .{0,60}? (?:exceeds|supports)
@@ -64,7 +64,8 @@ _PAIRS: Final = tuple(
 _CONTEXT: Final = tuple(
     re.compile(pattern.replace("#", _NUMBER), re.IGNORECASE)
     for pattern in (
-        r"(?:context[ _](?:length|window|size|limit)|max_model_len|(?:model|prompt) length)(?! exceeded| by | exceeds limit \()\D{0,25}(?P<context>#)",
+        r"(?:context[ _](?:length|window|size|limit)|max_model_len|(?:model|prompt) length)"
+        r"(?! exceeded| by | exceeds limit \()\D{0,25}(?P<context>#)",
         r"(?P<context>#)(?: tokens?)? (?:maximum )?context (?:length|window|size)",
         r"max(?:imum)?(?: number of)?(?: input)? tokens(?: allowed)?\D{0,6}(?P<context>#)",
         r"(?:model token limit|configured limit|only supports up to|max size)\D{0,8}(?P<context>#)",
@@ -73,7 +74,8 @@ _CONTEXT: Final = tuple(
 _PROMPT: Final = tuple(
     re.compile(pattern.replace("#", _NUMBER), re.IGNORECASE)
     for pattern in (
-        r"(?P<prompt>#)(?: tokens)? (?:in (?:the|your) (?:messages|prompt|input)|of text input|from the input|input tokens|prompt tokens|`inputs` tokens)",
+        r"(?P<prompt>#)(?: tokens)? (?:in (?:the|your) (?:messages|prompt|input)|of text input|from the input)",
+        r"(?P<prompt>#) (?:input|prompt|`inputs`) tokens",
         r"(?:request|prompt) (?:contains|has) (?P<prompt>#)",
         r"messages resulted in (?P<prompt>#)",
         r"token count\D{0,8}(?P<prompt>#)",
@@ -82,7 +84,7 @@ _PROMPT: Final = tuple(
 )
 
 
-def tells_overflow(message: str, names: tuple[str, ...] = ()) -> bool:
+def is_overflow(message: str, names: tuple[str, ...] = ()) -> bool:
     """Whether an error is about a prompt that the context cannot hold, and not about the tokens of a minute."""
     if not _NAMES.isdisjoint(name.lower() for name in names):
         return True
@@ -90,7 +92,9 @@ def tells_overflow(message: str, names: tuple[str, ...] = ()) -> bool:
     return not limits_a_rate and _OVERFLOW.search(message) is not None
 
 
-def told(message: str, fields: Mapping[str, object] = MappingProxyType({})) -> tuple[int | None, int | None]:
+def context_and_prompt(
+    message: str, fields: Mapping[str, object] = MappingProxyType({})
+) -> tuple[int | None, int | None]:
     """Tokens of the context and of the prompt, from `fields` of the error or its message; None for what neither says.
 
     Tokens of prompt and answer together are no count of the prompt.

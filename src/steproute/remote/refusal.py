@@ -10,7 +10,7 @@ import msgspec
 
 from steproute.remote.body_reader import page_in
 from steproute.remote.json_fields import table
-from steproute.remote.overflow import tells_overflow, told
+from steproute.remote.overflow import context_and_prompt, is_overflow
 
 _STATUSES: Final = {
     **dict.fromkeys(
@@ -122,12 +122,12 @@ class Refusal:
     @property
     def is_overflow(self) -> bool:
         """Whether the context cannot hold the prompt."""
-        return tells_overflow(self.message, self.names)
+        return is_overflow(self.message, self.names)
 
     @property
     def room(self) -> tuple[int | None, int | None]:
         """Tokens of the context and of the prompt that an overflow tells."""
-        return told(self.message, self.fields)
+        return context_and_prompt(self.message, self.fields)
 
     @property
     def is_spent(self) -> bool:

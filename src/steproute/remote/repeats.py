@@ -31,7 +31,7 @@ class Repeats:
         self._before.add(event)
         return follows_itself and self._in_step and self._most > 1
 
-    def told_by(self, counted: int | None) -> bool:
+    def confirmed_by(self, counted: int | None) -> bool:
         """Whether the count at the end tells that one came twice: it is less than the pieces, and what came more than
         once makes up for it."""
         return counted is not None and self.pieces - self._repeated <= counted < self.pieces

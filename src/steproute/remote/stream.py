@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from steproute.remote.body_reader import BodyReader, EndMark, Foreign
-from steproute.remote.json_fields import all_text, spoken, table, tables, whole_number, word
+from steproute.remote.json_fields import all_text, table, tables, text_and_reasoning, whole_number, word
 from steproute.remote.logprobs import Logprobs
 from steproute.remote.token_counts import TokenCounts
 
@@ -146,11 +146,11 @@ def _choice(choice: Mapping[str, object], place: int) -> Choice:
     whole = not delta and bool(message)
     held = message if whole else delta
     fields = held if isinstance(held, dict) else {"content": held}
-    text, thought = spoken(fields.get("content"))
+    text, thought = text_and_reasoning(fields.get("content"))
     index = whole_number(choice.get("index"))
     return Choice(
         index=place if index is None else index,
-        piece=spoken(choice.get("text"), "text")[0] or text,
+        piece=text_and_reasoning(choice.get("text"), "text")[0] or text,
         thought=thought or next(filter(None, (all_text(fields.get(name)) for name in _REASONING)), ""),
         refusal=all_text(fields.get("refusal")),
         finish=word(choice.get("finish_reason")) or word(choice.get("native_finish_reason")),

@@ -14,8 +14,7 @@ _LONGEST_TOKEN: Final = 16
 class StreamMeter:
     """Keeps a meter up to date while answers arrive: what the server reports, and an estimate of what it does not.
 
-    most_tokens: how many tokens all answers together may have; more is no count. reported: whether the output is counted
-    by the server.
+    most_tokens: the maximum of all answers together; more is no count. reported: whether the server counts the output.
     """
 
     def __init__(self, meter: Meter, prompt_tokens: int) -> None:

@@ -191,7 +191,7 @@ class _Verdict:
         """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
         self.used.ended()
         counted = self.used.usage.output_tokens if self.used.reported else None
-        if self._repeats.told_by(counted):
+        if self._repeats.confirmed_by(counted):
             raise BackendUnavailable(f"{self._name}: a piece came twice")
         if not self._finish and self._marked_end and self.used.reported and self._repeats.pieces:
             return
