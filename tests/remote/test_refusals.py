@@ -90,8 +90,8 @@ def test_an_account_without_money_is_not_tried_again(code: str) -> None:
         (FULL, 64, 50),
         ("input length and `max_tokens` exceed context limit: 50 + 40 > 64, decrease input length", 64, 50),
         ("the request exceeds the available context size (64 tokens), try increasing it", 64, None),
-        ("prompt is too long: 215000 tokens > 200000 maximum", None, None),
-        ("The prompt (total length 5000) is too long to fit into the model", None, None),
+        ("prompt is too long: 215000 tokens > 200000 maximum", 200000, 215000),
+        ("The prompt (total length 5000) is too long to fit into the model", None, 5000),
     ],
 )
 def test_a_prompt_that_does_not_fit_is_told_with_what_numbers_there_are(

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from steproute.core.errors import (
-    BackendError,
-    BackendUnavailable,
     ConfigError,
     ContextOverflow,
     ContinuationUnsupported,
@@ -20,13 +18,14 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
-from steproute.models.anthropic_stream import Event, decode_event
+from steproute.models.anthropic_stream import Event, message_events
 from steproute.models.instruct import instructed
 from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Server
-from steproute.remote.stream import events
+from steproute.remote.finish import Ending, check_finish, ending_of
+from steproute.remote.stream_meter import StreamMeter
 
 _CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)
 _LEAST_BUDGET: Final = 1024
@@ -154,11 +153,14 @@ class AnthropicModel:
             ) as response,
         ):
             reply.opened(response.headers.get("request-id", ""))
-            async with aclosing(events(response.iter_bytes(), decode_event)) as arriving:
+            async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
                     if event.error is not None:
                         reply.refuse()
-                        raise self.connection.error_within({"error": event.error})
+                        raise self.connection.error_within(event.error)
+                    if event.foreign is not None:
+                        reply.refuse()
+                        raise self.connection.foreign(event.foreign)
                     reply.take(event)
                     if reply.cut:
                         return
@@ -177,61 +179,64 @@ class _Reply:
         prompt_tokens: int,
         used: Callable[[], None],
     ) -> None:
-        self.usage = Usage()
-        self._model, self._sampling, self._most_tokens, self._used = model, sampling, most_tokens, used
+        self._model, self._sampling, self._used = model, sampling, used
+        self._meter = Meter()
+        self._counted = StreamMeter(self._meter, prompt_tokens)
+        self._counted.most_tokens = most_tokens
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(prefix.separator, to_end=sampling.stop is None)
-        self._text, self._thoughts, self._thinks = "", "", False
-        self._finish, self._request_id, self._short = "", "", False
-        self._read = Usage(input_tokens=prompt_tokens, estimated=True)
-        self._wrote: Usage | None = None
+        self._text, self._thoughts, self._thinks, self._pieces = "", "", False, 0
+        self._finish, self._request_id, self._short, self._marked_end = "", "", False, False
         self._began = time.monotonic()
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used so far."""
+        return self._meter.usage
 
     @property
     def cut(self) -> bool:
         """Whether nothing of what is still to come is wanted, not even its count."""
-        return self._cutter.complete and not self._thinks
+        return self._cutter.complete and not self._thinks and not self._finish
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
         self._request_id = request_id
-        self._count()
+        self._counted.opened()
+        self._used()
 
     def shorten(self, room: int) -> None:
         """The context holds no more than `room` tokens of it."""
-        self._most_tokens, self._short = room, True
+        self._counted.most_tokens, self._short = room, True
 
     def refuse(self) -> None:
         """An error came instead of an answer, or in its middle."""
-        if not self._text and not self._thoughts:
-            self.usage = Usage()
-            self._used()
+        self._counted.refuse()
+        self._used()
 
     def take(self, event: Event) -> None:
         """The next event."""
-        if event.message is not None and event.message.usage is not None:
-            self._read = event.message.usage.read or self._read
-        if event.content_block is not None and "thinking" in event.content_block.type:
-            self._thinks = True
-        if event.piece:
-            self._text += event.piece
-            self._cutter.feed(event.piece)
-        if event.delta is not None:
-            self._thoughts += event.delta.thinking
-            self._finish = event.delta.stop_reason or self._finish
+        self._thinks |= event.thinks
+        self._marked_end |= event.done
+        self._finish = event.finish or self._finish
         if event.usage is not None:
-            if self._read.estimated:
-                self._read = event.usage.read or self._read
-            self._wrote = event.usage.written(self._most_tokens, least=bool(self._text))
-        self._count()
+            self._counted.report(event.usage)
+        if event.piece or event.thought:
+            self._pieces += 1
+            self._text, self._thoughts = self._text + event.piece, self._thoughts + event.thought
+            self._cutter.feed(event.piece)
+            thoughts = estimated_tokens(self._thoughts)
+            self._counted.arrived(self._pieces, estimated_tokens(self._text) + thoughts, thoughts)
+        self._used()
 
     def check(self) -> None:
         """Raises BackendUnavailable where the stream ended before the answer had, BackendError for a refusal."""
-        if not self._finish:
-            raise BackendUnavailable(f"{self._model.name}: the stream broke off before the answer was complete")
-        if self._finish == "refusal":
-            raise BackendError(f"{self._model.name}: the model refuses to answer (stop_reason 'refusal')")
+        self._counted.ended()
+        self._used()
+        if not self._finish and self._marked_end and self._counted.reported and self._pieces:
+            self._finish = "end_turn"
+        check_finish(self._model.name, self._finish, field="stop_reason")
 
     def draft(self) -> Draft:
         """What came of it."""
@@ -247,18 +252,9 @@ class _Reply:
     def _stop(self) -> Stop:
         if self._cutter.complete:
             return Stop.SEPARATOR
-        if self._finish == "max_tokens":
-            return Stop.CONTEXT if self._short else Stop.LENGTH
-        if self._finish == "model_context_window_exceeded":
-            return Stop.CONTEXT
+        ending = ending_of(self._finish)
+        if ending in (Ending.LENGTH, Ending.CONTEXT):
+            return Stop.CONTEXT if self._short or ending is Ending.CONTEXT else Stop.LENGTH
         # A step that was asked for ends by itself; after the solution's end the next one comes back empty.
         asked_for = self._one_step and self._sampling.stop is not None
         return Stop.SEPARATOR if asked_for and (self._cutter.text or not self._begun) else Stop.END
-
-    def _count(self) -> None:
-        thoughts = estimated_tokens(self._thoughts)
-        estimate = Usage(
-            output_tokens=estimated_tokens(self._text) + thoughts, reasoning_tokens=thoughts, estimated=True
-        )
-        self.usage = self._read + (self._wrote or estimate)
-        self._used()

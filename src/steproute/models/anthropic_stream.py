@@ -1,71 +1,81 @@
-"""What the Messages API streams, as typed events."""
+"""What the Messages API streams, as typed events; also its whole answers, from servers that do not stream."""
 
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from steproute.core.usage import Usage
+from steproute.remote.body_reader import EndMark, Foreign
+from steproute.remote.json_fields import table, text_and_reasoning, word
+from steproute.remote.stream import error_in, events
+from steproute.remote.token_counts import TokenCounts
+
+_SHOWN = 80
 
 
-class _Reasoned(msgspec.Struct):
-    thinking_tokens: int | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event, or a whole answer.
+
+    piece, thought: new text and reasoning. thinks: whether reasoning begins or is there. finish: why the answer ended.
+    done: nothing follows. error: the body of an error. foreign: what came instead of an answer.
+    """
+
+    piece: str = ""
+    thought: str = ""
+    thinks: bool = False
+    finish: str = ""
+    usage: TokenCounts | None = None
+    done: bool = False
+    error: Mapping[str, object] | None = None
+    foreign: Foreign | None = None
 
 
-class ReportedUsage(msgspec.Struct):
-    """Token counts: what was read comes with the first event, what was written with the last."""
-
-    input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    output_tokens: int | None = None
-    output_tokens_details: _Reasoned | None = None
-
-    @property
-    def read(self) -> Usage | None:
-        """What the request read; None where these can be no counts."""
-        counts = (self.input_tokens or 0, self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0)
-        if min(counts) < 0 or not any(counts):
-            return None
-        return Usage(input_tokens=counts[0], cache_read_tokens=counts[1], cache_write_tokens=counts[2])
-
-    def written(self, most: int, least: int) -> Usage | None:
-        """What it wrote, all told; None where these can be no counts of `least` to `most` tokens."""
-        total = self.output_tokens or 0
-        thoughts = (self.output_tokens_details or _Reasoned()).thinking_tokens or 0
-        if not least <= total <= most or not 0 <= thoughts <= total:
-            return None
-        return Usage(output_tokens=total, reasoning_tokens=thoughts)
+def message_events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
+    """The events of a body that comes in pieces; see `remote.stream.events`."""
+    return events(pieces, event_of, _ending)
 
 
-class _Message(msgspec.Struct):
-    usage: ReportedUsage | None = None
+def event_of(value: object) -> Event | None:
+    """The event that a JSON value holds, None if it says nothing. Raises msgspec.DecodeError as `chunk_of` does."""
+    if not isinstance(value, dict):
+        raise msgspec.DecodeError(f"{str(value)[:_SHOWN]!r} is no object")
+    if (error := error_in(value)) is not None:
+        return Event(error=error)
+    try:
+        return _event(value)
+    except RecursionError:
+        raise msgspec.DecodeError("its parts are nested too deeply") from None
 
 
-class _Block(msgspec.Struct):
-    type: str = ""
-    text: str = ""
+def _event(value: Mapping[str, object]) -> Event | None:
+    message, delta, block = (table(value.get(name)) for name in ("message", "delta", "content_block"))
+    content = [block, _typed(delta), message.get("content"), value.get("content")]
+    piece, thought = text_and_reasoning(content)
+    event = Event(
+        piece=piece,
+        thought=thought,
+        thinks="thinking" in word(block.get("type")) or bool(thought),
+        finish=next(filter(None, (word(each.get("stop_reason")) for each in (delta, message, value))), ""),
+        usage=_counts(value.get("usage")) or _read_alone(_counts(message.get("usage"))),
+        done=value.get("type") == "message_stop",
+    )
+    return None if event == Event() else event
 
 
-class _Delta(msgspec.Struct):
-    text: str = ""
-    thinking: str = ""
-    stop_reason: str | None = None
+def _typed(delta: Mapping[str, object]) -> Mapping[str, object]:
+    """A delta as a part of content; one that is untyped is told by its field."""
+    return {"type": "thinking", **delta} if "thinking" in delta else delta
 
 
-class Event(msgspec.Struct):
-    """One event; of the fields, those that its type has."""
-
-    type: str = ""
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: ReportedUsage | None = None
-    error: object = None
-
-    @property
-    def piece(self) -> str:
-        """The new text."""
-        return (self.content_block.text if self.content_block else "") or (self.delta.text if self.delta else "")
+def _counts(usage: object) -> TokenCounts | None:
+    return TokenCounts.of(fields) if (fields := table(usage)) else None
 
 
-decode_event: Final = msgspec.json.Decoder(Event).decode
+def _read_alone(counts: TokenCounts | None) -> TokenCounts | None:
+    """Counts of an answer's first event, whose output is a placeholder."""
+    return replace(counts, completion=None, total=None) if counts is not None else None
+
+
+def _ending(end: EndMark | Foreign) -> Event:
+    return Event(foreign=end) if isinstance(end, Foreign) else Event(done=True)

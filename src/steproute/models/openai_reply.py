@@ -3,22 +3,25 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from math import exp
+from math import inf
 from typing import Final
 
 from steproute.core.errors import BackendError, BackendUnavailable
 from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
+from steproute.models.openai_answer import Answer
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
-from steproute.models.prompts import Continuation, written
-from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought, opens_thought
-from steproute.remote.stream import Choice, Kind, ReportedUsage
-from steproute.remote.stream_meter import FULL, LENGTH, StreamMeter, check_finish
+from steproute.models.prompts import Continuation
+from steproute.remote.finish import Ending, check_finish
+from steproute.remote.repeats import Repeats
+from steproute.remote.stream import Choice, Chunk, Kind
+from steproute.remote.stream_meter import StreamMeter
+from steproute.remote.token_counts import TokenCounts
 
 _BEYOND: Final = 16
 """How many characters a token that holds a separator, or one of several that come together, may bring after it."""
+_SHOWN: Final = 200
 _BROKEN_OFF: Final[Mapping[Kind, str]] = {
     "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
 }
@@ -50,14 +53,15 @@ class Reply:
         self._counts_at_end = settings.kind == "openai" and self._one_step
         self._tells_stop = settings.kind in TELLS_STOP
         self._begun = bool(prefix.steps)
-        self._answers = [_Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
+        self._answers = [Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
+        self._repeats, self._marked_end, self._most_tokens = Repeats(), False, inf
         self._request_id = ""
         self._began = time.monotonic()
 
     @property
     def cut(self) -> bool:
         """Whether nothing of what is still to come is wanted."""
-        if not self._client_stops or self._counts_at_end:
+        if not self._client_stops or self._counts_at_end or all(answer.finish for answer in self._answers):
             return False
         return all(answer.cutter.complete or answer.finish for answer in self._answers)
 
@@ -79,7 +83,7 @@ class Reply:
 
     def opened(self, request_id: str, most_tokens: float) -> None:
         """The server has taken the request, for at most so many tokens an answer: from now on it costs."""
-        self._request_id = request_id
+        self._request_id, self._most_tokens = request_id, most_tokens
         self._used.most_tokens = self.n * (most_tokens + 1)
         self._used.opened()
 
@@ -87,29 +91,41 @@ class Reply:
         """An error came instead of an answer, or in its middle."""
         self._used.refuse()
 
-    def report(self, reported: ReportedUsage) -> None:
-        """What the server says that it used so far."""
-        self._used.report(reported)
+    def take(self, chunk: Chunk) -> None:
+        """The next pieces of the answers, and what the server says that it used so far."""
+        self._marked_end |= chunk.done
+        if chunk.usage is not None:
+            self.report(chunk.usage)
+        for choice in chunk.choices:
+            self._take(choice, chunk.usage.completion if chunk.usage is not None else None)
 
-    def take(self, choice: Choice) -> None:
-        """The next piece of an answer."""
+    def _take(self, choice: Choice, counted: int | None) -> None:
         if not 0 <= choice.index < self.n:
             raise BackendUnavailable(f"{self._name}: answer {choice.index} of {self.n} was not asked for")
-        answer = self._answers[choice.index]
-        answer.take(choice)
-        self._used.arrived(sum(each.tokens for each in self._answers))
-        counted = self._used.reported and self._tells_stop and self.n == 1
-        if counted and answer.pieces > self._used.usage.output_tokens:
-            raise BackendUnavailable(f"{self._name}: a piece came twice")
+        piece = choice.thought + choice.piece
+        if piece and not choice.whole and self._repeats.take(piece, counted):
+            self._check_repeats(True)
+        self._answers[choice.index].take(choice)
+        self._used.arrived(sum(each.pieces for each in self._answers), sum(each.tokens for each in self._answers))
+
+    def report(self, counts: TokenCounts) -> None:
+        """What the server says that it used so far."""
+        self._used.report(counts)
 
     def check(self) -> None:
-        """Raises BackendUnavailable for answers that ended too early, BackendError for refusals and for thoughts that
-        were taken for a step."""
+        """Raises BackendUnavailable if an answer ended too early or repeats a piece, BackendError for refusals and for
+        reasoning that was taken for a step."""
+        if not self.cut:
+            self._used.ended()
+        self._check_repeats(self._repeats.confirmed_by(self._used.usage.output_tokens if self._used.reported else None))
         for answer in self._answers:
             if answer.cutter.complete:
                 continue
+            answer.finish = answer.finish or self._unsaid_finish(answer)
             check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
-            if answer.finish not in LENGTH and self._lost_in_thought(answer):
+            if answer.refusal and not answer.cutter.text:
+                raise BackendError(f"{self._name}: the model refuses to answer: {answer.refusal[:_SHOWN]!r}")
+            if answer.ending is Ending.REGULAR and self._lost_in_thought(answer):
                 raise BackendError(
                     f"{self._name}: its answer holds thoughts and no step: the server ends it inside them, or takes "
                     "the step for one. Set stop = 'client' and thinking = 'hide', or switch off thoughts or the "
@@ -141,18 +157,29 @@ class Reply:
             first = False
         return drafts
 
-    def _lost_in_thought(self, answer: "_Answer") -> bool:
+    def _check_repeats(self, found: bool) -> None:
+        """Raises BackendUnavailable if a piece came twice, for servers that count tokens in every piece."""
+        if found and self._tells_stop and self.n == 1:
+            raise BackendUnavailable(f"{self._name}: a piece came twice")
+
+    def _unsaid_finish(self, answer: "Answer") -> str:
+        """How an answer ended that has its count and the stream's end mark but gives no reason; empty for others."""
+        if not (self._marked_end and self._used.reported and answer.pieces):
+            return ""
+        return "length" if self._used.usage.output_tokens >= self.n * self._most_tokens else "stop"
+
+    def _lost_in_thought(self, answer: "Answer") -> bool:
         """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
         if answer.cutter.in_thought:
             return self.sampling.stop is not None and not self._client_stops
         has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
         return answer.apart and not answer.cutter.text and not has_no_more
 
-    def _stop(self, answer: "_Answer", shortened: bool) -> Stop:
+    def _stop(self, answer: "Answer", shortened: bool) -> Stop:
         if answer.cutter.closed:
             return Stop.SEPARATOR
-        if answer.finish in LENGTH:
-            return Stop.CONTEXT if shortened or answer.finish == FULL else Stop.LENGTH
+        if answer.ending in (Ending.LENGTH, Ending.CONTEXT):
+            return Stop.CONTEXT if shortened or answer.ending is Ending.CONTEXT else Stop.LENGTH
         if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
         if self._tells_stop and not self._one_step:
@@ -160,60 +187,6 @@ class Reply:
         # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
         # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
-
-
-class _Answer:
-    """One of the answers while it arrives."""
-
-    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str, apart: bool) -> None:
-        mode, thinking = settings.continuation, settings.thinking
-        instructed, half_written = mode is Continuation.INSTRUCT, written(prefix)
-        thinks: bool | None = False
-        if instructed and (thinking == "hide" or (thinking == "keep" and settings.stop == "client")):
-            thinks = None
-        elif thinking == "hide" and not half_written:
-            thinks = opens_thought(said) if mode is Continuation.COMPLETIONS else None
-        self.cutter = StepCutter(
-            prefix.separator,
-            to_end=sampling.stop is None,
-            hide_thinking=thinking != "keep" or instructed,  # a thought is no step
-            thinks=thinks,
-            echo=half_written if mode is Continuation.PREFILL else "",
-        )
-        self.finish, self.stopped_at = "", ""
-        self.pieces = self.tokens = 0
-        self.logprobs: list[float] = []
-        self.entropy: float | None = None
-        self.apart = False
-        self._keeps_thoughts = thinking == "keep" and not instructed
-        self._in_thought = ends_in_thought(half_written)
-        # Text after thoughts that came beside it has no closing tag of its own.
-        self._closes = apart and self._in_thought and mode is Continuation.CONTINUE_FINAL_MESSAGE
-
-    def take(self, choice: Choice) -> None:
-        """The next piece."""
-        self.pieces += bool(choice.piece or choice.thought)
-        values = choice.logprobs.values if choice.logprobs is not None else []
-        self.tokens += len(values) or bool(choice.piece or choice.thought)
-        if choice.logprobs is not None:
-            alternatives = choice.logprobs.first_alternatives
-            if not self.logprobs and len(alternatives) > 1:
-                self.entropy = -sum(exp(value) * value for value in alternatives)
-            self.logprobs += values
-        if choice.thought:
-            self.apart = True
-            self.cutter.thinks = False
-            if self._keeps_thoughts:
-                self.cutter.feed(choice.thought if self._in_thought else OPEN + choice.thought)
-                self._in_thought = self._closes = True
-        if choice.piece:
-            closes = self._keeps_thoughts and self._closes
-            self.cutter.feed(CLOSE + choice.piece if closes else choice.piece)
-            self._in_thought = self._closes = False
-        if choice.finish:
-            self.finish = choice.finish
-            reason = choice.stop_reason if choice.stop_reason is not None else choice.matched_stop
-            self.stopped_at = reason if isinstance(reason, str) else ""
 
 
 def _shares(total: int, parts: list[int]) -> list[int]:

@@ -31,7 +31,9 @@ from steproute.models.prompts import (
 )
 from steproute.models.thoughts import with_thought_closed
 from steproute.remote.connection import Connection
-from steproute.remote.stream import Chunk, chunks, most_tokens
+from steproute.remote.json_fields import table
+from steproute.remote.stream import chunks, most_tokens
+from steproute.remote.token_counts import TokenCounts
 
 _LLAMA: Final = ("llama.cpp", "llama-cpp-python")
 _KEPT_PROMPTS: Final = 4096
@@ -194,9 +196,8 @@ class OpenAiModel:
         path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
         for _ in range(2):
             with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
-                answer = await self.connection.post(path, {**body, "max_tokens": 1}, Chunk)
-                if answer.usage is not None:
-                    reply.report(answer.usage)
+                answer = await self.connection.post(path, {**body, "max_tokens": 1}, dict[str, object])
+                reply.report(TokenCounts.of(table(answer.get("usage"))))
                 return
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
@@ -208,11 +209,11 @@ class OpenAiModel:
                 async for chunk in arriving:
                     if chunk.error is not None:
                         reply.refuse()
-                        raise self.connection.error_within({"error": chunk.error})
-                    if chunk.usage is not None:
-                        reply.report(chunk.usage)
-                    for choice in chunk.choices:
-                        reply.take(choice)
+                        raise self.connection.error_within(chunk.error)
+                    if chunk.foreign is not None:
+                        reply.refuse()
+                        raise self.connection.foreign(chunk.foreign)
+                    reply.take(chunk)
                     if reply.cut:
                         break
         reply.check()

@@ -28,7 +28,7 @@ from steproute.core.errors import (
     RateLimited,
 )
 from steproute.remote.api_key import ApiKey
-from steproute.remote.overflow import told
+from steproute.remote.body_reader import Foreign, page_in
 from steproute.remote.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _SHOWN: Final = 300
 _READ: Final = 20_000
 _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
+_NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
@@ -173,17 +174,25 @@ class ServerConnection(ABC, Generic[_Client]):
         said = f"{self.name}: status {status}: {self._shown(refusal.message)}"
         if refusal.is_spent:
             return BackendError(f"{said}{_REMEDIES[402]}")
+        if status not in _NO_OVERFLOW and refusal.is_overflow:
+            return ContextOverflow(f"{said}. The model's context has no room for it.", *refusal.room)
         if status == 429:
             return RateLimited(said, retry_after(headers))
         if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
             return BackendUnavailable(said, retry_after(headers))
-        if status in (400, 413, 422) and refusal.is_overflow:
-            return ContextOverflow(f"{said}. The model's context has no room for it.", *told(refusal.message))
         return self._lasting(status, refusal.message, said)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
         return self.error(Refusal.of(body).status, body)
+
+    def foreign(self, foreign: Foreign) -> BackendError:
+        """What it means that something else than a model's answer came with status 200."""
+        address = httpx2.URL(self.server.base_url).copy_with(username="", password="", query=None)
+        return BackendError(
+            f"{self.name}: base_url: {self._shown(str(address))} answers with {self._shown(foreign.what)}, which "
+            "is no model's answer. Does base_url end in /v1, or in the path that the server's documents give?"
+        )
 
     def _lasting(self, status: int, message: str, said: str) -> BackendError:
         """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
@@ -242,7 +251,9 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
         async with self.call() as client:
             try:
                 response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
-                text = response.content.decode()
+                text = response.content.decode("utf-8-sig")
+                if (page := page_in(text)) is not None:
+                    raise self.foreign(page)
                 if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
                     raise self.error_within({"error": error})
             except (openai.APIStatusError, openai.APIConnectionError, BackendError, UnicodeEncodeError) as failure:

@@ -1,140 +1,64 @@
-"""Server-sent events out of a body that comes in pieces, and what OpenAI-compatible servers say in them."""
+"""What OpenAI-compatible servers say in the events of a stream, or in a whole JSON document."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from math import inf
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from steproute.core.usage import Usage
+from steproute.remote.body_reader import BodyReader, EndMark, Foreign
+from steproute.remote.json_fields import all_text, table, tables, text_and_reasoning, whole_number, word
+from steproute.remote.logprobs import Logprobs
+from steproute.remote.token_counts import TokenCounts
 
 Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
 """Which server it is, since each has words of its own for some fields."""
 
+_REASONING: Final = (
+    "reasoning_content",
+    "reasoning",
+    "reasoning_text",
+    "thinking",
+    "thought",
+    "reasoning_details",
+    "thinking_blocks",
+)
+_ERRORS: Final = ("detail", "message", "msg", "Message", "errorMessage", "fault")
+_SHOWN: Final = 80
 _T = TypeVar("_T")
 
 
-class _Cached(msgspec.Struct):
-    cached_tokens: int | None = None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A piece of one of the answers.
 
-
-class _Reasoned(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class ReportedUsage(msgspec.Struct):
-    """Token counts of a whole request so far."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int | None = 0
-    total_tokens: int | None = 0
-    prompt_tokens_details: _Cached | None = None
-    completion_tokens_details: _Reasoned | None = None
-
-    @property
-    def usage(self) -> Usage:
-        """The counts in our words. Some servers count thoughts beside the completion, in the total or nowhere else."""
-        cached = (self.prompt_tokens_details or _Cached()).cached_tokens or 0
-        thoughts = (self.completion_tokens_details or _Reasoned()).reasoning_tokens or 0
-        written = self.completion_tokens or 0
-        if written >= 0:
-            written = max(written, (self.total_tokens or 0) - self.prompt_tokens)
-        return Usage(
-            input_tokens=max(0, self.prompt_tokens - cached),
-            cache_read_tokens=cached,
-            output_tokens=written + thoughts if thoughts > written else written,
-            reasoning_tokens=thoughts,
-        )
-
-    @property
-    def sound(self) -> bool:
-        """Whether these can be counts of a request that has read something."""
-        used = self.usage
-        return self.prompt_tokens > 0 and min(used.cache_read_tokens, used.output_tokens, used.reasoning_tokens) >= 0
-
-
-class _Alternative(msgspec.Struct):
-    logprob: float
-    token: str = ""
-
-
-class _ChatToken(msgspec.Struct):
-    logprob: float
-    top_logprobs: list[_Alternative] = []
-
-
-class Logprobs(msgspec.Struct):
-    """Log-probabilities of a chunk's tokens in either API's form."""
-
-    token_logprobs: list[float | None] | None = None
-    top_logprobs: list[dict[str, float] | None] | None = None
-    content: list[_ChatToken] | None = None
-
-    @property
-    def values(self) -> list[float]:
-        """One a token; that of a first token without one is 0."""
-        if self.content is not None:
-            return [token.logprob for token in self.content]
-        return [value or 0.0 for value in self.token_logprobs or ()]
-
-    @property
-    def first_alternatives(self) -> list[float]:
-        """The most likely first tokens' log-probabilities."""
-        if self.content:
-            return [each.logprob for each in self.content[0].top_logprobs]
-        return list(((self.top_logprobs or [None])[0] or {}).values())
-
-    @property
-    def first_tokens(self) -> list[tuple[str, float]]:
-        """The most likely first tokens and their log-probabilities, as the chat API gives them."""
-        return [(each.token, each.logprob) for each in self.content[0].top_logprobs] if self.content else []
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-
-
-class Choice(msgspec.Struct):
-    """A piece of one of the answers."""
+    finish: why the answer ended, in the server's word; empty while it goes on. whole: the piece is all of the answer,
+    which some servers send once more after its pieces. refusal: what the model says instead of an answer.
+    """
 
     index: int = 0
-    text: str | None = None
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: str | None = None
-    stop_reason: int | str | None = None
-    matched_stop: int | str | None = None
+    piece: str = ""
+    thought: str = ""
+    refusal: str = ""
+    finish: str = ""
+    stopped_at: str = ""
+    whole: bool = False
     logprobs: Logprobs | None = None
 
-    @property
-    def finish(self) -> str:
-        """Why the answer ended, in lower case; empty while it goes on."""
-        return (self.finish_reason or "").lower()
 
-    @property
-    def piece(self) -> str:
-        """The new text."""
-        return self.text or (self.delta or self.message or _Message()).content or ""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """One event, or a whole answer that was not streamed.
 
-    @property
-    def thought(self) -> str:
-        """The new text of a reasoning model's thoughts, where the server keeps them apart."""
-        message = self.delta or self.message or _Message()
-        return message.reasoning_content or message.reasoning or ""
+    error: the body of an error. foreign: what came instead of an answer. done: the server has marked the end.
+    """
 
-
-class Chunk(msgspec.Struct):
-    """One event, or a whole answer that was not streamed."""
-
-    id: str = ""
-    choices: list[Choice] = []
-    usage: ReportedUsage | None = None
-    error: object = None
-
-
-_chunk: "msgspec.json.Decoder[Chunk]" = msgspec.json.Decoder(Chunk)
+    choices: tuple[Choice, ...] = ()
+    usage: TokenCounts | None = None
+    error: Mapping[str, object] | None = None
+    foreign: Foreign | None = None
+    done: bool = False
 
 
 def most_tokens(request: Mapping[str, object]) -> float:
@@ -145,29 +69,107 @@ def most_tokens(request: Mapping[str, object]) -> float:
 
 def chunks(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
     """The chunks of a body that comes in pieces; see `events`."""
-    return events(pieces, _chunk.decode)
+    return events(pieces, chunk_of, _ending)
 
 
-async def events(pieces: AsyncIterator[bytes], decode: Callable[[bytes], _T]) -> AsyncGenerator[_T, None]:
-    """What `decode` makes of the data of a body that comes in pieces, events or one JSON document.
+async def events(
+    pieces: AsyncIterator[bytes],
+    read: Callable[[object], _T | None],
+    ending: Callable[[EndMark | Foreign], _T],
+) -> AsyncGenerator[_T, None]:
+    """What `read` makes of the JSON values of a body that comes in pieces, and `ending` of its end.
 
-    Raises msgspec.DecodeError where it is damaged; whether it is complete is for the caller to see.
+    A whole JSON document ends as a stream with an end mark does; one of which `read` makes nothing is foreign. Raises
+    msgspec.DecodeError if the body is damaged; whether it is complete is for the caller to see.
     """
-    rest = b""
+    body, heard = BodyReader(), False
     async for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            if (data := _data(line)) is not None:
-                yield decode(data)
-    if rest.strip() and (data := _data(rest)) is not None:
-        yield decode(data)
+        for value in _single(body.feed(piece)):
+            if (event := ending(value) if isinstance(value, EndMark | Foreign) else read(value)) is not None:
+                heard = True
+                yield event
+    last: object = None
+    for last in _single(body.end()):
+        if (event := ending(last) if isinstance(last, EndMark | Foreign) else read(last)) is not None:
+            heard = True
+            yield event
+    if body.whole and body.values:
+        yield ending(EndMark() if heard else Foreign(f"JSON that holds no answer, {str(last)[:_SHOWN]!r}"))
 
 
-def _data(line: bytes) -> bytes | None:
-    """What an event's line holds; None for comments, names, blank lines and the end mark."""
-    line = line.strip()
-    if line.startswith(b"data:"):
-        line = line[5:].strip()
-    elif not line.startswith((b"{", b"[")):
+def chunk_of(value: object) -> Chunk | None:
+    """The chunk that a JSON value holds, None if it says nothing.
+
+    Raises msgspec.DecodeError for a field that is needed and of another type.
+    """
+    if not isinstance(value, dict):
+        raise msgspec.DecodeError(f"{str(value)[:_SHOWN]!r} is no object")
+    held = tables(value.get("choices"), "choices")
+    if (error := error_in(value, held)) is not None:
+        return Chunk(error=error)
+    try:
+        choices = tuple(_choice(choice, place) for place, choice in enumerate(held))
+    except RecursionError:
+        raise msgspec.DecodeError("its parts are nested too deeply") from None
+    usage = _usage(value, held)
+    return Chunk(choices=choices, usage=usage) if choices or usage is not None else None
+
+
+def error_in(value: Mapping[str, object], parts: Iterable[Mapping[str, object]] = ()) -> Mapping[str, object] | None:
+    """The error that an event or document is or holds, also in one of its `parts`; None if there is none."""
+    for holder in (value, *parts):
+        error = holder.get("error")
+        if any(error.values()) if isinstance(error, dict) else error:
+            return holder
+    base = table(value.get("base_resp"))
+    if whole_number(base.get("status_code")):
+        return {"error": {"code": base["status_code"], "message": base.get("status_msg")}}
+    if "error" in (value.get("object"), value.get("type")) or value.get("errors"):
+        return value
+    if "choices" in value or isinstance(value.get("message"), dict):  # as an event of the Messages API has
         return None
-    return line if line and line != b"[DONE]" else None
+    return value if any(value.get(name) for name in _ERRORS) else None
+
+
+def _single(values: Iterable[object]) -> Iterator[object]:
+    """Values without null; those of a list are values of their own."""
+    for value in values:
+        yield from (each for each in (value if isinstance(value, list) else [value]) if each is not None)
+
+
+def _ending(end: EndMark | Foreign) -> Chunk:
+    return Chunk(foreign=end) if isinstance(end, Foreign) else Chunk(done=True)
+
+
+def _choice(choice: Mapping[str, object], place: int) -> Choice:
+    delta, message = choice.get("delta"), choice.get("message")
+    whole = not delta and bool(message)
+    held = message if whole else delta
+    fields = held if isinstance(held, dict) else {"content": held}
+    text, thought = text_and_reasoning(fields.get("content"))
+    index = whole_number(choice.get("index"))
+    return Choice(
+        index=place if index is None else index,
+        piece=text_and_reasoning(choice.get("text"), "text")[0] or text,
+        thought=thought or next(filter(None, (all_text(fields.get(name)) for name in _REASONING)), ""),
+        refusal=all_text(fields.get("refusal")),
+        finish=word(choice.get("finish_reason")) or word(choice.get("native_finish_reason")),
+        stopped_at=_stopped_at(choice),
+        whole=whole,
+        logprobs=Logprobs.of(choice.get("logprobs")),
+    )
+
+
+def _stopped_at(choice: Mapping[str, object]) -> str:
+    """The stop string that ended the answer; empty for a token that did."""
+    told = choice.get("stop_reason") if choice.get("stop_reason") is not None else choice.get("matched_stop")
+    return told if isinstance(told, str) else ""
+
+
+def _usage(value: Mapping[str, object], choices: list[Mapping[str, object]]) -> TokenCounts | None:
+    """The counts, wherever the server puts them; None if it reports none."""
+    holders = [value, *choices, table(value.get("x_groq"))]
+    found = [TokenCounts.of(usage) for each in holders if (usage := table(each.get("usage")))]
+    if not found and (timings := table(value.get("timings"))):
+        return TokenCounts.of_timings(timings)
+    return found[0] if found else None

@@ -13,8 +13,10 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.remote.connection import Connection, Server
+from steproute.remote.finish import check_finish
+from steproute.remote.repeats import Repeats
 from steproute.remote.stream import Chunk, Kind, chunks, most_tokens
-from steproute.remote.stream_meter import StreamMeter, check_finish
+from steproute.remote.stream_meter import StreamMeter, tokens_in
 from steproute.scorers.step_by_step import StepByStep
 
 _QUESTIONS: Final = {
@@ -123,7 +125,10 @@ class SelfEvaluationScorer:
                 async for chunk in arriving:
                     if chunk.error is not None:
                         verdict.used.refuse()
-                        raise self.connection.error_within({"error": chunk.error})
+                        raise self.connection.error_within(chunk.error)
+                    if chunk.foreign is not None:
+                        verdict.used.refuse()
+                        raise self.connection.foreign(chunk.foreign)
                     verdict.take(chunk)
         verdict.check()
         return verdict
@@ -163,23 +168,31 @@ class _Verdict:
     def __init__(self, name: str, meter: Meter, said: str) -> None:
         self.used = StreamMeter(meter, estimated_tokens(said))
         self.text, self.request_id = "", ""
-        self.alternatives: list[tuple[str, float]] = []
-        self._name, self._pieces, self._finish = name, 0, ""
+        self.alternatives: tuple[tuple[str, float], ...] = ()
+        self._name, self._repeats, self._tokens = name, Repeats(), 0
+        self._finish, self._marked_end = "", False
 
     def take(self, chunk: Chunk) -> None:
         """The next piece, its alternatives, and what the server says that it used."""
+        self._marked_end |= chunk.done
+        if chunk.usage is not None:
+            self.used.report(chunk.usage)
         for choice in chunk.choices:
-            self._pieces += bool(choice.piece or choice.thought)
+            if piece := choice.thought + choice.piece:
+                self._repeats.take(piece, chunk.usage.completion if chunk.usage is not None else None)
             self.text += choice.piece
-            self.used.arrived(self._pieces)
+            self._tokens += tokens_in(piece)
+            self.used.arrived(self._repeats.pieces, self._tokens)
             if not self.alternatives and choice.logprobs is not None:
                 self.alternatives = choice.logprobs.first_tokens
             self._finish = choice.finish or self._finish
-        if chunk.usage is not None:
-            self.used.report(chunk.usage)
 
     def check(self) -> None:
         """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
-        check_finish(self._name, self._finish)
-        if self.used.reported and self._pieces > self.used.usage.output_tokens:
+        self.used.ended()
+        counted = self.used.usage.output_tokens if self.used.reported else None
+        if self._repeats.confirmed_by(counted):
             raise BackendUnavailable(f"{self._name}: a piece came twice")
+        if not self._finish and self._marked_end and self.used.reported and self._repeats.pieces:
+            return
+        check_finish(self._name, self._finish)

@@ -1,0 +1,71 @@
+"""Why an answer ended, in the words of all servers."""
+
+import re
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final
+
+from steproute.core.errors import BackendError, BackendUnavailable
+
+
+class Ending(Enum):
+    """What ended an answer."""
+
+    REGULAR = auto()
+    LENGTH = auto()
+    CONTEXT = auto()
+    FILTERED = auto()
+    REFUSED = auto()
+    UNKNOWN = auto()
+
+
+_WORDS: Final[Mapping[Ending, str]] = {
+    Ending.REGULAR: (
+        "stop stopped stop_sequence stop_string stop_string_found stop_token stop_word eos eos_token eos_found "
+        "eot eot_token end_of_text end_of_turn end_turn end_token end complete completed finish finished done "
+        "success normal"
+    ),
+    Ending.LENGTH: (
+        "length max_tokens max_token max_length max_output_tokens max_completion_tokens max_new_tokens "
+        "max_tokens_reached max_predicted_tokens_reached length_limit token_limit limit"
+    ),
+    Ending.CONTEXT: (
+        "model_length model_context_window_exceeded context_window_exceeded context_length_exceeded context_length "
+        "context_length_reached max_context_length context_limit context_full context_overflow error_limit"
+    ),
+    Ending.FILTERED: (
+        "content_filter content_filtered sensitive safety image_safety blocklist prohibited_content spii recitation "
+        "language guardrail guardrail_intervened guardrails blocked moderation content_moderation "
+        "content_policy_violation policy_violation error_toxic"
+    ),
+    Ending.REFUSED: "refusal refused",
+}
+_ENDINGS: Final = {word.replace("_", ""): ending for ending, words in _WORDS.items() for word in words.split()}
+_PREFIX: Final = re.compile("^.*[.:]|^finish_?reason_?", re.IGNORECASE)
+
+
+def ending_of(reason: str) -> Ending:
+    """What a server's word means in any spelling, such as `MAX_TOKENS`, `maxTokens` or `FinishReason.MAX_TOKENS`."""
+    letters = re.sub("[^a-z]", "", _PREFIX.sub("", reason.strip()).lower())
+    return _ENDINGS.get(letters, Ending.UNKNOWN)
+
+
+def check_finish(name: str, reason: str, hint: str = "", field: str = "finish_reason") -> None:
+    """Raises BackendUnavailable for an answer that ended early or for no regular reason, BackendError for a refusal.
+
+    hint: what may help against a stream that breaks off.
+    """
+    if not reason:
+        raise BackendUnavailable(f"{name}: the stream broke off before the answer was complete{hint}")
+    match ending_of(reason):
+        case Ending.FILTERED:
+            raise BackendError(
+                f"{name}: the server's content filter stopped the answer ({field} {reason!r}). Use another model for "
+                "this problem, or change what the filter takes offence at."
+            )
+        case Ending.REFUSED:
+            raise BackendError(
+                f"{name}: the model refuses to answer ({field} {reason!r}). Use another model for this problem."
+            )
+        case Ending.UNKNOWN:
+            raise BackendUnavailable(f"{name}: the answer ended by {reason.lower()!r}, which is no regular end")
