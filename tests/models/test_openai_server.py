@@ -19,7 +19,6 @@ from steproute.core.errors import (
 )
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
-from steproute.models.instruct import restarts
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
@@ -187,25 +186,6 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
         ask(server, continuation=Continuation.INSTRUCT, kind="openai")
     assert len(server.asked) == 2
     assert server.asked[1].body["messages"][-1]["content"].startswith("That is there already. Write step 2")
-
-
-@pytest.mark.parametrize(
-    ("reply", "earlier", "again"),
-    [
-        ("  step 1: SO\nthen", ["Step 1: so then"], True),
-        ("Step 1: so then. Step 2: and", ["Step 1: so then.", "x = 2"], True),
-        ("Step 2: and so\n\nStep 3: then", ["Step 1: so then", "Step 2: and so"], True),
-        ("Step 2: so then", ["Step 1: so then", "x = 2"], False),
-        ("Therefore x = 10 and y = 2.", ["Therefore x = 1"], False),
-        ("Case 2: x > 0 gives y = 3.", ["There are cases", "Case 2: x > 0"], False),
-        ("By the recurrence relation, a_3 = 8.", ["By the recurrence relation, a_2 = 5."], False),
-        ("x = 2", ["x = 2"], False),
-        ("We have: 3 + 4 = 7 apples.", ["We have:", "Three and four."], False),
-        ("A first step", [], False),
-    ],
-)
-def test_a_reply_starts_over_where_it_repeats_whole_steps(reply: str, earlier: list[str], again: bool) -> None:
-    assert restarts(reply, earlier, "\n\n") is again
 
 
 @pytest.mark.parametrize("stop", ["\n\n", None])

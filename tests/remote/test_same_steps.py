@@ -14,6 +14,7 @@ from steproute.core.ports import Strategy
 from steproute.core.splitting import step_spans
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.models.prompts import Continuation
 from steproute.models.thoughts import TAGS
 from steproute.policies.random import RandomRouting
 from steproute.strategies.single import Single
@@ -61,9 +62,9 @@ def test_blank_lines_of_any_form_end_a_step_in_the_loop_and_in_whole_solutions(b
     assert steps(server, BY_STEPS, template="none") == STEPS, "the server is told of one form alone"
 
 
-@pytest.mark.parametrize("continuation", ["continue_final_message", "completions"])
+@pytest.mark.parametrize("continuation", [Continuation.CONTINUE_FINAL_MESSAGE, Continuation.COMPLETIONS])
 @pytest.mark.parametrize(("opening", "closing"), TAGS)
-def test_no_models_reasoning_becomes_a_step(opening: str, closing: str, continuation: str) -> None:
+def test_no_models_reasoning_becomes_a_step(opening: str, closing: str, continuation: Continuation) -> None:
     server = Continues("\n\n".join(STEPS), f"{opening}{REASONING}{closing}")
     settings = {"template": "none", "continuation": continuation, "thinking": "hide", "stop": "client"}
     assert steps(server, Single("weak"), **settings) == STEPS
