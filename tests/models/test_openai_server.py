@@ -23,7 +23,7 @@ from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
-from steproute.remote.connection import Server, retry_after
+from steproute.remote.server import Server
 
 PROBLEM = Problem(id="p", text="A riddle.")
 BEGUN = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="Step 1: so then", tokens=3),))
@@ -484,21 +484,6 @@ def test_modes_that_a_server_lacks_and_settings_that_clash_are_refused() -> None
     with pytest.raises(ConfigError, match="template: 'server' would be wrapped"):
         OpenAiSettings(model="m", server=server, kind="ollama")
     assert OpenAiSettings(model="m", server=server, kind="ollama", template="none").template == "none"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({}, None),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-    ],
-)
-def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
 
 
 @given(st.text(alphabet="ab\n", max_size=30), st.lists(st.integers(1, 5), max_size=30))

@@ -6,10 +6,10 @@ from typing import Final
 from steproute.config import build_policy
 from steproute.config_file import ConfigFile, RouteSettings
 from steproute.core.errors import SteprouteError
+from steproute.core.ports import reads_logprobs
 from steproute.doctor.finding import Finding, failed, ok
 
 _WRITERS: Final = ("weak", "strong")
-_READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
 _JUDGES: Final = {
     **dict.fromkeys(("stepwise", "pipelined", "budgeted", "cascade", "automix-prm"), "prm"),
     "specreason": "strong",
@@ -39,10 +39,10 @@ def reader_of_logprobs(config: ConfigFile, role: str) -> str:
     route, scorers = config.route, config.tables["scorers"]
     if role not in _WRITERS:
         return ""
-    if route.policy in _READS_LOGPROBS:
-        return route.policy if role == "weak" else ""
     asked = []
     with suppress(SteprouteError):  # of the route, which are found with the roles
+        if role == "weak" and reads_logprobs(build_policy(route.policy, route.knob, 0)):
+            return route.policy
         asked.append(_judge_of(route))
     for name in asked:
         table = scorers.get(name, {})
