@@ -183,9 +183,10 @@ class ConfigFile:
                 continue
             first = next(iter(found))
             if found[name] != found[first]:
+                server = shown_address(place[0])
                 raise ConfigError(
                     f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the same "
-                    f"server and model ({shown_address(place[0])}, {place[1]}). Give both the same, or only one of them."
+                    f"server and model ({server}, {place[1]}). Give both the same, or only one of them."
                 )
         return next(iter(found.values()), GateSettings())
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from steproute.bench.calibrate import (
     Measured,
@@ -23,6 +22,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import Axis, JudgedRuns
 from steproute.cli.evaluate import numbers, solve_and_grade
+from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.policies.artifact import write_artifact
@@ -99,7 +99,7 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> tuple[
 
 
 def _show(mix: Mix, measured: Measured, axis: Axis, folder: Path) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
     spent, reached = measured.cost_share_ci95, measured.accuracy_share_ci95
     cost = f"{measured.cost:.1f} strong tokens" if axis == "tokens" else dollars(measured.cost)

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from steproute.bench.bootstrap import roc_auc
 from steproute.bench.calibrate import halves
 from steproute.bench.datasets import load_problems, read_rows
 from steproute.bench.reliability import brier_score, expected_calibration_error, plot_reliability, reliability
+from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast, score_map_artifact
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.lab.check import check_model
@@ -64,7 +64,7 @@ def calibrate_scorer(
     table = Table("", "ECE", "Brier", "ROC-AUC", title=f"{len(measuring)} steps that the fit has not seen")
     for name, row in figures.items():
         table.add_row(name, f"{row['ece']:.4f}", f"{row['brier']:.4f}", f"{row['auc']:.4f}")
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(f"  {out}", highlight=False, soft_wrap=True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 
 from steproute.bench.compare import COMPARED, Comparison, Row, compare, write_comparison
@@ -14,6 +14,7 @@ from steproute.bench.formatting import LABELS, metric
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import Axis, JudgedRuns, summarise, write_summary
 from steproute.cli.evaluate import solve_and_grade
+from steproute.cli.terminal import Terminal, print_json
 from steproute.config import RunConfig, lab_cast
 from steproute.core.errors import ConfigError
 from steproute.engine.step_tree import StepTree
@@ -62,9 +63,9 @@ def compare_policies(
     plot_pareto(summary, folder / "pareto.png")
     plot_pareto(summary, folder / "pareto-usd.png", axis="usd")
     if json:
-        typer.echo((folder / "comparison.json").read_text(), nl=False)
+        print_json((folder / "comparison.json").read_text())
         return
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
         console.width = _CONSOLE_WIDTH
     console.print(Group(_table(comparison, "tokens"), _table(comparison, "usd"), _pairs(comparison)))

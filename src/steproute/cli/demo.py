@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
 from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
+from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, build_policy, build_strategy, lab_cast
 from steproute.engine.episode import Episode
 
@@ -28,7 +28,7 @@ def demo(
     Example: steproute demo
     """
     began = time.monotonic()
-    console = Console()
+    console = Terminal()
     config = RunConfig(
         name=f"demo-{seed}",
         data="lab:test",

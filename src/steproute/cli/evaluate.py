@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.datasets import load_problems
@@ -17,6 +16,8 @@ from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.tables import summary_tables
+from steproute.cli.terminal import Terminal, print_json
+from steproute.cli.waits import Waits
 from steproute.config import RunConfig, claim_folder, lab_cast
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
@@ -93,7 +94,7 @@ def evaluate(
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
     summary = run_to_files(run, sweep, chosen, read.cast() if read else lab_cast(scorer), folder)
     if json:
-        typer.echo((folder / "summary.json").read_text(), nl=False)
+        print_json((folder / "summary.json").read_text())
     else:
         show(summary, folder)
 
@@ -129,7 +130,7 @@ def solve_and_grade(
 
 def show(summary: Summary, folder: Path) -> None:
     """The tables, and where the files are."""
-    console = Console()
+    console = Terminal()
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     console.print(summary_tables(summary))
@@ -140,9 +141,9 @@ def show(summary: Summary, folder: Path) -> None:
 def _with_progress(
     config: RunConfig, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
 ) -> list[Graded]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
     spent = Decimal(0)
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Terminal(stderr=True)) as progress:
         task = progress.add_task("solving", total=len(problems) * len(sweep.routes))
 
         def advance(trace: Trace) -> None:

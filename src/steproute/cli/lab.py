@@ -8,7 +8,6 @@ from typing import Annotated, get_args
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from steproute.bench.bootstrap import (
@@ -18,6 +17,7 @@ from steproute.bench.bootstrap import (
     roc_auc,
     roc_auc_interval,
 )
+from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 from steproute.lab.check import Checked, check_model
 from steproute.lab.hugging_face import export_for_servers
@@ -51,7 +51,7 @@ def check(
         interval = figures.get(f"{name}_ci95")
         if isinstance(interval, tuple):
             table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} – {interval[1]:.4f}")
-    Console().print(table)
+    Terminal().print(table)
 
 
 @app.command()

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Final
 
-from rich.console import Console
 from rich.markup import escape
 from rich.rule import Rule
 
+from steproute.cli.terminal import Terminal
 from steproute.core.decision import Decision
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
@@ -20,7 +20,7 @@ _MARKS: Final = {Decision.ACCEPT: "[green]accept[/]", Decision.REGENERATE: "[red
 class LiveView:
     """Listens to an episode and prints to `console`."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Terminal) -> None:
         self._console = console
         self._cost = Decimal(0)
         self._number = 0

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import read_labelled
+from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
@@ -73,7 +73,7 @@ def train(
     labelled = policy == POMDP and Path(data).suffix in (".jsonl", ".gz")
     if not data.startswith("lab") and not labelled:
         raise ConfigError(f"data: {data!r} cannot be solved by the lab's models. Use lab:train.")
-    console = Console()
+    console = Terminal()
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if labelled:
         artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), facts, console)
@@ -99,7 +99,7 @@ def _fit_labelled(path: Path, strong_accuracy: float, step_tokens: float) -> Ste
     return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
 
 
-def _plan(model: StepPomdp, facts: dict[str, Any], console: Console) -> Artifact:
+def _plan(model: StepPomdp, facts: dict[str, Any], console: Terminal) -> Artifact:
     began = time.monotonic()
     made = plan(model, costs_for(model))
     console.print(
@@ -109,7 +109,7 @@ def _plan(model: StepPomdp, facts: dict[str, Any], console: Console) -> Artifact
     return pomdp_artifact(PomdpFamily(made), facts)
 
 
-def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Console) -> Artifact:
+def _predict(policy: str, problems: Sequence[Problem], seed: int, facts: dict[str, Any], console: Terminal) -> Artifact:
     with console.status(f"solving {len(problems)} problems"):
         traces = asyncio.run(solve_all(problems, lab_cast(), Single("weak"), seed))
     right = [trace.answer == problem.answer for problem, trace in zip(problems, traces, strict=True)]
@@ -128,7 +128,7 @@ def _learn(
     settings: tuple[float | None, int, int],
     path: Path,
     facts: dict[str, Any],
-    console: Console,
+    console: Terminal,
 ) -> Artifact:
     try:
         from steproute.learn.networks import ARCHITECTURES

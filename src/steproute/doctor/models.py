@@ -63,7 +63,7 @@ async def _listed(name: str, connection: ServerConnection[Any], model: str) -> F
             raise
         return warning(name, "model", f"no list of models ({failure})", _NO_LIST)
     if not models:
-        seen = "the server lists no model" if models is not None else "what the server gives for it is no list of models"
+        seen = "the server lists none" if models == {} else "no list of models that can be read"
         return warning(name, "model", seen, _NO_LIST)
     found = names_of(model, models)
     if not found:

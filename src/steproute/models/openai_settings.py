@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.models.prompts import INSTRUCTIONS, Continuation
 from steproute.models.thoughts import Thinking
-from steproute.remote.server import Server
 from steproute.remote.providers import refused_by
 from steproute.remote.refused_fields import FIELDS
+from steproute.remote.server import Server
 from steproute.remote.stream import Kind
 
 TELLS_STOP: Final = ("vllm", "sglang")

@@ -18,8 +18,8 @@ _REFUSES: Final = re.compile(
     re.IGNORECASE,
 )
 _OF_VALUE: Final = re.compile(
-    r"must be|should be|between|at (?:most|least)|(?:less|greater|larger|smaller|more|fewer) than|too (?:large|small|high|"
-    r"low|long|many)|out of range|in the range|exceed",
+    r"must be|should be|between|at (?:most|least)|(?:less|greater|larger|smaller|more|fewer) than|"
+    r"too (?:large|small|high|low|long|many)|out of range|in the range|exceed",
     re.IGNORECASE,
 )
 
