@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Fields that a model refuses: left out by a setting or by a preset, or after the server has named them."""
 
 import asyncio

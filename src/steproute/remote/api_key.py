@@ -15,7 +15,7 @@ class ApiKey:
     """The key that the environment variable `variable` holds; without a name, none. Raises ConfigError where it holds
     no key.
 
-    addresses: those whose users and passwords are hidden as well.
+    addresses: those whose passwords are hidden as well, and users but short ones, which are words of any message.
     """
 
     def __init__(self, variable: str, *addresses: str) -> None:
@@ -23,7 +23,9 @@ class ApiKey:
         secrets = [self.sent] if variable else []
         for login in map(login_of, addresses):
             if login is not None:
-                secrets += [login[1] or login[0], b64encode(":".join(login).encode()).decode()]
+                user, password = login
+                telling = not password or len(user) >= _TELLING
+                secrets += [password, user if telling else "", b64encode(f"{user}:{password}".encode()).decode()]
         self._parts = [_parts_of(secret) for secret in secrets if secret]
 
     def hidden_in(self, text: str) -> str:

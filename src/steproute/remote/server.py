@@ -31,20 +31,7 @@ class Server:
     proxy: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        shown = shown_address(self.base_url)
-        if not re.match(r"https?://[^/\s]+", self.base_url):
-            raise ConfigError(f"base_url: {shown!r} is no address. Give one such as http://127.0.0.1:8000/v1.")
-        if re.search("[?#]", self.base_url):
-            raise ConfigError(
-                f"base_url: {shown!r} is followed by a query or a fragment. Remove it, and set api_key_env to the "
-                "variable that holds the key."
-            )
-        try:
-            httpx2.URL(self.base_url)
-        except httpx2.InvalidURL:
-            raise ConfigError(
-                f"base_url: {shown!r} is no address. Write / : @ in a user or a password as %2F %3A %40."
-            ) from None
+        _check_address(self.base_url)
         for name in ("connect_s", "read_s", "total_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: {getattr(self, name)} is not above 0.")
@@ -66,3 +53,22 @@ class Server:
 def server_root(base_url: str) -> str:
     """An address without the version's path and closing slashes, the same for all spellings of one `base_url`."""
     return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _check_address(base_url: str) -> None:
+    shown = shown_address(base_url)
+    if not re.match(r"https?://[^/\s]+", base_url):
+        raise ConfigError(f"base_url: {shown!r} is no address. Give one such as http://127.0.0.1:8000/v1.")
+    if re.search("[?#]", base_url):
+        raise ConfigError(
+            f"base_url: {shown!r} is followed by a query or a fragment. Remove it, and set api_key_env to the "
+            "variable that holds the key."
+        )
+    try:
+        host = httpx2.URL(base_url).host
+    except httpx2.InvalidURL:
+        host = ""
+    if not host:
+        raise ConfigError(
+            f"base_url: {shown!r} is no address. Write / : @ in a user or a password as %2F %3A %40."
+        ) from None
