@@ -1,4 +1,4 @@
-"""A user and a password in an address reach the server, and nothing else: no error, trace, gate, log or representation."""
+"""A user and a password in an address reach the server alone: no error, trace, gate, log or representation."""
 
 import asyncio
 import base64

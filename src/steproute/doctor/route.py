@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Final
 
-from steproute.config import build_policy
+from steproute.config import build_policy, policy_family
 from steproute.config_file import ConfigFile, RouteSettings
 from steproute.core.errors import SteprouteError
 from steproute.core.ports import reads_logprobs
@@ -41,7 +41,8 @@ def reader_of_logprobs(config: ConfigFile, role: str) -> str:
         return ""
     asked = []
     with suppress(SteprouteError):  # of the route, which are found with the roles
-        if role == "weak" and reads_logprobs(build_policy(route.policy, route.knob, 0)):
+        family = policy_family(route.policy)
+        if role == "weak" and reads_logprobs(family.at(family.knobs[0], 0)):
             return route.policy
         asked.append(_judge_of(route))
     for name in asked:
