@@ -11,8 +11,8 @@ class Waits(ProgressColumn):
 
     def __init__(self, cast: Cast) -> None:
         super().__init__()
-        asked = (*cast.writers.values(), *cast.judges.values())
-        self._gates = [each.gate for each in asked if each.gate is not None]
+        gates = [*(writer.gate for writer in cast.writers.values()), *(judge.gate for judge in cast.judges.values())]
+        self._gates = [gate for gate in gates if gate is not None]
 
     def render(self, task: Task) -> Text:
         """Such as `http://host asks to wait 34 s`."""

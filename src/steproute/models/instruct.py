@@ -51,7 +51,7 @@ def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:
     whole, own = f"{_plain(text)} ", _plain(split_steps(text, separator)[0])
     if not steps or (len(own) >= _TELLING and own == steps[-1]):
         return bool(steps)
-    if _tells(steps[0]) and (own == steps[0] or whole.startswith(f"{steps[0]} ")):
+    if _tells(steps[0]) and whole.startswith(f"{steps[0]} "):
         return True
     first_two = "".join(f"{step} " for step in steps[:2])
     again = whole if steps[-1] != steps[0] else f"{steps[-1]} {whole}"

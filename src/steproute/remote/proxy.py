@@ -5,7 +5,7 @@ import socket
 from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from steproute.core.errors import ConfigError
 from steproute.remote.address import shown_address
