@@ -45,6 +45,7 @@ FORMS = [  # the shapes of OpenAI, OpenAI's values, Gemini, Mistral, vLLM, Groq,
     lambda name: {"error": {"message": f"Extra inputs are not permitted, field: '{name}'"}},
     lambda name: {"error": {"message": f"`{name}` is deprecated for this model."}},
     lambda name: {"message": f"Unknown parameter: {name}"},
+    lambda name: {"detail": f"body.{name}: extra fields not permitted"},
     lambda name: {"error": {"message": f"The model does not support parameter {name}."}},
 ]  # fmt: skip
 

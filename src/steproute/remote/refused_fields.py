@@ -9,7 +9,7 @@ FIELDS: Final = (
 )
 """Fields of our requests that a server may refuse."""
 
-_NAMED: Final = re.compile(rf"(?<![\w.-])({'|'.join(sorted(FIELDS, key=len, reverse=True))})(?![\w-])")
+_NAMED: Final = re.compile(rf"(?<![\w-])({'|'.join(sorted(FIELDS, key=len, reverse=True))})(?![\w-])")
 _REFUSES: Final = re.compile(
     r"unsupported|(?:not|n't|no longer|only) (?:currently |be )?support|unknown|unrecogni[sz]ed|unexpected|"
     r"extra[ _](?:input|forbidden|field)|additional propert|not (?:permitted|allowed|accepted|available|implemented)|"
