@@ -1,8 +1,10 @@
 """Each check of `doctor` by itself: what it asks for, what it leaves alone, and that nothing else would find it."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
@@ -10,6 +12,11 @@ from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 from steproute.config_file import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Verdict, examination, examine
+from steproute.policies.agg import AggNetwork
+from steproute.policies.artifact import Artifact, write_artifact
+from steproute.policies.learned import LearnedFamily
+from steproute.policies.mixture import BudgetCurve
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, mixture_artifact, network_artifact
 
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")
@@ -37,6 +44,45 @@ def test_log_probabilities_are_asked_only_of_the_models_whose_the_route_reads(
 ) -> None:
     findings = diagnose(tmp_path, Patient(), config=f"{WRITERS}{THIRD}{scorers}[route]\n{route}\n")
     assert {each.backend for each in findings if each.check == "log-probabilities"} == readers
+
+
+def _agg(inputs: int) -> Artifact:
+    """A network without blocks, which always accepts."""
+    weights = {
+        "blocks.0.weight": np.eye(inputs),
+        "logits.weight": np.zeros((2, inputs)),
+        "logits.bias": np.array([1.0, 0]),
+    }
+    weights |= {"blocks.0.bias": np.zeros(inputs), "blocks.0.gain": np.ones(inputs), "blocks.0.shift": np.zeros(inputs)}
+    family = LearnedFamily(AggNetwork(weights), 1e-3, 1e-1)
+    return network_artifact(AGG_CONFIDENCE if inputs == 8 else AGG, family, {})
+
+
+def _mixture(policy: str) -> Artifact:
+    knobs = (1e-3, 1e-1) if "/" in policy else (0.1, 0.9)
+    return mixture_artifact(BudgetCurve(axis="tokens", knobs=knobs, costs=(1.0, 2.0)), 1.5, 0.5, 1.0, policy, {})
+
+
+@pytest.mark.parametrize("knob", [0.01, 0.5])
+@pytest.mark.parametrize(
+    ("made", "reads"),
+    [
+        (lambda folder: _agg(8), True),
+        (lambda folder: _agg(6), False),
+        (lambda folder: _mixture("confidence"), True),
+        (lambda folder: _mixture("threshold"), False),
+        (lambda folder: (write_artifact(_agg(8), folder / "agg"), _mixture(f"{folder}/agg"))[1], True),
+        (lambda folder: (write_artifact(_agg(6), folder / "agg"), _mixture(f"{folder}/agg"))[1], False),
+    ],
+)
+def test_a_folder_reads_log_probabilities_if_its_artefact_says_so(
+    tmp_path: Path, made: Callable[[Path], Artifact], reads: bool, knob: float
+) -> None:
+    write_artifact(made(tmp_path), tmp_path / "any-name")
+    route = f'[route]\npolicy = "{tmp_path}/any-name"\nknob = {knob}\n'
+    findings = diagnose(tmp_path, Patient(), config=CONFIG + route)
+    asked = [each for each in findings if each.check == "log-probabilities"]
+    assert [(each.backend, each.verdict) for each in asked] == ([("models.weak", Verdict.FAILED)] if reads else [])
 
 
 def test_claude_may_be_strong_beside_a_weak_model_whose_log_probabilities_decide(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.remote.address import shown_address
 from steproute.scorers.calibrated import CalibratedScorer
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
@@ -164,7 +165,7 @@ class ConfigFile:
         price, place = _price(where, table), _place(table)
         if place is not None:
             if place not in gates:
-                gates[place] = Gate(self._gate_at(place, name), place[0])
+                gates[place] = Gate(self._gate_at(place, name), shown_address(place[0]))
             return where, price, gates[place]
         if "gate" not in table:  # it is in this process
             return where, price, None
@@ -187,9 +188,10 @@ class ConfigFile:
                 continue
             first = next(iter(found))
             if found[name] != found[first]:
+                server = shown_address(place[0])
                 raise ConfigError(
                     f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the same "
-                    f"server and model ({place[0]}, {place[1]}). Give both the same, or only one of them."
+                    f"server and model ({server}, {place[1]}). Give both the same, or only one of them."
                 )
         return next(iter(found.values()), GateSettings())
 

@@ -21,7 +21,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.lab.models import LAB_SAMPLING
 from steproute.policies.threshold import Threshold
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.strategies.stepwise import Stepwise

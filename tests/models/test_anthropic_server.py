@@ -26,7 +26,7 @@ from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.prompts import Continuation, half_answered, one_step_asked
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 
 PROBLEM = Problem(id="p", text="A riddle.")
 EMPTY = Prefix(problem=PROBLEM)

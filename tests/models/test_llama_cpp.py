@@ -19,7 +19,7 @@ from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.step_cutter import StepCutter
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 
 LOGITS = np.log(np.array([0.1, 0.4, 0.2, 0.3], dtype=np.float32))
 UNBOUND = Sampling(temperature=1.0, top_p=1.0, top_k=0)

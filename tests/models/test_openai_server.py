@@ -19,12 +19,11 @@ from steproute.core.errors import (
 )
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
-from steproute.models.instruct import restarts
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
-from steproute.remote.connection import Server, retry_after
+from steproute.remote.server import Server
 
 PROBLEM = Problem(id="p", text="A riddle.")
 BEGUN = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="Step 1: so then", tokens=3),))
@@ -187,25 +186,6 @@ def test_a_reply_that_starts_over_is_sent_back_once_and_paid_for() -> None:
         ask(server, continuation=Continuation.INSTRUCT, kind="openai")
     assert len(server.asked) == 2
     assert server.asked[1].body["messages"][-1]["content"].startswith("That is there already. Write step 2")
-
-
-@pytest.mark.parametrize(
-    ("reply", "earlier", "again"),
-    [
-        ("  step 1: SO\nthen", ["Step 1: so then"], True),
-        ("Step 1: so then. Step 2: and", ["Step 1: so then.", "x = 2"], True),
-        ("Step 2: and so\n\nStep 3: then", ["Step 1: so then", "Step 2: and so"], True),
-        ("Step 2: so then", ["Step 1: so then", "x = 2"], False),
-        ("Therefore x = 10 and y = 2.", ["Therefore x = 1"], False),
-        ("Case 2: x > 0 gives y = 3.", ["There are cases", "Case 2: x > 0"], False),
-        ("By the recurrence relation, a_3 = 8.", ["By the recurrence relation, a_2 = 5."], False),
-        ("x = 2", ["x = 2"], False),
-        ("We have: 3 + 4 = 7 apples.", ["We have:", "Three and four."], False),
-        ("A first step", [], False),
-    ],
-)
-def test_a_reply_starts_over_where_it_repeats_whole_steps(reply: str, earlier: list[str], again: bool) -> None:
-    assert restarts(reply, earlier, "\n\n") is again
 
 
 @pytest.mark.parametrize("stop", ["\n\n", None])
@@ -504,21 +484,6 @@ def test_modes_that_a_server_lacks_and_settings_that_clash_are_refused() -> None
     with pytest.raises(ConfigError, match="template: 'server' would be wrapped"):
         OpenAiSettings(model="m", server=server, kind="ollama")
     assert OpenAiSettings(model="m", server=server, kind="ollama", template="none").template == "none"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
-        ({}, None),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-    ],
-)
-def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
 
 
 @given(st.text(alphabet="ab\n", max_size=30), st.lists(st.integers(1, 5), max_size=30))

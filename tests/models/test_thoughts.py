@@ -18,7 +18,7 @@ from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
 from steproute.models.thoughts import with_thought_closed
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 
 EMPTY = Prefix(problem=PROBLEM)
 CONTINUED: dict[str, Any] = {"continuation": Continuation.CONTINUE_FINAL_MESSAGE}

@@ -20,7 +20,8 @@ from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.remote.anthropic_connection import AnthropicConnection
-from steproute.remote.connection import Connection, Server
+from steproute.remote.connection import Connection
+from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.single import Single
 

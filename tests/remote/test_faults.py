@@ -24,7 +24,7 @@ from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.stepwise import Stepwise
 

@@ -22,7 +22,7 @@ from steproute.engine.limits import Limits
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise

@@ -9,7 +9,8 @@ from tests.remote.refusing import RefusingServer
 
 from steproute.core.errors import BackendError, BackendUnavailable, ContextOverflow, RateLimited, TransientError
 from steproute.remote.anthropic_connection import AnthropicConnection
-from steproute.remote.connection import Connection, Server
+from steproute.remote.connection import Connection
+from steproute.remote.server import Server
 
 HERE = Server(base_url="http://127.0.0.1:1/v1")
 FULL = "This model's maximum context length is 64 tokens. However, you requested 90 tokens (50 in the messages, 40 in"

@@ -25,7 +25,7 @@ from steproute.engine.limits import Limits
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.specreason import SpecReason

@@ -11,7 +11,7 @@ from steproute.core.errors import BackendError, BackendUnavailable, ConfigError,
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers import step_by_step
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 

@@ -30,7 +30,7 @@ from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.confidence import Confidence
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.strategies.stepwise import Stepwise
 
 pytestmark = pytest.mark.servers

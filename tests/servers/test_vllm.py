@@ -26,7 +26,7 @@ from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
 from steproute.policies.threshold import Threshold
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single

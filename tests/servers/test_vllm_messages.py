@@ -12,7 +12,7 @@ from steproute.core.solution import Prefix, Step, Stop
 from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.prompts import Continuation
-from steproute.remote.connection import Server
+from steproute.remote.server import Server
 
 pytestmark = pytest.mark.servers
 GREEDY = replace(LAB_SAMPLING, temperature=0.0, max_tokens=200)

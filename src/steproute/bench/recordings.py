@@ -121,7 +121,7 @@ def _recorded(
 
 def _whole(problem_id: str, side: dict[str, Any], scores: tuple[float, ...]) -> Recording:
     """A side of a Qwen3 row: its full solution, the recorded total of tokens spread over steps by characters."""
-    steps = [step.strip() for step in split_steps(side["solution"], DEFAULT_SEPARATOR) if step.strip()]
+    steps = [step.strip() for step in split_steps(side["solution"], DEFAULT_SEPARATOR)]
     return Recording(
         problem_id=problem_id,
         steps=tuple(steps),

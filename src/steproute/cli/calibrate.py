@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from steproute.bench.calibrate import (
     Goal,
@@ -23,6 +22,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
 from steproute.cli.evaluate import KeepFailed, numbers, solve_and_grade
+from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, embedded_roles
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.run_folder import name_of
@@ -101,7 +101,7 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
 
 
 def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
     spent, reached = measured.cost_share_ci95, measured.accuracy_share_ci95
     cost = f"{measured.cost:.1f} strong tokens" if goal.axis == "tokens" else dollars(measured.cost)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 import msgspec
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from steproute.bench.auc import can_choose
@@ -18,6 +17,7 @@ from steproute.bench.lab_figures import steps_on_correct_prefixes
 from steproute.bench.labelled import LabelledSteps, read_labelled_steps
 from steproute.bench.reliability import plot_reliability, reliability
 from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
+from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast, score_map_artifact
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
@@ -100,7 +100,7 @@ def _show(figures: dict[str, ScorerFigures], measured: int, kept: str, out: Path
     table = Table("", "ECE", "Brier", "step AUC", "within-prefix AUC [95 %]", title=title)
     for name, row in figures.items():
         table.add_row(name, f"{row.ece:.4f}", f"{row.brier:.4f}", f"{row.auc:.4f}", _within(row))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal(highlight=False, soft_wrap=True)
     console.print(table)
     before = figures["before"].within_prefix_auc
     if before is None:

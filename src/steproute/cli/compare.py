@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steproute.bench.compare import RESAMPLES, compare, write_comparison
 from steproute.bench.datasets import load_problems
@@ -12,6 +11,7 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.evaluate import KeepFailed, solve_and_grade
+from steproute.cli.terminal import Terminal, print_json
 from steproute.config import RunConfig, embedded_roles
 from steproute.core.errors import ConfigError
 from steproute.engine.step_tree import StepTree
@@ -62,9 +62,9 @@ def compare_policies(
     write_comparison(comparison, folder / "comparison.json")
     plot_pareto(summary, folder / "pareto.png")
     if json:
-        typer.echo((folder / "comparison.json").read_text(), nl=False)
+        print_json((folder / "comparison.json").read_text())
         return
-    console = Console()
+    console = Terminal()
     print_comparison(console, summary, comparison, wide=wide)
     for file in ("comparison.json", "summary.json", "pareto.png"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.rule import Rule
 
 from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
+from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
@@ -44,7 +44,7 @@ def demo(
     Example: steproute demo
     """
     began = time.monotonic()
-    console = Console()
+    console = Terminal()
     config = _config(seed)
     folder = runs / config.name
     problems = load_problems(config.data, _PROBLEMS, seed)
@@ -102,7 +102,7 @@ def _many(config: RunConfig) -> list[str]:
     return lines
 
 
-def _show_one(console: Console, problems: Sequence[Problem], cast: Cast, seed: int) -> None:
+def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: int) -> None:
     """The first problem on which the weak model fails and TRIM-Thr does not, solved by both and by the strong model."""
     kept, repaired = (build_strategy("stepwise", build_policy("threshold", knob, seed)) for knob in (0.0, _THRESHOLD))
     rescue = asyncio.run(_first_rescue(problems, cast, kept, repaired, seed))
@@ -138,7 +138,7 @@ def _correct(problem: Problem, steps: Sequence[str]) -> bool:
     return check_steps(Story.parse(problem.text), steps)[-1] is Verdict.RIGHT
 
 
-def _say(console: Console, title: str, *paragraphs: str) -> None:
+def _say(console: Terminal, title: str, *paragraphs: str) -> None:
     console.print()
     console.print(Rule(f"[bold]{title}[/]", align="left", style="dim"))
     for paragraph in paragraphs:

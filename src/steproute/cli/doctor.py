@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from steproute.cli.terminal import Terminal, print_json
 from steproute.config_file import read_config
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
@@ -29,13 +29,13 @@ def doctor(
 
     findings = asyncio.run(examine(read_config(config)))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+        print_json(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     else:
         table = Table("backend", "check", "verdict", "seen", "remedy")
         for finding in findings:
             verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
             seen, remedy = escape(finding.seen), escape(finding.remedy)
             table.add_row(escape(finding.backend), finding.check, verdict, seen, remedy)
-        Console().print(table)
+        Terminal().print(table)
     if any(finding.verdict is Verdict.FAILED for finding in findings):
         raise typer.Exit(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.answers import Verdict
@@ -18,6 +17,8 @@ from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
+from steproute.cli.terminal import Terminal, print_json
+from steproute.cli.waits import Waits
 from steproute.config import RunConfig, embedded_roles
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import ConfigError
@@ -104,7 +105,7 @@ def evaluate(
     cast = read.cast() if read else embedded_roles(data, scorer)
     summary = run_to_files(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     if json:
-        typer.echo((folder / "summary.json").read_text(), nl=False)
+        print_json((folder / "summary.json").read_text())
     else:
         show(summary, folder, wide=wide)
 
@@ -155,7 +156,7 @@ def solve_and_grade(
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
     """Print the result, the tables, and where the files are."""
-    console = Console()
+    console = Terminal()
     print_summary(console, summary, wide=wide)
     for file in ("report.html", "pareto.png", "summary.json", "traces.jsonl.zst"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
@@ -164,9 +165,9 @@ def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
 def _with_progress(
     settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
 ) -> list[Graded]:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
     spent = Decimal(0)
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=Terminal(stderr=True)) as progress:
         task = progress.add_task("solving", total=len(problems) * len(sweep.routes))
 
         def advance(trace: Trace) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 
 TEMPLATES: Final = ("lab", "vllm", "openai", "anthropic", "llama.cpp")
@@ -39,7 +39,7 @@ def init(
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
     problem, data = ("--sample 1", "lab") if template == "lab" else ("'…'", "gsm8k")
     file = shlex.quote(str(out))
-    Console().print(
+    Terminal().print(
         f"wrote {out}; {edits}\n  steproute doctor --config {file}\n"
         f"  steproute solve --config {file} {problem}\n  steproute eval --config {file} --data {data} --problems 50",
         highlight=False,

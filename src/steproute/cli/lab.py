@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from steproute.bench.auc import can_choose
 from steproute.bench.lab_figures import lab_figures
+from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
 from steproute.lab.hugging_face import export_for_servers
@@ -51,7 +51,7 @@ def check(
         if not name.endswith("_ci95") and isinstance(value, float):
             between = f"{interval[0]:.4f} – {interval[1]:.4f}" if isinstance(interval, tuple) else ""
             table.add_row(name, f"{value:.4f}", between)
-    console = Console()
+    console = Terminal()
     console.print(table)
     for name in ("prm", "prm_place"):
         if isinstance(auc := figures.get(f"{name}_within_prefix_auc"), float):

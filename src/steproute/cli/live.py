@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 
+from steproute.cli.terminal import Terminal
 from steproute.core.decision import Decision
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
@@ -31,7 +31,7 @@ _INDENT: Final = 3
 class LiveView:
     """Listens to an episode and prints to `console`; with `checker` it marks each step ✓ or ✗."""
 
-    def __init__(self, console: Console, checker: Checker | None = None) -> None:
+    def __init__(self, console: Terminal, checker: Checker | None = None) -> None:
         self._console, self._checker = console, checker
         self._problem: Problem | None = None
         self._texts: list[str] = []

@@ -4,7 +4,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from steproute.cli import (
@@ -22,6 +21,7 @@ from steproute.cli import (
     solve,
     train,
 )
+from steproute.cli.terminal import Terminal
 from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError, StorageError
 
 app = typer.Typer(
@@ -74,5 +74,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}", markup=True)
+    Terminal(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}", markup=True)
     sys.exit(code)

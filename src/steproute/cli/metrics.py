@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from steproute.bench.curve_file import read_curve
 from steproute.bench.metrics import measure
 from steproute.bench.summary import metric_values
+from steproute.cli.terminal import Terminal
 
 
 def metrics(
@@ -32,4 +32,4 @@ def metrics(
     table = Table("metric", "value", title=curve or path.name)
     for name, value in values.items():
         table.add_row(name, "not reached" if value is None else f"{value:.4f}")
-    Console().print(table)
+    Terminal().print(table)

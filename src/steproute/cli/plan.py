@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
@@ -70,7 +70,7 @@ def plan(
     for index, belief in enumerate(wanted):
         values = [f"{row['advantage']:.3f}" for row in rows[index :: len(wanted)]]
         table.add_row(", ".join(f"{part:.3g}" for part in belief), *values)
-    Console().print(table)
+    Terminal().print(table)
 
 
 def _stages(text: str, count: int) -> list[int]:

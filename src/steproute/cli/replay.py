@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from steproute.bench.recordings import Recorded, load_recorded
 from steproute.bench.summary import Summary
 from steproute.cli.evaluate import numbers, run_to_files, show
+from steproute.cli.terminal import Terminal, print_json
 from steproute.config import RunConfig
 from steproute.core.errors import ConfigError
 from steproute.engine.run_folder import name_of
@@ -52,7 +52,7 @@ def replay(
     folder = runs / config.name
     summary = run_to_files(config, config.sweep(), source.problems, source.cast, folder)
     if json:
-        typer.echo((folder / "summary.json").read_text(), nl=False)
+        print_json((folder / "summary.json").read_text())
         return
     show(summary, folder)
     _compare(source, summary)
@@ -60,7 +60,7 @@ def replay(
 
 def _compare(source: Recorded, summary: Summary) -> None:
     """Our accuracy beside the recorded one."""
-    console = Console()
+    console = Terminal()
     for role, point in (("weak", summary.weak), ("strong", summary.strong)):
         verdicts = [right for (author, _), right in source.graded.items() if author == role]
         console.print(

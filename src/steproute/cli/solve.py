@@ -1,7 +1,6 @@
 """`steproute solve`: one problem, live."""
 
 import asyncio
-import sys
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from steproute.cli.live import LiveView
+from steproute.cli.terminal import Terminal, print_json
 from steproute.config import lab_cast
 from steproute.config_file import RouteSettings, read_config
 from steproute.core.errors import DatasetError
@@ -54,13 +53,13 @@ def solve(
         strategy=strategy, policy=policy, knob=knob, takeover_steps=takeover_steps
     )
     route = chosen.strategy_at(seed)
-    view = LiveView(Console(stderr=json))
+    view = LiveView(Terminal(stderr=json))
     name = f"{chosen.strategy}/{chosen.policy}={chosen.knob:g}"
     cast = read.cast() if read else lab_cast()
     episode = Episode(problem, cast, route=name, limits=limits, seed=seed, on_event=view)
     trace = asyncio.run(episode.run(route))
     if json:
-        sys.stdout.buffer.write(msgspec.json.encode(trace) + b"\n")
+        print_json(msgspec.json.encode(trace).decode())
     if trace.failed:
         raise typer.Exit(1)
 

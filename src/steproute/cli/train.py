@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import read_labelled
+from steproute.cli.terminal import Terminal
 from steproute.config import embedded_roles, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
@@ -85,7 +85,7 @@ def train(
         raise ConfigError(f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train.")
     if belief not in get_args(Belief):
         raise ConfigError(f"belief: {belief!r} is unknown. Use one of {', '.join(get_args(Belief))}.")
-    console = Console()
+    console = Terminal()
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if labelled:
         artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), belief, facts, console)
@@ -114,7 +114,7 @@ def _fit_labelled(path: Path, strong_accuracy: float, step_tokens: float) -> Ste
     return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
 
 
-def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Console) -> Artifact:
+def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Terminal) -> Artifact:
     began = time.monotonic()
     made = plan(model, costs_for(model))
     console.print(
@@ -125,7 +125,7 @@ def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Console
 
 
 def _predict(
-    policy: str, problems: Sequence[Problem], roles: Cast, seed: int, facts: dict[str, Any], console: Console
+    policy: str, problems: Sequence[Problem], roles: Cast, seed: int, facts: dict[str, Any], console: Terminal
 ) -> Artifact:
     with console.status(f"solving {len(problems)} problems"):
         traces = asyncio.run(solve_all(problems, roles, Single("weak"), seed))
@@ -146,7 +146,7 @@ def _learn(
     settings: tuple[float | None, int, int],
     path: Path,
     facts: dict[str, Any],
-    console: Console,
+    console: Terminal,
 ) -> Artifact:
     try:
         from steproute.learn.networks import ARCHITECTURES

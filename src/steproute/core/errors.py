@@ -37,6 +37,14 @@ class ContinuationUnsupported(BackendError):
     """The backend cannot continue a half-written answer in the declared mode."""
 
 
+class FieldRefused(BackendError):
+    """The backend refuses fields of the request, which are `fields`."""
+
+    def __init__(self, message: str, fields: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
 class ContextOverflow(BackendError):
     """The prompt and the prefix leave no room for another token.
 

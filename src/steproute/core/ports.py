@@ -77,6 +77,11 @@ def takes_over(policy: Policy) -> bool:
     return bool(getattr(policy, "takes_over", True))
 
 
+def reads_logprobs(policy: Policy) -> bool:
+    """True for a policy that says that it reads the log-probabilities of weak's steps."""
+    return bool(getattr(policy, "reads_logprobs", False))
+
+
 class PolicyFamily(Protocol):
     """A policy at each value of its knob, so that it can be swept: a class of policies, or a trained artefact."""
 

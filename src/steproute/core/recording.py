@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from steproute.core.solution import Prefix
+from steproute.core.solution import DEFAULT_SEPARATOR, Prefix
+from steproute.core.splitting import split_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +22,9 @@ class Recording:
 
 
 def spliced(recording: Recording) -> Recording:
-    """The recording without its degenerate steps (no letter, no digit), whose tokens go to the step that follows.
+    """The recording as an episode splits it: each step without blank lines, and none degenerate (no letter, no digit).
 
-    The engine splices such steps away while it solves; a recording has to match. One at the end is kept.
+    A degenerate step's tokens go to the step that follows; one at the end is kept.
     """
     steps: list[str] = []
     tokens: list[int] = []
@@ -31,6 +32,7 @@ def spliced(recording: Recording) -> Recording:
     carried = 0
     last = len(recording.steps) - 1
     for index, (text, count) in enumerate(zip(recording.steps, recording.step_tokens, strict=True)):
+        text = "\n".join(split_steps(text, DEFAULT_SEPARATOR))
         if index != last and not any(character.isalnum() for character in text):
             carried += count
             continue

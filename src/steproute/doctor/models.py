@@ -1,7 +1,8 @@
 """Whether a model writes steps as its configuration says."""
 
+import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from steproute.config_file import ConfigFile
@@ -12,9 +13,18 @@ from steproute.doctor.probe import Prober, probe_of
 from steproute.doctor.remedies import OTHER_MODE
 from steproute.doctor.route import reader_of_logprobs
 from steproute.remote.connection import ServerConnection
+from steproute.remote.model_list import names_of
 
 _COMPARED: Final = 20
 _SMALL_CONTEXT: Final = 2048
+_NO_LIST: Final = "Does base_url end in /v1? Servers without a list of models are fine if they write below."
+_WITHOUT: Final = {
+    "seed": "runs cannot be repeated",
+    "stop": "the stream is closed at the separator",
+    "temperature": "the model samples its own way",
+    "top_p": "the model samples its own way",
+    "stream_options": "tokens are estimated",
+}
 
 
 async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
@@ -35,6 +45,8 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
         yield warning(name, "token counts", "the server reports none", remedy)
+    if refused := getattr(writer.model, "refused", ()):
+        yield _refuses(name, refused, writer.model.settings.omitted)  # type: ignore[attr-defined]
     reader = reader_of_logprobs(config, role)
     if reader and first.confidence is None:
         remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
@@ -49,14 +61,24 @@ async def _listed(name: str, connection: ServerConnection[Any], model: str) -> F
     except BackendError as failure:
         if "status" not in str(failure) or "status 401" in str(failure) or "status 403" in str(failure):
             raise
-        remedy = "Does base_url end in /v1? Servers without a list of models are fine if they write below."
-        return warning(name, "model", f"no list of models ({failure})", remedy)
-    if model not in models:
-        return failed(name, "model", f"{model!r} is not served", f"Set model to one of {', '.join(models) or 'none'}.")
-    room = models[model]
+        return warning(name, "model", f"no list of models ({failure})", _NO_LIST)
+    if not models:
+        seen = "the server lists none" if models == {} else "no list of models that can be read"
+        return warning(name, "model", seen, _NO_LIST)
+    found = names_of(model, models)
+    if not found:
+        return failed(name, "model", f"{model!r} is not served", f"Set model to one of {', '.join(models)}.")
+    room = models[found[0]]
     if room is not None and room < _SMALL_CONTEXT:
         return warning(name, "model", f"context of {room} tokens", "Long solutions will end in context_overflow.")
     return ok(name, "model", f"{model}, context {room or 'not told'}")
+
+
+def _refuses(name: str, refused: Sequence[str], omitted: Sequence[str]) -> Finding:
+    """What the server refused and what that means, with the line to add."""
+    seen = ", ".join(f"{field} ({_WITHOUT[field]})" if field in _WITHOUT else field for field in refused)
+    remedy = f"Set omit = {json.dumps(sorted(omitted))} below [{name}], so that nothing is sent twice."
+    return warning(name, "request fields", f"refused, and left out: {seen}", remedy)
 
 
 def _stops(name: str, first: Draft, ignores_stop: bool) -> Finding:

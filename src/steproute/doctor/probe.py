@@ -45,9 +45,14 @@ class Prober:
         self._writer = writer
         self._problem = Problem(id="doctor", text=probe.problem)
         settings = getattr(writer.model, "settings", None)
-        greedy = "temperature" in getattr(settings, "sampling_fields", ("temperature",))
-        self.truly_continues = greedy and getattr(settings, "continuation", "completions") != "instruct"
         self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
+
+    @property
+    def truly_continues(self) -> bool:
+        """Whether what it writes in two calls can be compared with what it writes in one."""
+        settings = getattr(self._writer.model, "settings", None)
+        sent = set(getattr(settings, "sampling_fields", ("temperature",))) - set(getattr(settings, "omitted", ()))
+        return "temperature" in sent and getattr(settings, "continuation", "completions") != "instruct"
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:
         """One step after `steps`, or all to the end."""

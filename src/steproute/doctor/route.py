@@ -3,13 +3,13 @@
 from contextlib import suppress
 from typing import Final
 
-from steproute.config import build_policy
+from steproute.config import build_policy, policy_family
 from steproute.config_file import ConfigFile, RouteSettings
 from steproute.core.errors import SteprouteError
+from steproute.core.ports import reads_logprobs
 from steproute.doctor.finding import Finding, failed, ok
 
 _WRITERS: Final = ("weak", "strong")
-_READS_LOGPROBS: Final = ("confidence", "first-token-entropy")
 _JUDGES: Final = {
     **dict.fromkeys(("stepwise", "pipelined", "budgeted", "cascade", "automix-prm"), "prm"),
     "specreason": "strong",
@@ -39,10 +39,11 @@ def reader_of_logprobs(config: ConfigFile, role: str) -> str:
     route, scorers = config.route, config.tables["scorers"]
     if role not in _WRITERS:
         return ""
-    if route.policy in _READS_LOGPROBS:
-        return route.policy if role == "weak" else ""
     asked = []
     with suppress(SteprouteError):  # of the route, which are found with the roles
+        family = policy_family(route.policy)
+        if role == "weak" and reads_logprobs(family.at(family.knobs[0], 0)):
+            return route.policy
         asked.append(_judge_of(route))
     for name in asked:
         table = scorers.get(name, {})

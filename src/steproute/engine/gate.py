@@ -1,8 +1,9 @@
 """How many requests a backend gets at once, and when it gets none."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -59,10 +60,16 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._failures = 0
         self._closed_until = self._open_until = 0.0
+        self._now: Callable[[], float] = time.monotonic
         self._probing = False
         self._started = self._cut_at = 0
         self._tokens, self._filled_at = float(settings.tokens_per_minute or 0), 0.0
         self._mean_tokens = min(_GUESSED_TOKENS, self._tokens)
+
+    @property
+    def pause_s(self) -> float:
+        """For how many more seconds the backend has asked for no request."""
+        return max(0.0, self._closed_until - self._now())
 
     @asynccontextmanager
     async def turn(self, meter: Meter) -> AsyncIterator[None]:
@@ -168,8 +175,8 @@ class Gate:
         if place > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit * _CUT), self._started
         if retry_after_s is not None:
-            until = asyncio.get_running_loop().time() + retry_after_s
-            self._closed_until = max(self._closed_until, until)
+            self._now = asyncio.get_running_loop().time  # which other threads may read, too
+            self._closed_until = max(self._closed_until, self._now() + retry_after_s)
 
     def _fail(self) -> None:
         self._failures += 1

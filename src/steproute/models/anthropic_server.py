@@ -23,8 +23,8 @@ from steproute.models.instruct import instructed
 from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
-from steproute.remote.connection import Server
 from steproute.remote.finish import Ending, check_finish, ending_of
+from steproute.remote.server import Server
 from steproute.remote.stream_meter import StreamMeter
 
 _CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)

@@ -6,6 +6,7 @@ from typing import Final
 
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling
+from steproute.core.splitting import split_steps
 from steproute.models.prompts import Message, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
@@ -40,12 +41,26 @@ async def instructed(
 
 
 def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:
-    """Whether a reply that should hold what comes next is an earlier step, or begins with the first one."""
-    first, *others = [_plain(step) for step in earlier] or [""]
-    own, whole = _plain(text.partition(separator)[0]), _plain(text)
-    if len(first) >= _TELLING and whole.startswith(f"{first} "):
+    """Whether a reply that should hold what comes next goes through the solution again, or repeats its newest step.
+
+    It goes through the solution again if it begins with the first step, or if that is short or introduces something
+    ("We are given:"), with the first two. Any other step may come back, since solutions restate formulas. `earlier`:
+    the steps so far.
+    """
+    steps = [_plain(step) for step in earlier]
+    whole, own = f"{_plain(text)} ", _plain(split_steps(text, separator)[0])
+    if not steps or (len(own) >= _TELLING and own == steps[-1]):
+        return bool(steps)
+    if _tells(steps[0]) and whole.startswith(f"{steps[0]} "):
         return True
-    return len(own) >= _TELLING and own in (first, *others)
+    first_two = "".join(f"{step} " for step in steps[:2])
+    again = whole if steps[-1] != steps[0] else f"{steps[-1]} {whole}"
+    return len(steps) > 2 and again.startswith(first_two)
+
+
+def _tells(step: str) -> bool:
+    """Whether a step that is there again can hardly be anything but the same place of the solution."""
+    return len(step) >= _TELLING and not step.endswith(":")
 
 
 def _call(draft: Draft) -> ModelCall:

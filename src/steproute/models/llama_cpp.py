@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from steproute.core.errors import ConfigError, ContextOverflow
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
+from steproute.core.splitting import step_spans
 from steproute.core.usage import Usage
 from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
@@ -126,7 +127,7 @@ class _Writing:
         chunks: Chunks,
         sampling: Sampling,
         index: int,
-        thinks: bool,
+        thinks: bool | None,
     ) -> None:
         self._model, self._call, self._sampling, self._prefix = model, call, sampling, prefix
         self._began, self._gguf, call.draft = time.monotonic(), model._gguf, Usage()
@@ -141,7 +142,7 @@ class _Writing:
         )
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._logprobs: list[float] = []
-        self._lengths: list[int] = []
+        self._pieces: list[str] = []
 
     def draft(self) -> Draft:
         """Write to the separator, the end, the token limit or the end of the context. Raises Interrupted."""
@@ -169,7 +170,7 @@ class _Writing:
     def _stop(self, token: int) -> Stop | None:
         ended = self._gguf.ends(token)
         piece = self._decoder.decode(b"" if ended else self._gguf.piece(token), final=ended)
-        self._lengths.append(len(piece))
+        self._pieces.append(piece)
         if self._cutter.feed(piece):
             return Stop.SEPARATOR
         if ended:
@@ -181,13 +182,10 @@ class _Writing:
     def _step_tokens(self) -> tuple[int, ...] | None:
         """Tokens of each step; one that ends a step and begins the next belongs to the former."""
         if self._sampling.stop is not None:
-            return (len(self._lengths),)
+            return (len(self._pieces),)
         if self._cutter.left_out:
             return None
-        starts = list(accumulate(self._lengths[:-1], initial=0))
-        text, separator = self._cutter.text, self._prefix.separator
-        skipped = sum(self._lengths) - len(text)
-        ends = accumulate((len(step) + len(separator) for step in text.split(separator)), initial=skipped)
-        marks = [0, *(bisect_left(starts, end) for end in islice(ends, 1, None))]
-        marks[-1] = len(starts)
+        starts = list(accumulate(map(len, self._pieces[:-1]), initial=0))
+        spans = step_spans("".join(self._pieces), self._prefix.separator)
+        marks = [0, *(bisect_left(starts, begin) for begin, _ in spans[1:]), len(starts)]
         return tuple(after - before for before, after in pairwise(marks))

@@ -14,6 +14,7 @@ from steproute.core.errors import (
     BackendError,
     BackendUnavailable,
     ContextOverflow,
+    FieldRefused,
 )
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
@@ -21,6 +22,13 @@ from steproute.core.usage import Usage
 from steproute.models.chat_template import ChatTemplate
 from steproute.models.instruct import instructed
 from steproute.models.openai_reply import Reply
+from steproute.models.openai_request import (
+    may_be_left_out,
+    remedy_for_refused,
+    request_fields,
+    template_settings,
+    template_variables,
+)
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
 from steproute.models.prompts import (
     Continuation,
@@ -35,7 +43,6 @@ from steproute.remote.json_fields import table
 from steproute.remote.stream import chunks, most_tokens
 from steproute.remote.token_counts import TokenCounts
 
-_LLAMA: Final = ("llama.cpp", "llama-cpp-python")
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
 _SPARE_TOKENS: Final = 8
@@ -53,7 +60,8 @@ class OpenAiModel:
     """A StepModel over an OpenAI-compatible server; every answer is streamed, so that a cancelled call is over at once.
 
     Tokens are those that the server reports; where it reports none they are estimated, and marked so. ignores_stop:
-    whether the server has gone on after a separator that it was told to stop at.
+    whether the server has gone on after a separator that it was told to stop at. refused: fields of requests that the
+    server has refused, which are left out since.
     """
 
     def __init__(self, name: str, settings: OpenAiSettings) -> None:
@@ -65,6 +73,7 @@ class OpenAiModel:
         self._context: int | None = None
         self._tokens_a_character = 0.5
         self._thoughts_apart = self.ignores_stop = False
+        self.refused: tuple[str, ...] = ()
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
@@ -109,7 +118,7 @@ class OpenAiModel:
             prompt = await self._rendered_by_server(messages)
         else:
             keeps_bos = self.settings.kind in TELLS_STOP
-            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **self._template_variables())
+            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **template_variables(self.settings))
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
         self._rendered[prefix.problem.text] = prompt
@@ -119,9 +128,9 @@ class OpenAiModel:
         asked = {"model": self.settings.model, "messages": messages}
         try:
             if self.settings.kind not in TELLS_STOP:
-                wanted = {**asked, **self._template_settings()}
+                wanted = {**asked, **template_settings(self.settings)}
                 return (await self.connection.post("/apply-template", wanted, _Prompt)).prompt
-            wanted = {**asked, "add_generation_prompt": True, **self._template_settings()}
+            wanted = {**asked, "add_generation_prompt": True, **template_settings(self.settings)}
             tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
             back = {"model": self.settings.model, "tokens": tokens}
             return (await self.connection.post("/detokenize", back, _Prompt)).prompt
@@ -134,21 +143,17 @@ class OpenAiModel:
                 "folder of the model's tokenizer, or to 'none' for a base model."
             ) from None
 
-    def _template_variables(self) -> dict[str, object]:
-        return {"enable_thinking": False} if self.settings.thinking == "off" else {}
-
-    def _template_settings(self) -> dict[str, Any]:
-        variables = self._template_variables()
-        return {"chat_template_kwargs": variables} if variables else {}
-
     async def _ask(
         self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
     ) -> list[Draft]:
-        """One streamed request, made again with fewer tokens where the server says that so many find no room."""
+        """One streamed request, made again with fewer tokens if the server says that so many find no room, and without
+        the fields that it refuses."""
         said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
         wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
-        for tries_left in reversed(range(_OVERFLOWS)):
-            reply = Reply(self.name, self.settings, prefix, n, sampling, meter, said, self._thoughts_apart)
+        tries_left = _OVERFLOWS
+        while True:
+            settings = self.settings
+            reply = Reply(self.name, settings, prefix, n, sampling, meter, said, self._thoughts_apart)
             try:
                 await self._stream(body, reply)
                 self._thoughts_apart |= reply.apart
@@ -156,13 +161,25 @@ class OpenAiModel:
                 break
             except ContextOverflow as failure:
                 fewer = self._after_overflow(sampling, said, failure)
-                used = meter.usage != Usage()
+                used, tries_left = meter.usage != Usage(), tries_left - 1
                 if used or not tries_left or not 0 < fewer < sampling.max_tokens:
                     raise
                 sampling = replace(sampling, max_tokens=fewer)
+            except FieldRefused as failure:
+                self._leave_out(failure, settings, meter)
         if not meter.usage.estimated and said:
             self._tokens_a_character = meter.usage.read_tokens / len(said)
         return reply.drafts(shortened=sampling.max_tokens < wanted)
+
+    def _leave_out(self, failure: FieldRefused, settings: OpenAiSettings, meter: Meter) -> None:
+        """Send the fields that the server refuses no more; raises BackendError if that is no way out. `settings`: those
+        that the request was made by."""
+        refused = tuple(name for name in failure.fields if name not in settings.omitted)
+        optional = tuple(name for name in refused if may_be_left_out(name, settings))
+        if meter.usage != Usage() or not optional:
+            raise BackendError(f"{failure}{remedy_for_refused(refused)}") from None
+        self.refused = tuple(dict.fromkeys((*self.refused, *optional)))
+        self.settings = self.settings.without(optional)
 
     def _with_room(self, sampling: Sampling, said: str) -> Sampling:
         """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""
@@ -201,7 +218,7 @@ class OpenAiModel:
                 return
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
-        wanted = {**body, **self._wanted(reply), **self.settings.extra}
+        wanted = {**body, **request_fields(self.settings, reply.sampling, reply.n), **self.settings.extra}
         most = most_tokens(wanted)
         async with self.connection.call() as client, self._opened(client, wanted) as response:
             reply.opened(response.headers.get("x-request-id", ""), most)
@@ -229,37 +246,3 @@ class OpenAiModel:
         return client.chat.completions.with_streaming_response.create(
             model=self.settings.model, messages=messages, stream=True, extra_body=wanted
         )
-
-    def _wanted(self, reply: Reply) -> dict[str, Any]:
-        """The request's fields beside the prompt, in the words of this kind of server."""
-        settings, sampling = self.settings, reply.sampling
-        chat = settings.continuation is not Continuation.COMPLETIONS
-        limit = "max_completion_tokens" if settings.kind == "openai" and chat else "max_tokens"
-        wanted: dict[str, Any] = {
-            limit: sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed % 2**31,
-            "stream_options": {"include_usage": True},
-        }
-        if reply.n > 1:
-            wanted["n"] = reply.n
-        if sampling.stop is not None and settings.stop == "server":
-            wanted["stop"] = [sampling.stop]
-        if settings.logprobs:
-            wanted |= {"logprobs": True, "top_logprobs": settings.logprobs} if chat else {"logprobs": settings.logprobs}
-        if settings.kind == "openai":
-            return wanted
-        if settings.kind in _LLAMA:
-            wanted |= {"top_k": sampling.top_k, "min_p": 0.0, "repeat_penalty": 1.0}
-        elif sampling.top_k > 0:
-            wanted["top_k"] = sampling.top_k
-        if settings.kind in TELLS_STOP:
-            wanted["stream_options"]["continuous_usage_stats"] = True
-        if chat and settings.kind == "ollama" and settings.thinking == "off":
-            wanted["reasoning_effort"] = "none"
-        elif chat:
-            wanted |= self._template_settings()
-        elif settings.template != "none" and settings.kind in TELLS_STOP:
-            wanted["add_special_tokens"] = False
-        return wanted

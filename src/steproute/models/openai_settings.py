@@ -1,17 +1,25 @@
 """How to talk to a model of an OpenAI-compatible server."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.models.prompts import INSTRUCTIONS, Continuation
 from steproute.models.thoughts import Thinking
-from steproute.remote.connection import Server
+from steproute.remote.providers import refused_by
+from steproute.remote.refused_fields import FIELDS
+from steproute.remote.server import Server
 from steproute.remote.stream import Kind
 
 TELLS_STOP: Final = ("vllm", "sglang")
 """Kinds that say which stop string ended an answer, and count tokens in every piece."""
+
+LIMITS: Final = ("max_tokens", "max_completion_tokens")
+"""The two names of the field that bounds an answer's tokens."""
+
+LOGPROBS: Final = ("logprobs", "top_logprobs")
 
 _CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
     "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
@@ -32,7 +40,11 @@ class OpenAiSettings:
     stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
     thinking: a reasoning model's thoughts are kept as steps (`instruct` hides them), hidden and paid for, or switched
     off by the chat template, or as the kind of server has it.
-    logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request.
+    logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request. omit: fields
+    that are not sent, since the model refuses them; None for those that its provider's models are known to refuse.
+    Without `stop` the step ends here, as by `client`; without `seed` a run cannot be repeated; without temperature,
+    top_p or top_k the model samples its own way; without stream_options tokens are estimated; without one of max_tokens
+    and max_completion_tokens the other is sent.
 
     Raises ConfigError for a mode that needs another stop, ContinuationUnsupported for one that the server lacks.
     """
@@ -47,8 +59,12 @@ class OpenAiSettings:
     thinking: Thinking = "keep"
     logprobs: int = 0
     extra: Mapping[str, object] = field(default_factory=dict)
+    omit: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        _check_omitted(self.omit or (), self.logprobs)
+        if "stop" in self.omitted:
+            object.__setattr__(self, "stop", "client")
         can = _CAN[self.kind]
         if self.continuation not in can:
             raise ContinuationUnsupported(
@@ -75,3 +91,28 @@ class OpenAiSettings:
             raise ConfigError(
                 "template: llama-cpp-python's server renders no template. Use a tokenizer's folder or 'none'."
             )
+
+    @property
+    def omitted(self) -> tuple[str, ...]:
+        """Fields of requests that are not sent."""
+        if self.omit is not None:
+            return self.omit
+        if self.kind != "openai":
+            return ()
+        host = urlsplit(self.server.url).hostname or ""
+        known = refused_by(host, self.model)
+        return tuple(name for name in known if not (self.logprobs and name in LOGPROBS))
+
+    def without(self, fields: tuple[str, ...]) -> "OpenAiSettings":
+        """These settings with further fields that are not sent."""
+        return replace(self, omit=tuple(dict.fromkeys((*self.omitted, *fields))))
+
+
+def _check_omitted(omit: tuple[str, ...], logprobs: int) -> None:
+    for name in omit:
+        if name not in FIELDS:
+            raise ConfigError(f"omit: {name!r} is no field that is sent. Use some of {', '.join(FIELDS)}.")
+    if set(LIMITS) <= set(omit):
+        raise ConfigError(f"omit: without {' and '.join(LIMITS)} no budget could be kept. Leave out one of them.")
+    if logprobs and LOGPROBS[0] in omit:
+        raise ConfigError(f"omit: 'logprobs' contradicts logprobs = {logprobs}. Set logprobs = 0, or do not omit it.")

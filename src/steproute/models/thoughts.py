@@ -1,6 +1,7 @@
-"""Reasoning models' thoughts, which stand between `<think>` and `</think>` in what they write."""
+"""Reasoning models' thoughts, which models put between tags in what they write."""
 
 import re
+from collections.abc import Iterator
 from typing import Final, Literal
 
 Thinking = Literal["keep", "hide", "off"]
@@ -8,30 +9,144 @@ Thinking = Literal["keep", "hide", "off"]
 
 OPEN: Final = "<think>"
 CLOSE: Final = "</think>"
-_THOUGHT: Final = re.compile(f"{OPEN}.*?(?:{CLOSE}|$)", re.DOTALL)
+TAGS: Final = (
+    (OPEN, CLOSE),  # DeepSeek, Qwen, GLM, MiniMax, Nemotron, Hunyuan and most others
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),  # EXAONE Deep, Marco, Gemini
+    ("<reasoning>", "</reasoning>"),  # Reka, models on Bedrock
+    ("<think_fast>", "</think_fast>"),  # K2 Think
+    ("<think_faster>", "</think_faster>"),
+    ("<seed:think>", "</seed:think>"),  # Seed-OSS
+    ("<longcat_think>", "</longcat_think>"),
+    ("[THINK]", "[/THINK]"),  # Magistral
+    ("◁think▷", "◁/think▷"),  # Kimi-VL
+    ("<|START_THINKING|>", "<|END_THINKING|>"),  # Command A
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),  # Sky-T1, OpenThinker
+    ("<|inner_prefix|>", "<|inner_suffix|>"),  # Apertus
+    ("<unused94>", "<unused95>"),  # MedGemma
+    ("<|channel>", "<channel|>"),  # Gemma 4
+    ("<|think|>", "<|content|>"),  # Solar Open
+    ("<|channel|>analysis", "<|channel|>final<|message|>"),  # gpt-oss
+    ("<|channel|>commentary", "<|channel|>final<|message|>"),
+    ("Here is my thought process:", "Here is my response:"),  # Granite
+    ("Here's my thought process:", "Here's my response:"),
+)
+"""What opens a thought and what closes it."""
+
+_HARMONY: Final = "<|start|>assistant"
+_HARMONY_WITHOUT_TOKENS: Final = "assistantfinal"
+"""What closes a thought of gpt-oss where the server leaves out special tokens."""
+_MARKS: Final = (
+    *(_HARMONY, "<|return|>", "<|end|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"),
+    *("<|begin_of_solution|>", "<|end_of_solution|>", "<answer>", "</answer>", "<response>", "</response>"),
+)
+"""What models that think put around their answers."""
+
+_CLOSES: Final = {opening.lower(): closing for opening, closing in TAGS}
+_ENDS: Final = frozenset(closing.lower() for _, closing in TAGS) | {_HARMONY_WITHOUT_TOKENS}
+_ALL: Final = tuple(sorted({*_CLOSES, *_ENDS, *(mark.lower() for mark in _MARKS)}, key=len, reverse=True))
+_FIRST: Final = frozenset(tag[0] for tag in _ALL)
+
+
+def _any_of(tags: "frozenset[str] | tuple[str, ...]") -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(tags, key=len, reverse=True))), re.IGNORECASE)
+
+
+_TAG: Final = _any_of(_ALL)
+_END: Final = _any_of(_ENDS)
+_END_OF: Final = {opening: _any_of((closing,)) for opening, closing in _CLOSES.items()}
+
+
+class SpokenText:
+    """Leaves the thoughts out of a text that arrives in pieces, in time linear in the text.
+
+    begins: whether the text begins inside a thought; None if it may. closed: whether a thought has ended. cut: whether
+    anything was left out.
+    """
+
+    def __init__(self, begins: bool | None) -> None:
+        self.begins = begins
+        self.closed = self.cut = False
+        self._opened = False
+        self._end: re.Pattern[str] | None = None
+        self._held = ""
+
+    @property
+    def inside(self) -> bool:
+        """Whether what came last is part of a thought."""
+        return self._end is not None or (self.begins is True and not self.closed)
+
+    @property
+    def rest(self) -> str:
+        """What is no thought of the characters that could yet become a tag."""
+        return "" if self.inside else self._held
+
+    def feed(self, piece: str) -> Iterator[str | None]:
+        """The next piece's spoken parts; None where all that was spoken so far turns out to have been a thought."""
+        text, at, self._held = self._held + piece, 0, ""
+        while True:
+            found = (self._end or (_END if self.inside else _TAG)).search(text, at)
+            if found is None:
+                break
+            if found.start() > at and not self.inside:
+                yield text[at : found.start()]
+            at = found.end()
+            if self._take(found.group().lower()):
+                yield None
+        kept = _beginning_of_a_tag(text, at)
+        self._held = text[kept:]
+        self.cut |= self.inside and kept > at
+        if kept > at and not self.inside:
+            yield text[at:kept]
+
+    def _take(self, tag: str) -> bool:
+        """Whether the tag closes a thought that was never opened."""
+        self.cut = True
+        if self.inside:
+            self._end, self.closed, self._opened = None, True, True
+            return False
+        if tag in _CLOSES:
+            self._end, self._opened = _END_OF[tag], True
+            return False
+        unopened = tag in _ENDS and not self._opened
+        self.closed |= unopened
+        self._opened |= unopened
+        return unopened
 
 
 def ends_in_thought(written: str) -> bool:
     """Whether what follows belongs to a thought of what a model has written."""
-    return written.rfind(OPEN) > written.rfind(CLOSE)
+    last = ""
+    for found in _TAG.finditer(written):
+        last = found.group().lower()
+    return last in _CLOSES
 
 
-def opens_thought(prompt: str) -> bool:
-    """Whether a prompt, in which all may be told of thoughts, ends by opening one."""
-    return prompt.rstrip().endswith(OPEN)
-
-
-def without_thoughts(text: str, begins_in_thought: bool) -> str:
-    """A text without its thoughts; one that is closed and was never opened begins where the text does."""
-    before, closed, after = text.partition(CLOSE)
-    if begins_in_thought or (closed and OPEN not in before):
-        text = after
-    return _THOUGHT.sub("", text)
+def opens_thought(prompt: str) -> bool | None:
+    """Whether a prompt ends with a tag that opens a thought; None if it leaves that to the model."""
+    end = prompt.rstrip().lower()
+    if end.endswith(_HARMONY):
+        return None
+    return end.endswith(tuple(_CLOSES))
 
 
 def with_thought_closed(prompt: str, thinking: Thinking, begun: bool) -> str:
-    """A prompt that ends in no thought where none is wanted: some chat templates open one, and the half-written answer
-    that would follow holds steps alone where thoughts are hidden. `begun`: whether there are any steps."""
-    if thinking == "keep" or (thinking == "hide" and not begun) or not opens_thought(prompt):
+    """A prompt that ends in no thought if none is wanted: some chat templates open one, and the half-written answer
+    that would follow holds steps alone if thoughts are hidden. `begun`: whether there are any steps."""
+    opens = opens_thought(prompt)
+    if thinking == "keep" or (thinking == "hide" and not begun) or opens is False:
         return prompt
-    return f"{prompt.rstrip()}\n\n{CLOSE}\n\n"
+    end = prompt.rstrip()
+    if opens is None:
+        return f"{end}{_CLOSES['<|channel|>analysis']}"
+    opening = max((tag for tag in _CLOSES if end.lower().endswith(tag)), key=len)
+    return f"{end}\n\n{_CLOSES[opening]}\n\n"
+
+
+def _beginning_of_a_tag(text: str, start: int) -> int:
+    """Where the longest end of `text` begins that a tag could begin with; its length if there is none."""
+    for at in range(max(start, len(text) - len(_ALL[0]) + 1), len(text)):
+        end = text[at:].lower()
+        if end[0] in _FIRST and any(tag.startswith(end) for tag in _ALL):
+            return at
+    return len(text)

@@ -24,6 +24,7 @@ class Confidence:
     )
     needs_scores: ClassVar[bool] = False
     takes_over: ClassVar[bool] = False
+    reads_logprobs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -56,6 +57,7 @@ class FirstTokenEntropy:
     )
     needs_scores: ClassVar[bool] = False
     takes_over: ClassVar[bool] = False
+    reads_logprobs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (isfinite(self.threshold) and self.threshold >= 0):

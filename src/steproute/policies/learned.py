@@ -50,6 +50,11 @@ class Learned:
     needs_scores: ClassVar[bool] = True
     takes_over: ClassVar[bool] = False
 
+    @property
+    def reads_logprobs(self) -> bool:
+        """Whether its network has inputs for weak's log-probabilities."""
+        return bool(getattr(self.network, "confident", False))
+
     def decide(self, seen: Observation) -> Decision:
         """Greedy, as in the reference's evaluation."""
         features = self.network.features(seen, lambda_feature(self.lam, self.low, self.high))

@@ -9,7 +9,7 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, PolicyFamily, takes_over
+from steproute.core.ports import Policy, PolicyFamily, reads_logprobs, takes_over
 
 Axis = Literal["tokens", "usd"]
 
@@ -109,6 +109,11 @@ class Mixed:
     def takes_over(self) -> bool:
         """Whether either of the two may."""
         return takes_over(self.low) or takes_over(self.high)
+
+    @property
+    def reads_logprobs(self) -> bool:
+        """Whether either of the two reads weak's log-probabilities."""
+        return reads_logprobs(self.low) or reads_logprobs(self.high)
 
     def expected_cost(self, problem_id: str) -> float:
         """What a problem costs by the policy that it gets, as calibrated."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 import httpx2
 
 from steproute.core.errors import BackendError, ConfigError, ContinuationUnsupported
-from steproute.remote.connection import Server, ServerConnection
+from steproute.remote.connection import ServerConnection
+from steproute.remote.server import Server
 
 if TYPE_CHECKING:
     import anthropic
@@ -40,10 +41,10 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
             base_url=self.server.root, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
 
-    async def models(self) -> dict[str, int | None]:
+    async def models(self) -> dict[str, int | None] | None:
         """As ServerConnection.models; models whose names end in a date are there without it, too."""
         listed = await super().models()
-        return {_DATE.sub("", name): room for name, room in listed.items()} | listed
+        return None if listed is None else {_DATE.sub("", name): room for name, room in listed.items()} | listed
 
     def _lasting(self, status: int, message: str, said: str) -> BackendError:
         """As ServerConnection's; refused continuation, sampling and thinking name the setting to change."""

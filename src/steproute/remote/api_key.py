@@ -1,25 +1,38 @@
-"""A server's key: where it comes from, and that no message shows it."""
+"""A server's secrets: where its key comes from, and that no message shows any of them."""
 
 import os
 import re
+from base64 import b64encode
 from typing import Final
 
 from steproute.core.errors import ConfigError
+from steproute.remote.address import login_of
 
 _TELLING: Final = 8
 
 
 class ApiKey:
     """The key that the environment variable `variable` holds; without a name, none. Raises ConfigError where it holds
-    no key."""
+    no key.
 
-    def __init__(self, variable: str) -> None:
+    addresses: those whose passwords are hidden as well, and users but short ones, which are words of any message.
+    """
+
+    def __init__(self, variable: str, *addresses: str) -> None:
         self.sent = _key_in(variable) if variable else "none"
-        self._parts = _parts_of(self.sent) if variable else None
+        secrets = [self.sent] if variable else []
+        for login in map(login_of, addresses):
+            if login is not None:
+                user, password = login
+                telling = not password or len(user) >= _TELLING
+                secrets += [password, user if telling else "", b64encode(f"{user}:{password}".encode()).decode()]
+        self._parts = [_parts_of(secret) for secret in secrets if secret]
 
     def hidden_in(self, text: str) -> str:
-        """The text without the key, and without parts of it, as of one that a server cuts off or masks."""
-        return text if self._parts is None else self._parts.sub("[key]", text)
+        """The text without any of the secrets, and without parts of them, as of one that a server cuts off or masks."""
+        for parts in self._parts:
+            text = parts.sub("[key]", text)
+        return text
 
 
 def _key_in(variable: str) -> str:

@@ -1,15 +1,10 @@
 """The HTTP side of every remote backend: one client a server, and its failures in our words."""
 
 import asyncio
-import math
-import re
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
@@ -23,13 +18,20 @@ from steproute.core.errors import (
     BackendError,
     BackendTimeout,
     BackendUnavailable,
-    ConfigError,
     ContextOverflow,
+    FieldRefused,
     RateLimited,
+    TransientError,
 )
+from steproute.remote.address import login_of, shown_address
 from steproute.remote.api_key import ApiKey
 from steproute.remote.body_reader import Foreign, page_in
+from steproute.remote.model_list import model_list
+from steproute.remote.proxy import ENVIRONMENT, environments_proxy, is_unresolved, proxy_for
 from steproute.remote.refusal import Refusal
+from steproute.remote.refused_fields import refused_fields
+from steproute.remote.retry_after import retry_after
+from steproute.remote.server import Server
 
 if TYPE_CHECKING:
     import anthropic
@@ -45,56 +47,15 @@ _REMEDIES: Final = {
     402: ". The account has no money left.",
     403: ". The key may not use this model.",
     404: ". Check base_url (does it end in /v1?) and the model's name.",
+    407: ". The proxy asks for a user and a password. Set them in proxy, as http://user:password@host:port.",
 }
 
 _T = TypeVar("_T")
 _Client = TypeVar("_Client", bound="openai.AsyncOpenAI | anthropic.AsyncAnthropic")
 
 
-class _Listed(msgspec.Struct):
-    id: str
-    max_model_len: int | None = None
-    max_input_tokens: int | None = None
-
-
-class _Models(msgspec.Struct):
-    data: list[_Listed] = []
-
-
 class _MaybeError(msgspec.Struct):
     error: object = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """Where a backend listens. `api_key_env` names the environment variable of its key; keys are kept nowhere else.
-
-    connect_s and read_s bound the connection and each silence, total_s the whole call. Raises ConfigError for an
-    address that is none and times that are not above 0.
-    """
-
-    base_url: str
-    api_key_env: str = ""
-    connect_s: float = 5.0
-    read_s: float = 60.0
-    total_s: float = 300.0
-
-    def __post_init__(self) -> None:
-        if not re.match(r"https?://[^/\s]+", self.base_url):
-            raise ConfigError(f"base_url: {self.base_url!r} is no address. Give one such as http://127.0.0.1:8000/v1.")
-        for name in ("connect_s", "read_s", "total_s"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not above 0.")
-
-    @property
-    def root(self) -> str:
-        """The address without the version's path, where vLLM's own endpoints are."""
-        return server_root(self.base_url)
-
-
-def server_root(base_url: str) -> str:
-    """An address without the version's path and closing slashes, the same for all spellings of one `base_url`."""
-    return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 class ServerConnection(ABC, Generic[_Client]):
@@ -107,7 +68,8 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def __init__(self, name: str, server: Server) -> None:
         self.name, self.server = name, server
-        self.key = ApiKey(server.api_key_env)
+        self.proxy = proxy_for(server.url, server.proxy)
+        self.key = ApiKey(server.api_key_env, server.base_url, self.proxy)
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
@@ -126,7 +88,17 @@ class ServerConnection(ABC, Generic[_Client]):
         if loop not in self._clients:
             timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
-            client = self._made(httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=_trusted()))
+            login = login_of(self.server.base_url)
+            client = self._made(
+                httpx2.AsyncClient(
+                    timeout=timeout,
+                    limits=limits,
+                    trust_env=False,
+                    verify=_trusted(),
+                    auth=None if login is None else httpx2.BasicAuth(*login),
+                    proxy=self.proxy or None,
+                )
+            )
             client._custom_headers = {}  # those of OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS
             self._clients[loop] = client
         return self._clients[loop]
@@ -145,13 +117,13 @@ class ServerConnection(ABC, Generic[_Client]):
         except TimeoutError:
             raise BackendTimeout(f"{name}: no complete answer within {self.server.total_s:g} s") from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
-            raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time") from None
+            raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time{self._way(failure)}") from None
         except package.APIStatusError as failure:
             if 300 <= failure.status_code < 400:
                 raise self._redirected(failure.response) from None
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
-            raise BackendUnavailable(f"{name}: {self._reason(failure)}") from None
+            raise BackendUnavailable(f"{name}: {self._reason(failure)}{self._way(failure)}") from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
             raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
         except UnicodeEncodeError as failure:
@@ -161,12 +133,17 @@ class ServerConnection(ABC, Generic[_Client]):
                 "problem's text or the instructions."
             ) from None
 
-    async def models(self) -> dict[str, int | None]:
-        """The server's models and how many tokens fit each, where it says. Raises as `call` does."""
+    async def models(self) -> dict[str, int | None] | None:
+        """The server's models and how many tokens fit each, where it says; None for an answer that lists none.
+
+        Raises as `call` does.
+        """
         async with self.call() as client:
             response = await client.get(self.models_path, cast_to=httpx2.Response)
-            listed = msgspec.json.decode(response.content.decode(), type=_Models)
-            return {model.id: model.max_model_len or model.max_input_tokens for model in listed.data}
+            try:
+                return model_list(msgspec.json.decode(response.content.decode("utf-8-sig")))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return None
 
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
@@ -177,9 +154,11 @@ class ServerConnection(ABC, Generic[_Client]):
         if status not in _NO_OVERFLOW and refusal.is_overflow:
             return ContextOverflow(f"{said}. The model's context has no room for it.", *refusal.room)
         if status == 429:
-            return RateLimited(said, retry_after(headers))
+            return self._to_wait_for(RateLimited, said, retry_after(headers, body))
         if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
-            return BackendUnavailable(said, retry_after(headers))
+            return self._to_wait_for(BackendUnavailable, said, retry_after(headers, body))
+        if status in (400, 422) and (fields := self._refused(str(body))):
+            return FieldRefused(said, fields)
         return self._lasting(status, refusal.message, said)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
@@ -188,11 +167,33 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def foreign(self, foreign: Foreign) -> BackendError:
         """What it means that something else than a model's answer came with status 200."""
-        address = httpx2.URL(self.server.base_url).copy_with(username="", password="", query=None)
         return BackendError(
-            f"{self.name}: base_url: {self._shown(str(address))} answers with {self._shown(foreign.what)}, which "
+            f"{self.name}: base_url: {shown_address(self.server.url)} answers with {self._shown(foreign.what)}, which "
             "is no model's answer. Does base_url end in /v1, or in the path that the server's documents give?"
         )
+
+    def _to_wait_for(self, kind: type[TransientError], said: str, wait_s: float | None) -> BackendError:
+        """An error that may pass, unless the server asks for more time than one may wait."""
+        longest = self.server.longest_wait_s
+        if wait_s is None or wait_s <= longest:
+            return kind(said, wait_s)
+        return BackendError(
+            f"{said}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}. Run the same command "
+            "again after that time. Set longest_wait_s higher to wait for it."
+        )
+
+    def _refused(self, body: str) -> tuple[str, ...]:
+        """Fields of the request that an error's body refuses; none for servers whose settings say which are sent."""
+        return ()
+
+    def _way(self, failure: BaseException) -> str:
+        """What the proxy, or that there is none, may have to do with a failure."""
+        if self.proxy:
+            source = "the environment names it" if self.server.proxy == ENVIRONMENT else "set by proxy"
+            return f" (through the proxy {shown_address(self.proxy)}, {source})"
+        if is_unresolved(failure) and environments_proxy(self.server.url):
+            return f". The environment names a proxy, which is not used. Set proxy = {ENVIRONMENT!r} to use it."
+        return ""
 
     def _lasting(self, status: int, message: str, said: str) -> BackendError:
         """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
@@ -209,7 +210,7 @@ class ServerConnection(ABC, Generic[_Client]):
             return BackendError(f"{said}. Set base_url to {better}.")
         below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
         if target.path.endswith(below):
-            version = self.server.base_url.rstrip("/").removeprefix(self.server.root)
+            version = self.server.url.rstrip("/").removeprefix(self.server.root)
             root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
             better = self._shown(root + version)
         return BackendError(f"{said} to {self._shown(str(target))}. Set base_url to {better}.")
@@ -236,10 +237,13 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 
     def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
         client = openai.AsyncOpenAI(
-            base_url=self.server.base_url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
+            base_url=self.server.url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
         client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
         return client
+
+    def _refused(self, body: str) -> tuple[str, ...]:
+        return refused_fields(body)
 
     async def post(
         self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None
@@ -269,22 +273,8 @@ def _trusted() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After or retry-after-ms header asks for, None where there is no sound one."""
-    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    if (seconds := _number(value)) is not None or value is None:
-        return seconds
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+def _time(seconds: float) -> str:
+    """Seconds in words."""
+    if seconds == float("inf"):
+        return "without end"
+    return f"{seconds:g} s" if seconds < 600 else f"{seconds:.0f} s ({seconds / 3600:.3g} h)"

@@ -12,9 +12,10 @@ from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
-from steproute.remote.connection import Connection, Server
+from steproute.remote.connection import Connection
 from steproute.remote.finish import check_finish
 from steproute.remote.repeats import Repeats
+from steproute.remote.server import Server
 from steproute.remote.stream import Chunk, Kind, chunks, most_tokens
 from steproute.remote.stream_meter import StreamMeter, tokens_in
 from steproute.scorers.step_by_step import StepByStep

@@ -1,0 +1,20 @@
+"""A progress bar's column for the waits that backends ask for."""
+
+from rich.progress import ProgressColumn, Task
+from rich.text import Text
+
+from steproute.engine.cast import Cast
+
+
+class Waits(ProgressColumn):
+    """The longest wait that a backend of `cast` has asked for and that is not over yet; empty if there is none."""
+
+    def __init__(self, cast: Cast) -> None:
+        super().__init__()
+        gates = [*(writer.gate for writer in cast.writers.values()), *(judge.gate for judge in cast.judges.values())]
+        self._gates = [gate for gate in gates if gate is not None]
+
+    def render(self, task: Task) -> Text:
+        """Such as `http://host asks to wait 34 s`."""
+        pause_s, name = max(((gate.pause_s, gate.name) for gate in self._gates), default=(0.0, ""))
+        return Text(f"{name} asks to wait {pause_s:.0f} s" if pause_s >= 1 else "", style="yellow")

@@ -1,0 +1,118 @@
+"""Nothing that a model, a problem, a server or a file says reaches the terminal as a control sequence."""
+
+import ast
+import re
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.progress import Progress, TextColumn
+from rich.table import Table
+from tests.core.test_printable import HOSTILE, KEPT, UNSEEN
+
+import steproute.cli
+from steproute.cli import main
+from steproute.cli.live import LiveView
+from steproute.cli.terminal import Terminal, print_json
+from steproute.cli.waits import Waits
+from steproute.core.decision import Decision
+from steproute.core.errors import ConfigError, RateLimited
+from steproute.core.events import Accepted, Billed, Decided, Drafted, Finished, Scored, Started
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Meter, Outcome, Scores, Step, Stop
+from steproute.core.trace import Trace
+from steproute.core.usage import FREE, AccountLine, Purpose, Usage
+from steproute.engine.cast import Cast, Writer
+from steproute.engine.gate import Gate
+
+OWN = re.compile(r"\x1b\[[0-9;?]*[mKhlA-H]|\r")
+"""What rich sends itself."""
+
+
+def harmless(printed: str) -> bool:
+    return not set(OWN.sub("", printed)) & (set(UNSEEN) - set(KEPT))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_the_live_view_shows_text_alone(hostile: str) -> None:
+    file = StringIO()
+    view = LiveView(Terminal(file=file, force_terminal=True, width=100))
+    text = f"a{hostile}b {hostile} c"
+    draft = Draft(role="weak", model=text, text=text, stop=Stop.SEPARATOR, usage=Usage())
+    trace = Trace(
+        problem_id=text, route=text, steps=(), answer=text, outcome=Outcome.FAILED, account=(), latency_s=0.0, seed=0,
+        error=text, notes=(text,),
+    )  # fmt: skip
+    line = AccountLine(
+        role="weak", model=text, purpose=Purpose.ACCEPTED, usage=Usage(), cost_usd=Decimal(0), price_table=text,
+        latency_s=0.0,
+    )  # fmt: skip
+    for event in (
+        Started(Problem(id=text, text=text)),
+        Drafted(draft),
+        Billed(line),
+        Scored(Scores(values=(0.5,), model=text, usage=Usage())),
+        Decided(Decision.REGENERATE),
+        Accepted(Step(role="strong", text=text, tokens=1)),
+        Finished(trace),
+    ):
+        view(event)
+    assert harmless(file.getvalue())
+    assert "ab  c" in file.getvalue()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_tables_markup_and_progress_show_text_alone(hostile: str) -> None:
+    file = StringIO()
+    terminal = Terminal(file=file, force_terminal=True, width=60)
+    table = Table(f"a{hostile}", title=hostile, caption=hostile)
+    table.add_row(f"one {hostile} two {hostile}")
+    terminal.print(table)
+    terminal.print(f"[red]x{hostile}y[/]")
+    terminal.rule(hostile)
+    with Progress(TextColumn("{task.description}"), console=terminal) as progress:
+        progress.add_task(f"solving {hostile}")
+    assert harmless(file.getvalue())
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_error_lines_and_json_show_text_alone(
+    hostile: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise ConfigError(f"m: status 500: [red]oops{hostile}")
+
+    monkeypatch.setattr(main, "app", fails)
+    with pytest.raises(SystemExit):
+        main.main()
+    print_json(f'{{"text": "{hostile.replace(chr(92), chr(92) * 2)}"}}')
+    printed = capsys.readouterr()
+    assert "error: m: status 500: [red]oops" in printed.err
+    assert harmless(printed.err)
+    assert not set(printed.out) & (set(UNSEEN) - set(KEPT))
+
+
+def test_every_command_prints_by_the_terminal() -> None:
+    for path in Path(steproute.cli.__file__).parent.glob("*.py"):
+        if path.name == "terminal.py":
+            continue
+        names = {node.id for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)}
+        assert not names & {"Console", "print"}, f"{path.name}: use Terminal"
+
+
+def test_progress_shows_how_long_a_backend_asks_to_wait() -> None:
+    import asyncio
+
+    gate = Gate(name="http://host")
+    writer = Writer(model=None, price=FREE, gate=gate)  # type: ignore[arg-type]
+    waits = Waits(Cast(writers={"weak": writer}))
+
+    async def limited() -> str:
+        assert str(waits.render(None)) == ""  # type: ignore[arg-type]
+        with pytest.raises(RateLimited):
+            async with gate.turn(Meter()):
+                raise RateLimited("slow down", 34.0)
+        return str(waits.render(None))  # type: ignore[arg-type]
+
+    assert asyncio.run(limited()) in ("http://host asks to wait 34 s", "http://host asks to wait 33 s")

@@ -1,0 +1,167 @@
+"""A user and a password in an address reach the server alone: no error, trace, gate, log or representation."""
+
+import asyncio
+import base64
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.config_texts import WRITERS
+from tests.remote.hostile import Asked, HostileServer
+from tests.remote.test_faults import PROBLEM
+
+from steproute.config_file import read_config
+from steproute.core.errors import BackendError, ConfigError
+from steproute.doctor import examine
+from steproute.engine import metering
+from steproute.engine.episode import Episode
+from steproute.policies.random import RandomRouting
+from steproute.remote.address import login_of, shown_address, without_login
+from steproute.remote.anthropic_connection import AnthropicConnection
+from steproute.remote.connection import Connection
+from steproute.remote.server import Server
+from steproute.strategies.stepwise import Stepwise
+
+SECRET = "hunter2-Word1234"
+LOGINS = [
+    ("user", SECRET),
+    ("", SECRET),
+    (SECRET, ""),
+    ("user", f"{SECRET}%40%2F%3A"),
+    ("user", f"{SECRET}:x"),
+    ("us%40er", f"{SECRET}@x"),
+]
+
+
+def address(login: tuple[str, str], url: str = "http://127.0.0.1:9/v1") -> str:
+    user, password = login
+    return url.replace("//", f"//{user}{':' if password else ''}{password}@")
+
+
+def hidden(text: str, login: tuple[str, str]) -> bool:
+    user, password = login
+    parts = [password, user if not password or len(user) >= 8 else ""]
+    forms = [*parts, SECRET, base64.b64encode(":".join(login).encode()).decode()]
+    return not any(form in text for form in forms if form)
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_an_address_is_shown_without_what_may_be_secret(login: tuple[str, str]) -> None:
+    assert shown_address(address(login)) == without_login(address(login)) == "http://127.0.0.1:9/v1"
+    assert login_of("http://127.0.0.1:9/v1") is None
+    for end in ("?key=abc", "#abc", "/?api-key=abc&x=1"):
+        assert "abc" not in shown_address(address(login) + end)
+    for broken in (f"http://user:{SECRET}/x@host/v1", f"http://user:{SECRET}?x@host", f"user:{SECRET}@host/v1"):
+        assert SECRET not in shown_address(broken)
+    server = Server(base_url=address(login))
+    assert hidden(repr(server), login)
+    assert hidden(server.root, login)
+
+
+@pytest.mark.parametrize("query", ["?key=", "?api-version=1&token=", "#", "/?sig="])
+def test_an_address_with_a_query_is_refused_and_its_keys_are_not_shown(query: str) -> None:
+    with pytest.raises(ConfigError, match="base_url: 'http://host/v1/?' is followed by a query.*api_key_env") as caught:
+        Server(base_url=f"http://host/v1{query}{SECRET}")
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"http://user:{SECRET}/x@host/v1", f"user:{SECRET}@host/v1", f"ftp://user:{SECRET}@host", f"http://u:{SECRET}@"],
+)
+def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="base_url: ") as caught:
+        Server(base_url=url)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+class Repeats(HostileServer):
+    """Says in its errors whatever it has been sent."""
+
+    status = 401
+
+    async def _say(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        sent = base64.b64decode(request.head.partition("Basic ")[2].split("\r\n")[0]).decode()
+        message = f"bad login {sent} in {request.head}"
+        more = f"location: http://{sent}@elsewhere.invalid/v1/completions\r\n" if self.status == 307 else ""
+        return await self._send(writer, self.status, {"error": {"message": message}}, more)
+
+    async def _get(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        return await self._say(request, writer)
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        return await self._say(request, writer)
+
+
+@pytest.mark.parametrize("kind", [Connection, AnthropicConnection])
+@pytest.mark.parametrize("status", [400, 401, 407, 429, 500, 307])
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_login_reaches_its_server_and_no_error_or_log(
+    login: tuple[str, str], status: int, kind: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def run() -> str:
+        server = Repeats(lambda request: None)
+        server.status = status
+        async with server.running():
+            connection = kind("weak", Server(base_url=address(login, server.url)))
+            with pytest.raises(BackendError) as caught:
+                await connection.models()
+            sent = login_of(address(login))
+            assert sent is not None
+            assert base64.b64encode(":".join(sent).encode()).decode() in server.asked[0].head
+            return str(caught.value)
+
+    said = asyncio.run(run())
+    unquoted = login_of(address(login))
+    assert unquoted is not None
+    assert hidden(said, login)
+    assert hidden(said, unquoted)
+    if status != 307:  # the libraries' own log has where a server redirects, at the level DEBUG
+        assert hidden(caplog.text, login)
+
+
+CONFIG = (
+    WRITERS
+    + """
+[scorers.prm]
+backend = "vllm-pooling"
+base_url = "{url}"
+model = "m"
+gate = {{ in_flight = 4 }}
+"""
+)
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_no_gate_trace_or_finding_shows_a_login(
+    login: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metering, "_BACKOFF_S", 0.001)
+    path = tmp_path / "steproute.toml"
+    path.write_text(CONFIG.format(url=address(login)))
+    cast = read_config(path).cast()
+    gates = [writer.gate for writer in cast.writers.values()]
+    assert [gate.name for gate in gates if gate] == ["http://127.0.0.1:9"] * 2
+
+    async def run() -> str:
+        said = ""
+        for _ in range(4):  # the circuit opens
+            trace = await Episode(PROBLEM, cast, route="t").run(Stepwise(policy=RandomRouting.at(0.0, 0)))
+            said += f"{trace}"
+        return said + f"{await examine(read_config(path))}"
+
+    said = asyncio.run(run())
+    assert "circuit open" in said
+    assert hidden(said, login)
+    path.write_text(
+        CONFIG.format(url=address(login)).replace(
+            "price = { input = 3", "gate = { in_flight = 9 }\nprice = { input = 3"
+        )
+    )
+    with pytest.raises(ConfigError, match=r"same server and model \(http://127.0.0.1:9, m\)") as caught:
+        read_config(path).cast()
+    assert hidden(str(caught.value), login)
