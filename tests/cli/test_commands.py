@@ -15,6 +15,9 @@ import pytest
 from backports import zstd
 
 from steproute.engine.trace_file import read_traces
+from steproute.policies.artifact import write_artifact
+from steproute.policies.mixture import BudgetCurve
+from steproute.policies.stored import mixture_artifact
 
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 SWEEP = ("eval", "--problems", "12", "--knobs", "0,0.5,1", "--baselines", "oracle")
@@ -27,9 +30,9 @@ def steproute(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedP
 
 
 def summary(folder: Path, name: str) -> dict[str, object]:
-    """summary.json without what a clock or a name decides."""
+    """summary.json without what a clock, a name or a kill decides."""
     found = json.loads((folder / "runs" / name / "summary.json").read_text())
-    del found["name"], found["settings"]["name"]
+    del found["name"], found["settings"]["name"], found["interrupted_usd"]
     for part in (found, *found["baselines"]):
         for point in part["points"]:
             del point["latency_s"]
@@ -85,6 +88,11 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("compare", "--policies", "threshold,threshold"), "names none, or one of them twice"),
         (("calibrate", "--target", "cheap"), "target: 'cheap' is no share"),
         (("frobnicate",), "No such command"),
+        (("eval", "--name", "../../x"), "name: '../../x' is no plain name"),
+        (("eval", "--name", ""), "name: '' is no plain name"),
+        (("eval", "--name", "[/]"), "name: '[/]' is no plain name"),
+        (("compare", "--name", ".."), "name: '..' is no plain name"),
+        (("calibrate", "--budget", "0.4", "--name", "a/b"), "name: 'a/b' is no plain name"),
     ],
 )
 def test_bad_input_is_named_and_ends_with_code_2(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
@@ -283,16 +291,47 @@ def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     assert 0.2 < point["strong_share"] < 0.6
 
 
-def test_compare_puts_strategies_into_one_table_and_goes_on_after_a_kill(tmp_path: Path) -> None:
-    words = ("compare", "--policies", "threshold,automix-prm:threshold,single:mid,oracle", "--name", "c")
-    result = steproute(tmp_path, *words, "--problems", "12", "--json")
-    found = json.loads(result.stdout)
-    assert [row["name"] for row in found["rows"]] == ["threshold", "automix-prm:threshold", "single:mid", "oracle"]
+def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_path: Path) -> None:
+    words = ("compare", "--policies", "threshold,automix-prm:threshold,single:mid,oracle", "--problems", "12", "--json")
+    found = json.loads(steproute(tmp_path, *words, "--name", "whole").stdout)
+    names = ["threshold", "automix-prm:threshold", "single:mid", "oracle"]
+    assert [row["name"] for row in found["rows"]] == names
     assert {frozenset((pair["first"], pair["second"])) for pair in found["pairs"]} == {
-        frozenset(pair) for pair in combinations([row["name"] for row in found["rows"]], 2)
+        frozenset(pair) for pair in combinations(names, 2)
     }
-    assert (tmp_path / "runs/c/pareto.png").exists()
-    assert json.loads(steproute(tmp_path, *words, "--problems", "12", "--json").stdout) == found
+    assert (tmp_path / "runs/whole/pareto.png").exists()
+    traces = tmp_path / "runs/killed/traces.jsonl.zst"
+    process = subprocess.Popen(
+        [STEPROUTE, *words, "--name", "killed"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and (not traces.exists() or len(read_traces(traces)) < 40):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    kept = read_traces(traces)
+    assert 40 <= len(kept) < len(read_traces(tmp_path / "runs/whole/traces.jsonl.zst"))
+    again = json.loads(steproute(tmp_path, *words, "--name", "killed").stdout)
+    assert again | {"name": "whole"} == found
+    assert read_traces(traces)[: len(kept)] == kept
+    assert summary(tmp_path, "killed") == summary(tmp_path, "whole")
+
+
+@pytest.mark.parametrize("command", [("eval", "--policy"), ("compare", "--policies")])
+def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_results(
+    tmp_path: Path, command: tuple[str, str]
+) -> None:
+    def mixture(knob: float) -> None:
+        curve = BudgetCurve(axis="tokens", knobs=(knob,), costs=(1.0,))
+        write_artifact(mixture_artifact(curve, 1.0, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")
+
+    words = (*command, "runs/mix", "--problems", "2", "--name", "swap")
+    mixture(0.0)
+    steproute(tmp_path, *words)
+    mixture(1.0)
+    refused = " ".join(steproute(tmp_path, *words, code=2).stderr.split())
+    assert "policy.json of runs/mix has changed since it began. Resume with the same ones, or name another" in refused
+    mixture(0.0)
+    steproute(tmp_path, *words)
 
 
 def test_a_scorer_is_calibrated_and_used_or_says_what_it_needs(tmp_path: Path) -> None:
