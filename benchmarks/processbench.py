@@ -14,11 +14,10 @@ SETS = ("gsm8k", "math", "olympiadbench", "omnimath")
 
 def main() -> None:
     """Print the disagreements, then one line per set."""
-    lines = ["| set | graded | as labelled | right, labelled incorrect | wrong, labelled correct | undecided | no box | no gold answer |"]
-    lines.append("|" + "---|" * 8)
+    columns = "set|graded|as labelled|right, labelled incorrect|wrong, labelled correct|undecided|no box|no gold answer"
+    lines = [f"|{columns}|", "|---" * 8 + "|"]
     with AnswerChecker() as checker:
-        for name in SETS:
-            lines.append(_graded(name, checker))
+        lines.extend(_graded(name, checker) for name in SETS)
     print("\n".join(lines))
 
 
@@ -34,7 +33,7 @@ def _graded(name: str, checker: AnswerChecker) -> str:
         if (verdict is Verdict.RIGHT) == row["final_answer_correct"]:
             counts["agree"] += 1
         else:
-            counts[str(verdict)] += 1
+            counts[str(verdict) if str(verdict) in counts else "undecided"] += 1
             print(f"{row['id']}: {answer!r} against {gold!r} is {verdict}, labelled {row['final_answer_correct']}")
     return f"| {name} | " + " | ".join(str(count) for count in counts.values()) + " |"
 

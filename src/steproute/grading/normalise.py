@@ -67,8 +67,8 @@ _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?!\d)
 _LEADING_POINT: Final = re.compile(r"(?<![\d.])\.(?=\d)")
 _E_NOTATION: Final = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*)[eE]([+-]?\d+)(?![\w^]|\.\d)")
 _ANY_INTEGER: Final = re.compile(
-    rf"[,;.\s]*(?:{_OPEN}(?:for|where|with)[^{_CLOSE}]*{_CLOSE}|\b(?:for|where|with)\b)?[,\s]*"
-    r"[a-z](?:\s*,\s*[a-z])*\s*\\in\s*(?:\\mathbb\s*\{\s*Z\s*\}|Z)\s*$"
+    rf"\s*(?:[,;]|(?={_OPEN}|\b[fw]))\s*(?:{_OPEN}(?:for|where|with)[^{_CLOSE}]*{_CLOSE}|\b(?:for|where|with)\b)?\s*"
+    r"(?<![A-Za-z\\])[a-z]\s*\\in\s*(?:\\mathbb\s*\{\s*Z\s*\}|Z)\s*$"
 )
 _LEADING: Final = re.compile(r"^(?:[=:,;]|\\(?:approx|sim|therefore|implies|Rightarrow)(?![A-Za-z])|\s)+")
 _TRAILING: Final = re.compile(r"(?:(?<!\\)[,;:]|\s|\\\\|(?<!\.)\.|(?<=[\w}\]])\?)+$")

@@ -1,0 +1,90 @@
+"""An answer that could not be compared in time is counted, and leaves its problem in every route."""
+# ruff: noqa: E501
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from steproute import Outcome, Problem
+from steproute.bench import sweep as sweeps
+from steproute.bench.answers import AnswerChecker, Verdict
+from steproute.bench.report import write_report
+from steproute.bench.summary import summarise
+from steproute.bench.sweep import Graded, Series, Sweep, run_sweep
+from steproute.cli.tables import summary_tables
+from steproute.config import lab_cast
+from steproute.core.trace import Trace
+from steproute.engine.runner import Route, RunSettings
+from steproute.engine.trace_file import TraceFile
+from steproute.lab.story import generate
+from steproute.strategies.single import Single
+
+WEAK, STRONG, MIDDLE = (
+    Route(name=name, strategy=Single(role)) for name, role in (("w", "weak"), ("s", "strong"), ("m", "weak"))
+)
+SWEEP = Sweep(weak=WEAK, strong=STRONG, policy=Series(name="threshold", knobs=(0.5,), routes=(MIDDLE,)))
+PROBLEMS = [Problem(id=str(number), text="?", answer="1") for number in range(10)]
+
+
+def graded(route: Route, problem: Problem, verdict: Verdict) -> Graded:
+    trace = Trace(
+        problem_id=problem.id, route=route.name, steps=(), answer="1", outcome=Outcome.ANSWERED, account=(), latency_s=0.1, seed=0
+    )  # fmt: skip
+    return Graded(trace=trace, verdict=verdict)
+
+
+def rows(verdicts: dict[tuple[str, str], Verdict]) -> list[Graded]:
+    wrong = {("w", str(number)) for number in range(5)}
+    return [
+        graded(route, problem, verdicts.get((route.name, problem.id), _default((route.name, problem.id) in wrong)))
+        for route in (WEAK, STRONG, MIDDLE)
+        for problem in PROBLEMS
+    ]
+
+
+def _default(wrong: bool) -> Verdict:
+    return Verdict.WRONG if wrong else Verdict.RIGHT
+
+
+@pytest.mark.parametrize("route", ["w", "s", "m"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_undecided_answers_count_as_not_correct_and_leave_no_problem_out(route: str, count: int) -> None:
+    undecided = {(route, str(9 - number)): Verdict.UNDECIDED for number in range(count)}
+    summary = summarise("x", "d", SWEEP, PROBLEMS, rows(undecided), seed=0)
+    wrong = dict.fromkeys(undecided, Verdict.WRONG)
+    same = summarise("x", "d", SWEEP, PROBLEMS, rows(wrong), seed=0)
+    assert (summary.problems, summary.undecided, summary.failed) == (10, count, 0)
+    assert (summary.weak, summary.strong, summary.points) == (same.weak, same.strong, same.points)
+
+
+def test_the_terminal_and_the_report_show_how_many_were_undecided(tmp_path: Path) -> None:
+    summary = summarise("x", "d", SWEEP, PROBLEMS, rows({("m", "1"): Verdict.UNDECIDED}), seed=0)
+    console = Console(width=120, record=True, quiet=False, file=(tmp_path / "out").open("w"))
+    console.print(summary_tables(summary))
+    assert "1 undecided" in console.export_text()
+    write_report(summary, [], tmp_path / "report.html")
+    assert "Undecided: 1" in (tmp_path / "report.html").read_text()
+
+
+def test_a_run_tries_undecided_answers_again_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    class Slow(AnswerChecker):
+        def _quick(self, answer: str | None, gold: str) -> Verdict | None:
+            return self._known.get((str(answer), gold))
+
+        def _ask(self, answer: str, gold: str, cpu_s: float) -> Verdict:
+            asked.append(cpu_s)
+            return Verdict.UNDECIDED if cpu_s < 10 else Verdict.RIGHT
+
+    monkeypatch.setattr(sweeps, "AnswerChecker", Slow)
+    monkeypatch.setattr("steproute.grading.checker.equal_text", lambda answer, gold: None)
+    problems = [each for each, _ in zip(generate("test", 0, "standard"), range(2), strict=False)]
+    with TraceFile(tmp_path / "traces.jsonl.zst") as traces:
+        graded = asyncio.run(run_sweep(SWEEP, problems, lab_cast(), RunSettings(), traces))
+    assert [each.verdict for each in graded if each.trace.answer] == [Verdict.RIGHT] * sum(
+        bool(e.trace.answer) for e in graded
+    )
+    assert set(asked) == {5.0, 20.0}
