@@ -245,8 +245,6 @@ def _place(table: Mapping[str, Any]) -> _Place | None:
     """Where a backend is asked; None for one in this process."""
     if "base_url" not in table:
         return None
-    from steproute.remote.connection import server_root  # loads the client of servers, which the lab never needs
-
     return server_root(str(table["base_url"])), str(table.get("model"))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,12 +13,13 @@ from steproute.bench.differences import LOWER_IS_BETTER
 from steproute.bench.formatting import LABELS, metric, policy_label
 from steproute.bench.summary import AXES, Axis, Summary
 from steproute.cli.tables import print_result, print_whole
+from steproute.cli.terminal import Terminal
 
 _AXES: Final[dict[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
 _COLUMNS: Final = (15, 26, 8, 10)
 
 
-def print_comparison(console: Console, summary: Summary, comparison: Comparison, *, wide: bool = False) -> None:
+def print_comparison(console: Terminal, summary: Summary, comparison: Comparison, *, wide: bool = False) -> None:
     """The operating points of every policy, and how far each is ahead of the first; with `wide` every metric."""
     print_result(console, summary)
     if wide:

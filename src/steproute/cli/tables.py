@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from rich import box
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -14,12 +13,13 @@ from steproute.bench.formatting import LABELS, dollars, metric, percent, percent
 from steproute.bench.headline import headlines, how_to_read, swept
 from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.summary import Point, Summary
+from steproute.cli.terminal import Terminal
 
 _COLUMNS: Final = (15, 10, 24, 24)
 _NO_LIMIT: Final = 10_000
 
 
-def print_summary(console: Console, summary: Summary, *, wide: bool = False) -> None:
+def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) -> None:
     """The result in words, what each share of the gap costs, and the policy's knobs; with `wide` all columns."""
     print_result(console, summary)
     tables = (wide_points(summary), wide_metrics(summary)) if wide else (points_table(summary),)
@@ -27,7 +27,7 @@ def print_summary(console: Console, summary: Summary, *, wide: bool = False) -> 
     console.print(_remarks(summary))
 
 
-def print_result(console: Console, summary: Summary) -> None:
+def print_result(console: Terminal, summary: Summary) -> None:
     """Headlines first, then the operating points of every policy."""
     first, *others = headlines(summary)
     console.print(first, style="bold", highlight=False, markup=False)
@@ -36,7 +36,7 @@ def print_result(console: Console, summary: Summary) -> None:
     console.print(how_to_read(summary), style="dim", highlight=False)
 
 
-def print_whole(console: Console, *tables: Table) -> None:
+def print_whole(console: Terminal, *tables: Table) -> None:
     """Print tables without cutting a column off: `console` becomes as wide as they are, and a terminal wraps lines."""
     for table in tables:
         needed = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).maximum
