@@ -21,6 +21,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.remote.address import shown_address
+from steproute.remote.server import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
