@@ -137,7 +137,7 @@ def test_missing_things_say_what_was_looked_for(tmp_path: Path, monkeypatch: pyt
         load_problems("math500")
     with pytest.raises(DatasetError, match="none.jsonl does not exist"):
         load_problems(str(tmp_path / "none.jsonl"))
-    with pytest.raises(DatasetError, match="'maths' is unknown. Use lab, math500"):
+    with pytest.raises(DatasetError, match="'maths' is unknown. Use lab, trim-world, math500"):
         load_problems("maths")
     with pytest.raises(DatasetError, match="problems: 0 is below 1"):
         load_problems("lab", 0)

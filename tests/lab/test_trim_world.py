@@ -323,10 +323,34 @@ def test_the_loop_agrees_with_the_exact_expectation(assumption: str, bins: int) 
         assert abs(np.mean(drawn) - mean) <= 4 * np.std(drawn) / np.sqrt(250)
 
 
+def test_the_twin_remembers_the_minimum() -> None:
+    """Once a score has been low, no later one is: at most one step of a solution is kept or replaced at a low score."""
+    grid = np.zeros((3, 4, 4))
+    grid[:, 3, [0, 3]] = 0.5
+    grid[:, :3, 3] = 1.0
+    world = replace(WORLD, observations=grid)
+    roles = roles_of(world)
+    traces = solve(Stepwise(policy=Threshold(0.5)), PROBLEMS, roles)
+    drawn = [sum(line.role == "strong" for line in trace.account) for trace in traces]
+    expected = expected_threshold(world, "published", 2)
+    assert abs(np.mean(drawn) - expected.strong_steps) < 4 * np.std(drawn) / np.sqrt(len(drawn))
+    assert expected.strong_steps < 2  # a regenerated step scores low half the time, which ends it
+
+
 def test_the_twin_knows_the_anchors() -> None:
     weak, strong = (expected_threshold(WORLD, "anchored", bins) for bins in (0, 20))
     assert (weak.accuracy, strong.accuracy) == pytest.approx((0.364, 0.73), abs=1e-6)
     assert weak.strong_tokens == 0
+
+
+def roles_of(world: WorldParameters) -> Cast:
+    return Cast(
+        writers={
+            role: Writer(model=DrawingModel(name, world), sampling=SAMPLING)
+            for role, name in (("weak", WEAK), ("strong", STRONG))
+        },
+        judges={"prm": Judge(scorer=DrawingPrm(world))},
+    )
 
 
 def perfect_world(strong_accuracy: float) -> tuple[WorldParameters, StepPomdp]:
@@ -349,13 +373,7 @@ def perfect_world(strong_accuracy: float) -> tuple[WorldParameters, StepPomdp]:
 @pytest.mark.parametrize("strong_accuracy", [0.8, 0.97, 1.0])
 def test_with_a_perfect_prm_threshold_and_pomdp_are_the_oracle(strong_accuracy: float) -> None:
     world, model = perfect_world(strong_accuracy)
-    roles = Cast(
-        writers={
-            role: Writer(model=DrawingModel(name, world), sampling=SAMPLING)
-            for role, name in (("weak", WEAK), ("strong", STRONG))
-        },
-        judges={"prm": Judge(scorer=DrawingPrm(world))},
-    )
+    roles = roles_of(world)
     tags = {WEAK: "0.7", STRONG: repr(strong_accuracy)}
     problems = [replace(problem, tags=tags) for problem in PROBLEMS[:60]]
     policies = (Oracle(), Threshold(0.25), Pomdp(plan(model, [0.001], 41), 0.001))

@@ -20,7 +20,7 @@ class Expected:
 
 
 def expected_threshold(world: WorldParameters, assumption: str, bins: int) -> Expected:
-    """TRIM-Thr at threshold `bins` / 20: a step is regenerated iff its score lies in one of the lowest `bins` bins.
+    """TRIM-Thr whose threshold is the upper edge of the lowest `bins` score bins: a score in one of them is too low.
 
     Forward over the distribution of (on track or derailed, bin of the minimum score) at every step, for each node of a
     Gauss-Hermite quadrature over difficulty.
