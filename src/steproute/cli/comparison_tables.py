@@ -68,6 +68,8 @@ def _pairs(comparison: Comparison, axis: Axis) -> Table:
 
 
 def _difference(pair: Pair) -> str:
+    if pair.difference_ci95 is None:
+        return "–"
     low, high = ("∞" if end is None else f"{end:+.3f}" for end in pair.difference_ci95)
     return f"{'–' if pair.difference is None else f'{pair.difference:+.3f}'} [{low}, {high}]"
 
