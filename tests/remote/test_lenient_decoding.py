@@ -165,6 +165,22 @@ def test_a_text_of_another_type_is_damage_and_tried_again(events: list[Any]) -> 
     assert str(failure).startswith("m: its answer is damaged")
 
 
+@pytest.mark.parametrize(
+    "deep",
+    [
+        '{"choices": [{"delta": {"content": %s"x"%s}}]}' % ("[" * 900, "]" * 900),
+        '{"choices": [{"delta": {"reasoning": %s"x"%s}}]}' % ("[" * 900, "]" * 900),
+        '{"choices": [], "usage": %s1%s}' % ('{"prompt_tokens_details": ' * 900, "}" * 900),
+        '{"error": %s"x"%s}' % ('{"message": ' * 900, "}" * 900),
+        '{"choices": %s%s}' % ("[" * 90_000, "]" * 90_000),
+    ],
+)
+def test_deep_nesting_is_one_clear_error(deep: str) -> None:
+    for body in (f"data: {deep}\n\n", deep):
+        failure, _ = failed(body.encode())
+        assert len(str(failure)) < 600
+
+
 @pytest.mark.parametrize("indent", [None, 1, 4])
 @pytest.mark.parametrize("mark", ["", "\ufeff", "\n \n"])
 def test_a_whole_document_is_an_answer(indent: int | None, mark: str) -> None:

@@ -107,6 +107,14 @@ CASES: dict[str, tuple[dict[str, Any], tuple[int, int, int, int, int]]] = {
         total(1000, 5, 900, cached_tokens=900, completion_tokens_details={"reasoning_tokens": 900}),
         (100, 900, 0, 905, 900),
     ),
+    "as many cached as reasoning, which is less than the text": (
+        total(1000, 50, 5, cached_tokens=5, completion_tokens_details={"reasoning_tokens": 5}),
+        (995, 5, 0, 55, 5),
+    ),
+    "as many cached beside the prompt as reasoning within": (
+        total(1000, 50, 5, cache_read_input_tokens=5, completion_tokens_details={"reasoning_tokens": 5}),
+        (1000, 5, 0, 50, 5),
+    ),
     "Gemini": (total(1000, 5, 30), (1000, 0, 0, 35, 30)),
     "Gemini's own names": (
         {

@@ -97,6 +97,13 @@ class Refusal:
     @classmethod
     def of(cls, body: object) -> "Refusal":
         """What a body says: an object, one that holds it as `error` or in a list, or text."""
+        try:
+            return cls._of(body)
+        except RecursionError:
+            return cls(message="an error that is nested too deeply to read")
+
+    @classmethod
+    def _of(cls, body: object) -> "Refusal":
         levels = _levels(body)
         inner = levels[-1]
         if not isinstance(inner, dict):
@@ -157,7 +164,7 @@ def _text(fields: Mapping[str, object]) -> str:
         if isinstance(said, str) and said:
             return _unwrapped(said)
         if isinstance(said, dict | list) and said:
-            return Refusal.of(said).message
+            return Refusal._of(said).message
     return ""
 
 

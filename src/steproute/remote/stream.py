@@ -109,9 +109,9 @@ def chunk_of(value: object) -> Chunk | None:
         return Chunk(error=error)
     try:
         choices = tuple(_choice(choice, place) for place, choice in enumerate(held))
+        usage = _usage(value, held)
     except RecursionError:
         raise msgspec.DecodeError("its parts are nested too deeply") from None
-    usage = _usage(value, held)
     return Chunk(choices=choices, usage=usage) if choices or usage is not None else None
 
 
@@ -151,13 +151,21 @@ def _choice(choice: Mapping[str, object], place: int) -> Choice:
     return Choice(
         index=place if index is None else index,
         piece=text_and_reasoning(choice.get("text"), "text")[0] or text,
-        thought=thought or next(filter(None, (all_text(fields.get(name)) for name in _REASONING)), ""),
+        thought=thought or _thought(fields),
         refusal=all_text(fields.get("refusal")),
         finish=word(choice.get("finish_reason")) or word(choice.get("native_finish_reason")),
         stopped_at=_stopped_at(choice),
         whole=whole,
         logprobs=Logprobs.of(choice.get("logprobs")),
     )
+
+
+def _thought(fields: Mapping[str, object]) -> str:
+    """Reasoning beside the text; a server that has several names for it says the same in each."""
+    for name in _REASONING:
+        if name in fields and (thought := all_text(fields[name])):
+            return thought
+    return ""
 
 
 def _stopped_at(choice: Mapping[str, object]) -> str:

@@ -1,50 +1,64 @@
 """Token counts of one request, by the names of all servers, and what each token is billed as."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from steproute.core.usage import Usage
 from steproute.remote.json_fields import table, whole_number
 
-_DETAILS_OF_PROMPT: Final = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
-_DETAILS_OF_COMPLETION: Final = ("completion_tokens_details", "output_tokens_details", "output_token_details")
-_PROMPT: Final = ("prompt_tokens", "promptTokenCount")
-_PROMPT_BESIDE_CACHE: Final = ("input_tokens", "inputTokens", "inputTokenCount")
-_COMPLETION: Final = (
-    "completion_tokens",
-    "output_tokens",
-    "outputTokens",
-    "outputTokenCount",
-    "candidatesTokenCount",
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "prompt": ("prompt_tokens", "promptTokenCount"),
+    "uncached": ("input_tokens", "inputTokens", "inputTokenCount"),
+    "completion": (
+        "completion_tokens",
+        "output_tokens",
+        "outputTokens",
+        "outputTokenCount",
+        "candidatesTokenCount",
+    ),
+    "total": ("total_tokens", "totalTokens", "totalTokenCount"),
+    "read": (
+        "cached_tokens",
+        "cache_read_tokens",
+        "prompt_cache_hit_tokens",
+        "cachedContentTokenCount",
+        "cached_prompt_tokens",
+    ),
+    "read_beside": ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount"),
+    "missed": ("prompt_cache_miss_tokens",),
+    "written": ("cache_write_tokens", "cache_creation_tokens", "cache_write_input_tokens"),
+    "written_beside": (
+        "cache_creation_input_tokens",
+        "cacheWriteInputTokens",
+        "cacheWriteInputTokenCount",
+        "cacheCreationInputTokens",
+    ),
+    "by_lifetime": ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"),
+    "reasoning": ("reasoning_tokens", "thinking_tokens", "thoughtsTokenCount"),
+}
+"""Fields of a usage object. `uncached` may hold cached tokens all the same, unless their count is named as `beside`."""
+_COUNTED_AS: Final = {name: count for count, names in _NAMES.items() for name in names}
+_DETAILS: Final = frozenset(
+    {
+        "prompt_tokens_details",
+        "input_tokens_details",
+        "input_token_details",
+        "completion_tokens_details",
+        "output_tokens_details",
+        "output_token_details",
+        "cache_creation",
+    }
 )
-_TOTAL: Final = ("total_tokens", "totalTokens", "totalTokenCount")
-_READ_BESIDE: Final = ("cache_read_input_tokens", "cacheReadInputTokens", "cacheReadInputTokenCount")
-_READ: Final = (
-    *_READ_BESIDE,
-    "cached_tokens",
-    "cache_read_tokens",
-    "prompt_cache_hit_tokens",
-    "cachedContentTokenCount",
-    "cached_prompt_tokens",
-)
-_MISSED: Final = ("prompt_cache_miss_tokens",)
-_WRITTEN_BESIDE: Final = (
-    "cache_creation_input_tokens",
-    "cacheWriteInputTokens",
-    "cacheWriteInputTokenCount",
-    "cacheCreationInputTokens",
-)
-_WRITTEN: Final = (*_WRITTEN_BESIDE, "cache_write_tokens", "cache_creation_tokens", "cache_write_input_tokens")
 _IMPOSSIBLE: Final = 1_000_000_000
-_REASONING: Final = ("reasoning_tokens", "thinking_tokens", "thoughtsTokenCount")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenCounts:
     """Counts as a server reports them, None for those that it does not.
 
-    beside: whether the names say that cached tokens are no part of `prompt`, as in Anthropic's and Amazon's APIs.
+    cached_apart: whether cached tokens have the names of Anthropic's and Amazon's APIs, where they are no part of the
+    prompt's count. beside: whether that count has those APIs' name, too.
     """
 
     prompt: int | None = None
@@ -55,25 +69,25 @@ class TokenCounts:
     written: int | None = None
     reasoning: int | None = None
     beside: bool = False
+    cached_apart: bool = False
 
     @classmethod
     def of(cls, usage: Mapping[str, object]) -> "TokenCounts":
         """From a `usage` object of any server; a count that is null or no whole number is absent."""
-        prompt = _first(usage, _PROMPT)
-        ours = prompt is None and _first(usage, _PROMPT_BESIDE_CACHE) is not None
-        beside = ours and _first(usage, (*_READ_BESIDE, *_WRITTEN_BESIDE)) is not None
-        of_prompt = [usage, *(table(usage.get(name)) for name in _DETAILS_OF_PROMPT)]
-        of_completion = [usage, *(table(usage.get(name)) for name in _DETAILS_OF_COMPLETION)]
-        written = _greatest(of_prompt, _WRITTEN)
+        found = _found(usage)
+        ours = "prompt" not in found
+        apart = not found.keys().isdisjoint(("read_beside", "written_beside"))
+        read, written = _either(found, "read", "read_beside"), _either(found, "written", "written_beside")
         return cls(
-            prompt=_first(usage, _PROMPT_BESIDE_CACHE) if ours else prompt,
-            completion=_first(usage, _COMPLETION),
-            total=_first(usage, _TOTAL),
-            read=_greatest(of_prompt, _READ),
-            missed=_first(usage, _MISSED),
-            written=_by_lifetime(usage) if written is None else written,
-            reasoning=_greatest(of_completion, _REASONING),
-            beside=beside,
+            prompt=found.get("uncached" if ours else "prompt"),
+            completion=found.get("completion"),
+            total=found.get("total"),
+            read=read,
+            missed=found.get("missed"),
+            written=found.get("by_lifetime") if written is None else written,
+            reasoning=found.get("reasoning"),
+            beside=ours and "uncached" in found and apart,
+            cached_apart=apart,
         )
 
     @classmethod
@@ -88,8 +102,17 @@ class TokenCounts:
 
     def updated(self, later: "TokenCounts") -> "TokenCounts":
         """With what a later chunk of the same answer reports; counts may be spread over chunks, with 0 for the rest."""
-        pairs = {each.name: (getattr(self, each.name), getattr(later, each.name)) for each in fields(self)}
-        return TokenCounts(**{name: new or (new if old is None else old) for name, (old, new) in pairs.items()})
+        return TokenCounts(
+            prompt=_later(self.prompt, later.prompt),
+            completion=_later(self.completion, later.completion),
+            total=_later(self.total, later.total),
+            read=_later(self.read, later.read),
+            missed=_later(self.missed, later.missed),
+            written=_later(self.written, later.written),
+            reasoning=_later(self.reasoning, later.reasoning),
+            beside=self.beside or later.beside,
+            cached_apart=self.cached_apart or later.cached_apart,
+        )
 
     @property
     def possible(self) -> bool:
@@ -142,7 +165,7 @@ class TokenCounts:
         if self.beside or read + written > self._prompt:
             return read + written
         beyond = self._beyond
-        if beyond == reasoning > (self.completion or 0):
+        if beyond == reasoning > (self.completion or 0 if self.cached_apart else 0):
             return 0
         beside = (
             cached for cached in (read + written, read, written) if cached and beyond in (cached, cached + reasoning)
@@ -150,25 +173,34 @@ class TokenCounts:
         return next(beside, 0)
 
 
-def _found(usage: Mapping[str, object], names: tuple[str, ...]) -> Iterator[int]:
-    for name in names:
-        if name in usage and (count := whole_number(usage[name])) is not None:
-            yield count
+def _found(usage: Mapping[str, object]) -> dict[str, int]:
+    """Each count by the key of `_NAMES`; where several names hold one, as gateways have it, the one that is not 0.
+
+    A negative one makes all impossible.
+    """
+    found: dict[str, int] = {}
+    for name, held in usage.items():
+        if name in _DETAILS and held:
+            for inner, count in _found(table(held)).items():
+                found[inner] = _both(found.get(inner), count)
+        elif name in _COUNTED_AS and (value := whole_number(held)) is not None:
+            key = _COUNTED_AS[name]
+            lives_on = key == "by_lifetime" and key in found
+            found[key] = found[key] + value if lives_on else _both(found.get(key), value)
+    return found
 
 
-def _first(usage: Mapping[str, object], names: tuple[str, ...]) -> int | None:
-    return next(_found(usage, names), None)
+def _either(found: Mapping[str, int], name: str, other: str) -> int | None:
+    if name in found and other in found:
+        return _both(found[name], found[other])
+    return found.get(name, found.get(other))
 
 
-def _greatest(tables: list[Mapping[str, object]], names: tuple[str, ...]) -> int | None:
-    """Several names of one count, some of which a gateway may leave at 0; a negative one makes all impossible."""
-    counts = [count for each in tables for count in _found(each, names)]
-    return min(counts) if any(count < 0 for count in counts) else max(counts, default=None)
+def _both(count: int | None, other: int) -> int:
+    if count is None or other < 0:
+        return other
+    return count if count < 0 else max(count, other)
 
 
-def _by_lifetime(usage: Mapping[str, object]) -> int | None:
-    """Tokens written to Anthropic's caches, by how long those live."""
-    counts = [
-        count for value in table(usage.get("cache_creation")).values() if (count := whole_number(value)) is not None
-    ]
-    return sum(counts) if counts else None
+def _later(old: int | None, new: int | None) -> int | None:
+    return new or (new if old is None else old)
