@@ -23,8 +23,8 @@ _CURRENCY: Final = re.compile(
     r"^\s*([+-]?)\s*(?:\\\$|([€£¥₹₩₽])|\\(?:pounds|euro)(?![A-Za-z]))\s*([+-]?.*)$", re.DOTALL
 )
 _WRAPPER: Final = re.compile(
-    r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|operatorname\*?)|"
-    r"math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
+    r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|"
+    r"operatorname\*?)|math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
 )
 _BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _FUNCTIONS: Final = (
@@ -65,8 +65,8 @@ _SPELLINGS: Final = tuple(
     )
 )
 _PREAMBLE: Final = re.compile(
-    rf"^\s*({_OPEN}?)\s*(?:the )?(?:final )?(?:answer|option|choice|approximately|about)\b(?: is)?\s*:?\s*(?:{_CLOSE}\s*)?"
-    rf"(?=[^\s{_CLOSE}])",
+    rf"^\s*({_OPEN}?)\s*(?:the )?(?:final )?(?:answer|option|choice|approximately|about)\b(?: is)?\s*:?\s*"
+    rf"(?:{_CLOSE}\s*)?(?=[^\s{_CLOSE}])",
     re.IGNORECASE,
 )
 _MAGNITUDES: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
