@@ -57,6 +57,7 @@ SAME = {
         ("3.141593", "\\pi"), ("\\frac{1}{2004!}", "\\frac{2005}{2005!}"), ("12345.67", "\\frac{37037}{3}"), ("10^{100}+1", "1+10^{100}"), ("1\\frac{4}{5}", "\\frac95"), ("137 1/2", "137\\frac{1}{2}"),
     ],
     "names": [("Tom", "\\text{Tom}"), ("\\text{ Tom }", "Tom"), ("TOM", "\\text{Tom}"), ("ab", "ba"), ("2xy", "2yx"), ("no solution", "\\text{No solution}"), ("Tom and Ann", "\\text{Ann, Tom}")],
+    "said with the answer": [("Option B", "B"), ("\\text{Option B}", "B"), ("Choice (B)", "B"), ("\\text{approximately } 5", "5"), ("Answer: 5", "5"), ("1.5 million", "1500000"), ("2\\text{ billion dollars}", "2e9"), ("0.333\\ldots", "\\frac13"), ("0.1666...", "\\frac16"), ("a/b", "\\frac{a}{b}"), ("x-y", "-y+x"), ("\\left[\\begin{array}{c}1\\\\2\\end{array}\\right]", "\\begin{pmatrix}1\\\\2\\end{pmatrix}"), ("five", "5"), ("2516_{\\text{base }8}", "2516_8"), ("\\sqrt[3]{2}", "∛2"), ("3.5 cm", "\\frac{7}{2}"), ("x^{2}+2x+1", "(x+1)^2"), ("\\binom{5}{2}", "10"), ("-2i+3", "3-2i")],
     "bases": [("1011_2", "1011_{2}"), ("1011_{\\text{two}}", "1011_2"), ("1011 (base 2)", "1011_2"), ("1011_{(2)}", "1011_2"), ("1A_{16}", "1a_{16}"), ("01011_2", "1011_2"), ("1011\\text{ base }2", "1011_2")],
     "units": [
         ("5", "5\\text{ cm}"), ("5 cm", "5\\text{ cm}"), ("5 centimeters", "5\\text{ cm}"), ("5\\text{ cm}", "5"), ("15\\text{ cm}^2", "15\\mbox{ cm}^2"), ("15 cm²", "15\\mbox{ cm}^2"), ("15 square centimeters", "15\\text{ cm}^2"),
@@ -85,6 +86,7 @@ DIFFERENT = {
         ("\\frac{1}{100}", "0.010000001"), ("10^{100}+\\sqrt{2}", "10^{100}+\\sqrt{3}"), ("0.33", "\\frac13"), ("1.41", "\\sqrt{2}"), ("\\frac{1}{3^{50}}", "\\frac{1}{3^{51}}"), ("0.333334", "\\frac13"), ("1000000", "1000001"), ("3.14", "\\pi"),
         ("\\sqrt{2}+\\frac{1}{10^{60}}", "\\sqrt{2}"), ("0.0000001", "0.0000002"), ("275000000001", "2.75e11"), ("\\frac{10^{30}+1}{10^{30}}", "1"), ("e^{-100}", "e^{-101}"), ("0", "10^{-20}"),
     ],
+    "said with another answer": [("1 2", "12"), ("1.5 million", "1.5"), ("Option A", "B"), ("0.333...", "0.333"), ("a/b", "\\frac{b}{a}"), ("x-y", "y-x"), ("July 5", "\\text{July 4}"), ("3:45 AM", "3:45\\text{ p.m.}"), ("25 m/s", "25\\text{ km/h}"), ("1.2", "1,2"), ("22/7", "\\pi"), ("\\emptyset", "0")],
     "names": [("T \\cdot o \\cdot m", "\\text{Tom}"), ("\\text{Mot}", "\\text{Tom}"), ("Mot", "Tom"), ("T*o*m", "Tom"), ("tmo", "\\text{tom}"), ("\\text{on}", "\\text{no}"), ("Evelny", "\\text{Evelyn}"), ("\\text{east}", "\\text{west}"), ("12", "\\text{even}"), ("\\text{even}", "e v e n s")],
     "bases": [("1011_3", "1011_2"), ("1011", "1011_2"), ("11", "1011_2"), ("1101_2", "1011_2"), ("1011_{12}", "1011_{2}"), ("1011_2", "11")],
     "units": [("5 m", "5\\text{ cm}"), ("5\\text{ m}", "5\\text{ cm}"), ("5\\text{ cm}^3", "5\\text{ cm}^2"), ("5\\text{ cm}", "5\\text{ cm}^2"), ("36 cents", "\\$36"), ("6 cm", "5\\text{ cm}"), ("5\\text{ hours}", "5\\text{ minutes}"), ("\\$5", "5\\%"), ("6.5", "65\\%"), ("5 km", "5 miles"), ("5\\text{ mph}", "5\\text{ km/h}")],

@@ -15,7 +15,8 @@ _MOST_PARTS: Final = 400
 _TEXT: Final = re.compile(r"\\text\{([^{}]*)\}")
 _SPACES: Final = re.compile(r"(\\[A-Za-z]+|\d)\s+(?:(?<=\d\s)(?=\d)|(?<!\d\s)(?=[A-Za-z]))|\s+")
 _WORDS: Final = re.compile(r"[^\W\d_]+(?:[\s.'/-]+[^\W\d_]+)*\.?")
-_PRODUCT: Final = re.compile(r"[a-z]{1,3}|[A-Z]{1,3}|[A-Za-z]")
+_BLANKS: Final = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+_BARE_WORD: Final = re.compile(r"[^\W\d_]{4,}|[A-Z][a-z]+")
 _MIXED: Final = re.compile(r"^([+-]?\d+) (\d+) ?/ ?(\d+)$")
 _OPTION: Final = re.compile(r"\(?([A-J])(?:\)|\.|:|\)\.|\)\s*:)\s*(.*)|\(([A-J])\)\s*(.*)|([A-J])", re.DOTALL)
 
@@ -42,7 +43,7 @@ def equal(answer: str, gold: str, formulas: Formulas) -> bool | None:
 
 def equal_text(answer: str, gold: str) -> bool | None:
     """True for the same text, spaces aside; whether two integers are the same; else None."""
-    if "".join(answer.split()) == "".join(gold.split()):
+    if _BLANKS.sub("", answer.strip()) == _BLANKS.sub("", gold.strip()):
         return True
     return same_integer(answer.strip(), gold.strip())
 
@@ -164,7 +165,9 @@ def _are_words(text: str) -> bool:
     words = marked[1].strip() if marked is not None else text.strip()
     if _WORDS.fullmatch(words) is None:
         return False
-    return len(words) > 1 if marked is not None else _PRODUCT.fullmatch(words) is None
+    if marked is not None:
+        return len(words) > 1
+    return "/" not in words and _BARE_WORD.search(words) is not None
 
 
 def _letters(text: str) -> str:

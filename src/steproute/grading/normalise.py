@@ -23,8 +23,8 @@ _CURRENCY: Final = re.compile(
     r"^\s*([+-]?)\s*(?:\\\$|([€£¥₹₩₽])|\\(?:pounds|euro)(?![A-Za-z]))\s*([+-]?.*)$", re.DOTALL
 )
 _WRAPPER: Final = re.compile(
-    r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|operatorname\*?)|"
-    r"math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
+    r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|"
+    r"operatorname\*?)|math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
 )
 _BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _FUNCTIONS: Final = (
@@ -47,6 +47,8 @@ _SPELLINGS: Final = tuple(
         (r"\\(?:degrees?|textdegree)(?![A-Za-z])|\^\s*\\circ(?![A-Za-z])|\^\s*\{\s*\\circ\s*\}", r"^{\\circ}"),
         (r"\\(?:ldots|cdots|dots[cbmio]?|textellipsis)(?![A-Za-z])|\.{3,}", r"\\dots "),
         (r"\\(?:lvert|rvert|vert)(?![A-Za-z])", "|"),
+        (r"\\begin\s*\{array\}\s*\{[^{}]*\}", r"\\begin{pmatrix}"),
+        (r"\\end\s*\{array\}", r"\\end{pmatrix}"),
         (r"\\lbrace(?![A-Za-z])", r"\\{"),
         (r"\\rbrace(?![A-Za-z])", r"\\}"),
         (r"\\varnothing(?![A-Za-z])|\\\{\s*\\\}", r"\\emptyset "),
@@ -62,6 +64,13 @@ _SPELLINGS: Final = tuple(
         (r"\\\$", ""),
     )
 )
+_PREAMBLE: Final = re.compile(
+    rf"^\s*({_OPEN}?)\s*(?:the )?(?:final )?(?:answer|option|choice|approximately|about)\b(?: is)?\s*:?\s*"
+    rf"(?:{_CLOSE}\s*)?(?=[^\s{_CLOSE}])",
+    re.IGNORECASE,
+)
+_MAGNITUDES: Final = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_MAGNITUDE: Final = re.compile(rf"(?<=\d)\s*({_OPEN}?)\s*({'|'.join(_MAGNITUDES)})s?\b\s*({_CLOSE}?)")
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?:\{\s*,\s*\}|,?\\!|,?\\,|\\ )\s*(?=\d{3}(?!\d))")
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?: \d{3})+(?!\d)")
 _LEADING_POINT: Final = re.compile(r"(?<![\d.])\.(?=\d)")
@@ -107,7 +116,14 @@ def _undressed(text: str) -> str:
     for wrapper in reversed(list(_WRAPPER.finditer(text))):
         end = _closing_brace(text, wrapper.end())
         text = text[: wrapper.start()] + _words(text[wrapper.end() : end], bool(wrapper["text"])) + text[end + 1 :]
-    return _SPACES.sub(" ", text)
+    text = _PREAMBLE.sub(lambda said: said[1] if _CLOSE not in said[0] else "", _SPACES.sub(" ", text))
+    return _MAGNITUDE.sub(_power_of_ten, text)
+
+
+def _power_of_ten(match: re.Match[str]) -> str:
+    """`1.5 million` as a number; what else its type face encloses stays in it."""
+    rest = match[1] if match[1] and not match[3] else ""
+    return f"\\cdot 10^{{{_MAGNITUDES[match[2]]}}} {rest}"
 
 
 def _closing_brace(text: str, start: int) -> int:

@@ -16,6 +16,7 @@ _ONE_POWER: Final = re.compile(r"([+-]?)10\^\{([+-]?\d{1,6})\}")
 _REPEATING: Final = re.compile(
     r"([+-]?)(\d*)\.(\d*)(?:\\(?:overline|bar|overbar)\{(\d+)\}|\((\d+)\)|\\dot\{(\d)\}(?:(\d*)\\dot\{(\d)\})?)"
 )
+_ENDLESS: Final = re.compile(r"([+-]?\d*\.\d*?)(\d{1,8}?)\2{2,}\\dots")
 _FRACTION: Final = re.compile(
     r"([+-]?)(\d*)\\frac\{([+-]?[^{}]+)\}\{([+-]?[^{}]+)\}|([+-]?[\d.]+)/([+-]?[\d.]+)|([+-]?)\(([^()]+)\)/\(?([^()]+)\)?"
 )
@@ -46,6 +47,8 @@ def read_numeral(text: str) -> Numeral | None:
         return _decimal(decimal)
     if (repeating := _REPEATING.fullmatch(text)) is not None:
         return _repeating(repeating)
+    if (endless := _ENDLESS.fullmatch(text)) is not None:
+        return read_numeral(f"{endless[1]}\\overline{{{endless[2]}}}")
     if (fraction := _FRACTION.fullmatch(text)) is not None:
         return _fraction(fraction)
     return None

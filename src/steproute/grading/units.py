@@ -83,7 +83,7 @@ _SIGN: Final = re.compile(r"(.*[^\s])\s*(\\%|\^\{\\circ\})\s*(?:\s*[CF])?", re.D
 _COUNTER: Final = re.compile(r"(.*[\d)}])\s*([^\x00-\x7f]{1,4})", re.DOTALL)
 _SQUARE: Final = re.compile(r"\b(square|sq\.?|cubic|cu\.?)\s*([a-z]+)")
 _BASED: Final = re.compile(
-    r"([+-]?[0-9A-Za-z.]*\d[0-9A-Za-z.]*|[+-]?[A-F]{2,})\s*(?:_\{\s*\(?(?:\\text\{)?(\d+|[a-z]+)\}?\)?\s*\}|"
+    r"([+-]?[0-9A-Za-z.]*\d[0-9A-Za-z.]*|[+-]?[A-F]{2,})\s*(?:_\{\s*\(?(?:\\text\{)?(?:base)?\s*\}?(\d+|[a-z]+)\}?\)?\s*\}|"
     r"\(?(?:\\text\{)?\(?(?:in )?base[- ]*\}?\s*(\d+|[a-z]+)\)?\}?\)?)"
 )
 _LETTERED: Final = re.compile(r"[+-]?[A-Fa-f\d.]+|[+-]?\d[\d.]*")
