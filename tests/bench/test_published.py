@@ -12,7 +12,7 @@ from steproute.bench.metrics import measure
 from steproute.bench.plot import pareto_svg
 from steproute.bench.published import published_curves
 from steproute.bench.summary import Axis
-from steproute.cli.tables import summary_tables
+from steproute.cli.tables import print_summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 CURVES = {"TRIM-Thr": "trim_thr_math500_qwen2.5-1.5b_7b", "TRIM-POMDP": "trim_pomdp_math500_qwen2.5-1.5b_7b"}
@@ -57,11 +57,12 @@ def test_the_plot_draws_them_by_tokens(axis: Axis, drawn: int) -> None:
 
 def test_the_table_shows_them_and_what_they_do_not_reach() -> None:
     console = Console(width=160, file=StringIO())
-    console.print(summary_tables(COMPARED))
+    print_summary(console, COMPARED, wide=True)
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
-    assert "published TRIM-POMDP" in text
-    assert "32.8 %" in text
-    row = next(line for line in text.splitlines() if "CPT(95 %)" in line)
-    assert "44.2 %" in row
-    assert "not reached" in row
+    thr, pomdp = (
+        next(line for line in text.splitlines() if f"published {name}" in line) for name in ("TRIM-Thr", "TRIM-POMDP")
+    )
+    assert "32.8 %" in thr
+    assert "44.2 %" in thr
+    assert "not reached" in pomdp

@@ -13,7 +13,7 @@ from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.bench.report import write_report
 from steproute.bench.summary import summarise
 from steproute.bench.sweep import Graded, Series, Sweep, run_sweep
-from steproute.cli.tables import summary_tables
+from steproute.cli.tables import print_summary
 from steproute.config import lab_cast
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings
@@ -62,7 +62,7 @@ def test_undecided_answers_count_as_not_correct_and_leave_no_problem_out(route: 
 def test_the_terminal_and_the_report_show_how_many_were_undecided(tmp_path: Path) -> None:
     summary = summarise("x", "d", SWEEP, PROBLEMS, rows({("m", "1"): Verdict.UNDECIDED}), seed=0)
     console = Console(width=120, record=True, quiet=False, file=(tmp_path / "out").open("w"))
-    console.print(summary_tables(summary))
+    print_summary(console, summary)
     assert "1 undecided" in console.export_text()
     write_report(summary, [], tmp_path / "report.html")
     assert "Undecided: 1" in (tmp_path / "report.html").read_text()

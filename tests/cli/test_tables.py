@@ -70,13 +70,23 @@ def printed(summary: Summary, width: int = 80, *, wide: bool = False) -> str:
 def comparison() -> Comparison:
     metrics = {axis: dict(METRIC_VALUES) for axis in AXES}
     pairs = [
-        Pair(first=name, second=NAMES[0], axis=axis, metric=metric, difference=-0.123, difference_ci95=ends, p=0.0009)
+        Pair(
+            first=name,
+            second=NAMES[0],
+            axis=axis,
+            metric=metric,
+            difference=-0.123,
+            difference_ci95=ends,
+            better=NAMES[0],
+            p=0.0009,
+            p_holm=0.0123,
+        )
         for name, ends in zip(NAMES[1:], ((-0.345, 0.234), (None, 0.1), (-1.5, None)) * 3, strict=False)
         for axis in AXES
         for metric in COMPARED
     ]
     rows = [Row(name=name, metrics=metrics, calls=1234.5, calls_at=0.3) for name in NAMES]
-    return Comparison(name="c", data="lab:test", seed=0, problems=1000, rows=rows, pairs=pairs)
+    return Comparison(name="c", data="lab:test", seed=0, problems=1000, resamples=10_000, least_p=0.0002, rows=rows, pairs=pairs)
 
 
 def printed_comparison(width: int = 80, *, wide: bool = False) -> str:

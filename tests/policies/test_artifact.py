@@ -1,3 +1,5 @@
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +70,68 @@ def test_a_missing_artifact_and_one_of_another_kind_are_refused(tmp_path: Path) 
     write_artifact(Artifact(kind="pomdp", arrays={"cards": np.arange(3.0)}, facts={"model": {}}), tmp_path)
     with pytest.raises(ArtifactError, match="hazard: the array is missing"):
         load_policy(tmp_path)
+
+
+class _Killed(BaseException):
+    """Nothing of a killed process runs any more."""
+
+
+def killed_at(step: int, patch: pytest.MonkeyPatch, folder: Path, number: float) -> bool:
+    """Write an artefact in a process that dies at its `step`-th call to the file system; whether it died."""
+    made = 0
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
+            nonlocal made
+            made += 1
+            if made > step:
+                raise _Killed
+            return real(*arguments, **named)
+
+        return call
+
+    with patch.context() as dead:
+        for name in ("replace", "fsync", "open"):
+            dead.setattr(os, name, dying(getattr(os, name)))
+        dead.setattr(Path, "open", dying(Path.open))
+        try:
+            write_artifact(artifact(number), folder)
+        except _Killed:
+            return True
+    return False
+
+
+def artifact(number: float) -> Artifact:
+    return Artifact(kind="agg", arrays={"a": np.full(100, number)}, facts={"number": number})
+
+
+def written(folder: Path) -> float:
+    """The artefact's number, the same in both files."""
+    found = read_artifact(folder)
+    assert set(found.arrays["a"].tolist()) == {found.facts["number"]}
+    return float(found.facts["number"])
+
+
+@pytest.mark.parametrize("first", range(13))
+@pytest.mark.parametrize("second", [1, 4, 6, 8, 9, 11])
+def test_a_kill_at_any_moment_leaves_the_old_artifact_or_the_new_one_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, second: int
+) -> None:
+    write_artifact(artifact(0.0), tmp_path)
+    killed_at(first, monkeypatch, tmp_path, 1.0)
+    after_first = written(tmp_path)
+    assert after_first in (0, 1)
+    if not killed_at(second, monkeypatch, tmp_path, 2.0):
+        assert written(tmp_path) == 2
+    assert written(tmp_path) in (after_first, 2)
+    write_artifact(artifact(3.0), tmp_path)
+    assert written(tmp_path) == 3
+    assert {file.name for file in tmp_path.iterdir() if not file.name.endswith(".tmp")} == {
+        "policy.json", "policy.safetensors"
+    }  # fmt: skip
+
+
+def test_the_kills_reach_from_the_first_call_to_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    died = [killed_at(step, monkeypatch, tmp_path / str(step), 1.0) for step in range(13)]
+    assert died[0]
+    assert not died[-1]
