@@ -29,6 +29,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=800)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--passes", type=int, default=10)
+    parser.add_argument("--lambdas", type=int, default=8, help="networks for one λ each")
     parser.add_argument("--data", default="lab:train")
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
     asked = parser.parse_args()
@@ -50,11 +52,13 @@ def main() -> None:
             )
 
         jobs = [
-            (f"{kind}-{seed}", kind, PpoSettings(seed=seed)) for kind in ARCHITECTURES for seed in range(asked.seeds)
+            (f"{kind}-{seed}", kind, PpoSettings(passes=asked.passes, seed=seed))
+            for kind in ARCHITECTURES
+            for seed in range(asked.seeds)
         ]
         jobs += [
-            (f"{AGG}-lam-{index}", AGG, PpoSettings(lam=(lam, lam)))
-            for index, lam in enumerate(np.geomspace(2e-4, 1.6e-2, 8).tolist())
+            (f"{AGG}-lam-{index}", AGG, PpoSettings(lam=(lam, lam), passes=asked.passes))
+            for index, lam in enumerate(np.geomspace(2e-4, 1.6e-2, asked.lambdas).tolist())
         ]
         for name, kind, settings in jobs:
             if (asked.out / name / "policy.json").exists():

@@ -1,0 +1,55 @@
+"""`steproute train --policy pomdp`: which belief the folder holds, and how far its costs reach."""
+
+import json
+from inspect import signature
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from steproute.cli.main import app
+from steproute.cli.train import train
+from steproute.core.errors import ConfigError
+from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.random import RandomRouting
+from steproute.policies.stored import load_policy
+
+
+def scored(folder: Path) -> Path:
+    """Solutions of four steps, half of them wrong from the second or third one on."""
+    rng = np.random.default_rng(0)
+    path = folder / "scored.jsonl"
+    with path.open("w") as file:
+        for index in range(40):
+            label = (-1, 1, -1, 2)[index % 4]
+            means = [0.9 if label < 0 or step < label else 0.2 for step in range(4)]
+            scores = np.clip(rng.normal(means, 0.1), 0, 1).tolist()
+            row = {"problem": f"P{index}", "steps": list("abcd"), "label": label, "scores": scores}
+            file.write(json.dumps(row) + "\n")
+    return path
+
+
+def words(folder: Path, *more: str) -> list[str]:
+    return ["train", "--policy", "pomdp", "--data", str(scored(folder)), "--out", str(folder / "p"), *more]
+
+
+def test_the_belief_is_chosen_in_training_and_no_grid_ends_a_curve(tmp_path: Path) -> None:
+    """The cheapest cost of TRIM-POMDP is next to nothing, and random routing can be always-strong."""
+    result = CliRunner().invoke(app, words(tmp_path, "--belief", "posterior"))
+    assert result.exit_code == 0, result.output
+    family = load_policy(tmp_path / "p")
+    assert isinstance(family, PomdpFamily)
+    assert family.belief == "posterior"
+    assert signature(train).parameters["belief"].default == "filter"
+    model = family.plan.model
+    assert min(family.knobs) * model.step_tokens / model.task_reward == pytest.approx(3e-5)
+    assert max(family.knobs) * model.step_tokens > model.task_reward
+    assert max(RandomRouting.knobs) == 1.0
+
+
+def test_an_unknown_belief_is_refused(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, words(tmp_path, "--belief", "hope"))
+    assert isinstance(result.exception, ConfigError)
+    assert "belief: 'hope' is unknown. Use one of filter, posterior" in str(result.exception)
+    assert not (tmp_path / "p").exists()

@@ -1,0 +1,55 @@
+"""The benchmarks behind documented figures run, at toy size; what they print is what the documents quote."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from steproute.policies.artifact import write_artifact
+from steproute.policies.mixture import BudgetCurve
+from steproute.policies.stored import load_policy, mixture_artifact
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def rows(name: str, *words: str) -> list[dict[str, object]]:
+    """The JSON lines that a benchmark prints."""
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *words]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("axis", ["tokens", "usd"])
+def test_budget_error_compares_the_fixed_mix_with_the_controller(tmp_path: Path, axis: str) -> None:
+    costs = (5.0, 60.0) if axis == "tokens" else (0.00005, 0.0003)
+    curve = BudgetCurve(axis=axis, knobs=(0.2, 1.0), costs=costs)  # type: ignore[arg-type]
+    write_artifact(mixture_artifact(curve, sum(costs) / 2, 0.5, 1.0, "threshold", {}), tmp_path / "half")
+    found = rows("budget_error", str(tmp_path / "half"), "--problems", "6", "--seeds", "2")
+    streams = [(row["stream"], row["strategy"]) for row in found]
+    assert streams == [(s, k) for s in ("test", "easy then hard") for k in ("stepwise", "budgeted")]
+    for row in found:
+        errors = row["errors"]
+        assert isinstance(errors, list)
+        assert len(errors) == 2
+        assert all(error > -1 for error in errors)
+        accuracy = row["accuracy"]
+        assert isinstance(accuracy, float)
+        assert 0 <= accuracy <= 1
+
+
+def test_train_seeds_leaves_a_policy_per_kind_and_seed_and_goes_on(tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3", reason="training needs the learn extra")
+    words = ("--problems", "20", "--seeds", "1", "--passes", "1", "--lambdas", "1", "--out", str(tmp_path / "seeds"))
+    found = rows("train_seeds", *words)
+    names = ["agg-0", "agg-confidence-0", "seq-0", "agg-lam-0", "pomdp-0"]
+    assert [row["policy"] for row in found] == names
+    asked, computed = found[0]["asked"], found[0]["computed"]
+    assert isinstance(asked, int)
+    assert isinstance(computed, int)
+    assert 0 < computed <= asked
+    for name in names:
+        assert load_policy(tmp_path / "seeds" / name).knobs
+    assert rows("train_seeds", *words) == []
