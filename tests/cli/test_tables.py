@@ -86,7 +86,9 @@ def comparison() -> Comparison:
         for metric in COMPARED
     ]
     rows = [Row(name=name, metrics=metrics, calls=1234.5, calls_at=0.3) for name in NAMES]
-    return Comparison(name="c", data="lab:test", seed=0, problems=1000, resamples=10_000, least_p=0.0002, rows=rows, pairs=pairs)
+    return Comparison(
+        name="c", data="lab:test", seed=0, problems=1000, resamples=10_000, least_p=0.0002, rows=rows, pairs=pairs
+    )
 
 
 def printed_comparison(width: int = 80, *, wide: bool = False) -> str:
