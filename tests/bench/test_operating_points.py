@@ -78,7 +78,7 @@ def test_strong_tokens_are_cpt_with_the_intervals_of_cpt(seed: int, problems: in
         None if math.isinf(value) else pytest.approx(value) for value in values
     ]
     by_share = {point.gap_recovered: point for point in points}
-    for share, interval in ((0.8, intervals.cpt80), (0.95, intervals.cpt95)):
+    for share, interval in ((0.8, intervals.metrics["cpt80"]), (0.95, intervals.metrics["cpt95"])):
         assert by_share[share].strong_tokens_ci95 == pytest.approx(finite(interval.low, interval.high))
 
 

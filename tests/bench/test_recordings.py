@@ -29,6 +29,12 @@ def solve(recorded: Recorded, strategy: Single | Cascade) -> list[Trace]:
 
 # Recorded as right, but neither model's solution ends with an answer: the recording took its last number.
 UNANSWERED = {"math/test/algebra/892"}
+# Recorded otherwise: 0.00006667 for 0.0000672, which an absolute tolerance let pass, and roots written with a sign.
+REGRADED = {
+    ("weak", "math/test/number_theory/598"): False,
+    ("strong", "math/test/algebra/2036"): True,
+    ("strong", "math/test/prealgebra/1302"): True,
+}
 
 
 @pytest.mark.parametrize("role", ["weak", "strong"])
@@ -40,7 +46,8 @@ def test_every_replayed_answer_is_judged_as_it_was_recorded(recorded: Recorded, 
             if problem.id in UNANSWERED and trace.answer is None:
                 assert recorded.graded[role, problem.id]
                 continue
-            assert (verdict is Verdict.RIGHT) == recorded.graded[role, problem.id], problem.id
+            expected = REGRADED.get((role, problem.id), recorded.graded[role, problem.id])
+            assert (verdict is Verdict.RIGHT) == expected, problem.id
 
 
 def test_a_cascade_keeps_weak_steps_or_starts_over_with_strong(recorded: Recorded) -> None:
