@@ -64,9 +64,13 @@ async def _choose(
     correct = [solution.answer == problem.answer for solution in solutions]
     chosen = {}
     for name, scorer in scorers.items():
-        least = [min((await scorer.score(solution)).values, default=0.0) for solution in solutions]
-        chosen[name] = correct[int(np.argmax(least))]
+        least = {text: await _least(scorer, each) for text, each in {each.text: each for each in solutions}.items()}
+        chosen[name] = correct[int(np.argmax([least[solution.text] for solution in solutions]))]
     return correct[0], chosen
+
+
+async def _least(scorer: StepScorer, solution: Prefix) -> float:
+    return min((await scorer.score(solution)).values, default=0.0)
 
 
 def _compared(chosen: F64, first: F64, seed: int) -> BestOf:

@@ -54,9 +54,11 @@ async def sample_candidates(
             rows: list[_Row] = []
             for place in sorted(chosen.tolist()):
                 seeds = rng.integers(2**31, size=draws).tolist()
-                for role in sorted(writers):
-                    drafts = [await _draft(writers[role], starts[place], each) for each in seeds]
-                    rows += [await _judged(scorer, starts[place], draft) for draft in drafts]
+                drafts = [
+                    await _draft(writers[role], starts[place], each) for role in sorted(writers) for each in seeds
+                ]
+                judged = {text: await _judged(scorer, starts[place], text) for text in {d.text: d for d in drafts}}
+                rows += [judged[draft.text] for draft in drafts]
             return rows
 
     rows = await asyncio.gather(*(of_problem(index, problem) for index, problem in enumerate(problems)))
@@ -136,8 +138,8 @@ async def _draft(writer: Writer, prefix: Prefix, seed: int) -> Draft:
     return draft
 
 
-async def _judged(scorer: StepScorer, prefix: Prefix, draft: Draft) -> _Row:
-    longer = _after(prefix, [draft.text])
+async def _judged(scorer: StepScorer, prefix: Prefix, text: str) -> _Row:
+    longer = _after(prefix, [text])
     return _row(longer, (await scorer.score(longer)).values[-1], _correct(longer))
 
 
