@@ -165,16 +165,20 @@ def test_a_text_of_another_type_is_damage_and_tried_again(events: list[Any]) -> 
     assert str(failure).startswith("m: its answer is damaged")
 
 
-@pytest.mark.parametrize(
-    "deep",
-    [
-        '{"choices": [{"delta": {"content": %s"x"%s}}]}' % ("[" * 900, "]" * 900),
-        '{"choices": [{"delta": {"reasoning": %s"x"%s}}]}' % ("[" * 900, "]" * 900),
-        '{"choices": [], "usage": %s1%s}' % ('{"prompt_tokens_details": ' * 900, "}" * 900),
-        '{"error": %s"x"%s}' % ('{"message": ' * 900, "}" * 900),
-        '{"choices": %s%s}' % ("[" * 90_000, "]" * 90_000),
-    ],
-)
+def nested(opening: str, closing: str, depth: int = 900) -> str:
+    return opening * depth + '"x"' + closing * depth
+
+
+DEEP = [
+    '{"choices": [{"delta": {"content": ' + nested("[", "]") + "}}]}",
+    '{"choices": [{"delta": {"reasoning": ' + nested("[", "]") + "}}]}",
+    '{"choices": [], "usage": ' + nested('{"prompt_tokens_details": ', "}") + "}",
+    '{"error": ' + nested('{"message": ', "}") + "}",
+    '{"choices": ' + nested("[", "]", 90_000) + "}",
+]
+
+
+@pytest.mark.parametrize("deep", DEEP, ids=range(len(DEEP)))
 def test_deep_nesting_is_one_clear_error(deep: str) -> None:
     for body in (f"data: {deep}\n\n", deep):
         failure, _ = failed(body.encode())
