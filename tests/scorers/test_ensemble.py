@@ -209,7 +209,7 @@ def test_an_ensemble_can_be_calibrated_as_a_whole() -> None:
 
 def test_a_member_that_gives_a_wrong_number_is_an_error_and_is_paid_for() -> None:
     trace = solve(priced([Member("a"), Member("b", plan=["miscount"])]), Limits())
-    assert trace.error == "ScorerError: b gave 0 scores for 1 steps"
+    assert trace.error == "ScorerError: b: gave 0 scores for 1 steps. Return one for each step."
     assert {line.role for line in trace.account} == {"weak", "a", "b"}
 
 
