@@ -84,7 +84,9 @@ class Patient(HostileServer):
     async def _pool(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
         text = request.body["input"]
         steps = re.split("<extra_0>", text.partition("assistant\n")[2])[:-1]
-        good = [0.05 if " 19" in step else 0.95 for step in steps]
+        good = [
+            0.95 if _adds_up(step) or ("places only" in self.faults and " 19" not in step) else 0.05 for step in steps
+        ]
         if "blind" in self.faults:
             good = [0.9 for _ in steps]
         if "upside down" in self.faults:
@@ -93,6 +95,23 @@ class Patient(HostileServer):
         if "wrong marker" in self.faults:
             pairs = []
         return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
+
+
+def _adds_up(step: str) -> bool:
+    """Whether each equation of a step holds, and its numbers are not those of the planted mistakes."""
+    left_and_right = re.findall(r"([\d+*() -]*\d[\d+*() -]*) = (\d+)", step)
+    holds = all(_value(left) == int(right) for left, right in left_and_right)
+    planted = ("3x = 29", "3x = 16", "6 + 8", "24 + 5", "48 - 17", "150 + 120", "9 * 4")
+    return holds and not any(mistake in step for mistake in planted)
+
+
+def _value(expression: str) -> int:
+    """2 * (9 + 4) and sums, differences and products of two numbers."""
+    inner = re.sub(r"\((\d+) \+ (\d+)\)", lambda m: str(int(m[1]) + int(m[2])), expression.strip())
+    match = re.fullmatch(r"(\d+)(?: ([-+*]) (\d+))?", inner)
+    assert match, expression
+    left, sign, right = int(match[1]), match[2] or "+", int(match[3] or 0)
+    return {"+": left + right, "-": left - right, "*": left * right}[sign]
 
 
 class Claude(HostileAnthropic):

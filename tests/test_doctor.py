@@ -17,7 +17,7 @@ STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 def test_a_healthy_setup_has_no_findings(tmp_path: Path) -> None:
     findings = diagnose(tmp_path, Patient())
     assert ill(findings) == []
-    assert len(findings) == 1 + 2 * 4 + 2
+    assert len(findings) == 1 + 2 * 4 + 3
 
 
 ONE_STEP = ('template = "none"', 'kind = "openai"\ncontinuation = "instruct"\nstop = "client"')
@@ -41,6 +41,7 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("wrong marker", [], "answers", "Set marker to the step tag"),
         ("blind", [], "tells right from wrong", "Check text and marker against the model card"),
         ("upside down", [], "tells right from wrong", "upside down"),
+        ("places only", [], "chooses among candidates", "not to pick one of several candidates"),
         ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
         ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
         ("no usage", [], "token counts", "Have the server send usage"),

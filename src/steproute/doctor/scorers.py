@@ -6,13 +6,13 @@ from typing import Final
 
 from steproute.config_file import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
-from steproute.core.solution import Confidence, Prefix, Step
+from steproute.core.solution import Prefix, Step
+from steproute.doctor.candidates import CONFIDENCE, candidate_findings
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import probe_of
 from steproute.engine.cast import Judge
 
 _LEAST_GAP: Final = 0.1
-_CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
 
 
 async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
@@ -42,11 +42,13 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
         yield failed(name, "tells right from wrong", seen, remedy)
     else:
         yield ok(name, "tells right from wrong", seen)
+        async for finding in candidate_findings(config, role, judge):
+            yield finding
     if judge.price.table == "not set" and not judge.members:
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
 async def _scores(judge: Judge, probe: ProbeSettings, steps: tuple[str, ...]) -> tuple[float, ...]:
-    done = tuple(Step(role="weak", text=text, tokens=0, confidence=_CONFIDENCE) for text in steps)
+    done = tuple(Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in steps)
     problem = Problem(id="doctor", text=probe.problem)
     return (await judge.scorer.score(Prefix(problem=problem, steps=done, session="doctor"))).values
