@@ -95,7 +95,7 @@ DIFFERENT = {
         ("(1,2)\\cup(3,4)", "(1,2),(3,5)"), ("-1", f"{BOX}."), ("x=5", "y=5"),
     ],
     "unreadable": [
-        ("2", HBAR), (HBAR.replace("1 / 2", "3 / 2"), HBAR), ("\\frac23", ENERGIES), (ENERGIES.replace("{3} E_{1}", "{4} E_{1}"), ENERGIES), ("(3, 5", "5"), ("3 \\to 5", "5"), ("5)", "(3, 5"), ("the answer is 5", "5"), ("5 ??? 7", "7"), ("\\unknown{5}", "5"),
+        ("2", HBAR), (HBAR.replace("1 / 2", "3 / 2"), HBAR), ("\\frac23", ENERGIES), (ENERGIES.replace("{3} E_{1}", "{4} E_{1}"), ENERGIES), ("(3, 5", "5"), ("3 \\to 5", "5"), ("5)", "(3, 5"), ("the sum of 5", "5"), ("5 ??? 7", "7"), ("\\unknown{5}", "5"),
         ("x = y = ", "5"), ("3 + ", "3"), ("5 \\implies 6", "6"), ("\\frac{1}{", "1"), ("7 \\mod 3", "7"), ("12 = 4 \\cdot 3 \\text{ so } 4", "4"), ("1, 2, \\ldots, 9", "9"), ("3 & 4", "4"), ("a \\to b", "b"), ("1/2 or so", "\\frac12"),
     ],
 }  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Final
 from steproute.core.errors import ConfigError
 from steproute.grading.compare import equal, equal_text
 
-_STARTUP_S: Final = 120.0
+_STARTUP_S: Final = 900.0
 _WALL_PER_CPU: Final = 120.0
 _RETRY: Final = 4
 
