@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import typer
@@ -19,26 +19,31 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.lab.story import Story, generate
 
+LAB_ROUTE: Final = RouteSettings(policy="lab-agg", knob=0.002)
+"""TRIM-Agg as it is shipped, at a price of a strong token that buys most of the strong model's accuracy."""
+
 
 def solve(
     text: Annotated[str | None, typer.Argument(help="The problem; without --config in the lab's language.")] = None,
     config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
     sample: Annotated[int | None, typer.Option(help="Solve the lab's test problem of this number instead.")] = None,
     strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, …")] = None,
-    policy: Annotated[str | None, typer.Option(help="Who decides about each weak step.")] = None,
+    policy: Annotated[str | None, typer.Option(help="The policy that decides about each weak step.")] = None,
     knob: Annotated[
-        float | None, typer.Option(help="The policy's knob; for threshold, the score below which strong writes.")
+        float | None,
+        typer.Option(help="The policy's knob. For threshold: the strong model rewrites steps that score lower."),
     ] = None,
-    takeover_steps: Annotated[int | None, typer.Option(help="Steps that strong writes in a takeover.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Budget of generated tokens.")] = None,
-    max_cost_usd: Annotated[float | None, typer.Option(help="Budget in dollars.")] = None,
-    deadline_s: Annotated[float | None, typer.Option(help="Seconds after which to stop.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides every random draw.")] = 0,
+    takeover_steps: Annotated[int | None, typer.Option(help="Steps that the strong model writes per takeover.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens.")] = None,
+    max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars.")] = None,
+    deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
     """Solve one problem and show each step: author, score, decision, cost so far.
 
-    Strategy, policy and knob that are left out come from the configuration, or are stepwise, threshold and 0.5.
+    Strategy, policy and knob come from the options, then from the configuration file. On the lab the default is the
+    trained policy that comes with the package; with --knob alone it is threshold.
 
     Example: steproute solve --sample 3 --knob 0.5
     """
@@ -49,7 +54,8 @@ def solve(
         max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
         deadline_s=deadline_s,
     )
-    chosen = (read.route if read else RouteSettings()).changed(
+    default = LAB_ROUTE if policy is None and knob is None else RouteSettings()
+    chosen = (read.route if read else default).changed(
         strategy=strategy, policy=policy, knob=knob, takeover_steps=takeover_steps
     )
     route = chosen.strategy_at(seed)
