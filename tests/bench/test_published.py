@@ -9,7 +9,7 @@ from tests.bench.hand_made import SUMMARY
 
 from steproute.bench.curve_file import read_curve
 from steproute.bench.metrics import measure
-from steproute.bench.plot import pareto_svg
+from steproute.bench.plot import panel_svg
 from steproute.bench.published import published_curves
 from steproute.bench.summary import Axis
 from steproute.cli.tables import print_summary
@@ -45,7 +45,7 @@ def test_the_curves_are_those_of_the_data_folder(data_folder: Path) -> None:
 
 @pytest.mark.parametrize(("axis", "drawn"), [("tokens", 29), ("usd", 0)])
 def test_the_plot_draws_them_by_tokens(axis: Axis, drawn: int) -> None:
-    root = fromstring(pareto_svg(COMPARED, axis))
+    root = fromstring(panel_svg(COMPARED, axis))
     titles = [title.text or "" for title in root.iterfind(f"{SVG}circle/{SVG}title")]
     assert len([title for title in titles if title.startswith("published TRIM")]) == drawn
     if drawn:

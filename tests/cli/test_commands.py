@@ -77,7 +77,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("lab", "check", "--problems", "0"), "problems: 0 is below 1"),
         (("plan", "--reference", ".", "--cost", "1"), "holds no obs_distribution"),
         (("train", "--policy", "tarot"), "policy: 'tarot' has nothing to train"),
-        (("train", "--data", "math500"), "data: 'math500' cannot be solved by the lab's models"),
+        (("train", "--data", "math500"), "data: 'math500' cannot be solved by the embedded models"),
         (("eval", "--policy", "./none"), "none/policy.json does not exist"),
         (("calibrate",), "give one of them"),
         (("calibrate", "--budget", "1.5"), "budget: 1.5 is outside (0, 1]"),
@@ -227,7 +227,8 @@ def test_replay_equals_the_recording(tmp_path: Path, data_folder: Path) -> None:
     words = [STEPROUTE, "replay", "llama", "--knobs", "0,0.5", "--json"]
     result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
-    assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215, 0.4425)
+    # One weak and two strong answers of 400 are judged otherwise than recorded: tests/bench/test_recordings.py names them.
+    assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215 - 1 / 400, 0.4425 + 2 / 400)
 
 
 def test_plan_prints_the_advantage_of_each_stage_and_belief(tmp_path: Path, data_folder: Path) -> None:
@@ -259,7 +260,7 @@ def test_a_trained_pomdp_can_be_evaluated(tmp_path: Path) -> None:
         steproute(tmp_path, "eval", "--problems", "6", "--policy", "runs/p", "--baselines", "", "--json").stdout
     )
     assert found["policy"] == "runs/p"
-    assert len(found["points"]) == 16
+    assert len(found["points"]) == 20
     assert found["points"][0]["strong_tokens"] > found["points"][-1]["strong_tokens"]
 
 
@@ -324,7 +325,7 @@ def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_r
         curve = BudgetCurve(axis="tokens", knobs=(knob,), costs=(1.0,))
         write_artifact(mixture_artifact(curve, 1.0, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")
 
-    words = (*command, "runs/mix", "--problems", "2", "--name", "swap")
+    words = (*command, "runs/mix", "--problems", "8", "--name", "swap")
     mixture(0.0)
     steproute(tmp_path, *words)
     mixture(1.0)

@@ -193,4 +193,6 @@ def test_recorded_llama_answers_are_judged_as_recorded(checker: AnswerChecker, d
     for _, row in read_rows(path):
         solution = "\n\n".join(row["steps"])  # type: ignore[arg-type]
         verdict = checker.check_now(closed_boxed(solution), str(row["answer"]))
-        assert (verdict is Verdict.RIGHT) == row["correct"], row["id"]
+        # 0.00006667 for 0.0000672 was recorded as correct: an absolute tolerance let it pass.
+        expected = row["correct"] and "number_theory/598" not in str(row["id"])
+        assert (verdict is Verdict.RIGHT) == expected, row["id"]

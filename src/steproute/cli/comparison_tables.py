@@ -1,6 +1,7 @@
 """A comparison of policies as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Final
 
 from rich import box
@@ -61,7 +62,8 @@ def _leads(comparison: Comparison) -> Iterator[Text]:
         for axis in AXES:
             pair = comparison.pair(row.name, first.name, "apgr", axis)
             yield Text(_line(_AXES[axis], _difference(pair), _standing(pair), _p(pair, comparison.least_p)))
-    yield Text(_what_p_covers(comparison), style="dim")
+    for line in wrap(_what_p_covers(comparison), sum(_COLUMNS)):
+        yield Text(line, style="dim")
 
 
 def _what_p_covers(comparison: Comparison) -> str:

@@ -123,13 +123,13 @@ def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: 
 async def _first_rescue(
     problems: Sequence[Problem], cast: Cast, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
 ) -> int | None:
-    """The index of the first short problem that only the repaired solution gets right."""
+    """The index of the first short problem that the repaired solution and the strong model get right, the weak not."""
     for index, problem in enumerate(problems):
         if len(Story.parse(problem.text).relevant) > _SHORT:
             continue
-        episodes = (Episode(problem, cast, route="demo", seed=seed) for _ in range(2))
-        answers = [(await e.run(s)).answer for e, s in zip(episodes, (kept, repaired), strict=True)]
-        if [answer == problem.answer for answer in answers] == [False, True]:
+        strategies = (kept, repaired, Single("strong"))
+        traces = [await Episode(problem, cast, route="demo", seed=seed).run(each) for each in strategies]
+        if [trace.answer == problem.answer for trace in traces] == [False, True, True]:
             return index
     return None
 

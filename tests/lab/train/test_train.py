@@ -9,10 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the learn extra")
 
+from steproute.core.problem import Problem  # noqa: E402
 from steproute.core.solution import Prefix, Step  # noqa: E402
 from steproute.lab.checker import Verdict, check_steps  # noqa: E402
-from steproute.lab.models import LabModel, LabPrm  # noqa: E402
+from steproute.lab.models import LabModel, LabPrm, LabScorerName  # noqa: E402
 from steproute.lab.network import Network  # noqa: E402
+from steproute.lab.onnx_weights import read_weights  # noqa: E402
 from steproute.lab.story import Story, generate  # noqa: E402
 from steproute.lab.tokenizer import Tokenizer  # noqa: E402
 from steproute.lab.train.alterations import altered  # noqa: E402
@@ -29,7 +31,7 @@ from steproute.lab.train.language_model import (  # noqa: E402
 from steproute.lab.train.reward_model import RewardRecipe, train_reward_model  # noqa: E402
 from steproute.lab.train.rollouts import read_rollouts, write_rollouts  # noqa: E402
 from steproute.lab.train.transformer import Transformer  # noqa: E402
-from steproute.lab.train.verifier import VerifierRecipe, train_verifier, verifier_batches  # noqa: E402
+from steproute.lab.train.verifier import VerifierRecipe, train_verifier, verifier_batches, verifier_loss  # noqa: E402
 from steproute.lab.train.verifier_network import VerifierNetwork  # noqa: E402
 from steproute.lab.train.walks import Walk, read_walks, write_walks  # noqa: E402
 from steproute.lab.worker import Worker  # noqa: E402
@@ -112,22 +114,45 @@ def test_the_exported_verifier_equals_the_trained_one_whole_and_in_pieces(tmp_pa
     np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
 
 
-def test_the_verifier_learns_to_prefer_the_unaltered_step(tmp_path: Path) -> None:
-    """Over lab-weak, which knows what to expect, sixty updates tell most altered steps of unseen stories."""
+def test_training_the_verifier_lowers_its_loss_on_unseen_stories_and_leaves_the_language_model(tmp_path: Path) -> None:
     solved = [
         Walk(problem=problem.text, steps=tuple(Story.parse(problem.text).solution()), last_correct=True, choices=())
         for problem in islice(generate("train"), 96)
     ]
     (tmp_path / "walks.jsonl").write_bytes(b"".join(msgspec.json.encode(walk) + b"\n" for walk in solved))
+    batch = next(verifier_batches(solved[64:], 16, np.random.default_rng(99)))
+    losses = []
     with as_file(files("steproute.lab") / "weights" / "lab-weak.onnx") as start:
-        schedule = Schedule(steps=60, batch=4, warmup=2)
-        recipe = VerifierRecipe(start="weak", new_layers=1, walks=64, schedule=schedule)
-        model = train_verifier(recipe, start, tmp_path / "walks.jsonl", tmp_path / "verifier")
-    tokens, labels = next(verifier_batches(solved[64:], 32, np.random.default_rng(99)))
-    with torch.no_grad():
-        select = (labels == 2) | (labels == 3)
-        logits, kinds = model(tokens, select=select)[:, 0], labels[select]
-    assert (logits[kinds == 3] > logits[kinds == 2]).float().mean() > 0.7
+        given = read_weights(start)[0]["embed.weight"]
+        for updates in (1, 30):
+            schedule = Schedule(steps=updates, batch=4, warmup=2)
+            recipe = VerifierRecipe(start="weak", new_layers=1, walks=64, schedule=schedule)
+            model = train_verifier(recipe, start, tmp_path / "walks.jsonl", tmp_path / f"verifier-{updates}")
+            with torch.no_grad():
+                losses.append(verifier_loss(model, *batch).item())
+            np.testing.assert_array_equal(model.language_model.embed.weight.numpy(), given)
+    assert losses[1] < losses[0] - 0.1
+
+
+@pytest.mark.parametrize("name", ["lab-verifier", "lab-prm-place"])
+def test_the_shipped_verifier_prefers_steps_to_altered_ones_and_the_older_prm_cannot(name: LabScorerName) -> None:
+    rng, scorer = np.random.default_rng(7), LabPrm(name)
+
+    async def scored(problem: Problem, *steps: str) -> float:
+        prefix = Prefix(problem=problem, session=problem.id).extended(
+            *(Step(role="weak", text=text, tokens=0) for text in steps)
+        )
+        return (await scorer.score(prefix)).values[-1]
+
+    async def wins() -> list[bool]:
+        found = []
+        for problem in islice(generate("validation", 11), 60):
+            *before, last = Story.parse(problem.text).solution()
+            found.append(await scored(problem, *before, last) > await scored(problem, *before, altered(last, rng)))
+        return found
+
+    share = np.mean(asyncio.run(wins()))
+    assert share > 0.9 if name == "lab-verifier" else share < 0.8
 
 
 def test_a_walk_is_labelled_up_to_its_first_incorrect_step_and_candidates_by_the_checker(tmp_path: Path) -> None:
