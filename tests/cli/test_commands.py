@@ -50,7 +50,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "--sample", "-1"), "sample: -1 is negative"),
         (("solve", ""), "is empty"),
         (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
-        (("solve", "--sample", "1", "--takeover-steps", "2"), "since no takeover comes from Threshold"),
+        (("solve", "--sample", "1", "--takeover-steps", "2"), "since no takeover comes from"),
         (("eval", "--takeover-steps", "2"), "since no takeover comes from threshold, random"),
         (("solve", "--sample", "1", "--strategy", "query"), "policy: query decides before any step is there"),
         (("init", "--out", "nodir/a.toml"), "out: nodir/a.toml cannot be written (No such file or directory)"),

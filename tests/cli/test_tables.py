@@ -133,7 +133,7 @@ def test_a_comparison_cuts_no_cell(wide: bool) -> None:
         assert max(map(cell_len, found.splitlines())) <= 80
     for name in NAMES:
         assert any(line.strip().startswith(policy_label(name, "stepwise")) for line in found.splitlines()), name
-    for text in ("-0.123 [-0.345, +0.234]", "-0.123 [-∞, +0.100]", "0.001"):
+    for text in ("-0.123 [-0.345, +0.234]", "-0.123 [-∞, +0.100]", "0.012"):
         assert any(text in line for line in found.splitlines()), text
 
 
