@@ -19,7 +19,6 @@ from steproute.policies.seq import HEADS, HORIZON, LAYERS, SEQUENCE, STEP_FEATUR
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, SEQ
 
 _WIDTH: Final = 64
-_DROPOUT: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def _blocks(inputs: int) -> nn.Sequential:
     """Two blocks of TRIM-Agg's encoder and heads."""
     layers: list[nn.Module] = []
     for size in (inputs, _WIDTH):
-        layers += [nn.Linear(size, _WIDTH), nn.LayerNorm(_WIDTH), nn.Tanh(), nn.Dropout(_DROPOUT)]
+        layers += [nn.Linear(size, _WIDTH), nn.LayerNorm(_WIDTH), nn.Tanh()]
     return nn.Sequential(*layers)
 
 

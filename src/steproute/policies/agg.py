@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import count
-from math import prod
+from math import log, prod
 from typing import Final
 
 import numpy as np
@@ -15,16 +15,20 @@ from steproute.policies.learned import DECISIONS, F64, TOKEN_SCALE, normalised
 AGGREGATES: Final = 5
 CONFIDENCES: Final = 2
 _LEAST_LOGPROB: Final = -5.0
+_MOST_CERTAIN: Final = 0.99
 
 
 def aggregate_features(seen: Observation) -> F64:
     """[min r_1..r_{t-1}, prod r_1..r_{t-1}, r_t, tokens of the step / 300, t / horizon], (5,); both 1 where t = 1.
 
-    Source: TRIM, TRIM-Agg; the product is in the released code, not in the paper.
+    The first three are log-odds, cut off at 0.01 and 0.99 and divided by those of 0.99, so in [-1, 1]: a good PRM's scores
+    lie close to 0 and 1, and a network that reads them as they are cannot tell 0.8 from 0.95. Source: TRIM, TRIM-Agg,
+    which reads the scores as they are; the product is in the released code, not in the paper.
     """
     earlier = seen.scores[:-1]
-    tokens = seen.draft.usage.output_tokens / TOKEN_SCALE
-    return np.array([min(earlier, default=1.0), prod(earlier), seen.score, tokens, seen.step / seen.max_steps])
+    scores = np.clip([min(earlier, default=1.0), prod(earlier), seen.score], 1 - _MOST_CERTAIN, _MOST_CERTAIN)
+    log_odds = np.log(scores / (1 - scores)) / log(_MOST_CERTAIN / (1 - _MOST_CERTAIN))
+    return np.array([*log_odds, seen.draft.usage.output_tokens / TOKEN_SCALE, seen.step / seen.max_steps])
 
 
 def agg_features(seen: Observation, lam: float) -> F64:
