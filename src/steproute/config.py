@@ -25,7 +25,7 @@ from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, 
 from steproute.lab.trim_world import models as trim_world
 from steproute.lab.trim_world.parameters import STRONG, WEAK
 from steproute.lab.trim_world.world import is_trim_world
-from steproute.policies.artifact import FACTS, Artifact, read_artifact
+from steproute.policies.artifact import FACTS, Artifact, UnsoundArtifact, read_artifact
 from steproute.policies.artifact_fields import sound_arrays
 from steproute.policies.stored import load_policy
 from steproute.scorers.calibrated import CalibratedScorer, Isotonic, ScoreMap, Temperature
@@ -188,18 +188,19 @@ def score_map_artifact(score_map: ScoreMap, facts: dict[str, Any]) -> Artifact:
 
 
 def load_score_map(folder: Path) -> ScoreMap:
-    """A scorer's calibration; raises ArtifactError where it is missing, damaged or of another kind."""
+    """A scorer's calibration; raises ArtifactError if it is missing, damaged or of another kind."""
     if not (folder / FACTS).exists():
         raise ArtifactError(f"scorer: {folder} holds no calibration. `steproute calibrate-scorer` makes one.")
-    artifact = read_artifact(folder)
     try:
+        artifact = read_artifact(folder)
         if artifact.kind == "isotonic":
             knots = sound_arrays(artifact, scores=1, values=1)
             return Isotonic(knots["scores"], knots["values"])
         if artifact.kind == "temperature":
             return Temperature(*sound_arrays(artifact, numbers=1)["numbers"].tolist())
-    except (TypeError, ConfigError) as failure:
-        raise ArtifactError(f"scorer: {folder} is incomplete ({failure}). Calibrate it again.") from None
+    except (TypeError, ConfigError, UnsoundArtifact) as failure:
+        reason = failure.reason if isinstance(failure, UnsoundArtifact) else failure
+        raise ArtifactError(f"scorer: {folder} is incomplete or damaged ({reason}). Calibrate it again.") from None
     raise ArtifactError(f"scorer: {folder} is of kind {artifact.kind!r}, not a calibration.")
 
 

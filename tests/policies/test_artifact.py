@@ -44,7 +44,7 @@ def test_a_plan_comes_back_bit_for_bit(tmp_path: Path, family: PomdpFamily) -> N
         ("policy.safetensors", lambda data: data[:-9], "is truncated or was altered"),
         ("policy.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "is truncated or was altered"),
         ("policy.json", lambda data: data[:-20], "is not JSON"),
-        ("policy.json", lambda data: data.replace(b'"seed": 3', b'"seed": 4'), "was altered after training"),
+        ("policy.json", lambda data: data.replace(b'"seed": 3', b'"seed": 4'), "was altered after it was written"),
         ("policy.json", lambda data: data.replace(b'"format": 1', b'"format": 2'), "is not of format 1"),
         ("policy.json", lambda data: b"[]", "is not of format 1"),
     ],

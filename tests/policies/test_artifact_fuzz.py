@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -311,8 +312,35 @@ def test_a_folder_in_the_place_of_a_file_is_an_artifact_error(
 def test_a_score_map_that_is_none_is_an_artifact_error(tmp_path: Path, arrays: dict[str, Any]) -> None:
     kind = "isotonic" if "scores" in arrays else "temperature"
     write_artifact(Artifact(kind=kind, arrays=arrays), tmp_path)
-    with pytest.raises(ArtifactError):
-        load_score_map(tmp_path)
+    check_told_to_calibrate(tmp_path)
     for sound in (Temperature(2.0, -0.5), Isotonic(np.array([0.0, 1.0]), np.array([0.1, 0.9]))):
         write_artifact(score_map_artifact(sound, {}), tmp_path)
         load_score_map(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["policy.json", "policy.safetensors"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "altered", "a folder", "no JSON"])
+def test_a_damaged_score_map_is_to_be_calibrated_again_not_trained(tmp_path: Path, name: str, damage: str) -> None:
+    write_artifact(score_map_artifact(Temperature(2.0, -0.5), {}), tmp_path)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
+    elif damage != "missing":
+        damaged = {"empty": b"", "cut": whole[:-9], "altered": whole[:-9] + b"x" + whole[-8:], "no JSON": b"[1]"}
+        path.write_bytes(damaged[damage])
+    if (name, damage) == ("policy.json", "missing"):
+        with pytest.raises(ArtifactError, match="holds no calibration. `steproute calibrate-scorer` makes one"):
+            load_score_map(tmp_path)
+    else:
+        check_told_to_calibrate(tmp_path)
+
+
+def check_told_to_calibrate(folder: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"^scorer: .* is incomplete or damaged \(.*\)\. Calibrate it again\.$"
+    ) as caught:
+        load_score_map(folder)
+    assert "policy: " not in str(caught.value)
+    assert not re.search("[Tt]rain", str(caught.value).replace(str(folder), ""))

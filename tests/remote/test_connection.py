@@ -163,26 +163,66 @@ def test_an_answer_that_trickles_on_is_given_up_when_the_whole_call_has_taken_to
     assert asyncio.run(run()).total.read_tokens > 0, "what had come is paid for"
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_text_that_no_server_can_be_sent_fails_the_problem_with_what_to_do(mode: str) -> None:
-    settings = dict(MODES[mode])
+HALVES = pytest.mark.parametrize("half", ["\ud800", "so \udfff", "\udc80 it"], ids=ascii)
+TELLS_INSTRUCTIONS = [mode for mode, settings in MODES.items() if settings.get("template") != "none"]
+
+
+def solved(mode: str, text: str, **further: object) -> Trace:
+    """The trace of a problem of which no server was asked anything."""
+    settings = {**MODES[mode], **further}
     kind = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
 
     async def run() -> Trace:
         async with kind(lambda request: None).running() as server:
             cast = Cast(writers={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
-            trace = await Episode(Problem(id="p", text="A riddle \ud800."), cast, route="t").run(Single("weak"))
+            trace = await Episode(Problem(id="p", text=text), cast, route="t").run(Single("weak"))
             assert not server.asked
             return trace
 
-    trace = asyncio.run(run())
+    return asyncio.run(run())
+
+
+@HALVES
+@pytest.mark.parametrize("mode", TELLS_INSTRUCTIONS)
+def test_instructions_that_no_server_can_be_sent_fail_the_problem_with_what_to_do(mode: str, half: str) -> None:
+    trace = solved(mode, "A riddle.", instructions=f"Solve it {half}.")
     assert trace.outcome is Outcome.FAILED
     assert (trace.error or "").startswith(
-        r"BackendError: m: the text cannot be sent, since it holds the lone surrogate '\ud800'"
+        "BackendError: m: the text cannot be sent, since it holds the lone surrogate '\\ud"
     )
-    assert "Remove it from the problem's text" in (trace.error or "")
+    assert "Remove it from the problem's text or the instructions." in (trace.error or "")
     assert trace.account == ()
     msgspec.json.encode(trace)
+
+
+@HALVES
+@pytest.mark.parametrize("mode", MODES)
+def test_a_problem_that_no_server_can_be_sent_fails_before_any_is_asked(mode: str, half: str) -> None:
+    trace = solved(mode, f"A riddle {half}.")
+    assert trace.outcome is Outcome.FAILED
+    assert (trace.error or "").startswith("problem.text: holds half a character, ")
+    assert trace.account == ()
+    msgspec.json.encode(trace)
+
+
+@HALVES
+@pytest.mark.parametrize("place", ["problem", "step"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_model_that_is_asked_without_the_engine_refuses_what_cannot_be_sent(mode: str, place: str, half: str) -> None:
+    settings = dict(MODES[mode])
+    kind = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
+    problem = Problem(id="p", text=f"A riddle {half}." if place == "problem" else "A riddle.")
+    steps = (Step(role="weak", text=half, tokens=1),) if place == "step" else ()
+
+    async def run() -> Meter:
+        async with kind(lambda request: None).running() as server:
+            writer, meter = writer_of(server, **settings), Meter()  # type: ignore[arg-type]
+            with pytest.raises(BackendError, match=r"m: the text cannot be sent, since it holds the lone surrogate"):
+                await writer.model.propose(Prefix(problem=problem, steps=steps), 1, writer.sampling, meter)
+            assert not any("completions" in asked.path or "messages" in asked.path for asked in server.asked)
+            return meter
+
+    assert asyncio.run(run()).calls == []
 
 
 def test_a_step_that_no_judge_can_be_sent_is_not_paid_for() -> None:

@@ -21,6 +21,15 @@ FACTS: Final = "policy.json"
 _NEXT: Final = "policy.safetensors.next"
 
 
+class UnsoundArtifact(ArtifactError):
+    """A file or field of an artefact is missing or damaged. `reason` is the message without the remedy, which is
+    another one for what is no policy."""
+
+    def __init__(self, reason: str, remedy: str = "Train the policy again.") -> None:
+        super().__init__(f"policy: {reason}. {remedy}")
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """A trained policy as it lies on disk: its kind, its arrays and how it was made.
@@ -63,9 +72,9 @@ def read_artifact(folder: Path) -> Artifact:
     try:
         arrays = load(tensors)
     except (SafetensorError, KeyError, ValueError, TypeError) as failure:
-        raise ArtifactError(
-            f"policy: {folder / TENSORS} cannot be read ({type(failure).__name__}: {failure}). It has to hold floats "
-            "and integers that NumPy knows. Train the policy again."
+        raise UnsoundArtifact(
+            f"{folder / TENSORS} cannot be read ({type(failure).__name__}: {failure}). It has to hold floats and "
+            "integers that NumPy knows"
         ) from None
     return Artifact(kind=document["kind"], arrays=arrays, facts=document["facts"])
 
@@ -83,16 +92,16 @@ def _document(folder: Path) -> dict[str, Any]:
         document = json.loads(_bytes(path))
         digest = _digest({key: value for key, value in document.items() if key != "sha256"})
     except (ValueError, RecursionError) as failure:
-        raise ArtifactError(f"policy: {path} is not JSON ({failure}). Train the policy again.") from None
+        raise UnsoundArtifact(f"{path} is not JSON ({failure})") from None
     except AttributeError:
-        raise ArtifactError(f"policy: {path} is not of format {FORMAT}. Train the policy again.") from None
+        raise UnsoundArtifact(f"{path} is not of format {FORMAT}") from None
     if document.get("format") != FORMAT:
-        raise ArtifactError(f"policy: {path} is not of format {FORMAT}. Train the policy again.")
+        raise UnsoundArtifact(f"{path} is not of format {FORMAT}")
     if digest != document.get("sha256"):
-        raise ArtifactError(f"policy: {path} was altered after training. Train the policy again.")
+        raise UnsoundArtifact(f"{path} was altered after it was written")
     for name, kind in (("kind", str), ("tensors_sha256", str), ("facts", dict)):
         if not isinstance(document.get(name), kind):
-            raise ArtifactError(f"policy: {path}: {name} is {document.get(name)!r:.80}. Train the policy again.")
+            raise UnsoundArtifact(f"{path}: {name} is {document.get(name)!r:.80}")
     return dict(document)
 
 
@@ -104,7 +113,7 @@ def _tensors(folder: Path, digest: str) -> bytes:
         tensors = _bytes(folder / name)
         if hashlib.sha256(tensors).hexdigest() == digest:
             return tensors
-    raise ArtifactError(f"policy: {folder / TENSORS} is truncated or was altered. Train the policy again.")
+    raise UnsoundArtifact(f"{folder / TENSORS} is truncated or was altered")
 
 
 def _finish_write(folder: Path) -> None:
@@ -121,9 +130,9 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise ArtifactError(f"policy: {path} does not exist. `steproute train` makes a policy.") from None
+        raise UnsoundArtifact(f"{path} does not exist", "`steproute train` makes a policy.") from None
     except OSError as failure:
-        raise ArtifactError(f"policy: {path} cannot be read ({failure.strerror}). Name a policy's folder.") from None
+        raise UnsoundArtifact(f"{path} cannot be read ({failure.strerror})", "Name a policy's folder.") from None
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from steproute.core.errors import ArtifactError
-from steproute.policies.artifact import Artifact
+from steproute.policies.artifact import Artifact, UnsoundArtifact
 from steproute.policies.learned import F64
 
 _T = TypeVar("_T")
@@ -17,7 +16,7 @@ def sound_arrays(artifact: Artifact, **dimensions: int) -> dict[str, F64]:
     """All arrays as float64; raises ArtifactError for one that is missing, of other dimensions or not finite."""
     for name in dimensions:
         if name not in artifact.arrays:
-            raise ArtifactError(f"policy: {name}: the array is missing. Train the policy again.")
+            raise UnsoundArtifact(f"{name}: the array is missing")
     return {name: _sound_array(name, array, dimensions.get(name)) for name, array in artifact.arrays.items()}
 
 
@@ -30,7 +29,7 @@ def sound_numbers(table: Mapping[str, Any], name: str) -> tuple[float, ...]:
     """A list of finite numbers of a table; raises ArtifactError."""
     values = _of(table, name)
     if not isinstance(values, list):
-        raise ArtifactError(f"policy: {name}: {values!r:.80} is no list of numbers. Train the policy again.")
+        raise UnsoundArtifact(f"{name}: {values!r:.80} is no list of numbers")
     return tuple(_finite(value, name) for value in values)
 
 
@@ -41,26 +40,26 @@ def sound_choice(table: Mapping[str, Any], name: str, choices: Sequence[_T]) -> 
         if value == choice:
             return choice
     known = ", ".join(map(str, choices))
-    raise ArtifactError(f"policy: {name}: {value!r:.80} is unknown. It has to be one of {known}.")
+    raise UnsoundArtifact(f"{name}: {value!r:.80} is unknown", f"It has to be one of {known}.")
 
 
 def _of(table: Mapping[str, Any], name: str) -> Any:
     if not isinstance(table, Mapping) or name not in table:
-        raise ArtifactError(f"policy: {name}: is missing. Train the policy again.")
+        raise UnsoundArtifact(f"{name}: is missing")
     return table[name]
 
 
 def _finite(value: Any, name: str) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not -1e300 < value < 1e300 or not isfinite(value):
-        raise ArtifactError(f"policy: {name}: {value!r:.80} is no finite number. Train the policy again.")
+        raise UnsoundArtifact(f"{name}: {value!r:.80} is no finite number")
     return float(value)
 
 
 def _sound_array(name: str, array: np.ndarray[Any, Any], dimensions: int | None) -> F64:
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise ArtifactError(f"policy: {name}: the array holds something that is no finite number. Train it again.")
+        raise UnsoundArtifact(f"{name}: the array holds something that is no finite number")
     if not array.size or (dimensions is not None and array.ndim != dimensions):
         wanted = "" if dimensions is None else f", {dimensions} dimensions are needed"
-        raise ArtifactError(f"policy: {name}: the array has shape {array.shape}{wanted}. Train the policy again.")
+        raise UnsoundArtifact(f"{name}: the array has shape {array.shape}{wanted}")
     return np.asarray(array, float)
