@@ -227,7 +227,7 @@ def test_replay_equals_the_recording(tmp_path: Path, data_folder: Path) -> None:
     words = [STEPROUTE, "replay", "llama", "--knobs", "0,0.5", "--json"]
     result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
-    # One weak and two strong answers of 400 are judged otherwise than recorded: tests/bench/test_recordings.py names them.
+    # One weak and two strong answers of 400 are judged otherwise than recorded; see tests/bench/test_recordings.py.
     assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215 - 1 / 400, 0.4425 + 2 / 400)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import log
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from steproute.core.usage import Usage
 from steproute.policies.agg import AggNetwork, aggregate_features
 from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.learned import LearnedFamily, lambda_feature
-from steproute.policies.stored import load_policy, network_artifact
+from steproute.policies.stored import AGG, load_policy, network_artifact
 
 
 def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:
@@ -37,8 +38,24 @@ def network(regenerates_below: float) -> AggNetwork:
 
 
 def test_the_features_are_the_specs() -> None:
-    assert aggregate_features(observation((0.9, 0.5, 0.8), 30)) == pytest.approx([0.5, 0.45, 0.8, 0.1, 0.1])
-    assert aggregate_features(observation((0.3,), 60)) == pytest.approx([1, 1, 0.3, 0.2, 1 / 30])
+    def scaled(score: float) -> float:
+        return log(score / (1 - score)) / log(99)
+
+    features = aggregate_features(observation((0.9, 0.5, 0.8), 30))
+    assert features == pytest.approx([scaled(0.5), scaled(0.45), scaled(0.8), 0.1, 0.1])
+    assert aggregate_features(observation((0.3,), 60)) == pytest.approx([1, 1, scaled(0.3), 0.2, 1 / 30])
+    assert aggregate_features(observation((0.0, 1.0), 60))[:3] == pytest.approx([-1, -1, 1])
+
+
+def test_a_policy_that_was_trained_on_raw_scores_is_refused(tmp_path: Path) -> None:
+    artifact = network_artifact(AGG, LearnedFamily(network(0), 1e-3, 1e-1), {})
+    write_artifact(artifact, tmp_path / "new")
+    assert load_policy(tmp_path / "new").knobs[0] == 1e-3
+    write_artifact(
+        replace(artifact, facts={k: v for k, v in artifact.facts.items() if k != "features"}), tmp_path / "old"
+    )
+    with pytest.raises(ArtifactError, match="trained on 'raw scores'. Train the policy again"):
+        load_policy(tmp_path / "old")
 
 
 @given(st.floats(1e-6, 1e-1), st.floats(1.01, 1e3), st.floats(0, 1))

@@ -69,12 +69,13 @@ def _artifacts(folder: Path) -> dict[str, Artifact]:
         observations=observations / observations.sum((1, 2), keepdims=True),
     )
     learned = {"low": 0.001, "high": 0.1}
+    aggregated = learned | {"features": "log-odds"}
     terms = {"terms": ["what", "is"]}
     text = {"idf": np.ones(2), "grid": np.array([0.0, 0.5, 1.0])}
     made = {
         "pomdp": pomdp_artifact(PomdpFamily(plan(model, [0.1, 0.4], points=5)), {"seed": 3}),
-        "agg": Artifact(kind="agg", arrays=_agg(AGGREGATES + 1), facts=learned),
-        "agg-confidence": Artifact(kind="agg-confidence", arrays=_agg(AGGREGATES + CONFIDENCES + 1), facts=learned),
+        "agg": Artifact(kind="agg", arrays=_agg(AGGREGATES + 1), facts=aggregated),
+        "agg-confidence": Artifact(kind="agg-confidence", arrays=_agg(AGGREGATES + CONFIDENCES + 1), facts=aggregated),
         "seq": Artifact(kind="seq", arrays=_seq(), facts=learned),
         "query-sw": Artifact(
             kind="query-sw", arrays={**text, "vectors": np.eye(3, 2), "right": np.array([1.0, 0.0, 1.0])}, facts=terms

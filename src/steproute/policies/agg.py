@@ -21,9 +21,9 @@ _MOST_CERTAIN: Final = 0.99
 def aggregate_features(seen: Observation) -> F64:
     """[min r_1..r_{t-1}, prod r_1..r_{t-1}, r_t, tokens of the step / 300, t / horizon], (5,); both 1 where t = 1.
 
-    The first three are log-odds, cut off at 0.01 and 0.99 and divided by those of 0.99, so in [-1, 1]: a good PRM's scores
-    lie close to 0 and 1, and a network that reads them as they are cannot tell 0.8 from 0.95. Source: TRIM, TRIM-Agg,
-    which reads the scores as they are; the product is in the released code, not in the paper.
+    The first three are log-odds, cut off at 0.01 and 0.99 and divided by those of 0.99, so in [-1, 1]. A good PRM gives
+    scores close to 0 and 1, and a network that reads them as they are does not tell 0.8 from 0.95. Source: TRIM,
+    TRIM-Agg, which reads the scores as they are; the product is in the released code, not in the paper.
     """
     earlier = seen.scores[:-1]
     scores = np.clip([min(earlier, default=1.0), prod(earlier), seen.score], 1 - _MOST_CERTAIN, _MOST_CERTAIN)

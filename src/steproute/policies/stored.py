@@ -28,6 +28,9 @@ SEQ: Final = "seq"
 QUERY_SW: Final = "query-sw"
 QUERY_CLASSIFIER: Final = "query-classifier"
 MIXTURE: Final = "mixture"
+_FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
+"""What the aggregate networks read of the scores."""
+
 _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward")
 
 
@@ -70,7 +73,10 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
 
 def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) -> Artifact:
     """A network and its range of λ as an artefact; `facts` say what it was trained on."""
-    return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, "low": family.low, "high": family.high})
+    made = {"low": family.low, "high": family.high}
+    if kind in _FEATURES:
+        made["features"] = _FEATURES[kind]
+    return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, **made})
 
 
 def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
@@ -125,6 +131,11 @@ def _learned(artifact: Artifact) -> LearnedFamily:
     low, high = sound_number(artifact.facts, "low"), sound_number(artifact.facts, "high")
     if not 0 < low <= high:
         raise ArtifactError(f"policy: low, high: {low:g}, {high:g} are no range of λ. Train the policy again.")
+    features = artifact.facts.get("features")
+    if features != _FEATURES.get(artifact.kind):
+        raise ArtifactError(
+            f"policy: features: it was trained on {features or 'raw scores'!r}. Train the policy again."
+        )
     return LearnedFamily(network, low, high)
 
 
