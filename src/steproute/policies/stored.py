@@ -73,7 +73,7 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
 
 def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) -> Artifact:
     """A network and its range of λ as an artefact; `facts` say what it was trained on."""
-    made = {"low": family.low, "high": family.high}
+    made: dict[str, Any] = {"low": family.low, "high": family.high}
     if kind in _FEATURES:
         made["features"] = _FEATURES[kind]
     return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, **made})
