@@ -1,6 +1,5 @@
 """Whether a scorer can choose: candidates for one step, some correct and some not, which it has to rank."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,6 @@ _REMEDY: Final = (
     "`steproute calibrate-scorer`."
 )
 _LAB_PROBLEMS: Final = 8
-_RESULT: Final = re.compile(r"(\d+)(\.|$)")
 CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
 
 
@@ -108,7 +106,8 @@ def lab_candidates() -> Sequence[CandidateStep]:
     for problem in islice(generate("validation"), _LAB_PROBLEMS):
         *before, last = Story.parse(problem.text).solution()
         body, _, _ = last.partition(" So the answer")
-        wrong = tuple(_RESULT.sub(lambda m, by=by: f"{int(m[1]) + by}.", body) for by in (1, 10))
+        start, result = body.removesuffix(".").rsplit(" ", 1)
+        wrong = tuple(f"{start} {int(result) + by}." for by in (1, 10))
         groups.append(CandidateStep(problem=problem.text, before=tuple(before), correct=(body,), incorrect=wrong))
     return groups
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 Batches = Callable[[int], Iterator[tuple[Tensor, Tensor]]]
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+_Model = TypeVar("_Model", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,13 @@ class Schedule:
         return min((step + 1) / self.warmup, (self.steps - step) / (self.decay * self.steps), 1.0)
 
 
-def fit(model: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, folder: Path) -> None:
+def fit(
+    model: _Model,
+    batches: Batches,
+    loss: Callable[[_Model, Tensor, Tensor], Tensor],
+    schedule: Schedule,
+    folder: Path,
+) -> None:
     """Train `model` in place. `folder` keeps `checkpoint.safetensors`, `checkpoint.json` and `log.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -27,11 +27,12 @@ class VerifierNetwork(nn.Module):
         self.language_model = language_model.requires_grad_(False)
         self.embed = nn.Embedding(of.vocabulary, of.width)
         self.expected = nn.Linear(of.width, of.width, bias=False)
-        self.blocks = nn.ModuleList(Block(of.width, of.heads) for _ in range(new_layers))
+        blocks = [Block(of.width, of.heads) for _ in range(new_layers)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.RMSNorm(of.width, eps=1e-5)
         self.head = nn.Linear(of.width, 1, bias=False)
         nn.init.normal_(self.embed.weight, std=0.5)
-        for block in self.blocks:
+        for block in blocks:
             nn.init.zeros_(block.attention_out.weight)
             nn.init.zeros_(block.down.weight)
 
