@@ -21,6 +21,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import checked_name
 from steproute.engine.runner import Route, RunSettings
+from steproute.lab.digest import lab_digest
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
 from steproute.lab.trim_world.parameters import STRONG, WEAK
@@ -99,8 +100,9 @@ class RunConfig:
     def document(self) -> dict[str, Any]:
         """The content of `run.toml`."""
         versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
+        models = {} if self.config_digest else {"lab_digest": lab_digest()}
         document: dict[str, Any] = _plain(
-            {**asdict(self), "versions": {"python": platform.python_version(), **versions}}
+            {**asdict(self), **models, "versions": {"python": platform.python_version(), **versions}}
         )
         return document
 

@@ -223,3 +223,12 @@ def test_a_plain_name_is_one_folder_below_the_runs(tmp_path_factory: pytest.Temp
     runs = tmp_path_factory.mktemp("runs")
     (runs / name).mkdir()
     assert (runs / name).resolve().parent == runs.resolve()
+
+
+def test_a_run_of_the_labs_older_models_is_not_resumed_with_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(tmp_path / "run", CONFIG)
+    monkeypatch.setattr("steproute.config.lab_digest", lambda: "0123456789abcdef")
+    with pytest.raises(ConfigError, match="the lab's models or its shipped policies have changed since it began"):
+        claim(tmp_path / "run", CONFIG)

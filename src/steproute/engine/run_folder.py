@@ -107,6 +107,8 @@ def _changed_setting(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if key == "config_digest":
             began, given = ("the lab", "a steproute.toml") if now[key] else ("a steproute.toml", "the lab")
             return f"it began with the models of {began} and is now given those of {given}"
+        if key == "lab_digest" and before.get(key) and now.get(key):
+            return "the lab's models or its shipped policies have changed since it began"
         return f"{key} was {before.get(key)!r} and is now {now.get(key)!r}"
     return ""
 
