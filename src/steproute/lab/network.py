@@ -2,6 +2,7 @@
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -61,7 +62,7 @@ class Network:
         self._caches[session] = cache
         if len(self._caches) > _KEPT_SESSIONS:
             self._caches.popitem(last=False)
-        kept = min(_common(cache.tokens, tokens), len(tokens) - again)
+        kept = min(shared_length(cache.tokens, tokens), len(tokens) - again)
         del cache.tokens[kept:], cache.outputs[kept:]
         if kept < len(tokens):
             self._extend(cache, tokens[kept:])
@@ -128,8 +129,8 @@ class Network:
         return np.empty(0, np.float32)
 
 
-def _common(first: list[int], second: list[int]) -> int:
-    """Length of the common start."""
+def shared_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many items two sequences share from their beginning."""
     length = 0
     for a, b in zip(first, second, strict=False):
         if a != b:

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
-from operator import eq
 from typing import Final
 
 from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.network import shared_length
 from steproute.lab.story import Story
 from steproute.lab.tokenizer import Tokenizer
 
@@ -16,7 +15,9 @@ _OPERANDS: Final = re.compile(r" has (\w+ \d+) ([+*]) ((?:\w+ )?\d+) = ")
 def first_error(tokenizer: Tokenizer, story: Story, correct_steps: Sequence[str], step: str) -> int:
     """Index of the first incorrect token of `step`, which follows `correct_steps`; its length if there is none."""
     tokens = tokenizer.encode(step)
-    return max((_common(tokens, tokenizer.encode(text)) for text in correct_next(story, correct_steps)), default=0)
+    return max(
+        (shared_length(tokens, tokenizer.encode(text)) for text in correct_next(story, correct_steps)), default=0
+    )
 
 
 def correct_next(story: Story, correct_steps: Sequence[str]) -> Iterator[str]:
@@ -33,7 +34,3 @@ def correct_next(story: Story, correct_steps: Sequence[str]) -> Iterator[str]:
                 for ended in (written, f"{written} So the answer is \\boxed{{{story.answer}}}."):
                     if check_steps(story, [*correct_steps, ended])[-1] is Verdict.RIGHT:
                         yield ended
-
-
-def _common(first: Sequence[int], second: Sequence[int]) -> int:
-    return sum(1 for _ in takewhile(bool, map(eq, first, second)))
