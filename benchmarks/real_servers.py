@@ -29,7 +29,7 @@ from lockstep import Lockstep
 
 from steproute.bench.datasets import load_problems
 from steproute.bench.simulation import SimWorld
-from steproute.config_file import read_config
+from steproute.config import read_config
 from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.engine.step_tree import StepTree
@@ -18,7 +19,6 @@ from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
 from steproute.learn.ppo import PpoSettings, train_network
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import AGG, network_artifact, pomdp_artifact
 

@@ -9,7 +9,7 @@ from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
 from tests.remote.hostile_anthropic import HostileAnthropic
 
-from steproute.config_file import read_config
+from steproute.config import read_config
 from steproute.doctor import Finding, Verdict, examine
 
 CONFIG = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from steproute.policies.artifact import write_artifact
+from steproute.artifacts import write_artifact
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import load_policy, mixture_artifact
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from steproute.config import RunConfig, build_strategy
-from steproute.config_file import RouteSettings, read_config
+from steproute.config import RouteSettings, RunConfig, build_strategy, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.ports import takes_over
 from steproute.models.openai_server import OpenAiModel
@@ -81,7 +80,7 @@ def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     assert cast.writer("strong").price.table == "not set"
     assert read.route.knob == 0.35
     assert read.limits.max_cost_usd == Decimal("0.01")
-    assert (read.route.ahead, read.route.hedge) == (2, 0.7)
+    assert read.route.settings == {"ahead": 2, "hedge": 0.7}
 
 
 def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
@@ -194,7 +193,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("max_cost_usd = 0.01", "max_steps = 0", "steproute.toml: limits.max_steps: 0 leaves no room"),
         ("max_cost_usd = 0.01", "max_cost_usd = -1", "steproute.toml: limits.max_cost_usd: -1 is not a budget"),
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
-        ("ahead = 2", "ahed = 2", "route.ahed: unknown"),
+        ("ahead = 2", "ahed = 2", "route.ahed: strategy 'pipelined' has no such setting"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
         ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, doctor"),
         ("[route]", "[[route]]", "route is no table"),
@@ -224,13 +223,13 @@ def test_a_folder_is_no_configuration(tmp_path: Path) -> None:
 
 
 def test_takeover_steps_of_a_policy_that_never_takes_over_are_refused(tmp_path: Path) -> None:
-    route = RouteSettings(takeover_steps=2)
+    route = RouteSettings(settings={"takeover_steps": 2})
     with pytest.raises(ConfigError, match="takeover_steps: 2 has no effect, since no takeover comes from Threshold"):
         route.strategy_at(0)
-    taking = route.changed(strategy=None, policy="threshold+takeover", takeover_steps=2)
+    taking = route.changed(policy="threshold+takeover", settings={"takeover_steps": 2})
     assert taking.strategy_at(0) == Stepwise(policy=ThresholdTakeover(0.5), takeover_steps=2)
-    assert taking.changed(strategy=None, policy="rsd").takeover_steps is None
-    run = RunConfig(name="a", data="lab", policy="threshold", baselines=("random",), takeover_steps=2)
+    assert taking.changed(policy="rsd").settings == {}
+    run = RunConfig(name="a", data="lab", route=route, baselines=("random",))
     with pytest.raises(ConfigError, match="no takeover comes from threshold, random"):
         run.sweep()
 
@@ -258,21 +257,22 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_another_strategy_takes_none_of_the_routes_settings() -> None:
-    route = RouteSettings(strategy="pipelined", policy="rsd", knob=0.2, ahead=2, hedge=0.7)
-    assert route.changed(strategy=None, policy=None) == route
-    assert route.changed(strategy="pipelined", policy="threshold", knob=0.5, takeover_steps=3) == RouteSettings(
-        strategy="pipelined", policy="threshold", knob=0.5, takeover_steps=3, ahead=2, hedge=0.7
-    )
-    assert route.changed(strategy="stepwise", policy=None) == RouteSettings(strategy="stepwise", policy="rsd", knob=0.2)
+    ahead = {"ahead": 2, "hedge": 0.7}
+    route = RouteSettings(strategy="pipelined", policy="rsd", knob=0.2, settings=ahead)
+    assert route.changed() == route
+    assert route.changed(
+        strategy="pipelined", policy="threshold", knob=0.5, settings={"takeover_steps": 3}
+    ) == RouteSettings(strategy="pipelined", policy="threshold", knob=0.5, settings={**ahead, "takeover_steps": 3})
+    assert route.changed(strategy="stepwise") == RouteSettings(strategy="stepwise", policy="rsd", knob=0.2)
 
 
 def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
     policy = Threshold(0.5)
-    assert build_strategy("pipelined", policy, ahead=2, hedge=None) == Pipelined(policy=policy, ahead=2)
+    assert build_strategy("pipelined", policy, {"ahead": 2}) == Pipelined(policy=policy, ahead=2)
     with pytest.raises(ConfigError, match="hedge: strategy 'stepwise' has no such setting"):
-        build_strategy("stepwise", policy, hedge=0.5)
+        build_strategy("stepwise", policy, {"hedge": 0.5})
     with pytest.raises(ConfigError, match="ahead: 0 is below 1"):
-        build_strategy("pipelined", policy, ahead=0)
+        build_strategy("pipelined", policy, {"ahead": 0})
 
 
 def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_path: Path) -> None:
@@ -292,9 +292,7 @@ def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged
     config = RunConfig(
         name="a",
         data="lab",
-        strategy="pipelined",
-        takeover_steps=3,
-        hedge=0.7,
+        route=RouteSettings(strategy="pipelined", settings={"takeover_steps": 3, "hedge": 0.7}),
         baselines=("stepwise:threshold+takeover",),
     )
     sweep = config.sweep()
@@ -354,5 +352,5 @@ def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> Non
     written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
     subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
-    assert (run["strategy"], run["ahead"]) == ("pipelined", 2)
+    assert (run["route"]["strategy"], run["route"]["settings"]) == ("pipelined", {"ahead": 2})
     assert run["limits"] | {"max_steps": 9, "retries": 5, "max_tokens": 900} == run["limits"]

@@ -12,17 +12,17 @@ import pytest
 from tests.config_texts import WRITERS
 from tests.remote.judging import JudgingServer
 
-from steproute.config import score_map_artifact
-from steproute.config_file import ConfigFile, read_config
+from steproute.artifacts import write_artifact
+from steproute.config import ConfigFile, read_config
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.doctor import Finding, Verdict, examine
 from steproute.engine.episode import Episode
-from steproute.policies.artifact import write_artifact
 from steproute.scorers import transformers_prm
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
+from steproute.scorers.calibration_file import score_map_artifact
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer
 from steproute.scorers.self_evaluation import SelfEvaluationScorer

@@ -9,11 +9,11 @@ import pytest
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
 
-from steproute.config_file import read_config
+from steproute.artifacts import Artifact, write_artifact
+from steproute.config import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Verdict, examination, examine
 from steproute.policies.agg import AggNetwork
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, mixture_artifact, network_artifact

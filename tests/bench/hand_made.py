@@ -60,7 +60,7 @@ SUMMARY = Summary(
     leads=[Lead(baseline="oracle", c=0.1, accuracy=0.6, baseline_accuracy=0.65, lead_ci95=(-0.08, -0.02))],
     spent_usd=0.5,
     interrupted_usd=0.01,
-    settings={"strategy": "stepwise"},
+    settings={"route": {"strategy": "stepwise"}},
     operating_points=REACHED,
 )
 UNREACHED = replace(

@@ -78,7 +78,7 @@ def test_shipped_policies_beside_the_first_have_a_sentence_of_their_own(name: st
 
 @pytest.mark.parametrize("strategy", ["stepwise", "pipelined", "cascade", "query", "automix-prm"])
 def test_a_threshold_is_trim_thr_only_where_it_routes_steps(strategy: str) -> None:
-    (words,) = headlines(replace(SUMMARY, settings={"strategy": strategy}))
+    (words,) = headlines(replace(SUMMARY, settings={"route": {"strategy": strategy}}))
     assert words.startswith("TRIM-Thr" if strategy in ("stepwise", "pipelined") else "threshold")
 
 

@@ -13,10 +13,11 @@ from steproute.bench.calibrate import halves
 from steproute.bench.datasets import load_problems
 from steproute.bench.reliability import brier_score, expected_calibration_error
 from steproute.cli.main import app
-from steproute.config import lab_cast, load_score_map
+from steproute.config import lab_cast
 from steproute.engine.step_tree import StepTree
 from steproute.learn.rollouts import solve_all
 from steproute.policies.threshold import Threshold
+from steproute.scorers.calibration_file import load_score_map
 from steproute.strategies.stepwise import Stepwise
 
 pytest.importorskip("sklearn")

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
+from steproute.artifacts import write_artifact
 from steproute.engine.trace_file import read_traces
-from steproute.policies.artifact import write_artifact
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import mixture_artifact
 
@@ -50,8 +50,8 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "--sample", "-1"), "sample: -1 is negative"),
         (("solve", ""), "is empty"),
         (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
-        (("solve", "--sample", "1", "--takeover-steps", "2"), "since no takeover comes from"),
-        (("eval", "--takeover-steps", "2"), "since no takeover comes from threshold, random"),
+        (("solve", "--sample", "1", "--set", "takeover_steps=2"), "since no takeover comes from"),
+        (("eval", "--set", "takeover_steps=2"), "since no takeover comes from threshold, random"),
         (("solve", "--sample", "1", "--strategy", "query"), "policy: query decides before any step is there"),
         (("init", "--out", "nodir/a.toml"), "out: nodir/a.toml cannot be written (No such file or directory)"),
         (("init", "--force", "--out", "."), "out: . cannot be written (Is a directory)"),

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from steproute.cli.init import TEMPLATES
 from steproute.cli.main import app
-from steproute.config_file import ConfigFile, read_config
+from steproute.config import ConfigFile, read_config
 from steproute.core.errors import ConfigError
 from steproute.models import llama_cpp
 

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steproute import Problem
-from steproute.config import RunConfig
+from steproute.artifacts import Artifact, write_artifact
+from steproute.config import RouteSettings, RunConfig
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import checked_name, claim_folder, digests, name_of
-from steproute.policies.artifact import Artifact, write_artifact
 
 PROBLEMS = [Problem(id=f"p{number}", text=f"what is {number}?", answer=str(number)) for number in range(5)]
-CONFIG = RunConfig(name="a", data="mine.jsonl", policy="threshold")
+CONFIG = RunConfig(name="a", data="mine.jsonl")
 
 
 def claim(folder: Path, config: RunConfig = CONFIG, problems: list[Problem] = PROBLEMS, *, begun: bool = False) -> None:
@@ -31,13 +31,9 @@ OTHER: dict[str, Any] = {
     "name": "b",
     "data": "other.jsonl",
     "problems": 3,
-    "strategy": "pipelined",
-    "policy": "random",
+    "route": RouteSettings(strategy="pipelined"),
     "knobs": (0.5,),
     "baselines": ("oracle",),
-    "takeover_steps": 2,
-    "ahead": 2,
-    "hedge": 0.5,
     "scorer": "",
     "calibrations": (),
     "config_digest": "ab12",
@@ -119,7 +115,7 @@ def test_a_changed_artifact_under_the_same_path_is_refused(tmp_path: Path, part:
     folder, run = tmp_path / "made", tmp_path / "run"
     artifact(folder, 1.0)
     config = {
-        "policy": replace(CONFIG, policy=str(folder)),
+        "policy": replace(CONFIG, route=RouteSettings(policy=str(folder))),
         "baselines": replace(CONFIG, baselines=("random", str(folder))),
         "strategy of a baseline": replace(CONFIG, baselines=(f"query:{folder}",)),
         "scorer": replace(CONFIG, scorer=str(folder)),
@@ -229,6 +225,6 @@ def test_a_run_of_the_labs_older_models_is_not_resumed_with_newer_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim(tmp_path / "run", CONFIG)
-    monkeypatch.setattr("steproute.config.lab_digest", lambda: "0123456789abcdef")
+    monkeypatch.setattr("steproute.config.run.lab_digest", lambda: "0123456789abcdef")
     with pytest.raises(ConfigError, match="the lab's models or its shipped policies have changed since it began"):
         claim(tmp_path / "run", CONFIG)

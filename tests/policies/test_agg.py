@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steproute.artifacts import Artifact, write_artifact
 from steproute.core.decision import Decision
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.observation import Observation
@@ -14,7 +15,6 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.usage import Usage
 from steproute.policies.agg import AggNetwork, aggregate_features
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.learned import LearnedFamily, lambda_feature
 from steproute.policies.stored import AGG, load_policy, network_artifact
 

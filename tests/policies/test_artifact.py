@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from steproute.artifacts import Artifact, read_artifact, write_artifact
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.learn.plan import plan
-from steproute.policies.artifact import Artifact, read_artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import load_policy, pomdp_artifact

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steproute import Decision, Draft, Observation, Prefix, Problem, Stop, Usage
-from steproute.config import load_score_map, score_map_artifact
+from steproute.artifacts import Artifact, write_artifact
 from steproute.core.errors import ArtifactError
 from steproute.learn.plan import plan
 from steproute.policies.agg import AGGREGATES, CONFIDENCES
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import load_policy, mixture_artifact, pomdp_artifact
 from steproute.scorers.calibrated import Isotonic, Temperature
+from steproute.scorers.calibration_file import load_score_map, score_map_artifact
 
 RNG = np.random.default_rng(0)
 SEEN = Observation(

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steproute.artifacts import write_artifact
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
-from steproute.policies.artifact import write_artifact
 from steproute.policies.mixture import BudgetCurve, Mix, MixtureFamily
 from steproute.policies.stored import load_policy, mixture_artifact
 from steproute.policies.threshold import Threshold

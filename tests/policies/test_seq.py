@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steproute.artifacts import Artifact, write_artifact
 from steproute.core.errors import ArtifactError
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.usage import Usage
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.seq import HORIZON, LAYERS, SeqNetwork, sequence_features
 from steproute.policies.stored import SEQ, load_policy, network_artifact

@@ -11,7 +11,7 @@ from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
 from tests.remote.test_faults import PROBLEM
 
-from steproute.config_file import read_config
+from steproute.config import read_config
 from steproute.core.errors import BackendError, ConfigError
 from steproute.doctor import examine
 from steproute.engine import metering

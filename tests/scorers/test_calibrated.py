@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steproute.config import lab_cast, load_score_map, score_map_artifact
+from steproute.artifacts import Artifact, write_artifact
+from steproute.config import lab_cast
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.solution import Prefix, Step
 from steproute.lab.story import Story, generate
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.scorers.calibrated import Isotonic, Temperature
+from steproute.scorers.calibration_file import load_score_map, score_map_artifact
 
 UNIT = st.floats(0, 1)
 

@@ -14,8 +14,7 @@ from tests.servers.lab_on_vllm import written_config
 from tests.servers.processes import Running
 
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast
-from steproute.config_file import read_config
+from steproute.config import lab_cast, read_config
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace

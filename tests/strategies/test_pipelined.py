@@ -505,7 +505,7 @@ def test_a_fault_of_the_program_in_a_draft_ahead_is_not_hidden() -> None:
 
 
 def test_it_is_a_strategy_by_name_with_takeover() -> None:
-    strategy = build_strategy("pipelined", ThresholdTakeover(0.5), takeover_steps=2)
+    strategy = build_strategy("pipelined", ThresholdTakeover(0.5), {"takeover_steps": 2})
     assert strategy == Pipelined(policy=ThresholdTakeover(0.5), takeover_steps=2)
 
 

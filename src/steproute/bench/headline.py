@@ -30,11 +30,10 @@ class Swept:
 
 def swept(summary: Summary) -> list[Swept]:
     """The policy under study, then every baseline."""
-    strategy = summary.settings.get("strategy")
     own = (summary.policy, summary.points, summary.operating_points)
     others = [(series.name, series.points, series.operating_points) for series in summary.baselines]
     return [
-        Swept(name=name, label=policy_label(name, strategy), points=points, reached=reached)
+        Swept(name=name, label=policy_label(name, summary.strategy), points=points, reached=reached)
         for name, points, reached in (own, *others)
     ]
 

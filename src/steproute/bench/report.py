@@ -1,6 +1,6 @@
 """The report of a sweep: one self-contained HTML page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -40,5 +40,14 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         percent_interval=percent_interval,
         policy_label=policy_label,
         dollars=dollars,
+        settings=_flat(summary.settings),
     )
     write_whole(path, page.encode())
+
+
+def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """The fields of a table and of those within it, as `route.strategy`."""
+    fields: dict[str, object] = {}
+    for name, value in table.items():
+        fields |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return fields

@@ -110,6 +110,12 @@ class Summary:
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
 
+    @property
+    def strategy(self) -> str:
+        """The strategy of its policies that name none; empty if its settings do not say."""
+        route = self.settings.get("route")
+        return str(route.get("strategy", "")) if isinstance(route, Mapping) else ""
+
 
 class JudgedRuns:
     """Graded traces by route and problem, restricted to the problems that every route has a verdict on."""

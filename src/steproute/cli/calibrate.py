@@ -1,13 +1,14 @@
 """`steproute calibrate`: from a budget or a target to the policy that meets it, measured on problems of its own."""
 
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
+from steproute.artifacts import write_artifact
 from steproute.bench.calibrate import (
     Goal,
     Measured,
@@ -21,12 +22,24 @@ from steproute.bench.calibrate import (
 from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
-from steproute.cli.evaluate import KeepFailed, numbers, solve_and_grade
+from steproute.cli.evaluate import solve_and_grade
+from steproute.cli.options import (
+    RUNS,
+    Config,
+    Data,
+    InFlight,
+    KeepFailed,
+    Knobs,
+    Problems,
+    Runs,
+    Seed,
+    Settings,
+    numbers,
+)
 from steproute.cli.terminal import Terminal
-from steproute.config import RunConfig, embedded_roles
+from steproute.config import parsed_settings, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.run_folder import name_of
-from steproute.policies.artifact import write_artifact
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
 
@@ -38,14 +51,17 @@ def calibrate(
     budget: Annotated[float | None, typer.Option(help="Share of always-strong's tokens to spend, such as 0.2.")] = None,
     budget_usd: Annotated[float | None, typer.Option(help="Dollars a problem to spend, such as 0.002.")] = None,
     target: Annotated[str, typer.Option(help='Accuracy to reach, such as "95% of strong".')] = "",
-    data: Annotated[str, typer.Option(help="Your problems, or the lab's.")] = "lab:validation",
-    problems: Annotated[int | None, typer.Option(help="How many of them; the lab's default is 300.")] = None,
-    knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
-    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
+    data: Data = "lab:validation",
+    config: Config = None,
+    problems: Problems = None,
+    knobs: Knobs = "",
+    settings: Settings = None,
+    seed: Seed = 0,
+    in_flight: InFlight = 32,
     name: Annotated[
         str | None, typer.Option(help="Name of the run and folder of the result; the same name resumes.")
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
 ) -> None:
     """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
@@ -55,9 +71,13 @@ def calibrate(
     """
     goal = _goal(budget, budget_usd, target)
     folder_name = name_of(f"calibrate-{policy}-{goal.value:g}") if name is None else name
-    config = RunConfig(name=folder_name, data=data, problems=problems, policy=policy, knobs=numbers(knobs), seed=seed)
-    folder, sweep, selected = runs / config.name, config.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(config, sweep, selected, embedded_roles(data), folder, keep_failed=keep_failed)
+    setup = read_setup(config, data)
+    route = setup.route.changed(policy=policy, settings=parsed_settings(settings))
+    run = replace(setup, route=route).run(
+        folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
+    )
+    folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
+    graded, _ = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)

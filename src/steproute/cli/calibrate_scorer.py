@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from steproute.artifacts import write_artifact
 from steproute.bench.auc import can_choose
 from steproute.bench.calibrate import halves
 from steproute.bench.candidates import candidates_in_tree, sample_candidates
@@ -18,14 +19,14 @@ from steproute.bench.labelled import LabelledSteps, read_labelled_steps
 from steproute.bench.reliability import plot_reliability, reliability
 from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
 from steproute.cli.terminal import Terminal
-from steproute.config import lab_cast, score_map_artifact
+from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
-from steproute.policies.artifact import write_artifact
 from steproute.scorers.calibrated import ScoreMap, Temperature
+from steproute.scorers.calibration_file import score_map_artifact
 
 _METHODS: Final = ("temperature", "isotonic")
 _IDENTITY: Final = Temperature(1.0, 0.0)

@@ -1,6 +1,6 @@
 """`steproute compare`: many policies on the same problems, under one account."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -10,10 +10,10 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
-from steproute.cli.evaluate import KeepFailed, solve_and_grade
+from steproute.cli.evaluate import solve_and_grade
+from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, Problems, Runs, Seed, names
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import RunConfig, embedded_roles
-from steproute.core.errors import ConfigError
+from steproute.config import check_needs, read_setup
 from steproute.engine.step_tree import StepTree
 
 _WIDTH = 2**32
@@ -27,11 +27,13 @@ def compare_policies(
             "query:runs/query-sw or automix:threshold, or single:ROLE. Each is compared with the first one."
         ),
     ] = "threshold,random,confidence,automix-prm:threshold,single:mid,oracle",
-    data: Annotated[str, typer.Option(help="Data set.")] = "lab:test",
-    problems: Annotated[int | None, typer.Option(help="Number of problems. The lab's default is 300.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
+    data: Data = "lab:test",
+    config: Config = None,
+    problems: Problems = None,
+    seed: Seed = 0,
+    in_flight: InFlight = 32,
     name: Annotated[str, typer.Option(help="Name of the run. The same name resumes it.")] = "compare",
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples. No p-value can be below 2 / (resamples + 1).", min=100)
@@ -45,17 +47,19 @@ def compare_policies(
 
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
-    names = [part.strip() for part in policies.split(",") if part.strip()]
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"policies: {policies!r} names none, or one of them twice. Give each once, with commas.")
-    config = RunConfig(name=name, data=data, problems=problems, policy=names[0], baselines=tuple(names[1:]), seed=seed)
-    folder = runs / config.name
-    sweep, chosen = config.sweep(), load_problems(data, problems, seed)
+    setup = read_setup(config, data)
+    first, *others = names("policies", policies)
+    run = replace(setup, route=setup.route.changed(policy=first)).run(
+        name, data, problems=problems, baselines=tuple(others), seed=seed, in_flight=in_flight
+    )
+    folder = runs / run.name
+    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    check_needs(sweep.routes, setup.roles)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(embedded_roles(data))
-        graded, interrupted = solve_and_grade(config, sweep, chosen, cast, folder, keep_failed=keep_failed)
+        cast = tree.cast(setup.roles)
+        graded, interrupted = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     summary = summarise(
-        name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=config.document()
+        name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=run.document()
     )
     comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, graded), seed, resamples=resamples)
     write_summary(summary, folder / "summary.json")

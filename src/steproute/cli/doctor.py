@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config_file import read_config
+from steproute.config import read_config
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "failed": "red"}
 

@@ -15,51 +15,55 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
+from steproute.cli.options import (
+    RUNS,
+    Config,
+    Data,
+    InFlight,
+    KeepFailed,
+    Knobs,
+    Name,
+    Policy,
+    Problems,
+    Runs,
+    Seed,
+    Settings,
+    Strategy,
+    numbers,
+)
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
 from steproute.cli.waits import Waits
-from steproute.config import RunConfig, embedded_roles
-from steproute.config_file import RouteSettings, read_config
-from steproute.core.errors import ConfigError
+from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
-from steproute.engine.limits import Limits
 from steproute.engine.run_folder import claim_folder, digests, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile
 
-KeepFailed = Annotated[
-    bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
-]
 _EXAMPLES: Final = 3
 
 
 def evaluate(
-    data: Annotated[
-        str, typer.Option(help="Data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")
-    ] = "lab",
-    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models. Default: the lab.")] = None,
-    problems: Annotated[
-        int | None, typer.Option(help="Number of problems. Default: 300 of the lab, 500 of trim-world.")
-    ] = None,
-    strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="A policy's name, such as threshold, or the folder of a trained policy.")
-    ] = None,
-    knobs: Annotated[str, typer.Option(help="Knob values, separated by commas. Default: the policy's own grid.")] = "",
+    data: Data = "lab",
+    config: Config = None,
+    problems: Problems = None,
+    strategy: Strategy = None,
+    policy: Policy = None,
+    knobs: Knobs = "",
     baselines: Annotated[str, typer.Option(help="More policies for the same table, separated by commas.")] = "random",
-    takeover_steps: Annotated[int | None, typer.Option(help="Steps that the strong model writes per takeover.")] = None,
+    settings: Settings = None,
     scorer: Annotated[str, typer.Option(help="Folder of a calibration written by calibrate-scorer.")] = "",
     max_steps: Annotated[int | None, typer.Option(help="Maximum steps per solution.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens per problem.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars per problem.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds per problem.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
-    in_flight: Annotated[int, typer.Option(help="Number of problems solved at the same time.")] = 32,
-    name: Annotated[str | None, typer.Option(help="Name of the run. The same name resumes it.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    seed: Seed = 0,
+    in_flight: InFlight = 32,
+    name: Name = None,
+    runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
     wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
@@ -71,39 +75,26 @@ def evaluate(
 
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
-    read = None if config is None else read_config(config)
-    if read is not None and scorer:
-        raise ConfigError("scorer: belongs to the lab's PRM. Put calibration = … below [scorers.prm] of the file.")
-    route = (read.route if read else RouteSettings()).changed(
-        strategy=strategy, policy=policy, takeover_steps=takeover_steps
+    setup = read_setup(config, data, scorer=scorer)
+    route = setup.route.changed(strategy=strategy, policy=policy, settings=parsed_settings(settings))
+    limits = setup.limits.changed(
+        max_steps=max_steps,
+        max_tokens=max_tokens,
+        max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
+        deadline_s=deadline_s,
     )
-    run = RunConfig(
-        config_digest=read.digest if read else "",
-        name=name_of(f"{data}-{route.strategy}-{route.policy}-{seed}") if name is None else name,
-        data=data,
+    run = replace(setup, route=route, limits=limits).run(
+        name_of(f"{data}-{route.strategy}-{route.policy}-{seed}") if name is None else name,
+        data,
         problems=problems,
-        strategy=route.strategy,
-        policy=route.policy,
         knobs=numbers(knobs),
         baselines=tuple(part for part in baselines.split(",") if part),
-        takeover_steps=route.takeover_steps,
-        ahead=route.ahead,
-        hedge=route.hedge,
-        scorer=scorer,
-        calibrations=read.calibrations if read else (),
         seed=seed,
         in_flight=in_flight,
-        limits=(read.limits if read else Limits()).changed(
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
-            deadline_s=deadline_s,
-        ),
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
-    cast = read.cast() if read else embedded_roles(data, scorer)
-    summary = run_to_files(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
+    summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())
     else:
@@ -147,6 +138,7 @@ def solve_and_grade(
     keep_failed: bool = False,
 ) -> tuple[list[Graded], Decimal]:
     """Run (or go on with) a sweep in `folder`: graded traces, and the dollars of attempts that no result comes from."""
+    check_needs(sweep.routes, cast)
     kept = digests(config.artifacts, problems)
     with TraceFile(folder / "traces.jsonl.zst") as traces:
         claim_folder(folder, config.document(), kept, problems, begun=len(traces) > 0)
@@ -200,13 +192,3 @@ def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded
 
 def _is(item: Graded, route: str, verdict: Verdict) -> bool:
     return item.trace.route == route and item.verdict is verdict
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """A list of numbers from a command line; raises ConfigError."""
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ConfigError(
-            f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
-        ) from None

@@ -1,15 +1,15 @@
 """`steproute replay`: recorded real models through the same loop, money account and metrics."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from steproute.bench.recordings import Recorded, load_recorded
 from steproute.bench.summary import Summary
-from steproute.cli.evaluate import numbers, run_to_files, show
+from steproute.cli.evaluate import run_to_files, show
+from steproute.cli.options import RUNS, Knobs, Name, Runs, Seed, numbers
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import RunConfig
+from steproute.config import RouteSettings, RunConfig
 from steproute.core.errors import ConfigError
 from steproute.engine.run_folder import name_of
 
@@ -22,10 +22,10 @@ def replay(
         str, typer.Option(help="cascade: strong takes over at a step; automix-prm: after weak's whole answer.")
     ] = "cascade",
     policy: Annotated[str, typer.Option(help="Who decides.")] = "threshold",
-    knobs: Annotated[str, typer.Option(help="Knob values, with commas; the policy's own grid by default.")] = "",
-    seed: Annotated[int, typer.Option(help="Decides every random draw.")] = 0,
-    name: Annotated[str | None, typer.Option(help="Name of the run; the same name resumes it.")] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    knobs: Knobs = "",
+    seed: Seed = 0,
+    name: Name = None,
+    runs: Runs = RUNS,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
     """Replay recorded solutions of real models on MATH-500 with their real PRM scores.
@@ -42,8 +42,7 @@ def replay(
     config = RunConfig(
         name=name_of(f"replay-{recorded}-{strategy}-{policy}-{seed}") if name is None else name,
         data=f"recorded:{recorded}",
-        strategy=strategy,
-        policy=policy,
+        route=RouteSettings(strategy=strategy, policy=policy),
         knobs=numbers(knobs),
         baselines=("random",),
         seed=seed,

@@ -3,20 +3,19 @@
 import asyncio
 from decimal import Decimal
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import typer
 
 from steproute.cli.live import LiveView
+from steproute.cli.options import Config, Policy, Seed, Settings, Strategy
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import lab_cast
-from steproute.config_file import RouteSettings, read_config
+from steproute.config import RouteSettings, check_needs, parsed_settings, read_setup
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
-from steproute.engine.limits import Limits
+from steproute.engine.runner import Route
 from steproute.lab.story import Story, generate
 
 LAB_ROUTE: Final = RouteSettings(policy="lab-agg", knob=0.002)
@@ -25,19 +24,19 @@ LAB_ROUTE: Final = RouteSettings(policy="lab-agg", knob=0.002)
 
 def solve(
     text: Annotated[str | None, typer.Argument(help="The problem; without --config in the lab's language.")] = None,
-    config: Annotated[Path | None, typer.Option(help="A steproute.toml with your models; the lab if left out.")] = None,
+    config: Config = None,
     sample: Annotated[int | None, typer.Option(help="Solve the lab's test problem of this number instead.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, …")] = None,
-    policy: Annotated[str | None, typer.Option(help="The policy that decides about each weak step.")] = None,
+    strategy: Strategy = None,
+    policy: Policy = None,
     knob: Annotated[
         float | None,
         typer.Option(help="The policy's knob. For threshold: the strong model rewrites steps that score lower."),
     ] = None,
-    takeover_steps: Annotated[int | None, typer.Option(help="Steps that the strong model writes per takeover.")] = None,
+    settings: Settings = None,
     max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of every random draw.")] = 0,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the trace as JSON.")] = False,
 ) -> None:
     """Solve one problem and show each step: author, score, decision, cost so far.
@@ -47,23 +46,20 @@ def solve(
 
     Example: steproute solve --sample 3 --knob 0.5
     """
-    read = None if config is None else read_config(config)
-    problem = _problem(text, sample, lab=read is None)
-    limits = (read.limits if read else Limits()).changed(
+    setup = read_setup(config)
+    problem = _problem(text, sample, lab=config is None)
+    limits = setup.limits.changed(
         max_tokens=max_tokens,
         max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
         deadline_s=deadline_s,
     )
-    default = LAB_ROUTE if policy is None and knob is None else RouteSettings()
-    chosen = (read.route if read else default).changed(
-        strategy=strategy, policy=policy, knob=knob, takeover_steps=takeover_steps
-    )
-    route = chosen.strategy_at(seed)
+    default = LAB_ROUTE if config is None and policy is None and knob is None else setup.route
+    chosen = default.changed(strategy=strategy, policy=policy, knob=knob, settings=parsed_settings(settings))
+    route = Route(name=chosen.name, strategy=chosen.strategy_at(seed))
+    check_needs([route], setup.roles)
     view = LiveView(Terminal(stderr=json))
-    name = f"{chosen.strategy}/{chosen.policy}={chosen.knob:g}"
-    cast = read.cast() if read else lab_cast()
-    episode = Episode(problem, cast, route=name, limits=limits, seed=seed, on_event=view)
-    trace = asyncio.run(episode.run(route))
+    episode = Episode(problem, setup.roles, route=route.name, limits=limits, seed=seed, on_event=view)
+    trace = asyncio.run(episode.run(route.strategy))
     if json:
         print_json(msgspec.json.encode(trace).decode())
     if trace.failed:

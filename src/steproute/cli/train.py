@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast, get_args
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import read_labelled
 from steproute.cli.terminal import Terminal
@@ -25,7 +26,6 @@ from steproute.learn.pomdp_fit import LabelledSolution
 from steproute.learn.pomdp_reference import embedded_reference
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import solve_all
-from steproute.policies.artifact import Artifact, write_artifact
 from steproute.policies.pomdp import Belief, PomdpFamily
 from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import (

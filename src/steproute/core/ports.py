@@ -1,7 +1,8 @@
 """The four ports: what a model, a scorer, a policy and a strategy must offer."""
 
 from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from steproute.core.decision import Decision
 from steproute.core.observation import Observation
@@ -19,9 +20,15 @@ class StepModel(Protocol):
     ) -> list[Draft]:
         """`n` drafts from `prefix`, each up to `sampling.stop` or the end of the solution.
 
-        A model that can be interrupted keeps `meter` up to date while it generates. Raises BackendError.
+        A model that can be interrupted keeps `meter` up to date while it generates. One that never gives
+        log-probabilities has `gives_logprobs = False`. Raises BackendError.
         """
         ...
+
+
+def gives_logprobs(model: StepModel) -> bool:
+    """False for a model that says that it gives no log-probabilities."""
+    return bool(getattr(model, "gives_logprobs", True))
 
 
 @runtime_checkable
@@ -77,7 +84,7 @@ def takes_over(policy: Policy) -> bool:
     return bool(getattr(policy, "takes_over", True))
 
 
-def reads_logprobs(policy: Policy) -> bool:
+def reads_logprobs(policy: Policy | None) -> bool:
     """True for a policy that says that it reads the log-probabilities of weak's steps."""
     return bool(getattr(policy, "reads_logprobs", False))
 
@@ -98,10 +105,27 @@ class PolicyFamily(Protocol):
 Episode_contra = TypeVar("Episode_contra", contravariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The roles of the models and of the scorers that a strategy asks."""
+
+    models: tuple[str, ...] = ("weak", "strong")
+    scorers: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Strategy(Protocol[Episode_contra]):
-    """Solves one problem through its episode, the engine's handle for proposing, scoring, deciding and accepting."""
+    """Solves one problem through its episode, the engine's handle for proposing, scoring, deciding and accepting.
+
+    A strategy that asks for anything but the models weak and strong says so in a property `needs`.
+    """
 
     async def solve(self, episode: Episode_contra) -> None:
         """Drive the episode until its prefix is finished."""
         ...
+
+
+def needs_of(strategy: Strategy[Any]) -> Needs:
+    """What a strategy says that it needs; the two models of TRIM unless it says otherwise."""
+    needs: Needs = getattr(strategy, "needs", Needs())
+    return needs

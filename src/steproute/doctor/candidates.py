@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 from steproute.bench.auc import CHOOSES_FROM, can_choose, within_prefix_auc
-from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Prefix, Step
 from steproute.doctor.finding import Finding, ok, warning

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from steproute.config_file import ConfigFile
+from steproute.config import ConfigFile
 from steproute.core.errors import SteprouteError
 from steproute.doctor.finding import Finding, failed
 from steproute.doctor.models import model_findings

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from steproute.config_file import ConfigFile
+from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Stop
 from steproute.doctor.finding import Finding, failed, ok, warning

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Sampling, Step

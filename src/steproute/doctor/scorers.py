@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
-from steproute.config_file import ConfigFile, ProbeSettings
+from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.doctor.candidates import CONFIDENCE, candidate_findings

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import tomli_w
 
+from steproute.artifacts import artifact_digests
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.whole_file import write_whole
-from steproute.policies.artifact import artifact_digests
 
 _NAME: Final = re.compile(r"\w(?:[\w .+=@,-]*[\w+=@,-])?")
 _LONGEST_NAME: Final = 200

@@ -17,7 +17,7 @@ import msgspec
 
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.one_at_a_time import OneAtATime
-from steproute.core.ports import NewestStepScorer, StepModel, StepScorer
+from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
@@ -144,7 +144,7 @@ class TreeModel:
     """A step model whose steps come from a tree. The seed of a call picks one of the `width` samples."""
 
     def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True, gate: Gate | None = None) -> None:
-        self.name = model.name
+        self.name, self.gives_logprobs = model.name, gives_logprobs(model)
         self._tree, self._model, self._grow, self._gate = tree, model, grow, gate
         self._cache = _PrefixCache()
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from steproute.core.errors import (
     ConfigError,
@@ -73,6 +73,8 @@ class AnthropicModel:
     The API takes no blank line as a stop string, so the stream is closed at the separator; what was written by then is
     estimated, and marked so. An answer with thoughts is read to its end instead, since only there they are counted.
     """
+
+    gives_logprobs: ClassVar[bool] = False
 
     def __init__(self, name: str, settings: AnthropicSettings) -> None:
         self.name, self.settings = name, settings

@@ -80,6 +80,11 @@ class OpenAiModel:
         """From a table of `steproute.toml`: the fields of OpenAiSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, OpenAiSettings))
 
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether its table asks for them."""
+        return self.settings.logprobs > 0
+
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:

@@ -1,6 +1,7 @@
 """Recorded solutions as a step model: a tree of what was really written, and nothing else."""
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ class ReplayModel:
     Of several recordings that pass through the prefix, `sampling.seed` picks one, each equally likely. Tokens of the
     prompt are estimated from characters.
     """
+
+    gives_logprobs: ClassVar[bool] = False
 
     def __init__(self, name: str, recordings: Iterable[Recording]) -> None:
         self.name = name

@@ -7,12 +7,19 @@ from typing import Any, Final, get_args
 
 import numpy as np
 
+from steproute.artifacts import (
+    Artifact,
+    UnsoundArtifact,
+    read_artifact,
+    sound_arrays,
+    sound_choice,
+    sound_number,
+    sound_numbers,
+)
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
 from steproute.policies.agg import AggNetwork
-from steproute.policies.artifact import Artifact, read_artifact
-from steproute.policies.artifact_fields import sound_arrays, sound_choice, sound_number, sound_numbers
 from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.pomdp import Belief, PomdpFamily
@@ -36,7 +43,10 @@ _NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_rewa
 
 def load_policy(folder: Path) -> PolicyFamily:
     """The policies of an artefact, one for each knob; raises ArtifactError that names the field if one is unsound."""
-    return _built(read_artifact(folder), folder)
+    try:
+        return _built(read_artifact(folder), folder)
+    except UnsoundArtifact as failure:
+        raise ArtifactError(f"policy: {failure.reason}. {failure.remedy or 'Train the policy again.'}") from None
 
 
 def _built(artifact: Artifact, folder: Path) -> PolicyFamily:

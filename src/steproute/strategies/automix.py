@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
-from steproute.core.ports import Policy
+from steproute.core.ports import Needs, Policy
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 from steproute.grading.checker import Verdict, shared_checker
@@ -46,6 +46,11 @@ class AutoMix:
 class AutoMixPrm(AutoMix):
     """AutoMix with the process reward model as verifier: the lowest score of weak's steps (TRIM's strongest query-level
     baseline)."""
+
+    @property
+    def needs(self) -> Needs:
+        """Both models and the process reward model."""
+        return Needs(scorers=("prm",))
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """The process reward model's lowest score; None where it failed."""

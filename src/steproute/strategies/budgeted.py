@@ -6,7 +6,7 @@ from math import exp
 from typing import Final
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy
+from steproute.core.ports import Needs, Policy
 from steproute.engine.episode import Episode
 from steproute.policies.mixture import Mixed
 from steproute.strategies.stepwise import Stepwise
@@ -63,6 +63,11 @@ class Budgeted:
         if not isinstance(self.policy, Mixed):
             raise ConfigError("policy: budgeted needs a calibrated one. Make it by `steproute calibrate --budget …`.")
         object.__setattr__(self, "controller", BudgetController(self.policy))
+
+    @property
+    def needs(self) -> Needs:
+        """What TRIM's loop needs."""
+        return Stepwise(policy=self.policy).needs
 
     async def solve(self, episode: Episode) -> None:
         """Solve by the policy of the moment, and report the cost, whatever the ending."""

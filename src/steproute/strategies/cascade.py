@@ -7,7 +7,7 @@ whole problem from scratch. No model has to continue another one's text.
 from dataclasses import dataclass
 
 from steproute.core.decision import Decision
-from steproute.core.ports import Policy
+from steproute.core.ports import Needs, Policy
 from steproute.engine.episode import Episode
 
 
@@ -16,6 +16,11 @@ class Cascade:
     """A cascade with early exit at step level (AutoMix's escalation, decided by a process reward model)."""
 
     policy: Policy
+
+    @property
+    def needs(self) -> Needs:
+        """Both models, and the process reward model where the policy reads scores."""
+        return Needs(scorers=("prm",) if self.policy.needs_scores else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score and decide step by step; escalate at most once."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from steproute.core.ports import Needs
 from steproute.engine.episode import Episode
 
 
@@ -10,6 +11,11 @@ class Single:
     """The whole solution in one call of one role."""
 
     role: str
+
+    @property
+    def needs(self) -> Needs:
+        """That model alone."""
+        return Needs(models=(self.role,))
 
     async def solve(self, episode: Episode) -> None:
         """Write to the end and keep it."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy
+from steproute.core.ports import Needs, Policy
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
@@ -24,6 +24,11 @@ class Stepwise:
     def __post_init__(self) -> None:
         if self.takeover_steps is not None and self.takeover_steps < 1:
             raise ConfigError(f"takeover_steps: {self.takeover_steps} is below 1. Leave it out for 'to the end'.")
+
+    @property
+    def needs(self) -> Needs:
+        """Both models, and the judge where the policy reads scores."""
+        return Needs(scorers=(self.judge,) if self.policy.needs_scores else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, accept, until the solution ends."""

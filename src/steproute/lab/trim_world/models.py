@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import exp, log
 from statistics import NormalDist
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class DrawingModel:
 
     Source: TRIM-POMDP's transition model. Raises BackendError for a prefix that is not of this world.
     """
+
+    gives_logprobs: ClassVar[bool] = False
 
     def __init__(self, name: str, parameters: WorldParameters | None = None) -> None:
         self.name, self._world = name, parameters or load_parameters()

@@ -9,20 +9,19 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
-from steproute.config import build_policy, build_strategy, load_score_map
+from steproute.config.route import RouteSettings, read_route
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
-from steproute.core.ports import Strategy
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.cast import Cast, Judge, Writer
-from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
 from steproute.remote.address import shown_address
 from steproute.remote.server import server_root
 from steproute.scorers.calibrated import CalibratedScorer
+from steproute.scorers.calibration_file import load_score_map
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
@@ -33,40 +32,6 @@ _SET_BY_CALLS: Final = {
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
 _Place = tuple[str, str]
 """A server's root and a model of it, which are behind one gate."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteSettings:
-    """The strategy, policy and knob that a problem is solved by, and the strategy's settings where it has them."""
-
-    strategy: str = "stepwise"
-    policy: str = "threshold"
-    knob: float = 0.5
-    takeover_steps: int | None = None
-    ahead: int | None = None
-    hedge: float | None = None
-
-    def strategy_at(self, seed: int) -> Strategy[Episode]:
-        """Build it; raises ConfigError for unknown names and settings, and a knob out of range."""
-        policy = build_policy(self.policy, self.knob, seed)
-        settings = {"takeover_steps": self.takeover_steps, "ahead": self.ahead, "hedge": self.hedge}
-        return build_strategy(self.strategy, policy, **settings)
-
-    def changed(
-        self, *, strategy: str | None, policy: str | None, knob: float | None = None, takeover_steps: int | None = None
-    ) -> "RouteSettings":
-        """This route with what is given, where it is not None; another strategy takes none of this one's settings,
-        and another policy none of its takeover_steps."""
-        own = self if strategy in (None, self.strategy) else RouteSettings()
-        own_takeover = own.takeover_steps if policy in (None, self.policy) else None
-        return RouteSettings(
-            strategy=strategy or self.strategy,
-            policy=policy or self.policy,
-            knob=self.knob if knob is None else knob,
-            takeover_steps=own_takeover if takeover_steps is None else takeover_steps,
-            ahead=own.ahead,
-            hedge=own.hedge,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +201,7 @@ def read_config(path: Path) -> ConfigFile:
         path=path,
         digest=hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest(),
         tables=parts,
-        route=converted(f"{path.name}: route", document.get("route", {}), RouteSettings),
+        route=read_route(f"{path.name}: route", document.get("route", {})),
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
     )

@@ -1,11 +1,15 @@
-"""Policy artefacts: `policy.safetensors` for numbers, `policy.json` for everything else, and no pickle anywhere."""
+"""Trained policies and calibrations on disk: `policy.safetensors` for numbers, `policy.json` for everything else.
+
+Nothing is pickled. What is read has the type, the shape and the range that its reader relies on.
+"""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,20 +23,21 @@ FORMAT: Final = 1
 TENSORS: Final = "policy.safetensors"
 FACTS: Final = "policy.json"
 _NEXT: Final = "policy.safetensors.next"
+F64 = NDArray[np.float64]
+_T = TypeVar("_T")
 
 
 class UnsoundArtifact(ArtifactError):
-    """A file or field of an artefact is missing or damaged. `reason` is the message without the remedy, which is
-    another one for what is no policy."""
+    """A file or field of an artefact is missing or damaged: `reason`, and what to do, empty for making it again."""
 
-    def __init__(self, reason: str, remedy: str = "Train the policy again.") -> None:
-        super().__init__(f"policy: {reason}. {remedy}")
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(f"artefact: {reason}. {remedy or 'Make it again.'}")
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A trained policy as it lies on disk: its kind, its arrays and how it was made.
+    """What was trained or fitted, as it lies on disk: its kind, its arrays and how it was made.
 
     facts: JSON values; what it was trained on, seeds, settings and figures.
     """
@@ -66,7 +71,7 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
 
 
 def read_artifact(folder: Path) -> Artifact:
-    """Read a policy back; raises ArtifactError where a file is missing, truncated, altered or of a newer format."""
+    """Read an artefact back; raises ArtifactError where a file is missing, truncated, altered or of a newer format."""
     document = _document(folder)
     tensors = _tensors(folder, document["tensors_sha256"])
     try:
@@ -83,6 +88,37 @@ def artifact_digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each of an artefact's files; raises ArtifactError as `read_artifact`."""
     document = _document(folder)
     return {FACTS: document["sha256"], TENSORS: document["tensors_sha256"]}
+
+
+def sound_arrays(artifact: Artifact, **dimensions: int) -> dict[str, F64]:
+    """All arrays as float64; raises ArtifactError for one that is missing, of other dimensions or not finite."""
+    for name in dimensions:
+        if name not in artifact.arrays:
+            raise UnsoundArtifact(f"{name}: the array is missing")
+    return {name: _sound_array(name, array, dimensions.get(name)) for name, array in artifact.arrays.items()}
+
+
+def sound_number(table: Mapping[str, Any], name: str) -> float:
+    """A finite number of a table; raises ArtifactError."""
+    return _finite(_of(table, name), name)
+
+
+def sound_numbers(table: Mapping[str, Any], name: str) -> tuple[float, ...]:
+    """A list of finite numbers of a table; raises ArtifactError."""
+    values = _of(table, name)
+    if not isinstance(values, list):
+        raise UnsoundArtifact(f"{name}: {values!r:.80} is no list of numbers")
+    return tuple(_finite(value, name) for value in values)
+
+
+def sound_choice(table: Mapping[str, Any], name: str, choices: Sequence[_T]) -> _T:
+    """One of the choices of a table; raises ArtifactError."""
+    value = _of(table, name)
+    for choice in choices:
+        if value == choice:
+            return choice
+    known = ", ".join(map(str, choices))
+    raise UnsoundArtifact(f"{name}: {value!r:.80} is unknown", f"It has to be one of {known}.")
 
 
 def _document(folder: Path) -> dict[str, Any]:
@@ -137,3 +173,25 @@ def _bytes(path: Path) -> bytes:
 
 def _digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _of(table: Mapping[str, Any], name: str) -> Any:
+    if not isinstance(table, Mapping) or name not in table:
+        raise UnsoundArtifact(f"{name}: is missing")
+    return table[name]
+
+
+def _finite(value: Any, name: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not -1e300 < value < 1e300 or not isfinite(value):
+        raise UnsoundArtifact(f"{name}: {value!r:.80} is no finite number")
+    return float(value)
+
+
+def _sound_array(name: str, array: np.ndarray[Any, Any], dimensions: int | None) -> F64:
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise UnsoundArtifact(f"{name}: the array holds something that is no finite number")
+    if not array.size or (dimensions is not None and array.ndim != dimensions):
+        wanted = "" if dimensions is None else f", {dimensions} dimensions are needed"
+        raise UnsoundArtifact(f"{name}: the array has shape {array.shape}{wanted}")
+    return np.asarray(array, float)

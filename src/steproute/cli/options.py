@@ -1,0 +1,48 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steproute.core.errors import ConfigError
+
+Config = Annotated[Path | None, typer.Option(help="A steproute.toml with your models. Default: the bundled lab.")]
+Data = Annotated[str, typer.Option(help="Data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")]
+Problems = Annotated[int | None, typer.Option(help="Number of problems. Default: all; 300 of the lab.")]
+Strategy = Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")]
+Policy = Annotated[
+    str | None, typer.Option(help="A policy's name, such as threshold, or the folder of a trained policy.")
+]
+Knobs = Annotated[str, typer.Option(help="Knob values, separated by commas. Default: the policy's own grid.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A setting of the strategy, such as takeover_steps=2."),
+]
+Seed = Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")]
+InFlight = Annotated[int, typer.Option(help="Number of problems solved at the same time.")]
+Name = Annotated[str | None, typer.Option(help="Name of the run. The same name resumes it.")]
+Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
+RUNS = Path("runs")
+KeepFailed = Annotated[
+    bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """A list of numbers from a command line; raises ConfigError."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ConfigError(
+            f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
+        ) from None
+
+
+def names(option: str, text: str) -> list[str]:
+    """A list of names from a command line; raises ConfigError for none, or one that is given twice."""
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found or len(set(found)) != len(found):
+        raise ConfigError(f"{option}: {text!r} names none, or one of them twice. Give each once, with commas.")
+    return found

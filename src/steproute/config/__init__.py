@@ -1,0 +1,35 @@
+"""The composition root: names, numbers and a steproute.toml in; models, policies, strategies and runs out."""
+
+from steproute.config.embedded import PLACE_SCORER, embedded_roles, lab_cast, trim_world_roles
+from steproute.config.file import ConfigFile, ProbeSettings, read_config
+from steproute.config.needs import check_needs
+from steproute.config.route import (
+    RouteSettings,
+    build_policy,
+    build_strategy,
+    has_shipped,
+    parsed_settings,
+    policy_family,
+)
+from steproute.config.run import RunConfig
+from steproute.config.setup import Setup, read_setup
+
+__all__ = [
+    "PLACE_SCORER",
+    "ConfigFile",
+    "ProbeSettings",
+    "RouteSettings",
+    "RunConfig",
+    "Setup",
+    "build_policy",
+    "build_strategy",
+    "check_needs",
+    "embedded_roles",
+    "has_shipped",
+    "lab_cast",
+    "parsed_settings",
+    "policy_family",
+    "read_config",
+    "read_setup",
+    "trim_world_roles",
+]

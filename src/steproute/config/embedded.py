@@ -1,0 +1,66 @@
+"""The models and scorers that come with the package: the lab's, and those of TRIM's world."""
+
+from pathlib import Path
+from typing import Final
+
+from steproute.core.errors import ConfigError
+from steproute.core.ports import StepScorer
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
+from steproute.lab.trim_world import models as trim_world
+from steproute.lab.trim_world.parameters import STRONG, WEAK
+from steproute.lab.trim_world.world import is_trim_world
+from steproute.scorers.calibrated import CalibratedScorer
+from steproute.scorers.calibration_file import load_score_map
+
+PLACE_SCORER: Final = "prm-place"
+
+
+def lab_cast(scorer: str = "") -> Cast:
+    """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
+
+    scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), else the
+    verifier with the calibration in that folder, by `steproute calibrate-scorer`. Raises ArtifactError if that is
+    damaged or weights are missing.
+    """
+    place = LabPrm("lab-prm-place")
+    prm: StepScorer = place if scorer == PLACE_SCORER else LabPrm()
+    if scorer and scorer != PLACE_SCORER:
+        prm = CalibratedScorer(prm, load_score_map(Path(scorer)))
+    return Cast(
+        writers={
+            "weak": Writer(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
+            "mid": Writer(model=LabModel("lab-mid"), price=PRICES["lab-mid"], sampling=LAB_SAMPLING),
+            "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
+        },
+        judges={
+            "prm": Judge(scorer=prm, price=PRICES["lab-verifier"]),
+            PLACE_SCORER: Judge(scorer=place, price=PRICES["lab-prm-place"]),
+            "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
+        },
+    )
+
+
+def trim_world_roles() -> Cast:
+    """TRIM's world: two models and a PRM that draw by the authors' published parameters, at assumed prices."""
+    return Cast(
+        writers={
+            role: Writer(
+                model=trim_world.DrawingModel(name), price=trim_world.PRICES[name], sampling=trim_world.SAMPLING
+            )
+            for role, name in (("weak", WEAK), ("strong", STRONG))
+        },
+        judges={"prm": Judge(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
+    )
+
+
+def embedded_roles(data: str, scorer: str = "") -> Cast:
+    """The embedded models that solve a data set: TRIM's world for its own problems, else the lab.
+
+    scorer: see `lab_cast`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
+    """
+    if not is_trim_world(data):
+        return lab_cast(scorer)
+    if scorer:
+        raise ConfigError(f"scorer: {scorer!r} calibrates the lab's PRM, and {data} has its own. Leave it out.")
+    return trim_world_roles()

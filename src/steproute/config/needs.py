@@ -1,0 +1,46 @@
+"""What routes need of models and scorers, checked before the first call is paid for."""
+
+from collections.abc import Iterable
+
+from steproute.core.errors import ConfigError
+from steproute.core.ports import gives_logprobs, needs_of, reads_logprobs
+from steproute.engine.cast import Cast
+from steproute.engine.runner import Route
+
+
+def check_needs(routes: Iterable[Route], roles: Cast) -> None:
+    """Raises ConfigError that names the route, what is missing and the remedy, for the first route that cannot run."""
+    for route in routes:
+        needs = needs_of(route.strategy)
+        for role in needs.models:
+            if role not in roles.writers:
+                there = ", ".join(sorted(roles.writers))
+                raise ConfigError(
+                    f"{route.name}: it asks the model {role!r}, and there are only {there}. Describe [models.{role}] "
+                    "in the steproute.toml, or leave that policy out."
+                )
+        for scorer in needs.scorers:
+            _check_scorer(route.name, scorer, needs.models, roles)
+        if reads_logprobs(getattr(route.strategy, "policy", None)):
+            _check_logprobs(f"{route.name}: its policy", ("weak",), roles)
+
+
+def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -> None:
+    if scorer not in roles.judges:
+        there = ", ".join(sorted(roles.judges)) or "none"
+        raise ConfigError(
+            f"{route}: it reads scores of the scorer {scorer!r}, and there is {there}. Describe [scorers.{scorer}] in "
+            "the steproute.toml (backend self-evaluation needs no reward model, confidence no further model), or use a "
+            "policy that reads none: confidence, random or single:ROLE."
+        )
+    if getattr(roles.judges[scorer].scorer, "reads_confidence", False):
+        _check_logprobs(f"{route}: the scorer {scorer!r}", models, roles)
+
+
+def _check_logprobs(reader: str, models: Iterable[str], roles: Cast) -> None:
+    for role in models:
+        if not gives_logprobs(roles.writers[role].model):
+            raise ConfigError(
+                f"{reader} reads log-probabilities, and the model {role!r} gives none. Set logprobs = 5 below "
+                f"[models.{role}] if its server offers them, or use another policy or scorer."
+            )

@@ -1,0 +1,162 @@
+"""Routes by name: which strategy, policy and knob solve a problem, and the strategy's own settings."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from inspect import signature
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from steproute.artifacts import FACTS
+from steproute.core.errors import ConfigError
+from steproute.core.ports import Policy, PolicyFamily, Strategy, takes_over
+from steproute.core.registry import policies, strategies
+from steproute.core.settings import converted
+from steproute.engine.episode import Episode
+from steproute.policies.stored import load_policy
+
+TAKEOVER: Final = "takeover_steps"
+_SINGLE: Final = "single"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSettings:
+    """The strategy, policy and knob that a problem is solved by.
+
+    settings: the strategy's own, such as `takeover_steps` of stepwise or `ahead` of pipelined.
+    """
+
+    strategy: str = "stepwise"
+    policy: str = "threshold"
+    knob: float = 0.5
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def strategy_at(self, seed: int) -> Strategy[Episode]:
+        """Build it; raises ConfigError for unknown names and settings, and a knob out of range."""
+        return build_strategy(self.strategy, build_policy(self.policy, self.knob, seed), self.settings)
+
+    def changed(
+        self,
+        *,
+        strategy: str | None = None,
+        policy: str | None = None,
+        knob: float | None = None,
+        settings: Mapping[str, Any] = {},
+    ) -> "RouteSettings":
+        """This route with what is given.
+
+        Another strategy keeps none of this one's settings, and another policy not its `takeover_steps`.
+        """
+        own = dict(self.settings) if strategy in (None, self.strategy) else {}
+        if policy not in (None, self.policy):
+            own.pop(TAKEOVER, None)
+        return replace(
+            self,
+            strategy=strategy or self.strategy,
+            policy=policy or self.policy,
+            knob=self.knob if knob is None else knob,
+            settings={**own, **settings},
+        )
+
+    @property
+    def name(self) -> str:
+        """The name that its traces carry."""
+        return f"{self.strategy}/{self.policy}={self.knob:g}"
+
+
+def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
+    """The table `[route]`, in which the strategy's own settings stand beside its name.
+
+    Raises ConfigError that names `where` and the field.
+    """
+    common = {key: value for key, value in table.items() if key in ("strategy", "policy", "knob")}
+    route = converted(where, common, RouteSettings)
+    own = {key: value for key, value in table.items() if key not in common}
+    if not own:
+        return route
+    try:
+        return replace(route, settings=_checked(route.strategy, own))
+    except ConfigError as failure:
+        raise ConfigError(f"{where}.{failure}") from None
+
+
+def parsed_settings(assignments: Iterable[str] | None) -> dict[str, Any]:
+    """Settings as they stand on a command line, `name=value` each; raises ConfigError."""
+    settings: dict[str, Any] = {}
+    for text in assignments or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"set: {text!r} is no setting. Write NAME=VALUE, such as takeover_steps=2.")
+        try:
+            settings[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            settings[name.strip()] = value.strip()
+    return settings
+
+
+def policy_family(name: str) -> PolicyFamily:
+    """A registered policy by name, a trained one that is shipped (lab-agg), or any trained one by its folder's path.
+
+    Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
+    """
+    if "/" in name:
+        return load_policy(Path(name))
+    if has_shipped(name):
+        return load_policy(_shipped_folder(name))
+    family: PolicyFamily = policies.get(name)  # type: ignore[assignment]
+    return family
+
+
+def has_shipped(name: str) -> bool:
+    """Whether `name`, such as lab-agg, is a trained policy that comes with this installation."""
+    return name.startswith("lab-") and (_shipped_folder(name) / FACTS).is_file()
+
+
+def build_policy(name: str, knob: float, seed: int) -> Policy:
+    """A policy at one knob value; raises ConfigError for an unknown name or a knob out of range."""
+    return policy_family(name).at(knob, seed)
+
+
+def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) -> Strategy[Episode]:
+    """A strategy around a policy.
+
+    Raises ConfigError for an unknown name, one that takes no policy, and settings that it or its policy does not use.
+    """
+    if name == _SINGLE:
+        raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
+    given = _checked(name, settings)
+    if TAKEOVER in given and not takes_over(policy):
+        raise no_takeover(given[TAKEOVER], type(policy).__name__)
+    strategy: Strategy[Episode] = strategies.get(name)(policy=policy, **given)
+    return strategy
+
+
+def no_takeover(steps: int, policy: str) -> ConfigError:
+    """The error for a length of takeovers where none can come."""
+    return ConfigError(
+        f"takeover_steps: {steps} has no effect, since no takeover comes from {policy}. Leave it out, or use "
+        "the policy threshold+takeover."
+    )
+
+
+def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, each of the type that the strategy declares."""
+    kind = strategies.get(strategy)
+    types = get_type_hints(kind.__init__)
+    has = [key for key in signature(kind).parameters if key != "policy"]
+    checked = {}
+    for key, value in settings.items():
+        if key not in has:
+            raise ConfigError(f"{key}: strategy {strategy!r} has no such setting, but {', '.join(has) or 'none'}.")
+        try:
+            checked[key] = msgspec.convert(value, types.get(key, Any))
+        except msgspec.ValidationError as failure:
+            raise ConfigError(f"{key}: {str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.") from None
+    return checked
+
+
+def _shipped_folder(name: str) -> Path:
+    return Path(str(files("steproute.lab"))) / "policies" / name.removeprefix("lab-")

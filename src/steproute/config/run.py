@@ -1,0 +1,128 @@
+"""What decides a run's results, as `run.toml` keeps it, and the routes that come of it."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from importlib.metadata import version
+from typing import Any
+
+from steproute.bench.sweep import Series, Sweep
+from steproute.config.embedded import PLACE_SCORER
+from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
+from steproute.core.errors import ConfigError
+from steproute.core.ports import takes_over
+from steproute.engine.limits import Limits
+from steproute.engine.run_folder import checked_name
+from steproute.engine.runner import Route, RunSettings
+from steproute.lab.digest import lab_digest
+from steproute.strategies.single import Single
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's results, resolved; saved as `run.toml`.
+
+    route: the policy under study, at each of `knobs` (its own grid if there are none); its `knob` has no meaning here.
+    config_digest: of the steproute.toml that describes the models, empty for the lab; calibrations: the folders that
+    it names. Raises ConfigError for names that are unknown or no plain names, and numbers that cannot be.
+    """
+
+    name: str
+    data: str
+    problems: int | None = None
+    route: RouteSettings = RouteSettings()
+    knobs: tuple[float, ...] = ()
+    baselines: tuple[str, ...] = ()
+    scorer: str = ""
+    calibrations: tuple[str, ...] = ()
+    config_digest: str = ""
+    seed: int = 0
+    in_flight: int = 32
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        checked_name(self.name)
+        if self.problems is not None and self.problems < 1:
+            raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
+        if self.in_flight < 1:
+            raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
+
+    @property
+    def settings(self) -> RunSettings:
+        """What the runner needs."""
+        return RunSettings(limits=self.limits, seed=self.seed, in_flight=self.in_flight)
+
+    @property
+    def artifacts(self) -> list[str]:
+        """The folders of its trained policies and of its scorers' calibrations."""
+        policies = [name.partition(":")[2] or name for name in (self.route.policy, *self.baselines)]
+        folders = [name for name in policies if "/" in name]
+        scorer = [self.scorer] if self.scorer not in ("", PLACE_SCORER) else []
+        return sorted({*folders, *self.calibrations, *scorer})
+
+    def sweep(self) -> Sweep:
+        """The routes of this run."""
+        name = self.route.policy
+        policy = self._series(name, self.knobs)
+        baselines = tuple(self._series(other, ()) for other in self.baselines if other != name)
+        routes = [route for series in (policy, *baselines) for route in series.routes]
+        steps = self.route.settings.get(TAKEOVER)
+        if steps is not None and not any(getattr(route.strategy, TAKEOVER, None) for route in routes):
+            raise no_takeover(steps, ", ".join((name, *self.baselines)))
+        return Sweep(
+            weak=Route(name="single/weak", strategy=Single("weak")),
+            strong=Route(name="single/strong", strategy=Single("strong")),
+            policy=policy,
+            baselines=baselines,
+        )
+
+    def document(self) -> dict[str, Any]:
+        """The content of `run.toml`."""
+        versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
+        models = {} if self.config_digest else {"lab_digest": lab_digest()}
+        document: dict[str, Any] = _plain(
+            {**asdict(self), **models, "versions": {"python": platform.python_version(), **versions}}
+        )
+        del document["route"]["knob"]
+        return document
+
+    def _series(self, name: str, knobs: Sequence[float]) -> Series:
+        """`policy` under the run's strategy, `strategy:policy`, or `single:role`."""
+        before, _, after = name.partition(":")
+        strategy, policy = (before, after) if after else (self.route.strategy, name)
+        if before == "single" and after:
+            route = Route(name=f"single/{policy}", strategy=Single(policy))
+            return Series(name=name, knobs=(0.0,), routes=(route,))
+        if strategy == "single":
+            raise ConfigError(
+                "strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it; "
+                "name another model as the policy single:mid."
+            )
+        family = policy_family(policy)
+        chosen = tuple(knobs) or family.knobs
+        if len(set(chosen)) != len(chosen):
+            raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
+        routes = []
+        for knob in chosen:
+            at_knob = family.at(knob, self.seed)
+            settings = dict(self.route.settings) if strategy == self.route.strategy else self._takeover
+            if not takes_over(at_knob):
+                settings.pop(TAKEOVER, None)
+            named = self.route.changed(strategy=strategy, policy=policy, knob=knob).name
+            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings)))
+        return Series(name=name, knobs=chosen, routes=tuple(routes))
+
+    @property
+    def _takeover(self) -> dict[str, Any]:
+        """What of the route's settings holds for other strategies, too."""
+        return {key: value for key, value in self.route.settings.items() if key == TAKEOVER}
+
+
+def _plain(value: Any) -> Any:
+    """Values that TOML can hold; None is left out."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Decimal) else value

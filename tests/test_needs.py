@@ -1,0 +1,68 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from steproute import Cast
+from steproute.config import RouteSettings, RunConfig, check_needs, lab_cast, trim_world_roles
+from steproute.core.errors import ConfigError
+from steproute.engine.cast import Judge
+from steproute.scorers.confidence import ConfidenceScorer
+from steproute.scorers.ensemble import EnsembleScorer
+
+LAB = lab_cast()
+
+
+def run_of(policy: str, *baselines: str, **route: Any) -> RunConfig:
+    return RunConfig(name="a", data="lab", route=RouteSettings(policy=policy, **route), baselines=baselines)
+
+
+def without_scorers(roles: Cast) -> Cast:
+    return replace(roles, judges={})
+
+
+def test_the_lab_has_all_that_its_policies_need() -> None:
+    names = ("random", "confidence", "automix-prm:threshold", "single:mid", "oracle", "specreason:threshold")
+    check_needs(run_of("threshold", *names).sweep().routes, LAB)
+
+
+@pytest.mark.parametrize(
+    ("policy", "strategy", "scorer"),
+    [
+        ("threshold", "stepwise", "prm"),
+        ("threshold", "pipelined", "prm"),
+        ("threshold", "cascade", "prm"),
+        ("random", "automix-prm", "prm"),
+        ("threshold", "specreason", "strong"),
+    ],
+)
+def test_a_route_whose_scorer_is_not_there_is_refused(policy: str, strategy: str, scorer: str) -> None:
+    routes = run_of(policy, strategy=strategy).sweep().routes
+    with pytest.raises(ConfigError, match=rf"reads scores of the scorer '{scorer}', and there is none. Describe \[sco"):
+        check_needs(routes, without_scorers(LAB))
+
+
+def test_policies_that_read_no_scores_need_no_scorer() -> None:
+    check_needs(run_of("random", "confidence", "cascade:random", "automix:random").sweep().routes, without_scorers(LAB))
+
+
+def test_a_model_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="single/mid: it asks the model 'mid', and there are only strong, weak"):
+        check_needs(run_of("random", "single:mid").sweep().routes, trim_world_roles())
+
+
+def test_a_policy_that_reads_log_probabilities_is_refused_where_weak_gives_none() -> None:
+    with pytest.raises(ConfigError, match=r"its policy reads log-probabilities, and the model 'weak' gives none"):
+        check_needs(run_of("confidence").sweep().routes, trim_world_roles())
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_a_scorer_that_reads_log_probabilities_needs_them_of_every_model(members: int) -> None:
+    sure = ConfidenceScorer("sure")
+    judge = Judge(scorer=sure)
+    if members:
+        other = trim_world_roles().judge()
+        judge = Judge(scorer=EnsembleScorer("both", [sure, other.scorer]), members={"sure": judge, "other": other})
+    mixed = Cast(writers={**trim_world_roles().writers, "weak": LAB.writer("weak")}, judges={"prm": judge})
+    with pytest.raises(ConfigError, match="the scorer 'prm' reads log-probabilities, and the model 'strong' gives"):
+        check_needs(run_of("threshold").sweep().routes, mixed)
