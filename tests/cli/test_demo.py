@@ -9,13 +9,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner
 
-from steproute import config
 from steproute.artifacts import write_artifact
 from steproute.bench.datasets import load_problems
 from steproute.bench.summary import Summary
 from steproute.cli import demo
 from steproute.cli.main import app
-from steproute.config import lab_cast
+from steproute.config import lab_cast, route
 from steproute.policies.agg import AggNetwork
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.stored import AGG, network_artifact
@@ -42,7 +41,7 @@ def ship_a_policy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     family = LearnedFamily(AggNetwork(weights), 1e-4, 1e-2)
     write_artifact(network_artifact(AGG, family, {}), folder)
-    monkeypatch.setattr(config, "_shipped_folder", lambda name: folder if name == "lab-agg" else folder / "none")
+    monkeypatch.setattr(route, "_shipped_folder", lambda name: folder if name == "lab-agg" else folder / "none")
 
 
 def run(*words: str) -> str:
@@ -90,7 +89,7 @@ def test_the_problem_of_the_demo_is_a_rescue(seed: int) -> None:
 def test_without_a_shipped_policy_the_demo_shows_trim_thr_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(config, "_shipped_folder", lambda name: tmp_path / "none")
+    monkeypatch.setattr(route, "_shipped_folder", lambda name: tmp_path / "none")
     found = run("--runs", "elsewhere", "--seed", "1")
     assert "TRIM-Agg" not in found
     assert (tmp_path / "elsewhere/demo-1/report.html").exists()
@@ -98,7 +97,7 @@ def test_without_a_shipped_policy_the_demo_shows_trim_thr_alone(
 
 @pytest.mark.usefixtures("small")
 def test_a_second_demo_goes_on_from_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "_shipped_folder", lambda name: tmp_path / "none")
+    monkeypatch.setattr(route, "_shipped_folder", lambda name: tmp_path / "none")
     first = run()
     traces = (tmp_path / "runs/demo-0/traces.jsonl.zst").read_bytes()
     again = run()

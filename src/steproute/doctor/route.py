@@ -1,5 +1,7 @@
 """What the route of a configuration needs of the models and scorers beside it."""
 
+from contextlib import suppress
+
 from steproute.config import ConfigFile, policy_family
 from steproute.core.errors import SteprouteError
 from steproute.core.ports import needs_of, reads_logprobs
@@ -25,13 +27,13 @@ def reader_of_logprobs(config: ConfigFile, role: str) -> str:
     """What of the route reads a model's log-probabilities, if anything does: a policy reads those of weak, a scorer
     those of all steps, whoever wrote them."""
     route, scorers = config.route, config.tables["scorers"]
-    try:
-        needs, family = needs_of(route.strategy_at(0)), policy_family(route.policy)
-    except SteprouteError:  # of the route, which are found with the roles
-        return ""
-    if role == "weak" and reads_logprobs(family.at(family.knobs[0], 0)):
-        return route.policy
-    asked = list(needs.scorers) if role in needs.models else []
+    asked: list[str] = []
+    with suppress(SteprouteError):  # of the route, which are found with the roles
+        family = policy_family(route.policy)
+        if role == "weak" and reads_logprobs(family.at(family.knobs[0], 0)):
+            return route.policy
+        needs = needs_of(route.strategy_at(0))
+        asked += needs.scorers if role in needs.models else ()
     for name in asked:
         table = scorers.get(name, {})
         if table.get("backend") == "confidence":
