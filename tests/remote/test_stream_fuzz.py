@@ -202,9 +202,7 @@ def test_an_answer_that_is_cut_is_one_clear_error_and_paid_for(client: Client, d
     if draft is not None:
         assert draft.text == without_blank_lines_around(answer.text)
     # an event that is cut off is discarded, by the standard of event streams
-    whole_events = _BLANK_LINE.split(body)[
-        :-1
-    ]  # one that is cut off is to be discarded, by the standard of such streams
+    whole_events = _LINE_BREAK.sub(b"\n", body).split(b"\n\n")[:-1]
     begun = any(b'"x' in event for event in whole_events)
     check_bill(draft, failure, used, SHAPES[provider].usage(answer), begun)
 
