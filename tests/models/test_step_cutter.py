@@ -77,6 +77,13 @@ def test_what_models_that_reason_put_around_their_answers_is_left_out(text: str,
     assert (step.text, step.closed) == ("2 + 3 = 5.", True)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_opened_reasoning_ends_with_its_own_tag_alone(size: int) -> None:
+    text = f"<think>A user may write </thought>, or [/THINK].\n\nStill, 5.</think>{SOLUTION}"
+    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None)
+    assert cutter.text == "2 + 3 = 5."
+
+
 PARTS = [
     *(tag for pair in TAGS for tag in pair),
     "<thi",
