@@ -137,6 +137,18 @@ def test_an_echo_is_left_out_whole_and_a_part_of_one_is_text(pieces: list[str]) 
     assert step() == "Step 1."
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_an_echo_may_follow_reasoning_that_nothing_opened(size: int) -> None:
+    text = "Step 1 is there.\n\nOn.</think>Step 1.\n\nStep 2.\n\nMore"
+    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None, echo="Step 1.\n\n")
+    assert cutter.text == "Step 2."
+
+
+def test_the_beginning_of_a_tag_after_the_separator_came_after_it() -> None:
+    cutter = cut("Step 1.\n\n<th", [], hide_thinking=True)
+    assert (cutter.text, cutter.complete, cutter.beyond) == ("Step 1.", True, 3)
+
+
 @pytest.mark.parametrize(("opening", "closing"), TAGS)
 def test_a_prompt_that_opens_reasoning_is_closed_with_the_models_own_tag(opening: str, closing: str) -> None:
     prompt = f"<user>2 + 3?<model>{opening}\n"
