@@ -59,6 +59,20 @@ def test_an_address_is_shown_without_what_may_be_secret(login: tuple[str, str]) 
     assert hidden(server.root, login)
 
 
+def test_a_login_is_read_as_it_was_before_it_was_quoted() -> None:
+    assert login_of("http://us%40er:p%40ss%2F%3A:x@host/v1") == ("us@er", "p@ss/::x")
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_server_that_repeats_a_login_is_quoted_without_it(proxy: bool) -> None:
+    """A short user stays, since it may be a word of any message."""
+    plain, with_login = "http://127.0.0.1:9", address(("user", SECRET), "http://127.0.0.1:9")
+    server = Server(base_url=plain, proxy=with_login) if proxy else Server(base_url=with_login)
+    connection = Connection("weak", server)
+    said = str(connection.error(400, {"error": {"message": f"no such user, or {SECRET} is wrong"}}))
+    assert said == "weak: status 400: no such user, or [key] is wrong"
+
+
 @pytest.mark.parametrize("query", ["?key=", "?api-version=1&token=", "#", "/?sig="])
 def test_an_address_with_a_query_is_refused_and_its_keys_are_not_shown(query: str) -> None:
     with pytest.raises(ConfigError, match="base_url: 'http://host/v1/?' is followed by a query.*api_key_env") as caught:
