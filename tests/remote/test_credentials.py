@@ -19,6 +19,7 @@ from steproute.engine.episode import Episode
 from steproute.policies.random import RandomRouting
 from steproute.remote.address import login_of, shown_address, without_login
 from steproute.remote.anthropic_connection import AnthropicConnection
+from steproute.remote.body_reader import Foreign
 from steproute.remote.connection import Connection
 from steproute.remote.server import Server
 from steproute.strategies.stepwise import Stepwise
@@ -71,6 +72,9 @@ def test_a_server_that_repeats_a_login_is_quoted_without_it(proxy: bool) -> None
     connection = Connection("weak", server)
     said = str(connection.error(400, {"error": {"message": f"no such user, or {SECRET} is wrong"}}))
     assert said == "weak: status 400: no such user, or [key] is wrong"
+    said = str(connection.foreign(Foreign(f"a web page titled 'Login {SECRET}'")))
+    assert f"base_url: {plain} answers with a web page titled 'Login [key]'" in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize("query", ["?key=", "?api-version=1&token=", "#", "/?sig="])
