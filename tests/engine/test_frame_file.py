@@ -3,6 +3,7 @@ import os
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backports import zstd
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError, DatasetError, StorageError
+from steproute.engine.append_file import AppendFile
 from steproute.engine.frame_file import FrameFile, scan_frames
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
@@ -160,6 +162,21 @@ def test_frames_of_every_size_across_chunks_come_back(tmp_path: Path, monkeypatc
     contents = [os.urandom(size) for size in (0, 1, 40, 63, 64, 65, 200, 5000, 3)]
     written(tmp_path / "t.zst", contents)
     assert opened(tmp_path / "t.zst") == contents
+
+
+def test_a_frame_of_many_chunks_is_read_in_pieces_that_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steproute.engine.frame_file._CHUNK", 64)
+    written(tmp_path / "t.zst", [os.urandom(200_000)])
+    reads = 0
+
+    def read(self: AppendFile, size: int, start: int, read: Any = AppendFile.read) -> bytes:
+        nonlocal reads
+        reads += 1
+        return read(self, size, start)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(AppendFile, "read", read)
+    assert [len(content) for content in opened(tmp_path / "t.zst")] == [200_000]
+    assert reads < 20
 
 
 def test_the_time_to_open_grows_with_the_file_alone(tmp_path: Path) -> None:
