@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steproute.core.errors import ArtifactError, ConfigError
+from steproute.core.errors import ArtifactError, ConfigError, StorageError
 from steproute.learn.plan import plan
 from steproute.policies.artifact import Artifact, read_artifact, write_artifact
 from steproute.policies.pomdp import PomdpFamily
@@ -70,6 +70,12 @@ def test_a_missing_artifact_and_one_of_another_kind_are_refused(tmp_path: Path) 
     write_artifact(Artifact(kind="pomdp", arrays={"cards": np.arange(3.0)}, facts={"model": {}}), tmp_path)
     with pytest.raises(ArtifactError, match="hazard: the array is missing"):
         load_policy(tmp_path)
+
+
+def test_an_artifact_that_cannot_be_put_in_its_place_says_which(tmp_path: Path) -> None:
+    (tmp_path / "policy.safetensors").mkdir()
+    with pytest.raises(StorageError, match=rf"{tmp_path}: Is a directory"):
+        write_artifact(artifact(1.0), tmp_path)
 
 
 class _Killed(BaseException):
