@@ -260,6 +260,35 @@ def test_a_fact_that_a_policy_could_run_with_is_refused_all_the_same(
         load_policy(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "arrays", "reason"),
+    [
+        ("query-sw", {"grid": np.array([0.0, 1.5])}, "knob: 1.5 is outside"),
+        ("query-sw", {"right": np.full(3, 7.0)}, "no probability"),
+        ("pomdp", {"upper": np.zeros((2, 9, 5))}, "are not those of a plan of 2 costs and 3 stages"),
+    ],
+)
+def test_arrays_of_the_right_form_that_mean_nothing_are_refused(
+    tmp_path: Path, artifacts: dict[str, Artifact], kind: str, arrays: dict[str, Any], reason: str
+) -> None:
+    artifact = artifacts[kind]
+    write_artifact(Artifact(kind=kind, arrays={**artifact.arrays, **arrays}, facts=artifact.facts), tmp_path)
+    with pytest.raises(ArtifactError, match=f"^policy: .*{reason}"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("pomdp", "model"), ("pomdp", "belief"), ("agg", "low"), ("query-sw", "terms"), ("mixture", "curve")],
+)
+def test_a_fact_that_is_missing_is_named(tmp_path: Path, artifacts: dict[str, Artifact], kind: str, name: str) -> None:
+    artifact = artifacts[kind]
+    facts = {key: value for key, value in artifact.facts.items() if key != name}
+    write_artifact(Artifact(kind=artifact.kind, arrays=artifact.arrays, facts=facts), tmp_path)
+    with pytest.raises(ArtifactError, match=f"{name}.* is missing"):
+        load_policy(tmp_path)
+
+
 def _works_or_is_refused(folder: Path) -> None:
     with np.errstate(all="ignore"):
         try:
