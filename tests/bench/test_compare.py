@@ -172,6 +172,12 @@ def test_who_is_ahead_follows_the_metrics_direction(metric: str) -> None:
     turned = comparison.pair("three", "one", metric)
     assert turned.better == "one"
     assert turned.difference == -pair.difference
+    assert pair.difference_ci95 is not None
+    low, high = pair.difference_ci95
+    assert low is not None
+    assert high is not None
+    assert low < high
+    assert turned.difference_ci95 == (-high, -low)
     assert turned.p == pair.p
 
 

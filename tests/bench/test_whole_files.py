@@ -7,13 +7,26 @@ from pathlib import Path
 import pytest
 from tests.bench.hand_made import SUMMARY, UNREACHED
 
+from steproute.bench.compare import Comparison, write_comparison
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, write_summary
 from steproute.core.errors import StorageError
 
+
+def compared(summary: Summary, path: Path) -> None:
+    points = len(summary.points)
+    write_comparison(
+        Comparison(
+            name=str(summary.metrics), data="lab", seed=0, problems=points, resamples=1, least_p=1.0, rows=[], pairs=[]
+        ),
+        path,
+    )
+
+
 WRITERS: dict[str, Callable[[Summary, Path], None]] = {
     "summary.json": write_summary,
+    "comparison.json": compared,
     "pareto.png": plot_pareto,
     "report.html": lambda summary, path: write_report(summary, [], path),
 }

@@ -309,11 +309,13 @@ def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_p
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    kept = read_traces(traces)
-    assert 40 <= len(kept) < len(read_traces(tmp_path / "runs/whole/traces.jsonl.zst"))
+    kept, whole = read_traces(traces), read_traces(tmp_path / "runs/whole/traces.jsonl.zst")
+    assert 40 <= len(kept) < len(whole)
     again = json.loads(steproute(tmp_path, *words, "--name", "killed").stdout)
     assert again | {"name": "whole"} == found
-    assert read_traces(traces)[: len(kept)] == kept
+    ended = read_traces(traces)
+    assert ended[: len(kept)] == kept
+    assert len(ended) == len(whole), "nothing is solved again"
     assert summary(tmp_path, "killed") == summary(tmp_path, "whole")
 
 

@@ -34,32 +34,45 @@ def harmless(printed: str) -> bool:
     return not set(OWN.sub("", printed)) & (set(UNSEEN) - set(KEPT))
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-def test_the_live_view_shows_text_alone(hostile: str) -> None:
+def live(text: str) -> str:
+    """What the live view prints of an episode that says `text` wherever it can."""
     file = StringIO()
-    view = LiveView(Terminal(file=file, force_terminal=True, width=100))
-    text = f"a{hostile}b {hostile} c"
+    view = LiveView(Terminal(file=file, force_terminal=True, width=100), lambda problem, texts: False)
+    untold = LiveView(Terminal(file=file, force_terminal=True, width=100))
     draft = Draft(role="weak", model=text, text=text, stop=Stop.SEPARATOR, usage=Usage())
-    trace = Trace(
-        problem_id=text, route=text, steps=(), answer=text, outcome=Outcome.FAILED, account=(), latency_s=0.0, seed=0,
-        error=text, notes=(text,),
-    )  # fmt: skip
     line = AccountLine(
-        role="weak", model=text, purpose=Purpose.ACCEPTED, usage=Usage(), cost_usd=Decimal(0), price_table=text,
+        role=text, model=text, purpose=Purpose.ACCEPTED, usage=Usage(), cost_usd=Decimal(0), price_table=text,
         latency_s=0.0,
     )  # fmt: skip
+    trace = Trace(
+        problem_id=text, route=text, steps=(), answer=text, outcome=Outcome.FAILED, account=(line,), latency_s=0.0,
+        seed=0, error=text, notes=(text,),
+    )  # fmt: skip
     for event in (
-        Started(Problem(id=text, text=text)),
+        Started(Problem(id=text, text=text, answer=f"{text}!")),
         Drafted(draft),
         Billed(line),
         Scored(Scores(values=(0.5,), model=text, usage=Usage())),
         Decided(Decision.REGENERATE),
-        Accepted(Step(role="strong", text=text, tokens=1)),
+        Accepted(Step(role=text, text=text, tokens=1)),
         Finished(trace),
     ):
         view(event)
-    assert harmless(file.getvalue())
-    assert "ab  c" in file.getvalue()
+        untold(event)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_the_live_view_shows_text_alone(hostile: str) -> None:
+    printed = live(f"a{hostile}b {hostile} c")
+    assert harmless(printed)
+    assert "ab  c" in printed
+
+
+@pytest.mark.parametrize("markup", ["[/]", "[red]x", "[link=http://evil.example]x[/link]", "[/b] [b]"])
+def test_the_live_view_shows_markup_as_it_is(markup: str) -> None:
+    """Of a problem, a rejected and an accepted step and its author, an answer and the correct one, notes and bills."""
+    assert OWN.sub("", live(markup)).count(markup) == 16
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

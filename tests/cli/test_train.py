@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from steproute.cli import train as train_command
 from steproute.cli.main import app
 from steproute.cli.train import train
 from steproute.core.errors import ConfigError
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.random import RandomRouting
+from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import load_policy
 
 
@@ -46,6 +48,27 @@ def test_the_belief_is_chosen_in_training_and_no_grid_ends_a_curve(tmp_path: Pat
     assert min(family.knobs) * model.step_tokens / model.task_reward == pytest.approx(3e-5)
     assert max(family.knobs) * model.step_tokens > model.task_reward
     assert max(RandomRouting.knobs) == 1.0
+
+
+@pytest.mark.parametrize("data", ["lab:train", "trim-world:train"])
+def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
+    model = StepPomdp(
+        weak_accuracy=0.8, strong_accuracy=0.95, hazard=np.array([0.0, 1.0]), observations=np.full((3, 2, 2), 0.25)
+    )
+
+    async def fitted(*_: object) -> StepPomdp:
+        return model
+
+    monkeypatch.setattr(train_command, "fit_on_lab", fitted)
+    monkeypatch.setattr(train_command, "embedded_reference", lambda: model)
+    asked = ["train", "--policy", "pomdp", "--data", data, "--problems", "1", "--out", str(tmp_path / "p")]
+    for belief in ("posterior", "filter"):
+        assert CliRunner().invoke(app, [*asked, "--belief", belief]).exit_code == 0
+        family = load_policy(tmp_path / "p")
+        assert isinstance(family, PomdpFamily)
+        assert family.belief == belief
 
 
 def test_an_unknown_belief_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError
@@ -34,6 +34,7 @@ def in_pieces(text: str, separator: str, sizes: list[int]) -> list[str]:
 
 
 @given(TEXTS, st.sampled_from(SEPARATORS), st.lists(st.integers(1, 7), max_size=60))
+@example("ababa b", "aba", [2, 1, 2])  # what ended a step begins no second separator
 def test_steps_are_the_same_at_once_and_in_pieces(text: str, separator: str, sizes: list[int]) -> None:
     assert in_pieces(text, separator, sizes) == split_steps(text, separator)
 
@@ -62,6 +63,14 @@ def test_steps_that_are_joined_are_the_same_steps(text: str, separator: str) -> 
 def test_every_form_of_a_blank_line_ends_a_step(between: str, around: str) -> None:
     text = f"{around}a = 2{between}b = 3\n  and more{between}so \\boxed{{5}}{around}"
     assert split_steps(text, "\n\n") == ["a = 2", "b = 3\n  and more", "so \\boxed{5}"]
+    for size in (1, 2):
+        assert in_pieces(text, "\n\n", [size] * len(text)) == split_steps(text, "\n\n")
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_separator_may_come_a_character_a_piece(separator: str) -> None:
+    text = f"x{separator}y{separator}z"
+    assert in_pieces(text, separator, [1] * len(text)) == ["x", "y", "z"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", "\n\n", "\r\n\r\n \n", "\t"])

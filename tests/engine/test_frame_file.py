@@ -1,7 +1,9 @@
 import contextlib
 import os
 import struct
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backports import zstd
@@ -9,11 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError, DatasetError, StorageError
+from steproute.engine.append_file import AppendFile
 from steproute.engine.frame_file import FrameFile, scan_frames
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
 
 CONTENTS = [b"", b"a", b"one line\n" * 40, os.urandom(300), b"\x28\xb5\x2f\xfd" * 5, b"last\n"]
+HEAD = struct.pack("<II", 0x184D2A5A, 19) + b"steproute traces 1\n"
 TORN = zstd.compress(os.urandom(200))[:90]
 FOREIGN = {
     "text": b"precious\n" * 2000,
@@ -27,7 +31,7 @@ FOREIGN = {
     "a torn zstd frame": zstd.compress(os.urandom(3000))[:2000],
     "a skippable frame of others": struct.pack("<II", 0x184D2A5A, 4) + b"abcd",
     "a newer version": struct.pack("<II", 0x184D2A5A, 19) + b"steproute traces 9\n",
-    "a head and text": struct.pack("<II", 0x184D2A5A, 19) + b"steproute traces 1\n" + b"precious\n",
+    "a head and text": HEAD + b"precious\n",
 }
 
 
@@ -72,7 +76,7 @@ def test_a_tree_and_a_trace_file_are_not_taken_for_each_other(tmp_path: Path, on
                 pass
             written = path.read_bytes()
             if not written:  # a trace file begins with its first trace
-                path.write_bytes(struct.pack("<II", 0x184D2A5A, 19) + b"steproute traces 1\n")
+                path.write_bytes(HEAD)
                 written = path.read_bytes()
         else:
             with pytest.raises(DatasetError, match="does not hold"):
@@ -158,6 +162,34 @@ def test_frames_of_every_size_across_chunks_come_back(tmp_path: Path, monkeypatc
     contents = [os.urandom(size) for size in (0, 1, 40, 63, 64, 65, 200, 5000, 3)]
     written(tmp_path / "t.zst", contents)
     assert opened(tmp_path / "t.zst") == contents
+
+
+def test_a_frame_of_many_chunks_is_read_in_pieces_that_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steproute.engine.frame_file._CHUNK", 64)
+    written(tmp_path / "t.zst", [os.urandom(200_000)])
+    reads = 0
+
+    def read(self: AppendFile, size: int, start: int, read: Any = AppendFile.read) -> bytes:
+        nonlocal reads
+        reads += 1
+        return read(self, size, start)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(AppendFile, "read", read)
+    assert [len(content) for content in opened(tmp_path / "t.zst")] == [200_000]
+    assert reads < 20
+
+
+def test_the_time_to_open_grows_with_the_file_alone(tmp_path: Path) -> None:
+    """A copy of the rest of the file for each frame takes 20 times as long as all frames take to decompress."""
+    count, frame = 20_000, zstd.compress(os.urandom(200))
+    path = tmp_path / "t.zst"
+    path.write_bytes(HEAD + count * frame)
+    began = time.process_time()
+    for _ in range(count):
+        zstd.decompress(frame)
+    decompressed = time.process_time()
+    assert len(opened(path)) == count
+    assert time.process_time() - decompressed < 8 * (decompressed - began)
 
 
 def test_a_file_of_an_older_version_without_a_head_goes_on(tmp_path: Path) -> None:

@@ -58,11 +58,12 @@ class SeededModel:
 
 
 def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: int = 4) -> dict[str, str | None]:
-    cast = Cast(writers={"weak": Writer(model=model)})
+    cast, told = Cast(writers={"weak": Writer(model=model)}), []
     with TraceFile(path) as traces:
         work = ((ROUTE, problem) for problem in problems)
-        asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces))
+        asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces, told.append))
         found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+    assert sorted(trace.problem_id for trace in told) == sorted(problem.id for problem in problems)
     return {trace.problem_id: trace.answer for trace in found if trace is not None}
 
 

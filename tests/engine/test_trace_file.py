@@ -42,11 +42,12 @@ def test_opening_reads_every_byte_once_and_decodes_no_trace_but_the_first(
     with TraceFile(path) as traces:
         for number in range(500):
             traces.append(trace(f"p{number}"))
-    counts = {"read": 0, "decoded": 0}
+    counts = {"read": 0, "decoded": 0, "at once": 0}
 
     def read(self: object, size: int, start: int, read: object = frame_file.AppendFile.read) -> bytes:
         data: bytes = read(self, size, start)  # type: ignore[operator]
         counts["read"] += len(data)
+        counts["at once"] = max(counts["at once"], size)
         return data
 
     def decode(decoder: object, *rest: object, decode: object = trace_file._decode) -> object:
@@ -60,6 +61,7 @@ def test_opening_reads_every_byte_once_and_decodes_no_trace_but_the_first(
         assert len(traces) == 500
         assert counts["decoded"] == 1
         assert counts["read"] < path.stat().st_size + 2000
+        assert counts["at once"] == 1000
         assert traces.get("r", "p77") == trace("p77")
         assert counts["decoded"] == 2
 

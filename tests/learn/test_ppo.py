@@ -15,13 +15,16 @@ from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
+from steproute.learn import networks
 from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
 from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
 from steproute.policies.random import RandomRouting
+from steproute.policies.seq import HEADS, LAYERS
 from steproute.strategies.stepwise import Stepwise
 
+DOCS = Path(__file__).parents[2] / "docs"
 PROBLEMS = load_problems("lab:validation", 20, 3)
 
 
@@ -93,6 +96,15 @@ def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -
     assert np.ptp(ours[:, 0]) > 0.01
     env.close()
     loop.close()
+
+
+def test_the_networks_have_the_size_that_the_documents_state() -> None:
+    text = " ".join((DOCS / "explanation/learned-policies.md").read_text().split())
+    widths = [layer.out_features for layer in networks._AggHeads().actor if isinstance(layer, torch.nn.Linear)]
+    assert f"a shared encoder and one head each for actor and critic, all of two blocks of width {widths[0]}," in text
+    assert widths == [networks._WIDTH] * 2
+    assert f"ours has two layers of width {networks._WIDTH} and four heads" in text
+    assert (LAYERS, HEADS) == (2, 4)
 
 
 def test_the_value_error_of_trim_seq_does_not_move_its_encoder_at_first() -> None:

@@ -1,6 +1,7 @@
 """Steps and reasoning in a text that arrives in pieces: the same whatever the pieces, and in linear time."""
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,13 @@ def test_what_models_that_reason_put_around_their_answers_is_left_out(text: str,
     assert (step.text, step.closed) == ("2 + 3 = 5.", True)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_opened_reasoning_ends_with_its_own_tag_alone(size: int) -> None:
+    text = f"<think>A user may write </thought>, or [/THINK].\n\nStill, 5.</think>{SOLUTION}"
+    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None)
+    assert cutter.text == "2 + 3 = 5."
+
+
 PARTS = [
     *(tag for pair in TAGS for tag in pair),
     "<thi",
@@ -128,6 +136,18 @@ def test_an_echo_is_left_out_whole_and_a_part_of_one_is_text(pieces: list[str]) 
     assert step("ep 2.\n\nStep 3.") == "Step 3."
     assert step("art\n\nmore") == "Step 1."
     assert step() == "Step 1."
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_echo_may_follow_reasoning_that_nothing_opened(size: int) -> None:
+    text = "Step 1 is there.\n\nOn.</think>Step 1.\n\nStep 2.\n\nMore"
+    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None, echo="Step 1.\n\n")
+    assert cutter.text == "Step 2."
+
+
+def test_the_beginning_of_a_tag_after_the_separator_came_after_it() -> None:
+    cutter = cut("Step 1.\n\n<th", [], hide_thinking=True)
+    assert (cutter.text, cutter.complete, cutter.beyond) == ("Step 1.", True, 3)
 
 
 @pytest.mark.parametrize(("opening", "closing"), TAGS)
@@ -199,3 +219,11 @@ def test_the_characters_that_are_looked_at_grow_with_the_text_alone(
     small, large = inspected(4000), inspected(16000)
     assert large <= 4.2 * small + 100
     assert small <= 60 * 4000
+
+
+def test_one_long_piece_is_searched_once_for_the_beginning_of_a_tag() -> None:
+    """A search from each of its characters to its end takes 50 times as long."""
+    text = "a < b, " * 20_000
+    began = time.process_time()
+    assert cut(text, [], hide_thinking=True, thinks=None).text == text.rstrip()
+    assert time.process_time() - began < 0.5

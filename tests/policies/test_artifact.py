@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steproute.artifacts import Artifact, read_artifact, write_artifact
-from steproute.core.errors import ArtifactError, ConfigError
+from steproute.core.errors import ArtifactError, ConfigError, StorageError
 from steproute.learn.plan import plan
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.step_pomdp import StepPomdp
@@ -72,6 +72,12 @@ def test_a_missing_artifact_and_one_of_another_kind_are_refused(tmp_path: Path) 
         load_policy(tmp_path)
 
 
+def test_an_artifact_that_cannot_be_put_in_its_place_says_which(tmp_path: Path) -> None:
+    (tmp_path / "policy.safetensors").mkdir()
+    with pytest.raises(StorageError, match=rf"{tmp_path}: Is a directory"):
+        write_artifact(artifact(1.0), tmp_path)
+
+
 class _Killed(BaseException):
     """Nothing of a killed process runs any more."""
 
@@ -85,15 +91,18 @@ def killed_at(step: int, patch: pytest.MonkeyPatch, folder: Path, number: float)
             nonlocal made
             made += 1
             if made > step:
+                if real is open_path:
+                    real(*arguments, **named)  # which makes a file that is written to empty, to begin with
                 raise _Killed
             return real(*arguments, **named)
 
         return call
 
+    open_path = Path.open
     with patch.context() as dead:
         for name in ("replace", "fsync", "open"):
             dead.setattr(os, name, dying(getattr(os, name)))
-        dead.setattr(Path, "open", dying(Path.open))
+        dead.setattr(Path, "open", dying(open_path))
         try:
             write_artifact(artifact(number), folder)
         except _Killed:

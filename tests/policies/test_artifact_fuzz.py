@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,96 @@ def test_arrays_that_do_not_fit_are_an_artifact_error(
     except KeyError:  # safetensors writes no such type
         return
     _works_or_is_refused(folder)
+
+
+def _with_one(value: float) -> Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    return lambda array: np.where(np.arange(array.size).reshape(array.shape) == array.size // 2, value, array)
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds", "reason"),
+    [
+        (_with_one(math.nan), KINDS[:-1], "holds something that is no finite number"),
+        (_with_one(math.inf), KINDS[:-1], "holds something that is no finite number"),
+        (lambda array: array > 0, KINDS[:-1], "holds something that is no finite number"),
+        (lambda array: array[:0], KINDS[:-1], "has shape"),
+        (lambda array: array[None], ["pomdp", "query-sw", "query-classifier"], "has shape"),
+    ],
+    ids=["nan", "inf", "booleans", "empty", "deeper"],
+)
+def test_an_array_that_a_policy_could_run_with_is_refused_all_the_same(
+    tmp_path: Path, artifacts: dict[str, Artifact], change: Any, kinds: list[str], reason: str
+) -> None:
+    """With one undefined weight a network always accepts."""
+    for kind in kinds:
+        artifact = artifacts[kind]
+        for name, array in artifact.arrays.items():
+            arrays = {**artifact.arrays, name: change(array)}
+            write_artifact(Artifact(kind=artifact.kind, arrays=arrays, facts=artifact.facts), tmp_path)
+            with pytest.raises(ArtifactError, match=f"{re.escape(name)}: the array {reason}"):
+                load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "value"),
+    [
+        ("pomdp", ("belief",), "evil"),
+        ("mixture", ("curve", "axis"), "evil"),
+        ("mixture", ("curve", "costs"), "12"),
+        ("mixture", ("numbers", "cost"), -1.0),
+        ("mixture", ("numbers", "deviation"), math.nan),
+        ("mixture", ("numbers", "goal"), "0.5"),
+        ("mixture", ("numbers", "goal"), True),
+        ("mixture", ("policy",), ["threshold"]),
+        ("mixture of a folder", ("inner", "kind"), ["agg"]),
+        ("agg", ("low",), 0),
+        ("agg", ("low",), "0.001"),
+        ("agg", ("low",), 1.0),
+        ("query-sw", ("terms",), "is"),
+        ("query-sw", ("terms",), ["what", 3]),
+    ],
+)
+def test_a_fact_that_a_policy_could_run_with_is_refused_all_the_same(
+    tmp_path: Path, artifacts: dict[str, Artifact], kind: str, place: tuple[str, ...], value: Any
+) -> None:
+    artifact = artifacts[kind]
+    facts = json.loads(json.dumps(dict(artifact.facts)))
+    inside = facts
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    write_artifact(Artifact(kind=artifact.kind, arrays=artifact.arrays, facts=facts), tmp_path)
+    with pytest.raises(ArtifactError, match="^policy: "):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "reason"),
+    [
+        ("query-sw", {"grid": np.array([0.0, 1.5])}, "knob: 1.5 is outside"),
+        ("query-sw", {"right": np.full(3, 7.0)}, "no probability"),
+        ("pomdp", {"upper": np.zeros((2, 9, 5))}, "are not those of a plan of 2 costs and 3 stages"),
+    ],
+)
+def test_arrays_of_the_right_form_that_mean_nothing_are_refused(
+    tmp_path: Path, artifacts: dict[str, Artifact], kind: str, arrays: dict[str, Any], reason: str
+) -> None:
+    artifact = artifacts[kind]
+    write_artifact(Artifact(kind=kind, arrays={**artifact.arrays, **arrays}, facts=artifact.facts), tmp_path)
+    with pytest.raises(ArtifactError, match=f"^policy: .*{reason}"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("pomdp", "model"), ("pomdp", "belief"), ("agg", "low"), ("query-sw", "terms"), ("mixture", "curve")],
+)
+def test_a_fact_that_is_missing_is_named(tmp_path: Path, artifacts: dict[str, Artifact], kind: str, name: str) -> None:
+    artifact = artifacts[kind]
+    facts = {key: value for key, value in artifact.facts.items() if key != name}
+    write_artifact(Artifact(kind=artifact.kind, arrays=artifact.arrays, facts=facts), tmp_path)
+    with pytest.raises(ArtifactError, match=f"{name}.* is missing"):
+        load_policy(tmp_path)
 
 
 def _works_or_is_refused(folder: Path) -> None:

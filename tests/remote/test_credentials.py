@@ -19,6 +19,7 @@ from steproute.engine.episode import Episode
 from steproute.policies.random import RandomRouting
 from steproute.remote.address import login_of, shown_address, without_login
 from steproute.remote.anthropic_connection import AnthropicConnection
+from steproute.remote.body_reader import Foreign
 from steproute.remote.connection import Connection
 from steproute.remote.server import Server
 from steproute.strategies.stepwise import Stepwise
@@ -57,6 +58,23 @@ def test_an_address_is_shown_without_what_may_be_secret(login: tuple[str, str]) 
     server = Server(base_url=address(login))
     assert hidden(repr(server), login)
     assert hidden(server.root, login)
+
+
+def test_a_login_is_read_as_it_was_before_it_was_quoted() -> None:
+    assert login_of("http://us%40er:p%40ss%2F%3A:x@host/v1") == ("us@er", "p@ss/::x")
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_server_that_repeats_a_login_is_quoted_without_it(proxy: bool) -> None:
+    """A short user stays, since it may be a word of any message."""
+    plain, with_login = "http://127.0.0.1:9", address(("user", SECRET), "http://127.0.0.1:9")
+    server = Server(base_url=plain, proxy=with_login) if proxy else Server(base_url=with_login)
+    connection = Connection("weak", server)
+    said = str(connection.error(400, {"error": {"message": f"no such user, or {SECRET} is wrong"}}))
+    assert said == "weak: status 400: no such user, or [key] is wrong"
+    said = str(connection.foreign(Foreign(f"a web page titled 'Login {SECRET}'")))
+    assert f"base_url: {plain} answers with a web page titled 'Login [key]'" in said
+    assert SECRET not in said
 
 
 @pytest.mark.parametrize("query", ["?key=", "?api-version=1&token=", "#", "/?sig="])

@@ -17,6 +17,7 @@ from steproute.models.anthropic_stream import message_events
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
+from steproute.models.thoughts import TAGS
 from steproute.remote.connection import Server
 from steproute.remote.providers import PROVIDERS, provider_at
 from steproute.remote.stream import chunks
@@ -104,6 +105,12 @@ def test_each_providers_error_within_status_200_says_what_is_wrong(
     with pytest.raises(BackendError) as caught:
         ask(shape, (before + json.dumps(shape.error, indent=indent) + "\n\n").encode())
     assert f"{type(caught.value).__name__}: {caught.value}".startswith(shape.failure)
+
+
+def test_the_tags_that_each_providers_models_write_are_known() -> None:
+    written = {tags for each in PROVIDERS for tags in each.reasoning_tags}
+    assert ("[THINK]", "[/THINK]") in written
+    assert written <= set(TAGS)
 
 
 def test_the_table_of_providers_knows_hosts_and_has_every_shape() -> None:

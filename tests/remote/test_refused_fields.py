@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.models.test_openai_server import BEGUN, SAMPLING
+from tests.models.test_openai_server import BEGUN, SAMPLING, Canned, text_chunk
 from tests.patients import Patient, diagnose, ill
 from tests.remote.hostile import Asked, HostileServer
 from tests.remote.test_faults import PROBLEM
@@ -16,6 +16,7 @@ from steproute.core.solution import Draft, Meter, Outcome, Sampling, Stop
 from steproute.core.usage import FREE, Usage
 from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
+from steproute.models.openai_request import request_fields
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
@@ -139,6 +140,20 @@ def test_a_refusal_that_goes_on_is_no_endless_loop() -> None:
     assert len(server.asked) == 2
 
 
+def test_a_field_that_is_refused_in_the_middle_of_an_answer_is_an_error_and_paid_for() -> None:
+    server = Canned([text_chunk("a"), text_chunk(" step"), {"error": {**FORMS[0]("seed")["error"], "code": 400}}])
+    meter = Meter()
+
+    async def run() -> None:
+        async with server.running():
+            settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template="none")
+            with pytest.raises(BackendError, match="Unsupported parameter: 'seed'"):
+                await OpenAiModel("m", settings).propose(BEGUN, 1, SAMPLING, meter)
+
+    asyncio.run(run())
+    assert (len(server.asked), meter.total.output_tokens) == (1, 2)
+
+
 def test_many_that_are_refused_at_the_same_time_all_get_their_answers() -> None:
     async def run() -> int:
         server = Picky("seed", "temperature")
@@ -162,6 +177,7 @@ def test_many_that_are_refused_at_the_same_time_all_get_their_answers() -> None:
         "Unknown model: stopgap",
         "Unsupported: 'response_format'",
         "This model's maximum context length is 100 tokens",
+        "The worker stopped at a request with temperature = 0.3 and seed = 7",
     ],
 )
 def test_other_complaints_refuse_no_field(message: str) -> None:
@@ -228,6 +244,32 @@ def test_what_a_providers_models_are_known_to_refuse_is_left_out(url: str, model
         model=model, server=Server(base_url=url), kind="openai", continuation=Continuation.INSTRUCT, omit=()
     )
     assert everything.omitted == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "model"),
+    [
+        ("https://api.openai.com/v1", "gpt-5"),
+        ("https://api.anthropic.com/v1", "claude-sonnet-4-5"),
+        ("https://api.mistral.ai/v1", "mistral-small-latest"),
+        ("https://api.groq.com/openai/v1", "qwen/qwen3-32b"),
+    ],
+)
+def test_log_probabilities_that_are_asked_for_are_sent_whatever_a_provider_is_known_to_refuse(
+    url: str, model: str
+) -> None:
+    """The provider's error then says that there are none, and the route that reads them does not run without."""
+    kind: dict[str, Any] = {"kind": "openai", "continuation": Continuation.INSTRUCT}
+    for logprobs in (0, 5):
+        settings = OpenAiSettings(model=model, server=Server(base_url=url), logprobs=logprobs, **kind)
+        assert ({"logprobs", "top_logprobs"} <= set(settings.omitted)) is (logprobs == 0)
+        assert ("logprobs" in request_fields(settings, SAMPLING, 1)) is (logprobs > 0)
+
+
+def test_what_a_provider_refuses_is_sent_to_a_server_of_another_kind_behind_its_address() -> None:
+    """Such as vLLM on Vertex AI."""
+    settings = OpenAiSettings(model="m", server=Server(base_url="https://mine-aiplatform.googleapis.com/v1"))
+    assert settings.omitted == ()
 
 
 def test_a_problem_is_solved_and_billed_though_fields_are_refused() -> None:

@@ -560,3 +560,24 @@ def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, wr
     trace = run_virtually(Episode(PROBLEM, cast, route="t").run(pipelined(0.5, ahead=ahead)))
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == written
     assert trace.outcome is Outcome.ANSWERED
+
+
+def test_a_hedge_is_cancelled_as_soon_as_the_step_is_kept() -> None:
+    """While weak writes the 100 tokens of the next step, strong writes none."""
+
+    class Rising:
+        name = "rising"
+
+        async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+            count = len(prefix.steps)
+            await asyncio.sleep(0.3 * count)
+            return Scores(values=(0.8, 0.95, 0.95)[:count], model="rising", usage=Usage(input_tokens=1))
+
+    cast = Cast(
+        writers={"weak": Writer(model=Ticking("weak", 2, 10, 100)), "strong": Writer(model=Ticking("strong", 500))},
+        judges={"prm": Judge(scorer=Rising())},
+    )
+    episode = Episode(PROBLEM, cast, route="t", limits=Limits(max_steps=3))
+    trace = run_virtually(episode.run(pipelined(0.5, ahead=1, hedge=0.9)))
+    assert [step.role for step in trace.steps] == ["weak"] * 3
+    assert trace.generated_tokens("strong", Purpose.CANCELLED) == 10

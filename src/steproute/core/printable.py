@@ -19,7 +19,7 @@ def printable(text: str) -> str:
     """The text without what a terminal obeys or hides: control sequences and characters, and marks of direction."""
     if text.isprintable():
         return text
-    text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    text = _SEQUENCE.sub("", text)
     return "".join(character for character in text if not _is_unseen(character))
 
 

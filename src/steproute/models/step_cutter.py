@@ -101,6 +101,5 @@ class StepCutter:
     def _ended(self) -> FirstStep:
         """The step if no more came, with what could yet have become a tag or an echo."""
         step = copy(self._step)
-        if not self.complete:
-            step.feed(self._echo[: self._echoed or 0] + self._spoken.rest)
+        step.feed(self._echo[: self._echoed or 0] + self._spoken.rest)
         return step
