@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from steproute.bench.datasets import read_rows
 from steproute.core.boxed import closed_boxed
+from steproute.grading import worker
 from steproute.grading.checker import AnswerChecker, Verdict
 
 HANGING = "9^{9^{9^{9^9}}}"
@@ -105,6 +106,14 @@ def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
             return await waiting
 
         assert asyncio.run(compare()) is Verdict.RIGHT
+
+
+@pytest.mark.parametrize("failure", [ValueError, RecursionError, MemoryError, AssertionError])
+def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
+    def formulas(one: str, other: str) -> bool:
+        raise failure
+
+    assert worker._same("x^2", "x^3", formulas) is None
 
 
 def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
