@@ -58,7 +58,6 @@ _SPELLINGS: Final = tuple(
         (r"\\(?:land|wedge)(?![A-Za-z])", " and "),
         (r"\\var(phi|epsilon|theta|rho|sigma|pi)(?![A-Za-z])", r"\\\1 "),
         (r"\^\s*(?:\\prime(?![A-Za-z])|\{\s*\\prime\s*\})", "'"),
-        (r"\\(?:overbar|bar)(?![A-Za-z])(?=\s*\{?\d)", r"\\overline"),
         (r"\\mathbb\s*([A-Z])", r"\1 "),
         (r"\\tbinom(?![A-Za-z])|\\dbinom(?![A-Za-z])", r"\\binom"),
         (r"\\(?:percent)(?![A-Za-z])|\\?%", r"\\% "),
