@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,22 @@ def test_the_mathematics_has_no_limit_of_digits(checker: AnswerChecker) -> None:
     assert checker.check_now("\\lfloor 10^{5000} \\rfloor", "10^{5000}") is Verdict.RIGHT
 
 
+def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses no CPU time, so a limit of elapsed time is needed, too."""
+    with AnswerChecker() as checker:
+        checker.check_now(*WITH_FORMULAS)
+        assert checker._worker is not None
+        worker = checker._worker._process.pid
+        os.kill(worker, signal.SIGSTOP)
+        waking = threading.Timer(20.0, os.kill, (worker, signal.SIGCONT))
+        waking.start()
+        with monkeypatch.context() as patch:
+            patch.setattr("steproute.grading.checker._WALL_PER_CPU", 0.1)
+            assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.UNDECIDED
+        waking.cancel()
+        assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.RIGHT
+
+
 @pytest.mark.parametrize("failure", [ValueError, RecursionError, MemoryError, AssertionError])
 def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
     def formulas(one: str, other: str) -> bool:
@@ -136,10 +153,14 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
 
 
 def test_concurrent_questions_get_their_own_answers(checker: AnswerChecker) -> None:
-    async def ask() -> list[Verdict]:
-        return await asyncio.gather(*(checker.check(f"\\sqrt{{{4 * i}}}", f"2\\sqrt{{{i % 5}}}") for i in range(10)))
+    """Every other answer is wrong, so that a verdict given to a neighbour shows."""
 
-    assert asyncio.run(ask()) == [Verdict.RIGHT if i < 5 else Verdict.WRONG for i in range(10)]
+    async def ask() -> list[Verdict]:
+        return await asyncio.gather(
+            *(checker.check(f"\\sqrt{{{4 * i}}}", f"2\\sqrt{{{i + i % 2}}}") for i in range(100, 140))
+        )
+
+    assert asyncio.run(ask()) == [Verdict.RIGHT, Verdict.WRONG] * 20
 
 
 def test_comparisons_work_with_more_than_1024_open_files() -> None:
