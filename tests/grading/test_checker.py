@@ -129,6 +129,14 @@ def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.RIGHT
 
 
+def test_each_question_has_its_time_whatever_earlier_ones_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(worker, "_limit", lambda kind, amount: limits.append((kind, amount)))
+    monkeypatch.setattr("time.process_time", lambda: 7.4)
+    worker._allow(5.0)
+    assert limits == [(resource.RLIMIT_CPU, 13)]
+
+
 @pytest.mark.parametrize("failure", [ValueError, RecursionError, MemoryError, AssertionError])
 def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
     def formulas(one: str, other: str) -> bool:
