@@ -113,6 +113,31 @@ def test_the_mathematics_has_no_limit_of_digits(checker: AnswerChecker) -> None:
     assert checker.check_now("\\lfloor 10^{5000} \\rfloor", "10^{5000}") is Verdict.RIGHT
 
 
+def test_a_closed_checker_has_no_worker() -> None:
+    with AnswerChecker() as checker:
+        checker.check_now(*WITH_FORMULAS)
+        assert checker._worker is not None
+        process = checker._worker._process
+    assert process.poll() is not None
+
+
+def test_the_worker_leaves_an_interrupt_to_its_parent(checker: AnswerChecker) -> None:
+    """A terminal sends Ctrl-C to both of them."""
+    checker.check_now(*WITH_FORMULAS)
+    first = checker._worker
+    assert first is not None
+    os.kill(first._process.pid, signal.SIGINT)
+    assert checker.check_now("7\\sqrt{2}", "\\sqrt{98}") is Verdict.RIGHT
+    assert checker._worker is first
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+def test_the_worker_has_four_gibibytes_of_memory(checker: AnswerChecker) -> None:
+    checker.check_now(*WITH_FORMULAS)
+    assert checker._worker is not None
+    assert resource.prlimit(checker._worker._process.pid, resource.RLIMIT_AS)[0] == 4 * 2**30
+
+
 def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """It uses no CPU time, so a limit of elapsed time is needed, too."""
     with AnswerChecker() as checker:
@@ -155,6 +180,7 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(AnswerChecker, "_ask", ask)
     with AnswerChecker(cpu_s=2.0) as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.UNDECIDED
+        assert asyncio.run(checker.check("7", "7")) is Verdict.RIGHT
         asyncio.run(checker.retry_undecided())
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
     assert limits == [2.0, 8.0]
