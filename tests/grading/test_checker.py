@@ -121,6 +121,13 @@ def test_a_closed_checker_has_no_worker() -> None:
     assert process.poll() is not None
 
 
+def test_the_shared_checker_is_closed_at_exit() -> None:
+    """A worker that is left running shows as a ResourceWarning."""
+    code = f"from steproute.grading.checker import shared_checker; shared_checker().check_now(*{WITH_FORMULAS!r})"
+    run = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert "ResourceWarning" not in run.stderr
+
+
 def test_the_worker_leaves_an_interrupt_to_its_parent(checker: AnswerChecker) -> None:
     """A terminal sends Ctrl-C to both of them."""
     checker.check_now(*WITH_FORMULAS)

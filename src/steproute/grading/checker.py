@@ -1,6 +1,7 @@
 """Is a final answer correct? Plain answers are compared here, formulas in a worker process that may be ended."""
 
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -108,8 +109,10 @@ class AnswerChecker:
 
 @cache
 def shared_checker() -> AnswerChecker:
-    """The checker of this process, for strategies that compare answers; its worker ends when the process has ended."""
-    return AnswerChecker()
+    """The checker of this process, for strategies that compare answers; its worker ends with the process."""
+    checker = AnswerChecker()
+    atexit.register(checker.close)
+    return checker
 
 
 def _verdict(same: bool | None) -> Verdict | None:
