@@ -2,6 +2,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("steproute", deadline=None)  # a busy machine is slow, and no fault
+settings.load_profile("steproute")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,12 @@ def test_the_accuracy_is_the_share_of_the_gap() -> None:
     weak, strong = tokens.weak.correct.mean(), tokens.strong.correct.mean()
     for point in found(tokens, usd):
         assert point.accuracy == pytest.approx(weak + point.gap_recovered * (strong - weak))
+
+
+def test_without_more_strong_tokens_there_is_no_operating_point() -> None:
+    tokens, usd = world(3, 100, 6)
+    weak = Outcomes(correct=tokens.weak.correct, cost=tokens.strong.cost)
+    assert found(replace(tokens, weak=weak), usd) == []
 
 
 def test_models_without_a_price_have_no_dollars() -> None:

@@ -3,11 +3,12 @@ from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
-from tests.bench.hand_made import SUMMARY
+from tests.bench.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
 from steproute import Decision, Outcome, Problem, Step
 from steproute.bench.headline import headlines
 from steproute.bench.report import write_report
+from steproute.bench.summary import Curved
 from steproute.core.trace import Trace
 
 GOLDEN = Path(__file__).parent / "golden/report.html"
@@ -58,6 +59,13 @@ def test_the_first_line_is_the_headline_and_the_pictures_follow(tmp_path: Path) 
     body = unescape(page(tmp_path).partition("<body>")[2]).replace("\u00a0", " ")
     assert body.lstrip().startswith(f"<h1>{headlines(SUMMARY)[0]}</h1>")
     assert body.index("accuracy, %, by strong tokens") < body.index("accuracy, %, by dollars") < body.index("<table")
+
+
+def test_a_single_model_has_one_row_and_no_share_of_the_gap(tmp_path: Path) -> None:
+    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    found = page(tmp_path, replace(SUMMARY, baselines=[single])).replace("\u00a0", " ")
+    assert '<th scope="row">–</th><td>70.0 %</td><td>25.0 %</td><td>50.0 %</td>' in found
+    assert found.count('<th scope="row">95 %</th>') == 1
 
 
 def test_models_without_a_price_have_one_picture_and_no_dollars(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from steproute import Outcome, Problem
 from steproute.bench import sweep as sweeps
 from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.bench.report import write_report
-from steproute.bench.summary import summarise
+from steproute.bench.summary import JudgedRuns, summarise
 from steproute.bench.sweep import Graded, Series, Sweep, run_sweep
 from steproute.cli.tables import print_summary
 from steproute.config import lab_cast
@@ -57,6 +57,11 @@ def test_undecided_answers_count_as_not_correct_and_leave_no_problem_out(route: 
     same = summarise("x", "d", SWEEP, PROBLEMS, rows(wrong), seed=0)
     assert (summary.problems, summary.undecided, summary.failed) == (10, count, 0)
     assert (summary.weak, summary.strong, summary.points) == (same.weak, same.strong, same.points)
+
+
+def test_metrics_count_undecided_answers_as_not_correct() -> None:
+    table = JudgedRuns(SWEEP, PROBLEMS, rows({("m", "1"): Verdict.UNDECIDED}))
+    assert table.outcomes([MIDDLE]).correct.tolist() == [[number != 1 for number in range(10)]]
 
 
 def test_the_terminal_and_the_report_show_how_many_were_undecided(tmp_path: Path) -> None:

@@ -148,6 +148,13 @@ def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
     assert "95 % 88.0 % not reached [40.0, ∞] not reached [60.0, ∞]" in lines
 
 
+def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
+    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    lines = [" ".join(line.split()) for line in printed(replace(SUMMARY, baselines=[single])).splitlines()]
+    assert lines[lines.index("always mid") + 1] == "– 70.0 % 25.0 % 50.0 %"
+    assert sum(line.startswith("95 %") for line in lines) == 1
+
+
 def test_points_and_anchors_have_a_row_each() -> None:
     rows = [" ".join(line.split()) for line in printed(SUMMARY).splitlines()]
     assert "0.5 70.0 % 50.0 % 25.0 % 50.0 % $0.1230" in rows

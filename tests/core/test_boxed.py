@@ -28,10 +28,17 @@ EMPTY = [
     "\\_",
     "\\square",
     "\\phantom{}",
+    "\\phantom{00}",
+    "\\hspace{2cm}",
+    "\\hspace*{1em}",
+    "\\underline{\\hspace{1cm}}",
+    "\\rule{2cm}{0.4pt}",
+    "\\enspace",
+    "\\hfill",
 ]
 ECHOED = ["answer", "Answer", "your answer", "\\text{answer}", "\\text{your final answer here}", "final answer", "the answer", "[answer]", "<answer>", "\\textbf{Answer}", "your_answer", "result", "ANSWER", "insert your answer here", "\\{answer\\}"]  # fmt: skip  # noqa: E501
 ANSWERS = ["5", "-1", "\\frac{1}{2}", "x", "A", "\\text{no solution}", "\\text{yes}", "0", "\\emptyset", "\\{1, 2\\}", "+", "f(x)=x", "{}^{2}x", "\\text{Ann}", "\\pi", "\\infty"]  # fmt: skip  # noqa: E501
-JOINS = [" and ", ", ", " or ", ", and ", ", or ", "$ and $", "\\) and \\(", "\\), \\(", "$, $", "\\quad \\text{and} \\quad ", " \\text{ or } ", "; ", " \\\\ ", "$ or $", "**, **", "\n", " ", "\\qquad ", "\\]\n\\[", " and $x = ", ", y = ", "$ and $k=", ",\\ ", " \\lor "]  # fmt: skip  # noqa: E501
+JOINS = [" and ", ", ", " or ", ", and ", ", or ", "$ and $", "\\) and \\(", "\\), \\(", "$, $", "\\quad \\text{and} \\quad ", " \\text{ or } ", "; ", " \\\\ ", "$ or $", "**, **", "\n", " ", "\\qquad ", "\\]\n\\[", " and $x = ", ", y = ", "$ and $k=", ",\\ ", " \\lor ", "$, and\n\n$", "\\end{align*} and \\begin{align*}"]  # fmt: skip  # noqa: E501
 APART = [" which is wrong. The answer is ", ". So ", " = ", " + ", " \\times ", " then ", "\n\n", " or rather ", ". No, ", " < ", "\n\nSo ", " is impossible, so ", " and thus "]  # fmt: skip  # noqa: E501
 
 
@@ -94,6 +101,10 @@ def test_a_box_that_repeats_the_same_answer_is_no_second_part(between: str) -> N
         ("\\boxed {3}", "3"),
         ("\\fbox{4}", "4"),
         ("\\boxed{\\{1, 2\\}}", "\\{1, 2\\}"),
+        ("\\boxed{\\boxed{5}}", "\\boxed{5}"),
+        ("\\boxed{never closed, \\boxed{5} and \\boxed{6", None),
+        ("\\boxed{\\left\\{ 1 \\right.}", "\\left\\{ 1 \\right."),
+        ("\\boxed{1}, \\boxed{2}, \\boxed{1}", "1, 2"),
         ("{ \\boxed{5}", "5"),
         ("\\boxed{5", None),
         ("\\boxed 5", None),
@@ -113,5 +124,8 @@ def test_time_is_linear_in_hostile_text() -> None:
         "\\boxed{1}" * 30_000,
         "\\boxed{" * 50_000 + "}" * 50_000,
         "\\boxed{1} and " * 30_000,
+        "\\boxed{1} and" + " " * 100_000 + "then \\boxed{2}",
+        "\\boxed{1} and" + "$ " * 50_000 + "x_{" + "a" * 50_000 + " \\boxed{2}",
+        "\\boxed{" + "\\hspace{" * 50_000 + "}" * 50_001,
     ):
         closed_boxed(text)

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from steproute.bench.datasets import read_rows
 from steproute.core.boxed import closed_boxed
+from steproute.grading import worker
 from steproute.grading.checker import AnswerChecker, Verdict
 
 HANGING = "9^{9^{9^{9^9}}}"
@@ -80,6 +82,15 @@ def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> No
         assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.RIGHT
 
 
+def test_a_worker_outlives_the_event_loop_that_started_it() -> None:
+    """Its parent is the process, and not the thread in which the loop started it."""
+    with AnswerChecker() as checker:
+        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+        first = checker._worker
+        assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.RIGHT
+        assert checker._worker is first
+
+
 def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
     """A worker that is stopped for longer than its limit still gives its verdict."""
     with AnswerChecker(cpu_s=1.0) as checker:
@@ -98,6 +109,74 @@ def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
         assert asyncio.run(compare()) is Verdict.RIGHT
 
 
+def test_the_mathematics_has_no_limit_of_digits(checker: AnswerChecker) -> None:
+    assert checker.check_now("\\lfloor 10^{5000} \\rfloor", "10^{5000}") is Verdict.RIGHT
+
+
+def test_a_closed_checker_has_no_worker() -> None:
+    with AnswerChecker() as checker:
+        checker.check_now(*WITH_FORMULAS)
+        assert checker._worker is not None
+        process = checker._worker._process
+    assert process.poll() is not None
+
+
+def test_the_shared_checker_is_closed_at_exit() -> None:
+    """A worker that is left running shows as a ResourceWarning."""
+    code = f"from steproute.grading.checker import shared_checker; shared_checker().check_now(*{WITH_FORMULAS!r})"
+    run = subprocess.run([sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True)
+    assert "ResourceWarning" not in run.stderr
+
+
+def test_the_worker_leaves_an_interrupt_to_its_parent(checker: AnswerChecker) -> None:
+    """A terminal sends Ctrl-C to both of them."""
+    checker.check_now(*WITH_FORMULAS)
+    first = checker._worker
+    assert first is not None
+    os.kill(first._process.pid, signal.SIGINT)
+    assert checker.check_now("7\\sqrt{2}", "\\sqrt{98}") is Verdict.RIGHT
+    assert checker._worker is first
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
+def test_the_worker_has_four_gibibytes_of_memory(checker: AnswerChecker) -> None:
+    checker.check_now(*WITH_FORMULAS)
+    assert checker._worker is not None
+    assert resource.prlimit(checker._worker._process.pid, resource.RLIMIT_AS)[0] == 4 * 2**30
+
+
+def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses no CPU time, so a limit of elapsed time is needed, too."""
+    with AnswerChecker() as checker:
+        checker.check_now(*WITH_FORMULAS)
+        assert checker._worker is not None
+        worker = checker._worker._process.pid
+        os.kill(worker, signal.SIGSTOP)
+        waking = threading.Timer(20.0, os.kill, (worker, signal.SIGCONT))
+        waking.start()
+        with monkeypatch.context() as patch:
+            patch.setattr("steproute.grading.checker._WALL_PER_CPU", 0.1)
+            assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.UNDECIDED
+        waking.cancel()
+        assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.RIGHT
+
+
+def test_each_question_has_its_time_whatever_earlier_ones_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(worker, "_limit", lambda kind, amount: limits.append((kind, amount)))
+    monkeypatch.setattr("time.process_time", lambda: 7.4)
+    worker._allow(5.0)
+    assert limits == [(resource.RLIMIT_CPU, 13)]
+
+
+@pytest.mark.parametrize("failure", [ValueError, RecursionError, MemoryError, AssertionError])
+def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
+    def formulas(one: str, other: str) -> bool:
+        raise failure
+
+    assert worker._same("x^2", "x^3", formulas) is None
+
+
 def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[float] = []
 
@@ -108,16 +187,21 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(AnswerChecker, "_ask", ask)
     with AnswerChecker(cpu_s=2.0) as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.UNDECIDED
+        assert asyncio.run(checker.check("7", "7")) is Verdict.RIGHT
         asyncio.run(checker.retry_undecided())
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
     assert limits == [2.0, 8.0]
 
 
 def test_concurrent_questions_get_their_own_answers(checker: AnswerChecker) -> None:
-    async def ask() -> list[Verdict]:
-        return await asyncio.gather(*(checker.check(f"\\sqrt{{{4 * i}}}", f"2\\sqrt{{{i % 5}}}") for i in range(10)))
+    """Every other answer is wrong, so that a verdict given to a neighbour shows."""
 
-    assert asyncio.run(ask()) == [Verdict.RIGHT if i < 5 else Verdict.WRONG for i in range(10)]
+    async def ask() -> list[Verdict]:
+        return await asyncio.gather(
+            *(checker.check(f"\\sqrt{{{4 * i}}}", f"2\\sqrt{{{i + i % 2}}}") for i in range(100, 140))
+        )
+
+    assert asyncio.run(ask()) == [Verdict.RIGHT, Verdict.WRONG] * 20
 
 
 def test_comparisons_work_with_more_than_1024_open_files() -> None:
@@ -160,8 +244,7 @@ def test_the_worker_ends_when_its_parent_is_killed(busy: str | None) -> None:
     assert _ends(worker)
 
 
-def test_the_worker_ends_by_its_own_limit_without_a_parent_that_waits() -> None:
-    """As on systems that have no signal for the death of a parent."""
+def test_the_worker_ends_by_its_own_limit_while_its_parent_lives() -> None:
     command = [sys.executable, "-m", "steproute.grading.worker", str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin is not None

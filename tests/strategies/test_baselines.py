@@ -8,10 +8,12 @@ from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.grading.checker import Verdict
 from steproute.lab.story import generate
 from steproute.policies.confidence import Confidence, FirstTokenEntropy
 from steproute.policies.rsd import Rsd
 from steproute.policies.threshold import Threshold
+from steproute.strategies import automix
 from steproute.strategies.automix import AutoMix, AutoMixPrm
 from steproute.strategies.query_level import QueryLevel
 from steproute.strategies.specreason import SpecReason
@@ -71,6 +73,16 @@ def test_samples_agree_in_any_spelling(spellings: list[str]) -> None:
     trace = stage.solve(AutoMix(policy=Threshold(0.5), samples=len(spellings)))
     share = (len(spellings) - 1) / len(spellings)
     assert (trace.generated_tokens("strong"), trace.steps[0].score) == (0, share)
+
+
+def test_samples_whose_comparison_is_undecided_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Undecided:
+        async def check(self, answer: str | None, gold: str) -> Verdict:
+            return Verdict.UNDECIDED
+
+    monkeypatch.setattr(automix, "shared_checker", Undecided)
+    stage = Stage(weak=[whole(each) for each in ("1", "1", "x^2", "x", "y")])
+    assert stage.solve(AutoMix(policy=Threshold(0.1), samples=4)).steps[0].score == 0.25
 
 
 def test_samples_that_leave_the_box_empty_confirm_nothing() -> None:

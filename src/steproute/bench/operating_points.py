@@ -58,7 +58,7 @@ def operating_points(tokens: Spent, usd: Spent, rng: np.random.Generator) -> lis
     """
     accuracy, strong_tokens, cost_usd = _means(tokens, usd, rng)
     gap = (accuracy[:, 1] > accuracy[:, 0]) & (strong_tokens[:, 1] > strong_tokens[:, 0])
-    if not gap[0] or not gap[1:].any():
+    if not gap[0]:
         return []
     return list(_points(accuracy[gap], strong_tokens[gap], cost_usd[gap]))
 

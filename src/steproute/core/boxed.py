@@ -18,8 +18,11 @@ _BETWEEN: Final = re.compile(
     rf"(?:{_SPACING})*(?P<connective>(?:{_CONNECTIVE})(?:{_SPACING}|{_CONNECTIVE})*(?:{_NAME})?(?:{_SPACING})*)?"
 )
 _LINES: Final = re.compile(r"\n[^\S\n]*\n")
+_LONGEST_JOIN: Final = 200
 _DRESS: Final = re.compile(
-    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox|boxed|fbox|boldsymbol|underline|phantom|hspace)(?![A-Za-z])|"
+    r"\\(?:[hv]space|[hv]?phantom|rule)(?![A-Za-z])\*?(?:\s*\{[^{}]*\})*|"
+    r"\\(?:text(?:bf|it|rm)?|math(?:rm|bf|it)|mbox|boxed|fbox|boldsymbol|underline|hfill|newline)(?![A-Za-z])|"
+    r"\\(?:en|thin|med|thick|nobreak)?space(?![A-Za-z])|"
     r"\\(?:quad|qquad|[lcv]?dots[cbmio]?|cdots?|square|Box|_|#|bullet|star|ast|displaystyle)(?![A-Za-z])|[^\w\\+|-]|_|\\[^A-Za-z]"
 )
 _PLACEHOLDER: Final = re.compile(
@@ -53,8 +56,7 @@ def closed_boxed(text: str) -> str | None:
     first = len(boxes) - 1
     while first and _is_joined(text[boxes[first - 1].end + 1 : boxes[first].start]):
         first -= 1
-    parts = [text[box.inside : box.end] for box in boxes[first:]]
-    return ", ".join(dict.fromkeys(parts)) if len(set(parts)) > 1 else parts[-1]
+    return ", ".join(dict.fromkeys(text[box.inside : box.end] for box in boxes[first:]))
 
 
 def is_placeholder(contents: str) -> bool:
@@ -85,5 +87,5 @@ def _closed_boxes(text: str) -> list[_Box]:
 
 def _is_joined(between: str) -> bool:
     """Whether what stands between two boxes makes them parts of one answer."""
-    match = _BETWEEN.fullmatch(between)
+    match = _BETWEEN.fullmatch(between) if len(between) <= _LONGEST_JOIN else None
     return match is not None and (match["connective"] is not None or _LINES.search(between) is None)

@@ -5,7 +5,7 @@ from typing import Final
 
 _ARGUMENTS: Final = {r"\frac": 2, r"\binom": 2, r"\sqrt": 1, r"\overline": 1, r"\bar": 1, r"\dot": 1, r"\overbar": 1}
 _KEPT: Final = frozenset(
-    {r"\text", r"\mathbb", r"\mathcal", r"\begin", r"\end", r"\operatorname", r"\widehat", r"\hat", r"\vec", r"\ddot"}
+    {r"\text", r"\mathcal", r"\begin", r"\end", r"\operatorname", r"\widehat", r"\hat", r"\vec", r"\ddot"}
 )
 _COMMAND: Final = re.compile(r"\\(?:[A-Za-z]+|.)", re.DOTALL)
 _SCRIPT: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")

@@ -11,7 +11,7 @@ from steproute.grading.units import in_base, number_word, without_unit
 
 Formulas = Callable[[str, str], bool | None]
 
-_MOST_PARTS: Final = 400
+_MOST_PARTS: Final = 100
 _TEXT: Final = re.compile(r"\\text\{([^{}]*)\}")
 _SPACES: Final = re.compile(r"(\\[A-Za-z]+|\d)\s+(?:(?<=\d\s)(?=\d)|(?<!\d\s)(?=[A-Za-z]))|\s+")
 _WORDS: Final = re.compile(r"[^\W\d_]+(?:[\s.'/-]+[^\W\d_]+)*\.?")
@@ -127,7 +127,7 @@ def _equal_atoms(one: str, other: str, formulas: Formulas) -> bool | None:
         return based[0] == based[1]
     one, other = number_word(left) or one, number_word(right) or other
     if _are_words(one) or _are_words(other):
-        return _letters(one) == _letters(other) != ""
+        return _letters(one) == _letters(other)
     (value, unit), (rival, rival_unit) = without_unit(one), without_unit(other)
     if unit and rival_unit and unit != rival_unit:
         return False

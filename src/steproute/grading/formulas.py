@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import mpmath
 import sympy
-from antlr4 import Token
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, _Latex2Sympy
 from latex2sympy2_extended.logic import And
 from math_verify.grader import should_treat_as_complex
@@ -25,6 +24,7 @@ _PROOF_DIGITS: Final = 800
 _SCALES: Final = (1, 23, 1, -1)
 _VARIABLE_E: Final = re.compile(r"(?<![A-Za-z\\])E(?![A-Za-z])")
 _PRIME: Final = re.compile(r"([A-Za-z])('+)")
+_DERIVATIVE: Final = re.compile(r"[)\]}]\s*'")  # the parser skips the prime
 _TEXT_INDEX: Final = re.compile(r"_\{\s*\\text\{\s*([A-Za-z]+)\s*\}\s*\}")
 
 
@@ -51,16 +51,12 @@ def read_whole(text: str) -> Any:
     """The SymPy object that all of `text` stands for; None if it cannot be read to its end."""
     text = _PRIME.sub(lambda match: f"{match[1]}_{{{'p' * len(match[2])}}}", _TEXT_INDEX.sub(r"_{\1}", text))
     text = _VARIABLE_E.sub(r"\\Upsilon ", text)
-    if "\\text" in text:
+    if "\\text" in text or _DERIVATIVE.search(text) is not None:
         return None
     reader = _Latex2Sympy(None, not should_treat_as_complex(text), False, config=_CONVERSION)
     try:
-        parser = reader.create_parser(text)
-        parser.math()
-        if parser.getCurrentToken().type != Token.EOF:
-            return None
         return _exact(reader.parse(text))
-    except (Exception, RecursionError):  # the parser raises plain Exception for what it cannot read
+    except (Exception, RecursionError):  # the parser raises plain Exception for what it cannot read to its end
         return None
 
 

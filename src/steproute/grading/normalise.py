@@ -24,7 +24,7 @@ _CURRENCY: Final = re.compile(
 )
 _WRAPPER: Final = re.compile(
     r"\\(?:(?P<text>text(?:bf|it|rm|sf|tt|normal|up|sc|md)?|mathrm|mathnormal|mbox|hbox|emph|underline|uline|"
-    r"operatorname\*?)|math(?:bf|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
+    r"operatorname\*?)|math(?:bf|bb|it|sf|tt)|boldsymbol|bm|boxed|fbox|framebox)\s*\{"
 )
 _BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
 _FUNCTIONS: Final = (
@@ -58,7 +58,7 @@ _SPELLINGS: Final = tuple(
         (r"\\(?:land|wedge)(?![A-Za-z])", " and "),
         (r"\\var(phi|epsilon|theta|rho|sigma|pi)(?![A-Za-z])", r"\\\1 "),
         (r"\^\s*(?:\\prime(?![A-Za-z])|\{\s*\\prime\s*\})", "'"),
-        (r"\\(?:overbar|bar)(?![A-Za-z])(?=\s*\{?\d)", r"\\overline"),
+        (r"\\mathbb\s*([A-Z])", r"\1 "),
         (r"\\tbinom(?![A-Za-z])|\\dbinom(?![A-Za-z])", r"\\binom"),
         (r"\\(?:percent)(?![A-Za-z])|\\?%", r"\\% "),
         (r"\\\$", ""),
@@ -77,7 +77,7 @@ _LEADING_POINT: Final = re.compile(r"(?<![\d.])\.(?=\d)")
 _E_NOTATION: Final = re.compile(r"(?<![A-Za-z\d.])(\d+\.?\d*)[eE]([+-]?\d+)(?![\w^]|\.\d)")
 _ANY_INTEGER: Final = re.compile(
     rf"\s*(?:[,;]|(?={_OPEN}|\b[fw]))\s*(?:{_OPEN}(?:for|where|with)[^{_CLOSE}]*{_CLOSE}|\b(?:for|where|with)\b)?\s*"
-    r"(?<![A-Za-z\\])[a-z]\s*\\in\s*(?:\\mathbb\s*\{\s*Z\s*\}|Z)\s*$"
+    r"(?<![A-Za-z\\])[a-z]\s*\\in\s*Z\s*$"
 )
 _LEADING: Final = re.compile(r"^(?:[=:,;]|\\(?:approx|sim|therefore|implies|Rightarrow)(?![A-Za-z])|\s)+")
 _TRAILING: Final = re.compile(r"(?:(?<!\\)[,;:]|\s|\\\\|(?<!\.)\.|(?<=[\w}\]])\?)+$")

@@ -32,7 +32,7 @@ class Numeral:
     @property
     def significant(self) -> int:
         """Significant digits of a number with decimals."""
-        if self.place is None or not self.value:
+        if self.place is None:
             return 0
         return len(str(abs(self.value / Fraction(10) ** self.place).numerator))
 

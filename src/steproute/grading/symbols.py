@@ -131,8 +131,6 @@ def _plain(sign: str) -> str:
         return ""
     if category == "Nd":
         return str(unicodedata.decimal(sign))
-    if category.startswith("Z"):
-        return " "
     if category == "No" and "⁄" in (spelled := unicodedata.normalize("NFKC", sign)):
         above, below = spelled.split("⁄")
         return rf"\frac{{{above}}}{{{below}}}" if below else sign
