@@ -82,7 +82,7 @@ SAME = {
 }  # fmt: skip
 
 DIFFERENT = {
-    "equations that end in another answer": [("x + y = 5", "5"), ("2+3=6", "5"), ("y=2x+3", "3"), ("x^2=4", "4"), ("a < b = 5", "5"), ("2x = 10", "10"), ("\\lfloor\\sqrt[3]{n-1}\\rfloor", "\\lfloor\\sqrt{n-1}\\rfloor"), ("2\\pi n, n \\in \\mathbb{Z}", "3\\pi n")],
+    "equations that end in another answer": [("x + y = 5", "5"), ("2+3=6", "5"), ("y=2x+3", "3"), ("x^2=4", "4"), ("a < b = 5", "5"), ("2x = 10", "10"), ("\\lfloor\\frac{2 n-2}{5}\\rfloor", "\\lfloor\\frac{2 n-1}{5}\\rfloor"), ("\\lfloor\\sqrt[3]{n-1}\\rfloor", "\\lfloor\\sqrt{n-1}\\rfloor"), ("2\\pi n, n \\in \\mathbb{Z}", "3\\pi n")],
     "as before": [
         ("2x = 3y = 6y - 2x", "2x = 3y = 4z"),
         ("2x = 3y = 2x", "2x = 3y = 4z"), ("x+y>1", "-x-y > -1"), ("x+y>1", "x+y<1"), ("x+y \\ge 1", "x+y>1"),

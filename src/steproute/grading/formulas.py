@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
@@ -22,6 +23,8 @@ _DIGITS: Final = 50
 _SCALE: Final = 10**40
 _PROOF_DIGITS: Final = 800
 _SCALES: Final = (1, 23, 1, -1)
+_WHOLE_POINTS: Final = 32
+_STEPPED: Final = (sympy.floor, sympy.ceiling, sympy.Mod, sympy.frac, sympy.sign)
 _VARIABLE_E: Final = re.compile(r"(?<![A-Za-z\\])E(?![A-Za-z])")
 _PRIME: Final = re.compile(r"([A-Za-z])('+)")
 _DERIVATIVE: Final = re.compile(r"[)\]}]\s*'")  # the parser skips the prime
@@ -92,7 +95,8 @@ def _same_value(one: sympy.Expr, other: sympy.Expr) -> bool:
 def _same_at_points(one: sympy.Expr, other: sympy.Expr, symbols: list[sympy.Symbol]) -> bool:
     """Equal at points drawn with a fixed seed; those at which neither has a value do not count."""
     compared = 0
-    for point in _points(symbols):
+    stepped = one.has(*_STEPPED) or other.has(*_STEPPED)
+    for point in [*_points(symbols), *(_whole_points(symbols) if stepped else [])]:
         left, right = _at(one, point), _at(other, point)
         if left is None and right is None:
             continue
@@ -108,7 +112,12 @@ def _points(symbols: list[sympy.Symbol]) -> list[dict[sympy.Symbol, sympy.Ration
     return [{symbol: sympy.Rational(scale * draw.randint(101, 399), 97) for symbol in symbols} for scale in _SCALES]
 
 
-def _at(value: sympy.Expr, point: dict[sympy.Symbol, sympy.Rational]) -> mpmath.mpc | None:
+def _whole_points(symbols: list[sympy.Symbol]) -> list[dict[sympy.Symbol, sympy.Integer]]:
+    """Successive whole numbers, since rounded values differ at some of them alone."""
+    return [{symbol: sympy.Integer(n + place) for place, symbol in enumerate(symbols)} for n in range(_WHOLE_POINTS)]
+
+
+def _at(value: sympy.Expr, point: Mapping[sympy.Symbol, sympy.Rational]) -> mpmath.mpc | None:
     return _number(value.xreplace({symbol: point[symbol] for symbol in value.free_symbols}))
 
 
