@@ -63,10 +63,11 @@ def main() -> None:
         for name, kind, settings in jobs:
             if (asked.out / name / "policy.json").exists():
                 continue
-            began, before, wanted = time.monotonic(), tree.called, tree.asked
+            began, cpu, before, wanted = time.monotonic(), time.process_time(), tree.called, tree.asked
             write_artifact(learn(kind, settings), asked.out / name)
             calls = {"asked": tree.asked - wanted, "computed": tree.called - before}
-            print(json.dumps({"policy": name, "seconds": round(time.monotonic() - began), **calls}), flush=True)
+            taken = {"seconds": round(time.monotonic() - began), "cpu_seconds": round(time.process_time() - cpu)}
+            print(json.dumps({"policy": name, **taken, **calls}), flush=True)
     for seed in range(asked.seeds):
         if (asked.out / f"pomdp-{seed}" / "policy.json").exists():
             continue
