@@ -1,14 +1,17 @@
 import contextlib
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from backports import zstd
 
 from steproute import AccountLine, Outcome, Purpose, Step, Usage
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.engine import frame_file, trace_file
 from steproute.engine.trace_file import TraceFile, read_traces
 
@@ -101,6 +104,32 @@ def test_a_file_of_an_older_version_opens_if_its_first_frame_is_a_trace(tmp_path
         assert traces.get("r", "b", 0) == trace("b")
     assert path.read_bytes() == old
     assert [each.problem_id for each in read_traces(path)] == ["a", "b", "c"]
+
+
+def test_traces_from_before_there_were_verdicts_are_read_as_not_graded(tmp_path: Path) -> None:
+    written = replace(trace("a"), verdict=Verdict.RIGHT, gold="1", grader="g", at_fault="weak")
+    fields = msgspec.to_builtins(written, builtin_types=(Decimal,))
+    for name in ("verdict", "gold", "grader", "at_fault"):
+        del fields[name]
+    (tmp_path / "t.zst").write_bytes(zstd.compress(msgspec.json.encode(fields)))
+    assert read_traces(tmp_path / "t.zst") == [trace("a")]
+    with TraceFile(tmp_path / "t.zst") as traces:
+        traces.append(written)
+        assert traces.get("r", "a", 0) == written
+        assert traces.abandoned_usd == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_problem_at_several_seeds_is_several_attempts(tmp_path: Path, seed: int) -> None:
+    with TraceFile(tmp_path / "t.zst") as traces:
+        traces.bill(traces.attempt("r", "a", 1 - seed), Decimal(5))
+        traces.append(replace(trace("a", usd="3"), seed=seed))
+        assert traces.finished("r", "a", seed)
+        assert not traces.finished("r", "a", 1 - seed)
+        assert traces.get("r", "a", 1 - seed) is None
+        traces._frames.close()  # as a kill would, without a word
+    with TraceFile(tmp_path / "t.zst") as traces:
+        assert traces.abandoned_usd == 5
 
 
 @pytest.mark.parametrize("content", [b"not json", b'{"problem_id": 3}\n', b'{"steps": []}', b"[]", b"\xff\xfe", b""])
