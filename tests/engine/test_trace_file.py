@@ -121,13 +121,13 @@ def test_traces_from_before_there_were_verdicts_are_read_as_not_graded(tmp_path:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_one_problem_at_several_seeds_is_several_attempts(tmp_path: Path, seed: int) -> None:
-    with TraceFile(tmp_path / "t.zst") as traces:
-        traces.bill(traces.attempt("r", "a", 1 - seed), Decimal(5))
-        traces.append(replace(trace("a", usd="3"), seed=seed))
-        assert traces.finished("r", "a", seed)
-        assert not traces.finished("r", "a", 1 - seed)
-        assert traces.get("r", "a", 1 - seed) is None
-        traces._frames.close()  # as a kill would, without a word
+    killed = TraceFile(tmp_path / "t.zst")
+    killed.bill(killed.attempt("r", "a", 1 - seed), Decimal(5))
+    killed.append(replace(trace("a", usd="3"), seed=seed))
+    assert killed.finished("r", "a", seed)
+    assert not killed.finished("r", "a", 1 - seed)
+    assert killed.get("r", "a", 1 - seed) is None
+    killed._frames.close()  # as a kill would, without a word
     with TraceFile(tmp_path / "t.zst") as traces:
         assert traces.abandoned_usd == 5
 
