@@ -56,12 +56,12 @@ def solve(world: SimWorld, route: str, count: int, in_flight: int, seed: int) ->
     problems = world.problems(count, seed)
     if route == "scoring in no time":
         world = replace(world, prm=Reading(request_s=0.0, pass_s=0.0, read_s=0.0))
-    plan = Route(name=route, strategy=ROUTES[route]())
-    settings = RunSettings(seed=seed, in_flight=count if route.endswith("at once") else in_flight)
+    plan = Route(name=route, strategy=ROUTES[route](), seed=seed)
+    settings = RunSettings(in_flight=count if route.endswith("at once") else in_flight)
 
     async def timed(file: TraceFile) -> tuple[list[Trace], float]:
         await run([(plan, problem) for problem in problems], world.cast(), settings, file)
-        found = (file.get(route, problem.id) for problem in problems)
+        found = (file.get(route, problem.id, seed) for problem in problems)
         return [trace for trace in found if trace is not None], asyncio.get_running_loop().time()
 
     with tempfile.TemporaryDirectory() as folder, TraceFile(Path(folder) / "traces.jsonl.zst") as file:

@@ -86,12 +86,12 @@ class Farther:
 
 def solve(route: str, cast: Cast, problems: list[Problem], in_flight: int, seed: int) -> dict[str, float]:
     """One round of one route."""
-    plan, settings = Route(name=route, strategy=ROUTES[route]()), RunSettings(seed=seed, in_flight=in_flight)
+    plan, settings = Route(name=route, strategy=ROUTES[route](), seed=seed), RunSettings(in_flight=in_flight)
     with tempfile.TemporaryDirectory() as folder, TraceFile(Path(folder) / "traces.jsonl.zst") as file:
         began, cpu = time.perf_counter(), time.process_time()
         asyncio.run(run([(plan, problem) for problem in problems], cast, settings, file))
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
-        traces = [trace for problem in problems if (trace := file.get(plan.name, problem.id)) is not None]
+        traces = [trace for problem in problems if (trace := file.get(plan.name, problem.id, seed)) is not None]
     return measured(traces, problems, wall) | {"client": cpu / wall}
 
 

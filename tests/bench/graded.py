@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from steproute.bench.answers import Verdict
-from steproute.bench.sweep import Graded, Series, Sweep
+from steproute.bench.sweep import Series, Sweep
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
@@ -37,7 +37,8 @@ def graded(
     strong_tokens: int = 0,
     weak_tokens: int = 0,
     usd: float = 0.0,
-) -> Graded:
+    seed: int = 0,
+) -> Trace:
     lines = tuple(
         AccountLine(
             role=role,
@@ -52,7 +53,7 @@ def graded(
     )
     if isinstance(verdict, bool):
         verdict = Verdict.RIGHT if verdict else Verdict.WRONG
-    trace = Trace(
+    return Trace(
         problem_id=problem_id,
         route=route_name,
         steps=(),
@@ -60,6 +61,6 @@ def graded(
         outcome=Outcome.FAILED if verdict is None else Outcome.ANSWERED,
         account=lines,
         latency_s=1.0,
-        seed=0,
+        seed=seed,
+        verdict=verdict,
     )
-    return Graded(trace=trace, verdict=verdict)

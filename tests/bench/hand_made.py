@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from steproute.bench.bootstrap import METRICS
+from steproute.bench.contents import Contents
+from steproute.bench.failures import FailureGroup
 from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.summary import Curved, Lead, Point, Summary
 
@@ -62,6 +64,31 @@ SUMMARY = Summary(
     interrupted_usd=0.01,
     settings={"route": {"strategy": "stepwise"}},
     operating_points=REACHED,
+    contents=Contents(
+        problems=11,
+        seeds=[0],
+        routes=[
+            "single/weak",
+            "single/strong",
+            "stepwise/threshold=0.5",
+            "stepwise/threshold=0.9",
+            "stepwise/oracle=1",
+        ],
+        new_traces=15,
+        earlier_traces=40,
+        new_usd=0.1,
+        earlier_usd=0.4,
+    ),
+    failures=[
+        FailureGroup(
+            count=1,
+            role="prm",
+            reason="BackendUnavailable: prm-7b: status 503: <busy>, request 12.",
+            problem="p",
+            route="stepwise/threshold=0.5",
+            seed=0,
+        )
+    ],
 )
 UNREACHED = replace(
     SUMMARY,

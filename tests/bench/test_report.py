@@ -6,9 +6,10 @@ from pathlib import Path
 from tests.bench.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
 from steproute import Decision, Outcome, Problem, Step
+from steproute.bench.compare import COMPARED, Comparison, Pair, Row
 from steproute.bench.headline import headlines
 from steproute.bench.report import write_report
-from steproute.bench.summary import Curved
+from steproute.bench.summary import AXES, Curved
 from steproute.core.trace import Trace
 
 GOLDEN = Path(__file__).parent / "golden/report.html"
@@ -42,6 +43,37 @@ def test_the_report_has_its_form(tmp_path: Path) -> None:
         GOLDEN.parent.mkdir(exist_ok=True)
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
+
+
+def test_failures_and_contents_are_on_the_page(tmp_path: Path) -> None:
+    found = page(tmp_path)
+    assert "Made of 11 problems × 1 seed × 5 routes" in found
+    assert "<td>prm</td><td>p</td>" in found
+    assert "status 503: &lt;busy&gt;, request 12." in found
+    assert "Why problems failed" not in page(tmp_path, replace(SUMMARY, failures=[]))
+
+
+def test_a_comparison_is_on_the_page_of_its_run(tmp_path: Path) -> None:
+    assert "Compared with" not in page(tmp_path)
+    metrics = {axis: dict(METRIC_VALUES) for axis in AXES}
+    pairs = [
+        Pair(
+            first="oracle", second="threshold", axis=axis, metric=metric, difference=0.125, difference_ci95=(0.1, None),
+            better=None, p=0.0001, p_holm=0.0004,
+        )
+        for axis in AXES
+        for metric in COMPARED
+    ]  # fmt: skip
+    comparison = Comparison(
+        name="c", data="lab", seed=0, problems=10, resamples=9999, least_p=0.0002, pairs=pairs,
+        rows=[Row(name=name, metrics=metrics, calls=1.0, calls_at=0.3) for name in ("threshold", "oracle")],
+    )  # fmt: skip
+    write_report(SUMMARY, [], tmp_path / "report.html", comparison)
+    found = (tmp_path / "report.html").read_text()
+    assert found.count("+0.125 [+0.100, +∞]<br>") == len(AXES) * len(COMPARED)
+    assert "level, p &lt; 0.0004" in found
+    for text in ("Compared with TRIM-Thr", "By strong tokens", "By dollars", "corrected for all 4 differences"):
+        assert text in found
 
 
 def test_texts_of_models_and_problems_are_escaped(tmp_path: Path) -> None:

@@ -4,21 +4,21 @@ from tests.bench.graded import graded, problems, route, series, sweep
 
 from steproute.bench.answers import Verdict
 from steproute.bench.summary import JudgedRuns, summarise
-from steproute.bench.sweep import Graded
 from steproute.core.errors import DatasetError
+from steproute.core.trace import Trace
 
 POLICY = series("threshold", (0.5, 1.0))
 SWEEP = sweep(POLICY)
 ROUTES = [route.name for route in SWEEP.routes]
 
 
-def everything(count: int, verdict: Verdict | bool | None = True) -> list[Graded]:
+def everything(count: int, verdict: Verdict | bool | None = True) -> list[Trace]:
     return [graded(name, f"p{index}", verdict) for name in ROUTES for index in range(count)]
 
 
 @pytest.mark.parametrize("missing", ROUTES)
 def test_a_problem_without_a_verdict_in_one_route_is_left_out_of_all(missing: str) -> None:
-    cells = [cell for cell in everything(4) if (cell.trace.route, cell.trace.problem_id) != (missing, "p2")]
+    cells = [cell for cell in everything(4) if (cell.route, cell.problem_id) != (missing, "p2")]
     assert JudgedRuns(SWEEP, problems(4), cells).judged == ["p0", "p1", "p3"]
     cells.append(graded(missing, "p2", None))
     runs = JudgedRuns(SWEEP, problems(4), cells)
@@ -29,7 +29,7 @@ def test_a_problem_without_a_verdict_in_one_route_is_left_out_of_all(missing: st
 
 def test_without_a_problem_that_all_routes_judged_there_is_no_table() -> None:
     cells = [graded(name, f"p{index}", index != place) for place, name in enumerate(ROUTES) for index in range(4)]
-    holes = [cell for cell in cells if cell.trace.route != "weak"] + [graded("weak", f"p{i}", None) for i in range(4)]
+    holes = [cell for cell in cells if cell.route != "weak"] + [graded("weak", f"p{i}", None) for i in range(4)]
     with pytest.raises(DatasetError, match="no problem was judged in every route"):
         JudgedRuns(SWEEP, problems(4), holes)
 

@@ -12,7 +12,7 @@ from steproute.bench import sweep as sweeps
 from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.bench.report import write_report
 from steproute.bench.summary import JudgedRuns, summarise
-from steproute.bench.sweep import Graded, Series, Sweep, run_sweep
+from steproute.bench.sweep import Series, Sweep, run_sweep
 from steproute.cli.tables import print_summary
 from steproute.config import lab_cast
 from steproute.core.trace import Trace
@@ -28,14 +28,13 @@ SWEEP = Sweep(weak=WEAK, strong=STRONG, policy=Series(name="threshold", knobs=(0
 PROBLEMS = [Problem(id=str(number), text="?", answer="1") for number in range(10)]
 
 
-def graded(route: Route, problem: Problem, verdict: Verdict) -> Graded:
-    trace = Trace(
-        problem_id=problem.id, route=route.name, steps=(), answer="1", outcome=Outcome.ANSWERED, account=(), latency_s=0.1, seed=0
+def graded(route: Route, problem: Problem, verdict: Verdict) -> Trace:
+    return Trace(
+        problem_id=problem.id, route=route.name, steps=(), answer="1", outcome=Outcome.ANSWERED, account=(), latency_s=0.1, seed=0, verdict=verdict
     )  # fmt: skip
-    return Graded(trace=trace, verdict=verdict)
 
 
-def rows(verdicts: dict[tuple[str, str], Verdict]) -> list[Graded]:
+def rows(verdicts: dict[tuple[str, str], Verdict]) -> list[Trace]:
     wrong = {("w", str(number)) for number in range(5)}
     return [
         graded(route, problem, verdicts.get((route.name, problem.id), _default((route.name, problem.id) in wrong)))
@@ -88,8 +87,8 @@ def test_a_run_tries_undecided_answers_again_at_its_end(tmp_path: Path, monkeypa
     monkeypatch.setattr("steproute.grading.checker.equal_text", lambda answer, gold: None)
     problems = [each for each, _ in zip(generate("test", 0, "standard"), range(2), strict=False)]
     with TraceFile(tmp_path / "traces.jsonl.zst") as traces:
-        graded = asyncio.run(run_sweep(SWEEP, problems, lab_cast(), RunSettings(), traces))
-    assert [each.verdict for each in graded if each.trace.answer] == [Verdict.RIGHT] * sum(
-        bool(e.trace.answer) for e in graded
-    )
+        solved = asyncio.run(run_sweep(SWEEP, problems, lab_cast(), RunSettings(), traces))
+    answered = [trace.verdict for trace in solved.traces if trace.answer]
+    assert answered == [Verdict.RIGHT] * len(answered)
+    assert answered
     assert set(asked) == {5.0, 20.0}

@@ -12,7 +12,7 @@ from steproute.cli.evaluate import run_to_files
 from steproute.cli.main import app, main
 from steproute.config import RunConfig
 
-PROBLEMS: Final = 40
+PROBLEMS: Final = 30
 STEPS: Final = 3
 _PRICE: Final = Price(input=Decimal(0), output=Decimal(1_000_000))
 
@@ -49,12 +49,13 @@ class Logging:
         return Scores(values=values, model=self.name, usage=Usage(output_tokens=1))
 
 
-def killable(runs: Path) -> None:
-    """Solve and grade in `runs`, whose file `log` gets one byte per dollar."""
+def killable(runs: Path, small: bool = False) -> None:
+    """Solve and grade in `runs`, whose file `log` gets one byte per dollar; first a small part of it with `small`."""
     runs.mkdir(parents=True, exist_ok=True)
     log = os.open(runs / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    config = RunConfig(name="run", data="made-up", knobs=(0.5,), in_flight=8)
-    problems = [Problem(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(PROBLEMS)]
+    config = RunConfig(name="run", data="made-up", knobs=(0.5,), in_flight=8, seeds=(1,) if small else (0, 1))
+    count = PROBLEMS // 2 if small else PROBLEMS
+    problems = [Problem(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(count)]
     writers = {role: Writer(model=Logging(role, log), price=_PRICE) for role in ("weak", "strong")}
     cast = Cast(writers=writers, judges={"prm": Judge(scorer=Logging("prm", log), price=_PRICE)})
     run_to_files(config, config.sweep(), problems, cast, runs / config.name)

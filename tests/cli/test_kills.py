@@ -19,14 +19,14 @@ from steproute.engine.trace_file import read_traces
 KILLABLE = [sys.executable, str(Path(__file__).with_name("killable.py")), "killable"]
 
 
-def begun(runs: Path, preexec: Callable[[], object] = lambda: None) -> "subprocess.Popen[str]":
+def begun(runs: Path, preexec: Callable[[], object] = lambda: None, *options: str) -> "subprocess.Popen[str]":
     def prepared() -> None:
         # Whoever runs the tests in the background has them, and their children, ignore Ctrl-C.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         preexec()
 
-    return subprocess.Popen([*KILLABLE, str(runs)], stderr=subprocess.PIPE, text=True, preexec_fn=prepared)
+    return subprocess.Popen([*KILLABLE, str(runs), *options], stderr=subprocess.PIPE, text=True, preexec_fn=prepared)
 
 
 def spent(runs: Path) -> int:
@@ -46,21 +46,21 @@ def signalled(runs: Path, number: int, after: int, preexec: Callable[[], object]
     return process.returncode, stderr
 
 
-def ended(runs: Path) -> dict[str, Any]:
-    process = begun(runs)
+def ended(runs: Path, *options: str) -> dict[str, Any]:
+    process = begun(runs, lambda: None, *options)
     _, stderr = process.communicate()
     assert process.returncode == 0, stderr
     return json.loads((runs / "run/summary.json").read_text())  # type: ignore[no-any-return]
 
 
 def results(summary: dict[str, Any]) -> dict[str, Any]:
-    """All but seconds and what interruptions cost."""
+    """All but seconds, what interruptions cost, and what was there before."""
     summary = deepcopy(summary)
     points = [summary["weak"], summary["strong"], *summary["points"]]
     points += [point for baseline in summary["baselines"] for point in baseline["points"]]
     for point in points:
         del point["latency_s"]
-    return {key: value for key, value in summary.items() if key != "interrupted_usd"}
+    return {key: value for key, value in summary.items() if key not in ("interrupted_usd", "contents")}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,26 @@ def test_after_kill_9_at_any_moment_the_results_are_the_same_and_every_finished_
     assert results(summary) == results(undisturbed)
     again = ended(tmp_path)
     assert again["interrupted_usd"] == summary["interrupted_usd"]
+
+
+def test_kill_9_while_a_run_grows_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, undisturbed: dict[str, Any]
+) -> None:
+    small = ended(tmp_path, "--small")
+    kept = read_traces(tmp_path / "run/traces.jsonl.zst")
+    kills = [1, 80, 200]
+    for after in kills:
+        code, _ = signalled(tmp_path, signal.SIGKILL, after)
+        assert code == -signal.SIGKILL
+    summary = ended(tmp_path)
+    traces = read_traces(tmp_path / "run/traces.jsonl.zst")
+    assert traces[: len(kept)] == kept
+    assert len({(each.route, each.problem_id, each.seed) for each in traces}) == len(traces), "one trace for each"
+    assert len(kept) <= summary["contents"]["earlier_traces"] < len(traces)
+    lost = spent(tmp_path) - summary["spent_usd"] - summary["interrupted_usd"]
+    assert 0 <= lost <= 5 * len(kills)
+    assert summary["interrupted_usd"] > 0 == small["interrupted_usd"]
+    assert results(summary) == results(undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

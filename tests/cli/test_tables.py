@@ -102,11 +102,12 @@ def cells(table: Table) -> list[str]:
     return [str(cell) for column in table.columns for cell in (column.header, *column.cells)]
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("summary", [SUMMARY, UNREACHED, full(), full(UNREACHED)])
-def test_the_narrow_tables_fit_80_characters_and_cut_no_cell(summary: Summary) -> None:
-    found = printed(summary)
+def test_the_narrow_tables_fit_the_terminal_and_cut_no_cell(summary: Summary, width: int) -> None:
+    found = printed(summary, width)
     lines = found.splitlines()
-    assert max(map(cell_len, lines)) <= 80
+    assert max(map(cell_len, lines)) <= width
     assert "…" not in found
     for cell in cells(points_table(summary)):
         assert any(cell in line for line in lines), cell
@@ -125,12 +126,13 @@ def test_wide_tables_cut_no_cell_in_any_terminal(table: Callable[[Summary], Tabl
         assert any(cell in line for line in lines), cell
 
 
+@pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("wide", [False, True])
-def test_a_comparison_cuts_no_cell(wide: bool) -> None:
-    found = printed_comparison(wide=wide)
+def test_a_comparison_cuts_no_cell(wide: bool, width: int) -> None:
+    found = printed_comparison(width, wide=wide)
     assert "…" not in found
     if not wide:
-        assert max(map(cell_len, found.splitlines())) <= 80
+        assert max(map(cell_len, found.splitlines())) <= width
     for name in NAMES:
         assert any(line.strip().startswith(policy_label(name, "stepwise")) for line in found.splitlines()), name
     for text in ("-0.123 [-0.345, +0.234]", "-0.123 [-∞, +0.100]", "0.012"):
@@ -178,3 +180,18 @@ def test_failures_and_interrupted_spending_are_reported() -> None:
     found = " ".join(printed(SUMMARY).split())
     assert "1 failed, 2 undecided (counted as not correct)" in found
     assert "interrupted attempts $0.01" in found
+    assert "1 × prm: BackendUnavailable: prm-7b: status 503: <busy>, request 12. First: problem 'p'" in found
+
+
+def test_only_the_most_frequent_reasons_are_printed() -> None:
+    (group,) = SUMMARY.failures
+    groups = [replace(group, count=9 - number, reason=f"reason {number}.") for number in range(7)]
+    found = " ".join(printed(replace(SUMMARY, failures=groups)).split())
+    assert [f"reason {number}." in found for number in range(7)] == [True] * 5 + [False] * 2
+    assert "2 further reasons are in summary.json" in found
+
+
+@pytest.mark.parametrize("text", [printed(SUMMARY), printed_comparison()], ids=["eval", "compare"])
+def test_what_a_summary_is_made_of_is_printed(text: str) -> None:
+    found = " ".join(text.split())
+    assert "made of 11 problems × 1 seed × 5 routes: 15 solved now for $0.1000, 40 from before for $0.4000." in found

@@ -1,6 +1,7 @@
 """What a resumed run is compared with, and which names a run may have."""
 
 import os
+import tomllib
 from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,27 +18,40 @@ from steproute.artifacts import Artifact, write_artifact
 from steproute.config import RouteSettings, RunConfig
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.engine.limits import Limits
-from steproute.engine.run_folder import checked_name, claim_folder, digests, name_of
+from steproute.engine.run_folder import Selection, checked_name, claim_folder, name_of
 
 PROBLEMS = [Problem(id=f"p{number}", text=f"what is {number}?", answer=str(number)) for number in range(5)]
 CONFIG = RunConfig(name="a", data="mine.jsonl")
 
 
-def claim(folder: Path, config: RunConfig = CONFIG, problems: list[Problem] = PROBLEMS, *, begun: bool = False) -> None:
-    claim_folder(folder, config.document(), digests(config.artifacts, problems), problems, begun=begun)
+def claim(
+    folder: Path,
+    config: RunConfig = CONFIG,
+    problems: list[Problem] = PROBLEMS,
+    *,
+    routes: tuple[str, ...] = ("r",),
+    seeds: tuple[int, ...] = (0,),
+    begun: bool = False,
+) -> None:
+    selection = Selection(routes=routes, seeds=seeds, problems=problems, artifacts=tuple(config.artifacts))
+    claim_folder(folder, config.conditions(), selection, begun=begun)
 
 
-OTHER: dict[str, Any] = {
+DECIDING: dict[str, Any] = {
     "name": "b",
     "data": "other.jsonl",
-    "problems": 3,
-    "route": RouteSettings(strategy="pipelined"),
-    "knobs": (0.5,),
-    "baselines": ("oracle",),
-    "scorer": "",
+    "scorer": "prm-place",
     "calibrations": (),
     "config_digest": "ab12",
     "seed": 1,
+}
+SELECTING: dict[str, Any] = {
+    "problems": 3,
+    "route": RouteSettings(strategy="pipelined", settings={"ahead": 2}),
+    "knobs": (0.5,),
+    "baselines": ("oracle",),
+    "seeds": (0, 1),
+    "in_flight": 3,
 }
 LIMITS: dict[str, Any] = {
     "max_steps": 29,
@@ -51,11 +65,11 @@ LIMITS: dict[str, Any] = {
 
 
 def test_every_setting_is_tried() -> None:
-    assert {*OTHER, "limits", "in_flight"} == {field.name for field in fields(RunConfig)}
+    assert {*DECIDING, *SELECTING, "limits"} == {field.name for field in fields(RunConfig)}
     assert set(LIMITS) == {field.name for field in fields(Limits)}
 
 
-@pytest.mark.parametrize("change", [{key: value} for key, value in OTHER.items() if value not in ("", ())], ids=repr)
+@pytest.mark.parametrize("change", [{key: value} for key, value in DECIDING.items() if value != ()], ids=repr)
 def test_a_run_with_another_setting_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     claim(tmp_path)
     (key,) = change
@@ -72,9 +86,40 @@ def test_a_run_with_other_limits_is_refused(tmp_path: Path, change: dict[str, An
         claim(tmp_path, replace(CONFIG, limits=Limits(**change)))
 
 
-def test_how_many_problems_are_in_flight_may_change(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{key: value} for key, value in SELECTING.items()], ids=repr)
+def test_what_only_selects_may_change(tmp_path: Path, change: dict[str, Any]) -> None:
     claim(tmp_path)
-    claim(tmp_path, replace(CONFIG, in_flight=3))
+    before = (tmp_path / "run.toml").read_bytes()
+    claim(tmp_path, replace(CONFIG, **change))
+    assert (tmp_path / "run.toml").read_bytes() == before, "as long as nothing else is selected"
+
+
+def holds(folder: Path) -> dict[str, Any]:
+    return tomllib.loads((folder / "run.toml").read_text())["holds"]  # type: ignore[no-any-return]
+
+
+def test_run_toml_names_all_that_was_ever_selected(tmp_path: Path) -> None:
+    artifact(tmp_path / "made", 1.0)
+    agg = replace(CONFIG, baselines=(str(tmp_path / "made"),))
+    run = tmp_path / "run"
+    claim(run, problems=PROBLEMS[:3], routes=("a", "b"), seeds=(0,))
+    assert holds(run) == {"routes": ["a", "b"], "seeds": [0], "problems": 3}
+    claim(run, agg, problems=PROBLEMS[1:], routes=("c", "b"), seeds=(2, 0), begun=True)
+    assert holds(run) == {"routes": ["a", "b", "c"], "seeds": [0, 2], "problems": 5}
+    claim(run, problems=PROBLEMS[4:], routes=("a",), seeds=(2,), begun=True)
+    assert holds(run) == {"routes": ["a", "b", "c"], "seeds": [0, 2], "problems": 5}
+    artifact(tmp_path / "made", 2.0)
+    claim(run, begun=True)
+    with pytest.raises(ConfigError, match="have changed since it began"):
+        claim(run, agg, begun=True)
+    with pytest.raises(ConfigError, match="1 of its 5 problems has changed since it began, first 'p4'"):
+        claim(run, problems=one(4, text="it"), begun=True)
+
+
+def test_another_seed_is_refused_with_the_option_that_adds_one(tmp_path: Path) -> None:
+    claim(tmp_path)
+    with pytest.raises(ConfigError, match="seed was 0 and is now 1. To add a seed to it, leave --seed and use --seeds"):
+        claim(tmp_path, replace(CONFIG, seed=1))
 
 
 def one(number: int, **change: Any) -> list[Problem]:
@@ -84,16 +129,13 @@ def one(number: int, **change: Any) -> list[Problem]:
 @pytest.mark.parametrize(
     ("problems", "message"),
     [
-        *((one(n, text="it"), f"1 of its 5 problems have changed since it began, first 'p{n}'") for n in range(5)),
-        (one(2, answer="7"), "1 of its 5 problems have changed since it began, first 'p2'"),
-        (one(2, answer=None), "1 of its 5 problems have changed since it began, first 'p2'"),
-        (one(3, id="q"), "1 of its 5 problems have changed since it began, first 'q'"),
+        *((one(n, text="it"), f"1 of its 5 problems has changed since it began, first 'p{n}'") for n in range(5)),
+        (one(2, answer="7"), "1 of its 5 problems has changed since it began, first 'p2'"),
+        (one(2, answer=None), "1 of its 5 problems has changed since it began, first 'p2'"),
         (one(1, text="what is 1? "), "1 of its 5 problems"),
-        ([replace(problem, answer="0") for problem in PROBLEMS[1:]], "4 of its 4 problems"),
-        (PROBLEMS[:4], "began with 5 problems and is now given 4"),
-        ([*PROBLEMS, Problem(id="p5", text="new")], "1 of its 6 problems have changed since it began, first 'p5'"),
-        (PROBLEMS[::-1], "in another order"),
-        (one(0, id="\ud800"), "1 of its 5 problems"),
+        ([replace(problem, answer="0") for problem in PROBLEMS[1:]], "4 of its 5 problems have changed"),
+        ([*one(1, id="q"), Problem(id="p1", text="new")], "1 of its 5 problems has changed since it began, first 'p1'"),
+        ([PROBLEMS[1], replace(PROBLEMS[0], text="\ud800")], "1 of its 5 problems"),
     ],
 )  # fmt: skip
 def test_changed_problems_are_counted_and_the_first_is_named(
@@ -104,6 +146,25 @@ def test_changed_problems_are_counted_and_the_first_is_named(
     with pytest.raises(ConfigError, match=message):
         claim(tmp_path, problems=problems)
     assert (tmp_path / "run.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "problems",
+    [
+        PROBLEMS[:1],
+        PROBLEMS[::-1],
+        PROBLEMS[3:],
+        [*PROBLEMS, Problem(id="p5", text="new")],
+        one(3, id="q"),
+        one(0, id="\ud800"),
+    ],
+    ids=len,
+)
+def test_fewer_more_and_other_problems_are_taken_in_any_order(tmp_path: Path, problems: list[Problem]) -> None:
+    claim(tmp_path)
+    claim(tmp_path, problems=problems, begun=True)
+    assert holds(tmp_path)["problems"] == len({problem.id for problem in (*PROBLEMS, *problems)})
+    claim(tmp_path, begun=True)
 
 
 def artifact(folder: Path, number: float, fact: str = "") -> None:
@@ -158,7 +219,7 @@ def test_a_run_toml_that_is_none_is_a_clear_error(tmp_path: Path, content: bytes
 
 def test_a_run_of_an_older_version_is_refused_since_nobody_knows_whether_its_policies_changed(tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(tomli_w.dumps(CONFIG.document()))
-    with pytest.raises(ConfigError, match="holds no digests .* older version"):
+    with pytest.raises(ConfigError, match=r"incomplete or of an older version \(Object missing required field"):
         claim(tmp_path)
 
 

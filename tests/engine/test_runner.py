@@ -62,7 +62,7 @@ def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: in
     with TraceFile(path) as traces:
         work = ((ROUTE, problem) for problem in problems)
         asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces, told.append))
-        found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+        found = [traces.get(ROUTE.name, problem.id, 0) for problem in problems]
     assert sorted(trace.problem_id for trace in told) == sorted(problem.id for problem in problems)
     return {trace.problem_id: trace.answer for trace in found if trace is not None}
 
@@ -196,7 +196,7 @@ def attempt_all(path: Path, model: SeededModel, *, keep_failed: bool = False) ->
     with TraceFile(path) as traces:
         work = [(ROUTE, problem) for problem in PROBLEMS]
         asyncio.run(run(work, cast, RunSettings(in_flight=4, keep_failed=keep_failed), traces))
-        found = [traces.get(ROUTE.name, problem.id) for problem in PROBLEMS]
+        found = [traces.get(ROUTE.name, problem.id, 0) for problem in PROBLEMS]
         return [replace(trace, latency_s=0.0) for trace in found if trace is not None], traces.abandoned_usd
 
 
@@ -251,7 +251,7 @@ def test_half_a_character_in_a_draft_fails_its_problem_and_not_the_run(tmp_path:
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
         work = [(ROUTE, problem) for problem in PROBLEMS]
         asyncio.run(run(work, tree.cast(cast) if grown else cast, RunSettings(), traces))
-        found = {problem.id: traces.get(ROUTE.name, problem.id) for problem in PROBLEMS}
+        found = {problem.id: traces.get(ROUTE.name, problem.id, 0) for problem in PROBLEMS}
     failed = [trace for trace in found.values() if trace is None or trace.failed]
     assert failed == [found["7"]]
     assert found["7"] is not None
@@ -268,7 +268,7 @@ def test_half_a_character_in_a_problem_fails_it_before_any_call(tmp_path: Path, 
         with TraceFile(tmp_path / "t.zst") as traces:
             cast = Cast(writers={"weak": Writer(model=model)})
             asyncio.run(run([(ROUTE, problem) for problem in problems], cast, RunSettings(), traces))
-            found = [traces.get(ROUTE.name, problem.id) for problem in problems]
+            found = [traces.get(ROUTE.name, problem.id, 0) for problem in problems]
         assert [trace is not None and trace.outcome for trace in found] == [Outcome.ANSWERED] * 3 + [Outcome.FAILED]
         assert f"problem.{field}: holds half a character" in str(found[3] and found[3].error)
         assert problems[3].id not in model.solved

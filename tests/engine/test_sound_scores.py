@@ -119,7 +119,7 @@ def test_scores_that_are_none_fail_the_problem_and_reach_neither_policy_nor_tree
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
         used = tree.cast(cast) if way.endswith("tree") else cast
         asyncio.run(run([(Route(name="r", strategy=strategy), problem)], used, RunSettings(), traces))
-        trace = traces.get("r", "p")
+        trace = traces.get("r", "p", 0)
     with StepTree(tmp_path / "tree", 1) as tree:
         assert not any(isinstance(value, Scores) for value in tree._known.values())
     assert trace is not None

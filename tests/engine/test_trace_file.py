@@ -1,14 +1,17 @@
 import contextlib
 import os
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from backports import zstd
 
 from steproute import AccountLine, Outcome, Purpose, Step, Usage
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.engine import frame_file, trace_file
 from steproute.engine.trace_file import TraceFile, read_traces
 
@@ -31,7 +34,7 @@ def trace(problem_id: str, outcome: Outcome = Outcome.ANSWERED, usd: str = "0.25
         outcome=outcome,
         account=(line,),
         latency_s=1.5,
-        seed=3,
+        seed=0,
     )
 
 
@@ -62,7 +65,7 @@ def test_opening_reads_every_byte_once_and_decodes_no_trace_but_the_first(
         assert counts["decoded"] == 1
         assert counts["read"] < path.stat().st_size + 2000
         assert counts["at once"] == 1000
-        assert traces.get("r", "p77") == trace("p77")
+        assert traces.get("r", "p77", 0) == trace("p77")
         assert counts["decoded"] == 2
 
 
@@ -84,10 +87,10 @@ def test_the_newest_finished_attempt_counts_and_the_dollars_of_the_others_are_ke
             assert traces.abandoned_usd == in_place
     with TraceFile(path) as traces:
         assert traces.abandoned_usd == 111
-        assert traces.get("r", "a") == attempts[3]
-        assert traces.get("r", "b") == attempts[4]
-        assert traces.get("r", "c") is None
-        finished = [traces.finished("r", name, keep_failed=keep) for name in "abc" for keep in (True, False)]
+        assert traces.get("r", "a", 0) == attempts[3]
+        assert traces.get("r", "b", 0) == attempts[4]
+        assert traces.get("r", "c", 0) is None
+        finished = [traces.finished("r", name, 0, keep_failed=keep) for name in "abc" for keep in (True, False)]
         assert finished == [True, True, True, False, False, False]
         assert len(traces) == 6
 
@@ -100,9 +103,35 @@ def test_a_file_of_an_older_version_opens_if_its_first_frame_is_a_trace(tmp_path
     old = b"".join(zstd.compress(frame, 9) for frame in frame_file.scan_frames(tmp_path / "new", "traces"))
     path.write_bytes(old)
     with TraceFile(path) as traces:
-        assert traces.get("r", "b") == trace("b")
+        assert traces.get("r", "b", 0) == trace("b")
     assert path.read_bytes() == old
     assert [each.problem_id for each in read_traces(path)] == ["a", "b", "c"]
+
+
+def test_traces_from_before_there_were_verdicts_are_read_as_not_graded(tmp_path: Path) -> None:
+    written = replace(trace("a"), verdict=Verdict.RIGHT, gold="1", grader="g", at_fault="weak")
+    fields = msgspec.to_builtins(written, builtin_types=(Decimal,))
+    for name in ("verdict", "gold", "grader", "at_fault"):
+        del fields[name]
+    (tmp_path / "t.zst").write_bytes(zstd.compress(msgspec.json.encode(fields)))
+    assert read_traces(tmp_path / "t.zst") == [trace("a")]
+    with TraceFile(tmp_path / "t.zst") as traces:
+        traces.append(written)
+        assert traces.get("r", "a", 0) == written
+        assert traces.abandoned_usd == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_problem_at_several_seeds_is_several_attempts(tmp_path: Path, seed: int) -> None:
+    killed = TraceFile(tmp_path / "t.zst")
+    killed.bill(killed.attempt("r", "a", 1 - seed), Decimal(5))
+    killed.append(replace(trace("a", usd="3"), seed=seed))
+    assert killed.finished("r", "a", seed)
+    assert not killed.finished("r", "a", 1 - seed)
+    assert killed.get("r", "a", 1 - seed) is None
+    killed._frames.close()  # as a kill would, without a word
+    with TraceFile(tmp_path / "t.zst") as traces:
+        assert traces.abandoned_usd == 5
 
 
 @pytest.mark.parametrize("content", [b"not json", b'{"problem_id": 3}\n', b'{"steps": []}', b"[]", b"\xff\xfe", b""])
@@ -129,15 +158,15 @@ def test_what_a_killed_attempt_had_spent_is_counted_once_however_often_the_run_i
     path = tmp_path / "t.zst"
     killed = TraceFile(path)
     for name, usd in (("a", "1"), ("b", "10"), ("a", "100")):
-        killed.bill(killed.attempt("r", name), Decimal(usd))
+        killed.bill(killed.attempt("r", name, 0), Decimal(usd))
     killed.append(trace("b", usd="10"))
-    killed.bill(killed.attempt("r", "c"), Decimal(1000))
+    killed.bill(killed.attempt("r", "c", 0), Decimal(1000))
     killed._frames.close()  # as a kill would, without a word
     for _ in range(3):
         with TraceFile(path) as traces:
             assert traces.abandoned_usd == 1101
     with TraceFile(path) as traces:
-        attempt = traces.attempt("r", "a")
+        attempt = traces.attempt("r", "a", 0)
         traces.bill(attempt, Decimal(7))
         traces.append(trace("a", usd="7"))
         assert traces.abandoned_usd == 1101
@@ -149,15 +178,15 @@ def test_a_second_kill_of_the_same_problem_adds_up(tmp_path: Path) -> None:
     path = tmp_path / "t.zst"
     for number in range(1, 4):
         killed = TraceFile(path)
-        killed.bill(killed.attempt("r", "a"), Decimal(1))
+        killed.bill(killed.attempt("r", "a", 0), Decimal(1))
         killed._frames.close()
         assert len(bills(path).read_bytes().splitlines()) == (1 if number == 1 else 2)
     with TraceFile(path) as traces:
         assert traces.abandoned_usd == 3
-        traces.bill(traces.attempt("r", "a"), Decimal(1))
+        traces.bill(traces.attempt("r", "a", 0), Decimal(1))
         traces.append(trace("a", Outcome.FAILED, "1"))
     killed = TraceFile(path)
-    killed.bill(killed.attempt("r", "a"), Decimal(1))
+    killed.bill(killed.attempt("r", "a", 0), Decimal(1))
     killed._frames.close()
     with TraceFile(path) as traces:
         assert traces.abandoned_usd == 4
@@ -168,7 +197,7 @@ def test_a_torn_last_bill_is_left_out(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "t.zst"
     killed = TraceFile(path)
     for _ in range(3):
-        killed.bill(killed.attempt("r", "a"), Decimal(1))
+        killed.bill(killed.attempt("r", "a", 0), Decimal(1))
     killed._frames.close()
     data = bills(path).read_bytes()
     lines = data[:-cut].count(b"\n")
@@ -190,9 +219,9 @@ def test_bills_of_finished_attempts_do_not_pile_up(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("steproute.engine.bill_journal._LARGE", 500)
     path = tmp_path / "t.zst"
     traces = TraceFile(path)
-    slow = traces.attempt("r", "slow")
+    slow = traces.attempt("r", "slow", 0)
     for number in range(100):
-        traces.bill(traces.attempt("r", f"p{number}"), Decimal(1))
+        traces.bill(traces.attempt("r", f"p{number}", 0), Decimal(1))
         traces.bill(slow, Decimal(5))
         traces.append(trace(f"p{number}", usd="1"))
         assert bills(path).stat().st_size < 700
@@ -204,7 +233,7 @@ def test_bills_of_finished_attempts_do_not_pile_up(tmp_path: Path, monkeypatch: 
 def test_a_run_that_nothing_has_interrupted_leaves_no_bills(tmp_path: Path) -> None:
     path = tmp_path / "t.zst"
     with TraceFile(path) as traces:
-        traces.bill(traces.attempt("r", "a"), Decimal(1))
+        traces.bill(traces.attempt("r", "a", 0), Decimal(1))
         assert bills(path).exists()
         traces.append(trace("a", usd="1"))
     assert not bills(path).exists()
@@ -239,7 +268,7 @@ def test_a_kill_at_any_write_neither_loses_nor_doubles_a_finished_bill(
             traces = TraceFile(path)
             files.append(traces)
             for name in "abc":
-                attempt = traces.attempt("r", name)
+                attempt = traces.attempt("r", name, 0)
                 for usd in (1, 10):
                     begun = entered + usd
                     traces.bill(attempt, Decimal(usd))
@@ -258,6 +287,6 @@ def test_a_kill_at_any_write_neither_loses_nor_doubles_a_finished_bill(
             traces._frames.close()
     for _ in range(2):
         with TraceFile(path) as traces:
-            kept = [traces.get("r", name) for name in "abc"]
+            kept = [traces.get("r", name, 0) for name in "abc"]
             on_the_books = traces.abandoned_usd + sum(each.cost_usd for each in kept if each is not None)
             assert on_the_books in (entered, begun)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from steproute.bench.datasets import read_rows
 from steproute.core.boxed import closed_boxed
+from steproute.core.verdict import Verdict
 from steproute.grading import worker
-from steproute.grading.checker import AnswerChecker, Verdict
+from steproute.grading.checker import AnswerChecker
 
 HANGING = "9^{9^{9^{9^9}}}"
 WITH_FORMULAS = ("2\\sqrt{2}", "\\sqrt{8}")

@@ -28,12 +28,15 @@ METRICS: Final[Mapping[str, Callable[[Curves], F64]]] = {
 class Outcomes:
     """Which problems were solved, and the cost of each: its strong generated tokens, or its dollars.
 
+    A problem that was solved at several seeds has the share of them with a correct answer, and its mean cost. So it is
+    one problem to every bootstrap, whatever the number of seeds: intervals cover the draw of the problems.
+
     Both arrays have shape (knob, problem) for a policy and (problem,) for an anchor, problems in the same order
     everywhere. A failed problem is no wrong answer: leave it out of all of them. Raises ConfigError for shapes that
     differ, an empty axis, and costs that are negative or not finite.
     """
 
-    correct: npt.NDArray[np.bool_]
+    correct: npt.NDArray[np.bool_] | F64
     cost: F64
 
     def __post_init__(self) -> None:

@@ -6,17 +6,25 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from steproute.bench.compare import COMPARED, Comparison
+from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
+from steproute.bench.differences import LOWER_IS_BETTER
 from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, policy_label
 from steproute.bench.headline import headlines, how_to_read, swept
 from steproute.bench.plot import axes, legend, panel_svg
-from steproute.bench.summary import Summary
+from steproute.bench.summary import AXES, Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
 
 
-def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], path: Path) -> None:
-    """Write the page; texts of problems and models are escaped, nothing is loaded from elsewhere."""
+def write_report(
+    summary: Summary, examples: Sequence[tuple[Problem, Trace]], path: Path, comparison: Comparison | None = None
+) -> None:
+    """Write the page; texts of problems and models are escaped, nothing is loaded from elsewhere.
+
+    comparison: of its policies, for a table of how each differs from the first one.
+    """
     environment = Environment(
         loader=PackageLoader("steproute.bench", "."),
         autoescape=True,
@@ -40,9 +48,28 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         percent_interval=percent_interval,
         policy_label=policy_label,
         dollars=dollars,
+        comparison=None if comparison is None else _compared(comparison, summary.strategy),
         settings=_flat(summary.settings),
     )
     write_whole(path, page.encode())
+
+
+def _compared(comparison: Comparison, strategy: str) -> dict[str, object]:
+    """The table of differences from the first policy: per cost axis, a row per policy with a cell per metric."""
+    first, *others = comparison.rows
+    heads = [f"{LABELS[name]}, {'lower' if name in LOWER_IS_BETTER else 'higher'} is better" for name in COMPARED]
+    tables = []
+    for axis in AXES:
+        pairs = [[comparison.pair(row.name, first.name, name, axis) for name in COMPARED] for row in others]
+        cells = [[(difference_text(p), standing(p), p_text(p, comparison.least_p)) for p in row] for row in pairs]
+        labels = [policy_label(row.name, strategy) for row in others]
+        tables.append((AXIS_LABELS[axis], list(zip(labels, cells, strict=True))))
+    return {
+        "first": policy_label(first.name, strategy),
+        "heads": heads,
+        "tables": tables if others else [],
+        "note": what_p_covers(comparison),
+    }
 
 
 def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:

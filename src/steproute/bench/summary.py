@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
+from steproute.bench.contents import Contents, contents
+from steproute.bench.failures import FailureGroup, failure_groups
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
-from steproute.bench.proportions import proportion_interval
+from steproute.bench.proportions import grouped_proportion_interval, proportion_interval
 from steproute.bench.published import PublishedCurve, published_curves
 from steproute.bench.resampling import RESAMPLES, Interval
-from steproute.bench.sweep import Graded, Series, Sweep
+from steproute.bench.sweep import Cell, Series, Sweep
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -85,8 +87,9 @@ class Lead:
 class Summary:
     """Everything that `summary.json` says.
 
-    `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
-    left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
+    `problems` were judged in every route at every seed; `failed` counts traces without a verdict, whose problems are
+    left out everywhere, and `failures` says why. `undecided` counts answers that could not be compared in time, which
+    count as not correct. `contents` says what the summary is made of.
     `published` holds curves of others to compare with, if the data have any.
     """
 
@@ -109,6 +112,8 @@ class Summary:
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
+    contents: Contents = Contents()
+    failures: list[FailureGroup] = field(default_factory=list)
 
     @property
     def strategy(self) -> str:
@@ -118,29 +123,28 @@ class Summary:
 
 
 class JudgedRuns:
-    """Graded traces by route and problem, restricted to the problems that every route has a verdict on."""
+    """Graded traces by route, problem and seed, restricted to the problems with a verdict in every route at every seed.
 
-    def __init__(self, sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> None:
-        cells = {(item.trace.route, item.trace.problem_id): item for item in graded}
-        self._cells = cells
-        self.judged = [
-            problem.id
-            for problem in problems
-            if all(_judged(cells.get((route.name, problem.id))) for route in sweep.routes)
-        ]
+    Raises DatasetError, which says why, if there is no such problem.
+    """
+
+    def __init__(self, sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace]) -> None:
+        self._cells = {Cell.of(trace): trace for trace in traces if trace.verdict is not None}
+        self._seeds = sweep.seeds
+        cells = {problem.id: self._cells_of(sweep, problem) for problem in problems}
+        self.judged = [problem_id for problem_id, needed in cells.items() if needed <= self._cells.keys()]
         if not self.judged:
-            reasons = Counter(item.trace.error or item.trace.outcome.value for item in graded if not _judged(item))
-            raise DatasetError(f"eval: no problem was judged in every route. Most frequent: {reasons.most_common(2)}.")
+            reasons = "".join(f"\n  {group}" for group in failure_groups(traces))
+            raise DatasetError(f"eval: no problem was judged in every route. Failed:{reasons or ' none.'}")
         self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
 
     def outcomes(self, routes: Sequence[Route], axis: Axis = "tokens") -> Outcomes:
-        """Correctness and cost (strong tokens, or dollars), (route, problem)."""
+        """Correctness and cost (strong tokens, or dollars), (route, problem): the means over the seeds."""
         rows = [self._row(route) for route in routes]
-        cost = _COST_OF[axis]
-        return Outcomes(
-            correct=np.array([[item.verdict is Verdict.RIGHT for item in row] for row in rows]),
-            cost=np.array([[cost(item.trace) for item in row] for row in rows], float),
-        )
+        shape, cost = (len(rows), len(self.judged), len(self._seeds)), _COST_OF[axis]
+        correct = np.array([[trace.verdict is Verdict.RIGHT for trace in row] for row in rows], float)
+        costs = np.array([[cost(trace) for trace in row] for row in rows], float)
+        return Outcomes(correct=correct.reshape(shape).mean(axis=2), cost=costs.reshape(shape).mean(axis=2))
 
     def anchor(self, route: Route, axis: Axis = "tokens") -> Outcomes:
         """Correctness and cost of one route, (problem,)."""
@@ -148,15 +152,14 @@ class JudgedRuns:
         return Outcomes(correct=one.correct[0], cost=one.cost[0])
 
     def point(self, route: Route, knob: float | None, interval: Interval | None = None) -> Point:
-        """Means of one route."""
-        row = self._row(route)
-        traces = [item.trace for item in row]
-        right = sum(item.verdict is Verdict.RIGHT for item in row)
+        """Means of one route, over the problems and their seeds."""
+        traces = self._row(route)
+        right = [trace.verdict is Verdict.RIGHT for trace in traces]
         strong = _mean([trace.generated_tokens("strong") for trace in traces])
         return Point(
             knob=knob,
-            accuracy=right / len(row),
-            accuracy_ci95=_ends(interval or proportion_interval(right, len(row))),
+            accuracy=_mean(right),
+            accuracy_ci95=_ends(interval or self._interval(right)),
             strong_tokens=strong,
             strong_share=strong / self.strong_tokens if self.strong_tokens else math.nan,
             weak_tokens=_mean([trace.generated_tokens("weak") for trace in traces]),
@@ -168,8 +171,20 @@ class JudgedRuns:
             outcomes=dict(Counter(trace.outcome.value for trace in traces)),
         )
 
-    def _row(self, route: Route) -> list[Graded]:
-        return [self._cells[route.name, problem_id] for problem_id in self.judged]
+    def _row(self, route: Route) -> list[Trace]:
+        """The route's traces of the judged problems, those of one problem side by side."""
+        cells = (Cell(route.name, problem_id, seed) for problem_id in self.judged for seed in self._seeds)
+        return [self._cells[cell] for cell in cells]
+
+    def _interval(self, right: Sequence[bool]) -> Interval:
+        """Of the share of correct answers; several of one problem are not independent."""
+        if len(self._seeds) == 1:
+            return proportion_interval(sum(right), len(right))
+        groups = np.repeat(np.arange(len(self.judged)), len(self._seeds))
+        return grouped_proportion_interval(right, groups, np.random.default_rng(self._seeds[0]))
+
+    def _cells_of(self, sweep: Sweep, problem: Problem) -> set[Cell]:
+        return {Cell(route.name, problem.id, seed) for route in sweep.routes for seed in self._seeds}
 
 
 def summarise(
@@ -177,14 +192,15 @@ def summarise(
     data: str,
     sweep: Sweep,
     problems: Sequence[Problem],
-    graded: Sequence[Graded],
+    traces: Sequence[Trace],
     *,
     seed: int,
+    earlier: Set[Cell] = frozenset(),
     interrupted_usd: Decimal = Decimal(0),
     settings: dict[str, object] | None = None,
 ) -> Summary:
     """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
-    table = JudgedRuns(sweep, problems, graded)
+    table = JudgedRuns(sweep, problems, traces)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
@@ -192,8 +208,8 @@ def summarise(
         policy=sweep.policy.name,
         seed=seed,
         problems=len(table.judged),
-        failed=sum(item.trace.failed for item in graded),
-        undecided=sum(item.verdict is Verdict.UNDECIDED for item in graded),
+        failed=sum(trace.verdict is None for trace in traces),
+        undecided=sum(trace.verdict is Verdict.UNDECIDED for trace in traces),
         weak=table.point(sweep.weak, None),
         strong=table.point(sweep.strong, None),
         points=policy.points,
@@ -201,11 +217,13 @@ def summarise(
         metrics_note=policy.metrics_note,
         baselines=[_curved(table, sweep, series, seed) for series in sweep.baselines],
         leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
-        spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
+        spent_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,
+        contents=contents(sweep, problems, traces, earlier),
+        failures=failure_groups(traces),
     )
 
 
@@ -280,10 +298,6 @@ def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, f
 
 def _ends(interval: Interval) -> Interval95:
     return finite(interval.low), finite(interval.high)
-
-
-def _judged(item: Graded | None) -> bool:
-    return item is not None and item.verdict is not None
 
 
 def _thrown_away(trace: Trace) -> int:

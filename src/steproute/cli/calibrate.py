@@ -77,8 +77,8 @@ def calibrate(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
     folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
-    judged = JudgedRuns(sweep, selected, graded)
+    solved = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
+    judged = JudgedRuns(sweep, selected, solved.traces)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)
     grid, choosing = sweep.policy.knobs, (chosen(swept, fitting), chosen(strong, fitting))

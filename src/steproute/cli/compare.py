@@ -8,10 +8,23 @@ import typer
 from steproute.bench.compare import RESAMPLES, compare, write_comparison
 from steproute.bench.datasets import load_problems
 from steproute.bench.plot import plot_pareto
-from steproute.bench.summary import JudgedRuns, summarise, write_summary
+from steproute.bench.report import write_report
+from steproute.bench.summary import JudgedRuns, write_summary
 from steproute.cli.comparison_tables import print_comparison
-from steproute.cli.evaluate import solve_and_grade
-from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, Problems, Runs, Seed, names
+from steproute.cli.evaluate import examples, solve_and_grade, summary_of
+from steproute.cli.options import (
+    RUNS,
+    Config,
+    Data,
+    InFlight,
+    KeepFailed,
+    Problems,
+    Runs,
+    Seed,
+    Seeds,
+    names,
+    whole_numbers,
+)
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
 from steproute.engine.step_tree import StepTree
@@ -31,6 +44,7 @@ def compare_policies(
     config: Config = None,
     problems: Problems = None,
     seed: Seed = 0,
+    seeds: Seeds = "",
     in_flight: InFlight = 32,
     name: Annotated[str, typer.Option(help="Name of the run. The same name resumes it.")] = "compare",
     runs: Runs = RUNS,
@@ -43,32 +57,38 @@ def compare_policies(
 ) -> None:
     """Measure several policies on the same problems and show which is ahead, by strong tokens and by dollars.
 
-    Each policy is billed for everything it uses. A step that two policies need is computed only once. A rerun resumes.
+    Each policy is billed for everything it uses. A step that two policies need is computed only once. A rerun
+    under the same name resumes; with more problems, policies or seeds it solves only what is missing.
 
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
     setup = read_setup(config, data)
     first, *others = names("policies", policies)
     run = replace(setup, route=setup.route.changed(policy=first)).run(
-        name, data, problems=problems, baselines=tuple(others), seed=seed, in_flight=in_flight
+        name,
+        data,
+        problems=problems,
+        baselines=tuple(others),
+        seed=seed,
+        seeds=whole_numbers("seeds", seeds),
+        in_flight=in_flight,
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
     check_needs(sweep.routes, setup.roles)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
         cast = tree.cast(setup.roles)
-        graded, interrupted = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
-    summary = summarise(
-        name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=run.document()
-    )
-    comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, graded), seed, resamples=resamples)
+        solved = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
+    summary = summary_of(run, sweep, chosen, solved)
+    comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, solved.traces), seed, resamples=resamples)
     write_summary(summary, folder / "summary.json")
     write_comparison(comparison, folder / "comparison.json")
     plot_pareto(summary, folder / "pareto.png")
+    write_report(summary, examples(sweep, chosen, solved.traces), folder / "report.html", comparison)
     if json:
         print_json((folder / "comparison.json").read_text())
         return
     console = Terminal()
     print_comparison(console, summary, comparison, wide=wide)
-    for file in ("comparison.json", "summary.json", "pareto.png"):
+    for file in ("report.html", "pareto.png", "comparison.json", "summary.json", "traces.jsonl.zst"):
         console.print(f"  {folder / file}", highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
-from steproute.bench.sweep import Graded, Sweep, run_sweep
+from steproute.bench.sweep import Solved, Sweep, run_sweep
 from steproute.cli.options import (
     RUNS,
     Config,
@@ -27,9 +27,11 @@ from steproute.cli.options import (
     Problems,
     Runs,
     Seed,
+    Seeds,
     Settings,
     Strategy,
     numbers,
+    whole_numbers,
 )
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
@@ -39,7 +41,7 @@ from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
-from steproute.engine.run_folder import claim_folder, digests, name_of
+from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile
 
@@ -61,6 +63,7 @@ def evaluate(
     max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars per problem.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds per problem.")] = None,
     seed: Seed = 0,
+    seeds: Seeds = "",
     in_flight: InFlight = 32,
     name: Name = None,
     runs: Runs = RUNS,
@@ -68,7 +71,9 @@ def evaluate(
     wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
-    """Measure a policy at every knob value and write summary.json, report.html and pareto.png. A rerun resumes.
+    """Measure a policy at every knob value and write summary.json, report.html and pareto.png.
+
+    A rerun under the same name resumes; with more problems, knobs, policies or seeds it solves only what is missing.
 
     Strategy, policy and limits come from the options, then from the configuration file. Their defaults are stepwise,
     threshold and 30 steps.
@@ -90,6 +95,7 @@ def evaluate(
         knobs=numbers(knobs),
         baselines=tuple(part for part in baselines.split(",") if part),
         seed=seed,
+        seeds=whole_numbers("seeds", seeds),
         in_flight=in_flight,
     )
     folder = runs / run.name
@@ -111,21 +117,27 @@ def run_to_files(
     keep_failed: bool = False,
 ) -> Summary:
     """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files."""
-    graded, interrupted = solve_and_grade(config, sweep, problems, cast, folder, keep_failed=keep_failed)
-    summary = summarise(
+    solved = solve_and_grade(config, sweep, problems, cast, folder, keep_failed=keep_failed)
+    summary = summary_of(config, sweep, problems, solved)
+    write_summary(summary, folder / "summary.json")
+    plot_pareto(summary, folder / "pareto.png")
+    write_report(summary, examples(sweep, problems, solved.traces), folder / "report.html")
+    return summary
+
+
+def summary_of(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], solved: Solved) -> Summary:
+    """What the traces say; raises DatasetError if no problem was judged in every route."""
+    return summarise(
         config.name,
         config.data,
         sweep,
         problems,
-        graded,
+        solved.traces,
         seed=config.seed,
-        interrupted_usd=interrupted,
+        earlier=solved.earlier,
+        interrupted_usd=solved.interrupted_usd,
         settings=config.document(),
     )
-    write_summary(summary, folder / "summary.json")
-    plot_pareto(summary, folder / "pareto.png")
-    write_report(summary, _examples(sweep, problems, graded), folder / "report.html")
-    return summary
 
 
 def solve_and_grade(
@@ -136,14 +148,14 @@ def solve_and_grade(
     folder: Path,
     *,
     keep_failed: bool = False,
-) -> tuple[list[Graded], Decimal]:
-    """Run (or go on with) a sweep in `folder`: graded traces, and the dollars of attempts that no result comes from."""
+) -> Solved:
+    """Run, resume or grow a sweep in `folder`: what it does not hold yet is solved and graded."""
     check_needs(sweep.routes, cast)
-    kept = digests(config.artifacts, problems)
+    selection = config.selection(sweep, problems)
     with TraceFile(folder / "traces.jsonl.zst") as traces:
-        claim_folder(folder, config.document(), kept, problems, begun=len(traces) > 0)
+        claim_folder(folder, config.conditions(), selection, begun=len(traces) > 0)
         settings = replace(config.settings, keep_failed=keep_failed)
-        return _with_progress(settings, sweep, problems, cast, traces), traces.abandoned_usd
+        return _with_progress(settings, sweep, problems, cast, traces)
 
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
@@ -156,11 +168,11 @@ def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
 
 def _with_progress(
     settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
-) -> list[Graded]:
+) -> Solved:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
     spent = Decimal(0)
     with Progress(*columns, console=Terminal(stderr=True)) as progress:
-        task = progress.add_task("solving", total=len(problems) * len(sweep.routes))
+        task = progress.add_task("solving", total=len(problems) * len(sweep.routes) * len(sweep.seeds))
 
         def advance(trace: Trace) -> None:
             nonlocal spent
@@ -174,14 +186,15 @@ def _with_progress(
             raise typer.Exit(stopped.exit_code) from None
 
 
-def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:
+def examples(sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace]) -> list[tuple[Problem, Trace]]:
     """Problems at the middle knob: first those that the strong model saved, then others that it worked on."""
     route = sweep.policy.routes[len(sweep.policy.routes) // 2].name
+    first = [trace for trace in traces if trace.seed == sweep.seeds[0]]
     by_id = {problem.id: problem for problem in problems}
     order = {problem.id: index for index, problem in enumerate(problems)}
-    lost = {item.trace.problem_id for item in graded if _is(item, sweep.weak.name, Verdict.WRONG)}
-    saved = {item.trace.problem_id for item in graded if _is(item, route, Verdict.RIGHT)} & lost
-    chosen = [item.trace for item in graded if item.trace.route == route and not item.trace.failed]
+    lost = {trace.problem_id for trace in first if _is(trace, sweep.weak.name, Verdict.WRONG)}
+    saved = {trace.problem_id for trace in first if _is(trace, route, Verdict.RIGHT)} & lost
+    chosen = [trace for trace in first if trace.route == route and not trace.failed]
 
     def rank(trace: Trace) -> tuple[bool, bool, int]:
         rejected = any(step.rejected for step in trace.steps)
@@ -190,5 +203,5 @@ def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded
     return [(by_id[trace.problem_id], trace) for trace in sorted(chosen, key=rank)[:_EXAMPLES]]
 
 
-def _is(item: Graded, route: str, verdict: Verdict) -> bool:
-    return item.trace.route == route and item.verdict is verdict
+def _is(trace: Trace, route: str, verdict: Verdict) -> bool:
+    return trace.route == route and trace.verdict is verdict

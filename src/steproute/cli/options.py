@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the strategy, such as takeover_steps=2."),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")]
+Seeds = Annotated[
+    str, typer.Option(help="Solve each problem with each of these seeds, such as 0,1,2 or 0-4. Default: --seed alone.")
+]
 InFlight = Annotated[int, typer.Option(help="Number of problems solved at the same time.")]
 Name = Annotated[str | None, typer.Option(help="Name of the run. The same name resumes it.")]
 Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
@@ -38,6 +42,15 @@ def numbers(text: str) -> tuple[float, ...]:
         raise ConfigError(
             f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
         ) from None
+
+
+def whole_numbers(option: str, text: str) -> tuple[int, ...]:
+    """Whole numbers and ranges such as 0-4 from a command line; raises ConfigError."""
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",") if part.strip()]
+    ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part is not None]
+    if len(ranges) < len(parts) or not all(ranges):
+        raise ConfigError(f"{option}: {text!r} is no list of whole numbers. Write 0,1,2 or 0-4.")
+    return tuple(number for each in ranges for number in each)
 
 
 def names(option: str, text: str) -> list[str]:

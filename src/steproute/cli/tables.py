@@ -17,6 +17,7 @@ from steproute.cli.terminal import Terminal
 
 _COLUMNS: Final = (15, 10, 24, 24)
 _NO_LIMIT: Final = 10_000
+_REASONS: Final = 5
 
 
 def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) -> None:
@@ -24,7 +25,7 @@ def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) ->
     print_result(console, summary)
     tables = (wide_points(summary), wide_metrics(summary)) if wide else (points_table(summary),)
     print_whole(console, *tables)
-    console.print(_remarks(summary))
+    print_contents(console, summary)
 
 
 def print_result(console: Terminal, summary: Summary) -> None:
@@ -34,6 +35,16 @@ def print_result(console: Terminal, summary: Summary) -> None:
     for line in (*others, *_operating_points(summary)):
         console.print(line, highlight=False, markup=False, soft_wrap=isinstance(line, Text))
     console.print(how_to_read(summary), style="dim", highlight=False)
+
+
+def print_contents(console: Terminal, summary: Summary) -> None:
+    """What the summary is made of, what was spent, and why problems failed."""
+    console.print(f"made of {summary.contents}", highlight=False, markup=False)
+    console.print(_remarks(summary))
+    for group in summary.failures[:_REASONS]:
+        console.print(str(group), style="yellow", highlight=False, markup=False)
+    if (more := len(summary.failures) - _REASONS) > 0:
+        console.print(f"{more} further reasons are in summary.json.", style="yellow", highlight=False)
 
 
 def print_whole(console: Terminal, *tables: Table) -> None:

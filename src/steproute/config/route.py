@@ -63,8 +63,10 @@ class RouteSettings:
 
     @property
     def name(self) -> str:
-        """The name that its traces carry."""
-        return f"{self.strategy}/{self.policy}={self.knob:g}"
+        """The name that its traces carry: routes that solve differently have different ones."""
+        settings = ",".join(f"{key}={_exactly(value)}" for key, value in sorted(self.settings.items()))
+        own = f"({settings})" if settings else ""
+        return f"{self.strategy}{own}/{self.policy}={_exactly(self.knob)}"
 
 
 def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
@@ -156,6 +158,14 @@ def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         except msgspec.ValidationError as failure:
             raise ConfigError(f"{key}: {str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.") from None
     return checked
+
+
+def _exactly(value: Any) -> str:
+    """A setting's value; a number as short as it can be without being taken for another one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def _shipped_folder(name: str) -> Path:

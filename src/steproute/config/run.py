@@ -1,29 +1,34 @@
-"""What decides a run's results, as `run.toml` keeps it, and the routes that come of it."""
+"""What decides a run's traces and what selects them, and the routes that come of it."""
 
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 from steproute.bench.sweep import Series, Sweep
 from steproute.config.embedded import PLACE_SCORER
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
 from steproute.core.errors import ConfigError
 from steproute.core.ports import takes_over
+from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
-from steproute.engine.run_folder import checked_name
+from steproute.engine.run_folder import Selection, checked_name
 from steproute.engine.runner import Route, RunSettings
 from steproute.lab.digest import lab_digest
 from steproute.strategies.single import Single
 
+_SELECTING: Final = ("problems", "route", "knobs", "baselines", "seeds", "in_flight")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Everything that decides a run's results, resolved; saved as `run.toml`.
+    """Everything that decides a command's results, resolved.
 
     route: the policy under study, at each of `knobs` (its own grid if there are none); its `knob` has no meaning here.
+    seed: of the problems that are made up, of the bootstrap, and of the solutions unless `seeds` are given. Each
+    problem is solved with each of those.
     config_digest: of the steproute.toml that describes the models, empty for the lab; calibrations: the folders that
     it names. Raises ConfigError for names that are unknown or no plain names, and numbers that cannot be.
     """
@@ -38,6 +43,7 @@ class RunConfig:
     calibrations: tuple[str, ...] = ()
     config_digest: str = ""
     seed: int = 0
+    seeds: tuple[int, ...] = ()
     in_flight: int = 32
     limits: Limits = field(default_factory=Limits)
 
@@ -47,11 +53,13 @@ class RunConfig:
             raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
         if self.in_flight < 1:
             raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ConfigError(f"seeds: {', '.join(map(str, self.seeds))} repeat a value. Give each one once.")
 
     @property
     def settings(self) -> RunSettings:
         """What the runner needs."""
-        return RunSettings(limits=self.limits, seed=self.seed, in_flight=self.in_flight)
+        return RunSettings(limits=self.limits, in_flight=self.in_flight)
 
     @property
     def artifacts(self) -> list[str]:
@@ -62,23 +70,40 @@ class RunConfig:
         return sorted({*folders, *self.calibrations, *scorer})
 
     def sweep(self) -> Sweep:
-        """The routes of this run."""
+        """The routes of this run, at each of its seeds."""
+        first, *further = self.seeds or (self.seed,)
+        return replace(self._sweep(first), repeats=tuple(self._sweep(seed) for seed in further))
+
+    def selection(self, sweep: Sweep, problems: Sequence[Problem]) -> Selection:
+        """What its folder will hold."""
+        return Selection(
+            routes=tuple(route.name for route in sweep.routes),
+            seeds=sweep.seeds,
+            problems=problems,
+            artifacts=tuple(self.artifacts),
+        )
+
+    def conditions(self) -> dict[str, Any]:
+        """What decides the trace of a problem by a route at a seed: the settings without those that only select."""
+        return {key: value for key, value in self.document().items() if key not in _SELECTING}
+
+    def _sweep(self, seed: int) -> Sweep:
         name = self.route.policy
-        policy = self._series(name, self.knobs)
-        baselines = tuple(self._series(other, ()) for other in self.baselines if other != name)
+        policy = self._series(name, self.knobs, seed)
+        baselines = tuple(self._series(other, (), seed) for other in self.baselines if other != name)
         routes = [route for series in (policy, *baselines) for route in series.routes]
         steps = self.route.settings.get(TAKEOVER)
         if steps is not None and not any(getattr(route.strategy, TAKEOVER, None) for route in routes):
             raise no_takeover(steps, ", ".join((name, *self.baselines)))
         return Sweep(
-            weak=Route(name="single/weak", strategy=Single("weak")),
-            strong=Route(name="single/strong", strategy=Single("strong")),
+            weak=Route(name="single/weak", strategy=Single("weak"), seed=seed),
+            strong=Route(name="single/strong", strategy=Single("strong"), seed=seed),
             policy=policy,
             baselines=baselines,
         )
 
     def document(self) -> dict[str, Any]:
-        """The content of `run.toml`."""
+        """All of it, in values that TOML holds, with the versions and the digest of the lab's models."""
         versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
         models = {} if self.config_digest else {"lab_digest": lab_digest()}
         document: dict[str, Any] = _plain(
@@ -87,12 +112,12 @@ class RunConfig:
         del document["route"]["knob"]
         return document
 
-    def _series(self, name: str, knobs: Sequence[float]) -> Series:
+    def _series(self, name: str, knobs: Sequence[float], seed: int) -> Series:
         """`policy` under the run's strategy, `strategy:policy`, or `single:role`."""
         before, _, after = name.partition(":")
         strategy, policy = (before, after) if after else (self.route.strategy, name)
         if before == "single" and after:
-            route = Route(name=f"single/{policy}", strategy=Single(policy))
+            route = Route(name=f"single/{policy}", strategy=Single(policy), seed=seed)
             return Series(name=name, knobs=(0.0,), routes=(route,))
         if strategy == "single":
             raise ConfigError(
@@ -105,12 +130,12 @@ class RunConfig:
             raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
         routes = []
         for knob in chosen:
-            at_knob = family.at(knob, self.seed)
+            at_knob = family.at(knob, seed)
             settings = dict(self.route.settings) if strategy == self.route.strategy else self._takeover
             if not takes_over(at_knob):
                 settings.pop(TAKEOVER, None)
-            named = self.route.changed(strategy=strategy, policy=policy, knob=knob).name
-            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings)))
+            named = RouteSettings(strategy=strategy, policy=policy, knob=knob, settings=settings).name
+            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings), seed=seed))
         return Series(name=name, knobs=chosen, routes=tuple(routes))
 
     @property

@@ -36,6 +36,7 @@ class Setup:
         knobs: tuple[float, ...] = (),
         baselines: tuple[str, ...] = (),
         seed: int = 0,
+        seeds: tuple[int, ...] = (),
         in_flight: int = 32,
     ) -> RunConfig:
         """A run of these models. Raises ConfigError for names and numbers that cannot be."""
@@ -50,6 +51,7 @@ class Setup:
             calibrations=self.calibrations,
             config_digest=self.digest,
             seed=seed,
+            seeds=seeds,
             in_flight=in_flight,
             limits=self.limits,
         )

@@ -2,7 +2,9 @@
 
 
 class SteprouteError(Exception):
-    """Base of all steproute errors."""
+    """Base of all steproute errors. `role` is the role of the model or scorer that failed, if one did."""
+
+    role: str | None = None
 
 
 class ConfigError(SteprouteError):

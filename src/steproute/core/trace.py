@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from steproute.core.solution import Outcome, Step
 from steproute.core.usage import AccountLine, Purpose, Usage
+from steproute.core.verdict import Verdict
 
 _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
 
@@ -14,8 +15,11 @@ _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.R
 class Trace:
     """One solved (or failed) problem.
 
-    `route` names the strategy, policy and knob that solved it; `error` says why it failed and `notes` which declared
-    fallbacks were taken on the way.
+    `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
+    model or scorer that failed, and `notes` which declared fallbacks were taken on the way.
+
+    verdict: of `grader`, on the answer against `gold`; None if there is none, because the problem failed, has no gold
+    answer or has not been graded.
 
     The account has one line for every model call, so for each role the generated tokens equal accepted + discarded +
     cancelled + retried ones.
@@ -31,6 +35,10 @@ class Trace:
     seed: int
     error: str | None = None
     notes: tuple[str, ...] = ()
+    at_fault: str | None = None
+    verdict: Verdict | None = None
+    gold: str | None = None
+    grader: str | None = None
 
     @property
     def failed(self) -> bool:

@@ -19,6 +19,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
     route: str
     problem_id: str
+    seed: int
     number: int
 
 

@@ -32,7 +32,7 @@ from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
 from steproute.engine.budget import Budget
 from steproute.engine.cast import Cast, Judge
 from steproute.engine.limits import Limits
-from steproute.engine.metering import Bill, MeteredCalls, now
+from steproute.engine.metering import Bill, MeteredCalls, blamed, now
 
 
 class Episode:
@@ -67,7 +67,7 @@ class Episode:
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
         """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
-        outcome, error = Outcome.FAILED, None
+        outcome, error, role = Outcome.FAILED, None, None
         self._began = now()
         if (fault := _unwritable(self.problem)) is not None:
             return self._finish(Outcome.FAILED, fault)
@@ -87,11 +87,11 @@ class Episode:
                 raise
             outcome = self._prefix.outcome or Outcome.DEADLINE
         except (BackendError, ScorerError) as failure:
-            error = f"{type(failure).__name__}: {failure}"
+            error, role = f"{type(failure).__name__}: {failure}", failure.role
         except asyncio.CancelledError:
             self._finish(Outcome.CANCELLED, None)
             raise
-        return self._finish(outcome, error)
+        return self._finish(outcome, error, role)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -226,6 +226,10 @@ class Episode:
 
         key: of scores ahead, which may come to nothing: settles the calls' lines.
         """
+        with blamed(role):
+            return await self._judged(role, judge, prefix, key)
+
+    async def _judged(self, role: str, judge: Judge, prefix: Prefix, key: Hashable) -> Scores:
         scorer = judge.scorer
         if judge.members:
             assert isinstance(scorer, CombiningScorer)
@@ -260,10 +264,11 @@ class Episode:
 
     async def _whole(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None = None) -> Draft:
         """A draft that is not degenerate, where one continuation is enough for that."""
-        draft = await self._draft(role, prefix, to_end, ahead)
-        if draft.degenerate and draft.stop is Stop.SEPARATOR:
-            further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
-            draft = await self._draft(role, further, to_end, ahead)
+        with blamed(role):
+            draft = await self._draft(role, prefix, to_end, ahead)
+            if draft.degenerate and draft.stop is Stop.SEPARATOR:
+                further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
+                draft = await self._draft(role, further, to_end, ahead)
         return draft
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None) -> Draft:
@@ -335,7 +340,7 @@ class Episode:
             return Outcome.DEGENERATE
         return Outcome.MAX_STEPS if len(prefix.steps) >= self.limits.max_steps else None
 
-    def _finish(self, outcome: Outcome, error: str | None) -> Trace:
+    def _finish(self, outcome: Outcome, error: str | None, role: str | None = None) -> Trace:
         trace = Trace(
             problem_id=writable(self.problem.id),
             route=writable(self.route),
@@ -346,6 +351,7 @@ class Episode:
             latency_s=now() - self._began,
             seed=self.seed,
             error=None if error is None else writable(error),
+            at_fault=role,
             notes=tuple(writable(note) for note in self._notes),
         )
         self._emit(Finished(trace))

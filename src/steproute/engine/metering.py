@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -86,6 +87,16 @@ class MeteredCalls:
         for usage in meter.calls:
             self._account.enter(bill.line(purpose, usage, seconds))
             seconds = 0.0  # one time for all of them
+
+
+@contextmanager
+def blamed(role: str) -> Iterator[None]:
+    """Puts the role on the errors of its model or scorer; of an ensemble, the member that failed."""
+    try:
+        yield
+    except (BackendError, ScorerError) as failure:
+        failure.role = failure.role or role
+        raise
 
 
 def now() -> float:

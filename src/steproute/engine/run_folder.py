@@ -1,13 +1,15 @@
-"""A run's folder: its name, and `run.toml`, which holds the settings of its traces and digests of what made them."""
+"""A run's folder: its name, and `run.toml`, which says what the run holds and what decided its traces."""
 
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import tomli_w
 
 from steproute.artifacts import artifact_digests
@@ -20,8 +22,9 @@ _LONGEST_NAME: Final = 200
 _RESERVED: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
-_NOT_COMPARED: Final = ("in_flight", "versions", "digests")
-_ROW_BYTES: Final = 6
+_NO_CONDITION: Final = ("versions", "holds", "digests")
+_DIGEST: Final = 12  # hexadecimal digits
+_ROW: Final = 2 * _DIGEST
 
 
 def checked_name(name: str) -> str:
@@ -45,61 +48,107 @@ def _is_plain(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and len(name.encode()) <= _LONGEST_NAME and not reserved
 
 
-def digests(artifacts: Iterable[str], problems: Sequence[Problem]) -> dict[str, Any]:
-    """Digests of the files of each artefact's folder, and of each problem's id, text and answer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What one command takes of a run: routes by name, seeds, problems, and the folders of its artefacts."""
 
-    Raises ArtifactError for an artefact that cannot be read.
-    """
-    return {
-        "artifacts": {folder: artifact_digests(Path(folder)) for folder in artifacts},
-        "problems": "".join(_row(problem) for problem in problems),
-    }
+    routes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    problems: Sequence[Problem]
+    artifacts: tuple[str, ...] = ()
 
 
-def claim_folder(
-    folder: Path, settings: Mapping[str, Any], digests: Mapping[str, Any], problems: Sequence[Problem], *, begun: bool
-) -> None:
-    """Write `run.toml`, or check that the run that is there has the same settings, artefacts and problems.
+def claim_folder(folder: Path, conditions: Mapping[str, Any], selection: Selection, *, begun: bool) -> None:
+    """Write to `run.toml` what a run holds from now on, or refuse what does not belong to it.
 
-    settings: values that TOML holds; digests: of `problems` and of the artefacts; begun: whether the folder holds
-    traces. Raises ConfigError that says what has changed, and for a `run.toml` that is damaged or missing.
+    conditions: what decides the trace of a problem by a route at a seed, in values that TOML holds. They must stay as
+    they are, and so must the contents of the problems and of the artefacts. A selection may differ: `run.toml` names
+    everything that was ever selected. begun: whether the folder holds traces. Raises ConfigError that says what has
+    changed, and for a `run.toml` that is damaged or missing; ArtifactError for an artefact that cannot be read.
     """
     path = folder / "run.toml"
+    now = {**conditions, "holds": _holds(selection), "digests": _digests(selection)}
     if not path.exists():
         if begun:
             raise ConfigError(
                 f"run {folder.name!r}: {path} is missing, so its traces may be of other settings. Restore it, or name "
                 "another run."
             )
-        write_whole(path, tomli_w.dumps({**settings, "digests": digests}).encode())
+        write_whole(path, tomli_w.dumps(now).encode())
         return
     before = _read(path)
     change = (
-        _changed_setting(before, settings)
-        or _changed_artifact(before["digests"]["artifacts"], digests["artifacts"])
-        or _changed_problems(before["digests"]["problems"], problems)
+        _changed_condition(before, now)
+        or _changed_artifact(before["digests"]["artifacts"], now["digests"]["artifacts"])
+        or _changed_problems(before["digests"]["problems"], selection.problems)
     )
     if change:
         raise ConfigError(f"run {folder.name!r}: {change}. Resume with the same ones, or name another run.")
+    grown = _grown(before, now)
+    if grown != before:
+        write_whole(path, tomli_w.dumps(grown).encode())
+
+
+def _holds(selection: Selection) -> dict[str, Any]:
+    return {"routes": list(selection.routes), "seeds": list(selection.seeds), "problems": len(selection.problems)}
+
+
+def _digests(selection: Selection) -> dict[str, Any]:
+    """Digests of the files of each artefact's folder, and of each problem's id and of its content."""
+    return {
+        "artifacts": {folder: artifact_digests(Path(folder)) for folder in selection.artifacts},
+        "problems": "".join(_row(problem) for problem in selection.problems),
+    }
+
+
+def _grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there and what is selected now."""
+    problems = "".join({**dict.fromkeys(_rows(before)), **dict.fromkeys(_rows(now))})
+    holds = {key: list(dict.fromkeys([*before["holds"][key], *now["holds"][key]])) for key in ("routes", "seeds")}
+    return {
+        **before,
+        "holds": {**holds, "problems": len(problems) // _ROW},
+        "digests": {
+            "artifacts": {**before["digests"]["artifacts"], **now["digests"]["artifacts"]},
+            "problems": problems,
+        },
+    }
+
+
+class _Digests(msgspec.Struct):
+    artifacts: dict[str, dict[str, str]]
+    problems: str
+
+
+class _Holds(msgspec.Struct):
+    routes: list[str]
+    seeds: list[int]
+    problems: int
+
+
+class _RunFile(msgspec.Struct):
+    """The part of `run.toml` that is read here."""
+
+    holds: _Holds
+    digests: _Digests
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_bytes().decode())
+        msgspec.convert(document, _RunFile)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
         raise ConfigError(f"run.toml: {path} is damaged ({failure}). Restore it, or name another run.") from None
-    kept = document.get("digests")
-    sound = isinstance(kept, dict) and isinstance(kept.get("artifacts"), dict) and isinstance(kept.get("problems"), str)
-    if not sound:
+    except msgspec.ValidationError as failure:
         raise ConfigError(
-            f"run.toml: {path} holds no digests of the run's policies and problems, since it is incomplete or of an "
-            "older version. Whether they have changed is not known. Name another run."
-        )
+            f"run.toml: {path} is incomplete or of an older version ({failure}). Whether the run's policies and "
+            "problems have changed is not known. Name another run."
+        ) from None
     return document
 
 
-def _changed_setting(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    for key in sorted({*before, *now} - set(_NOT_COMPARED)):
+def _changed_condition(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    for key in sorted({*before, *now} - set(_NO_CONDITION)):
         if before.get(key) == now.get(key):
             continue
         if key == "config_digest" and before.get(key) and now[key]:
@@ -109,13 +158,14 @@ def _changed_setting(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
             return f"it began with the models of {began} and is now given those of {given}"
         if key == "lab_digest" and before.get(key) and now.get(key):
             return "the lab's models or its shipped policies have changed since it began"
-        return f"{key} was {before.get(key)!r} and is now {now.get(key)!r}"
+        more = ". To add a seed to it, leave --seed and use --seeds" if key == "seed" else ""
+        return f"{key} was {before.get(key)!r} and is now {now.get(key)!r}{more}"
     return ""
 
 
 def _changed_artifact(before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> str:
-    for folder, files in now.items():
-        old = before.get(folder, {})
+    for folder in sorted(now.keys() & before.keys()):
+        files, old = now[folder], before[folder]
         changed = sorted(name for name in {*files, *old} if files.get(name) != old.get(name))
         if changed:
             verb = "has" if len(changed) == 1 else "have"
@@ -124,18 +174,27 @@ def _changed_artifact(before: Mapping[str, Mapping[str, str]], now: Mapping[str,
 
 
 def _changed_problems(before: str, problems: Sequence[Problem]) -> str:
-    width = 2 * _ROW_BYTES
-    rows = [before[at : at + width] for at in range(0, len(before), width)]
-    now = [_row(problem) for problem in problems]
-    known = set(rows)
-    changed = [problem.id for problem, row in zip(problems, now, strict=True) if row not in known]
-    if changed:
-        return f"{len(changed)} of its {len(now)} problems have changed since it began, first {changed[0]!r}"
-    if len(rows) != len(now):
-        return f"it began with {len(rows)} problems and is now given {len(now)}"
-    return "" if rows == now else "its problems are in another order than when it began"
+    """Problems that are known by their id, with another content; one with another id is a new one."""
+    known = {row[:_DIGEST]: row for row in _split(before)}
+    rows = [_row(problem) for problem in problems]
+    changed = [problem.id for problem, row in zip(problems, rows, strict=True) if known.get(row[:_DIGEST], row) != row]
+    if not changed:
+        return ""
+    verb = "has" if len(changed) == 1 else "have"
+    return f"{len(changed)} of its {len(known)} problems {verb} changed since it began, first {changed[0]!r}"
+
+
+def _rows(document: Mapping[str, Any]) -> list[str]:
+    return _split(document["digests"]["problems"])
+
+
+def _split(digests: str) -> list[str]:
+    return [digests[at : at + _ROW] for at in range(0, len(digests), _ROW)]
 
 
 def _row(problem: Problem) -> str:
-    content = json.dumps([problem.id, problem.text, problem.answer])
-    return hashlib.blake2b(content.encode(), digest_size=_ROW_BYTES).hexdigest()
+    return _digest([problem.id]) + _digest([problem.id, problem.text, problem.answer])
+
+
+def _digest(content: list[str | None]) -> str:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=_DIGEST // 2).hexdigest()

@@ -1,7 +1,7 @@
 """Many problems at once: so many in flight, every trace on disk as soon as it ends, finished work never redone."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from steproute.core.events import Billed, Event, Finished
@@ -18,10 +18,14 @@ from steproute.engine.trace_file import TraceFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A strategy under the name that its traces carry, such as `stepwise/threshold=0.35`."""
+    """A strategy under the name that its traces carry, such as `stepwise/threshold=0.35`.
+
+    seed: of every random draw; a problem may be solved by one route at several seeds.
+    """
 
     name: str
     strategy: Strategy[Episode]
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +36,18 @@ class RunSettings:
     """
 
     limits: Limits = Limits()
-    seed: int = 0
     separator: str = DEFAULT_SEPARATOR
     in_flight: int = 32
     keep_failed: bool = False
+
+
+Grade = Callable[[Problem, Trace], Awaitable[Trace]]
+"""The trace with the verdict on its answer, or as it is if there is nothing to judge."""
+
+
+async def ungraded(problem: Problem, trace: Trace) -> Trace:
+    """Leave a trace without a verdict."""
+    return trace
 
 
 async def run(
@@ -44,11 +56,13 @@ async def run(
     settings: RunSettings,
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
+    grade: Grade = ungraded,
 ) -> None:
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
-    What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. `on_trace` is
-    called for every finished trace, whether it was there or is new.
+    What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. A new trace is
+    graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. `on_trace` is called for
+    every finished trace, whether it was there or is new.
     """
     queue = _unfinished(work, settings, traces, on_trace)
 
@@ -59,11 +73,12 @@ async def run(
                 cast,
                 route=route.name,
                 limits=settings.limits,
-                seed=settings.seed,
+                seed=route.seed,
                 separator=settings.separator,
-                on_event=_keeper(traces, traces.attempt(route.name, problem.id), on_trace),
+                on_event=_keeper(traces, traces.attempt(route.name, problem.id, route.seed)),
             )
-            await episode.run(route.strategy)
+            trace = await episode.run(route.strategy)
+            on_trace(await _kept(trace, problem, traces, grade))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -78,21 +93,28 @@ def _unfinished(
     work: Iterable[tuple[Route, Problem]], settings: RunSettings, traces: TraceFile, on_trace: Callable[[Trace], None]
 ) -> Iterator[tuple[Route, Problem]]:
     for route, problem in work:
-        if not traces.finished(route.name, problem.id, keep_failed=settings.keep_failed):
+        if not traces.finished(route.name, problem.id, route.seed, keep_failed=settings.keep_failed):
             yield route, problem
-        elif (trace := traces.get(route.name, problem.id)) is not None:
+        elif (trace := traces.get(route.name, problem.id, route.seed)) is not None:
             on_trace(trace)
 
 
-def _keeper(traces: TraceFile, attempt: Attempt, on_trace: Callable[[Trace], None]) -> Callable[[Event], None]:
-    """Puts an episode's bills and its trace on disk as they come."""
+def _keeper(traces: TraceFile, attempt: Attempt) -> Callable[[Event], None]:
+    """Puts an episode's bills on disk as they come, and its trace if it is cancelled, which is never graded."""
 
     def keep(event: Event) -> None:
         if isinstance(event, Billed):
             traces.bill(attempt, event.line.cost_usd)
-        elif isinstance(event, Finished):
+        elif isinstance(event, Finished) and event.trace.outcome is Outcome.CANCELLED:
             traces.append(event.trace)
-            if event.trace.outcome is not Outcome.CANCELLED:
-                on_trace(event.trace)
 
     return keep
+
+
+async def _kept(trace: Trace, problem: Problem, traces: TraceFile, grade: Grade) -> Trace:
+    """The trace with its verdict, on disk; it has been paid for, so it is kept even if grading does not return."""
+    try:
+        trace = await grade(problem, trace)
+    finally:
+        traces.append(trace)
+    return trace

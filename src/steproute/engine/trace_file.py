@@ -27,15 +27,24 @@ class _Ending(msgspec.Struct):
 
     problem_id: str
     route: str
+    seed: int
     outcome: Outcome
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return intern(self.route), self.problem_id, self.seed
 
 
 class _Kept(NamedTuple):
-    """A problem's traces by one route: the newest finished one, if any, and how many there are."""
+    """A problem's traces by one route at one seed: the newest finished one, if any, and how many there are."""
 
     place: Place | None = None
     failed: bool = False
     attempts: int = 0
+
+    @property
+    def solved(self) -> bool:
+        return self.place is not None and not self.failed
 
 
 _NONE: Final = _Kept()
@@ -45,6 +54,9 @@ _ending_decoder: Final = msgspec.json.Decoder(_Ending)
 class TraceFile:
     """The traces of one run and the bills of its attempts under way, held by one process at a time.
 
+    A trace is known by its route, problem and seed. A solution is never attempted again, so another trace of it is the
+    same attempt with another verdict.
+
     Memory holds the place of each problem's newest ending, no trace. Opening changes nothing in the file; the first
     append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is damaged or
     not ours, StorageError if it cannot be opened.
@@ -52,7 +64,7 @@ class TraceFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._count = path, 0
-        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._kept: dict[tuple[str, str, int], _Kept] = {}
         self._abandoned_usd = Decimal(0)
         self._frames = FrameFile(path, _KIND)
         try:
@@ -74,19 +86,19 @@ class TraceFile:
         """Dollars of attempts that no result comes from: cancelled, killed, or failed and made again."""
         return self._abandoned_usd + self._bills.killed_usd
 
-    def finished(self, route: str, problem_id: str, *, keep_failed: bool = True) -> bool:
+    def finished(self, route: str, problem_id: str, seed: int, *, keep_failed: bool = True) -> bool:
         """Whether an attempt at a problem by a route has ended; failed ones count with `keep_failed`."""
-        kept = self._of(route, problem_id)
-        return kept.place is not None and (keep_failed or not kept.failed)
+        kept = self._of(route, problem_id, seed)
+        return kept.solved or (keep_failed and kept.failed)
 
-    def get(self, route: str, problem_id: str) -> Trace | None:
+    def get(self, route: str, problem_id: str, seed: int) -> Trace | None:
         """The newest finished attempt, read from disk; None if there is none. Raises DatasetError."""
-        place = self._of(route, problem_id).place
+        place = self._of(route, problem_id, seed).place
         return None if place is None else self._read(place)
 
-    def attempt(self, route: str, problem_id: str) -> Attempt:
+    def attempt(self, route: str, problem_id: str, seed: int) -> Attempt:
         """The one that is begun now."""
-        return Attempt(route, writable(problem_id), self._of(route, problem_id).attempts)
+        return Attempt(route, writable(problem_id), seed, self._of(route, problem_id, seed).attempts)
 
     def bill(self, attempt: Attempt, usd: Decimal) -> None:
         """Put a finished call on the books of an attempt under way. Raises StorageError."""
@@ -94,7 +106,7 @@ class TraceFile:
 
     def append(self, trace: Trace) -> None:
         """Write one trace; it is kept if this process dies. Raises StorageError."""
-        attempt = self.attempt(trace.route, trace.problem_id)
+        attempt = self.attempt(trace.route, trace.problem_id, trace.seed)
         frame = _encoder.encode(trace) + b"\n"
         self._remember(self._frames.append(frame), frame)
         self._bills.settle(attempt)
@@ -114,32 +126,37 @@ class TraceFile:
     ) -> None:
         self.close()
 
-    def _of(self, route: str, problem_id: str) -> _Kept:
-        return self._kept.get((route, writable(problem_id)), _NONE)
+    def _of(self, route: str, problem_id: str, seed: int) -> _Kept:
+        return self._kept.get((route, writable(problem_id), seed), _NONE)
 
     def _left_a_trace(self, attempt: Attempt) -> bool:
-        return self._of(attempt.route, attempt.problem_id).attempts > attempt.number
+        return self._of(attempt.route, attempt.problem_id, attempt.seed).attempts > attempt.number
 
     def _remember(self, place: Place, frame: bytes) -> None:
         self._count += 1
         ending = _decode(_ending_decoder, frame, self._path, self._count)
-        key = intern(ending.route), ending.problem_id
-        before = self._kept.get(key, _NONE)
+        before = self._kept.get(ending.key, _NONE)
         cancelled = ending.outcome is Outcome.CANCELLED
+        if before.solved and not cancelled:  # graded again
+            self._kept[ending.key] = before._replace(place=place)
+            return
         abandoned = place if cancelled else before.place
         if abandoned is not None:
             self._abandoned_usd += self._read(abandoned).cost_usd
         if cancelled:
-            self._kept[key] = before._replace(attempts=before.attempts + 1)
+            self._kept[ending.key] = before._replace(attempts=before.attempts + 1)
         else:
-            self._kept[key] = _Kept(place, ending.outcome is Outcome.FAILED, before.attempts + 1)
+            self._kept[ending.key] = _Kept(place, ending.outcome is Outcome.FAILED, before.attempts + 1)
 
     def _read(self, place: Place) -> Trace:
         return _decode(_decoder, self._frames.read(place), self._path)
 
 
 def read_traces(path: Path) -> list[Trace]:
-    """All whole traces of a file, which may be in use; raises DatasetError if it is missing or malformed."""
+    """All whole traces of a file, which may be in use; raises DatasetError if it is missing or malformed.
+
+    One that was graded again comes once with each verdict, the newest last.
+    """
     return list(iterate_traces(path))
 
 

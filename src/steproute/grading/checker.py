@@ -9,25 +9,17 @@ import selectors
 import subprocess
 import sys
 import threading
-from enum import StrEnum
 from functools import cache
 from types import TracebackType
 from typing import Final
 
 from steproute.core.errors import ConfigError
+from steproute.core.verdict import Verdict
 from steproute.grading.compare import equal, equal_text
 
 _STARTUP_S: Final = 900.0
 _WALL_PER_CPU: Final = 120.0
 _RETRY: Final = 4
-
-
-class Verdict(StrEnum):
-    """The result of a comparison; UNDECIDED if the mathematics took too long, or crashed."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    UNDECIDED = "undecided"
 
 
 class AnswerChecker:

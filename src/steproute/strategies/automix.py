@@ -7,8 +7,9 @@ from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
 from steproute.core.ports import Needs, Policy
 from steproute.core.solution import Draft, Prefix
+from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
-from steproute.grading.checker import Verdict, shared_checker
+from steproute.grading.checker import shared_checker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

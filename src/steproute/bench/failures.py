@@ -1,0 +1,75 @@
+"""Why problems have no verdict: reasons that differ only in numbers, ids and the like are counted together."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from steproute.core.trace import Trace
+
+_ASIDE: Final = (
+    (re.compile(r"\w+://[^\s'\"<>),;]+"), "<address>"),
+    (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w.-]+:\d{2,5}\b|\[[0-9a-f:]+\](?::\d+)?"), "<address>"),
+    (re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\""), "<text>"),
+    (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z_-])[\w-]{8,}\b"), "<id>"),
+    (re.compile(r"\d+(?:[.,]\d+)*"), "<number>"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Problems that failed for one reason.
+
+    reason: the first one's, in full; role: of the model or scorer at fault, empty if it was none; problem, route and
+    seed: where it came first.
+    """
+
+    count: int
+    role: str
+    reason: str
+    problem: str
+    route: str
+    seed: int
+
+    def __str__(self) -> str:
+        at_fault = f"{self.role}: " if self.role else ""
+        return (
+            f"{self.count} × {at_fault}{self.reason} First: problem {self.problem!r}, {self.route}, seed {self.seed}."
+        )
+
+
+def failure_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
+    """The reasons of all traces without a verdict, the most frequent first.
+
+    Two reasons are the same if they name the same role, and differ only in numbers, ids, addresses and quoted texts.
+    """
+    groups: dict[tuple[str, str], FailureGroup] = {}
+    for group in _each(traces):
+        key = group.role, normal_form(group.reason)
+        before = groups.get(key)
+        groups[key] = group if before is None else replace(before, count=before.count + 1)
+    return sorted(groups.values(), key=lambda group: -group.count)
+
+
+def normal_form(reason: str) -> str:
+    """The reason without what differs between problems."""
+    for pattern, name in _ASIDE:
+        reason = pattern.sub(name, reason)
+    return reason
+
+
+def _each(traces: Iterable[Trace]) -> Iterator[FailureGroup]:
+    for trace in traces:
+        if trace.verdict is None:
+            yield FailureGroup(
+                count=1,
+                role=trace.at_fault or "",
+                reason=_sentence(trace.error or (trace.outcome.value if trace.failed else "it has no gold answer")),
+                problem=trace.problem_id,
+                route=trace.route,
+                seed=trace.seed,
+            )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
