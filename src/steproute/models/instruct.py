@@ -14,7 +14,7 @@ _TELLING: Final = 12
 
 
 async def instructed(
-    name: str, prefix: Prefix, instructions: str, sampling: Sampling, meter: Meter, ask: Ask
+    name: str, prefix: Prefix, instructions: str | None, sampling: Sampling, meter: Meter, ask: Ask
 ) -> list[Draft]:
     """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
 
