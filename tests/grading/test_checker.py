@@ -80,6 +80,15 @@ def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> No
         assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.RIGHT
 
 
+def test_a_worker_outlives_the_event_loop_that_started_it() -> None:
+    """Its parent is the process, and not the thread in which the loop started it."""
+    with AnswerChecker() as checker:
+        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+        first = checker._worker
+        assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.RIGHT
+        assert checker._worker is first
+
+
 def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
     """A worker that is stopped for longer than its limit still gives its verdict."""
     with AnswerChecker(cpu_s=1.0) as checker:
@@ -160,8 +169,7 @@ def test_the_worker_ends_when_its_parent_is_killed(busy: str | None) -> None:
     assert _ends(worker)
 
 
-def test_the_worker_ends_by_its_own_limit_without_a_parent_that_waits() -> None:
-    """As on systems that have no signal for the death of a parent."""
+def test_the_worker_ends_by_its_own_limit_while_its_parent_lives() -> None:
     command = [sys.executable, "-m", "steproute.grading.worker", str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin is not None

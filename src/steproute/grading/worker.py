@@ -4,7 +4,6 @@ per line out.
 A question that takes more CPU time than it may ends the process, and so does the end of its parent.
 """
 
-import ctypes
 import json
 import logging
 import math
@@ -20,7 +19,6 @@ from steproute.grading.compare import Formulas, equal
 
 _PARENT_CHECK_S: Final = 0.5
 _MOST_BYTES: Final = 4 * 2**30
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def main(parent: int) -> None:
@@ -66,11 +64,11 @@ def _limit(kind: int, amount: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent ends: by the kernel on Linux, and by looking on any system."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    """End this process when its parent ends.
+
+    Linux offers a signal for that, but sends it when the thread that started this process ends, and an event loop ends
+    its threads.
+    """
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
