@@ -21,7 +21,7 @@ class AnswerRule:
     """A way to state answers.
 
     find: the answer that a text gives, None if it gives none; linear time. instructions: what a model is told unless
-    its settings say otherwise. form: how the last step puts the answer, after "the final answer"; empty if there is none.
+    its settings say otherwise. form: how the last step puts the answer, after "the final answer"; empty for no answer.
     """
 
     name: str

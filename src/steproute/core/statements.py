@@ -9,7 +9,10 @@ _DETERMINER: Final = r"(?:the|my|our|your|this)\s+"
 _ADJECTIVES: Final = (
     r"(?:(?:final|correct|right|best|numerical|numeric|exact|desired|required|requested|overall|simplified)\s+)"
 )
-_TO_WHAT: Final = r"(?:\s+(?:to|for|of)\s+(?:the|this|our|your)\s+(?:(?:original|given|whole|main)\s+)?(?:question|problem|exercise|task|puzzle))?"
+_TO_WHAT: Final = (
+    r"(?:\s+(?:to|for|of)\s+(?:the|this|our|your)\s+(?:(?:original|given|whole|main)\s+)?"
+    r"(?:question|problem|exercise|task|puzzle))?"
+)
 _ASIDE: Final = r"(?:\s*,?\s*(?:therefore|thus|then|hence|here|now|indeed|simply|just|so|clearly)\b,?)?"
 _VERB: Final = (
     r"(?P<verb>\s*[:=]|\s+(?:[-–—]|->|→)(?=\s)|\s+(?:is|are|equals|(?:would|will|must|should)\s+be|has\s+to\s+be|"
