@@ -31,7 +31,7 @@ def checker() -> Iterator[AnswerChecker]:
 def test_integers_need_no_worker(a: int, b: int) -> None:
     checker = AnswerChecker()
     assert checker.check_now(str(a), str(b)) is (Verdict.RIGHT if a == b else Verdict.WRONG)
-    assert checker._worker is None
+    assert checker._worker._process is None
 
 
 @given(st.integers(4_300, 9_000), st.sampled_from("123456789"), st.sampled_from(["", "-"]))
@@ -74,7 +74,7 @@ def test_a_comparison_that_never_ends_is_undecided_and_the_next_one_is_compared(
 def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> None:
     with AnswerChecker() as checker:
         checker.check_now(*WITH_FORMULAS)
-        assert checker._worker is not None
+        assert checker._worker._process is not None
         os.kill(checker._worker._process.pid, signal.SIGKILL)
         checker._worker._process.wait()
         assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.RIGHT
@@ -84,16 +84,16 @@ def test_a_worker_outlives_the_event_loop_that_started_it() -> None:
     """Its parent is the process, and not the thread in which the loop started it."""
     with AnswerChecker() as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
-        first = checker._worker
+        first = checker._worker._process
         assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.RIGHT
-        assert checker._worker is first
+        assert checker._worker._process is first
 
 
 def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
     """A worker that is stopped for longer than its limit still gives its verdict."""
     with AnswerChecker(cpu_s=1.0) as checker:
         checker.check_now(*WITH_FORMULAS)
-        assert checker._worker is not None
+        assert checker._worker._process is not None
         worker = checker._worker._process.pid
 
         async def compare() -> Verdict:
@@ -117,8 +117,19 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(AnswerChecker, "_ask", ask)
     with AnswerChecker(cpu_s=2.0) as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.UNDECIDED
-        asyncio.run(checker.retry_undecided())
+        assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.RIGHT
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+    assert limits == [2.0, 8.0]
+
+
+def test_what_stays_undecided_is_tried_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    monkeypatch.setattr(
+        AnswerChecker, "_ask", lambda self, answer, gold, cpu_s: limits.append(cpu_s) or Verdict.UNDECIDED
+    )
+    with AnswerChecker(cpu_s=2.0) as checker:
+        for _ in range(3):
+            assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.UNDECIDED
     assert limits == [2.0, 8.0]
 
 

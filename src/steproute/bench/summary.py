@@ -33,6 +33,7 @@ _COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
     "tokens": lambda trace: trace.generated_tokens("strong"),
     "usd": lambda trace: float(trace.cost_usd),
 }
+_REASONS: Final = 5
 _COSTS: Final = tuple(index / 10 for index in range(1, 10))
 
 
@@ -86,7 +87,8 @@ class Summary:
     """Everything that `summary.json` says.
 
     `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
-    left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
+    left out everywhere. `undecided` counts answers that could not be graded, which count as not correct, and
+    `undecided_reasons` says why. `grading_usd` was paid for an LLM judge; no route's cost holds any of it.
     `published` holds curves of others to compare with, if the data have any.
     """
 
@@ -106,6 +108,8 @@ class Summary:
     leads: list[Lead]
     spent_usd: float
     interrupted_usd: float
+    grading_usd: float = 0.0
+    undecided_reasons: dict[str, int] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
@@ -203,6 +207,8 @@ def summarise(
         leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
         spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
+        grading_usd=float(sum((item.grading_usd for item in graded), Decimal(0))),
+        undecided_reasons=dict(Counter(item.note for item in graded if item.note).most_common(_REASONS)),
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,

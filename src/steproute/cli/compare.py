@@ -11,9 +11,22 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.evaluate import solve_and_grade
-from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, Problems, Runs, Seed, names
+from steproute.cli.options import (
+    RUNS,
+    AnswerRule,
+    Config,
+    Data,
+    Grader,
+    GraderSettings,
+    InFlight,
+    KeepFailed,
+    Problems,
+    Runs,
+    Seed,
+    names,
+)
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import check_needs, read_setup
+from steproute.config import check_needs, parsed_settings, read_setup
 from steproute.engine.step_tree import StepTree
 
 _WIDTH = 2**32
@@ -30,6 +43,9 @@ def compare_policies(
     data: Data = "lab:test",
     config: Config = None,
     problems: Problems = None,
+    answer_rule: AnswerRule = None,
+    grader: Grader = None,
+    grader_settings: GraderSettings = None,
     seed: Seed = 0,
     in_flight: InFlight = 32,
     name: Annotated[str, typer.Option(help="Name of the run. The same name resumes it.")] = "compare",
@@ -47,13 +63,15 @@ def compare_policies(
 
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
-    setup = read_setup(config, data)
+    setup = read_setup(config, data).graded_by(
+        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+    )
     first, *others = names("policies", policies)
     run = replace(setup, route=setup.route.changed(policy=first)).run(
         name, data, problems=problems, baselines=tuple(others), seed=seed, in_flight=in_flight
     )
     folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
     check_needs(sweep.routes, setup.roles)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
         cast = tree.cast(setup.roles)

@@ -11,14 +11,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steproute.bench.answers import Verdict
 from steproute.bench.datasets import load_problems
+from steproute.bench.grading import GradeBook
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.options import (
     RUNS,
+    AnswerRule,
     Config,
     Data,
+    Grader,
+    GraderSettings,
     InFlight,
     KeepFailed,
     Knobs,
@@ -60,6 +64,9 @@ def evaluate(
     max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens per problem.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars per problem.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds per problem.")] = None,
+    answer_rule: AnswerRule = None,
+    grader: Grader = None,
+    grader_settings: GraderSettings = None,
     seed: Seed = 0,
     in_flight: InFlight = 32,
     name: Name = None,
@@ -75,7 +82,9 @@ def evaluate(
 
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
-    setup = read_setup(config, data, scorer=scorer)
+    setup = read_setup(config, data, scorer=scorer).graded_by(
+        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+    )
     route = setup.route.changed(strategy=strategy, policy=policy, settings=parsed_settings(settings))
     limits = setup.limits.changed(
         max_steps=max_steps,
@@ -93,7 +102,7 @@ def evaluate(
         in_flight=in_flight,
     )
     folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
     summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())
@@ -143,7 +152,9 @@ def solve_and_grade(
     with TraceFile(folder / "traces.jsonl.zst") as traces:
         claim_folder(folder, config.document(), kept, problems, begun=len(traces) > 0)
         settings = replace(config.settings, keep_failed=keep_failed)
-        return _with_progress(settings, sweep, problems, cast, traces), traces.abandoned_usd
+        with GradeBook(cast.grading, folder / "grades.jsonl.zst", settings.limits.retries) as book:
+            graded = _with_progress(settings, sweep, problems, cast, traces, book)
+            return graded, traces.abandoned_usd + book.unused_usd
 
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
@@ -155,7 +166,12 @@ def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
 
 
 def _with_progress(
-    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
+    settings: RunSettings,
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    cast: Cast,
+    traces: TraceFile,
+    book: GradeBook,
 ) -> list[Graded]:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
     spent = Decimal(0)
@@ -168,7 +184,7 @@ def _with_progress(
             progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
         try:
-            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance))
+            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance, book))
         except Stopped as stopped:
             progress.console.print("interrupted. The same command goes on where this one stopped.")
             raise typer.Exit(stopped.exit_code) from None

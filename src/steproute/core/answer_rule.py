@@ -1,5 +1,6 @@
 """How a solution states its final answer: how it is found, hence when the solution ends, and how it is asked for."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,9 @@ from steproute.core.errors import ConfigError
 from steproute.core.final_line import final_line
 
 _STEPS: Final = "Solve the problem in short steps. Put a blank line after each step and nowhere else."
+
+
+_BOX: Final = re.compile(r"(\b[Tt]he answer is )?\\boxed\{([^{}]*)\}")
 
 
 def _nothing(text: str) -> None:
@@ -33,6 +37,10 @@ class AnswerRule:
     def extracts(self) -> bool:
         """Whether solutions have answers; otherwise they end where the model ends and are graded whole."""
         return self.find is not _nothing
+
+    def reworded(self, text: str) -> str:
+        """A text written for boxes, under this rule: "the answer is 7" for a box around 7."""
+        return text if self.find is closed_boxed else _BOX.sub(lambda box: (box[1] or "the answer is ") + box[2], text)
 
     @classmethod
     def of_whole_text(cls, name: str, instructions: str) -> "AnswerRule":

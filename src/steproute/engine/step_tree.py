@@ -90,7 +90,8 @@ class StepTree:
 
         Only what the tree does not hold takes a turn at a backend's gate.
         """
-        return Cast(
+        return replace(
+            cast,
             writers={role: self._writer(writer, grow) for role, writer in cast.writers.items()},
             judges={role: self._judge(judge, grow) for role, judge in cast.judges.items()},
         )
