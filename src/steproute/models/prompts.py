@@ -8,12 +8,14 @@ from steproute.core.solution import Prefix
 
 Message = Mapping[str, str]
 
+COMPLETE: Final = "[complete]"
 NOTHING_YET: Final = "(nothing yet)"
 _ONE_STEP: Final = (
     "You are given a problem and the beginning of its solution. Write the one step that comes next and nothing else: "
     "no earlier step, no heading, no blank line."
 )
 _THE_ANSWER: Final = " If the solution is complete but for its answer, the step is the final answer {form}."
+_NO_MORE: Final = f" If the solution is complete, write {COMPLETE} instead."
 _THE_REST: Final = (
     "You are given a problem and the beginning of its solution. Write what is missing to its end and nothing else: no "
     "earlier step, no heading."
@@ -58,7 +60,7 @@ def one_step_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
     What grows stands at the end, so that from step to step all that came before is the same and can be cached.
     """
     form = prefix.problem.rule.form
-    return _quoted(prefix, instructions, _ONE_STEP + (_THE_ANSWER.format(form=form) if form else ""))
+    return _quoted(prefix, instructions, _ONE_STEP + (_THE_ANSWER.format(form=form) if form else _NO_MORE))
 
 
 def rest_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
