@@ -86,4 +86,7 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
         digest=read.digest,
         calibrations=read.calibrations,
     )
-    return setup.graded_by()
+    try:
+        return setup.graded_by()
+    except ConfigError as failure:
+        raise ConfigError(f"{config.name}: {failure}") from None
