@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from steproute import Problem
-from steproute.config import AnswerSettings, RouteSettings, RunConfig, build_strategy, read_config, read_setup
+from steproute import Meter, Problem
+from steproute.config import AnswerSettings, RouteSettings, RunConfig, build_strategy, lab_cast, read_config, read_setup
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
+from steproute.core.grade import Grade
 from steproute.core.ports import takes_over
+from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -392,3 +394,22 @@ def test_a_judge_is_paid_at_the_price_of_its_model(tmp_path: Path) -> None:
     weak, judge = roles.writer("weak"), roles.grading
     assert (judge.role, judge.model, judge.price, judge.gate) == ("weak", weak.model.name, weak.price, weak.gate)
     assert judge.is_paid
+
+
+class Plain:
+    """A grader of a package that is no dataclass."""
+
+    def __init__(self, word: str = "x") -> None:
+        self.word = word
+
+    async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
+        return Grade.of(self.word in solution)
+
+
+def test_any_class_with_the_method_is_a_grader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(graders._registered, "plain", Plain)
+    grader = AnswerSettings(grader="plain", settings={"word": "five"}).graded(lab_cast()).grading.grader
+    assert isinstance(grader, Plain)
+    assert grader.word == "five"
+    with pytest.raises(ConfigError, match="answer: plain: .*unexpected keyword argument 'words'"):
+        AnswerSettings(grader="plain", settings={"words": "five"}).graded(lab_cast())

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from steproute.bench.grading import GradeBook, Graded, grade_all
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
+from steproute.engine.grade_book import GradeBook, Graded, grade_all
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steproute.bench.answers import Verdict
 from steproute.bench.datasets import load_problems
-from steproute.bench.grading import GradeBook
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
@@ -43,6 +42,7 @@ from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.run_folder import claim_folder, digests, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile

@@ -1,8 +1,8 @@
 """The table `[answer]`: how solutions state their final answers, and what grades them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Any, Final, cast
 
 from steproute.core.answer_rule import BOXED, AnswerRule, rule_named
 from steproute.core.errors import ConfigError
@@ -52,14 +52,11 @@ class AnswerSettings:
         Raises ConfigError that names the field, for settings that are wrong and an unknown grader.
         """
         grader = self._grader(roles)
-        role = getattr(grader, "role", "")
-        if not role:
-            return replace(roles, grading=GraderRole(grader=grader))
-        writer = roles.writer(role)
-        return replace(
-            roles,
-            grading=GraderRole(grader=grader, role=role, model=writer.model.name, price=writer.price, gate=writer.gate),
-        )
+        grading = GraderRole(grader=grader, name=self.grader)
+        if role := getattr(grader, "role", ""):
+            asked = roles.writer(role)
+            grading = replace(grading, role=role, model=asked.model.name, price=asked.price, gate=asked.gate)
+        return replace(roles, grading=grading)
 
     def _grader(self, roles: Cast) -> Grader:
         if self.grader not in graders.names():
@@ -67,12 +64,14 @@ class AnswerSettings:
         kind = graders.get(self.grader)
         try:
             if hasattr(kind, "configured"):
-                models = {role: writer.model for role, writer in roles.writers.items()}
-                grader: Grader = kind.configured(self.settings, models)
-                return grader
-            return converted("", self.settings, kind)  # type: ignore[no-any-return]
+                grader = kind.configured(self.settings, {role: each.model for role, each in roles.writers.items()})
+            else:
+                grader = converted("", self.settings, kind) if is_dataclass(kind) else kind(**self.settings)
         except ConfigError as failure:
             raise ConfigError(f"answer.{failure}") from None
+        except TypeError as failure:
+            raise ConfigError(f"answer: {self.grader}: {failure}. Correct or remove that setting.") from None
+        return cast(Grader, grader)
 
 
 def read_answer(where: str, table: Mapping[str, Any]) -> AnswerSettings:

@@ -1,18 +1,12 @@
 """Whether a solution is correct, as a grader says."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from steproute.core.problem import Problem
 from steproute.core.solution import ModelCall
+from steproute.core.verdict import Verdict
 
-
-class Verdict(StrEnum):
-    """What a grader says of a solution; UNDECIDED if it could not tell, which is no claim that it is wrong."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    UNDECIDED = "undecided"
+__all__ = ["Grade", "Verdict", "graded_text"]
 
 
 @dataclass(frozen=True, slots=True)

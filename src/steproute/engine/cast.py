@@ -41,9 +41,10 @@ class Judge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraderRole:
-    """The grader of a run; one that asks a model has that model's name, role, price and gate."""
+    """The grader of a run and its name; one that asks a model has that model's name, role, price and gate."""
 
     grader: Grader = MathGrader()
+    name: str = "math"
     role: str = ""
     model: str = ""
     price: Price = FREE

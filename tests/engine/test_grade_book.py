@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from steproute import Meter, Outcome, Price, Problem, Step, Usage
-from steproute.bench.grading import GradeBook, Graded, grade_all
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
 from steproute.core.grade import Grade, Verdict
 from steproute.core.solution import ModelCall
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.cast import GraderRole
+from steproute.engine.grade_book import GradeBook, Graded, grade_all
 
 PRICE = Price(input=Decimal(10), output=Decimal(20))
 CALL = Usage(input_tokens=100, output_tokens=3)

@@ -1,0 +1,11 @@
+"""Whether an answer is correct."""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The result of a comparison; UNDECIDED if the mathematics took too long, or crashed."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNDECIDED = "undecided"
