@@ -8,6 +8,7 @@ from steproute.core.statements import lines_backwards, sentences_backwards, stat
 
 _NOUNS: Final = frozenset({"answer"})
 _MOST_WORDS: Final = 4
+_MOST_MARKED_WORDS: Final = 40
 _HASHES: Final = re.compile(r"####\s*(?P<value>\S.*)")
 _HEADING: Final = re.compile(
     r"(?:#{1,6}\s*)?(?:the\s+)?(?:final\s+answer|answer(?=\s*:))(?:\s+is)?\s*:?", re.IGNORECASE
@@ -20,7 +21,7 @@ _REVERSED: Final = re.compile(
 _NUMBER: Final = re.compile(
     r"[-+−±]?\s*(?:\\?[$€£¥₹]\s*)?[-+−]?(?:\d[\d,. ]*|\.\d+)(?:\s*/\s*\d+)?\s*(?:\\?%|°)?(?:\s+[A-Za-z%°²³/-]+){0,3}"
 )
-_HEDGE: Final = re.compile(r"(?:approximately|about|roughly|around|exactly|equal\s+to)\s+", re.IGNORECASE)
+_HEDGE: Final = re.compile(r"(?:approximately|about|roughly|around|exactly|equal\s+to)\b\s*:?\s*", re.IGNORECASE)
 _GOES_ON: Final = re.compile(
     r"\b(?:if|then|when|because|since|but|unless|whether|not|so|which|while|where|let|is|are|was|we|you|need|must|"
     r"than|times|therefore|right)\b|[?]",
@@ -77,7 +78,7 @@ def _in_a_sentence(line: str, after: str) -> str | None:
         statement = stated(sentence, _NOUNS)
         if statement is None:
             value = _reversed(sentence)
-        elif not statement.value:
+        elif not _HEDGE.sub("", statement.value).strip(" :"):
             value = _sound(after) if number == 0 and _is_plain(after) else None
         else:
             marked = statement.marked
@@ -91,7 +92,8 @@ def _marked(rest: str, later: list[str]) -> str | None:
     """What follows "Final answer:"; a number ends with its sentence, other text with its line."""
     if _is_plain(rest) or "\\boxed" in rest:
         return _sound(rest)
-    return _sound(" ".join([rest, *reversed(later)]))
+    text = " ".join([rest, *reversed(later)])
+    return _sound(text) if len(text.split()) <= _MOST_MARKED_WORDS else None
 
 
 def _plain_value(rest: str) -> str | None:

@@ -14,13 +14,14 @@ _TO_WHAT: Final = (
     r"(?:question|problem|exercise|task|puzzle))?"
 )
 _ASIDE: Final = r"(?:\s*,?\s*(?:therefore|thus|then|hence|here|now|indeed|simply|just|so|clearly)\b,?)?"
+_INSERTED: Final = r"(?:,[^.;:!?]{1,100},(?=\s+(?:is|are|would|must)\b))?"
 _VERB: Final = (
     r"(?P<verb>\s*[:=]|\s+(?:[-–—]|->|→)(?=\s)|\s+(?:is|are|equals|(?:would|will|must|should)\s+be|has\s+to\s+be|"
     r"comes(?:\s+out)?\s+to|of)\b(?:\s+equal\s+to\b)?\s*:?)"
 )
 _STATEMENT: Final = re.compile(
     rf"(?<![\w'’-])(?P<determiner>(?:{_DETERMINER}|an?\s+(?=final\b)))?(?P<adjectives>{_ADJECTIVES}{{0,2}})"
-    rf"(?P<noun>answer|result|solution|option|choice)s?{_TO_WHAT}{_ASIDE}{_VERB}{_ASIDE}",
+    rf"(?P<noun>answer|result|solution|option|choice)s?{_TO_WHAT}{_INSERTED}{_ASIDE}{_VERB}{_ASIDE}",
     re.IGNORECASE,
 )
 _CONCLUSION: Final = re.compile(r"\b(?:so|thus|therefore|hence|consequently|accordingly)\b", re.IGNORECASE)
