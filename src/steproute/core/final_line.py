@@ -59,8 +59,7 @@ def undressed(value: str) -> str:
         return boxed.strip()
     value = value.strip(_AROUND).rstrip(_ENDS).strip(_AROUND)
     formula = _FORMULA.fullmatch(value)
-    inside = formula["inside"] if formula and not formula["inside"].count("$") else value
-    return inside.strip(_AROUND).rstrip(_ENDS).strip()
+    return formula["inside"].strip(" .") if formula and "$" not in formula["inside"] else value
 
 
 def _on_a_line(line: str, after: str) -> str | None:

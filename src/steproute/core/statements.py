@@ -34,8 +34,9 @@ _DOUBT: Final = re.compile(
 )
 _PLAN: Final = re.compile(r"\b(?:to|let|lets|need|can|could|may|might|must|should|will)\b|\blet['’]s\b", re.IGNORECASE)
 _CLAUSE_START: Final = re.compile(
-    r"(?:^|[,;:.()\u2013\u2014>-]|\b(?:so|thus|therefore|hence|then|and|finally|now|is|that))\s*$", re.IGNORECASE
+    r"(?:^|[,;:.()\u2013\u2014>*-]|\b(?:so|thus|therefore|hence|then|and|finally|now|is|that))\s*$", re.IGNORECASE
 )
+_BOLD: Final = re.compile(r"(?<![\w*])(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1(?![\w*])")
 _SENTENCE_END: Final = re.compile(
     r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)(?<!\bNo\.)(?<!\bvs\.)(?<![ie]\.[ge]\.)\s+(?=\S)"
 )
@@ -45,7 +46,7 @@ def lines_backwards(text: str) -> Iterator[tuple[str, str]]:
     """Each line that is not blank with the next such line after it (empty if none), last line first, without bold."""
     after = ""
     for raw in reversed(text.splitlines()):
-        line = raw.replace("**", "").replace("__", "").strip()
+        line = _BOLD.sub(r"\2", raw).strip()
         if line:
             yield line, after
             after = line
