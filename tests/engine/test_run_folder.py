@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from steproute import Problem
 from steproute.artifacts import Artifact, write_artifact
-from steproute.config import RouteSettings, RunConfig
+from steproute.config import AnswerSettings, RouteSettings, RunConfig
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import checked_name, claim_folder, digests, name_of
@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "calibrations": (),
     "config_digest": "ab12",
     "seed": 1,
+    "answer": AnswerSettings(rule="final_line", grader="numeric"),
 }
 LIMITS: dict[str, Any] = {
     "max_steps": 29,
