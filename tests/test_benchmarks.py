@@ -70,3 +70,11 @@ def test_train_seeds_leaves_a_policy_per_kind_and_seed_and_goes_on(tmp_path: Pat
     for name in names:
         assert load_policy(tmp_path / "seeds" / name).knobs
     assert rows("train_seeds", *words) == []
+
+
+def test_gsm8ks_solutions_state_their_answers_and_few_are_stated_too_early(data_folder: Path) -> None:
+    found = rows("answer_rules", "--limit", "200")
+    assert [(row["solutions"], row["right"]) for row in found[:2]] == [(200, 200), (200, 200)]
+    for row in found[2:]:
+        assert row["stated_before_last"] <= 1  # type: ignore[operator]
+        assert row["last_states"] >= 0.8 * row["last_speaks"] > 0  # type: ignore[operator]

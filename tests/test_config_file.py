@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
-from steproute.config import RouteSettings, RunConfig, build_strategy, read_config
+from steproute import Meter, Problem
+from steproute.config import AnswerSettings, RouteSettings, RunConfig, build_strategy, lab_cast, read_config, read_setup
+from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
+from steproute.core.grade import Grade
 from steproute.core.ports import takes_over
+from steproute.core.registry import graders
+from steproute.grading.numeric import NumericGrader
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
@@ -195,7 +200,9 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
         ("ahead = 2", "ahed = 2", "route.ahed: strategy 'pipelined' has no such setting"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
-        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, doctor"),
+        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, answer, doctor"),
+        ("[limits]", '[answer]\nrule = "box"\n[limits]', "answer.rule: 'box' is unknown. Use one of boxed, final_line"),
+        ("[limits]", "[answer]\ngrader = 5\n[limits]", "answer.grader: expected `str`, got `int`"),
         ("[route]", "[[route]]", "route is no table"),
         ("[route]", "route", "no TOML"),
     ],
@@ -354,3 +361,55 @@ def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> Non
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
     assert (run["route"]["strategy"], run["route"]["settings"]) == ("pipelined", {"ahead": 2})
     assert run["limits"] | {"max_steps": 9, "retries": 5, "max_tokens": 900} == run["limits"]
+
+
+def test_the_table_of_answers_sets_the_rule_and_the_grader_of_a_run(tmp_path: Path) -> None:
+    answer = '[answer]\nrule = "final_line"\ngrader = "numeric"\nrelative = 0.01\n[limits]'
+    setup = read_setup(written(tmp_path, WHOLE.replace("[limits]", answer)))
+    assert setup.roles.grading.grader == NumericGrader(relative=0.01)
+    run = setup.run("a", "gsm8k")
+    assert run.document()["answer"] == {"rule": "final_line", "grader": "numeric", "settings": {"relative": 0.01}}
+    (problem,) = setup.answer.on([Problem(id="p", text="?")])
+    assert problem.rule is FINAL_LINE
+    assert setup.graded_by(grader="exact").answer == AnswerSettings(rule="final_line", grader="exact")
+    assert setup.graded_by(settings={"absolute": 1.0}).answer.settings == {"relative": 0.01, "absolute": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('grader = "magic"', "answer.grader: 'magic' is unknown. Use one of choice, exact"),
+        ('grader = "numeric"\nrelativ = 1', "answer.relativ: unknown. Known fields: absolute, ignore_units, relative"),
+        ('grader = "judge"\nmodel = "gpt"', "answer.model: there is no model 'gpt', only strong, weak"),
+    ],
+)
+def test_a_grader_that_cannot_be_made_is_named_with_its_file(tmp_path: Path, table: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"steproute.toml: {message}"):
+        read_setup(written(tmp_path, WHOLE.replace("[limits]", f"[answer]\n{table}\n[limits]")))
+
+
+def test_a_judge_is_paid_at_the_price_of_its_model(tmp_path: Path) -> None:
+    answer = '[answer]\ngrader = "judge"\nmodel = "weak"\n[limits]'
+    roles = read_setup(written(tmp_path, WHOLE.replace("[limits]", answer))).roles
+    weak, judge = roles.writer("weak"), roles.grading
+    assert (judge.role, judge.model, judge.price, judge.gate) == ("weak", weak.model.name, weak.price, weak.gate)
+    assert judge.is_paid
+
+
+class Plain:
+    """A grader of a package that is no dataclass."""
+
+    def __init__(self, word: str = "x") -> None:
+        self.word = word
+
+    async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
+        return Grade.of(self.word in solution)
+
+
+def test_any_class_with_the_method_is_a_grader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(graders._registered, "plain", Plain)
+    grader = AnswerSettings(grader="plain", settings={"word": "five"}).graded(lab_cast()).grading.grader
+    assert isinstance(grader, Plain)
+    assert grader.word == "five"
+    with pytest.raises(ConfigError, match="answer: plain: .*unexpected keyword argument 'words'"):
+        AnswerSettings(grader="plain", settings={"words": "five"}).graded(lab_cast())

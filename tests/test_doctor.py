@@ -94,6 +94,15 @@ def test_what_is_wrong_with_claude_is_found(
     assert all(remedy in each.remedy for each in found), found
 
 
+def test_the_probes_state_their_answers_by_the_files_rule(tmp_path: Path) -> None:
+    patient = Patient()
+    assert ill(diagnose(tmp_path, patient, ("[scorers.prm]", '[answer]\nrule = "final_line"\n[scorers.prm]'))) == []
+    judged = [request.body["input"] for request in patient.asked if request.path.endswith("/pooling")]
+    assert not any("boxed" in text for text in judged)
+    assert any("so the answer is 7." in text for text in judged)
+    assert all('your final answer on a line that begins with "Final answer:".<|im_end|>' in text for text in judged)
+
+
 def run(folder: Path, *words: str, code: int = 0) -> str:
     result = subprocess.run([STEPROUTE, *words], cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == code, result.stdout + result.stderr

@@ -4,10 +4,12 @@ A cheap model writes each step, a process reward model scores it, a policy decid
 again.
 """
 
+from steproute.core.answer_rule import AnswerRule
 from steproute.core.decision import Decision
 from steproute.core.errors import SteprouteError
+from steproute.core.grade import Grade, Verdict
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, StepModel, StepScorer, Strategy
+from steproute.core.ports import Grader, Policy, StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.trace import Trace
@@ -18,10 +20,13 @@ from steproute.engine.limits import Limits
 
 __all__ = [
     "AccountLine",
+    "AnswerRule",
     "Cast",
     "Decision",
     "Draft",
     "Episode",
+    "Grade",
+    "Grader",
     "Judge",
     "Limits",
     "Meter",
@@ -42,5 +47,6 @@ __all__ = [
     "Strategy",
     "Trace",
     "Usage",
+    "Verdict",
     "Writer",
 ]

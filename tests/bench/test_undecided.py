@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from steproute import Outcome, Problem
-from steproute.bench import sweep as sweeps
 from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.bench.report import write_report
 from steproute.bench.summary import JudgedRuns, summarise
@@ -72,7 +71,7 @@ def test_the_terminal_and_the_report_show_how_many_were_undecided(tmp_path: Path
     assert "Undecided: 1" in (tmp_path / "report.html").read_text()
 
 
-def test_a_run_tries_undecided_answers_again_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_tries_undecided_answers_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
 
     class Slow(AnswerChecker):
@@ -83,7 +82,8 @@ def test_a_run_tries_undecided_answers_again_at_its_end(tmp_path: Path, monkeypa
             asked.append(cpu_s)
             return Verdict.UNDECIDED if cpu_s < 10 else Verdict.RIGHT
 
-    monkeypatch.setattr(sweeps, "AnswerChecker", Slow)
+    checker = Slow()
+    monkeypatch.setattr("steproute.grading.mathematics.shared_checker", lambda: checker)
     monkeypatch.setattr("steproute.grading.checker.equal_text", lambda answer, gold: None)
     problems = [each for each, _ in zip(generate("test", 0, "standard"), range(2), strict=False)]
     with TraceFile(tmp_path / "traces.jsonl.zst") as traces:

@@ -68,9 +68,10 @@ class Stage:
             judges={"prm": Judge(scorer=self.prm, price=WEAK_PRICE)},
         )
         self.events: list[Event] = []
+        self.problem = PROBLEM
 
     def solve(self, strategy: object, limits: Limits = Limits(retries=0)) -> Trace:
-        episode = Episode(PROBLEM, self.cast, route="test", limits=limits, on_event=self.events.append)
+        episode = Episode(self.problem, self.cast, route="test", limits=limits, on_event=self.events.append)
         return asyncio.run(episode.run(strategy))  # type: ignore[arg-type]
 
 

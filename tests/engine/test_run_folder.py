@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from steproute import Problem
 from steproute.artifacts import Artifact, write_artifact
-from steproute.config import RouteSettings, RunConfig
+from steproute.config import AnswerSettings, RouteSettings, RunConfig
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name, claim_folder, name_of
@@ -44,6 +44,7 @@ DECIDING: dict[str, Any] = {
     "calibrations": (),
     "config_digest": "ab12",
     "seed": 1,
+    "answer": AnswerSettings(rule="final_line", grader="numeric"),
 }
 SELECTING: dict[str, Any] = {
     "problems": 3,

@@ -8,6 +8,7 @@ from tests.remote.judging import JudgingServer
 
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
+from steproute.core.answer_rule import BOXED, FINAL_LINE
 from steproute.core.decision import Decision
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
 from steproute.core.ports import StepScorer
@@ -149,6 +150,17 @@ def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 3) as tree:
         asyncio.run(texts(tree))
         assert tree.called == 3
+
+
+def test_another_answer_rule_has_nodes_of_its_own(tmp_path: Path) -> None:
+    """Its models are told something else."""
+    with StepTree(tmp_path / "tree", 1) as tree:
+        weak = tree.cast(lab_cast()).writer("weak").model
+        called = []
+        for rule in (BOXED, FINAL_LINE, BOXED):
+            asyncio.run(weak.propose(Prefix(problem=replace(PROBLEMS[0], rule=rule))))
+            called.append(tree.called)
+    assert called == [1, 2, 2]
 
 
 def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def checker() -> Iterator[AnswerChecker]:
 def test_integers_need_no_worker(a: int, b: int) -> None:
     checker = AnswerChecker()
     assert checker.check_now(str(a), str(b)) is (Verdict.RIGHT if a == b else Verdict.WRONG)
-    assert checker._worker is None
+    assert checker._worker._process is None
 
 
 @given(st.integers(4_300, 9_000), st.sampled_from("123456789"), st.sampled_from(["", "-"]))
@@ -77,7 +77,7 @@ def test_a_comparison_that_never_ends_is_undecided_and_the_next_one_is_compared(
 def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> None:
     with AnswerChecker() as checker:
         checker.check_now(*WITH_FORMULAS)
-        assert checker._worker is not None
+        assert checker._worker._process is not None
         os.kill(checker._worker._process.pid, signal.SIGKILL)
         checker._worker._process.wait()
         assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.RIGHT
@@ -87,16 +87,16 @@ def test_a_worker_outlives_the_event_loop_that_started_it() -> None:
     """Its parent is the process, and not the thread in which the loop started it."""
     with AnswerChecker() as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
-        first = checker._worker
+        first = checker._worker._process
         assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.RIGHT
-        assert checker._worker is first
+        assert checker._worker._process is first
 
 
 def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
     """A worker that is stopped for longer than its limit still gives its verdict."""
     with AnswerChecker(cpu_s=1.0) as checker:
         checker.check_now(*WITH_FORMULAS)
-        assert checker._worker is not None
+        assert checker._worker._process is not None
         worker = checker._worker._process.pid
 
         async def compare() -> Verdict:
@@ -132,11 +132,11 @@ def test_the_shared_checker_is_closed_at_exit() -> None:
 def test_the_worker_leaves_an_interrupt_to_its_parent(checker: AnswerChecker) -> None:
     """A terminal sends Ctrl-C to both of them."""
     checker.check_now(*WITH_FORMULAS)
-    first = checker._worker
+    first = checker._worker._process
     assert first is not None
-    os.kill(first._process.pid, signal.SIGINT)
+    os.kill(first.pid, signal.SIGINT)
     assert checker.check_now("7\\sqrt{2}", "\\sqrt{98}") is Verdict.RIGHT
-    assert checker._worker is first
+    assert checker._worker._process is first
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="needs Linux")
@@ -156,7 +156,7 @@ def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch)
         waking = threading.Timer(20.0, os.kill, (worker, signal.SIGCONT))
         waking.start()
         with monkeypatch.context() as patch:
-            patch.setattr("steproute.grading.checker._WALL_PER_CPU", 0.1)
+            patch.setattr("steproute.grading.worker_process._WALL_PER_CPU", 0.1)
             assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.UNDECIDED
         waking.cancel()
         assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.RIGHT
@@ -172,10 +172,10 @@ def test_each_question_has_its_time_whatever_earlier_ones_took(monkeypatch: pyte
 
 @pytest.mark.parametrize("failure", [ValueError, RecursionError, MemoryError, AssertionError])
 def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
-    def formulas(one: str, other: str) -> bool:
+    def compare(answer: str, gold: str) -> bool:
         raise failure
 
-    assert worker._same("x^2", "x^3", formulas) is None
+    assert worker._same(compare, "x^2", "x^3") is None
 
 
 def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,9 +188,19 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(AnswerChecker, "_ask", ask)
     with AnswerChecker(cpu_s=2.0) as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.UNDECIDED
-        assert asyncio.run(checker.check("7", "7")) is Verdict.RIGHT
-        asyncio.run(checker.retry_undecided())
+        assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.RIGHT
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+    assert limits == [2.0, 8.0]
+
+
+def test_what_stays_undecided_is_tried_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+    monkeypatch.setattr(
+        AnswerChecker, "_ask", lambda self, answer, gold, cpu_s: limits.append(cpu_s) or Verdict.UNDECIDED
+    )
+    with AnswerChecker(cpu_s=2.0) as checker:
+        for _ in range(3):
+            assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.UNDECIDED
     assert limits == [2.0, 8.0]
 
 

@@ -7,11 +7,12 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
+from steproute import Prefix, Problem
 from steproute.lab.hugging_face import MARKER, _judging_head, _padded, _tokenizer, export_for_servers
 from steproute.lab.story import Story, generate
 from steproute.lab.tokenizer import Tokenizer as LabTokenizer
 from steproute.lab.tokenizer import vocabulary
-from steproute.scorers.vllm_pooling import QWEN_PRM
+from steproute.scorers.step_text import QWEN_PRM, StepText
 
 TEXTS = [
     f"{problem.text}\n\n" + "\n\n".join(Story.parse(problem.text).solution())
@@ -48,7 +49,8 @@ def test_the_reward_model_reads_what_qwens_reads() -> None:
     servers = Tokenizer.from_str(json.dumps(_tokenizer([*vocabulary(), MARKER])))
     problem, *steps = TEXTS[0].split("\n\n")
     marked = "".join(step + MARKER for step in steps)
-    text = QWEN_PRM.replace("{problem}", problem).replace("{steps}", marked)
+    before, after = StepText(text=QWEN_PRM, marker=MARKER).around(Prefix(problem=Problem(id="p", text=problem)))
+    text = before + marked + after
     assert servers.encode(text).ids == servers.encode(f"{problem}\n\n{marked}").ids
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.remote.hostile import Asked, HostileServer
 
+from steproute.core.answer_rule import BOXED, FINAL_LINE, NONE, RULES, AnswerRule
 from steproute.core.errors import (
     BackendError,
     BackendUnavailable,
@@ -123,6 +125,42 @@ def test_each_problem_has_a_prompt_of_its_own_however_many_one_model_solves(tmp_
     assert prompts == [f"<user>{text}<assistant>" for text in ("A riddle.", "Another.", "A riddle.")]
     rendered = [request.path for request in server.asked if "tokenize" in request.path]
     assert rendered == ["/tokenize", "/detokenize"] * (2 if rendered_by == "server" else 0), "once a problem"
+
+
+def test_a_problem_under_two_rules_has_two_prompts(tmp_path: Path) -> None:
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}[{{ m.content }}]{% endfor %}")
+
+    async def run() -> list[str]:
+        async with HostileServer(lambda request: None).running() as server:
+            settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template=str(tmp_path))
+            model = OpenAiModel("m", settings)
+            for rule in (BOXED, FINAL_LINE, BOXED):
+                await model.propose(Prefix(problem=Problem(id="p", text="A riddle.", rule=rule)), 1, SAMPLING)
+            return [request.body["prompt"] for request in server.asked]
+
+    assert asyncio.run(run()) == [f"[{rule.instructions}][A riddle.]" for rule in (BOXED, FINAL_LINE, BOXED)]
+
+
+@pytest.mark.parametrize("mode", [Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT])
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_a_model_is_told_how_the_rule_states_answers(rule: AnswerRule, mode: Continuation) -> None:
+    begun = replace(BEGUN, problem=replace(PROBLEM, rule=rule))
+    system = ask(good(), begun, continuation=mode)[1]["messages"][0]["content"]
+    assert system.startswith(rule.instructions)
+    assert mode is not Continuation.INSTRUCT or rule.form in system
+    assert ("boxed" in system) == (rule is BOXED)
+    own = ask(good(), begun, continuation=mode, instructions="Think.")[1]["messages"][0]["content"]
+    assert own.startswith("Think.")
+    assert rule.instructions not in own
+
+
+def test_without_a_rule_a_model_that_is_asked_for_one_step_says_when_it_is_done() -> None:
+    chunks = [{"choices": [{"index": 0, "delta": {"content": "[complete]"}, "finish_reason": "stop"}]}]
+    for rule, expected in ((NONE, ("", Stop.END)), (BOXED, ("[complete]", Stop.SEPARATOR))):
+        begun = replace(BEGUN, problem=replace(PROBLEM, rule=rule))
+        (draft,), body, _ = ask(Canned(chunks), begun, continuation=Continuation.INSTRUCT)
+        assert (draft.text, draft.stop) == expected
+        assert ("[complete]" in body["messages"][0]["content"]) == (rule is NONE)
 
 
 @pytest.mark.parametrize("kind", ["vllm", "openai"])

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +35,7 @@ _COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
     "tokens": lambda trace: trace.generated_tokens("strong"),
     "usd": lambda trace: float(trace.cost_usd),
 }
+_REASONS: Final = 5
 _COSTS: Final = tuple(index / 10 for index in range(1, 10))
 
 
@@ -88,8 +89,9 @@ class Summary:
     """Everything that `summary.json` says.
 
     `problems` were judged in every route at every seed; `failed` counts traces without a verdict, whose problems are
-    left out everywhere, and `failures` says why. `undecided` counts answers that could not be compared in time, which
-    count as not correct. `contents` says what the summary is made of.
+    left out everywhere, and `failures` says why. `undecided` counts answers that could not be graded, which count as
+    not correct, and `undecided_reasons` says why. `grading_usd` was paid for an LLM judge; no route's cost holds any of it.
+    `contents` says what the summary is made of.
     `published` holds curves of others to compare with, if the data have any.
     """
 
@@ -109,6 +111,8 @@ class Summary:
     leads: list[Lead]
     spent_usd: float
     interrupted_usd: float
+    grading_usd: float = 0.0
+    undecided_reasons: dict[str, int] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
@@ -197,9 +201,14 @@ def summarise(
     seed: int,
     earlier: Set[Cell] = frozenset(),
     interrupted_usd: Decimal = Decimal(0),
+    grading_usd: Decimal = Decimal(0),
+    reasons: Iterable[str] = (),
     settings: dict[str, object] | None = None,
 ) -> Summary:
-    """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
+    """Points, metrics and 95 % intervals of a sweep; `reasons` say why answers are undecided.
+
+    Raises DatasetError if no problem was judged in every route.
+    """
     table = JudgedRuns(sweep, problems, traces)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
@@ -219,6 +228,8 @@ def summarise(
         leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
         spent_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
+        grading_usd=float(grading_usd),
+        undecided_reasons=dict(Counter(reasons).most_common(_REASONS)),
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,

@@ -7,15 +7,16 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
-from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
 from steproute.engine.cast import Cast
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 
-GRADER: Final = f"answers (steproute {version('steproute')}, math-verify {version('math-verify')})"
+_VERSIONS: Final = f"steproute {version('steproute')}, math-verify {version('math-verify')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +73,16 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solved:
-    """A sweep's graded traces, which of them were there before, and the dollars of attempts without a result."""
+    """A sweep's graded traces, which of them were there before, and the dollars of attempts without a result.
+
+    grading_usd: what the grader was paid; reasons: why answers are undecided, one for each.
+    """
 
     traces: list[Trace]
     earlier: frozenset[Cell]
     interrupted_usd: Decimal
+    grading_usd: Decimal = Decimal(0)
+    reasons: tuple[str, ...] = ()
 
 
 async def run_sweep(
@@ -86,28 +92,34 @@ async def run_sweep(
     settings: RunSettings,
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
+    book: GradeBook | None = None,
 ) -> Solved:
-    """Solve what `traces` does not hold yet, and grade it.
+    """Solve what `traces` does not hold yet, and grade it by the cast's grader; `book` holds its grades.
 
-    Of the traces that are there, those are graded again that are undecided or that another grader judged. Answers that
-    are still undecided are tried once more at the end.
+    Of the traces that are there, those are graded again that are undecided or that another grader judged.
     """
     earlier = frozenset(
         Cell(route.name, writable(problem.id), route.seed)
         for route, problem in sweep.work(problems)
         if traces.finished(route.name, problem.id, route.seed, keep_failed=settings.keep_failed)
     )
-    with AnswerChecker() as checker:
-        grading = _Grading(checker)
-        await run(sweep.work(problems), cast, settings, traces, on_trace, grading.grade)
-        graded = [
-            await grading.up_to_date(trace, problem, traces) for trace, problem in _found(sweep, problems, traces)
-        ]
-        await checker.retry_undecided()
-        for place, (trace, problem) in enumerate(graded):
-            if trace.verdict is Verdict.UNDECIDED:
-                graded[place] = await grading.up_to_date(trace, problem, traces)
-    return Solved(traces=[trace for trace, _ in graded], earlier=earlier, interrupted_usd=traces.abandoned_usd)
+    book = book or GradeBook(cast.grading)
+    grading = _Grading(book, f"{cast.grading.name} ({_VERSIONS})", settings.separator)
+    await run(sweep.work(problems), cast, settings, traces, on_trace, grading.grade)
+    turns = asyncio.Semaphore(settings.in_flight if cast.grading.is_paid else 1)
+
+    async def current(trace: Trace, problem: Problem) -> Trace:
+        async with turns:
+            return await grading.up_to_date(trace, problem, traces) if Cell.of(trace) in earlier else trace
+
+    graded = await asyncio.gather(*(current(trace, problem) for trace, problem in _found(sweep, problems, traces)))
+    return Solved(
+        traces=graded,
+        earlier=earlier,
+        interrupted_usd=traces.abandoned_usd,
+        grading_usd=book.spent_usd,
+        reasons=tuple(grading.reasons),
+    )
 
 
 def _found(sweep: Sweep, problems: Sequence[Problem], traces: TraceFile) -> Iterator[tuple[Trace, Problem]]:
@@ -117,25 +129,28 @@ def _found(sweep: Sweep, problems: Sequence[Problem], traces: TraceFile) -> Iter
 
 
 class _Grading:
-    """Puts verdicts on traces."""
+    """Puts verdicts on traces; `reasons` say why some are undecided."""
 
-    def __init__(self, checker: AnswerChecker) -> None:
-        self._checker = checker
+    def __init__(self, book: GradeBook, grader: str, separator: str) -> None:
+        self._book, self._grader, self._separator = book, grader, separator
+        self.reasons: list[str] = []
 
     async def grade(self, problem: Problem, trace: Trace) -> Trace:
         """The trace with its verdict; as it is if the problem failed or has no gold answer."""
         if trace.failed or problem.answer is None:
             return trace
         await asyncio.sleep(0)
-        verdict = await self._checker.check(trace.answer, problem.answer)
-        return replace(trace, verdict=verdict, gold=writable(problem.answer), grader=GRADER)
+        graded = await self._book.grade(problem, trace, self._separator)
+        if graded.note:
+            self.reasons.append(graded.note)
+        return replace(trace, verdict=graded.verdict, gold=writable(problem.answer), grader=self._grader)
 
-    async def up_to_date(self, trace: Trace, problem: Problem, traces: TraceFile) -> tuple[Trace, Problem]:
+    async def up_to_date(self, trace: Trace, problem: Problem, traces: TraceFile) -> Trace:
         """The trace with the verdict of this grader, kept in `traces` if it is new."""
-        same = trace.grader == GRADER and trace.gold == (problem.answer and writable(problem.answer))
+        same = trace.grader == self._grader and trace.gold == (problem.answer and writable(problem.answer))
         if same and trace.verdict is not Verdict.UNDECIDED:
-            return trace, problem
+            return trace
         graded = await self.grade(problem, trace)
         if graded != trace:
             traces.append(graded)
-        return graded, problem
+        return graded

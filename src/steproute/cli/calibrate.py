@@ -25,8 +25,11 @@ from steproute.bench.summary import JudgedRuns
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
     RUNS,
+    AnswerRule,
     Config,
     Data,
+    Grader,
+    GraderSettings,
     InFlight,
     KeepFailed,
     Knobs,
@@ -56,6 +59,9 @@ def calibrate(
     problems: Problems = None,
     knobs: Knobs = "",
     settings: Settings = None,
+    answer_rule: AnswerRule = None,
+    grader: Grader = None,
+    grader_settings: GraderSettings = None,
     seed: Seed = 0,
     in_flight: InFlight = 32,
     name: Annotated[
@@ -71,12 +77,15 @@ def calibrate(
     """
     goal = _goal(budget, budget_usd, target)
     folder_name = name_of(f"calibrate-{policy}-{goal.value:g}") if name is None else name
-    setup = read_setup(config, data)
+    setup = read_setup(config, data).graded_by(
+        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+    )
     route = setup.route.changed(policy=policy, settings=parsed_settings(settings))
     run = replace(setup, route=route).run(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
-    folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
+    folder, sweep = runs / run.name, run.sweep()
+    selected = setup.answer.on(load_problems(data, problems, seed))
     solved = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, solved.traces)
     fitting, measuring = halves(judged.judged)

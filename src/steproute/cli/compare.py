@@ -14,8 +14,11 @@ from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.evaluate import examples, solve_and_grade, summary_of
 from steproute.cli.options import (
     RUNS,
+    AnswerRule,
     Config,
     Data,
+    Grader,
+    GraderSettings,
     InFlight,
     KeepFailed,
     Problems,
@@ -26,7 +29,7 @@ from steproute.cli.options import (
     whole_numbers,
 )
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import check_needs, read_setup
+from steproute.config import check_needs, parsed_settings, read_setup
 from steproute.engine.step_tree import StepTree
 
 _WIDTH = 2**32
@@ -43,6 +46,9 @@ def compare_policies(
     data: Data = "lab:test",
     config: Config = None,
     problems: Problems = None,
+    answer_rule: AnswerRule = None,
+    grader: Grader = None,
+    grader_settings: GraderSettings = None,
     seed: Seed = 0,
     seeds: Seeds = "",
     in_flight: InFlight = 32,
@@ -62,7 +68,9 @@ def compare_policies(
 
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
-    setup = read_setup(config, data)
+    setup = read_setup(config, data).graded_by(
+        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+    )
     first, *others = names("policies", policies)
     run = replace(setup, route=setup.route.changed(policy=first)).run(
         name,
@@ -74,7 +82,7 @@ def compare_policies(
         in_flight=in_flight,
     )
     folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
     check_needs(sweep.routes, setup.roles)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
         cast = tree.cast(setup.roles)

@@ -17,8 +17,11 @@ from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Solved, Sweep, run_sweep
 from steproute.cli.options import (
     RUNS,
+    AnswerRule,
     Config,
     Data,
+    Grader,
+    GraderSettings,
     InFlight,
     KeepFailed,
     Knobs,
@@ -41,6 +44,7 @@ from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile
@@ -62,6 +66,9 @@ def evaluate(
     max_tokens: Annotated[int | None, typer.Option(help="Maximum generated tokens per problem.")] = None,
     max_cost_usd: Annotated[float | None, typer.Option(help="Maximum dollars per problem.")] = None,
     deadline_s: Annotated[float | None, typer.Option(help="Maximum seconds per problem.")] = None,
+    answer_rule: AnswerRule = None,
+    grader: Grader = None,
+    grader_settings: GraderSettings = None,
     seed: Seed = 0,
     seeds: Seeds = "",
     in_flight: InFlight = 32,
@@ -80,7 +87,9 @@ def evaluate(
 
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
-    setup = read_setup(config, data, scorer=scorer)
+    setup = read_setup(config, data, scorer=scorer).graded_by(
+        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+    )
     route = setup.route.changed(strategy=strategy, policy=policy, settings=parsed_settings(settings))
     limits = setup.limits.changed(
         max_steps=max_steps,
@@ -99,7 +108,7 @@ def evaluate(
         in_flight=in_flight,
     )
     folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
     summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())
@@ -136,6 +145,8 @@ def summary_of(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], sol
         seed=config.seed,
         earlier=solved.earlier,
         interrupted_usd=solved.interrupted_usd,
+        grading_usd=solved.grading_usd,
+        reasons=solved.reasons,
         settings=config.document(),
     )
 
@@ -155,7 +166,8 @@ def solve_and_grade(
     with TraceFile(folder / "traces.jsonl.zst") as traces:
         claim_folder(folder, config.conditions(), selection, begun=len(traces) > 0)
         settings = replace(config.settings, keep_failed=keep_failed)
-        return _with_progress(settings, sweep, problems, cast, traces)
+        with GradeBook(cast.grading, folder / "grades.jsonl.zst", settings.limits.retries) as book:
+            return _with_progress(settings, sweep, problems, cast, traces, book)
 
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
@@ -167,7 +179,7 @@ def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
 
 
 def _with_progress(
-    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile
+    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile, book: GradeBook
 ) -> Solved:
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
     spent = Decimal(0)
@@ -180,7 +192,7 @@ def _with_progress(
             progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
         try:
-            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance))
+            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance, book))
         except Stopped as stopped:
             progress.console.print("interrupted. The same command goes on where this one stopped.")
             raise typer.Exit(stopped.exit_code) from None

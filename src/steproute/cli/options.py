@@ -20,6 +20,18 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the strategy, such as takeover_steps=2."),
 ]
+AnswerRule = Annotated[
+    str | None,
+    typer.Option(help="How solutions state their answers: boxed, final_line, choice or none. Default: boxed."),
+]
+Grader = Annotated[
+    str | None,
+    typer.Option(help="math, exact, numeric, choice, regex, python or judge, or one of a package. Default: math."),
+]
+GraderSettings = Annotated[
+    list[str] | None,
+    typer.Option("--grader-set", metavar="NAME=VALUE", help="A setting of the grader, such as relative=0.01."),
+]
 Seed = Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")]
 Seeds = Annotated[
     str, typer.Option(help="Solve each problem with each of these seeds, such as 0,1,2 or 0-4. Default: --seed alone.")

@@ -11,7 +11,7 @@ import typer
 from steproute.cli.live import LiveView
 from steproute.cli.options import Config, Policy, Seed, Settings, Strategy
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import RouteSettings, check_needs, parsed_settings, read_setup
+from steproute.config import RouteSettings, check_answers, check_needs, parsed_settings, read_setup
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
@@ -47,7 +47,7 @@ def solve(
     Example: steproute solve --sample 3 --knob 0.5
     """
     setup = read_setup(config)
-    problem = _problem(text, sample, lab=config is None)
+    (problem,) = setup.answer.on([_problem(text, sample, lab=config is None)])
     limits = setup.limits.changed(
         max_tokens=max_tokens,
         max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
@@ -57,6 +57,7 @@ def solve(
     chosen = default.changed(strategy=strategy, policy=policy, knob=knob, settings=parsed_settings(settings))
     route = Route(name=chosen.name, strategy=chosen.strategy_at(seed))
     check_needs([route], setup.roles)
+    check_answers([route], setup.answer.answer_rule)
     view = LiveView(Terminal(stderr=json))
     episode = Episode(problem, setup.roles, route=route.name, limits=limits, seed=seed, on_event=view)
     trace = asyncio.run(episode.run(route.strategy))

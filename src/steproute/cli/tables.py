@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from rich import box
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -168,8 +169,12 @@ def _remarks(summary: Summary) -> str:
     remarks = [f"spent {dollars(summary.spent_usd)}"]
     if summary.interrupted_usd:
         remarks.append(f"interrupted attempts {dollars(summary.interrupted_usd)}")
+    if summary.grading_usd:
+        remarks.append(f"grading {dollars(summary.grading_usd)}, not a part of any route's cost")
     if summary.failed or summary.undecided:
         remarks.append(f"[yellow]{summary.failed} failed, {summary.undecided} undecided (counted as not correct)[/]")
+    for reason, count in summary.undecided_reasons.items():
+        remarks.append(f"[yellow]undecided {count}×: {escape(reason)}[/]")
     if summary.metrics_note:
         remarks.append(f"[yellow]{summary.metrics_note}[/]")
     return " · ".join(remarks)

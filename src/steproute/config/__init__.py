@@ -1,8 +1,9 @@
 """The composition root: names, numbers and a steproute.toml in; models, policies, strategies and runs out."""
 
+from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER, embedded_roles, lab_cast, trim_world_roles
 from steproute.config.file import ConfigFile, ProbeSettings, read_config
-from steproute.config.needs import check_needs
+from steproute.config.needs import check_answers, check_needs
 from steproute.config.route import (
     RouteSettings,
     build_policy,
@@ -16,6 +17,7 @@ from steproute.config.setup import Setup, read_setup
 
 __all__ = [
     "PLACE_SCORER",
+    "AnswerSettings",
     "ConfigFile",
     "ProbeSettings",
     "RouteSettings",
@@ -23,6 +25,7 @@ __all__ = [
     "Setup",
     "build_policy",
     "build_strategy",
+    "check_answers",
     "check_needs",
     "embedded_roles",
     "has_shipped",

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
+from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
 from steproute.core.registry import Registry, models, scorers
@@ -23,7 +24,7 @@ from steproute.remote.server import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 
-_PARTS: Final = ("models", "scorers", "route", "limits", "doctor")
+_PARTS: Final = ("models", "scorers", "route", "limits", "answer", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
 _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
@@ -39,7 +40,10 @@ class ProbeSettings:
     """What `steproute doctor` asks the models: a problem, and steps of it that are right and wrong."""
 
     problem: str = "Tom has 3 boxes with 4 pens each. He gives 5 pens away. How many pens does Tom have?"
-    right: tuple[str, ...] = ("Tom has 3 * 4 = 12 pens in boxes.", "He keeps 12 - 5 = 7 pens, so \\boxed{7}.")
+    right: tuple[str, ...] = (
+        "Tom has 3 * 4 = 12 pens in boxes.",
+        "He keeps 12 - 5 = 7 pens, so \\boxed{7}.",
+    )
     wrong: tuple[str, ...] = ("Tom has 3 * 4 = 19 pens in boxes.", "He keeps 19 - 5 = 24 pens, so \\boxed{24}.")
 
 
@@ -56,6 +60,7 @@ class ConfigFile:
     route: RouteSettings
     limits: Limits
     probe: ProbeSettings
+    answer: AnswerSettings = AnswerSettings()
 
     @property
     def calibrations(self) -> tuple[str, ...]:
@@ -64,7 +69,7 @@ class ConfigFile:
         return tuple(str(table["calibration"]) for table in tables if "calibration" in table)
 
     def cast(self) -> Cast:
-        """Its models and scorers, each behind the gate of its server.
+        """Its models and scorers, each behind the gate of its server, without a grader.
 
         Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
@@ -204,6 +209,7 @@ def read_config(path: Path) -> ConfigFile:
         route=read_route(f"{path.name}: route", document.get("route", {})),
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
+        answer=read_answer(f"{path.name}: answer", document.get("answer", {})),
     )
 
 

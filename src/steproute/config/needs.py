@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
 from steproute.core.ports import gives_logprobs, needs_of, reads_logprobs
 from steproute.engine.cast import Cast
@@ -23,6 +24,16 @@ def check_needs(routes: Iterable[Route], roles: Cast) -> None:
             _check_scorer(route.name, scorer, needs.models, roles)
         if reads_logprobs(getattr(route.strategy, "policy", None)):
             _check_logprobs(f"{route.name}: its policy", ("weak",), roles)
+
+
+def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
+    """Raises ConfigError for a route that compares final answers, of which `rule` extracts none."""
+    for route in routes:
+        if needs_of(route.strategy).answers and not rule.extracts:
+            raise ConfigError(
+                f"{route.name}: it compares final answers, and the answer rule {rule.name!r} extracts none. Use "
+                "another rule, or leave that strategy out."
+            )
 
 
 def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -> None:

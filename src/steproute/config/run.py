@@ -8,7 +8,9 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from steproute.bench.sweep import Series, Sweep
+from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER
+from steproute.config.needs import check_answers
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
 from steproute.core.errors import ConfigError
 from steproute.core.ports import takes_over
@@ -46,6 +48,7 @@ class RunConfig:
     seeds: tuple[int, ...] = ()
     in_flight: int = 32
     limits: Limits = field(default_factory=Limits)
+    answer: AnswerSettings = AnswerSettings()
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -95,6 +98,7 @@ class RunConfig:
         steps = self.route.settings.get(TAKEOVER)
         if steps is not None and not any(getattr(route.strategy, TAKEOVER, None) for route in routes):
             raise no_takeover(steps, ", ".join((name, *self.baselines)))
+        check_answers(routes, self.answer.answer_rule)
         return Sweep(
             weak=Route(name="single/weak", strategy=Single("weak"), seed=seed),
             strong=Route(name="single/strong", strategy=Single("strong"), seed=seed),

@@ -1,8 +1,11 @@
 """What a command works with: models, scorers, route and limits, from a steproute.toml or the package itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import embedded_roles
 from steproute.config.file import read_config
 from steproute.config.route import RouteSettings
@@ -14,7 +17,7 @@ from steproute.engine.limits import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """The models and scorers of a command, and the route and limits that are set for them.
+    """The models, scorers and grader of a command, and the route and limits that are set for them.
 
     digest: of the models and scorers of a steproute.toml, empty for embedded ones; calibrations: the folders that it
     names.
@@ -23,6 +26,7 @@ class Setup:
     roles: Cast
     route: RouteSettings = RouteSettings()
     limits: Limits = Limits()
+    answer: AnswerSettings = AnswerSettings()
     digest: str = ""
     calibrations: tuple[str, ...] = ()
     scorer: str = ""
@@ -54,7 +58,15 @@ class Setup:
             seeds=seeds,
             in_flight=in_flight,
             limits=self.limits,
+            answer=self.answer,
         )
+
+    def graded_by(
+        self, *, rule: str | None = None, grader: str | None = None, settings: Mapping[str, Any] = {}
+    ) -> "Setup":
+        """This setup with another answer rule, grader or settings of the grader. Raises ConfigError."""
+        answer = self.answer.changed(rule=rule, grader=grader, settings=settings)
+        return replace(self, answer=answer, roles=answer.graded(self.roles))
 
 
 def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> Setup:
@@ -68,6 +80,15 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     if scorer:
         raise ConfigError("scorer: belongs to the lab's PRM. Put calibration = … below [scorers.prm] of the file.")
     read = read_config(config)
-    return Setup(
-        roles=read.cast(), route=read.route, limits=read.limits, digest=read.digest, calibrations=read.calibrations
+    setup = Setup(
+        roles=read.cast(),
+        route=read.route,
+        limits=read.limits,
+        answer=read.answer,
+        digest=read.digest,
+        calibrations=read.calibrations,
     )
+    try:
+        return setup.graded_by()
+    except ConfigError as failure:
+        raise ConfigError(f"{config.name}: {failure}") from None

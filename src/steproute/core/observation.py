@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from steproute.core.decision import Decision
-from steproute.core.solution import Draft, Prefix
+from steproute.core.solution import Draft, Prefix, Step, Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,12 @@ class Observation:
     def score(self) -> float:
         """r_t, the newest step's score."""
         return self.scores[-1]
+
+    @property
+    def ends(self) -> bool:
+        """Whether the solution ends with the draft."""
+        step = Step(role=self.draft.role, text=self.draft.text, tokens=0)
+        return self.draft.stop is Stop.END or self.prefix.extended(step).answer is not None
 
     @property
     def replaced(self) -> int:

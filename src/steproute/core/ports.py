@@ -1,11 +1,13 @@
-"""The four ports: what a model, a scorer, a policy and a strategy must offer."""
+"""The ports: what a model, a scorer, a policy, a strategy and a grader must offer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from steproute.core.decision import Decision
+from steproute.core.grade import Grade
 from steproute.core.observation import Observation
+from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 
 
@@ -107,10 +109,11 @@ Episode_contra = TypeVar("Episode_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The roles of the models and of the scorers that a strategy asks."""
+    """The roles of the models and of the scorers that a strategy asks; answers: whether it compares final answers."""
 
     models: tuple[str, ...] = ("weak", "strong")
     scorers: tuple[str, ...] = ()
+    answers: bool = False
 
 
 @runtime_checkable
@@ -129,3 +132,21 @@ def needs_of(strategy: Strategy[Any]) -> Needs:
     """What a strategy says that it needs; the two models of TRIM unless it says otherwise."""
     needs: Needs = getattr(strategy, "needs", Needs())
     return needs
+
+
+@runtime_checkable
+class Grader(Protocol):
+    """Says whether a solution is correct. One that only compares two answers, at no cost, has `compares = True`."""
+
+    async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
+        """The grade of a solution, whose final answer by the problem's rule is `answer`; None if it states none.
+
+        `problem.answer` is the gold answer. One that asks a model names its role as `role`, keeps `meter` up to date,
+        and has its calls on the grade. Raises BackendError.
+        """
+        ...
+
+
+def compares(grader: Grader) -> bool:
+    """True for a grader that says that it only compares two answers, at no cost."""
+    return bool(getattr(grader, "compares", False))

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from steproute.core.answer_rule import BOXED, AnswerRule
 from steproute.core.errors import DatasetError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One question. `answer` is the gold answer where one is known; `tags` are data-set facts such as level or subject.
+    rule: how its solutions state their final answers.
 
     Raises DatasetError for an empty id or text.
     """
@@ -16,6 +18,7 @@ class Problem:
     text: str
     answer: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    rule: AnswerRule = BOXED
 
     def __post_init__(self) -> None:
         if not self.id.strip():

@@ -1,4 +1,4 @@
-"""Names for models, scorers, policies and strategies: entry points for packages, a decorator for code at hand."""
+"""Names for models, scorers, policies, strategies and graders: entry points for packages, a decorator for others."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -45,3 +45,4 @@ models: Final = Registry("models")
 scorers: Final = Registry("scorers")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
+graders: Final = Registry("graders")

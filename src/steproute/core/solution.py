@@ -5,7 +5,6 @@ from enum import StrEnum
 from math import isfinite
 from typing import Final
 
-from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
@@ -24,9 +23,10 @@ class Stop(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Why a solution ended."""
+    """Why a solution ended; COMPLETED if the model ended it and its answer rule extracts no answer."""
 
     ANSWERED = "answered"
+    COMPLETED = "completed"
     ENDED_WITHOUT_ANSWER = "ended_without_answer"
     MAX_STEPS = "max_steps"
     STEP_TOO_LONG = "step_too_long"
@@ -226,8 +226,8 @@ class Prefix:
 
     @property
     def answer(self) -> str | None:
-        """The final answer that the solution so far gives; see `closed_boxed`."""
-        return closed_boxed(self.text)
+        """The final answer that the solution so far gives, by the problem's answer rule."""
+        return self.problem.rule.find(self.text)
 
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""

@@ -73,6 +73,7 @@ class Purpose(StrEnum):
     SCORE = "score"
     JUDGE = "judge"
     PROBE = "probe"
+    GRADE = "grade"
     RETRY = "retry"
 
 

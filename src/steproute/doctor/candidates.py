@@ -10,7 +10,7 @@ from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Prefix, Step
 from steproute.doctor.finding import Finding, ok, warning
-from steproute.doctor.probe import LAB_PROBE, probe_of
+from steproute.doctor.probe import LAB_PROBE, probe_of, problem_of
 from steproute.engine.cast import Judge
 from steproute.lab.story import Story, generate
 
@@ -81,15 +81,14 @@ ARITHMETIC: Final = (
 
 async def candidate_findings(config: ConfigFile, role: str, judge: Judge) -> AsyncIterator[Finding]:
     """The within-prefix AUC on built-in candidates; nothing if the file's own probe replaces the built-in problem."""
-    probe = probe_of(config)
-    if probe not in (ProbeSettings(), LAB_PROBE):
+    if config.probe != ProbeSettings():
         return
-    groups = lab_candidates() if probe == LAB_PROBE else ARITHMETIC
+    groups = lab_candidates() if probe_of(config) == LAB_PROBE else ARITHMETIC
     scores, labels, prefixes = [], [], []
     for number, group in enumerate(groups):
         for texts, label in ((group.correct, True), (group.incorrect, False)):
             for text in texts:
-                scores.append(await _score(judge, group, text))
+                scores.append(await _score(judge, problem_of(config, group.problem), (*group.before, text)))
                 labels.append(label)
                 prefixes.append(number)
     auc = within_prefix_auc(scores, labels, prefixes)
@@ -112,7 +111,8 @@ def lab_candidates() -> Sequence[CandidateStep]:
     return groups
 
 
-async def _score(judge: Judge, group: CandidateStep, text: str) -> float:
-    steps = (Step(role="weak", text=each, tokens=0, confidence=CONFIDENCE) for each in (*group.before, text))
-    prefix = Prefix(problem=Problem(id="doctor", text=group.problem), session="doctor/candidates").extended(*steps)
+async def _score(judge: Judge, problem: Problem, texts: Sequence[str]) -> float:
+    reworded = map(problem.rule.reworded, texts)
+    steps = (Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in reworded)
+    prefix = Prefix(problem=problem, session="doctor/candidates").extended(*steps)
     return (await judge.scorer.score(prefix)).values[-1]

@@ -9,7 +9,7 @@ from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Stop
 from steproute.doctor.finding import Finding, failed, ok, warning
-from steproute.doctor.probe import Prober, probe_of
+from steproute.doctor.probe import Prober, probe_of, problem_of
 from steproute.doctor.remedies import OTHER_MODE
 from steproute.doctor.route import reader_of_logprobs
 from steproute.remote.connection import ServerConnection
@@ -34,7 +34,7 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
     connection = getattr(writer.model, "connection", None)
     if isinstance(connection, ServerConnection):
         yield await _listed(name, connection, str(config.tables["models"][role].get("model")))
-    prober = Prober(writer, probe_of(config))
+    prober = Prober(writer, problem_of(config, probe_of(config).problem))
     began = time.monotonic()
     first = await prober.write()
     seconds = time.monotonic() - began

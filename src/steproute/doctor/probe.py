@@ -19,11 +19,20 @@ LAB_PROBE: Final = ProbeSettings(
 
 
 def probe_of(config: ConfigFile) -> ProbeSettings:
-    """The file's probe; the lab's own, whose models read nothing else, where all of the file is the lab."""
+    """The file's probe, or a default that states answers by its rule, in the lab's language if all of it is the lab."""
+    probe, rule = config.probe, config.answer.answer_rule
+    if probe != ProbeSettings():
+        return probe
     parts = {table.get("backend") for kind in config.tables.values() for table in kind.values()}
-    if config.probe != ProbeSettings() or parts - {"confidence", "ensemble"} != {"lab"}:
-        return config.probe
-    return LAB_PROBE
+    if parts - {"confidence", "ensemble"} == {"lab"}:
+        return LAB_PROBE
+    right, wrong = (tuple(map(rule.reworded, steps)) for steps in (probe.right, probe.wrong))
+    return replace(probe, right=right, wrong=wrong)
+
+
+def problem_of(config: ConfigFile, text: str) -> Problem:
+    """A problem to ask about, under the file's answer rule."""
+    return Problem(id="doctor", text=text, rule=config.answer.answer_rule)
 
 
 def check(file: str, probe: ProbeSettings) -> None:
@@ -41,9 +50,8 @@ def check(file: str, probe: ProbeSettings) -> None:
 class Prober:
     """Greedy steps of one model."""
 
-    def __init__(self, writer: Writer, probe: ProbeSettings) -> None:
-        self._writer = writer
-        self._problem = Problem(id="doctor", text=probe.problem)
+    def __init__(self, writer: Writer, problem: Problem) -> None:
+        self._writer, self._problem = writer, problem
         settings = getattr(writer.model, "settings", None)
         self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
 

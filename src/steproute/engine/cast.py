@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import CombiningScorer, StepModel, StepScorer
+from steproute.core.ports import CombiningScorer, Grader, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.gate import Gate
+from steproute.grading.mathematics import MathGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +40,29 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraderRole:
+    """The grader of a run and its name; one that asks a model has that model's name, role, price and gate."""
+
+    grader: Grader = MathGrader()
+    name: str = "math"
+    role: str = ""
+    model: str = ""
+    price: Price = FREE
+    gate: Gate | None = None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it asks a model."""
+        return self.role != ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
-    """The writers by role (`weak`, `strong`, …) and the scorers by role (`prm`, …)."""
+    """The writers by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader."""
 
     writers: Mapping[str, Writer]
     judges: Mapping[str, Judge] = field(default_factory=dict)
+    grading: GraderRole = GraderRole()
 
     def writer(self, role: str) -> Writer:
         """The writer of `role`; raises ConfigError that lists the roles there are."""

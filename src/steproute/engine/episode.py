@@ -331,7 +331,7 @@ class Episode:
         if prefix.answer is not None:
             return Outcome.ANSWERED
         if draft.stop is Stop.END:
-            return Outcome.ENDED_WITHOUT_ANSWER
+            return Outcome.ENDED_WITHOUT_ANSWER if self.problem.rule.extracts else Outcome.COMPLETED
         if draft.stop is Stop.CONTEXT:
             return Outcome.CONTEXT_OVERFLOW
         if draft.stop is Stop.LENGTH:

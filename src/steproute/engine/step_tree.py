@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from steproute.core.answer_rule import BOXED
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
@@ -89,7 +90,8 @@ class StepTree:
 
         Only what the tree does not hold takes a turn at a backend's gate.
         """
-        return Cast(
+        return replace(
+            cast,
             writers={role: self._writer(writer, grow) for role, writer in cast.writers.items()},
             judges={role: self._judge(judge, grow) for role, judge in cast.judges.items()},
         )
@@ -246,5 +248,8 @@ class _PrefixCache:
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
     """Who, drawn or asked how, after which text; it decides a node's content, whoever grows the tree and when."""
+    rule = prefix.problem.rule
     parts: tuple[Any, ...] = (name, place, prefix.problem.text, prefix.separator, prefix.text)
+    if rule is not BOXED:  # whose nodes are those of trees from before there were others
+        parts += (rule.name,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

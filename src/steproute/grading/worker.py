@@ -1,5 +1,5 @@
-"""The process in which math-verify runs: one [answer, gold, CPU seconds] per line in, and true, false or null
-per line out.
+"""A process that compares: one [answer, gold, CPU seconds] per line in, and true, false or null per line out. This
+module's runs math-verify.
 
 A question that takes more CPU time than it may ends the process, and so does the end of its parent.
 """
@@ -13,35 +13,41 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
-from steproute.grading.compare import Formulas, equal
+from steproute.grading.compare import equal
 
 _PARENT_CHECK_S: Final = 0.5
 _MOST_BYTES: Final = 4 * 2**30
 
 
-def main(parent: int) -> None:
-    """Serve until the input ends or the parent is gone."""
+def main(parent: int, load: Callable[[], Callable[[str, str], bool | None]]) -> None:
+    """Serve until the input ends or the parent is gone. load: gets ready, and returns what compares."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with(parent)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, _MOST_BYTES)
     logging.disable(logging.WARNING)  # math-verify warns that its own time-outs are off; this process keeps time
     sys.set_int_max_str_digits(0)
-    from steproute.grading import formulas
-
+    compare = load()
     print("true", flush=True)
     for line in sys.stdin:
         answer, gold, cpu_s = json.loads(line)
         _allow(cpu_s)
-        print(json.dumps(_same(answer, gold, formulas.equal)), flush=True)
+        print(json.dumps(_same(compare, answer, gold)), flush=True)
 
 
-def _same(answer: str, gold: str, formulas: Formulas) -> bool | None:
-    """The verdict; None if the mathematics fails in a way that nobody foresaw, or needs too much memory."""
+def _mathematics() -> Callable[[str, str], bool | None]:
+    from steproute.grading import formulas
+
+    return lambda answer, gold: bool(equal(answer, gold, formulas.equal))
+
+
+def _same(compare: Callable[[str, str], bool | None], answer: str, gold: str) -> bool | None:
+    """The verdict; None if the comparison fails in a way that nobody foresaw, or needs too much memory."""
     try:
-        return bool(equal(answer, gold, formulas))
+        return compare(answer, gold)
     except Exception:
         return None
 
@@ -79,4 +85,4 @@ def _watch(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), _mathematics)

@@ -20,7 +20,7 @@ from steproute.core.usage import Usage
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, message_events
 from steproute.models.instruct import instructed
-from steproute.models.prompts import INSTRUCTIONS, Continuation, Message, half_answered
+from steproute.models.prompts import Continuation, Message, half_answered
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.finish import Ending, check_finish, ending_of
@@ -36,6 +36,7 @@ _VERSION_THAT_SAMPLES: Final = {"anthropic-version": "2023-06-01"}
 class AnthropicSettings:
     """How to talk to one Claude model.
 
+    instructions: the system message; None for that of the problem's answer rule, "" for none.
     continuation: `instruct`, or `prefill` where the model still takes one (before Claude 4.6). thinking: thoughts are
     switched off, or hidden and paid for: at most `thinking_budget` tokens of them (before Claude 4.7), or with 0 as
     many as the model sees fit. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
@@ -47,7 +48,7 @@ class AnthropicSettings:
     model: str
     server: Server
     continuation: Continuation = Continuation.INSTRUCT
-    instructions: str = INSTRUCTIONS
+    instructions: str | None = None
     thinking: Literal["off", "hide"] = "off"
     thinking_budget: int = 0
     sampling_fields: tuple[Literal["temperature", "top_p", "top_k"], ...] = ()

@@ -5,25 +5,27 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.errors import BackendError
-from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling
+from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling, Stop
 from steproute.core.splitting import split_steps
-from steproute.models.prompts import Message, one_step_asked, rest_asked
+from steproute.models.prompts import COMPLETE, Message, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
 _TELLING: Final = 12
 
 
 async def instructed(
-    name: str, prefix: Prefix, instructions: str, sampling: Sampling, meter: Meter, ask: Ask
+    name: str, prefix: Prefix, instructions: str | None, sampling: Sampling, meter: Meter, ask: Ask
 ) -> list[Draft]:
     """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
 
     A reply that starts the solution over is sent back once, for what it left of the tokens; that call is on the draft
     as `sent_back`. Raises BackendError for a second one, and where nothing is left.
     """
-    asked = one_step_asked if sampling.stop is not None else rest_asked
-    messages = asked(prefix, instructions)
+    one_step = sampling.stop is not None
+    messages = (one_step_asked if one_step else rest_asked)(prefix, instructions)
     drafts = await ask(messages, sampling, meter.part())
+    if one_step and not prefix.problem.rule.extracts:
+        drafts = [_ended(draft) for draft in drafts]
     earlier = [step.text for step in prefix.steps]
     if not any(restarts(draft.text, earlier, prefix.separator) for draft in drafts):
         return drafts
@@ -38,6 +40,11 @@ async def instructed(
         f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
         "or a continuation mode that needs none."
     )
+
+
+def _ended(draft: Draft) -> Draft:
+    """The draft; the end of the solution where it says only that."""
+    return replace(draft, text="", stop=Stop.END) if draft.text.strip() == COMPLETE else draft
 
 
 def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:

@@ -19,7 +19,7 @@ from steproute.core.splitting import step_spans
 from steproute.core.usage import Usage
 from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
-from steproute.models.prompts import INSTRUCTIONS, question
+from steproute.models.prompts import question
 from steproute.models.step_cutter import StepCutter
 from steproute.models.thoughts import Thinking, opens_thought, with_thought_closed
 
@@ -42,7 +42,7 @@ class LlamaCppSettings:
     threads: int = 0
     gpu_layers: int = 0
     template: Literal["gguf", "none"] = "gguf"
-    instructions: str = INSTRUCTIONS
+    instructions: str | None = None
     thinking: Thinking = "keep"
     sessions: int = 32
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from openai import AsyncOpenAI
 
+from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import (
     BackendError,
     BackendUnavailable,
@@ -69,7 +70,7 @@ class OpenAiModel:
         self.connection = Connection(name, settings.server)
         rendered_here = settings.template not in ("server", "none")
         self._template = ChatTemplate.of_folder(Path(settings.template)) if rendered_here else None
-        self._rendered: dict[str, str] = {}
+        self._rendered: dict[tuple[AnswerRule, str], str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
         self._thoughts_apart = self.ignores_stop = False
@@ -115,7 +116,8 @@ class OpenAiModel:
 
     async def _render(self, prefix: Prefix) -> str:
         """The chat template around the problem, up to where the answer begins."""
-        found = self._rendered.get(prefix.problem.text)
+        place = prefix.problem.rule, prefix.problem.text
+        found = self._rendered.get(place)
         if found is not None:
             return found
         messages = question(prefix, self.settings.instructions)
@@ -126,7 +128,7 @@ class OpenAiModel:
             prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **template_variables(self.settings))
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
-        self._rendered[prefix.problem.text] = prompt
+        self._rendered[place] = prompt
         return prompt
 
     async def _rendered_by_server(self, messages: Sequence[Message]) -> str:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from steproute.core.errors import ConfigError, ContinuationUnsupported
-from steproute.models.prompts import INSTRUCTIONS, Continuation
+from steproute.models.prompts import Continuation
 from steproute.models.thoughts import Thinking
 from steproute.remote.providers import refused_by
 from steproute.remote.refused_fields import FIELDS
@@ -37,6 +37,7 @@ class OpenAiSettings:
 
     continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
     that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
+    instructions: the system message; None for that of the problem's answer rule, "" for none.
     stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
     thinking: a reasoning model's thoughts are kept as steps (`instruct` hides them), hidden and paid for, or switched
     off by the chat template, or as the kind of server has it.
@@ -54,7 +55,7 @@ class OpenAiSettings:
     kind: Kind = "vllm"
     continuation: Continuation = Continuation.COMPLETIONS
     template: str = "server"
-    instructions: str = INSTRUCTIONS
+    instructions: str | None = None
     stop: Literal["server", "client"] = "server"
     thinking: Thinking = "keep"
     logprobs: int = 0

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.solution import Stop
 from steproute.policies.pomdp_plan import Plan
 from steproute.policies.step_pomdp import F64
 
@@ -38,7 +36,7 @@ class Pomdp:
         """Compare what regenerating gains with what it costs."""
         belief = self.believed(seen)
         index = self.plan.costs.tolist().index(self.cost)
-        if closed_boxed(seen.draft.text) is not None or seen.draft.stop is Stop.END:
+        if seen.ends:
             gain = self.plan.last_advantage(belief)
         else:
             gain = self.plan.advantage(index, min(seen.step, self.plan.model.stages) - 1, belief)

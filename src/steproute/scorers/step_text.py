@@ -3,20 +3,22 @@
 from dataclasses import dataclass
 from typing import Final
 
+from steproute.core.answer_rule import BOXED, AnswerRule
 from steproute.core.errors import ConfigError, ScorerError
 from steproute.core.solution import Prefix
 
+_FORM: Final = "{answer_form}"
 QWEN_MARKER: Final = "<extra_0>"
 QWEN_PRM: Final = (
-    "<|im_start|>system\nPlease reason step by step, and put your final answer within \\boxed{}.<|im_end|>\n"
+    "<|im_start|>system\nPlease reason step by step{answer_form}.<|im_end|>\n"
     "<|im_start|>user\n{problem}<|im_end|>\n<|im_start|>assistant\n{steps}<|im_end|><|endoftext|>"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepText:
-    """text: what the model reads, with {problem} and {steps}; each step is closed by `marker`, where it is judged.
-    between: what stands between steps so closed.
+    """text: what the model reads, with {problem} and {steps}, and {answer_form} where it says how to put the answer.
+    Each step is closed by `marker`, where it is judged. between: what stands between steps so closed.
 
     Raises ConfigError for a text that lacks one of the two, and for an empty marker.
     """
@@ -45,5 +47,13 @@ class StepText:
 
     def around(self, prefix: Prefix) -> tuple[str, str]:
         """What stands before the steps, and what after them."""
-        before, _, after = self.text.partition("{steps}")
-        return before.replace("{problem}", prefix.problem.text), after.replace("{problem}", prefix.problem.text)
+        problem = prefix.problem
+        before, _, after = self.text.replace(_FORM, _answer_form(problem.rule)).partition("{steps}")
+        return before.replace("{problem}", problem.text), after.replace("{problem}", problem.text)
+
+
+def _answer_form(rule: AnswerRule) -> str:
+    """How the instructions go on; for boxes in the words of the models' authors."""
+    if rule is BOXED:
+        return ", and put your final answer within \\boxed{}"
+    return f", and put your final answer {rule.form}" if rule.form else ""

@@ -1,15 +1,15 @@
 """Whole answers, verified: weak solves, the answer is verified, and strong solves anew where the policy escalates."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from steproute.core.boxed import closed_boxed
 from steproute.core.decision import Decision
-from steproute.core.ports import Needs, Policy
-from steproute.core.solution import Draft, Prefix
+from steproute.core.ports import Grader, Needs, Policy, compares
+from steproute.core.problem import Problem
+from steproute.core.solution import Draft, Meter, Prefix
 from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
-from steproute.grading.checker import shared_checker
+from steproute.grading.mathematics import MathGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,17 @@ class AutoMix:
     """AutoMix (arXiv 2310.12963): the policy sees one score, the verification of weak's answer.
 
     Verification is self-consistency: the share of `samples` further solutions by the weak model with the same answer,
-    however it is spelled. AutoMix itself asks the weak model by a few-shot prompt, which a backend that only writes
-    steps cannot answer.
+    however it is spelled. The run's grader compares them if that costs nothing, else mathematics does. AutoMix itself
+    asks the weak model by a few-shot prompt, which a backend that only writes steps cannot answer.
     """
 
     policy: Policy
     samples: int = 8
+
+    @property
+    def needs(self) -> Needs:
+        """Both models, and answers to compare."""
+        return Needs(answers=True)
 
     async def solve(self, episode: Episode) -> None:
         """Solve, verify, decide, and escalate at most once."""
@@ -35,11 +40,14 @@ class AutoMix:
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""
-        answers = Counter([_answer(await episode.propose("weak", empty, to_end=True)) for _ in range(self.samples)])
-        answer = _answer(draft)
+        problem, grader = episode.problem, episode.cast.grading.grader
+        find = problem.rule.find
+        samples = [await episode.propose("weak", empty, to_end=True) for _ in range(self.samples)]
+        answers, answer = Counter(find(sample.text) for sample in samples), find(draft.text)
         if answer is None:
             return (0.0,)
-        agreeing = [count for sample, count in answers.items() if await _agree(sample, answer)]
+        rival = replace(problem, answer=answer)
+        agreeing = [count for sample, count in answers.items() if await _agree(grader, rival, sample)]
         return (sum(agreeing) / self.samples,)
 
 
@@ -59,10 +67,9 @@ class AutoMixPrm(AutoMix):
         return None if scores is None else (min(scores),)
 
 
-def _answer(draft: Draft) -> str | None:
-    return closed_boxed(draft.text)
-
-
-async def _agree(sample: str | None, answer: str) -> bool:
-    """Whether the checker holds two answers for the same; most pairs need no formulas."""
-    return sample == answer or await shared_checker().check(sample, answer) is Verdict.RIGHT
+async def _agree(grader: Grader, rival: Problem, sample: str | None) -> bool:
+    """Whether a sample is the same answer as the rival's."""
+    if sample is None or sample == rival.answer:
+        return sample is not None
+    chosen = grader if compares(grader) else MathGrader()
+    return (await chosen.grade(rival, sample, sample, Meter())).verdict is Verdict.RIGHT

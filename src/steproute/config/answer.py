@@ -1,0 +1,87 @@
+"""The table `[answer]`: how solutions state their final answers, and what grades them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass, replace
+from typing import Any, Final, cast
+
+from steproute.core.answer_rule import BOXED, AnswerRule, rule_named
+from steproute.core.errors import ConfigError
+from steproute.core.ports import Grader
+from steproute.core.problem import Problem
+from steproute.core.registry import graders
+from steproute.core.settings import converted
+from steproute.engine.cast import Cast, GraderRole
+
+_COMMON: Final = ("rule", "grader")
+_MATH: Final = "math"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerSettings:
+    """How answers are stated and graded. settings: the grader's own, such as `relative` of numeric.
+
+    Raises ConfigError for a rule that is unknown.
+    """
+
+    rule: str = BOXED.name
+    grader: str = _MATH
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rule_named(self.rule)
+
+    @property
+    def answer_rule(self) -> AnswerRule:
+        """The rule itself."""
+        return rule_named(self.rule)
+
+    def changed(
+        self, *, rule: str | None = None, grader: str | None = None, settings: Mapping[str, Any] = {}
+    ) -> "AnswerSettings":
+        """These settings with what is given; another grader keeps none of this one's settings."""
+        own = self.settings if grader in (None, self.grader) else {}
+        return replace(self, rule=rule or self.rule, grader=grader or self.grader, settings={**own, **settings})
+
+    def on(self, problems: Iterable[Problem]) -> list[Problem]:
+        """The problems, whose solutions state their answers by this rule."""
+        return [replace(problem, rule=self.answer_rule) for problem in problems]
+
+    def graded(self, roles: Cast) -> Cast:
+        """The roles with this grader, which may ask one of the models.
+
+        Raises ConfigError that names the field, for settings that are wrong and an unknown grader.
+        """
+        grader = self._grader(roles)
+        grading = GraderRole(grader=grader, name=self.grader)
+        if role := getattr(grader, "role", ""):
+            asked = roles.writer(role)
+            grading = replace(grading, role=role, model=asked.model.name, price=asked.price, gate=asked.gate)
+        return replace(roles, grading=grading)
+
+    def _grader(self, roles: Cast) -> Grader:
+        if self.grader not in graders.names():
+            raise ConfigError(f"answer.grader: {self.grader!r} is unknown. Use one of {', '.join(graders.names())}.")
+        kind = graders.get(self.grader)
+        try:
+            if hasattr(kind, "configured"):
+                grader = kind.configured(self.settings, {role: each.model for role, each in roles.writers.items()})
+            else:
+                grader = converted("", self.settings, kind) if is_dataclass(kind) else kind(**self.settings)
+        except ConfigError as failure:
+            raise ConfigError(f"answer.{failure}") from None
+        except TypeError as failure:
+            raise ConfigError(f"answer: {self.grader}: {failure}. Correct or remove that setting.") from None
+        return cast(Grader, grader)
+
+
+def read_answer(where: str, table: Mapping[str, Any]) -> AnswerSettings:
+    """The table `[answer]`, in which the grader's own settings stand beside its name.
+
+    Raises ConfigError that names `where` and the field.
+    """
+    common = {key: value for key, value in table.items() if key in _COMMON}
+    settings = {key: value for key, value in table.items() if key not in _COMMON}
+    try:
+        return replace(converted(where, common, AnswerSettings), settings=settings)
+    except ConfigError as failure:
+        raise ConfigError(str(failure).replace(f"{where}.answer.", f"{where}.")) from None

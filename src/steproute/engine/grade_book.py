@@ -1,0 +1,176 @@
+"""Grading traces by a run's grader; what a model was paid for is kept on disk and never asked twice."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import msgspec
+
+from steproute.core.errors import BackendError, DatasetError
+from steproute.core.grade import Grade, Verdict, graded_text
+from steproute.core.one_at_a_time import OneAtATime
+from steproute.core.problem import Problem
+from steproute.core.solution import DEFAULT_SEPARATOR, Meter
+from steproute.core.trace import Trace
+from steproute.core.usage import AccountLine, Purpose
+from steproute.engine.account import Account
+from steproute.engine.cast import GraderRole
+from steproute.engine.frame_file import FrameFile
+from steproute.engine.metering import Bill, MeteredCalls
+
+_KIND: Final = "grades"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A trace and the verdict on it; None if the problem failed, which is not an incorrect answer.
+
+    note: why it is undecided; account: the calls of the grader that were made for it, no part of the trace's.
+    """
+
+    trace: Trace
+    verdict: Verdict | None
+    note: str = ""
+    account: tuple[AccountLine, ...] = ()
+
+    @property
+    def grading_usd(self) -> Decimal:
+        """What was paid for the verdict."""
+        return _cost(self.account)
+
+
+class _Line(msgspec.Struct, frozen=True, tag="line"):
+    key: str
+    line: AccountLine
+
+
+class _Verdict(msgspec.Struct, frozen=True, tag="verdict"):
+    key: str
+    verdict: Verdict
+    note: str
+
+
+_encoder: Final = msgspec.json.Encoder(decimal_format="string")
+_decoder: Final = msgspec.json.Decoder(_Line | _Verdict)
+
+
+class GradeBook:
+    """Grades of one run, each asked for once; a grader with `reads_solution = False` is asked once per answer.
+
+    path: keeps the verdicts and bills of a grader that asks a model; None for none. A context manager, which lets other
+    processes have the file. Raises ConfigError if another process holds it, DatasetError if it is damaged.
+    """
+
+    def __init__(self, grading: GraderRole, path: Path | None = None, retries: int = 3) -> None:
+        self._grading, self._retries = grading, retries
+        self._known: dict[str, Grade] = {}
+        self._lines: dict[str, list[AccountLine]] = {}
+        self._spent_usd = Decimal(0)
+        self._under_way = OneAtATime()
+        self._file = FrameFile(path, _KIND) if path is not None and grading.is_paid else None
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    async def grade(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Graded:
+        """The trace with its verdict. A model that fails leaves it undecided, for the next run to ask again."""
+        if trace.failed or problem.answer is None:
+            return Graded(trace=trace, verdict=None)
+        solution = separator.join(step.text for step in trace.steps)
+        shares = not getattr(self._grading.grader, "reads_solution", True)
+        text = graded_text(problem, trace.answer, solution) if shares else solution
+        key = _key(problem, trace.answer, text)
+        async with self._under_way.turn(key):
+            grade = self._known.get(key) or await self._ask(key, problem, trace.answer, solution)
+        return Graded(trace=trace, verdict=grade.verdict, note=grade.note, account=tuple(self._lines.pop(key, ())))
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What was paid for grading so far, in earlier runs too."""
+        return self._spent_usd
+
+    def close(self) -> None:
+        """Let other processes have the file."""
+        if self._file is not None:
+            self._file.close()
+
+    def __enter__(self) -> "GradeBook":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _ask(self, key: str, problem: Problem, answer: str | None, solution: str) -> Grade:
+        role = self._grading
+        bill = Bill(role=role.role, model=role.model, price=role.price)
+        account = Account(lambda line: self._enter(key, line))
+        calls = MeteredCalls(account, self._retries)
+
+        def call(meter: Meter) -> Awaitable[Grade]:
+            return role.grader.grade(problem, answer, solution, meter)
+
+        try:
+            grade = await calls.make(bill, role.gate, call)
+        except BackendError as failure:
+            return Grade.undecided(f"the grader failed: {failure}")
+        for each in grade.calls:
+            account.enter(bill.line(Purpose.GRADE, each.usage, each.latency_s, each.request_id))
+        self._known[key] = replace(grade, calls=())
+        self._write(_Verdict(key, grade.verdict, grade.note))
+        return grade
+
+    def _enter(self, key: str, line: AccountLine) -> None:
+        line = replace(line, purpose=Purpose.GRADE)
+        self._keep(key, line)
+        self._write(_Line(key, line))
+
+    def _keep(self, key: str, line: AccountLine) -> None:
+        self._lines.setdefault(key, []).append(line)
+        self._spent_usd += line.cost_usd
+
+    def _write(self, node: _Line | _Verdict) -> None:
+        if self._file is not None:
+            self._file.append(_encoder.encode(node))
+
+    def _load(self) -> None:
+        for _, frame in self._file.scan() if self._file is not None else ():
+            try:
+                node = _decoder.decode(frame)
+            except msgspec.DecodeError as failure:
+                raise DatasetError(f"grades: {failure}. The file was not changed. Name another run.") from None
+            if isinstance(node, _Line):
+                self._keep(node.key, node.line)
+            else:
+                self._known[node.key] = Grade(node.verdict, node.note)
+
+
+async def grade_all(
+    pairs: Sequence[tuple[Problem, Trace]], book: GradeBook, separator: str = DEFAULT_SEPARATOR, at_once: int = 1
+) -> list[Graded]:
+    """Each trace with its verdict, in order; `at_once` calls of a grader that asks a model are under way together."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def grade(problem: Problem, trace: Trace) -> Graded:
+        async with turns:
+            return await book.grade(problem, trace, separator)
+
+    return list(await asyncio.gather(*(grade(problem, trace) for problem, trace in pairs)))
+
+
+def _key(problem: Problem, answer: str | None, text: str | None) -> str:
+    """What decides a grade within a run, which has one grader."""
+    parts = problem.id, problem.text, problem.answer, answer, text
+    return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _cost(lines: Iterable[AccountLine]) -> Decimal:
+    return sum((line.cost_usd for line in lines), Decimal(0))

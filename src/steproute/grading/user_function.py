@@ -1,0 +1,113 @@
+"""Grading by a function of the user's own."""
+
+import asyncio
+import importlib
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from steproute.core.errors import ConfigError
+from steproute.core.grade import Grade
+from steproute.core.ports import StepModel
+from steproute.core.problem import Problem
+from steproute.core.settings import converted
+from steproute.core.solution import Meter
+
+_LONGEST_NOTE: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonSettings:
+    """function: `module:function`, from the current folder or an installed package. timeout_s: seconds for one call."""
+
+    function: str
+    timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_s < float("inf"):
+            raise ConfigError(f"timeout_s: {self.timeout_s} is no time. Give seconds, above 0.")
+
+
+class PythonGrader:
+    """Calls `function(problem, answer, solution)`, which returns True or False; it may be a coroutine function.
+
+    answer: None for a solution that states none. Calls are made one after the other, in threads. Raises ConfigError for
+    a function that cannot be imported.
+    """
+
+    def __init__(self, settings: PythonSettings) -> None:
+        self.settings = settings
+        self._function = _imported(settings.function)
+
+    @classmethod
+    def configured(cls, settings: Mapping[str, Any], models: Mapping[str, StepModel]) -> "PythonGrader":
+        """From the table `[answer]`: the fields of PythonSettings. Raises ConfigError."""
+        return cls(converted("", settings, PythonSettings))
+
+    async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
+        """What the function says; UNDECIDED where it raises, takes too long or returns anything else."""
+        name = self.settings.function
+        try:
+            async with asyncio.timeout(self.settings.timeout_s):
+                result = await self._call(problem, answer, solution)
+        except TimeoutError:
+            return Grade.undecided(f"{name} took more than {self.settings.timeout_s:g} s")
+        if isinstance(result, BaseException):
+            return Grade.undecided(f"{name} raised {type(result).__name__}: {result}"[:_LONGEST_NOTE])
+        if not isinstance(result, bool):
+            return Grade.undecided(f"{name} returned {result!r:.80}, neither True nor False")
+        return Grade.of(result)
+
+    async def _call(self, *arguments: Any) -> object:
+        """What the function returns, or what it raises."""
+        if inspect.iscoroutinefunction(self._function):
+            try:
+                return await self._function(*arguments)
+            except Exception as failure:
+                return failure
+        return await _in_a_thread(self._function, *arguments)
+
+
+async def _in_a_thread(function: Callable[..., object], *arguments: Any) -> object:
+    """In a thread that never keeps the process alive, unlike those of a pool."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[object] = loop.create_future()
+
+    def deliver(result: object) -> None:
+        if not ended.done():
+            ended.set_result(result)
+
+    def run() -> None:
+        try:
+            result = function(*arguments)
+        except BaseException as failure:  # whatever the user's code raises is its result
+            result = failure
+        with suppress(RuntimeError):  # nobody waits any more, and the loop has ended
+            loop.call_soon_threadsafe(deliver, result)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await ended
+
+
+def _imported(name: str) -> Callable[..., object]:
+    module, colon, function = name.partition(":")
+    if not colon or not module or not function:
+        raise ConfigError(f"function: {name!r} is no function. Write MODULE:FUNCTION, such as my_grader:is_right.")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as failure:
+        raise ConfigError(
+            f"function: {name!r} cannot be imported ({type(failure).__name__}: {failure}). Put {module}.py into the "
+            "current folder, or install its package."
+        ) from None
+    if not callable(found):
+        raise ConfigError(f"function: {name!r} is {found!r:.80}, which cannot be called. Name a function.")
+    return found  # type: ignore[no-any-return]
