@@ -87,6 +87,7 @@ class Summary:
 
     `problems` were judged in every route; `failed` counts route–problem pairs without a verdict, whose problems are
     left out everywhere. `undecided` counts answers that could not be compared in time, which count as not correct.
+    `paid_usd` is what the backends were really paid, if steps were shared by a tree and it is not what was spent.
     `published` holds curves of others to compare with, if the data have any.
     """
 
@@ -106,6 +107,7 @@ class Summary:
     leads: list[Lead]
     spent_usd: float
     interrupted_usd: float
+    paid_usd: float | None = None
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
@@ -181,6 +183,7 @@ def summarise(
     *,
     seed: int,
     interrupted_usd: Decimal = Decimal(0),
+    paid_usd: Decimal | None = None,
     settings: dict[str, object] | None = None,
 ) -> Summary:
     """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
@@ -203,6 +206,7 @@ def summarise(
         leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
         spent_usd=float(sum((item.trace.cost_usd for item in graded), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
+        paid_usd=None if paid_usd is None else float(paid_usd),
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,

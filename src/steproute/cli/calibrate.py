@@ -30,12 +30,14 @@ from steproute.cli.options import (
     InFlight,
     KeepFailed,
     Knobs,
+    MaxUsd,
     Problems,
     Runs,
     Seed,
     Settings,
     numbers,
 )
+from steproute.cli.spending import within_limit
 from steproute.cli.terminal import Terminal
 from steproute.config import parsed_settings, read_setup
 from steproute.core.errors import ConfigError, DatasetError
@@ -63,6 +65,7 @@ def calibrate(
     ] = None,
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
 ) -> None:
     """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
     policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
@@ -77,7 +80,8 @@ def calibrate(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
     folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
-    graded, _ = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
+    roles = within_limit(setup.roles, max_usd, folder)
+    graded, _ = solve_and_grade(run, sweep, selected, roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)

@@ -11,9 +11,11 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.evaluate import solve_and_grade
-from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, Problems, Runs, Seed, names
+from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, MaxUsd, Problems, Runs, Seed, names
+from steproute.cli.spending import tree_limit
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
+from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
 _WIDTH = 2**32
@@ -35,6 +37,7 @@ def compare_policies(
     name: Annotated[str, typer.Option(help="Name of the run. The same name resumes it.")] = "compare",
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples. No p-value can be below 2 / (resamples + 1).", min=100)
     ] = RESAMPLES,
@@ -55,11 +58,19 @@ def compare_policies(
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
     check_needs(sweep.routes, setup.roles)
-    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(setup.roles)
+    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, max_usd, setup.roles, folder) as limit:
+        cast = tree.cast(limited(setup.roles, limit))
         graded, interrupted = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     summary = summarise(
-        name, data, sweep, chosen, graded, seed=seed, interrupted_usd=interrupted, settings=run.document()
+        name,
+        data,
+        sweep,
+        chosen,
+        graded,
+        seed=seed,
+        interrupted_usd=interrupted,
+        paid_usd=limit.spent_usd,
+        settings=run.document(),
     )
     comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, graded), seed, resamples=resamples)
     write_summary(summary, folder / "summary.json")

@@ -22,6 +22,7 @@ from steproute.cli.options import (
     InFlight,
     KeepFailed,
     Knobs,
+    MaxUsd,
     Name,
     Policy,
     Problems,
@@ -31,6 +32,7 @@ from steproute.cli.options import (
     Strategy,
     numbers,
 )
+from steproute.cli.spending import within_limit
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
@@ -65,6 +67,7 @@ def evaluate(
     name: Name = None,
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
     wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
@@ -94,7 +97,8 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
-    summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
+    roles = within_limit(setup.roles, max_usd, folder)
+    summary = run_to_files(run, sweep, chosen, roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())
     else:

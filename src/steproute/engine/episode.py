@@ -14,6 +14,7 @@ from steproute.core.errors import (
     BudgetExceeded,
     ContextOverflow,
     ScorerError,
+    SpendingLimitReached,
     TooFewTokens,
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
@@ -66,7 +67,8 @@ class Episode:
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
-        """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
+        """Solve the problem; every ending returns a trace, but cancellation and a spending limit that is reached, which
+        emit one that counts as cancelled and are raised on."""
         outcome, error = Outcome.FAILED, None
         self._began = now()
         if (fault := _unwritable(self.problem)) is not None:
@@ -88,7 +90,7 @@ class Episode:
             outcome = self._prefix.outcome or Outcome.DEADLINE
         except (BackendError, ScorerError) as failure:
             error = f"{type(failure).__name__}: {failure}"
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, SpendingLimitReached):
             self._finish(Outcome.CANCELLED, None)
             raise
         return self._finish(outcome, error)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from steproute.core.errors import SpendingLimitReached
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
@@ -48,12 +49,17 @@ async def run(
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
     What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. `on_trace` is
-    called for every finished trace, whether it was there or is new.
+    called for every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further
+    problem is begun, and SpendingLimitReached is raised when those under way have ended.
     """
     queue = _unfinished(work, settings, traces, on_trace)
 
+    reached: list[SpendingLimitReached] = []
+
     async def work_through() -> None:
         for route, problem in queue:
+            if reached:
+                return
             episode = Episode(
                 problem,
                 cast,
@@ -63,7 +69,10 @@ async def run(
                 separator=settings.separator,
                 on_event=_keeper(traces, traces.attempt(route.name, problem.id), on_trace),
             )
-            await episode.run(route.strategy)
+            try:
+                await episode.run(route.strategy)
+            except SpendingLimitReached as limit:  # the others under way may still end within it
+                reached.append(limit)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -72,6 +81,8 @@ async def run(
         raise failures.exceptions[0] from failures
     if any(worker.cancelled() for worker in workers):
         raise RuntimeError("a problem ended by a cancellation that nobody asked for: does a backend leak one?")
+    if reached:
+        raise reached[0]
 
 
 def _unfinished(

@@ -74,6 +74,11 @@ class TraceFile:
         """Dollars of attempts that no result comes from: cancelled, killed, or failed and made again."""
         return self._abandoned_usd + self._bills.killed_usd
 
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars of all attempts so far, whatever came of them. Reads the whole file."""
+        return sum((trace.cost_usd for trace in iterate_traces(self._path)), self._bills.killed_usd)
+
     def finished(self, route: str, problem_id: str, *, keep_failed: bool = True) -> bool:
         """Whether an attempt at a problem by a route has ended; failed ones count with `keep_failed`."""
         kept = self._of(route, problem_id)
