@@ -57,7 +57,7 @@ def test_the_picture_holds_both_panels() -> None:
     root = fromstring(pareto_svg(SUMMARY))
     assert len(dots(root, "TRIM-Thr")) == 4
     assert [t.text for t in root.iterfind(f".//{SVG}text") if "accuracy, %" in (t.text or "")] == [
-        "accuracy, %, by strong tokens", "accuracy, %, by dollars"
+        "accuracy, %, by dollars", "accuracy, %, by strong tokens"
     ]  # fmt: skip
 
 

@@ -13,7 +13,21 @@ from tests.engine.test_episode import PROBLEM, STRONG_PRICE, WEAK_PRICE, Stage, 
 from tests.remote.hostile import Asked, Fault, HostileServer
 from tests.remote.test_faults import writer_of
 
-from steproute import Cast, Draft, Episode, Judge, Limits, Meter, Outcome, Prefix, Price, Purpose, Sampling, Step, Writer
+from steproute import (
+    Cast,
+    Draft,
+    Episode,
+    Judge,
+    Limits,
+    Meter,
+    Outcome,
+    Prefix,
+    Price,
+    Purpose,
+    Sampling,
+    Step,
+    Writer,
+)
 from steproute.bench.virtual_time import run_virtually
 from steproute.config import lab_cast, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
@@ -289,13 +303,13 @@ def test_embedded_models_never_use_more_than_their_bound(roles: object) -> None:
     async def check() -> None:
         prefix = Prefix(problem=problem)
         for seed in range(6):
-            for role, writer in cast.writers.items():
+            for writer in cast.writers.values():
                 sampling = Sampling(**{**asdict_of(writer.sampling), "seed": seed})
                 most = most_written(writer.model, prefix, 1, sampling)
                 (draft,) = await writer.model.propose(prefix, 1, sampling)
                 assert draft.usage.read_tokens <= most.input_tokens
                 assert draft.usage.output_tokens <= most.output_tokens
-            prefix = prefix.extended(Step(role=role, text=draft.text, tokens=draft.usage.output_tokens))
+            prefix = prefix.extended(Step(role="weak", text=draft.text, tokens=draft.usage.output_tokens))
             for judge in cast.judges.values():
                 scores = await judge.scorer.score(prefix)
                 assert 0 < scores.usage.read_tokens <= most_scored(judge.scorer, prefix).read_tokens

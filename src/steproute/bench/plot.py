@@ -1,4 +1,4 @@
-"""The picture of a sweep, accuracy by strong tokens and by dollars: SVG for the report, PNG through resvg."""
+"""The picture of a sweep, accuracy by dollars and by strong tokens: SVG for the report, PNG through resvg."""
 
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -12,9 +12,9 @@ import resvg_py
 
 from steproute.bench.canvas import Frame, Panel, Place, Style, circle, group, stroke, svg, text
 from steproute.bench.formatting import percent
-from steproute.bench.headline import Swept, swept
+from steproute.bench.headline import Swept, is_priced, swept
 from steproute.bench.published import PublishedCurve
-from steproute.bench.summary import AXES, Axis, Point, Summary
+from steproute.bench.summary import Axis, Point, Summary
 from steproute.core.whole_file import write_whole
 
 _WIDTH: Final = 1200
@@ -30,6 +30,7 @@ _PUBLISHED: Final = ("#222222", "#B22222")
 _ANCHORS: Final = Style(label="random, per problem", colour=_GREY, dash="8 5")
 _MARK: Final = Style(label="95 % of the gap", colour="#222222", dash="", radius=5, ring=True)
 _KNOB_NOTES: Final = 4
+_DEARER_FROM: Final = 1.3
 _AXES: Final[dict[Axis, tuple[str, str]]] = {
     "tokens": ("accuracy, %, by strong tokens", "strong tokens, % of always-strong"),
     "usd": ("accuracy, %, by dollars", "dollars, % of always-strong"),
@@ -37,7 +38,7 @@ _AXES: Final[dict[Axis, tuple[str, str]]] = {
 
 
 def plot_pareto(summary: Summary, path: Path) -> None:
-    """Write the picture as a PNG, 1200 pixels wide: tokens on the left, dollars on the right, the legend below."""
+    """Write the picture as a PNG, 1200 pixels wide: dollars on the left, tokens on the right, the legend below."""
     write_png(pareto_svg(summary), path)
 
 
@@ -69,8 +70,8 @@ def panel_svg(summary: Summary, axis: Axis) -> str:
 
 
 def axes(summary: Summary) -> tuple[Axis, ...]:
-    """Strong tokens, and dollars if always-strong costs any."""
-    return AXES if summary.strong.cost_usd > 0 else ("tokens",)
+    """Dollars first, if always-strong costs any, then strong tokens."""
+    return ("usd", "tokens") if is_priced(summary) else ("tokens",)
 
 
 def legend(summary: Summary) -> list[Style]:
@@ -130,6 +131,10 @@ def _draw_anchors(panel: Panel, summary: Summary, axis: Axis) -> None:
         panel.line(_places([point], summary, axis), Style(label=label, colour=_GREY, radius=5))
         words = f"{label} {percent(point.accuracy)}"
         panel.note((x, point.accuracy), words, offset=offset, fill=_GREY, anchor=anchor)
+    frame = panel.frame
+    if axis == "usd" and frame.right > _DEARER_FROM:
+        panel.line([(1.0, frame.low), (1.0, frame.high)], Style(label="", colour=_GREY, width=1, dash="2 4"))
+        panel.note((1.0, frame.low), "costs more than always strong", offset=(6, -8), fill=_GREY)
 
 
 def _draw_first(panel: Panel, points: Sequence[Point], summary: Summary, axis: Axis) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, policy_label
-from steproute.bench.headline import headlines, how_to_read, swept
+from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, percent_interval, policy_label
+from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.plot import axes, legend, panel_svg
+from steproute.bench.shares import seconds, share_names, shares
 from steproute.bench.summary import Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -35,6 +36,11 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         legend=legend(summary),
         labels=LABELS,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
+        is_priced=is_priced(summary),
+        share_names=share_names(summary),
+        shares=shares,
+        seconds=seconds,
+        metrics=_metrics(summary),
         metric=metric,
         percent=percent,
         percent_interval=percent_interval,
@@ -43,6 +49,14 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
         settings=_flat(summary.settings),
     )
     write_whole(path, page.encode())
+
+
+def _metrics(summary: Summary) -> list[tuple[str, list[Shown]]]:
+    """A table by dollars, if there are any, and one by strong tokens: the values of every policy."""
+    series = [summary, *summary.baselines]
+    by_usd: list[Shown] = [each.metrics_usd for each in series]
+    by_tokens: list[Shown] = [each.metrics for each in series]
+    return [*([("dollars", by_usd)] if is_priced(summary) else []), ("strong tokens", by_tokens)]
 
 
 def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
+from steproute.bench.latency import called_seconds, measured_seconds
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
 from steproute.bench.proportions import proportion_interval
@@ -28,6 +29,7 @@ from steproute.engine.runner import Route
 
 Axis = Literal["tokens", "usd"]
 Interval95 = tuple[float | None, float | None]
+Cost = Axis | Literal["seconds"]
 AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 _COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
     "tokens": lambda trace: trace.generated_tokens("strong"),
@@ -42,7 +44,7 @@ class Point:
 
     strong_tokens and weak_tokens are generated tokens, thrown-away ones included; discarded_tokens are those of either
     that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
-    strong_tokens over those of always-strong.
+    strong_tokens over those of always-strong. latency_s: see `bench.latency`.
     """
 
     knob: float | None
@@ -61,12 +63,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curved:
-    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached"."""
+    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached".
+
+    `metrics_usd` are the same by dollars, empty if always-strong costs no more of them than always-weak.
+    """
 
     name: str
     points: list[Point]
     metrics: dict[str, float | None | Interval95]
     metrics_note: str = ""
+    metrics_usd: dict[str, float | None | Interval95] = field(default_factory=dict)
     operating_points: list[OperatingPoint] = field(default_factory=list)
 
 
@@ -111,6 +117,7 @@ class Summary:
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
+    metrics_usd: dict[str, float | None | Interval95] = field(default_factory=dict)
 
     @property
     def strategy(self) -> str:
@@ -120,9 +127,15 @@ class Summary:
 
 
 class JudgedRuns:
-    """Graded traces by route and problem, restricted to the problems that every route has a verdict on."""
+    """Graded traces by route and problem, restricted to the problems that every route has a verdict on.
 
-    def __init__(self, sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> None:
+    from_tree: whether routes share steps, which then take no time but that of the calls that once wrote them.
+    """
+
+    def __init__(
+        self, sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded], *, from_tree: bool = False
+    ) -> None:
+        self._seconds = called_seconds if from_tree else measured_seconds
         cells = {(item.trace.route, item.trace.problem_id): item for item in graded}
         self._cells = cells
         self.judged = [
@@ -135,16 +148,16 @@ class JudgedRuns:
             raise DatasetError(f"eval: no problem was judged in every route. Most frequent: {reasons.most_common(2)}.")
         self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
 
-    def outcomes(self, routes: Sequence[Route], axis: Axis = "tokens") -> Outcomes:
-        """Correctness and cost (strong tokens, or dollars), (route, problem)."""
+    def outcomes(self, routes: Sequence[Route], axis: Cost = "tokens") -> Outcomes:
+        """Correctness and cost (strong tokens, dollars or seconds), (route, problem)."""
         rows = [self._row(route) for route in routes]
-        cost = _COST_OF[axis]
+        cost = self._seconds if axis == "seconds" else _COST_OF[axis]
         return Outcomes(
             correct=np.array([[item.verdict is Verdict.RIGHT for item in row] for row in rows]),
             cost=np.array([[cost(item.trace) for item in row] for row in rows], float),
         )
 
-    def anchor(self, route: Route, axis: Axis = "tokens") -> Outcomes:
+    def anchor(self, route: Route, axis: Cost = "tokens") -> Outcomes:
         """Correctness and cost of one route, (problem,)."""
         one = self.outcomes([route], axis)
         return Outcomes(correct=one.correct[0], cost=one.cost[0])
@@ -166,7 +179,7 @@ class JudgedRuns:
             prm_tokens=_mean([trace.scored_tokens() for trace in traces]),
             cost_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0)) / len(traces)),
             calls=_mean([len(trace.account) for trace in traces]),
-            latency_s=_mean([trace.latency_s for trace in traces]),
+            latency_s=_mean([self._seconds(trace) for trace in traces]),
             outcomes=dict(Counter(trace.outcome.value for trace in traces)),
         )
 
@@ -187,7 +200,7 @@ def summarise(
     settings: dict[str, object] | None = None,
 ) -> Summary:
     """Points, metrics and 95 % intervals of a sweep; raises DatasetError where no problem was judged in every route."""
-    table = JudgedRuns(sweep, problems, graded)
+    table = JudgedRuns(sweep, problems, graded, from_tree=paid_usd is not None)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
@@ -210,6 +223,7 @@ def summarise(
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,
+        metrics_usd=policy.metrics_usd,
     )
 
 
@@ -237,17 +251,27 @@ def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curve
         table.point(route, knob, interval) for (route, knob), interval in zip(pairs, intervals.accuracy, strict=True)
     ]
     undefined = f"{intervals.undefined} of {RESAMPLES} resamples had no gap" if intervals.undefined else ""
-    tokens, usd = (_spent(table, sweep, series, axis) for axis in AXES)
+    costs: tuple[Cost, ...] = (*AXES, "seconds")
+    tokens, usd, seconds = (_spent(table, sweep, series, axis) for axis in costs)
     return Curved(
         name=series.name,
         points=points,
         metrics=metrics,
         metrics_note=undefined,
-        operating_points=operating_points(tokens, usd, np.random.default_rng(seed)),
+        metrics_usd=_metrics_by(usd, series, seed),
+        operating_points=operating_points(tokens, usd, seconds, np.random.default_rng(seed)),
     )
 
 
-def _spent(table: JudgedRuns, sweep: Sweep, series: Series, axis: Axis) -> Spent:
+def _metrics_by(spent: Spent, series: Series, seed: int) -> dict[str, float | None | Interval95]:
+    try:
+        intervals = curve_intervals(spent.sweep, spent.weak, spent.strong, np.random.default_rng(seed))
+        return _with_intervals(curve_of(series.knobs, spent.sweep, spent.weak, spent.strong), intervals.metrics)
+    except UndefinedMetric:
+        return {}
+
+
+def _spent(table: JudgedRuns, sweep: Sweep, series: Series, axis: Cost) -> Spent:
     return Spent(
         sweep=table.outcomes(series.routes, axis),
         weak=table.anchor(sweep.weak, axis),

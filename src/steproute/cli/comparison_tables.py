@@ -1,6 +1,6 @@
 """A comparison of policies as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
@@ -12,8 +12,9 @@ from steproute.bench.bootstrap import METRICS
 from steproute.bench.compare import COMPARED, Comparison, Pair
 from steproute.bench.differences import LOWER_IS_BETTER
 from steproute.bench.formatting import LABELS, metric, policy_label
-from steproute.bench.summary import AXES, Axis, Summary
-from steproute.cli.tables import print_result, print_whole
+from steproute.bench.plot import axes
+from steproute.bench.summary import Axis, Summary
+from steproute.cli.tables import print_result, print_whole, remarks
 from steproute.cli.terminal import Terminal
 
 _AXES: Final[dict[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
@@ -23,12 +24,14 @@ _COLUMNS: Final = (15, 26, 8, 10)
 def print_comparison(console: Terminal, summary: Summary, comparison: Comparison, *, wide: bool = False) -> None:
     """The operating points of every policy, and how far each is ahead of the first; with `wide` every metric."""
     print_result(console, summary)
+    shown = [axis for axis in axes(summary) if axis in comparison.rows[0].metrics]
     if wide:
-        tables = (_metrics(comparison, axis) for axis in AXES)
-        print_whole(console, *tables, *(difference_table(comparison, a) for a in AXES))
-        return
-    for line in _leads(comparison):
-        console.print(line, soft_wrap=True)
+        tables = (_metrics(comparison, axis) for axis in shown)
+        print_whole(console, *tables, *(difference_table(comparison, axis) for axis in shown))
+    else:
+        for line in _leads(comparison, shown):
+            console.print(line, soft_wrap=True)
+    console.print(remarks(summary))
 
 
 def difference_table(comparison: Comparison, axis: Axis = "tokens") -> Table:
@@ -48,7 +51,7 @@ def difference_table(comparison: Comparison, axis: Axis = "tokens") -> Table:
     return table
 
 
-def _leads(comparison: Comparison) -> Iterator[Text]:
+def _leads(comparison: Comparison, shown: Sequence[Axis]) -> Iterator[Text]:
     """APGR, which weighs all budgets alike, of every policy minus that of the first."""
     first, *others = comparison.rows
     if not others:
@@ -59,7 +62,7 @@ def _leads(comparison: Comparison) -> Iterator[Text]:
     yield Text(_line("by", "difference [95 %]", "", "p"), style="bold")
     for row in others:
         yield Text(policy_label(row.name, "stepwise"), style="bold")
-        for axis in AXES:
+        for axis in shown:
             pair = comparison.pair(row.name, first.name, "apgr", axis)
             yield Text(_line(_AXES[axis], _difference(pair), _standing(pair), _p(pair, comparison.least_p)))
     for line in wrap(_what_p_covers(comparison), sum(_COLUMNS)):

@@ -22,7 +22,14 @@ from steproute.cli import (
     train,
 )
 from steproute.cli.terminal import Terminal
-from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SpendingLimitReached, SteprouteError, StorageError
+from steproute.core.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    SpendingLimitReached,
+    SteprouteError,
+    StorageError,
+)
 
 app = typer.Typer(
     name="steproute",

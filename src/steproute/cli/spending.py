@@ -24,7 +24,9 @@ def within_limit(roles: Cast, max_usd: float | None, folder: Path) -> Cast:
 
 
 @contextmanager
-def tree_limit(tree: StepTree, max_usd: float | None, roles: Cast, folder: Path | None = None) -> Iterator[SpendingLimit]:
+def tree_limit(
+    tree: StepTree, max_usd: float | None, roles: Cast, folder: Path | None = None
+) -> Iterator[SpendingLimit]:
     """A limit, none if `max_usd` is None, for what a tree has the backends compute.
 
     What was paid before is in the journal beside the tree. A tree without one has what the run in `folder` was billed,

@@ -49,8 +49,8 @@ async def run(
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
     What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. `on_trace` is
-    called for every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further
-    problem is begun, and SpendingLimitReached is raised when those under way have ended.
+    called for every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no
+    further problem is begun, and SpendingLimitReached is raised when those under way have ended.
     """
     queue = _unfinished(work, settings, traces, on_trace)
 

@@ -123,8 +123,8 @@ class SpendingLimit:
 
     def _reached(self, usd: Decimal) -> SpendingLimitReached:
         return SpendingLimitReached(
-            f"max_usd: ${self.spent_usd:.6f} of ${self.max_usd} are spent, and the next call can cost up to ${usd:.6f}, "
-            "so it was not made."
+            f"max_usd: ${self.spent_usd:.6f} of ${self.max_usd} are spent, and the next call can cost up to "
+            f"${usd:.6f}, so it was not made."
         )
 
 
@@ -143,8 +143,8 @@ def check_priced(cast: Cast) -> None:
     for where, price in prices.items():
         if not price.is_set:
             raise ConfigError(
-                f"max_usd: {where} has no price, so what it costs is not known. Set price = {{ input = …, output = … }} "
-                f"below [{where}], in dollars per million tokens, 0 for what costs nothing, or leave --max-usd out."
+                f"max_usd: {where} has no price, so what it costs is not known. Set price = {{ input = …, output = … "
+                f"}} below [{where}], in dollars per million tokens, 0 for what costs nothing, or leave --max-usd out."
             )
 
 
