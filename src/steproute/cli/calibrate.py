@@ -22,11 +22,13 @@ from steproute.bench.calibrate import (
 from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
+from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
     RUNS,
     Config,
     Data,
+    Estimate,
     InFlight,
     KeepFailed,
     Knobs,
@@ -39,7 +41,7 @@ from steproute.cli.options import (
 )
 from steproute.cli.spending import within_limit
 from steproute.cli.terminal import Terminal
-from steproute.config import parsed_settings, read_setup
+from steproute.config import check_needs, parsed_settings, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.run_folder import name_of
 from steproute.policies.mixture import Mix
@@ -66,6 +68,7 @@ def calibrate(
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
     max_usd: MaxUsd = None,
+    estimate: Estimate = False,
 ) -> None:
     """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
     policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
@@ -80,6 +83,10 @@ def calibrate(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
     folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
+    if estimate:
+        check_needs(sweep.routes, setup.roles)
+        print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)
+        return
     roles = within_limit(setup.roles, max_usd, folder)
     graded, _ = solve_and_grade(run, sweep, selected, roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)

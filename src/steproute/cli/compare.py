@@ -10,8 +10,21 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
+from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
-from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, MaxUsd, Problems, Runs, Seed, names
+from steproute.cli.options import (
+    RUNS,
+    Config,
+    Data,
+    Estimate,
+    InFlight,
+    KeepFailed,
+    MaxUsd,
+    Problems,
+    Runs,
+    Seed,
+    names,
+)
 from steproute.cli.spending import tree_limit
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
@@ -38,6 +51,7 @@ def compare_policies(
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
     max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples. No p-value can be below 2 / (resamples + 1).", min=100)
     ] = RESAMPLES,
@@ -58,6 +72,9 @@ def compare_policies(
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
     check_needs(sweep.routes, setup.roles)
+    if estimate:
+        print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
+        return
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, max_usd, setup.roles, folder) as limit:
         cast = tree.cast(limited(setup.roles, limit))
         graded, interrupted = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)

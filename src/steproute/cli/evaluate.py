@@ -15,10 +15,12 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
+from steproute.cli.estimate import print_estimate
 from steproute.cli.options import (
     RUNS,
     Config,
     Data,
+    Estimate,
     InFlight,
     KeepFailed,
     Knobs,
@@ -68,6 +70,7 @@ def evaluate(
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
     max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
@@ -97,6 +100,10 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    if estimate:
+        check_needs(sweep.routes, setup.roles)
+        print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
+        return
     roles = within_limit(setup.roles, max_usd, folder)
     summary = run_to_files(run, sweep, chosen, roles, folder, keep_failed=keep_failed)
     if json:

@@ -20,7 +20,7 @@ class PaidJournal:
         self._path = path
         self._file: AppendFile | None = None
         self.is_new = not path.exists()
-        self.paid_usd = _sum_of(path)
+        self.paid_usd = paid_so_far(path)
         if not self.is_new:
             self._write()
 
@@ -44,8 +44,11 @@ class PaidJournal:
         write_whole(self._path, f"{self.paid_usd}\n".encode())
 
 
-def _sum_of(path: Path) -> Decimal:
-    """All whole lines; a kill can tear only the last one."""
+def paid_so_far(path: Path) -> Decimal:
+    """The sum of a journal's whole lines, 0 if there is none; a kill can tear only the last line.
+
+    Raises DatasetError for a damaged file.
+    """
     if not path.exists():
         return Decimal(0)
     *lines, _ = path.read_bytes().split(b"\n")
