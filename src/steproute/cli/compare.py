@@ -25,7 +25,7 @@ from steproute.cli.options import (
     Seed,
     names,
 )
-from steproute.cli.spending import tree_limit
+from steproute.cli.spending import checked_limit, tree_limit
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
 from steproute.engine.spending import limited
@@ -72,10 +72,11 @@ def compare_policies(
     folder = runs / run.name
     sweep, chosen = run.sweep(), load_problems(data, problems, seed)
     check_needs(sweep.routes, setup.roles)
+    exact = checked_limit(max_usd, setup.roles)
     if estimate:
         print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
         return
-    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, max_usd, setup.roles, folder) as limit:
+    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, exact, folder) as limit:
         cast = tree.cast(limited(setup.roles, limit))
         graded, interrupted = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
     summary = summarise(

@@ -94,8 +94,8 @@ def _told(found: Estimate, source: str, prior: str) -> str:
         parts.append(f"Estimated from {source}.")
     if found.sampled and found.bounded:
         parts.append(
-            f"{found.bounded} of the routes have no traces yet. They are bounded by one model writing every step, and by "
-            "every model writing it."
+            f"{found.bounded} of the routes have no traces yet. They are bounded by one model writing every step, and "
+            "by every model writing it."
         )
     elif found.bounded:
         parts.append(

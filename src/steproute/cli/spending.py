@@ -12,32 +12,34 @@ from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile
 
 
+def checked_limit(max_usd: float | None, roles: Cast) -> Decimal | None:
+    """The limit as an exact amount; raises ConfigError for one that is not above 0, and for roles without a price."""
+    if max_usd is None:
+        return None
+    check_priced(roles)
+    return SpendingLimit(Decimal(str(max_usd))).max_usd
+
+
 def within_limit(roles: Cast, max_usd: float | None, folder: Path) -> Cast:
     """The roles within a limit for a run's folder, whose traces and bills say what was spent before.
 
-    Raises ConfigError for a limit that is not above 0, and for roles without a price.
+    Raises ConfigError as `checked_limit`.
     """
-    if max_usd is None:
-        return roles
-    check_priced(roles)
-    return limited(roles, SpendingLimit(_exact(max_usd), spent_usd=_spent(folder)))
+    limit = checked_limit(max_usd, roles)
+    return roles if limit is None else limited(roles, SpendingLimit(limit, spent_usd=_spent(folder)))
 
 
 @contextmanager
-def tree_limit(
-    tree: StepTree, max_usd: float | None, roles: Cast, folder: Path | None = None
-) -> Iterator[SpendingLimit]:
-    """A limit, none if `max_usd` is None, for what a tree has the backends compute.
+def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None) -> Iterator[SpendingLimit]:
+    """A limit, None for none, for what a tree has the backends compute.
 
     What was paid before is in the journal beside the tree. A tree without one has what the run in `folder` was billed,
-    which is no less. Raises as `within_limit`.
+    which is about as much or more.
     """
-    if max_usd is not None:
-        check_priced(roles)
     with PaidJournal(tree.path.with_name(f"{tree.path.name}.paid")) as journal:
         if journal.is_new and folder is not None and (billed := _spent(folder)):
             journal.enter(billed)
-        yield SpendingLimit(_exact(max_usd), spent_usd=journal.paid_usd, on_paid=journal.enter)
+        yield SpendingLimit(limit, spent_usd=journal.paid_usd, on_paid=journal.enter)
 
 
 def _spent(folder: Path) -> Decimal:
@@ -46,7 +48,3 @@ def _spent(folder: Path) -> Decimal:
         return Decimal(0)
     with TraceFile(path) as traces:
         return traces.spent_usd
-
-
-def _exact(max_usd: float | None) -> Decimal | None:
-    return None if max_usd is None else Decimal(str(max_usd))
