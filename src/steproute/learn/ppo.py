@@ -279,4 +279,6 @@ class _Keeper(BaseCallback):
         env, strategy = self.env.envs[0], Stepwise(policy=family.at(lam, 0))
         traces = await solve_all(self.watched, env.cast, strategy, limits=env.limits)
         pairs = zip(self.watched, map(finished, traces), strict=True)
-        return float(np.mean([await env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs]))
+        return float(
+            np.mean([await env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs])
+        )
