@@ -4,24 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from steproute.bench.datasets import read_rows
 from steproute.bench.labelled import Labelled, read_labelled
 from steproute.cli.stopping import Stopped, run_until_stopped
-from steproute.cli.terminal import Terminal
-from steproute.cli.training import GO_ON, TREE_WIDTH
-from steproute.cli.waits import Waits
+from steproute.cli.training import GO_ON, TREE_WIDTH, progress_bar
 from steproute.config import Setup, check_needs
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route
 from steproute.engine.step_tree import StepTree
 from steproute.learn.labelled_fit import GivenSolutions, score_given
-
-_PRM: Final = "prm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +40,8 @@ class ScoredLabels:
         if not self.setup.digest:
             number = next(number for number, row in enumerate(rows, 1) if row.scores is None)
             raise DatasetError(
-                f"{data}, row {number}: scores are missing. Give a number from 0 to 1 for each step, or --config with a "
-                "steproute.toml whose scorer scores them."
+                f"{data}, row {number}: scores are missing. Give a number from 0 to 1 for each step, or --config with "
+                "a steproute.toml whose scorer scores them."
             )
         scored = iter(self._scored(unscored))
         return [row if row.scores is not None else replace(row, scores=next(scored)) for row in rows]
@@ -54,14 +49,7 @@ class ScoredLabels:
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
         check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
         roles, spent = self.setup.roles, Decimal(0)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            Waits(roles),
-        )
-        with StepTree(self.path, TREE_WIDTH) as tree, Progress(*columns, console=Terminal(stderr=True)) as progress:
+        with StepTree(self.path, TREE_WIDTH) as tree, progress_bar(roles) as progress:
             task = progress.add_task("scoring", total=len(rows))
 
             def advance(trace: Trace) -> None:
@@ -86,3 +74,10 @@ class ScoredLabels:
                 highlight=False,
             )
         return scores
+
+
+def holds_labels(data: str) -> bool:
+    """Whether a file's rows are solutions with labelled steps, not problems."""
+    if Path(data).suffix not in (".jsonl", ".gz"):
+        return False
+    return any("steps" in row for _, row in read_rows(Path(data)))

@@ -8,7 +8,7 @@ import typer
 
 from steproute.artifacts import Artifact, write_artifact
 from steproute.cli.options import Config, InFlight, Seed
-from steproute.cli.scored_labels import ScoredLabels
+from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import (
@@ -16,7 +16,6 @@ from steproute.cli.train_pomdp import (
     fit_on_labels,
     fit_on_run,
     fit_on_solutions,
-    holds_labels,
     planned,
 )
 from steproute.cli.training import Training, training_problems, tree_path
@@ -36,7 +35,7 @@ def train(
     data: Annotated[
         str,
         typer.Option(
-            help="Problems with gold answers: lab:train, a benchmark, a .jsonl; without --config lab or trim-world alone. "
+            help="Problems with gold answers: lab:train, a benchmark, a .jsonl; without --config lab or trim-world. "
             "pomdp: or a .jsonl of problem, steps, label and scores."
         ),
     ] = "lab:train",
@@ -76,8 +75,8 @@ def train(
     tree: Annotated[
         Path | None,
         typer.Option(
-            help="File of the step tree; a rerun over the same tree calls no model twice. Default: one in runs/ for the "
-            "lab, and one for each steproute.toml."
+            help="File of the step tree; a rerun over the same tree calls no model twice. Default: one in runs/ for "
+            "the lab, and one for each steproute.toml."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,

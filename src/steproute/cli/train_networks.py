@@ -34,8 +34,10 @@ def predictor(training: Training) -> Artifact:
     correct = asyncio.run(_graded(training, traces))
     texts = [problems[trace.problem_id].text for trace in traces]
     try:
-        fit = fit_similarity if training.policy == QUERY_SW else None
-        family = fit(texts, correct) if fit else fit_classifier(texts, correct, training.seed)
+        if training.policy == QUERY_SW:
+            family = fit_similarity(texts, correct)
+        else:
+            family = fit_classifier(texts, correct, training.seed)
     except ImportError as missing:
         raise _missing(training.policy, missing) from None
     training.console.print(f"weak solved {sum(correct)} of {len(correct)}")

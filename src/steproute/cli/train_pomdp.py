@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from steproute.artifacts import Artifact
-from steproute.bench.datasets import load_problems, read_rows
+from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import Labelled
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
@@ -29,7 +29,7 @@ from steproute.strategies.single import Single
 
 
 def fit_on_solutions(training: Training) -> StepPomdp:
-    """Solve the problems by the weak model, scored, and by the strong one; whether answers are correct is all it needs."""
+    """Solve the problems by the weak model, scored, and by the strong one; answers alone are graded."""
     weak, strong = training.solved([WeakScored(), Single("strong")])
     problems = {problem.id: problem for problem in training.problems}
     with AnswerChecker() as checker:
@@ -46,8 +46,8 @@ def fit_on_run(folder: Path, config_digest: str) -> tuple[StepPomdp, dict[str, A
     digest = str(document.get("config_digest", ""))
     if config_digest and config_digest != digest:
         raise ConfigError(
-            f"run: {folder} is of other models or scorers than this steproute.toml. Give the file that it was made with, "
-            "or leave --config out."
+            f"run: {folder} is of other models or scorers than this steproute.toml. Give the file that it was made "
+            "with, or leave --config out."
         )
     data, count, seed = document["data"], document.get("problems"), document["seed"]
     problems = {problem.id: problem for problem in load_problems(data, count, seed)}
@@ -69,13 +69,6 @@ def fit_on_labels(rows: Sequence[Labelled], strong_accuracy: float, step_tokens:
     """From scored solutions whose first incorrect step is known."""
     solutions = [LabelledSolution(scores=row.scores or (), first_wrong=row.first_wrong) for row in rows]
     return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
-
-
-def holds_labels(data: str) -> bool:
-    """Whether a file's rows are solutions with labelled steps, not problems."""
-    if Path(data).suffix not in (".jsonl", ".gz"):
-        return False
-    return any("steps" in row for _, row in read_rows(Path(data)))
 
 
 def planned(model: StepPomdp, belief: str, facts: Mapping[str, Any], console: Terminal) -> Artifact:

@@ -71,15 +71,8 @@ class Training:
         """
         self.check_needs(strategies)
         roles = self.setup.roles
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            Waits(roles),
-        )
         spent = Decimal(0)
-        with StepTree(self.path, TREE_WIDTH) as tree, Progress(*columns, console=Terminal(stderr=True)) as progress:
+        with StepTree(self.path, TREE_WIDTH) as tree, progress_bar(roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 
             def advance(trace: Trace) -> None:
@@ -119,10 +112,16 @@ class Training:
         if len(kept) < len(traces):
             failed = next(trace for trace in traces if trace.failed)
             self.console.print(
-                f"[yellow]{len(traces) - len(kept)} of {len(traces)} problems failed and are left out; the same command "
-                f"tries them again. The first: {failed.error}[/]"
+                f"[yellow]{len(traces) - len(kept)} of {len(traces)} problems failed and are left out; the same "
+                f"command tries them again. The first: {failed.error}[/]"
             )
         return kept
+
+
+def progress_bar(roles: Cast) -> Progress:
+    """On stderr, with the waits that the backends of `roles` ask for."""
+    bar = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
+    return Progress(*bar, console=Terminal(stderr=True))
 
 
 def tree_path(tree: Path | None, setup: Setup) -> Path:

@@ -21,7 +21,8 @@ _SHARES: Final = np.geomspace(3e-5, 1.5, 20)
 async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int, labels: Labels = "steps") -> StepPomdp:
     """The model from one weak and one strong solution a problem: scores and labels of weak's steps, both accuracies.
 
-    labels: `outcomes` uses of the same solutions only whether their answers are correct. Raises ConfigError where a cast has no scorer, DatasetError where the solutions leave a state without examples.
+    labels: `outcomes` uses of the same solutions only whether their answers are correct.
+    Raises ConfigError where a cast has no scorer, DatasetError where the solutions leave a state without examples.
     """
     weak, strong = await asyncio.gather(
         check_model(cast.writer("weak").model, problems, seed, cast.judge().scorer),

@@ -17,12 +17,12 @@ If the scores say nothing, g is p_w and τ is geometric.
 
 EM (Dempster, Laird and Rubin 1977). E: q(k) = P(τ = k | scores, answer). M: slope and shift by logistic regression, in
 which each step counts as correct with P(τ > t) and as incorrect with q(t); ρ is the share of correct answers among the
-expected solutions with an error. A normal prior holds slope and shift near 1 and 0, the scores read as probabilities, as
-long as there are few solutions. At the end p_w is the expected share of correct steps among those up to the first error,
-and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ, weighted by q.
+expected solutions with an error. A normal prior holds slope and shift near 1 and 0, the scores read as probabilities,
+as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to the first
+error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ, weighted by q.
 
-The scores after τ have no say about τ. A model of them too, with a density for each hidden state, fits the scores better
-and τ worse: EM drifts to explain how solutions differ instead of where they fail (docs/explanation/trim-pomdp.md).
+The scores after τ have no say about τ. A model of them too, with a density for each hidden state, fits the scores
+better and τ worse: EM drifts to explain how solutions differ, not where they fail (docs/explanation/trim-pomdp.md).
 
 An incorrect answer after correct steps (cut off, or not in the form that is asked for) counts as one incorrect step.
 """
@@ -75,8 +75,9 @@ def fit_on_outcomes(
 ) -> StepPomdp:
     """TRIM-POMDP's model without any label of a step.
 
-    strong: the number of steps of each of its solutions and whether its answer is correct; step_tokens: mean tokens of a
-    strong step. Raises DatasetError if weak has no correct or no incorrect answer, or a state has too few examples.
+    strong: the number of steps of each of its solutions and whether its answer is correct; step_tokens: mean tokens
+    of a strong step. Raises DatasetError if weak has no correct or no incorrect answer, or if a state has too few
+    examples.
     """
     solutions = [solution for solution in weak if solution.scores]
     found = fit_first_errors(solutions)
@@ -94,8 +95,8 @@ def fit_first_errors(solutions: Sequence[GradedSolution]) -> FirstErrors:
     correct = sum(solution.correct for solution in solutions)
     if not 0 < correct < len(solutions):
         raise DatasetError(
-            f"solutions: the weak model has {correct} correct and {len(solutions) - correct} incorrect answers, and both "
-            "kinds are needed. Use more problems, or others."
+            f"solutions: the weak model has {correct} correct and {len(solutions) - correct} incorrect answers, and "
+            "both kinds are needed. Use more problems, or others."
         )
     padded = _Padded.of(solutions)
     reading, recovery = _PRIOR, 0.5
@@ -176,7 +177,8 @@ class _Padded:
         none = np.where(self.correct, correct.sum(axis=1), -np.inf)
         logs = np.column_stack([before + wrong + odds[:, None], none])
         q: F64 = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return q / q.sum(axis=1, keepdims=True)
+        q /= q.sum(axis=1, keepdims=True)
+        return q
 
     def expected(self, q: F64) -> tuple[F64, F64]:
         """P(step t is correct, and so are all before it) and P(it is the first error), each (solution, step)."""

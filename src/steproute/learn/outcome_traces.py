@@ -41,8 +41,8 @@ class SoloTraces:
 def solo_traces(traces: Iterable[Trace], where: str) -> SoloTraces:
     """Those of a run whose other traces do not matter here; `where` names it.
 
-    Raises DatasetError if no route has the weak model's solutions with scores, whatever the scores are, or if the strong
-    model's are missing.
+    Raises DatasetError if no route has the weak model's solutions with scores, whatever the scores are, or if the
+    strong model's are missing.
     """
     routes: defaultdict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
@@ -51,8 +51,8 @@ def solo_traces(traces: Iterable[Trace], where: str) -> SoloTraces:
     scored = [found for found in routes.values() if all(map(_weak_scored, found))]
     if not scored:
         raise DatasetError(
-            f"run: {where} has no route in which the weak model wrote every step and each was scored. Evaluate with the "
-            "knob 0, such as `steproute eval --policy threshold --knobs 0,0.5,1`, or leave --run out."
+            f"run: {where} has no route in which the weak model wrote every step and each was scored. Evaluate with "
+            "the knob 0, such as `steproute eval --policy threshold --knobs 0,0.5,1`, or leave --run out."
         )
     strong = routes.get("single/strong", [])
     if not strong:

@@ -73,7 +73,8 @@ def density(state: str, rows: F64, weights: F64, bins: int = BINS) -> F64:
     width = np.maximum(deviation, 1e-3) * float(share @ share) ** (1 / 6)
     least, newest = (_bin_masses(rows[:, axis], width[axis], bins) for axis in range(2))
     grid: F64 = (share[:, None] * least).T @ newest
-    return grid / grid.sum()
+    grid /= grid.sum()
+    return grid
 
 
 def fit_hazard(step_counts: Sequence[int], max_steps: int = MAX_STEPS) -> F64:

@@ -54,7 +54,7 @@ def finished(trace: Trace) -> Trace:
     """The trace; raises BackendError if its problem failed, which says nothing about the models."""
     if trace.failed:
         raise BackendError(
-            f"problem {trace.problem_id!r}: {trace.error or 'it was cancelled'}. The same command goes on where this one "
-            "stopped; leave the problem out if it always fails."
+            f"problem {trace.problem_id!r}: {trace.error or 'it was cancelled'}. The same command goes on where this "
+            "one stopped; leave the problem out if it always fails."
         )
     return trace
