@@ -75,6 +75,12 @@ class ConfigFile:
             self.judge(role, gates, judges)
         return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
 
+    def price(self, part: str, role: str) -> Price:
+        """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
+        if role not in self.tables[part]:
+            raise ConfigError(f"{self.path.name}: {part}.{role}: is missing. Describe [{part}.{role}] with its price.")
+        return _price(f"{self.path.name}: {part}.{role}", self.tables[part][role])
+
     def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
         """One of its models; `gates` are those that there are already. Raises as `cast`."""
         table = self.tables["models"][role]

@@ -162,15 +162,15 @@ class Episode:
         """Cancel what the role drafts ahead, if anything; its tokens and scorings are on the account as cancelled."""
         await self._ahead.drop(role)
 
-    async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
-        """r_1 … r_t: the judge's score of every accepted step and of each of the draft's.
+    async def score(self, prefix: Prefix, draft: Draft | None, judge: str = "prm") -> tuple[float, ...] | None:
+        """r_1 … r_t: the judge's score of every accepted step and of each of the draft's, if there is one.
 
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
-        judged = prefix.extended(*self._steps(draft))
+        judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
-            ready = await self._ahead.scores(judge, prefix, draft)
+            ready = None if draft is None else await self._ahead.scores(judge, prefix, draft)
             scores = ready or await self._scores(judge, self.cast.judge(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
