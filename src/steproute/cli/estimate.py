@@ -3,6 +3,7 @@
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,14 +16,22 @@ from steproute.bench.formatting import dollars
 from steproute.bench.route_bounds import prior_shape
 from steproute.bench.sweep import Sweep
 from steproute.cli.terminal import Terminal
+from steproute.cli.training import Training
 from steproute.config import RunConfig
+from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
 from steproute.engine.paid_journal import paid_so_far
 from steproute.engine.runner import Route
 from steproute.engine.trace_file import read_traces
+from steproute.learn.outcome_traces import WeakScored
+from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.threshold import Threshold
+from steproute.strategies.single import Single
+from steproute.strategies.stepwise import Stepwise
 
 _TRACES: Final = "traces.jsonl.zst"
 _SAME: Final = ("config_digest", "lab_digest")
@@ -44,6 +53,36 @@ def print_estimate(
     found = estimate(missing, traces, roles, prior, config.in_flight, rng)
     _print(found, len(problems) * len(sweep.routes), config.in_flight, _told(found, source, prior.source))
     _print_paid(folder, found, own)
+
+
+def print_training_estimate(training: Training, passes: int) -> None:
+    """Estimate what growing the step tree of a training takes, were it empty. Writes nothing."""
+    repeats, strategies = _trainings(training.policy, passes)
+    count, setup = len(training.problems), training.setup
+    config = setup.run(training.policy, training.data, seed=training.seed, in_flight=training.in_flight)
+    source, traces = _best_source(config, (), Path("runs"))
+    prior = prior_shape(training.data, training.problems, embedded=not setup.digest)
+    routes = [(Route(name=name, strategy=strategy), count) for name, strategy in strategies]
+    rng = np.random.default_rng(training.seed)
+    found = estimate(routes, traces, setup.roles, prior, training.in_flight, rng)
+    wide = replace(
+        found,
+        calls=scaled(found.calls, 1, repeats),
+        tokens={name: scaled(amount, 1, repeats) for name, amount in found.tokens.items()},
+        usd=scaled(found.usd, 1, repeats),
+        minutes=scaled(found.minutes, 1, repeats),
+    )
+    told = _told(found, source, prior.source)
+    _print(wide, count * len(routes), training.in_flight, f"{told} What the step tree holds already is paid for.")
+
+
+def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
+    """How often a training can go through its problems at new cost, and the routes that it solves them by."""
+    if policy in (QUERY_SW, QUERY_CLASSIFIER):
+        return 1, [("single/weak", Single("weak"))]
+    if policy == POMDP:
+        return 1, [("train/weak", WeakScored()), ("single/strong", Single("strong"))]
+    return passes, [(f"train/{policy}", Stepwise(policy=Threshold(0.5)))]
 
 
 def _missing(

@@ -9,13 +9,13 @@ import typer
 
 from steproute.bench.datasets import read_rows
 from steproute.bench.labelled import Labelled, read_labelled
+from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.training import GO_ON, TREE_WIDTH, progress_bar
 from steproute.config import Setup, check_needs
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route
-from steproute.engine.step_tree import StepTree
 from steproute.learn.labelled_fit import GivenSolutions, score_given
 
 
@@ -26,6 +26,7 @@ class ScoredLabels:
     setup: Setup
     path: Path
     in_flight: int
+    limit: Decimal | None = None
 
     def read(self, data: Path) -> list[Labelled]:
         """The rows of a file, each with scores.
@@ -49,7 +50,8 @@ class ScoredLabels:
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
         check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
         roles, spent = self.setup.roles, Decimal(0)
-        with StepTree(self.path, TREE_WIDTH) as tree, progress_bar(roles) as progress:
+        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        with grown as (tree, cast), progress_bar(roles) as progress:
             task = progress.add_task("scoring", total=len(rows))
 
             def advance(trace: Trace) -> None:
@@ -59,7 +61,7 @@ class ScoredLabels:
 
             work = score_given(
                 [(row.problem, row.steps) for row in rows],
-                tree.cast(roles),
+                cast,
                 limits=self.setup.limits,
                 in_flight=self.in_flight,
                 on_trace=advance,

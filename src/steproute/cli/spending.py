@@ -48,3 +48,10 @@ def _spent(folder: Path) -> Decimal:
         return Decimal(0)
     with TraceFile(path) as traces:
         return traces.spent_usd
+
+
+@contextmanager
+def limited_tree(path: Path, width: int, limit: Decimal | None, roles: Cast) -> Iterator[tuple[StepTree, Cast]]:
+    """A step tree, and the roles behind it and the limit; what was paid before to grow the tree counts."""
+    with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
+        yield tree, tree.cast(limited(roles, bound))

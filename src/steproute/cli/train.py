@@ -7,8 +7,10 @@ from typing import Annotated, cast, get_args
 import typer
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.cli.options import Config, InFlight, Seed
+from steproute.cli.estimate import print_training_estimate
+from steproute.cli.options import Config, Estimate, InFlight, MaxUsd, Seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
+from steproute.cli.spending import checked_limit
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import (
@@ -72,6 +74,8 @@ def train(
     passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
     seed: Seed = 0,
     in_flight: InFlight = 64,
+    max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     tree: Annotated[
         Path | None,
         typer.Option(
@@ -92,10 +96,11 @@ def train(
     _check_choice("belief", belief, get_args(Belief))
     _check_choice("labels", labels, (None, *get_args(Labels)))
     console, setup = Terminal(), read_setup(config, data)
+    limit = checked_limit(max_usd, setup.roles)
     if run is not None:
         artifact = _from_run(run, policy, setup, belief, console)
     elif policy == POMDP and holds_labels(data):
-        scored = ScoredLabels(setup=setup, path=tree_path(tree, setup), in_flight=in_flight)
+        scored = ScoredLabels(setup=setup, path=tree_path(tree, setup), in_flight=in_flight, limit=limit)
         model = fit_on_labels(scored.read(Path(data)), strong_accuracy, step_tokens)
         artifact = planned(model, belief, {"data": data, "seed": seed, "config_digest": setup.digest}, console)
     elif policy == POMDP and is_trim_world(data) and config is None:
@@ -114,7 +119,11 @@ def train(
             in_flight=in_flight,
             path=tree_path(tree, setup),
             console=console,
+            limit=limit,
         )
+        if estimate:
+            print_training_estimate(training, passes)
+            return
         artifact = _trained(training, cast(Labels, labels), belief, lam, passes, lab=config is None)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)

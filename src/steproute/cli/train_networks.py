@@ -9,11 +9,11 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact
+from steproute.cli.spending import limited_tree
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import GO_ON, TREE_WIDTH, Training
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
-from steproute.engine.step_tree import StepTree
 from steproute.grading.checker import AnswerChecker
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import answer_grade
@@ -64,7 +64,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)
     with (
-        StepTree(training.path, TREE_WIDTH) as tree,
+        limited_tree(training.path, TREE_WIDTH, training.limit, training.setup.roles) as (tree, cast),
         AnswerChecker() as checker,
         Progress(*columns, console=console) as bar,
     ):
@@ -73,7 +73,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
             trained = train_network(
                 ARCHITECTURES[training.policy],
                 training.problems,
-                tree.cast(training.setup.roles),
+                cast,
                 answer_grade(checker),
                 settings,
                 lambda share: bar.update(task, completed=share),

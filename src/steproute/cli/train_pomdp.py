@@ -14,6 +14,7 @@ from steproute.cli.training import Training
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
 from steproute.engine.run_folder import run_document
+from steproute.engine.spending import SpendingLimit, limited
 from steproute.engine.trace_file import iterate_traces
 from steproute.grading.checker import AnswerChecker
 from steproute.learn.lab_fit import Labels, costs_for, fit_on_lab
@@ -62,7 +63,9 @@ def fit_on_run(folder: Path, config_digest: str) -> tuple[StepPomdp, dict[str, A
 def fit_on_lab_labels(training: Training, labels: Labels) -> StepPomdp:
     """The lab's own models on its own problems."""
     with training.console.status(f"solving {len(training.problems)} problems"):
-        return asyncio.run(fit_on_lab(lab_cast(), training.problems, training.seed, labels))
+        return asyncio.run(
+            fit_on_lab(limited(lab_cast(), SpendingLimit(training.limit)), training.problems, training.seed, labels)
+        )
 
 
 def fit_on_labels(rows: Sequence[Labelled], strong_accuracy: float, step_tokens: float) -> StepPomdp:

@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.datasets import load_problems
+from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
 from steproute.cli.waits import Waits
@@ -21,7 +22,6 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.runner import Route
-from steproute.engine.step_tree import StepTree
 from steproute.learn.rollouts import finished, solve_all
 
 TREE_WIDTH: Final = 2
@@ -33,7 +33,7 @@ _LAB_PROBLEMS: Final = 2000
 class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
-    path: of the step tree, in which no call is paid for twice.
+    path: of the step tree, in which no call is paid for twice. limit: dollars that growing it may take in all.
     """
 
     policy: str
@@ -44,6 +44,7 @@ class Training:
     in_flight: int
     path: Path
     console: Terminal
+    limit: Decimal | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -72,7 +73,8 @@ class Training:
         self.check_needs(strategies)
         roles = self.setup.roles
         spent = Decimal(0)
-        with StepTree(self.path, TREE_WIDTH) as tree, progress_bar(roles) as progress:
+        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        with grown as (tree, cast), progress_bar(roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 
             def advance(trace: Trace) -> None:
@@ -80,12 +82,12 @@ class Training:
                 spent += trace.cost_usd
                 progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
-            async def solve(cast: Cast) -> list[list[Trace]]:
+            async def solve(roles: Cast) -> list[list[Trace]]:
                 limits = replace(self.setup.limits, on_scorer_failure="fail")
                 return [
                     await solve_all(
                         self.problems,
-                        cast,
+                        roles,
                         each,
                         self.seed,
                         limits=limits,
@@ -96,7 +98,7 @@ class Training:
                 ]
 
             try:
-                traces = run_until_stopped(solve(tree.cast(roles)))
+                traces = run_until_stopped(solve(cast))
             except Stopped as stopped:
                 progress.console.print(GO_ON)
                 raise typer.Exit(stopped.exit_code) from None
