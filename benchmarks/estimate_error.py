@@ -43,15 +43,17 @@ def measure(folder: Path, name: str, words: tuple[str, ...], problems: int) -> N
         low, expected, high = row(text, "dollars")
         _, expected_calls, _ = row(text, "calls")
         minutes = row(text, "minutes")
+        error, error_in_calls = expected / bill - 1, expected_calls / calls - 1
         print(
-            f"| {name} | {source} | ${expected:.4f} [{low:.4f}, {high:.4f}] | ${bill:.4f} | {expected / bill - 1:+.0%} | "
-            f"{expected_calls / calls - 1:+.0%} | {minutes[1]:.1f} of {seconds / 60 / 32:.1f} |",
+            f"| {name} | {source} | ${expected:.4f} [{low:.4f}, {high:.4f}] | ${bill:.4f} | {error:+.0%} "
+            f"| {error_in_calls:+.0%} | {minutes[1]:.1f} of {seconds / 60 / 32:.1f} |",
             flush=True,
         )
 
 
 def main() -> None:
-    print("| models | known | expected dollars | bill | error | error in calls | minutes |\n|---|---|---|---|---|---|---|")
+    print("| models | known | expected dollars | bill | error | error in calls | minutes |")
+    print("|---|---|---|---|---|---|---|")
     with TemporaryDirectory() as folder:
         measure(Path(folder), "lab", ("--data", "lab"), 100)
     with TemporaryDirectory() as folder:

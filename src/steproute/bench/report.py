@@ -10,7 +10,7 @@ from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, 
 from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.plot import axes, legend, panel_svg
 from steproute.bench.shares import seconds, share_names, shares
-from steproute.bench.summary import Summary
+from steproute.bench.summary import Curved, Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
@@ -53,7 +53,7 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], pa
 
 def _metrics(summary: Summary) -> list[tuple[str, list[Shown]]]:
     """A table by dollars, if there are any, and one by strong tokens: the values of every policy."""
-    series = [summary, *summary.baselines]
+    series: list[Summary | Curved] = [summary, *summary.baselines]
     by_usd: list[Shown] = [each.metrics_usd for each in series]
     by_tokens: list[Shown] = [each.metrics for each in series]
     return [*([("dollars", by_usd)] if is_priced(summary) else []), ("strong tokens", by_tokens)]

@@ -13,7 +13,7 @@ from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, 
 from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.shares import seconds, share_names, shares
-from steproute.bench.summary import Point, Summary
+from steproute.bench.summary import Curved, Point, Summary
 from steproute.cli.terminal import Terminal
 
 _COLUMNS: Final = (13, 10, 24, 24, 9)
@@ -72,7 +72,7 @@ def wide_points(summary: Summary) -> Table:
 
 def wide_metrics(summary: Summary) -> list[Table]:
     """Every metric with its interval, one row per policy: a table by dollars, if there are any, and one by tokens."""
-    series = [summary, *summary.baselines]
+    series: list[Summary | Curved] = [summary, *summary.baselines]
     by_tokens = _metrics_table("strong tokens", summary, [each.metrics for each in series])
     for curve in summary.published:
         by_tokens.add_row(f"published {curve.name}", *(published_metric(curve.metrics, name) for name in METRICS))

@@ -63,9 +63,8 @@ def fit_on_run(folder: Path, config_digest: str) -> tuple[StepPomdp, dict[str, A
 def fit_on_lab_labels(training: Training, labels: Labels) -> StepPomdp:
     """The lab's own models on its own problems."""
     with training.console.status(f"solving {len(training.problems)} problems"):
-        return asyncio.run(
-            fit_on_lab(limited(lab_cast(), SpendingLimit(training.limit)), training.problems, training.seed, labels)
-        )
+        roles = limited(lab_cast(), SpendingLimit(training.limit))
+        return asyncio.run(fit_on_lab(roles, training.problems, training.seed, labels))
 
 
 def fit_on_labels(rows: Sequence[Labelled], strong_accuracy: float, step_tokens: float) -> StepPomdp:

@@ -203,7 +203,8 @@ class LimitedModel:
         meter = meter or Meter()
         async with self._paid.call(lambda: most_written(self._model, prefix, n, sampling), meter) as returned:
             drafts = await self._model.propose(prefix, n, sampling, meter)
-            returned += [call.usage for draft in drafts for call in (draft, *draft.sent_back)]
+            returned += [draft.usage for draft in drafts]
+            returned += [call.usage for draft in drafts for call in draft.sent_back]
         return drafts
 
 
