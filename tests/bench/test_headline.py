@@ -66,6 +66,7 @@ def test_a_doubtful_saving_in_dollars_is_said_in_words(
         (1.31, None, "It costs 31 % more than always-strong. 90 % of the gap costs 70.0 % of its dollars."),
         (1.31, 7.04, "It costs 31 % more than always-strong and takes 7.0 times as long. 90 % of the gap costs"),
         (1.31, 1.12, "It costs 31 % more than always-strong and takes 12 % longer."),
+        (8.15, 8.66, "It costs 8.2 times as much as always-strong and takes 8.7 times as long. 90 % of the gap"),
         (1.001, 1.001, "It costs a little more than always-strong and takes a little longer."),
         (0.7, 1.12, "in 112.0 % of its time. It takes 12 % longer than always-strong."),
         (0.7, 2.0, "in 200.0 % of its time. It takes 2.0 times as long as always-strong."),

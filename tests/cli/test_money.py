@@ -37,10 +37,10 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def test_a_route_that_costs_more_and_is_slower_than_always_strong_says_so_everywhere(tmp_path: Path) -> None:
-    (shown,) = run(tmp_path, PaidServer(prm_s=0.05), SWEEP, prm_price=5.0)
+    (shown,) = run(tmp_path, PaidServer(prm_s=0.05), SWEEP, prm_price=0.8)
     reached = summary(tmp_path)["operating_points"][-1]
-    assert reached["cost_usd"] > 1.5
     more = f"It costs {100 * (reached['cost_usd'] - 1):.0f} % more than always-strong and takes "
+    assert 1.01 < reached["cost_usd"] < 2
     headline = plain(shown.stdout).partition(" gap recovered ")[0]
     assert (
         "TRIM-Thr recovers 95 % of the accuracy gap between always-weak (50.0 %) and always-strong (100.0 %) for"

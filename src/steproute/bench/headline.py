@@ -116,16 +116,24 @@ def _is_below_1(end: float | None) -> bool:
 
 def _dearer_or_slower(cost_usd: float | None, latency: float | None) -> Iterator[str]:
     """What of dollars and time is more than always-strong's, in plain words."""
-    dearer = f"costs {_more(cost_usd)}" if cost_usd is not None and cost_usd > 1 else ""
-    if latency is None or latency <= 1:
-        if dearer:
-            yield f"It {dearer} than always-strong."
-        return
-    longer, than = _longer(latency)
+    dearer = _above(cost_usd, "more", "much")
+    slower = _above(latency, "longer", "long")
     if dearer:
-        yield f"It {dearer} than always-strong and takes {longer}."
-    else:
-        yield f"It takes {longer} {than} always-strong."
+        more = f"It costs {' '.join(dearer)} always-strong"
+        yield f"{more} and takes {slower[0]}." if slower else f"{more}."
+    elif slower:
+        yield f"It takes {' '.join(slower)} always-strong."
+
+
+def _above(share: float | None, more: str, much: str) -> tuple[str, str] | None:
+    """How far a share is above 1, and the word before what it is compared with; None if it is not."""
+    if share is None or share <= 1:
+        return None
+    if share < _WHOLE_PERCENT:
+        return f"a little {more}", "than"
+    if share < _MANY_TIMES:
+        return f"{100 * (share - 1):.0f} % {more}", "than"
+    return f"{share:.1f} times as {much}", "as"
 
 
 def _cheaper(reached: Sequence[OperatingPoint]) -> Iterator[str]:
@@ -145,19 +153,6 @@ def _at_best(policy: Swept, summary: Summary) -> Iterator[str]:
     latency = best.latency_s / summary.strong.latency_s if is_timed(summary) else None
     for fault in _dearer_or_slower(cost, latency):
         yield f"At its most accurate knob, {best.knob:g}, it reaches {percent(best.accuracy)}. {fault}"
-
-
-def _more(share: float) -> str:
-    return f"{100 * (share - 1):.0f} % more" if share >= _WHOLE_PERCENT else "a little more"
-
-
-def _longer(share: float) -> tuple[str, str]:
-    """How much longer, and the word before what it is compared with."""
-    if share < _WHOLE_PERCENT:
-        return "a little longer", "than"
-    if share < _MANY_TIMES:
-        return f"{100 * (share - 1):.0f} % longer", "than"
-    return f"{share:.1f} times as long", "as"
 
 
 def _no_gap(summary: Summary) -> str:
