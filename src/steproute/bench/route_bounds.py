@@ -70,11 +70,11 @@ def prior_shape(data: str, problems: Sequence[Problem], *, embedded: bool) -> Sh
     Steps and tokens of the embedded models are those of their own cards (docs/reference/lab-model-card.md and
     trim-world-card.md; 5.4 steps and 70 tokens on 100 problems of `lab`). Of other models they span what was recorded
     on MATH-500: 8.7 to 27.9 steps and 450 to 710 tokens per solution (Llama-3.2-1B and 3.1-8B, 400 problems, and
-    Qwen3-1.7B and 14B, 137 problems; docs/reference/recordings.md), and down to a third of that for easier problems.
+    Qwen3-1.7B and 14B, 137 problems; docs/reference/recordings.md), and down to an answer with hardly any reasoning.
     Seconds are assumptions: 5 to 100 ms per token, up to a second before the first.
     """
-    prompts = [estimated_tokens(problem.text + INSTRUCTIONS) + _TEMPLATE_TOKENS for problem in problems]
-    prompt = sum(prompts) / len(prompts)
+    text = sum(estimated_tokens(problem.text) for problem in problems) / len(problems)
+    prompt = text + estimated_tokens(INSTRUCTIONS) + _TEMPLATE_TOKENS
     slow = {"call_s": Range(0.05, 0.3, 1.0), "token_s": Range(0.005, 0.02, 0.1)}
     if embedded and is_trim_world(data):
         world = load_parameters()
@@ -98,9 +98,9 @@ def prior_shape(data: str, problems: Sequence[Problem], *, embedded: bool) -> Sh
             source="the lab's model card",
         )
     return Shape(
-        steps=Range(3.0, 12.0, 28.0),
-        tokens=Range(150.0, 500.0, 1000.0),
-        prompt=Range(0.6 * prompt, prompt, 1.7 * prompt),
+        steps=Range(2.0, 10.0, 28.0),
+        tokens=Range(15.0, 450.0, 1000.0),
+        prompt=Range(0.6 * text, prompt, 1.7 * prompt),
         source="solutions recorded on MATH-500",
         **slow,
     )
