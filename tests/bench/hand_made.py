@@ -31,11 +31,18 @@ REACHED = [
         strong_tokens_ci95=(share - 0.6, share - 0.4),
         cost_usd=share - 0.2,
         cost_usd_ci95=(share - 0.3, share - 0.1),
+        latency=share - 0.1,
+        latency_ci95=(share - 0.2, share),
     )
     for share in (0.8, 0.9, 0.95)
 ]
 NEVER = replace(
-    REACHED[2], strong_tokens=None, strong_tokens_ci95=(0.4, None), cost_usd=None, cost_usd_ci95=(0.6, None)
+    REACHED[2],
+    strong_tokens=None,
+    strong_tokens_ci95=(0.4, None),
+    cost_usd=None,
+    cost_usd_ci95=(0.6, None),
+    latency=None,
 )
 
 SUMMARY = Summary(
@@ -50,6 +57,7 @@ SUMMARY = Summary(
     strong=replace(POINT, knob=None, accuracy=0.9, strong_tokens=80.0, strong_share=1.0, cost_usd=0.000246),
     points=[POINT, replace(POINT, knob=0.9, accuracy=0.88, strong_tokens=60.0, strong_share=0.75, cost_usd=0.0002)],
     metrics=METRIC_VALUES,
+    metrics_usd=METRIC_VALUES,
     metrics_note="",
     baselines=[
         Curved(

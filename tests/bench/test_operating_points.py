@@ -34,7 +34,7 @@ def world(seed: int, problems: int, knobs: int) -> tuple[Spent, Spent]:
 
 
 def found(tokens: Spent, usd: Spent, seed: int = 0) -> list[OperatingPoint]:
-    return operating_points(tokens, usd, np.random.default_rng(seed))
+    return operating_points(tokens, usd, usd, np.random.default_rng(seed))
 
 
 def finite(low: float, high: float) -> Ends:

@@ -57,7 +57,7 @@ def test_the_picture_holds_both_panels() -> None:
     root = fromstring(pareto_svg(SUMMARY))
     assert len(dots(root, "TRIM-Thr")) == 4
     assert [t.text for t in root.iterfind(f".//{SVG}text") if "accuracy, %" in (t.text or "")] == [
-        "accuracy, %, by strong tokens", "accuracy, %, by dollars"
+        "accuracy, %, by dollars", "accuracy, %, by strong tokens"
     ]  # fmt: skip
 
 
@@ -125,3 +125,12 @@ def test_axes_have_a_few_round_numbers(low: float, width: float) -> None:
     values = list(ticks(low, low + width))
     assert 1 <= len(values) <= 10
     assert all(low - 1e-6 * (1 + width) <= value <= low + width + 1e-6 * width for value in values)
+
+
+def test_a_panel_marks_where_dollars_exceed_always_strongs_and_keeps_its_notes_inside() -> None:
+    dear = replace(SUMMARY, points=[replace(POINT, cost_usd=9 * SUMMARY.strong.cost_usd)])
+    texts = {t.text: t for t in fromstring(panel_svg(dear, "usd")).iterfind(f".//{SVG}text")}
+    assert "costs more than always strong" in texts
+    assert float(texts["always weak 50.0 %"].get("x", "")) > 300
+    for axis in ("usd", "tokens"):
+        assert "costs more than always strong" not in panel_svg(SUMMARY, axis)  # type: ignore[arg-type]

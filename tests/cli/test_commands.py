@@ -74,6 +74,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--problems", "0"), "problems: 0 is below 1"),
         (("eval", "--max-tokens", "-1"), "max_tokens: -1 is not a budget"),
         (("eval", "--in-flight", "0"), "in_flight: 0 is below 1"),
+        (("eval", "--max-usd", "-1"), "max_usd: -1.0 is no limit"),
         (("metrics", "none.json"), "none.json"),
         (("replay", "gpt9"), "'gpt9' is unknown"),
         (("lab", "sample", "--split", "dev"), "'dev' is unknown"),

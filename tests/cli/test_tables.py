@@ -118,11 +118,12 @@ def test_the_narrow_tables_fit_the_terminal_and_cut_no_cell(summary: Summary, wi
 
 @pytest.mark.parametrize("width", [20, 80, 120, 300])
 @pytest.mark.parametrize("table", [wide_points, wide_metrics])
-def test_wide_tables_cut_no_cell_in_any_terminal(table: Callable[[Summary], Table], width: int) -> None:
+def test_wide_tables_cut_no_cell_in_any_terminal(table: Callable[[Summary], Table | list[Table]], width: int) -> None:
     found = printed(full(), width, wide=True)
     lines = found.splitlines()
     assert "…" not in found
-    for cell in cells(table(full())):
+    made = table(full())
+    for cell in [cell for each in (made if isinstance(made, list) else [made]) for cell in cells(each)]:
         assert any(cell in line for line in lines), cell
 
 
@@ -146,8 +147,9 @@ def test_the_first_line_is_the_headline() -> None:
 
 def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
     lines = [" ".join(line.split()) for line in printed(UNREACHED).splitlines()]
-    assert "80 % 82.0 % 30.0 % [20.0, 40.0] 60.0 % [50.0, 70.0]" in lines
-    assert "95 % 88.0 % not reached [40.0, ∞] not reached [60.0, ∞]" in lines
+    assert "gap recovered accuracy dollars [95 %] strong tokens [95 %] time" in lines
+    assert "80 % 82.0 % 60.0 % [50.0, 70.0] 30.0 % [20.0, 40.0] 70.0 %" in lines
+    assert "95 % 88.0 % not reached [60.0, ∞] not reached [40.0, ∞] –" in lines
 
 
 def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
@@ -159,21 +161,36 @@ def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
 
 def test_points_and_anchors_have_a_row_each() -> None:
     rows = [" ".join(line.split()) for line in printed(SUMMARY).splitlines()]
-    assert "0.5 70.0 % 50.0 % 25.0 % 50.0 % $0.1230" in rows
-    assert "always weak 50.0 % 0.0 % 0.0 % 20.3 % $0.05000" in rows
-    assert "always strong 90.0 % 100.0 % 100.0 % 100.0 % $0.2460" in rows
+    assert "knob accuracy gap $/1000 dollars tokens time seconds" in rows
+    assert "0.5 70.0 % 50.0 % $0.1230 50.0 % 25.0 % 100.0 % 0.50" in rows
+    assert "always weak 50.0 % 0.0 % $0.05000 20.3 % 0.0 % 100.0 % 0.50" in rows
+    assert "always strong 90.0 % 100.0 % $0.2460 100.0 % 100.0 % 100.0 % 0.50" in rows
 
 
-def test_seconds_intervals_and_metrics_come_with_wide_alone() -> None:
+def test_intervals_metrics_and_counts_come_with_wide_alone() -> None:
     narrow, wide = printed(SUMMARY), printed(SUMMARY, 200, wide=True)
-    for text in ("70.0 % [65.0, 75.0]", "PRM read", "ΔIBC", " 0.50 "):
+    for text in ("70.0 % [65.0, 75.0]", "PRM read", "ΔIBC", "metrics by dollars"):
         assert text not in narrow
         assert text in wide
 
 
 def test_models_without_a_price_have_no_share_of_dollars() -> None:
     free = replace(SUMMARY, strong=replace(SUMMARY.strong, cost_usd=0.0))
-    assert re.search(r"always strong +90.0 % +100.0 % +100.0 % +– ", printed(free))
+    found = printed(free)
+    assert re.search(r"always strong +90.0 % +100.0 % +\$0 +100.0 % +– ", found)
+    assert re.search(r"gap recovered +accuracy +strong tokens \[95 %\] +dollars \[95 %\]", found)
+    assert "Always-strong has no price" in " ".join(found.split())
+    assert "metrics by dollars" not in printed(free, 200, wide=True)
+
+
+def test_models_that_take_no_time_have_no_share_of_it() -> None:
+    still = replace(SUMMARY, strong=replace(SUMMARY.strong, latency_s=0.0))
+    assert re.search(r"always strong +90.0 % .*100.0 % +– +–", printed(still))
+
+
+def test_what_a_tree_saved_is_told_from_what_was_billed() -> None:
+    shared = " ".join(printed(replace(SUMMARY, paid_usd=0.2)).split())
+    assert "billed to routes $0.5000, paid $0.2000 (shared steps once)" in shared
 
 
 def test_failures_and_interrupted_spending_are_reported() -> None:

@@ -44,18 +44,18 @@ class Panel:
     """Draws into `root`. A place is (cost share, accuracy); everything else is in pixels from the top left."""
 
     def __init__(self, root: Element, frame: Frame) -> None:
-        self._root, self._frame = root, frame
+        self._root, self.frame = root, frame
 
     def pixels(self, at: Place) -> Place:
         """Where a place is."""
-        frame = self._frame
+        frame = self.frame
         x = _LEFT + (frame.width - _LEFT - _RIGHT) * (at[0] + 0.02) / (frame.right + 0.02)
         way = (at[1] - frame.low) / (frame.high - frame.low)
         return x, frame.height - _BOTTOM - (frame.height - _TOP - _BOTTOM) * way
 
     def axes(self, title: str, name: str) -> None:
         """Title, grid, numbers and the name of the cost axis."""
-        frame = self._frame
+        frame = self.frame
         bottom, right = frame.height - _BOTTOM, frame.width - _RIGHT
         for value in ticks(frame.low, frame.high):
             _, y = self.pixels((0.0, value))

@@ -99,11 +99,14 @@ class Comparison:
 def compare(
     name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int, *, resamples: int = RESAMPLES
 ) -> Comparison:
-    """Metrics of every series of a sweep and differences of every two; raises UndefinedMetric without a gap."""
+    """Metrics of every series of a sweep and differences of every two, by dollars only if strong costs more than weak.
+
+    Raises UndefinedMetric without a gap.
+    """
     series = (sweep.policy, *sweep.baselines)
     metrics: list[dict[Axis, dict[str, float | None | Interval95]]] = [{} for _ in series]
     pairs: list[Pair] = []
-    for axis in AXES:
+    for axis in (axis for axis in AXES if axis == "tokens" or _is_dearer(runs, sweep, axis)):
         samples = metric_samples(
             [runs.outcomes(each.routes, axis) for each in series],
             runs.anchor(sweep.weak, axis),
@@ -129,6 +132,11 @@ def compare(
 def write_comparison(comparison: Comparison, path: Path) -> None:
     """Write `comparison.json`, whole or not at all."""
     write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
+
+
+def _is_dearer(runs: JudgedRuns, sweep: Sweep, axis: Axis) -> bool:
+    weak, strong = (runs.anchor(route, axis).cost.mean() for route in (sweep.weak, sweep.strong))
+    return bool(strong > weak)
 
 
 def _row(runs: JudgedRuns, series: Series, metrics: dict[Axis, dict[str, float | None | Interval95]]) -> Row:

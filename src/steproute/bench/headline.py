@@ -2,10 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from steproute.bench.formatting import SHIPPED, percent, percent_interval, policy_label
 from steproute.bench.operating_points import SHARES, OperatingPoint
 from steproute.bench.summary import Point, Summary
+
+_WHOLE_PERCENT: Final = 1.005
+_MANY_TIMES: Final = 2.0
+_UNPRICED: Final = " Always-strong has no price, so nothing is said about dollars. Set price below its [models.strong]."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,47 +50,109 @@ def headlines(summary: Summary) -> list[str]:
     own, *others = swept(summary)
     weak, strong = percent(summary.weak.accuracy), percent(summary.strong.accuracy)
     gap = f"of the accuracy gap between always-weak ({weak}) and always-strong ({strong})"
-    return [_sentence(own, gap), *(_sentence(each, "of the gap") for each in others if each.shipped)]
+    return [_sentence(own, gap, summary), *(_sentence(each, "of the gap", summary) for each in others if each.shipped)]
+
+
+def is_priced(summary: Summary) -> bool:
+    """Whether dollars can lead: always-strong costs some."""
+    return summary.strong.cost_usd > 0
+
+
+def is_timed(summary: Summary) -> bool:
+    """Whether the models took any time that was measured."""
+    return summary.strong.latency_s > 0
 
 
 def how_to_read(summary: Summary) -> str:
     """What the figures of the headline are."""
     return (
-        "Tokens and dollars are shares of what always-strong spends. Each figure is interpolated between two "
+        f"{_listed(summary)} are shares of what always-strong takes. Each figure is interpolated between two "
         "neighbouring knobs of the policy. Brackets are 95 % intervals of a bootstrap over "
         f"{summary.problems} problems that repeats the interpolation; ∞ means that some resamples never get there."
+        f"{'' if is_priced(summary) else _UNPRICED}"
     )
 
 
-def _sentence(policy: Swept, gap: str) -> str:
+def _listed(summary: Summary) -> str:
+    shown = ["dollars"] * is_priced(summary) + ["tokens"] + ["time"] * is_timed(summary)
+    words = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return words.capitalize()
+
+
+def _sentence(policy: Swept, gap: str, summary: Summary) -> str:
     reached = [point for point in policy.reached if point.strong_tokens is not None]
     if not reached:
-        return f"{policy.label} does not recover {_share(SHARES[0])} {gap} at any of its knobs."
+        start = f"{policy.label} does not recover {_share(SHARES[0])} {gap} at any of its knobs."
+        return " ".join([start, *_at_best(policy, summary)])
     best = reached[-1]
     start = f"{policy.label} recovers {_share(best.gap_recovered)} {gap}"
     if best.gap_recovered < SHARES[-1]:
         start = f"{policy.label} does not recover {_share(SHARES[-1])} {gap}. It recovers {_share(best.gap_recovered)}"
-    tokens = f"{percent_interval(best.strong_tokens, best.strong_tokens_ci95)} of the strong model's tokens"
-    return " ".join([f"{start} for {tokens}{_dollars(best)}.", *_warnings(best)])
+    return " ".join([f"{start} for {_spent(best)}.", *_warnings(best), *_cheaper(reached)])
 
 
-def _dollars(point: OperatingPoint) -> str:
+def _spent(point: OperatingPoint) -> str:
+    """Dollars first, then tokens and time."""
+    tokens = percent_interval(point.strong_tokens, point.strong_tokens_ci95)
+    time = "" if point.latency is None else f", in {percent(point.latency)} of its time"
     if point.cost_usd is None:
-        return ""
-    return f" and {percent_interval(point.cost_usd, point.cost_usd_ci95)} of its dollars"
+        return f"{tokens} of the strong model's tokens{time}"
+    usd = percent_interval(point.cost_usd, point.cost_usd_ci95)
+    return f"{usd} of the strong model's dollars and {tokens} of its tokens{time}"
 
 
 def _warnings(point: OperatingPoint) -> Iterator[str]:
     """What a reader who looks for a saving must know."""
+    yield from _dearer_or_slower(point.cost_usd, point.latency)
+    if point.cost_usd is not None and point.cost_usd <= 1 and not _is_below_1(point.cost_usd_ci95[1]):
+        yield "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
     if point.strong_tokens is not None and point.strong_tokens > 1:
         yield "That is more strong tokens than always using the strong model."
-    if point.cost_usd is None:
+
+
+def _is_below_1(end: float | None) -> bool:
+    return end is not None and end <= 1
+
+
+def _dearer_or_slower(cost_usd: float | None, latency: float | None) -> Iterator[str]:
+    """What of dollars and time is more than always-strong's, in plain words."""
+    dearer = _above(cost_usd, "more", "much")
+    slower = _above(latency, "longer", "long")
+    if dearer:
+        more = f"It costs {' '.join(dearer)} always-strong"
+        yield f"{more} and takes {slower[0]}." if slower else f"{more}."
+    elif slower:
+        yield f"It takes {' '.join(slower)} always-strong."
+
+
+def _above(share: float | None, more: str, much: str) -> tuple[str, str] | None:
+    """How far a share is above 1, and the word before what it is compared with; None if it is not."""
+    if share is None or share <= 1:
+        return None
+    if share < _WHOLE_PERCENT:
+        return f"a little {more}", "than"
+    if share < _MANY_TIMES:
+        return f"{100 * (share - 1):.0f} % {more}", "than"
+    return f"{share:.1f} times as {much}", "as"
+
+
+def _cheaper(reached: Sequence[OperatingPoint]) -> Iterator[str]:
+    """The largest share of the gap that costs less than always-strong, if the best one costs more."""
+    if (reached[-1].cost_usd or 0) <= 1:
         return
-    high = point.cost_usd_ci95[1]
-    if point.cost_usd > 1:
-        yield "That costs more dollars than always using the strong model."
-    elif high is None or high > 1:
-        yield "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
+    for point in reversed(reached):
+        if point.cost_usd is not None and point.cost_usd < 1:
+            yield f"{_share(point.gap_recovered)} of the gap costs {percent(point.cost_usd)} of its dollars."
+            return
+
+
+def _at_best(policy: Swept, summary: Summary) -> Iterator[str]:
+    """Whether even its most accurate knob, which recovers so little, costs more or takes longer."""
+    best = max(policy.points, key=lambda point: point.accuracy)
+    cost = best.cost_usd / summary.strong.cost_usd if is_priced(summary) else None
+    latency = best.latency_s / summary.strong.latency_s if is_timed(summary) else None
+    for fault in _dearer_or_slower(cost, latency):
+        yield f"At its most accurate knob, {best.knob:g}, it reaches {percent(best.accuracy)}. {fault}"
 
 
 def _no_gap(summary: Summary) -> str:

@@ -90,6 +90,11 @@ def read_labelled_steps(path: Path) -> LabelledSteps:
     return LabelledSteps.of(rows)
 
 
+def steps_of(solutions: Sequence[Labelled]) -> LabelledSteps:
+    """The steps of scored solutions; see `read_labelled_steps`."""
+    return LabelledSteps.of([row for solution in solutions for row in _rows(solution)])
+
+
 def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
     steps, label, scores = row.get("steps"), row.get("label"), row.get("scores")
     where = f"{path}, line {number}"
@@ -125,9 +130,14 @@ def _solution_steps(path: Path, number: int, row: dict[str, object]) -> list[tup
     solution = _labelled(path, number, row)
     if solution.scores is None:
         raise DatasetError(f"{path}, line {number}: scores are missing. Give a number from 0 to 1 for each step.")
+    return _rows(solution)
+
+
+def _rows(solution: Labelled) -> list[tuple[str, str, float, bool]]:
+    """Each step up to the first incorrect one and those after it, which count as incorrect."""
     end = len(solution.steps) if solution.first_wrong is None else solution.first_wrong
     problem = solution.problem.text
     return [
         (problem, repr((problem, solution.steps[:index])), score, index < end)
-        for index, score in enumerate(solution.scores)
+        for index, score in enumerate(solution.scores or ())
     ]

@@ -1,4 +1,4 @@
-"""Operating points: what it costs to recover a share of the gap, in strong tokens and in dollars at the same point."""
+"""Operating points: what it costs to recover a share of the gap, in dollars, strong tokens and time at one point."""
 
 import math
 from collections.abc import Iterator
@@ -20,8 +20,9 @@ class OperatingPoint:
     """Where a policy's curve first recovers `gap_recovered` of the accuracy gap between always-weak and always-strong.
 
     It lies on the straight line between two neighbouring points, so a fixed mixture of two knobs reaches it.
-    strong_tokens and cost_usd are shares of what always-strong spends, both at this one point: strong_tokens is
-    CPT(gap_recovered). None means that the curve never gets there, or for cost_usd that always-strong costs no dollars.
+    strong_tokens, cost_usd and latency are shares of what always-strong takes, all at this one point: strong_tokens is
+    CPT(gap_recovered), latency is of the seconds per problem. None means that the curve never gets there, or for
+    cost_usd and latency that always-strong costs no dollars or takes no time that was measured.
     The `_ci95` are percentile intervals of a bootstrap over problems that repeats the interpolation; None is infinite.
     """
 
@@ -31,6 +32,8 @@ class OperatingPoint:
     strong_tokens_ci95: tuple[float | None, float | None]
     cost_usd: float | None
     cost_usd_ci95: tuple[float | None, float | None]
+    latency: float | None = None
+    latency_ci95: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,20 +53,20 @@ class Spent:
         return np.vstack([self.weak.correct, self.strong.correct, self.sweep.correct]).astype(np.float64)
 
 
-def operating_points(tokens: Spent, usd: Spent, rng: np.random.Generator) -> list[OperatingPoint]:
+def operating_points(tokens: Spent, usd: Spent, seconds: Spent, rng: np.random.Generator) -> list[OperatingPoint]:
     """The points at `SHARES`, none if strong is no better than weak or generates no more strong tokens.
 
-    tokens, usd: the same knobs and problems on both cost axes. With the generator of `curve_intervals` the intervals
-    of strong_tokens are those of CPT.
+    tokens, usd, seconds: the same knobs and problems on three cost axes. With the generator of `curve_intervals` the
+    intervals of strong_tokens are those of CPT.
     """
-    accuracy, strong_tokens, cost_usd = _means(tokens, usd, rng)
+    accuracy, strong_tokens, cost_usd, latency = _means(tokens, usd, seconds, rng)
     gap = (accuracy[:, 1] > accuracy[:, 0]) & (strong_tokens[:, 1] > strong_tokens[:, 0])
     if not gap[0]:
         return []
-    return list(_points(accuracy[gap], strong_tokens[gap], cost_usd[gap]))
+    return list(_points(accuracy[gap], strong_tokens[gap], cost_usd[gap], latency[gap]))
 
 
-def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64) -> Iterator[OperatingPoint]:
+def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64, latency: F64) -> Iterator[OperatingPoint]:
     """One point per share; the outcomes' own means come first in every array, then the resamples."""
     curves = Curves.of(
         strong_tokens=strong_tokens[:, 2:],
@@ -71,10 +74,10 @@ def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64) -> Iterator[Operat
         weak=(strong_tokens[:, 0], accuracy[:, 0]),
         strong=(strong_tokens[:, 1], accuracy[:, 1]),
     )
-    line = _dollars_along(accuracy, strong_tokens, cost_usd)
+    lines = [_cost_along(accuracy, strong_tokens, cost) for cost in (cost_usd, latency)]
     for share in SHARES:
         reached = curves.cpt(share)
-        dollars = np.where(np.isinf(reached), np.inf, line.at(reached[:, None])[:, 0])
+        dollars, time = (np.where(np.isinf(reached), np.inf, line.at(reached[:, None])[:, 0]) for line in lines)
         yield OperatingPoint(
             gap_recovered=share,
             accuracy=float(accuracy[0, 0] + share * curves.gap[0]),
@@ -82,28 +85,29 @@ def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64) -> Iterator[Operat
             strong_tokens_ci95=_interval(reached),
             cost_usd=_finite(dollars[0]),
             cost_usd_ci95=_interval(dollars),
+            latency=_finite(time[0]),
+            latency_ci95=_interval(time),
         )
 
 
-def _means(tokens: Spent, usd: Spent, rng: np.random.Generator) -> tuple[F64, F64, F64]:
-    """Mean accuracy, strong tokens and dollars, each (all problems, then resamples; weak | strong | each knob)."""
-    outcomes = np.vstack([tokens.correct(), tokens.rows(), usd.rows()]).T
+def _means(tokens: Spent, usd: Spent, seconds: Spent, rng: np.random.Generator) -> list[F64]:
+    """Mean accuracy, tokens, dollars and seconds, each (all problems, then resamples; weak | strong | each knob)."""
+    outcomes = np.vstack([tokens.correct(), tokens.rows(), usd.rows(), seconds.rows()]).T
     resampled = (count @ outcomes / len(outcomes) for count in draws(len(outcomes), RESAMPLES, rng))
-    accuracy, strong_tokens, cost_usd = np.hsplit(np.concatenate([outcomes.mean(axis=0)[None], *resampled]), 3)
-    return accuracy, strong_tokens, cost_usd
+    return np.hsplit(np.concatenate([outcomes.mean(axis=0)[None], *resampled]), 4)
 
 
-def _dollars_along(accuracy: F64, strong_tokens: F64, cost_usd: F64) -> Polylines:
-    """Dollars over c on the curve that CPT walks: of points with equal tokens, those of the most accurate one."""
+def _cost_along(accuracy: F64, strong_tokens: F64, cost: F64) -> Polylines:
+    """Another cost over c on the curve that CPT walks: of points with equal tokens, that of the most accurate one."""
     own = np.r_[0, 2 : accuracy.shape[1]]  # the weak anchor and the knobs
-    strong_usd = cost_usd[:, 1:2]
-    usd = np.divide(cost_usd[:, own], strong_usd, out=np.full((len(own), len(accuracy)), _FREE).T, where=strong_usd > 0)
+    of_strong = cost[:, 1:2]
+    share = np.divide(cost[:, own], of_strong, out=np.full((len(own), len(accuracy)), _FREE).T, where=of_strong > 0)
     c = strong_tokens[:, own] / strong_tokens[:, 1:2]
     order = np.lexsort((-accuracy[:, own], c), axis=-1)
-    c, usd = np.take_along_axis(c, order, axis=1), np.take_along_axis(usd, order, axis=1)
+    c, share = np.take_along_axis(c, order, axis=1), np.take_along_axis(share, order, axis=1)
     for point in range(1, c.shape[1]):
-        usd[:, point] = np.where(c[:, point] == c[:, point - 1], usd[:, point - 1], usd[:, point])
-    return Polylines(c, usd)
+        share[:, point] = np.where(c[:, point] == c[:, point - 1], share[:, point - 1], share[:, point])
+    return Polylines(c, share)
 
 
 def _interval(samples: F64) -> tuple[float | None, float | None]:

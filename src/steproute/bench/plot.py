@@ -1,4 +1,4 @@
-"""The picture of a sweep, accuracy by strong tokens and by dollars: SVG for the report, PNG through resvg."""
+"""The picture of a sweep, accuracy by dollars and by strong tokens: SVG for the report, PNG through resvg."""
 
 from collections.abc import Sequence
 from importlib.resources import as_file, files
@@ -12,9 +12,9 @@ import resvg_py
 
 from steproute.bench.canvas import Frame, Panel, Place, Style, circle, group, stroke, svg, text
 from steproute.bench.formatting import percent
-from steproute.bench.headline import Swept, swept
+from steproute.bench.headline import Swept, is_priced, swept
 from steproute.bench.published import PublishedCurve
-from steproute.bench.summary import AXES, Axis, Point, Summary
+from steproute.bench.summary import Axis, Point, Summary
 from steproute.core.whole_file import write_whole
 
 _WIDTH: Final = 1200
@@ -30,6 +30,8 @@ _PUBLISHED: Final = ("#222222", "#B22222")
 _ANCHORS: Final = Style(label="random, per problem", colour=_GREY, dash="8 5")
 _MARK: Final = Style(label="95 % of the gap", colour="#222222", dash="", radius=5, ring=True)
 _KNOB_NOTES: Final = 4
+_DEARER_FROM: Final = 1.3
+_MARGIN: Final = 0.06
 _AXES: Final[dict[Axis, tuple[str, str]]] = {
     "tokens": ("accuracy, %, by strong tokens", "strong tokens, % of always-strong"),
     "usd": ("accuracy, %, by dollars", "dollars, % of always-strong"),
@@ -37,7 +39,7 @@ _AXES: Final[dict[Axis, tuple[str, str]]] = {
 
 
 def plot_pareto(summary: Summary, path: Path) -> None:
-    """Write the picture as a PNG, 1200 pixels wide: tokens on the left, dollars on the right, the legend below."""
+    """Write the picture as a PNG, 1200 pixels wide: dollars on the left, tokens on the right, the legend below."""
     write_png(pareto_svg(summary), path)
 
 
@@ -69,8 +71,8 @@ def panel_svg(summary: Summary, axis: Axis) -> str:
 
 
 def axes(summary: Summary) -> tuple[Axis, ...]:
-    """Strong tokens, and dollars if always-strong costs any."""
-    return AXES if summary.strong.cost_usd > 0 else ("tokens",)
+    """Dollars first, if always-strong costs any, then strong tokens."""
+    return ("usd", "tokens") if is_priced(summary) else ("tokens",)
 
 
 def legend(summary: Summary) -> list[Style]:
@@ -120,16 +122,21 @@ def _draw(root: Element, summary: Summary, axis: Axis, width: int, height: int) 
 
 def _draw_anchors(panel: Panel, summary: Summary, axis: Axis) -> None:
     panel.line(_places([summary.weak, summary.strong], summary, axis), _ANCHORS)
+    frame = panel.frame
+    end = frame.right / (1 + _MARGIN) if frame.right > _DEARER_FROM else 1.0
     notes = (
-        ("always weak", summary.weak, 1.0, (0, 18), "end"),
+        ("always weak", summary.weak, end, (0, 18), "end"),
         ("always strong", summary.strong, 0.0, (0, -6), "start"),
     )
     for label, point, x, offset, anchor in notes:
         level = Style(label="", colour=_GREY, width=1, dash="2 4")
-        panel.line([(0.0, point.accuracy), (1.0, point.accuracy)], level)
+        panel.line([(0.0, point.accuracy), (end, point.accuracy)], level)
         panel.line(_places([point], summary, axis), Style(label=label, colour=_GREY, radius=5))
         words = f"{label} {percent(point.accuracy)}"
         panel.note((x, point.accuracy), words, offset=offset, fill=_GREY, anchor=anchor)
+    if axis == "usd" and frame.right > _DEARER_FROM:
+        panel.line([(1.0, frame.low), (1.0, frame.high)], Style(label="", colour=_GREY, width=1, dash="2 4"))
+        panel.note((1.0, frame.low), "costs more than always strong", offset=(6, -8), fill=_GREY)
 
 
 def _draw_first(panel: Panel, points: Sequence[Point], summary: Summary, axis: Axis) -> None:
@@ -160,10 +167,15 @@ def _frame(summary: Summary, axis: Axis, width: int, height: int) -> Frame:
     return Frame(
         width=width,
         height=height,
-        right=max(1.0, *(_share(point, summary, axis) for point in points)) + 0.02,
+        right=_right(max(1.0, *(_share(point, summary, axis) for point in points))),
         low=max(0.0, min(values) - 0.05),
         high=min(1.0, max(values)) + 0.03,
     )
+
+
+def _right(dearest: float) -> float:
+    """Where the axis ends, with room for the last knob's note if it is far out."""
+    return dearest * (1 + _MARGIN) if dearest > _DEARER_FROM else dearest + 0.02
 
 
 def _share(point: Point, summary: Summary, axis: Axis) -> float:

@@ -1,7 +1,7 @@
 """The recorded sets of the data folder: real models and PRM scores on MATH-500, ready to replay."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
@@ -41,6 +41,12 @@ class Recorded:
     limits: Limits
     graded: Mapping[tuple[str, str], bool]
     note: str
+
+    def priced(self, prices: Mapping[str, Price]) -> "Recorded":
+        """The same at other prices, by role: weak, strong and prm."""
+        writers = {role: replace(writer, price=prices[role]) for role, writer in self.cast.writers.items()}
+        judges = {role: replace(judge, price=prices[role]) for role, judge in self.cast.judges.items()}
+        return replace(self, cast=Cast(writers=writers, judges=judges))
 
 
 def load_recorded(name: str) -> Recorded:

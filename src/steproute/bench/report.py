@@ -9,10 +9,11 @@ from markupsafe import Markup
 from steproute.bench.compare import COMPARED, Comparison
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, policy_label
-from steproute.bench.headline import headlines, how_to_read, swept
+from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, percent_interval, policy_label
+from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.plot import axes, legend, panel_svg
-from steproute.bench.summary import AXES, Summary
+from steproute.bench.shares import seconds, share_names, shares
+from steproute.bench.summary import Curved, Summary
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
@@ -43,33 +44,46 @@ def write_report(
         legend=legend(summary),
         labels=LABELS,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
+        is_priced=is_priced(summary),
+        share_names=share_names(summary),
+        shares=shares,
+        seconds=seconds,
+        metrics=_metrics(summary),
         metric=metric,
         percent=percent,
         percent_interval=percent_interval,
         policy_label=policy_label,
         dollars=dollars,
-        comparison=None if comparison is None else _compared(comparison, summary.strategy),
+        comparison=None if comparison is None else _compared(comparison, summary),
         settings=_flat(summary.settings),
     )
     write_whole(path, page.encode())
 
 
-def _compared(comparison: Comparison, strategy: str) -> dict[str, object]:
+def _compared(comparison: Comparison, summary: Summary) -> dict[str, object]:
     """The table of differences from the first policy: per cost axis, a row per policy with a cell per metric."""
     first, *others = comparison.rows
     heads = [f"{LABELS[name]}, {'lower' if name in LOWER_IS_BETTER else 'higher'} is better" for name in COMPARED]
     tables = []
-    for axis in AXES:
+    for axis in [axis for axis in axes(summary) if axis in first.metrics]:
         pairs = [[comparison.pair(row.name, first.name, name, axis) for name in COMPARED] for row in others]
         cells = [[(difference_text(p), standing(p), p_text(p, comparison.least_p)) for p in row] for row in pairs]
-        labels = [policy_label(row.name, strategy) for row in others]
+        labels = [policy_label(row.name, summary.strategy) for row in others]
         tables.append((AXIS_LABELS[axis], list(zip(labels, cells, strict=True))))
     return {
-        "first": policy_label(first.name, strategy),
+        "first": policy_label(first.name, summary.strategy),
         "heads": heads,
         "tables": tables if others else [],
         "note": what_p_covers(comparison),
     }
+
+
+def _metrics(summary: Summary) -> list[tuple[str, list[Shown]]]:
+    """A table by dollars, if there are any, and one by strong tokens: the values of every policy."""
+    series: list[Summary | Curved] = [summary, *summary.baselines]
+    by_usd: list[Shown] = [each.metrics_usd for each in series]
+    by_tokens: list[Shown] = [each.metrics for each in series]
+    return [*([("dollars", by_usd)] if is_priced(summary) else []), ("strong tokens", by_tokens)]
 
 
 def _flat(table: Mapping[str, object], prefix: str = "") -> dict[str, object]:

@@ -15,6 +15,7 @@ from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.contents import Contents, contents
 from steproute.bench.failures import FailureGroup, failure_groups
+from steproute.bench.latency import called_seconds, measured_seconds
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
 from steproute.bench.proportions import grouped_proportion_interval, proportion_interval
@@ -30,6 +31,7 @@ from steproute.engine.runner import Route
 
 Axis = Literal["tokens", "usd"]
 Interval95 = tuple[float | None, float | None]
+Cost = Axis | Literal["seconds"]
 AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 _COST_OF: Final[Mapping[Axis, Callable[[Trace], float]]] = {
     "tokens": lambda trace: trace.generated_tokens("strong"),
@@ -45,7 +47,7 @@ class Point:
 
     strong_tokens and weak_tokens are generated tokens, thrown-away ones included; discarded_tokens are those of either
     that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
-    strong_tokens over those of always-strong.
+    strong_tokens over those of always-strong. latency_s: see `bench.latency`.
     """
 
     knob: float | None
@@ -64,12 +66,16 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curved:
-    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached"."""
+    """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached".
+
+    `metrics_usd` are the same by dollars, empty if always-strong costs no more of them than always-weak.
+    """
 
     name: str
     points: list[Point]
     metrics: dict[str, float | None | Interval95]
     metrics_note: str = ""
+    metrics_usd: dict[str, float | None | Interval95] = field(default_factory=dict)
     operating_points: list[OperatingPoint] = field(default_factory=list)
 
 
@@ -90,7 +96,8 @@ class Summary:
 
     `problems` were judged in every route at every seed; `failed` counts traces without a verdict, whose problems are
     left out everywhere, and `failures` says why. `undecided` counts answers that could not be graded, which count as
-    not correct, and `undecided_reasons` says why. `grading_usd` was paid for an LLM judge; no route's cost holds any of it.
+    not correct, and `undecided_reasons` says why. `grading_usd` was paid for an LLM judge, which no route's cost holds.
+    `paid_usd` is what the backends were really paid, if steps were shared by a tree and it is not what was spent.
     `contents` says what the summary is made of.
     `published` holds curves of others to compare with, if the data have any.
     """
@@ -113,9 +120,11 @@ class Summary:
     interrupted_usd: float
     grading_usd: float = 0.0
     undecided_reasons: dict[str, int] = field(default_factory=dict)
+    paid_usd: float | None = None
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)
+    metrics_usd: dict[str, float | None | Interval95] = field(default_factory=dict)
     contents: Contents = Contents()
     failures: list[FailureGroup] = field(default_factory=list)
 
@@ -129,10 +138,14 @@ class Summary:
 class JudgedRuns:
     """Graded traces by route, problem and seed, restricted to the problems with a verdict in every route at every seed.
 
-    Raises DatasetError, which says why, if there is no such problem.
+    from_tree: whether routes share steps, which then take no time but that of the calls that once wrote them. Raises
+    DatasetError, which says why, if there is no such problem.
     """
 
-    def __init__(self, sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace]) -> None:
+    def __init__(
+        self, sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace], *, from_tree: bool = False
+    ) -> None:
+        self._seconds = called_seconds if from_tree else measured_seconds
         self._cells = {Cell.of(trace): trace for trace in traces if trace.verdict is not None}
         self._seeds = sweep.seeds
         cells = {problem.id: self._cells_of(sweep, problem) for problem in problems}
@@ -142,15 +155,16 @@ class JudgedRuns:
             raise DatasetError(f"eval: no problem was judged in every route. Failed:{reasons or ' none.'}")
         self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
 
-    def outcomes(self, routes: Sequence[Route], axis: Axis = "tokens") -> Outcomes:
-        """Correctness and cost (strong tokens, or dollars), (route, problem): the means over the seeds."""
+    def outcomes(self, routes: Sequence[Route], axis: Cost = "tokens") -> Outcomes:
+        """Correctness and cost (strong tokens, dollars or seconds), (route, problem): the means over the seeds."""
         rows = [self._row(route) for route in routes]
-        shape, cost = (len(rows), len(self.judged), len(self._seeds)), _COST_OF[axis]
+        cost = self._seconds if axis == "seconds" else _COST_OF[axis]
+        shape = (len(rows), len(self.judged), len(self._seeds))
         correct = np.array([[trace.verdict is Verdict.RIGHT for trace in row] for row in rows], float)
         costs = np.array([[cost(trace) for trace in row] for row in rows], float)
         return Outcomes(correct=correct.reshape(shape).mean(axis=2), cost=costs.reshape(shape).mean(axis=2))
 
-    def anchor(self, route: Route, axis: Axis = "tokens") -> Outcomes:
+    def anchor(self, route: Route, axis: Cost = "tokens") -> Outcomes:
         """Correctness and cost of one route, (problem,)."""
         one = self.outcomes([route], axis)
         return Outcomes(correct=one.correct[0], cost=one.cost[0])
@@ -171,7 +185,7 @@ class JudgedRuns:
             prm_tokens=_mean([trace.scored_tokens() for trace in traces]),
             cost_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0)) / len(traces)),
             calls=_mean([len(trace.account) for trace in traces]),
-            latency_s=_mean([trace.latency_s for trace in traces]),
+            latency_s=_mean([self._seconds(trace) for trace in traces]),
             outcomes=dict(Counter(trace.outcome.value for trace in traces)),
         )
 
@@ -202,6 +216,7 @@ def summarise(
     earlier: Set[Cell] = frozenset(),
     interrupted_usd: Decimal = Decimal(0),
     grading_usd: Decimal = Decimal(0),
+    paid_usd: Decimal | None = None,
     reasons: Iterable[str] = (),
     settings: dict[str, object] | None = None,
 ) -> Summary:
@@ -209,7 +224,7 @@ def summarise(
 
     Raises DatasetError if no problem was judged in every route.
     """
-    table = JudgedRuns(sweep, problems, traces)
+    table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
@@ -230,9 +245,11 @@ def summarise(
         interrupted_usd=float(interrupted_usd),
         grading_usd=float(grading_usd),
         undecided_reasons=dict(Counter(reasons).most_common(_REASONS)),
+        paid_usd=None if paid_usd is None else float(paid_usd),
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,
+        metrics_usd=policy.metrics_usd,
         contents=contents(sweep, problems, traces, earlier),
         failures=failure_groups(traces),
     )
@@ -262,17 +279,27 @@ def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curve
         table.point(route, knob, interval) for (route, knob), interval in zip(pairs, intervals.accuracy, strict=True)
     ]
     undefined = f"{intervals.undefined} of {RESAMPLES} resamples had no gap" if intervals.undefined else ""
-    tokens, usd = (_spent(table, sweep, series, axis) for axis in AXES)
+    costs: tuple[Cost, ...] = (*AXES, "seconds")
+    tokens, usd, seconds = (_spent(table, sweep, series, axis) for axis in costs)
     return Curved(
         name=series.name,
         points=points,
         metrics=metrics,
         metrics_note=undefined,
-        operating_points=operating_points(tokens, usd, np.random.default_rng(seed)),
+        metrics_usd=_metrics_by(usd, series, seed),
+        operating_points=operating_points(tokens, usd, seconds, np.random.default_rng(seed)),
     )
 
 
-def _spent(table: JudgedRuns, sweep: Sweep, series: Series, axis: Axis) -> Spent:
+def _metrics_by(spent: Spent, series: Series, seed: int) -> dict[str, float | None | Interval95]:
+    try:
+        intervals = curve_intervals(spent.sweep, spent.weak, spent.strong, np.random.default_rng(seed))
+        return _with_intervals(curve_of(series.knobs, spent.sweep, spent.weak, spent.strong), intervals.metrics)
+    except UndefinedMetric:
+        return {}
+
+
+def _spent(table: JudgedRuns, sweep: Sweep, series: Series, axis: Cost) -> Spent:
     return Spent(
         sweep=table.outcomes(series.routes, axis),
         weak=table.anchor(sweep.weak, axis),

@@ -22,25 +22,29 @@ from steproute.bench.calibrate import (
 from steproute.bench.datasets import load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
+from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
     RUNS,
     AnswerRule,
     Config,
     Data,
+    Estimate,
     Grader,
     GraderSettings,
     InFlight,
     KeepFailed,
     Knobs,
+    MaxUsd,
     Problems,
     Runs,
     Seed,
     Settings,
     numbers,
 )
+from steproute.cli.spending import within_limit
 from steproute.cli.terminal import Terminal
-from steproute.config import parsed_settings, read_setup
+from steproute.config import check_needs, parsed_settings, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.run_folder import name_of
 from steproute.policies.mixture import Mix
@@ -69,6 +73,8 @@ def calibrate(
     ] = None,
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
+    estimate: Estimate = False,
 ) -> None:
     """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
     policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
@@ -86,7 +92,12 @@ def calibrate(
     )
     folder, sweep = runs / run.name, run.sweep()
     selected = setup.answer.on(load_problems(data, problems, seed))
-    solved = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
+    if estimate:
+        check_needs(sweep.routes, setup.roles)
+        print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)
+        return
+    roles = setup.answer.graded(within_limit(setup.roles, max_usd, folder))
+    solved = solve_and_grade(run, sweep, selected, roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, solved.traces)
     fitting, measuring = halves(judged.judged)
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)

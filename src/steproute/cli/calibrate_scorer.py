@@ -13,53 +13,73 @@ from steproute.artifacts import write_artifact
 from steproute.bench.auc import can_choose
 from steproute.bench.calibrate import halves
 from steproute.bench.candidates import candidates_in_tree, sample_candidates
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import BENCHMARKS, load_problems, read_rows
 from steproute.bench.lab_figures import steps_on_correct_prefixes
-from steproute.bench.labelled import LabelledSteps, read_labelled_steps
+from steproute.bench.labelled import LabelledSteps, read_labelled_steps, steps_of
 from steproute.bench.reliability import plot_reliability, reliability
 from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
+from steproute.cli.options import Config, InFlight
+from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
-from steproute.config import lab_cast
-from steproute.core.errors import ConfigError
+from steproute.cli.training import tree_path
+from steproute.config import Setup, check_needs, read_setup
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
+from steproute.engine.cast import Cast
+from steproute.engine.runner import Route
 from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
+from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
-from steproute.scorers.calibrated import ScoreMap, Temperature
+from steproute.policies.threshold import Threshold
+from steproute.scorers.calibrated import CalibratedScorer, ScoreMap, Temperature
 from steproute.scorers.calibration_file import score_map_artifact
+from steproute.strategies.stepwise import Stepwise
 
 _METHODS: Final = ("temperature", "isotonic")
 _IDENTITY: Final = Temperature(1.0, 0.0)
+_WIDTH: Final = 2**32  # samples per place: every seed its own
 
 
 def calibrate_scorer(
     data: Annotated[
         str,
         typer.Option(
-            help="Lab problems, whose steps the checker labels, or a .jsonl of labelled steps: "
-            "{group, prefix, score, right} or {problem, steps, label, scores} per row."
+            help="Lab problems, whose steps the checker labels, or a .jsonl of labelled steps: {group, prefix, score, "
+            "right} or {problem, steps, label, scores} per row; with --config scores can be missing."
         ),
     ] = "lab:validation",
+    config: Config = None,
     problems: Annotated[int, typer.Option(help="How many lab problems.")] = 2000,
     method: Annotated[str, typer.Option(help="temperature or isotonic.")] = "isotonic",
     tree: Annotated[
         Path | None,
-        typer.Option(help="Take the candidates from this step tree of `train` or `compare`; it grew from --data."),
+        typer.Option(
+            help="Lab: take the candidates from this step tree of `train` or `compare`; it grew from --data. Else: "
+            "keep the scores in this step tree, from which a rerun takes them."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides the problems and the sampled solutions.")] = 0,
+    in_flight: InFlight = 32,
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")] = Path("runs/calibrated-prm"),
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Fit a map from scores to probabilities on half of the problems, and measure the scorer on the other half.
 
-    Reports the calibration error, the step AUC and the within-prefix AUC, and writes the map for `--scorer` of `eval`
-    with reliability.png. If the map makes the scores worse on the other half, the scores are left as they are.
+    Reports the calibration error, the step AUC and the within-prefix AUC, and writes the map with reliability.png: for
+    `--scorer` of `eval` on the lab, for `calibration` below [scorers.prm] of a steproute.toml. If the map makes the
+    scores worse on the other half, the scores are left as they are.
 
     Example: steproute calibrate-scorer --problems 300 --method isotonic
     """
     if method not in _METHODS:
         raise ConfigError(f"method: {method!r} is unknown. Use temperature or isotonic.")
-    steps, candidates = _from_lab(data, problems, seed, tree) if data.startswith("lab") else _from_file(data, tree)
+    setup = read_setup(config)
+    _check_uncalibrated(setup)
+    if _is_lab(data):
+        steps, candidates = _from_lab(setup, data, problems, seed, tree)
+    else:
+        steps, candidates = _from_file(setup, data, tree, in_flight)
     fitting, measuring = halves(steps.groups.tolist())
     fitted = _fit(method, steps.at(fitting))
     held_out, choices = steps.at(measuring), candidates.at(halves(candidates.groups.tolist())[1])
@@ -69,6 +89,7 @@ def calibrate_scorer(
     facts: dict[str, Any] = {
         "data": data,
         "seed": seed,
+        "config_digest": setup.digest,
         "fitted_on": len(fitting),
         "measured_on": len(measuring),
         "candidates": len(choices.scores),
@@ -86,6 +107,17 @@ def calibrate_scorer(
         typer.echo(msgspec.json.format(msgspec.json.encode({**facts, "bins": bins}), indent=2).decode())
         return
     _show({"before": before, f"after {method}": after}, len(measuring), kept, out)
+
+
+def _check_uncalibrated(setup: Setup) -> None:
+    """A map for scores that are mapped already would be of no use in the file, which holds one."""
+    judge = setup.roles.judges.get("prm")
+    if judge is not None and isinstance(judge.scorer, CalibratedScorer):
+        raise ConfigError("scorers.prm.calibration: is set. Remove it while the scorer is calibrated again.")
+
+
+def _is_lab(data: str) -> bool:
+    return data.partition(":")[0] == "lab"
 
 
 def _fit(method: str, steps: LabelledSteps) -> ScoreMap:
@@ -120,25 +152,50 @@ def _within(row: ScorerFigures) -> str:
     return f"{row.within_prefix_auc:.4f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else "")
 
 
-def _from_lab(data: str, count: int, seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
+def _from_lab(setup: Setup, data: str, count: int, seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
     """The weak model's steps up to the first incorrect one of each solution, and candidates of one step."""
-    cast, problems = lab_cast(), load_problems(data, count, seed)
+    problems = load_problems(data, count, seed)
+    if setup.digest:
+        check_needs([Route(name="calibrate-scorer", strategy=Stepwise(policy=Threshold(0.5)))], setup.roles)
+        with StepTree(Path("runs") / f"candidates-{setup.digest[:8]}.jsonl.zst", _WIDTH) as cache:
+            return _on_lab(cache.cast(setup.roles), problems, seed, tree)
+    return _on_lab(setup.roles, problems, seed, tree)
+
+
+def _on_lab(cast: Cast, problems: list[Problem], seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
     scorer = cast.judge().scorer
     checked = asyncio.run(check_model(cast.writer("weak").model, problems, seed, scorer))
     steps = steps_on_correct_prefixes(checked)
     if tree is not None:
-        return steps, _from_tree(tree, problems, seed)
+        with StepTree(tree, None) as grown:
+            return steps, asyncio.run(candidates_in_tree(grown, cast, problems, seed))
     authors = {role: cast.writer(role) for role in ("weak", "strong")}
     return steps, asyncio.run(sample_candidates(authors, scorer, problems, seed))
 
 
-def _from_tree(path: Path, problems: list[Problem], seed: int) -> LabelledSteps:
-    with StepTree(path, None) as tree:
-        return asyncio.run(candidates_in_tree(tree, lab_cast(), problems, seed))
-
-
-def _from_file(data: str, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
-    if tree is not None:
-        raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
-    steps = read_labelled_steps(Path(data))
+def _from_file(setup: Setup, data: str, tree: Path | None, in_flight: int) -> tuple[LabelledSteps, LabelledSteps]:
+    """Labelled steps of a file; solutions without scores are scored by the scorer of the steproute.toml."""
+    _check_labelled(data)
+    if holds_labels(data):
+        if tree is not None and not setup.digest:
+            raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
+        path = tree_path(tree, setup)
+        steps = steps_of(ScoredLabels(setup=setup, path=path, in_flight=in_flight).read(Path(data)))
+    else:
+        steps = read_labelled_steps(Path(data))
     return steps, steps
+
+
+def _check_labelled(data: str) -> None:
+    """Raises DatasetError for problems with gold answers alone, by which no step can be told correct."""
+    path = Path(data)
+    problems = data in BENCHMARKS or is_trim_world(data)
+    if not problems and path.is_file():
+        _, first = next(read_rows(path), (0, {"score": None}))
+        problems = not {"steps", "score", "right"} & first.keys()
+    if problems:
+        raise DatasetError(
+            f"data: {data} holds problems, and a scorer is calibrated on steps that are known to be correct or not. "
+            "Give solutions in ProcessBench's format, {problem, steps, label} per line with the index of the first "
+            "incorrect step or -1, or lab:validation."
+        )

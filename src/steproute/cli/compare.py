@@ -11,16 +11,19 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import JudgedRuns, write_summary
 from steproute.cli.comparison_tables import print_comparison
+from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import examples, solve_and_grade, summary_of
 from steproute.cli.options import (
     RUNS,
     AnswerRule,
     Config,
     Data,
+    Estimate,
     Grader,
     GraderSettings,
     InFlight,
     KeepFailed,
+    MaxUsd,
     Problems,
     Runs,
     Seed,
@@ -28,8 +31,10 @@ from steproute.cli.options import (
     names,
     whole_numbers,
 )
+from steproute.cli.spending import checked_limit, tree_limit
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, parsed_settings, read_setup
+from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
 _WIDTH = 2**32
@@ -55,6 +60,8 @@ def compare_policies(
     name: Annotated[str, typer.Option(help="Name of the run. The same name resumes it.")] = "compare",
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap resamples. No p-value can be below 2 / (resamples + 1).", min=100)
     ] = RESAMPLES,
@@ -84,11 +91,16 @@ def compare_policies(
     folder = runs / run.name
     sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
     check_needs(sweep.routes, setup.roles)
-    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(setup.roles)
+    exact = checked_limit(max_usd, setup.roles)
+    if estimate:
+        print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
+        return
+    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, exact, folder) as limit:
+        cast = tree.cast(setup.answer.graded(limited(setup.roles, limit)))
         solved = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
-    summary = summary_of(run, sweep, chosen, solved)
-    comparison = compare(name, data, sweep, JudgedRuns(sweep, chosen, solved.traces), seed, resamples=resamples)
+    summary = summary_of(run, sweep, chosen, solved, paid_usd=limit.spent_usd)
+    judged = JudgedRuns(sweep, chosen, solved.traces, from_tree=True)
+    comparison = compare(name, data, sweep, judged, seed, resamples=resamples)
     write_summary(summary, folder / "summary.json")
     write_comparison(comparison, folder / "comparison.json")
     plot_pareto(summary, folder / "pareto.png")

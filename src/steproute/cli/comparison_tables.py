@@ -1,6 +1,6 @@
 """A comparison of policies as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Final
 
@@ -13,7 +13,8 @@ from steproute.bench.compare import COMPARED, Comparison, Pair
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
 from steproute.bench.formatting import LABELS, metric, policy_label
-from steproute.bench.summary import AXES, Axis, Summary
+from steproute.bench.plot import axes
+from steproute.bench.summary import Axis, Summary
 from steproute.cli.tables import print_contents, print_result, print_whole
 from steproute.cli.terminal import Terminal
 
@@ -23,11 +24,12 @@ _COLUMNS: Final = (15, 26, 8, 10)
 def print_comparison(console: Terminal, summary: Summary, comparison: Comparison, *, wide: bool = False) -> None:
     """The operating points of every policy, and how far each is ahead of the first; with `wide` every metric."""
     print_result(console, summary)
+    shown = [axis for axis in axes(summary) if axis in comparison.rows[0].metrics]
     if wide:
-        tables = (_metrics(comparison, axis) for axis in AXES)
-        print_whole(console, *tables, *(difference_table(comparison, a) for a in AXES))
+        tables = (_metrics(comparison, axis) for axis in shown)
+        print_whole(console, *tables, *(difference_table(comparison, axis) for axis in shown))
     else:
-        for line in _leads(comparison):
+        for line in _leads(comparison, shown):
             console.print(line, soft_wrap=True)
     print_contents(console, summary)
 
@@ -50,7 +52,7 @@ def difference_table(comparison: Comparison, axis: Axis = "tokens") -> Table:
     return table
 
 
-def _leads(comparison: Comparison) -> Iterator[Text]:
+def _leads(comparison: Comparison, shown: Sequence[Axis]) -> Iterator[Text]:
     """APGR, which weighs all budgets alike, of every policy minus that of the first."""
     first, *others = comparison.rows
     if not others:
@@ -61,7 +63,7 @@ def _leads(comparison: Comparison) -> Iterator[Text]:
     yield Text(_line("by", "difference [95 %]", "", "p"), style="bold")
     for row in others:
         yield Text(policy_label(row.name, "stepwise"), style="bold")
-        for axis in AXES:
+        for axis in shown:
             pair = comparison.pair(row.name, first.name, "apgr", axis)
             yield Text(
                 _line(AXIS_LABELS[axis], difference_text(pair), standing(pair), p_text(pair, comparison.least_p))

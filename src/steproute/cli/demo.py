@@ -1,4 +1,4 @@
-"""`steproute demo`: what routing steps gains, on the bundled lab."""
+"""`steproute demo`: what routing steps gains, on the bundled lab or on your models."""
 
 import asyncio
 import os
@@ -15,8 +15,11 @@ from rich.rule import Rule
 from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
+from steproute.cli.options import Config
+from steproute.cli.own_demo import own_demo
 from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
+from steproute.core.errors import ConfigError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.engine.cast import Cast
@@ -38,26 +41,39 @@ _WIDTH: Final = 2**32  # samples per place in the step tree: every seed its own
 def demo(
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
     seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
+    config: Config = None,
+    data: Annotated[str | None, typer.Option(help="With --config: the problems, such as own.jsonl.")] = None,
+    problems: Annotated[int | None, typer.Option(help="Number of problems. Default: 200; with --config 50.")] = None,
 ) -> None:
-    """Show what routing steps gains: one problem step by step, then 200 problems at every budget.
+    """Show what routing steps gains: one problem step by step, then many problems at every budget.
+
+    With --config it runs on your models and marks final answers. A rerun goes on where the last one stopped.
 
     Example: steproute demo
     """
     began = time.monotonic()
     console = Terminal()
-    config = _config(seed)
-    folder = runs / config.name
-    problems = load_problems(config.data, _PROBLEMS, seed)
+    if (config is None) != (data is None):
+        raise ConfigError("config, data: give both, for your models and your problems, or neither, for the lab.")
+    own = None if config is None or data is None else own_demo(config, data, problems, seed)
+    run = _config(problems or _PROBLEMS, seed) if own is None else own.run
+    folder = runs / run.name
+    chosen = load_problems(run.data, run.problems, seed)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(lab_cast())
-        _say(console, "1 of 3: one problem, step by step", _ONE)
-        _show_one(console, problems, cast, seed)
-        _say(console, f"2 of 3: {_PROBLEMS} problems at every budget", *_many(config))
-        summary = run_to_files(config, config.sweep(), problems, cast, folder)
+        cast = tree.cast(lab_cast() if own is None else own.setup.roles)
+        _say(console, "1 of 3: one problem, step by step", _ONE if own is None else own.one)
+        if own is None:
+            _show_one(console, chosen, cast, seed)
+        else:
+            own.show_one(console, chosen, cast)
+        about = _many(run) if own is None else [own.many]
+        _say(console, f"2 of 3: {len(chosen)} problems at every budget", *about)
+        summary = run_to_files(run, run.sweep(), chosen, cast, folder)
     _say(console, "3 of 3: what a user gains")
     show(summary, folder)
-    _say(console, f"Done in {time.monotonic() - began:.0f} s. What to try next", _EVEN)
-    for command in _NEXT:
+    even = [_EVEN] if own is None and problems is None else []
+    _say(console, f"Done in {time.monotonic() - began:.0f} s. What to try next", *even)
+    for command in _NEXT if own is None else own.next:
         console.print(f"  {_program()} {command}", highlight=False, soft_wrap=True)
 
 
@@ -76,11 +92,11 @@ _NEXT: Final = (
 )
 
 
-def _config(seed: int) -> RunConfig:
+def _config(problems: int, seed: int) -> RunConfig:
     return RunConfig(
         name=f"demo-{seed}",
         data="lab:test",
-        problems=_PROBLEMS,
+        problems=problems,
         knobs=_KNOBS,
         baselines=(*([_AGG] if has_shipped(_AGG) else []), *_BASELINES),
         seed=seed,

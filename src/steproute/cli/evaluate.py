@@ -15,16 +15,19 @@ from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Solved, Sweep, run_sweep
+from steproute.cli.estimate import print_estimate
 from steproute.cli.options import (
     RUNS,
     AnswerRule,
     Config,
     Data,
+    Estimate,
     Grader,
     GraderSettings,
     InFlight,
     KeepFailed,
     Knobs,
+    MaxUsd,
     Name,
     Policy,
     Problems,
@@ -36,6 +39,7 @@ from steproute.cli.options import (
     numbers,
     whole_numbers,
 )
+from steproute.cli.spending import within_limit
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
@@ -75,6 +79,8 @@ def evaluate(
     name: Name = None,
     runs: Runs = RUNS,
     keep_failed: KeepFailed = False,
+    max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     wide: Annotated[bool, typer.Option("--wide", help="Print all columns: intervals, tokens, calls, seconds.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print summary.json.")] = False,
 ) -> None:
@@ -109,7 +115,12 @@ def evaluate(
     )
     folder = runs / run.name
     sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
-    summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
+    if estimate:
+        check_needs(sweep.routes, setup.roles)
+        print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
+        return
+    roles = setup.answer.graded(within_limit(setup.roles, max_usd, folder))
+    summary = run_to_files(run, sweep, chosen, roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())
     else:
@@ -134,7 +145,9 @@ def run_to_files(
     return summary
 
 
-def summary_of(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], solved: Solved) -> Summary:
+def summary_of(
+    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], solved: Solved, *, paid_usd: Decimal | None = None
+) -> Summary:
     """What the traces say; raises DatasetError if no problem was judged in every route."""
     return summarise(
         config.name,
@@ -146,6 +159,7 @@ def summary_of(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], sol
         earlier=solved.earlier,
         interrupted_usd=solved.interrupted_usd,
         grading_usd=solved.grading_usd,
+        paid_usd=paid_usd,
         reasons=solved.reasons,
         settings=config.document(),
     )

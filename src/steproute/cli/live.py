@@ -19,6 +19,8 @@ from steproute.core.usage import Purpose
 
 Checker = Callable[[Problem, Sequence[str]], bool]
 """Whether the newest step of a solution is correct and stands on correct steps."""
+Grade = Callable[[Problem, Trace], bool]
+"""Whether a solution's answer is correct."""
 COLOURS: Final = {"weak": "cyan", "strong": "magenta"}
 _REJECTED: Final = {
     Decision.REGENERATE: "regenerate: the strong model writes this step again",
@@ -29,10 +31,13 @@ _INDENT: Final = 3
 
 
 class LiveView:
-    """Listens to an episode and prints to `console`; with `checker` it marks each step ✓ or ✗."""
+    """Listens to an episode and prints to `console`.
 
-    def __init__(self, console: Terminal, checker: Checker | None = None) -> None:
-        self._console, self._checker = console, checker
+    checker: marks each step and the answer ✓ or ✗; grade: marks the answer, whose problem the caller has shown.
+    """
+
+    def __init__(self, console: Terminal, checker: Checker | None = None, grade: Grade | None = None) -> None:
+        self._console, self._checker, self._grade = console, checker, grade
         self._problem: Problem | None = None
         self._texts: list[str] = []
         self._draft: Draft | None = None
@@ -56,7 +61,7 @@ class LiveView:
 
     def _start(self, problem: Problem) -> None:
         self._problem = problem
-        if self._checker is None:
+        if self._checker is None and self._grade is None:
             self._console.print(Rule(style="dim"))
             self._console.print(escape(problem.text), style="bold", highlight=False)
         self._row("", "", "[dim]author[/]", "[dim]score[/]", "[dim]step[/]")
@@ -101,9 +106,10 @@ class LiveView:
             self._below(f"[yellow]{escape(note)}[/]")
 
     def _verdict(self, trace: Trace) -> str:
-        if self._checker is None or self._problem is None or self._problem.answer is None:
+        unmarked = self._checker is None and self._grade is None
+        if unmarked or self._problem is None or self._problem.answer is None:
             return ""
-        correct = trace.answer == self._problem.answer
+        correct = self._grade(self._problem, trace) if self._grade else trace.answer == self._problem.answer
         return f"{_MARKS[correct]} " + ("" if correct else f"(correct is {escape(self._problem.answer)}) ")
 
     def _below(self, text: str) -> None:

@@ -22,7 +22,14 @@ from steproute.cli import (
     train,
 )
 from steproute.cli.terminal import Terminal
-from steproute.core.errors import ArtifactError, ConfigError, DatasetError, SteprouteError, StorageError
+from steproute.core.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    SpendingLimitReached,
+    SteprouteError,
+    StorageError,
+)
 
 app = typer.Typer(
     name="steproute",
@@ -60,11 +67,17 @@ def options(
 
 
 def main() -> None:
-    """Run the command; exit code 2 for bad input, 1 for other failures, 128 + n for signal n (130 for Ctrl-C)."""
+    """Run the command.
+
+    Exit code 2 for bad input, 3 for a spending limit that is reached, 1 for other failures, 128 + n for signal n (130
+    for Ctrl-C).
+    """
     try:
         app()
     except (ConfigError, DatasetError, ArtifactError) as failure:
         _fail(str(failure), 2)
+    except SpendingLimitReached as reached:
+        _fail(f"{reached} What is finished is kept; the same command with a higher --max-usd goes on from there.", 3)
     except SteprouteError as failure:
         _fail(str(failure), 1)
     except OSError as failure:

@@ -43,6 +43,13 @@ RUNS = Path("runs")
 KeepFailed = Annotated[
     bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
 ]
+MaxUsd = Annotated[
+    float | None,
+    typer.Option(help="Dollars that the whole command may spend, earlier runs of it included. It stops before that."),
+]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Print calls, tokens, dollars and minutes to expect, and end.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -9,11 +9,16 @@ import numpy as np
 import typer
 from rich.table import Table
 
+from steproute.artifacts import FACTS
+from steproute.cli.options import Config
 from steproute.cli.terminal import Terminal
+from steproute.config import read_config
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
-from steproute.policies.step_pomdp import F64
+from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.stored import load_policy
 
 _CORNERS_AND_MIDDLE: Final = (
     (1.0, 0.0, 0.0),
@@ -26,8 +31,18 @@ _CORNERS_AND_MIDDLE: Final = (
 
 
 def plan(
-    reference: Annotated[Path, typer.Option(help="Folder of fitted parameters, such as the authors' own.")],
-    cost: Annotated[float, typer.Option(help="Cost per strong token, where a right answer earns 100.")],
+    reference: Annotated[
+        Path, typer.Option(help="Folder of `train --policy pomdp`, or of parameters such as the authors' own.")
+    ],
+    cost: Annotated[float | None, typer.Option(help="Cost per strong token, where a correct answer earns 100.")] = None,
+    config: Config = None,
+    answer_usd: Annotated[
+        float | None,
+        typer.Option(
+            help="What a correct answer is worth in dollars. Instead of --cost, with --config: the cost per strong "
+            "token then follows from the output price of the strong model."
+        ),
+    ] = None,
     beliefs: Annotated[
         Path | None, typer.Option(help="A JSON list of [on track, derailed, newest step wrong], each adding up to 1.")
     ] = None,
@@ -39,13 +54,14 @@ def plan(
     ] = "math_train",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What regenerating the newest step earns more than accepting it, its own tokens left out, and the certified gap.
+    """The advantage of regenerating the newest step over accepting it, excluding its own tokens, and the certified gap.
 
     Regenerate where the advantage exceeds cost × tokens of the newest step.
 
     Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """
-    model = load_reference(reference, observations)
+    model = _model(reference, observations)
+    cost = _cost(cost, config, answer_usd, model.task_reward)
     chosen, wanted = _stages(stages, model.stages), _beliefs(beliefs)
     began = time.perf_counter()
     made = plan_all(model, [cost])
@@ -71,6 +87,33 @@ def plan(
         values = [f"{row['advantage']:.3f}" for row in rows[index :: len(wanted)]]
         table.add_row(", ".join(f"{part:.3g}" for part in belief), *values)
     Terminal().print(table)
+
+
+def _model(folder: Path, observations: str) -> StepPomdp:
+    """Of a trained TRIM-POMDP, or of the authors' files."""
+    if not (folder / FACTS).is_file():
+        return load_reference(folder, observations)
+    family = load_policy(folder)
+    if not isinstance(family, PomdpFamily):
+        raise ConfigError(f"reference: {folder} is no TRIM-POMDP. Name a folder of `train --policy pomdp`.")
+    return family.plan.model
+
+
+def _cost(cost: float | None, config: Path | None, answer_usd: float | None, reward: float) -> float:
+    """The cost per strong token in units of `reward`, which a correct answer earns."""
+    by_price = config is not None and answer_usd is not None
+    if (cost is not None) == by_price or (not by_price and (config is not None or answer_usd is not None)):
+        raise ConfigError("cost: give --cost, or both --config and --answer-usd.")
+    if cost is not None:
+        return cost
+    assert config is not None
+    assert answer_usd is not None
+    if not answer_usd > 0:
+        raise ConfigError(f"answer-usd: {answer_usd:g} is no worth. Give dollars above 0.")
+    token_usd = read_config(config).price("models", "strong").output / 1_000_000
+    if not token_usd:
+        raise ConfigError(f"{config.name}: models.strong.price: its output costs nothing. Set it, or give --cost.")
+    return reward * float(token_usd) / answer_usd
 
 
 def _stages(text: str, count: int) -> list[int]:

@@ -7,10 +7,11 @@ import typer
 from steproute.bench.recordings import Recorded, load_recorded
 from steproute.bench.summary import Summary
 from steproute.cli.evaluate import run_to_files, show
-from steproute.cli.options import RUNS, Knobs, Name, Runs, Seed, numbers
+from steproute.cli.options import RUNS, Config, Knobs, Name, Runs, Seed, numbers
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import RouteSettings, RunConfig
+from steproute.config import ConfigFile, RouteSettings, RunConfig, read_config
 from steproute.core.errors import ConfigError
+from steproute.core.usage import Price
 from steproute.engine.run_folder import name_of
 
 _WHOLE = ("cascade", "automix-prm")
@@ -23,6 +24,7 @@ def replay(
     ] = "cascade",
     policy: Annotated[str, typer.Option(help="Who decides.")] = "threshold",
     knobs: Knobs = "",
+    config: Config = None,
     seed: Seed = 0,
     name: Name = None,
     runs: Runs = RUNS,
@@ -32,29 +34,40 @@ def replay(
 
     Nothing recorded says how strong continues a weak prefix, so strong always solves from scratch: at the first weak
     step that the policy does not accept (cascade), or where the lowest score of weak's answer is too low (automix-prm).
-    Needs the data folder (STEPROUTE_DATA).
+    With --config the bill is by the prices of weak, strong and prm in that steproute.toml, not by nominal ones. Needs
+    the data folder (STEPROUTE_DATA).
 
     Example: steproute replay qwen3 --knobs 0,0.25,0.5,0.75,1
     """
     if strategy not in _WHOLE:
         raise ConfigError(f"strategy: {strategy!r} needs steps that nobody recorded. Use {' or '.join(_WHOLE)}.")
-    source = load_recorded(recorded)
-    config = RunConfig(
-        name=name_of(f"replay-{recorded}-{strategy}-{policy}-{seed}") if name is None else name,
+    source, digest = load_recorded(recorded), ""
+    if config is not None:
+        file = read_config(config)
+        source, digest = source.priced(_prices(file)), file.digest
+    words = ["replay", recorded, strategy, policy, str(seed), *([config.stem] if config else [])]
+    run = RunConfig(
+        name=name_of("-".join(words)) if name is None else name,
         data=f"recorded:{recorded}",
         route=RouteSettings(strategy=strategy, policy=policy),
         knobs=numbers(knobs),
         baselines=("random",),
+        config_digest=digest,
         seed=seed,
         limits=source.limits,
     )
-    folder = runs / config.name
-    summary = run_to_files(config, config.sweep(), source.problems, source.cast, folder)
+    folder = runs / run.name
+    summary = run_to_files(run, run.sweep(), source.problems, source.cast, folder)
     if json:
         print_json((folder / "summary.json").read_text())
         return
     show(summary, folder)
     _compare(source, summary)
+
+
+def _prices(file: ConfigFile) -> dict[str, Price]:
+    models = {role: file.price("models", role) for role in ("weak", "strong")}
+    return {**models, "prm": file.price("scorers", "prm")}
 
 
 def _compare(source: Recorded, summary: Summary) -> None:

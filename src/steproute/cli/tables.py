@@ -1,6 +1,6 @@
 """A summary as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich import box
@@ -10,21 +10,23 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.bench.bootstrap import METRICS
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, published_metric
-from steproute.bench.headline import headlines, how_to_read, swept
+from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, percent_interval, published_metric
+from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.operating_points import OperatingPoint
-from steproute.bench.summary import Point, Summary
+from steproute.bench.shares import seconds, share_names, shares
+from steproute.bench.summary import Curved, Point, Summary
 from steproute.cli.terminal import Terminal
 
-_COLUMNS: Final = (15, 10, 24, 24)
+_COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000
 _REASONS: Final = 5
+_LEAST_WIDTH: Final = 8
 
 
 def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) -> None:
     """The result in words, what each share of the gap costs, and the policy's knobs; with `wide` all columns."""
     print_result(console, summary)
-    tables = (wide_points(summary), wide_metrics(summary)) if wide else (points_table(summary),)
+    tables = (wide_points(summary), *wide_metrics(summary)) if wide else (points_table(summary),)
     print_whole(console, *tables)
     print_contents(console, summary)
 
@@ -41,7 +43,7 @@ def print_result(console: Terminal, summary: Summary) -> None:
 def print_contents(console: Terminal, summary: Summary) -> None:
     """What the summary is made of, what was spent, and why problems failed."""
     console.print(f"made of {summary.contents}", highlight=False, markup=False)
-    console.print(_remarks(summary))
+    console.print(remarks(summary))
     for group in summary.failures[:_REASONS]:
         console.print(str(group), style="yellow", highlight=False, markup=False)
     if (more := len(summary.failures) - _REASONS) > 0:
@@ -58,13 +60,13 @@ def print_whole(console: Terminal, *tables: Table) -> None:
 
 def points_table(summary: Summary) -> Table:
     """One row per knob between the anchors, 80 characters wide."""
-    table = Table(title=_title(summary), caption=_CAPTION, box=box.SIMPLE_HEAD)
+    table = Table(title=_title(summary), caption=_CAPTION, box=box.SIMPLE_HEAD, padding=0)
     table.add_column("knob", no_wrap=True)
-    for column in ("accuracy", "gap", "tokens", "dollars", "$/1000"):
-        table.add_column(column, justify="right", no_wrap=True)
+    for column in ("accuracy", "gap", "$/1000", *share_names(summary), "seconds"):
+        table.add_column(column, justify="right", no_wrap=True, min_width=_LEAST_WIDTH)
     for label, point in _rows(summary):
-        cells = (percent(point.accuracy), _recovered(summary, point), *_shares(summary, point))
-        table.add_row(label, *cells, dollars(1000 * point.cost_usd), style=_style(point))
+        cells = (percent(point.accuracy), _recovered(summary, point), dollars(1000 * point.cost_usd))
+        table.add_row(label, *cells, *shares(summary, point), seconds(summary, point), style=_style(point))
     return table
 
 
@@ -73,31 +75,38 @@ def wide_points(summary: Summary) -> Table:
     table = Table(title=_title(summary), box=box.SIMPLE_HEAD)
     table.caption = f"{_CAPTION} The other figures are means per problem."
     table.add_column("knob", no_wrap=True)
-    for column in (*_WIDE, "s"):
+    for column in ("accuracy [95 %]", "gap", "$/1000", *share_names(summary), "seconds", *_COUNTS):
         table.add_column(column, justify="right", no_wrap=True)
     for label, point in _rows(summary):
         table.add_row(label, *_wide_cells(summary, point), style=_style(point))
     return table
 
 
-def wide_metrics(summary: Summary) -> Table:
-    """Every metric with its interval, one row per policy."""
-    table = Table(title="metrics by strong tokens [95 %]", box=box.SIMPLE_HEAD)
+def wide_metrics(summary: Summary) -> list[Table]:
+    """Every metric with its interval, one row per policy: a table by dollars, if there are any, and one by tokens."""
+    series: list[Summary | Curved] = [summary, *summary.baselines]
+    by_tokens = _metrics_table("strong tokens", summary, [each.metrics for each in series])
+    for curve in summary.published:
+        by_tokens.add_row(f"published {curve.name}", *(published_metric(curve.metrics, name) for name in METRICS))
+    if not is_priced(summary):
+        return [by_tokens]
+    return [_metrics_table("dollars", summary, [each.metrics_usd for each in series]), by_tokens]
+
+
+def _metrics_table(cost: str, summary: Summary, rows: Sequence[Shown]) -> Table:
+    table = Table(title=f"metrics by {cost} [95 %]", box=box.SIMPLE_HEAD)
     for column in ("policy", *(LABELS[name] for name in METRICS)):
         table.add_column(column, no_wrap=True)
-    series = [summary.metrics, *(each.metrics for each in summary.baselines)]
-    for policy, metrics in zip(swept(summary), series, strict=True):
+    for policy, metrics in zip(swept(summary), rows, strict=True):
         table.add_row(policy.label, *(metric(metrics, name) for name in METRICS))
-    for curve in summary.published:
-        table.add_row(f"published {curve.name}", *(published_metric(curve.metrics, name) for name in METRICS))
     return table
 
 
-_CAPTION: Final = "gap: share recovered. tokens, dollars: share of the strong model's."
-_WIDE: Final = (
-    *("accuracy [95 %]", "gap", "tokens", "dollars", "$/1000"),
-    *("strong", "weak", "discarded", "PRM read", "calls"),
+_CAPTION: Final = (
+    "gap: share recovered. dollars, tokens, time: share of always-strong's.\n$/1000: dollars per 1000 problems. "
+    "seconds: per problem."
 )
+_COUNTS: Final = ("strong", "weak", "discarded", "PRM read", "calls")
 
 
 def _title(summary: Summary) -> str:
@@ -118,20 +127,15 @@ def _recovered(summary: Summary, point: Point) -> str:
     return percent((point.accuracy - summary.weak.accuracy) / gap) if gap > 0 else "–"
 
 
-def _shares(summary: Summary, point: Point) -> tuple[str, str]:
-    priced = summary.strong.cost_usd > 0
-    return percent(point.strong_share), percent(point.cost_usd / summary.strong.cost_usd) if priced else "–"
-
-
 def _wide_cells(summary: Summary, point: Point) -> tuple[str, ...]:
     tokens = (point.strong_tokens, point.weak_tokens, point.discarded_tokens, point.prm_tokens, point.calls)
     return (
         percent_interval(point.accuracy, point.accuracy_ci95),
         _recovered(summary, point),
-        *_shares(summary, point),
         dollars(1000 * point.cost_usd),
+        *shares(summary, point),
+        seconds(summary, point),
         *(f"{value:.1f}" for value in tokens),
-        f"{point.latency_s:.2f}",
     )
 
 
@@ -140,23 +144,30 @@ def _operating_points(summary: Summary) -> Iterator[Text]:
     if not summary.operating_points:
         return
     yield Text()
-    yield _line("gap recovered", "accuracy", "strong tokens [95 %]", "dollars [95 %]", style="bold")
+    names = ("strong tokens [95 %]", "dollars [95 %]")
+    yield _line("gap recovered", "accuracy", *_ordered(summary, *names), "time", style="bold")
     for policy in swept(summary):
         yield Text(policy.label, style="bold")
         if policy.single_model:
             point = policy.points[0]
-            yield _line("–", percent(point.accuracy), *_shares(summary, point))
+            yield _line("–", percent(point.accuracy), *shares(summary, point))
         else:
-            yield from (_line(*_operating_cells(point)) for point in policy.reached)
+            yield from (_line(*_operating_cells(summary, point)) for point in policy.reached)
 
 
-def _operating_cells(point: OperatingPoint) -> tuple[str, str, str, str]:
+def _ordered(summary: Summary, tokens: str, usd: str) -> tuple[str, str]:
+    return (usd, tokens) if is_priced(summary) else (tokens, usd)
+
+
+def _operating_cells(summary: Summary, point: OperatingPoint) -> tuple[str, str, str, str, str]:
     free = point.cost_usd is None and point.strong_tokens is not None
+    tokens = percent_interval(point.strong_tokens, point.strong_tokens_ci95)
+    usd = "–" if free else percent_interval(point.cost_usd, point.cost_usd_ci95)
     return (
         f"{100 * point.gap_recovered:.0f} %",
         percent(point.accuracy),
-        percent_interval(point.strong_tokens, point.strong_tokens_ci95),
-        "–" if free else percent_interval(point.cost_usd, point.cost_usd_ci95),
+        *_ordered(summary, tokens, usd),
+        "–" if point.latency is None else percent(point.latency),
     )
 
 
@@ -165,8 +176,13 @@ def _line(*cells: str, style: str = "") -> Text:
     return Text(text, style=style, no_wrap=True)
 
 
-def _remarks(summary: Summary) -> str:
+def remarks(summary: Summary) -> str:
+    """What was spent, and what is missing."""
     remarks = [f"spent {dollars(summary.spent_usd)}"]
+    if summary.paid_usd is not None:
+        remarks = [
+            f"billed to routes {dollars(summary.spent_usd)}, paid {dollars(summary.paid_usd)} (shared steps once)"
+        ]
     if summary.interrupted_usd:
         remarks.append(f"interrupted attempts {dollars(summary.interrupted_usd)}")
     if summary.grading_usd:

@@ -1,58 +1,63 @@
 """`steproute train`: make a policy from data, as an artefact that `eval` and `solve` take by its folder."""
 
-import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args
+from typing import Annotated, cast, get_args
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.bench.datasets import load_problems
-from steproute.bench.labelled import read_labelled
+from steproute.cli.estimate import print_training_estimate
+from steproute.cli.options import Config, Estimate, InFlight, MaxUsd, Seed
+from steproute.cli.scored_labels import ScoredLabels, holds_labels
+from steproute.cli.spending import checked_limit
 from steproute.cli.terminal import Terminal
-from steproute.config import embedded_roles, lab_cast
-from steproute.core.errors import ConfigError, DatasetError
-from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
-from steproute.engine.step_tree import StepTree
-from steproute.lab.trim_world.world import is_trim_world
-from steproute.learn.lab_fit import costs_for, fit_on_lab
-from steproute.learn.labelled_fit import fit_on_labelled
-from steproute.learn.plan import plan
-from steproute.learn.pomdp_fit import LabelledSolution
-from steproute.learn.pomdp_reference import embedded_reference
-from steproute.learn.query_fit import fit_classifier, fit_similarity
-from steproute.learn.rollouts import solve_all
-from steproute.policies.pomdp import Belief, PomdpFamily
-from steproute.policies.step_pomdp import StepPomdp
-from steproute.policies.stored import (
-    AGG,
-    AGG_CONFIDENCE,
-    POMDP,
-    QUERY_CLASSIFIER,
-    QUERY_SW,
-    SEQ,
-    network_artifact,
-    pomdp_artifact,
-    query_artifact,
+from steproute.cli.train_networks import network, predictor
+from steproute.cli.train_pomdp import (
+    fit_on_lab_labels,
+    fit_on_labels,
+    fit_on_run,
+    fit_on_solutions,
+    planned,
 )
-from steproute.strategies.single import Single
+from steproute.cli.training import Training, training_problems, tree_path
+from steproute.config import Setup, read_setup
+from steproute.core.errors import ConfigError
+from steproute.lab.trim_world.world import is_trim_world
+from steproute.learn.lab_fit import Labels
+from steproute.learn.pomdp_reference import embedded_reference
+from steproute.policies.pomdp import Belief
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
 
-_TREE_WIDTH = 2
 _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 
 
 def train(
     policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
     data: Annotated[
-        str, typer.Option(help="lab:train or trim-world:train; pomdp: or a .jsonl of problem, steps, label and scores.")
+        str,
+        typer.Option(
+            help="Problems with gold answers: lab:train, a benchmark, a .jsonl; without --config lab or trim-world. "
+            "pomdp: or a .jsonl of problem, steps, label and scores."
+        ),
     ] = "lab:train",
-    problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
+    config: Config = None,
+    problems: Annotated[int | None, typer.Option(help="Number of problems. Default: all; 2000 of the lab.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="pomdp: folder of a run of `eval` with the knob 0, whose solutions are used. Nothing is called."
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="pomdp: outcomes, whether final answers are correct; or steps, which the lab's checker labels. "
+            "Default: steps on the lab, else outcomes."
+        ),
+    ] = None,
     strong_accuracy: Annotated[
-        float, typer.Option(help="pomdp from labelled steps: share of strong's steps that are right.")
+        float, typer.Option(help="pomdp from labelled steps: share of the strong model's steps that are correct.")
     ] = 0.9704,
     step_tokens: Annotated[float, typer.Option(help="pomdp from labelled steps: tokens of a strong step.")] = 60.0,
     belief: Annotated[
@@ -64,112 +69,92 @@ def train(
     ] = "filter",
     lam: Annotated[
         float | None,
-        typer.Option(help="agg, seq: λ, right answers a strong token is worth; one policy for all if left out."),
+        typer.Option(help="agg, seq: λ, correct answers a strong token is worth; one policy for all if left out."),
     ] = None,
     passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
-    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
+    seed: Seed = 0,
+    in_flight: InFlight = 64,
+    max_usd: MaxUsd = None,
+    estimate: Estimate = False,
     tree: Annotated[
-        Path, typer.Option(help="agg, seq: file of the step tree; a rerun over the same tree calls no model twice.")
-    ] = Path("runs/tree.jsonl.zst"),
+        Path | None,
+        typer.Option(
+            help="File of the step tree; a rerun over the same tree calls no model twice. Default: one in runs/ for "
+            "the lab, and one for each steproute.toml."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,
 ) -> None:
-    """Train a policy on the lab's models: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step tree,
-    the query-level predictors by which problems weak solves.
+    """Train a policy on your models or the lab's: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step
+    tree, the query-level predictors by which problems the weak model solves.
+
+    Limits come from the configuration file. A rerun goes on where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
-    if policy not in _TRAINED:
-        raise ConfigError(f"policy: {policy!r} has nothing to train. Use one of {', '.join(_TRAINED)}.")
-    labelled = policy == POMDP and Path(data).suffix in (".jsonl", ".gz")
-    if not data.startswith("lab") and not is_trim_world(data) and not labelled:
-        raise ConfigError(f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train.")
-    if belief not in get_args(Belief):
-        raise ConfigError(f"belief: {belief!r} is unknown. Use one of {', '.join(get_args(Belief))}.")
-    console = Terminal()
-    facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
-    if labelled:
-        artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), belief, facts, console)
-    elif policy == POMDP and is_trim_world(data):
-        artifact = _plan(embedded_reference(), belief, {"data": data}, console)
-    elif policy == POMDP:
-        with console.status(f"solving {problems} problems"):
-            model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
-        artifact = _plan(model, belief, facts, console)
-    elif policy in (QUERY_SW, QUERY_CLASSIFIER):
-        artifact = _predict(policy, load_problems(data, problems, seed), embedded_roles(data), seed, facts, console)
+    _check_choice("policy", policy, _TRAINED)
+    _check_choice("belief", belief, get_args(Belief))
+    _check_choice("labels", labels, (None, *get_args(Labels)))
+    console, setup = Terminal(), read_setup(config, data)
+    limit = checked_limit(max_usd, setup.roles)
+    if run is not None:
+        artifact = _from_run(run, policy, setup, belief, console)
+    elif policy == POMDP and holds_labels(data):
+        scored = ScoredLabels(setup=setup, path=tree_path(tree, setup), in_flight=in_flight, limit=limit)
+        model = fit_on_labels(scored.read(Path(data)), strong_accuracy, step_tokens)
+        artifact = planned(model, belief, {"data": data, "seed": seed, "config_digest": setup.digest}, console)
+    elif policy == POMDP and is_trim_world(data) and config is None:
+        artifact = planned(embedded_reference(), belief, {"data": data}, console)
     else:
-        chosen = load_problems(data, problems, seed)
-        artifact = _learn(policy, chosen, embedded_roles(data), (lam, passes, seed), tree, facts, console)
+        _check_solvable(data, config)
+        labels = labels or ("steps" if config is None and data.startswith("lab") else "outcomes")
+        if labels == "steps" and (config is not None or not data.startswith("lab")):
+            raise ConfigError("labels: steps need a checker, which only the bundled lab has. Use outcomes.")
+        training = Training(
+            policy=policy,
+            setup=setup,
+            data=data,
+            problems=training_problems(data, problems, seed),
+            seed=seed,
+            in_flight=in_flight,
+            path=tree_path(tree, setup),
+            console=console,
+            limit=limit,
+        )
+        if estimate:
+            print_training_estimate(training, passes)
+            return
+        artifact = _trained(training, cast(Labels, labels), belief, lam, passes, lab=config is None)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
 
 
-def _fit_labelled(path: Path, strong_accuracy: float, step_tokens: float) -> StepPomdp:
-    rows = read_labelled(path)
-    unscored = next((number for number, row in enumerate(rows, 1) if row.scores is None), None)
-    if unscored is not None:
-        raise DatasetError(f"{path}, row {unscored}: scores: missing. Score the steps by your scorer first.")
-    solutions = [LabelledSolution(scores=row.scores or (), first_wrong=row.first_wrong) for row in rows]
-    return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
+def _trained(training: Training, labels: Labels, belief: str, lam: float | None, passes: int, *, lab: bool) -> Artifact:
+    if training.policy in (QUERY_SW, QUERY_CLASSIFIER):
+        return predictor(training)
+    if training.policy != POMDP:
+        return network(training, lam, passes)
+    model = fit_on_lab_labels(training, labels) if lab else fit_on_solutions(training)
+    return planned(model, belief, {**training.facts, "labels": labels}, training.console)
 
 
-def _plan(model: StepPomdp, belief: str, facts: dict[str, Any], console: Terminal) -> Artifact:
-    began = time.monotonic()
-    made = plan(model, costs_for(model))
-    console.print(
-        f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens a step  "
-        f"gap {made.gap:.2g} of {model.task_reward:g}  planned in {time.monotonic() - began:.1f} s"
-    )
-    return pomdp_artifact(PomdpFamily(made, cast(Belief, belief)), facts)
+def _from_run(run: Path, policy: str, setup: Setup, belief: str, console: Terminal) -> Artifact:
+    if policy != POMDP:
+        raise ConfigError(f"run: {policy} learns from solutions of its own. Leave --run out, or train pomdp.")
+    model, facts = fit_on_run(run, setup.digest)
+    return planned(model, belief, facts, console)
 
 
-def _predict(
-    policy: str, problems: Sequence[Problem], roles: Cast, seed: int, facts: dict[str, Any], console: Terminal
-) -> Artifact:
-    with console.status(f"solving {len(problems)} problems"):
-        traces = asyncio.run(solve_all(problems, roles, Single("weak"), seed))
-    right = [trace.answer == problem.answer for problem, trace in zip(problems, traces, strict=True)]
-    texts = [problem.text for problem in problems]
-    try:
-        family = fit_similarity(texts, right) if policy == QUERY_SW else fit_classifier(texts, right, seed)
-    except ImportError as missing:
-        raise ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
-    console.print(f"weak solved {sum(right)} of {len(right)}")
-    return query_artifact(family, {**facts, "weak_right": sum(right)})
+def _check_choice(name: str, value: str | None, choices: Sequence[str | None]) -> None:
+    if value not in choices:
+        what = "has nothing to train" if name == "policy" else "is unknown"
+        raise ConfigError(f"{name}: {value!r} {what}. Use one of {', '.join(filter(None, choices))}.")
 
 
-def _learn(
-    policy: str,
-    problems: Sequence[Problem],
-    roles: Cast,
-    settings: tuple[float | None, int, int],
-    path: Path,
-    facts: dict[str, Any],
-    console: Terminal,
-) -> Artifact:
-    try:
-        from steproute.learn.networks import ARCHITECTURES
-        from steproute.learn.ppo import PpoSettings, train_network
-    except ImportError as missing:
-        raise ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
-    lam, passes, seed = settings
-    chosen = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=seed)
-    began = time.monotonic()
-    columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
-    with StepTree(path, _TREE_WIDTH) as tree, Progress(*columns, console=console) as progress:
-        bar = progress.add_task("training", total=1.0)
-        trained = train_network(
-            ARCHITECTURES[policy],
-            problems,
-            tree.cast(roles),
-            lambda problem, trace: trace.answer == problem.answer,
-            chosen,
-            lambda share: progress.update(bar, completed=share),
+def _check_solvable(data: str, config: Path | None) -> None:
+    if config is None and not data.startswith("lab") and not is_trim_world(data):
+        raise ConfigError(
+            f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train, or give your "
+            "models with --config."
         )
-        calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
-    best = max(reward for _, reward in trained.rewards)
-    family, seconds = trained.family, time.monotonic() - began
-    console.print(f"λ {family.low:.2g} to {family.high:.2g}  held-out reward {best:.4f}  {seconds:.0f} s  {calls}")
-    facts = {**facts, "passes": passes, "tree_width": _TREE_WIDTH, "rewards": trained.rewards}
-    return network_artifact(policy, family, facts)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,7 @@ from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupp
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
-from steproute.core.usage import FREE, Price
+from steproute.core.usage import UNSET, Price
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
@@ -79,6 +79,12 @@ class ConfigFile:
         for role in self.tables["scorers"]:
             self.judge(role, gates, judges)
         return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
+
+    def price(self, part: str, role: str) -> Price:
+        """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
+        if role not in self.tables[part]:
+            raise ConfigError(f"{self.path.name}: {part}.{role}: is missing. Describe [{part}.{role}] with its price.")
+        return _price(f"{self.path.name}: {part}.{role}", self.tables[part][role])
 
     def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
         """One of its models; `gates` are those that there are already. Raises as `cast`."""
@@ -223,7 +229,7 @@ def _place(table: Mapping[str, Any]) -> _Place | None:
 def _price(where: str, table: Mapping[str, Any]) -> Price:
     given = table.get("price")
     if given is None:
-        return replace(FREE, table="not set")
+        return UNSET
     if not isinstance(given, dict) or not {"input", "output"} <= given.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
             f"{where}.price: give input and output, and if they differ from input cache_read and cache_write, "

@@ -70,6 +70,10 @@ class BudgetExceeded(SteprouteError):
     """A problem's token or money budget is spent."""
 
 
+class SpendingLimitReached(SteprouteError):
+    """The next call could exceed the spending limit of the whole command."""
+
+
 class DatasetError(SteprouteError):
     """A data set, problem or trace file is missing or malformed."""
 

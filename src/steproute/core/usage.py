@@ -60,8 +60,19 @@ class Price:
         )
         return total / _PER_MILLION
 
+    def most(self, usage: Usage) -> Decimal:
+        """The most that the usage can cost, each token that is read at the dearest price of reading."""
+        read = max(self.input, self.cache_read or Decimal(0), self.cache_write or Decimal(0))
+        return (read * usage.read_tokens + self.output * usage.output_tokens) / _PER_MILLION
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anybody has said what it costs, be it nothing."""
+        return self.table != UNSET.table
+
 
 FREE: Final = Price(input=Decimal(0), output=Decimal(0), table="free")
+UNSET: Final = Price(input=Decimal(0), output=Decimal(0), table="not set")
 
 
 class Purpose(StrEnum):

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from steproute.core.errors import BackendError, ScorerError
+from steproute.core.errors import BackendError, ScorerError, SpendingLimitReached
 from steproute.core.solution import Draft, Prefix, Scores
 
 _T = TypeVar("_T")
@@ -143,10 +143,10 @@ class _Chain:
 
 
 async def _tried(work: Callable[[], Awaitable[_T]]) -> _T | None:
-    """The result; None where a backend or a scorer failed, which counts only where the work is needed."""
+    """The result; None if a backend or a scorer failed or it could not be paid, which counts only for needed work."""
     try:
         return await work()
-    except (BackendError, ScorerError):
+    except (BackendError, ScorerError, SpendingLimitReached):
         return None
 
 

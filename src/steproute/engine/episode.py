@@ -14,6 +14,7 @@ from steproute.core.errors import (
     BudgetExceeded,
     ContextOverflow,
     ScorerError,
+    SpendingLimitReached,
     TooFewTokens,
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
@@ -66,7 +67,8 @@ class Episode:
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
-        """Solve the problem; every ending returns a trace, but cancellation, which emits one and goes on its way."""
+        """Solve the problem; every ending returns a trace, but cancellation and a spending limit that is reached, which
+        emit one that counts as cancelled and are raised on."""
         outcome, error, role = Outcome.FAILED, None, None
         self._began = now()
         if (fault := _unwritable(self.problem)) is not None:
@@ -88,7 +90,7 @@ class Episode:
             outcome = self._prefix.outcome or Outcome.DEADLINE
         except (BackendError, ScorerError) as failure:
             error, role = f"{type(failure).__name__}: {failure}", failure.role
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, SpendingLimitReached):
             self._finish(Outcome.CANCELLED, None)
             raise
         return self._finish(outcome, error, role)
@@ -160,15 +162,15 @@ class Episode:
         """Cancel what the role drafts ahead, if anything; its tokens and scorings are on the account as cancelled."""
         await self._ahead.drop(role)
 
-    async def score(self, prefix: Prefix, draft: Draft, judge: str = "prm") -> tuple[float, ...] | None:
-        """r_1 … r_t: the judge's score of every accepted step and of each of the draft's.
+    async def score(self, prefix: Prefix, draft: Draft | None, judge: str = "prm") -> tuple[float, ...] | None:
+        """r_1 … r_t: the judge's score of every accepted step and of each of the draft's, if there is one.
 
         None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
-        judged = prefix.extended(*self._steps(draft))
+        judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
-            ready = await self._ahead.scores(judge, prefix, draft)
+            ready = None if draft is None else await self._ahead.scores(judge, prefix, draft)
             scores = ready or await self._scores(judge, self.cast.judge(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":

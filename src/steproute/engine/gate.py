@@ -8,7 +8,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass
 from typing import Final
 
-from steproute.core.errors import BackendTimeout, BackendUnavailable, BudgetExceeded, ConfigError, RateLimited
+from steproute.core.errors import (
+    BackendTimeout,
+    BackendUnavailable,
+    BudgetExceeded,
+    ConfigError,
+    RateLimited,
+    SpendingLimitReached,
+)
 from steproute.core.solution import Meter
 
 _CUT: Final = 0.8
@@ -94,7 +101,7 @@ class Gate:
         except (BackendUnavailable, BackendTimeout):
             self._fail()
             raise
-        except BudgetExceeded:  # it was not asked
+        except (BudgetExceeded, SpendingLimitReached):  # it was not asked
             raise
         except Exception:  # it answered, if not as one would like
             self._failures = 0

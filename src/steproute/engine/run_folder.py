@@ -133,6 +133,13 @@ class _RunFile(msgspec.Struct):
     digests: _Digests
 
 
+def run_document(folder: Path) -> dict[str, Any]:
+    """The `run.toml` of a run's folder; raises ConfigError if it is missing or damaged."""
+    if not (folder / "run.toml").is_file():
+        raise ConfigError(f"run: {folder} holds no run.toml. Name the folder of a run of `eval` or `compare`.")
+    return _read(folder / "run.toml")
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_bytes().decode())

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from steproute.core.errors import SpendingLimitReached
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
@@ -62,12 +63,17 @@ async def run(
 
     What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. A new trace is
     graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. `on_trace` is called for
-    every finished trace, whether it was there or is new.
+    every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further problem
+    is begun, and SpendingLimitReached is raised when those under way have ended.
     """
     queue = _unfinished(work, settings, traces, on_trace)
 
+    reached: list[SpendingLimitReached] = []
+
     async def work_through() -> None:
         for route, problem in queue:
+            if reached:
+                return
             episode = Episode(
                 problem,
                 cast,
@@ -77,8 +83,11 @@ async def run(
                 separator=settings.separator,
                 on_event=_keeper(traces, traces.attempt(route.name, problem.id, route.seed)),
             )
-            trace = await episode.run(route.strategy)
-            on_trace(await _kept(trace, problem, traces, grade))
+            try:
+                trace = await episode.run(route.strategy)
+                on_trace(await _kept(trace, problem, traces, grade))
+            except SpendingLimitReached as limit:  # the others under way may still end within it
+                reached.append(limit)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -87,6 +96,8 @@ async def run(
         raise failures.exceptions[0] from failures
     if any(worker.cancelled() for worker in workers):
         raise RuntimeError("a problem ended by a cancellation that nobody asked for: does a backend leak one?")
+    if reached:
+        raise reached[0]
 
 
 def _unfinished(

@@ -63,7 +63,7 @@ class StepTree:
             raise DatasetError(f"tree: {path} does not exist. Name the tree of a `train` or `compare` run.")
         if width is not None and width < 1:
             raise ConfigError(f"width: {width} is below 1. Give the number of samples a model at each prefix.")
-        self.width = width or 0
+        self.path, self.width = path, width or 0
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
         self._under_way = OneAtATime()

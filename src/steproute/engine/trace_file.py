@@ -86,6 +86,12 @@ class TraceFile:
         """Dollars of attempts that no result comes from: cancelled, killed, or failed and made again."""
         return self._abandoned_usd + self._bills.killed_usd
 
+    @property
+    def spent_usd(self) -> Decimal:
+        """Dollars of all attempts so far, whatever came of them. Reads every trace that is kept."""
+        kept = (self._read(each.place).cost_usd for each in self._kept.values() if each.place is not None)
+        return sum(kept, self.abandoned_usd)
+
     def finished(self, route: str, problem_id: str, seed: int, *, keep_failed: bool = True) -> bool:
         """Whether an attempt at a problem by a route has ended; failed ones count with `keep_failed`."""
         kept = self._of(route, problem_id, seed)

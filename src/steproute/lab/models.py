@@ -62,6 +62,11 @@ class LabModel:
         """From a table of `steproute.toml`: the fields of LabSettings. Raises ConfigError."""
         return cls(settings_of(table, LabSettings).name)
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """The prompt's tokens and what the context leaves for the output; see `core.usage_bounds`."""
+        read, context = len(_prompt(self._worker, prefix)), self._worker.network.context
+        return Usage(input_tokens=n * read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
+
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = LAB_SAMPLING, meter: Meter | None = None
     ) -> list[Draft]:
@@ -123,6 +128,10 @@ class LabPrm:
         """From a table of `steproute.toml`: the fields of LabScorerSettings. Raises ConfigError."""
         return cls(settings_of(table, LabScorerSettings).name)
 
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """All tokens of the prefix; see `core.usage_bounds`."""
+        return _all_read(self._worker, prefix)
+
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """The network's probability after each step, (step,)."""
         began = time.monotonic()
@@ -143,6 +152,10 @@ class LabLikelihood:
         self.name = f"{name}-likelihood"
         self._worker = source or worker(name)
 
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """All tokens of the prefix; see `core.usage_bounds`."""
+        return _all_read(self._worker, prefix)
+
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One probability a step, its closing separator not counted."""
         began = time.monotonic()
@@ -155,14 +168,23 @@ class LabLikelihood:
 
 async def _read(source: Worker, prefix: Prefix, session: str, meter: Meter | None) -> tuple[list[int], F32, Usage]:
     """Tokens of the problem and its steps, the network's outputs after each, (token, output), and what it took."""
-    try:
-        tokens = _prompt(source, prefix)
-    except BackendError as failure:
-        raise ScorerError(str(failure)) from None
+    tokens = _judged(source, prefix)
     job = ReadJob(session=session, tokens=tokens, meter=meter or Meter())
     source.submit(job)
     outputs, usage = await job.result()
     return tokens, outputs, usage
+
+
+def _all_read(source: Worker, prefix: Prefix) -> Usage:
+    return Usage(input_tokens=len(_judged(source, prefix)))
+
+
+def _judged(source: Worker, prefix: Prefix) -> list[int]:
+    """The prompt of a scorer."""
+    try:
+        return _prompt(source, prefix)
+    except BackendError as failure:
+        raise ScorerError(str(failure)) from None
 
 
 def _prompt(source: Worker, prefix: Prefix) -> list[int]:

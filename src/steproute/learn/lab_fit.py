@@ -1,8 +1,8 @@
-"""TRIM-POMDP's model fitted to a cast on the lab, where the checker labels every step."""
+"""TRIM-POMDP's model fitted to a cast on the lab, where the checker labels every step and every answer."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -10,27 +10,35 @@ from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.engine.cast import Cast
 from steproute.lab.check import Checked, check_model
+from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.policies.step_pomdp import StepPomdp
 
+Labels = Literal["steps", "outcomes"]
 _SHARES: Final = np.geomspace(3e-5, 1.5, 20)
 
 
-async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int) -> StepPomdp:
+async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int, labels: Labels = "steps") -> StepPomdp:
     """The model from one weak and one strong solution a problem: scores and labels of weak's steps, both accuracies.
 
+    labels: `outcomes` uses of the same solutions only whether their answers are correct.
     Raises ConfigError where a cast has no scorer, DatasetError where the solutions leave a state without examples.
     """
     weak, strong = await asyncio.gather(
         check_model(cast.writer("weak").model, problems, seed, cast.judge().scorer),
         check_model(cast.writer("strong").model, problems, seed),
     )
+    step_tokens = sum(item.tokens for item in strong) / max(1, sum(len(item.verdicts) for item in strong))
+    if labels == "outcomes":
+        solutions = [GradedSolution(scores=item.scores or (), correct=item.answer_right) for item in weak]
+        answers = [(len(item.verdicts), item.answer_right) for item in strong]
+        return fit_on_outcomes(solutions, answers, step_tokens=step_tokens)
     return StepPomdp(
         weak_accuracy=_step_accuracy(weak),
         strong_accuracy=_step_accuracy(strong),
         hazard=fit_hazard([len(item.verdicts) for item in weak]),
         observations=fit_observations([_labelled(item) for item in weak if item.verdicts]),
-        step_tokens=sum(item.tokens for item in strong) / sum(len(item.verdicts) for item in strong),
+        step_tokens=step_tokens,
     )
 
 

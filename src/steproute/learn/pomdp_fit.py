@@ -12,10 +12,13 @@ from steproute.policies.step_pomdp import DERAILED, F64, NEWEST_WRONG, ON_TRACK
 
 BINS: Final = 20
 MAX_STEPS: Final = 30
+STATES: Final = ("on track", "derailed", "newest step wrong")
 _PARTS: Final = 4
+_LEAST_WEIGHT: Final = 2 - 1e-9
 _HAZARD_BANDWIDTH: Final = 0.1
 _FEWEST_STEPS: Final = 2
-_erf = np.vectorize(math.erf, otypes=[float])
+_Z: Final = np.linspace(-9, 9, 18_001)
+_CDF: Final = np.array([(1 + math.erf(z / math.sqrt(2))) / 2 for z in _Z])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,33 +39,42 @@ def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
     for solution in solutions:
         count = len(solution.scores)
         if solution.first_wrong is None:
-            for end in _cuts(0, count):
-                found[ON_TRACK].append(_seen(solution.scores[:end]))
+            for end in cuts(0, count):
+                found[ON_TRACK].append(observation(solution.scores[:end]))
         else:
             wrong = solution.first_wrong + 1
-            found[NEWEST_WRONG].append(_seen(solution.scores[:wrong]))
-            for end in _cuts(wrong, count):
-                found[DERAILED].append(_seen(solution.scores[:end]))
+            found[NEWEST_WRONG].append(observation(solution.scores[:wrong]))
+            for end in cuts(wrong, count):
+                found[DERAILED].append(observation(solution.scores[:end]))
     return tuple(np.array(rows, float).reshape(-1, 2) for rows in found)  # type: ignore[return-value]
 
 
 def fit_observations(solutions: Sequence[LabelledSolution], bins: int = BINS) -> F64:
     """P(bin of least earlier score, bin of newest score | state), (3, bins, bins); each state's sum is 1.
 
-    A Gaussian kernel density estimate with Scott's bandwidth on each axis, reflected at the borders of [0, 1]² (nine
-    images), integrated exactly over each bin. Raises DatasetError where a state has fewer than two examples.
+    Raises DatasetError where a state has fewer than two examples.
     """
-    grids = []
-    for name, rows in zip(("on track", "derailed", "newest step wrong"), states_seen(solutions), strict=True):
-        if len(rows) < 2:
-            raise DatasetError(
-                f"labelled solutions: {len(rows)} examples of {name!r}. Two are needed, hundreds better."
-            )
-        width = np.maximum(rows.std(0, ddof=1), 1e-3) * len(rows) ** (-1 / 6)
-        least, newest = (_bin_masses(rows[:, axis], width[axis], bins) for axis in range(2))
-        grid = least.T @ newest / len(rows)
-        grids.append(grid / grid.sum())
-    return np.stack(grids)
+    rows = states_seen(solutions)
+    return np.stack([density(name, each, np.ones(len(each)), bins) for name, each in zip(STATES, rows, strict=True)])
+
+
+def density(state: str, rows: F64, weights: F64, bins: int = BINS) -> F64:
+    """P(bin of least earlier score, bin of newest score) in one state, (bins, bins), from weighted examples, (n, 2).
+
+    A Gaussian kernel density estimate with Scott's bandwidth on each axis, reflected at the borders of [0, 1]² (nine
+    images), integrated exactly over each bin. Raises DatasetError for examples that weigh less than two.
+    """
+    total = float(weights.sum())
+    if total < _LEAST_WEIGHT:
+        raise DatasetError(f"labelled solutions: {total:.3g} examples of {state!r}. Two are needed, hundreds better.")
+    share = weights / total
+    centred = rows - share @ rows
+    deviation = np.sqrt(share @ centred**2 / (1 - share @ share))
+    width = np.maximum(deviation, 1e-3) * float(share @ share) ** (1 / 6)
+    least, newest = (_bin_masses(rows[:, axis], width[axis], bins) for axis in range(2))
+    grid: F64 = (share[:, None] * least).T @ newest
+    grid /= grid.sum()
+    return grid
 
 
 def fit_hazard(step_counts: Sequence[int], max_steps: int = MAX_STEPS) -> F64:
@@ -84,13 +96,14 @@ def fit_hazard(step_counts: Sequence[int], max_steps: int = MAX_STEPS) -> F64:
     return hazard
 
 
-def _cuts(start: int, end: int) -> list[int]:
+def cuts(start: int, end: int) -> list[int]:
     """Where the steps after `start` are cut: at each quarter, and at the end."""
     size = max(1, math.ceil((end - start) / _PARTS))
     return sorted({min(start + part * size, end) for part in range(1, _PARTS + 1)} - {start})
 
 
-def _seen(scores: tuple[float, ...]) -> tuple[float, float]:
+def observation(scores: tuple[float, ...]) -> tuple[float, float]:
+    """What a policy reads of a prefix's scores: the least earlier one, 1 where there is none, and the newest."""
     return min(scores[:-1], default=1.0), scores[-1]
 
 
@@ -103,5 +116,6 @@ def _bin_masses(values: F64, width: float, bins: int) -> F64:
 
 
 def _normal_cdf(z: F64) -> F64:
-    found: F64 = (1 + _erf(z / math.sqrt(2))) / 2
+    """To within 1e-7, from a table."""
+    found: F64 = np.interp(z, _Z, _CDF)
     return found

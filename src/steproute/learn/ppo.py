@@ -15,14 +15,14 @@ from stable_baselines3.common.vec_env import VecEnv
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.engine.cast import Cast
+from steproute.engine.limits import Limits
 from steproute.learn.networks import Architecture
-from steproute.learn.rollouts import solve_all
-from steproute.learn.routing_env import F32, Grade, RoutingEnv
+from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
+from steproute.learn.routing_env import F32, RoutingEnv
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
-_IN_FLIGHT: Final = 64
 _JUDGED_LAMBDAS: Final = 5
 _MINIBATCHES: Final = 8
 
@@ -64,10 +64,12 @@ def train_network(
     grade: Grade,
     settings: PpoSettings,
     on_progress: Callable[[float], None] = lambda share: None,
+    *,
+    limits: Limits = Limits(),
 ) -> Trained:
     """A policy for one λ or conditioned on it. Deterministic in the settings where the cast is.
 
-    Raises ConfigError where there are too few problems to hold some out.
+    Raises ConfigError where there are too few problems to hold some out, BackendError for a problem that fails.
     """
     held = int(len(problems) * settings.held_out)
     if held < 1 or held >= len(problems):
@@ -78,11 +80,13 @@ def train_network(
     loop = asyncio.new_event_loop()
     try:
         watched, learnt = problems[:held], problems[held:]
-        strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0))))
-        decisions = sum(len(trace.steps) for trace in strong)
+        strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0)), limits=limits))
+        decisions = sum(len(finished(trace).steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
         low, high = settings.lam or (0.0001 / tokens, 0.3 / tokens)
-        env = RoutingVecEnv(architecture, learnt, cast, grade, low=low, high=high, loop=loop, seed=settings.seed)
+        env = RoutingVecEnv(
+            architecture, learnt, cast, grade, low=low, high=high, limits=limits, loop=loop, seed=settings.seed
+        )
         model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
         keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
         try:
@@ -112,10 +116,12 @@ class RoutingVecEnv(VecEnv):
         high: float,
         loop: asyncio.AbstractEventLoop,
         seed: int,
-        size: int = _IN_FLIGHT,
+        limits: Limits = Limits(),
+        size: int = IN_FLIGHT,
     ) -> None:
         view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
-        self.envs = [RoutingEnv(problems, cast, grade, low=low, high=high, loop=loop, **view) for _ in range(size)]
+        view |= {"low": low, "high": high, "limits": limits, "loop": loop}
+        self.envs = [RoutingEnv(problems, cast, grade, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
         self.started = 0
@@ -267,7 +273,12 @@ class _Keeper(BaseCallback):
         self.rewards.append((self._passed(), reward))
 
     def _reward(self, family: LearnedFamily, lam: float) -> float:
-        env = self.env.envs[0]
-        traces = self.env.loop.run_until_complete(solve_all(self.watched, env.cast, Stepwise(policy=family.at(lam, 0))))
-        pairs = zip(self.watched, traces, strict=True)
-        return float(np.mean([env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs]))
+        return self.env.loop.run_until_complete(self._mean_reward(family, lam))
+
+    async def _mean_reward(self, family: LearnedFamily, lam: float) -> float:
+        env, strategy = self.env.envs[0], Stepwise(policy=family.at(lam, 0))
+        traces = await solve_all(self.watched, env.cast, strategy, limits=env.limits)
+        pairs = zip(self.watched, map(finished, traces), strict=True)
+        return float(
+            np.mean([await env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs])
+        )

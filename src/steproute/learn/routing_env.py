@@ -19,12 +19,12 @@ from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.learn.rollouts import Grade, finished
 from steproute.policies.agg import AGGREGATES, agg_features
 from steproute.policies.learned import DECISIONS, F64, lambda_feature
 from steproute.strategies.stepwise import Stepwise
 
 F32 = NDArray[np.float32]
-Grade = Callable[[Problem, Trace], bool]
 Features = Callable[[Observation, float], F64]
 _ROLLOUT: Final = "rollout"
 
@@ -113,9 +113,9 @@ class RoutingEnv(gym.Env[F32, np.int64]):
 
     Observation (inputs,): what `features` makes of a moment and of log λ mapped to [-1, 1]; TRIM-Agg's by default.
     Reward: −λ × strong tokens of the step where it was regenerated, and 1 at the end where the answer is right. λ is
-    drawn log-uniformly from [low, high] at each reset. `reset` takes `options={"problem": index}`. A problem that fails
+    drawn log-uniformly from [low, high] at each reset. `reset` takes `options={"problem": index}`. A problem that ends
     before the first decision is replaced by another. Source: TRIM, TRIM-Agg. Raises ConfigError for no problems or an
-    empty range of λ.
+    empty range of λ, BackendError for a problem that fails.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -177,6 +177,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
             news = await self._rollout.begin()
             if isinstance(news, Observation):
                 return self._features(news), {}
+            finished(news)
             problem = None
         raise ConfigError("problems: none of those drawn came to a first decision. Solve one to see why it fails.")
 
@@ -188,7 +189,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         reward = -self.lam * (self._rollout.strong_tokens - before)
         if isinstance(news, Observation):
             return self._features(news), reward, False, False, {}
-        right = self.grade(self._rollout.problem, news)
+        right = await self.grade(self._rollout.problem, finished(news))
         info = {"right": right, "strong_tokens": self._rollout.strong_tokens, "lam": self.lam}
         return np.zeros(self._inputs, np.float32), reward + right, True, False, info
 

@@ -17,10 +17,11 @@ from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.together import together
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_read
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, message_events
-from steproute.models.instruct import instructed
-from steproute.models.prompts import Continuation, Message, half_answered
+from steproute.models.instruct import instructed, instructed_bound
+from steproute.models.prompts import Continuation, Message, half_answered, instructed_by
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.finish import Ending, check_finish, ending_of
@@ -85,6 +86,12 @@ class AnthropicModel:
     def configured(cls, name: str, table: Mapping[str, Any]) -> "AnthropicModel":
         """From a table of `steproute.toml`: the fields of AnthropicSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, AnthropicSettings))
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """`n` requests, each twice where a reply may be sent back; see `core.usage_bounds`."""
+        read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
+        one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
+        return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None

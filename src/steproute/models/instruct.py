@@ -7,6 +7,8 @@ from typing import Final
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling, Stop
 from steproute.core.splitting import split_steps
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import TEMPLATE_TOKENS
 from steproute.models.prompts import COMPLETE, Message, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
@@ -45,6 +47,15 @@ async def instructed(
 def _ended(draft: Draft) -> Draft:
     """The draft; the end of the solution where it says only that."""
     return replace(draft, text="", stop=Stop.END) if draft.text.strip() == COMPLETE else draft
+
+
+def instructed_bound(one: Usage) -> Usage:
+    """The most that `instructed` uses if a first request uses `one` at most.
+
+    The second one reads the first one's messages and its reply, and writes what the reply has left.
+    """
+    again = Usage(input_tokens=one.input_tokens + one.output_tokens + TEMPLATE_TOKENS)
+    return one + again
 
 
 def restarts(text: str, earlier: Sequence[str], separator: str) -> bool:

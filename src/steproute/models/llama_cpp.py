@@ -17,9 +17,10 @@ from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.splitting import step_spans
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_read
 from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
-from steproute.models.prompts import question
+from steproute.models.prompts import instructed_by, question
 from steproute.models.step_cutter import StepCutter
 from steproute.models.thoughts import Thinking, opens_thought, with_thought_closed
 
@@ -74,6 +75,12 @@ class LlamaCppModel:
     def configured(cls, name: str, table: Mapping[str, Any]) -> "LlamaCppModel":
         """From a table of `steproute.toml`: the fields of LlamaCppSettings. Raises ConfigError."""
         return cls(name, settings_of(table, LlamaCppSettings))
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """No more than the context holds; see `core.usage_bounds`."""
+        context = self.settings.n_ctx
+        read = min(context, most_read(prefix, instructed_by(prefix, self.settings.instructions)))
+        return Usage(input_tokens=n * read, output_tokens=n * min(context, sampling.max_tokens))
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ from steproute.core.errors import (
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_read
 from steproute.models.chat_template import ChatTemplate
-from steproute.models.instruct import instructed
+from steproute.models.instruct import instructed, instructed_bound
 from steproute.models.openai_reply import Reply
 from steproute.models.openai_request import (
     may_be_left_out,
@@ -35,6 +37,7 @@ from steproute.models.prompts import (
     Continuation,
     Message,
     half_answered,
+    instructed_by,
     question,
     written,
 )
@@ -85,6 +88,17 @@ class OpenAiModel:
     def gives_logprobs(self) -> bool:
         """Whether its table asks for them."""
         return self.settings.logprobs > 0
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """One request; two where a reply may be sent back or the server be asked why; see `core.usage_bounds`."""
+        settings = self.settings
+        bound = most_tokens(settings.extra)
+        output = sampling.max_tokens if bound == inf else max(sampling.max_tokens, int(bound))
+        read = most_read(prefix, instructed_by(prefix, settings.instructions))
+        one = Usage(input_tokens=n * read, output_tokens=n * output)
+        if settings.continuation is Continuation.INSTRUCT:
+            return instructed_bound(one)
+        return one + Usage(input_tokens=one.input_tokens, output_tokens=1) if _may_ask_why(settings) else one
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
@@ -209,7 +223,7 @@ class OpenAiModel:
         try:
             await self._stream_answers(body, reply)
         except BackendUnavailable:
-            if self.settings.kind == "llama-cpp-python" and reply.unanswered:
+            if _may_ask_why(self.settings) and reply.unanswered:
                 await self._ask_why(body, reply)
             raise
 
@@ -253,3 +267,8 @@ class OpenAiModel:
         return client.chat.completions.with_streaming_response.create(
             model=self.settings.model, messages=messages, stream=True, extra_body=wanted
         )
+
+
+def _may_ask_why(settings: OpenAiSettings) -> bool:
+    """Whether the server breaks streams off without saying why."""
+    return settings.kind == "llama-cpp-python"

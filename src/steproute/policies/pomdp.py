@@ -59,16 +59,27 @@ class Pomdp:
 
 @dataclass(frozen=True, slots=True)
 class PomdpFamily:
-    """TRIM-POMDP at every cost of its plan; the knob is the cost per token."""
+    """TRIM-POMDP at every cost of its plan; the knob is a rank, from 1, which spends least, to the number of costs.
+
+    A cost per token that the plan holds is a knob as well, for what was made when costs were the knobs.
+    """
 
     plan: Plan
     belief: Belief = "filter"
 
     @property
     def knobs(self) -> tuple[float, ...]:
-        """The plan's costs."""
-        return tuple(self.plan.costs.tolist())
+        """The ranks, cheapest first."""
+        return tuple(float(rank) for rank in range(1, len(self.plan.costs) + 1))
 
     def at(self, knob: float, seed: int) -> Pomdp:
-        """The policy at one cost; raises ConfigError for one that the plan does not hold."""
+        """The policy at one rank; raises ConfigError for one that is not there."""
+        costs = sorted(self.plan.costs.tolist(), reverse=True)  # the dearer a token, the fewer are bought
+        if float(knob).is_integer() and 1 <= knob <= len(costs):
+            return Pomdp(self.plan, costs[int(knob) - 1], self.belief)
+        if knob not in costs:
+            raise ConfigError(
+                f"knob: {knob:g} is no rank of this TRIM-POMDP. Give a whole number from 1, which spends least, to "
+                f"{len(costs)}, which spends most."
+            )
         return Pomdp(self.plan, knob, self.belief)

@@ -11,6 +11,8 @@ from steproute.core.errors import ConfigError
 from steproute.core.ports import CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_scored
 
 F64 = NDArray[np.float64]
 _EDGE = 1e-6
@@ -87,6 +89,10 @@ class CalibratedScorer:
     def judges_newest_alone(self) -> bool:
         """Whether its scorer judges the newest step by a call of its own."""
         return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """That of its scorer."""
+        return most_scored(self._scorer, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One probability a step."""

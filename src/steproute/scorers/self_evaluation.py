@@ -5,13 +5,15 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from math import exp
+from math import exp, inf
 from typing import Any, ClassVar, Final, Literal
 
 from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import TEMPLATE_TOKENS, byte_count
 from steproute.remote.connection import Connection
 from steproute.remote.finish import check_finish
 from steproute.remote.repeats import Repeats
@@ -71,6 +73,12 @@ class SelfEvaluationScorer:
     def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
         """From a table of `steproute.toml`: the fields of SelfEvaluationSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, SelfEvaluationSettings))
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """One question about the newest step; see `core.usage_bounds`."""
+        bound, least = most_tokens(self.settings.extra), _MOST_TOKENS[self.settings.mode] + 1
+        output = least if bound == inf else max(least, int(bound) + 1)
+        return Usage(input_tokens=byte_count([self._said(prefix)]) + TEMPLATE_TOKENS, output_tokens=output)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step; those that are not known yet are judged one after the other, up to the first failure.

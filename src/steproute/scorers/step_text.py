@@ -6,6 +6,8 @@ from typing import Final
 from steproute.core.answer_rule import BOXED, AnswerRule
 from steproute.core.errors import ConfigError, ScorerError
 from steproute.core.solution import Prefix
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import TEMPLATE_TOKENS, byte_count
 
 _FORM: Final = "{answer_form}"
 QWEN_MARKER: Final = "<extra_0>"
@@ -44,6 +46,10 @@ class StepText:
                 )
         before, after = self.around(prefix)
         return before + self.between.join(step.text + self.marker for step in prefix.steps) + after
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """A token per byte of the whole text; see `core.usage_bounds`. Raises ScorerError as `written` does."""
+        return Usage(input_tokens=byte_count([self.written(prefix)]) + TEMPLATE_TOKENS)
 
     def around(self, prefix: Prefix) -> tuple[str, str]:
         """What stands before the steps, and what after them."""

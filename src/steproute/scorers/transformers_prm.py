@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from steproute.core.errors import ConfigError
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
+from steproute.core.usage import Usage
 from steproute.scorers.prm_batches import PrmWorker
 from steproute.scorers.step_text import QWEN_MARKER, QWEN_PRM, StepText
 
@@ -72,6 +73,10 @@ class TransformersPrm:
     def configured(cls, name: str, table: Mapping[str, Any]) -> "TransformersPrm":
         """From a table of `steproute.toml`: the fields of TransformersPrmSettings. Raises ConfigError."""
         return cls(name, settings_of(table, TransformersPrmSettings))
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """One reading of its text; see `core.usage_bounds`."""
+        return self.settings.most_usage(prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step.

@@ -52,6 +52,10 @@ class VllmPoolingScorer:
         """From a table of `steproute.toml`: the fields of PoolingSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, PoolingSettings))
 
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """One reading of its text; see `core.usage_bounds`."""
+        return self.settings.most_usage(prefix)
+
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step.
 

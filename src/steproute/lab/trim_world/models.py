@@ -42,6 +42,13 @@ class DrawingModel:
         self._own = self._world.models[name]
         self._mean_log = log(self._own.step_tokens) - self._world.token_spread**2 / 2
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """What the draws take, which the seed decides; see `core.usage_bounds`."""
+        try:
+            return sum((self._draft(prefix, index, sampling).usage for index in range(n)), Usage())
+        except DatasetError as failure:
+            raise BackendError(str(failure)) from None
+
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = SAMPLING, meter: Meter | None = None
     ) -> list[Draft]:
@@ -106,6 +113,10 @@ class DrawingPrm:
         grid = self._world.observations
         self._bins = grid.shape[2]
         self._cumulative: list[list[list[float]]] = (np.cumsum(grid, 2) / grid.sum(2, keepdims=True)).tolist()
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """What it reads; see `core.usage_bounds`."""
+        return Usage(input_tokens=_read_tokens(prefix, self._world))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step; see StepScorer.score."""

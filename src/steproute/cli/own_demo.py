@@ -1,0 +1,156 @@
+"""The demo on the models of a steproute.toml: which policies they can run, and one problem that routing repairs."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from steproute.cli.live import LiveView
+from steproute.cli.terminal import Terminal
+from steproute.config import RouteSettings, RunConfig, Setup, check_needs, read_setup
+from steproute.core.ports import Strategy, gives_logprobs
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
+from steproute.engine.run_folder import name_of
+from steproute.grading.checker import AnswerChecker, Verdict
+from steproute.learn.rollouts import answer_grade, solve_all
+from steproute.strategies.single import Single
+
+_PROBLEMS: Final = 50
+_IN_FLIGHT: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Policy:
+    """A policy that the demo shows: its name, its knobs, the one that keeps every step and one that repairs some."""
+
+    name: str
+    about: str
+    kept: float
+    repaired: float
+    knobs: tuple[float, ...]
+
+
+_THRESHOLD: Final = _Policy(
+    name="threshold",
+    about="TRIM-Thr has the strong model write each step again that the PRM scores below its knob.",
+    kept=0.0,
+    repaired=0.5,
+    knobs=(0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 1.0),
+)
+_CONFIDENCE: Final = _Policy(
+    name="confidence",
+    about="There is no PRM, so the policy confidence has the strong model write each step again of whose tokens the "
+    "weak model was less sure than its knob.",
+    kept=0.0,
+    repaired=0.9,
+    knobs=(0.0, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99, 1.0),
+)
+_RANDOM: Final = _Policy(
+    name="random",
+    about="There is neither a PRM nor are there log-probabilities, so steps are chosen at random: the floor that a "
+    'scorer has to beat. `backend = "self-evaluation"` makes any chat model a scorer.',
+    kept=0.0,
+    repaired=0.5,
+    knobs=(0.0, 0.25, 0.5, 0.75, 1.0),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnDemo:
+    """What the demo runs and says on a user's models."""
+
+    setup: Setup
+    run: RunConfig
+    policy: _Policy
+    next: tuple[str, ...]
+
+    @property
+    def one(self) -> str:
+        """About the first part."""
+        return "Your models solve one of your problems. A final answer is marked ✓ or ✗ by its gold answer."
+
+    @property
+    def many(self) -> str:
+        """About the second part."""
+        others = f" Beside it run {', '.join(self.run.baselines)}." if self.run.baselines else ""
+        return f"{self.policy.about} It runs at {len(self.policy.knobs)} knobs.{others}"
+
+    def show_one(self, console: Terminal, problems: Sequence[Problem], cast: Cast) -> None:
+        """The first problem that routing and the strong model solve and the weak model does not, by each of them."""
+        ways = {
+            f"{self.policy.name} {self.policy.kept:g} keeps every step of the weak model:": self._at(self.policy.kept),
+            f"{self.policy.name} {self.policy.repaired:g}:": self._at(self.policy.repaired),
+            "The strong model alone:": Single("strong"),
+        }
+        with AnswerChecker() as checker:
+            rescue = asyncio.run(self._rescue(problems, cast, tuple(ways.values()), checker))
+            index = 0 if rescue is None else rescue
+            why = (
+                "the first; none of them is wrong without routing and correct with it" if rescue is None else "a rescue"
+            )
+            console.print(f"Problem {index + 1}, {why}:", highlight=False)
+            console.print(problems[index].text, style="bold", highlight=False, markup=False)
+
+            def grade(problem: Problem, trace: Trace) -> bool:
+                return checker.check_now(trace.answer, problem.answer or "") is Verdict.RIGHT
+
+            for title, strategy in ways.items():
+                console.print(f"\n{title}", highlight=False)
+                view = LiveView(console, grade=grade)
+                asyncio.run(self._episode(problems[index], cast, view).run(strategy))
+
+    def _at(self, knob: float) -> Strategy[Episode]:
+        return replace(self.run.route, knob=knob).strategy_at(self.run.seed)
+
+    def _episode(self, problem: Problem, cast: Cast, view: LiveView) -> Episode:
+        return Episode(problem, cast, route="demo", limits=self.setup.limits, seed=self.run.seed, on_event=view)
+
+    async def _rescue(
+        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]], checker: AnswerChecker
+    ) -> int | None:
+        """All problems at once, since servers take many; the sweep needs these solutions anyway."""
+        grade, marks = answer_grade(checker), []
+        for way in ways:
+            traces = await solve_all(problems, cast, way, self.run.seed, limits=self.setup.limits, in_flight=_IN_FLIGHT)
+            marks.append([await grade(problem, trace) for problem, trace in zip(problems, traces, strict=True)])
+        return next((index for index, mark in enumerate(zip(*marks, strict=True)) if mark == (False, True, True)), None)
+
+
+def own_demo(config: Path, data: str, problems: int | None, seed: int) -> OwnDemo:
+    """The demo of these models. Raises ConfigError if they lack what it needs, before any is called."""
+    setup = read_setup(config, data)
+    policy, others = _policies(setup.roles)
+    run = replace(setup, route=RouteSettings(policy=policy.name)).run(
+        name_of(f"demo-{config.stem}-{data}-{seed}"),
+        data,
+        problems=problems or _PROBLEMS,
+        knobs=policy.knobs,
+        baselines=others,
+        seed=seed,
+        in_flight=_IN_FLIGHT,
+    )
+    check_needs(run.sweep().routes, setup.roles)
+    words = f"--config {config} --data {data}"
+    return OwnDemo(
+        setup=setup,
+        run=run,
+        policy=policy,
+        next=(
+            f"eval {words} --policy {policy.name} --name mine",
+            f"calibrate {words} --policy {policy.name} --budget 0.3",
+            f"train --policy pomdp {words}" if policy is _THRESHOLD else f"doctor --config {config}",
+        ),
+    )
+
+
+def _policies(roles: Cast) -> tuple[_Policy, tuple[str, ...]]:
+    """The policy that the demo shows, and the names of those beside it."""
+    sure = "weak" in roles.writers and gives_logprobs(roles.writers["weak"].model)
+    more = tuple(f"single:{role}" for role in roles.writers if role not in ("weak", "strong"))
+    if "prm" in roles.judges:
+        return _THRESHOLD, (*(["confidence"] if sure else []), *more, "random")
+    return (_CONFIDENCE, (*more, "random")) if sure else (_RANDOM, more)

@@ -1,0 +1,57 @@
+"""The spending limit of a command: what its run has cost before counts, whatever process paid it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from steproute.engine.cast import Cast
+from steproute.engine.paid_journal import PaidJournal
+from steproute.engine.spending import SpendingLimit, check_priced, limited
+from steproute.engine.step_tree import StepTree
+from steproute.engine.trace_file import TraceFile
+
+
+def checked_limit(max_usd: float | None, roles: Cast) -> Decimal | None:
+    """The limit as an exact amount; raises ConfigError for one that is not above 0, and for roles without a price."""
+    if max_usd is None:
+        return None
+    check_priced(roles)
+    return SpendingLimit(Decimal(str(max_usd))).max_usd
+
+
+def within_limit(roles: Cast, max_usd: float | None, folder: Path) -> Cast:
+    """The roles within a limit for a run's folder, whose traces and bills say what was spent before.
+
+    Raises ConfigError as `checked_limit`.
+    """
+    limit = checked_limit(max_usd, roles)
+    return roles if limit is None else limited(roles, SpendingLimit(limit, spent_usd=_spent(folder)))
+
+
+@contextmanager
+def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None) -> Iterator[SpendingLimit]:
+    """A limit, None for none, for what a tree has the backends compute.
+
+    What was paid before is in the journal beside the tree. A tree without one has what the run in `folder` was billed,
+    which is about as much or more.
+    """
+    with PaidJournal(tree.path.with_name(f"{tree.path.name}.paid")) as journal:
+        if journal.is_new and folder is not None and (billed := _spent(folder)):
+            journal.enter(billed)
+        yield SpendingLimit(limit, spent_usd=journal.paid_usd, on_paid=journal.enter)
+
+
+def _spent(folder: Path) -> Decimal:
+    path = folder / "traces.jsonl.zst"
+    if not path.exists():
+        return Decimal(0)
+    with TraceFile(path) as traces:
+        return traces.spent_usd
+
+
+@contextmanager
+def limited_tree(path: Path, width: int, limit: Decimal | None, roles: Cast) -> Iterator[tuple[StepTree, Cast]]:
+    """A step tree, and the roles behind it and the limit; what was paid before to grow the tree counts."""
+    with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
+        yield tree, tree.cast(limited(roles, bound))

@@ -1,0 +1,99 @@
+"""TRIM-Agg and TRIM-Seq by PPO over the step tree, and the query-level predictors from which problems weak solves."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from steproute.artifacts import Artifact
+from steproute.cli.spending import limited_tree
+from steproute.cli.terminal import Terminal
+from steproute.cli.training import GO_ON, TREE_WIDTH, Training
+from steproute.core.errors import ConfigError
+from steproute.core.trace import Trace
+from steproute.grading.checker import AnswerChecker
+from steproute.learn.query_fit import fit_classifier, fit_similarity
+from steproute.learn.rollouts import answer_grade
+from steproute.policies.confidence import Confidence
+from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
+from steproute.policies.threshold import Threshold
+from steproute.strategies.single import Single
+from steproute.strategies.stepwise import Stepwise
+
+_SCORED: Final = Stepwise(policy=Threshold(0.5))
+_SURE: Final = Stepwise(policy=Confidence(0.5))
+
+
+def predictor(training: Training) -> Artifact:
+    """A query-level predictor. Raises ConfigError if a package is missing."""
+    (traces,) = training.solved([Single("weak")])
+    problems = {problem.id: problem for problem in training.problems}
+    correct = asyncio.run(_graded(training, traces))
+    texts = [problems[trace.problem_id].text for trace in traces]
+    try:
+        if training.policy == QUERY_SW:
+            family = fit_similarity(texts, correct)
+        else:
+            family = fit_classifier(texts, correct, training.seed)
+    except ImportError as missing:
+        raise _missing(training.policy, missing) from None
+    training.console.print(f"weak solved {sum(correct)} of {len(correct)}")
+    return query_artifact(family, {**training.facts, "weak_right": sum(correct)})
+
+
+async def _graded(training: Training, traces: list[Trace]) -> list[bool]:
+    problems = {problem.id: problem for problem in training.problems}
+    with AnswerChecker() as checker:
+        grade = answer_grade(checker)
+        return [await grade(problems[trace.problem_id], trace) for trace in traces]
+
+
+def network(training: Training, lam: float | None, passes: int) -> Artifact:
+    """A network by PPO. Raises ConfigError if a package is missing, BackendError for a problem that fails."""
+    try:
+        from steproute.learn.networks import ARCHITECTURES
+        from steproute.learn.ppo import PpoSettings, train_network
+    except ImportError as missing:
+        raise _missing(training.policy, missing) from None
+    settings = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=training.seed)
+    training.check_needs([_SCORED, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
+    began = time.monotonic()
+    columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
+    console = Terminal(stderr=True)
+    with (
+        limited_tree(training.path, TREE_WIDTH, training.limit, training.setup.roles) as (tree, cast),
+        AnswerChecker() as checker,
+        Progress(*columns, console=console) as bar,
+    ):
+        task = bar.add_task("training", total=1.0)
+        try:
+            trained = train_network(
+                ARCHITECTURES[training.policy],
+                training.problems,
+                cast,
+                answer_grade(checker),
+                settings,
+                lambda share: bar.update(task, completed=share),
+                limits=training.setup.limits,
+            )
+        except KeyboardInterrupt:
+            console.print(GO_ON)
+            raise typer.Exit(_CTRL_C) from None
+        calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+    family, best = trained.family, max(reward for _, reward in trained.rewards)
+    seconds = time.monotonic() - began
+    training.console.print(
+        f"λ {family.low:.2g} to {family.high:.2g}  held-out reward {best:.4f}  {seconds:.0f} s  {calls}"
+    )
+    facts: Mapping[str, Any] = {"passes": passes, "tree_width": TREE_WIDTH, "rewards": trained.rewards}
+    return network_artifact(training.policy, family, {**training.facts, **facts})
+
+
+_CTRL_C: Final = 130
+
+
+def _missing(policy: str, missing: ImportError) -> ConfigError:
+    return ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.")

@@ -1,0 +1,148 @@
+"""What every training of a policy shares: models, problems, the step tree and solutions over it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from steproute.bench.datasets import load_problems
+from steproute.cli.spending import limited_tree
+from steproute.cli.stopping import Stopped, run_until_stopped
+from steproute.cli.terminal import Terminal
+from steproute.cli.waits import Waits
+from steproute.config import Setup, check_needs
+from steproute.core.errors import DatasetError
+from steproute.core.ports import Strategy
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.engine.cast import Cast
+from steproute.engine.episode import Episode
+from steproute.engine.runner import Route
+from steproute.learn.rollouts import finished, solve_all
+
+TREE_WIDTH: Final = 2
+GO_ON: Final = "interrupted. The same command goes on where this one stopped."
+_LAB_PROBLEMS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training: the policy's name, the models, and the problems that they solve.
+
+    path: of the step tree, in which no call is paid for twice. limit: dollars that growing it may take in all.
+    """
+
+    policy: str
+    setup: Setup
+    data: str
+    problems: Sequence[Problem]
+    seed: int
+    in_flight: int
+    path: Path
+    console: Terminal
+    limit: Decimal | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the artefact says of how it was made."""
+        roles = self.setup.roles
+        names = {role: writer.model.name for role, writer in roles.writers.items()}
+        names |= {role: judge.scorer.name for role, judge in roles.judges.items() if role not in names}
+        return {
+            "data": self.data,
+            "problems": len(self.problems),
+            "seed": self.seed,
+            "models": names,
+            "config_digest": self.setup.digest,
+        }
+
+    def check_needs(self, strategies: Sequence[Strategy[Episode]]) -> None:
+        """Raises ConfigError if the models lack what a strategy needs."""
+        routes = [Route(name=f"train {self.policy}", strategy=strategy) for strategy in strategies]
+        check_needs(routes, self.setup.roles)
+
+    def solved(self, strategies: Sequence[Strategy[Episode]]) -> list[list[Trace]]:
+        """The finished traces of each strategy, those of failed problems left out, with a progress bar on stderr.
+
+        Raises ConfigError if the models lack what a strategy needs, BackendError if every problem fails.
+        """
+        self.check_needs(strategies)
+        roles = self.setup.roles
+        spent = Decimal(0)
+        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        with grown as (tree, cast), progress_bar(roles) as progress:
+            task = progress.add_task("solving", total=len(strategies) * len(self.problems))
+
+            def advance(trace: Trace) -> None:
+                nonlocal spent
+                spent += trace.cost_usd
+                progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
+
+            async def solve(roles: Cast) -> list[list[Trace]]:
+                limits = replace(self.setup.limits, on_scorer_failure="fail")
+                return [
+                    await solve_all(
+                        self.problems,
+                        roles,
+                        each,
+                        self.seed,
+                        limits=limits,
+                        in_flight=self.in_flight,
+                        on_trace=advance,
+                    )
+                    for each in strategies
+                ]
+
+            try:
+                traces = run_until_stopped(solve(cast))
+            except Stopped as stopped:
+                progress.console.print(GO_ON)
+                raise typer.Exit(stopped.exit_code) from None
+            calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+        self.console.print(calls, highlight=False)
+        return [self._finished(each) for each in traces]
+
+    def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
+        """Those that have not failed; what a failure means for a model is not known."""
+        kept = [trace for trace in traces if not trace.failed]
+        if not kept:
+            finished(traces[0])
+        if len(kept) < len(traces):
+            failed = next(trace for trace in traces if trace.failed)
+            self.console.print(
+                f"[yellow]{len(traces) - len(kept)} of {len(traces)} problems failed and are left out; the same "
+                f"command tries them again. The first: {failed.error}[/]"
+            )
+        return kept
+
+
+def progress_bar(roles: Cast) -> Progress:
+    """On stderr, with the waits that the backends of `roles` ask for."""
+    bar = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
+    return Progress(*bar, console=Terminal(stderr=True))
+
+
+def tree_path(tree: Path | None, setup: Setup) -> Path:
+    """The step tree of these models: the given one, or one that no other models grow."""
+    return tree or Path("runs") / (f"tree-{setup.digest[:8]}.jsonl.zst" if setup.digest else "tree.jsonl.zst")
+
+
+def training_problems(data: str, count: int | None, seed: int) -> list[Problem]:
+    """The problems of a data set, 2000 of the lab unless `count` says otherwise.
+
+    Raises DatasetError for unknown data, none, or a problem without a gold answer.
+    """
+    problems = load_problems(data, _LAB_PROBLEMS if count is None and data.startswith("lab") else count, seed)
+    if not problems:
+        raise DatasetError(f"data: {data} holds no problem. Give each line a 'problem' and an 'answer'.")
+    for problem in problems:
+        if problem.answer is None:
+            raise DatasetError(
+                f"data: problem {problem.id!r} has no gold answer, and training needs one of each. Add 'answer', or "
+                "leave it out."
+            )
+    return problems

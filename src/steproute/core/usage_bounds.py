@@ -1,0 +1,47 @@
+"""Upper bounds of what one call can use, known before it is made."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from steproute.core.ports import StepModel, StepScorer
+from steproute.core.solution import Prefix, Sampling
+from steproute.core.usage import Usage
+
+TEMPLATE_TOKENS: Final = 1024
+"""Room for what a chat template and a continuation mode put around the texts of a request."""
+
+
+def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+    """The most that `propose` can use, all input as uncached tokens.
+
+    A model that knows it better has `most_usage(prefix, n, sampling)`. Otherwise the input is at most one token per
+    UTF-8 byte of problem and steps, since no token of a byte-level vocabulary is shorter, and TEMPLATE_TOKENS.
+    """
+    own: Any = getattr(model, "most_usage", None)
+    if own is not None:
+        found: Usage = own(prefix, n, sampling)
+        return found
+    return Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
+
+
+def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
+    """The most that `score`, or `score_newest`, can use, all input as uncached tokens.
+
+    A scorer that knows it better has `most_usage(prefix)`. Otherwise it reads the texts once and writes nothing.
+    """
+    own: Any = getattr(scorer, "most_usage", None)
+    if own is not None:
+        found: Usage = own(prefix)
+        return found
+    return Usage(input_tokens=most_read(prefix))
+
+
+def most_read(prefix: Prefix, *further: str) -> int:
+    """Tokens of a request that quotes problem, steps and `further` texts once, at most."""
+    steps = (step.text + prefix.separator for step in prefix.steps)
+    return byte_count([prefix.problem.text, *steps, *further]) + TEMPLATE_TOKENS
+
+
+def byte_count(texts: Iterable[str]) -> int:
+    """UTF-8 bytes of the texts, those of half a character included."""
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)

@@ -1,0 +1,242 @@
+"""A limit in dollars that is never exceeded: each call first reserves the most that it can cost.
+
+The limit knows nothing of runs. `limited` puts it before the models and scorers of a cast, so that whatever calls them
+is bounded: a run, training, a gateway.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import isfinite
+
+from steproute.core.errors import ConfigError, SpendingLimitReached
+from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.core.usage import Price, Usage
+from steproute.core.usage_bounds import most_scored, most_written
+from steproute.engine.cast import Cast, Judge, Writer
+from steproute.scorers.step_by_step import StepByStep
+
+
+@dataclass(slots=True)
+class Payment:
+    """A reservation while it is open. usd: what the call has cost, to be set before it closes."""
+
+    most_usd: Decimal
+    usd: Decimal = Decimal(0)
+
+
+class SpendingLimit:
+    """Dollars that were paid, dollars that are reserved, and the limit that both together never exceed.
+
+    max_usd: None for no limit; spent_usd: what was paid before; on_paid: called with each payment. A payment above its
+    reservation, by a backend that uses more than it may, is the one thing that can pass the limit; `excess_usd` counts
+    it. Raises ConfigError for a limit that is not above 0.
+    """
+
+    def __init__(
+        self,
+        max_usd: Decimal | None,
+        *,
+        spent_usd: Decimal = Decimal(0),
+        on_paid: Callable[[Decimal], None] = lambda usd: None,
+    ) -> None:
+        if max_usd is not None and not (isfinite(max_usd) and max_usd > 0):
+            raise ConfigError(f"max_usd: {max_usd} is no limit. Give dollars above 0, or leave it out.")
+        self.max_usd, self.spent_usd = max_usd, spent_usd
+        self.reserved_usd = self.excess_usd = Decimal(0)
+        self._on_paid = on_paid
+        self._open = 0
+        self._waiting: deque[tuple[Decimal, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def reserve(self, most_usd: Decimal, *, wait: bool = True) -> AsyncIterator[Payment]:
+        """Dollars for one call, as long as the context lasts; then the payment replaces them.
+
+        A call that does not fit waits, first come first served, until others have ended. Raises SpendingLimitReached if
+        it does not fit and none is open, or at once if it would have to `wait` and must not.
+        """
+        await self._admit(most_usd, wait)
+        payment = Payment(most_usd)
+        try:
+            yield payment
+        finally:
+            self._close(payment)
+
+    async def _admit(self, usd: Decimal, wait: bool) -> None:
+        if usd == 0 or (not self._waiting and self._fits(usd)):
+            self._grant(usd)
+        elif not wait or self._open == 0:
+            raise self._reached(usd)
+        else:
+            await self._wait(usd)
+
+    async def _wait(self, usd: Decimal) -> None:
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append((usd, place))
+        try:
+            await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled() and place.exception() is None:  # granted at the same moment
+                self._release(usd)
+            elif (usd, place) in self._waiting:
+                self._waiting.remove((usd, place))
+            self._wake()
+            raise
+
+    def _close(self, payment: Payment) -> None:
+        self._release(payment.most_usd)
+        self.spent_usd += payment.usd
+        self.excess_usd += max(Decimal(0), payment.usd - payment.most_usd)
+        self._wake()
+        if payment.usd:
+            self._on_paid(payment.usd)
+
+    def _wake(self) -> None:
+        """Let those that wait in, in order; once nothing is open, one that does not fit never will."""
+        while self._waiting:
+            usd, place = self._waiting[0]
+            if not self._fits(usd) and self._open > 0:
+                return
+            self._waiting.popleft()
+            if place.done():  # cancelled, and about to leave
+                continue
+            if self._fits(usd):
+                self._grant(usd)
+                place.set_result(None)
+            else:
+                place.set_exception(self._reached(usd))
+
+    def _fits(self, usd: Decimal) -> bool:
+        return self.max_usd is None or self.spent_usd + self.reserved_usd + usd <= self.max_usd
+
+    def _grant(self, usd: Decimal) -> None:
+        self._open += usd > 0
+        self.reserved_usd += usd
+
+    def _release(self, usd: Decimal) -> None:
+        self._open -= usd > 0
+        self.reserved_usd -= usd
+
+    def _reached(self, usd: Decimal) -> SpendingLimitReached:
+        return SpendingLimitReached(
+            f"max_usd: ${self.spent_usd:.6f} of ${self.max_usd} are spent, and the next call can cost up to "
+            f"${usd:.6f}, so it was not made."
+        )
+
+
+def limited(cast: Cast, limit: SpendingLimit) -> Cast:
+    """The cast with the limit before every model and scorer, to be called before a step tree is put before them."""
+    return Cast(
+        writers={role: _writer(writer, limit) for role, writer in cast.writers.items()},
+        judges={role: _judge(judge, limit) for role, judge in cast.judges.items()},
+    )
+
+
+def check_priced(cast: Cast) -> None:
+    """Raises ConfigError that names the first model or scorer whose price is not set."""
+    prices: dict[str, Price] = {f"models.{role}": writer.price for role, writer in cast.writers.items()}
+    prices |= {f"scorers.{role}": judge.price for role, judge in cast.judges.items() if _is_paid(judge)}
+    for where, price in prices.items():
+        if not price.is_set:
+            raise ConfigError(
+                f"max_usd: {where} has no price, so what it costs is not known. Set price = {{ input = …, output = … "
+                f"}} below [{where}], in dollars per million tokens, 0 for what costs nothing, or leave --max-usd out."
+            )
+
+
+def _is_paid(judge: Judge) -> bool:
+    """An ensemble's members are paid, each by itself, and a scorer that reads confidence calls nothing."""
+    return not judge.members and not getattr(judge.scorer, "reads_confidence", False)
+
+
+def _writer(writer: Writer, limit: SpendingLimit) -> Writer:
+    return replace(writer, model=LimitedModel(writer.model, writer.price, limit))
+
+
+def _judge(judge: Judge, limit: SpendingLimit) -> Judge:
+    if judge.members:
+        members: Mapping[str, Judge] = {role: _judge(each, limit) for role, each in judge.members.items()}
+        return replace(judge, members=members)
+    if getattr(judge.scorer, "reads_confidence", False):
+        return judge
+    return replace(judge, scorer=LimitedScorer(judge.scorer, judge.price, limit))
+
+
+class _Paid:
+    """Reserves for the calls of one part, and learns from a call that cost more than was thought possible."""
+
+    def __init__(self, price: Price, limit: SpendingLimit) -> None:
+        self._price, self._limit = price, limit
+        self._factor = Decimal(1)
+
+    @asynccontextmanager
+    async def call(self, most: Callable[[], Usage], meter: Meter) -> AsyncIterator[list[Usage]]:
+        """Reserve for one call. The list takes what the call has returned as its usage; else the meter's counts."""
+        before, factor = self._price.cost(meter.total), self._factor
+        most_usd = Decimal(0) if self._limit.max_usd is None else self._price.most(most()) * factor
+        async with self._limit.reserve(most_usd, wait=not meter.ahead) as payment:
+            returned: list[Usage] = []
+            try:
+                yield returned
+            finally:
+                metered = self._price.cost(meter.total) - before
+                payment.usd = self._price.cost(sum(returned, Usage())) if returned else metered
+                if most_usd and payment.usd > most_usd:
+                    self._factor = max(self._factor, factor * payment.usd / most_usd)
+
+
+class LimitedModel:
+    """A step model whose calls are within a spending limit; a call ahead is refused instead of waiting."""
+
+    def __init__(self, model: StepModel, price: Price, limit: SpendingLimit) -> None:
+        self.name, self.gives_logprobs = model.name, gives_logprobs(model)
+        self._model, self._paid = model, _Paid(price, limit)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts; see StepModel.propose. Raises SpendingLimitReached."""
+        meter = meter or Meter()
+        async with self._paid.call(lambda: most_written(self._model, prefix, n, sampling), meter) as returned:
+            drafts = await self._model.propose(prefix, n, sampling, meter)
+            returned += [draft.usage for draft in drafts]
+            returned += [call.usage for draft in drafts for call in draft.sent_back]
+        return drafts
+
+
+class LimitedScorer:
+    """A step scorer whose calls are within a spending limit; one that judges the newest step alone pays for each call
+    by itself."""
+
+    def __init__(self, scorer: StepScorer, price: Price, limit: SpendingLimit) -> None:
+        self.name = scorer.name
+        self._scorer, self._paid = scorer, _Paid(price, limit)
+        self._steps = StepByStep(self.name, self.score_newest)
+
+    @property
+    def judges_newest_alone(self) -> bool:
+        """Whether its scorer judges the newest step by a call of its own."""
+        return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One score per step; see StepScorer.score. Raises SpendingLimitReached."""
+        meter = meter or Meter()
+        if self.judges_newest_alone:
+            return await self._steps.score(prefix, meter)
+        async with self._paid.call(lambda: most_scored(self._scorer, prefix), meter) as returned:
+            scores = await self._scorer.score(prefix, meter)
+            returned.append(scores.usage)
+        return scores
+
+    async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
+        """The newest step's score alone. Raises SpendingLimitReached."""
+        scorer = self._scorer
+        assert isinstance(scorer, NewestStepScorer)
+        async with self._paid.call(lambda: most_scored(scorer, prefix), meter) as returned:
+            scores = await scorer.score_newest(prefix, meter)
+            returned.append(scores.usage)
+        return scores

@@ -1,0 +1,222 @@
+"""TRIM-POMDP's model fitted to solutions of which only the final answer is known to be correct or not.
+
+What is hidden is τ, the index of a solution's first incorrect step. As long as all steps are correct, a step with the
+score r is correct with probability
+
+    g(r) = sigmoid(slope · logit(r) + shift),
+
+the scorer's score, recalibrated. A solution without an incorrect step has a correct answer. One with an incorrect step
+has a correct answer with probability ρ, the recovery: the error did not matter, or was undone.
+
+    P(τ = k)    = (1 − g(r_k)) Π_{t<k} g(r_t)
+    P(no error) = Π_t g(r_t)
+    P(answer correct) = P(no error) + ρ (1 − P(no error))
+
+So an incorrect answer says that τ is one of 1 … n, and a correct one that there is none or, at odds of ρ, one of them.
+If the scores say nothing, g is p_w and τ is geometric.
+
+EM (Dempster, Laird and Rubin 1977). E: q(k) = P(τ = k | scores, answer). M: slope and shift by logistic regression, in
+which each step counts as correct with P(τ > t) and as incorrect with q(t); ρ is the share of correct answers among the
+expected solutions with an error. A normal prior holds slope and shift near 1 and 0, the scores read as probabilities,
+as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to the first
+error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ, weighted by q.
+
+The scores after τ have no say about τ. A model of them too, with a density for each hidden state, fits the scores
+better and τ worse: EM drifts to explain how solutions differ, not where they fail (docs/explanation/trim-pomdp.md).
+
+An incorrect answer after correct steps (cut off, or not in the form that is asked for) counts as one incorrect step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steproute.core.errors import DatasetError
+from steproute.learn.pomdp_fit import BINS, STATES, cuts, density, fit_hazard, observation
+from steproute.policies.step_pomdp import DERAILED, F64, NEWEST_WRONG, ON_TRACK, StepPomdp
+
+_ROUNDS: Final = 1000
+_NEWTON_STEPS: Final = 20
+_BISECTIONS: Final = 60
+_SETTLED: Final = 1e-6
+_LEAST: Final = 1e-12
+_LEAST_SCORE: Final = 1e-3  # beyond it a logit says how a scorer rounds
+_PRIOR: Final = np.array([1.0, 0.0])  # slope and shift
+_PRIOR_DEVIATION: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradedSolution:
+    """One solution of the weak model: the score of each step, and whether its final answer is correct."""
+
+    scores: tuple[float, ...]
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstErrors:
+    """What EM finds; see the module.
+
+    places: q of each solution, (steps + 1,), the chance of each place of the first error; the last is for none.
+    """
+
+    weak_accuracy: float
+    slope: float
+    shift: float
+    recovery: float
+    places: tuple[F64, ...]
+
+
+def fit_on_outcomes(
+    weak: Sequence[GradedSolution], strong: Sequence[tuple[int, bool]], *, step_tokens: float
+) -> StepPomdp:
+    """TRIM-POMDP's model without any label of a step.
+
+    strong: the number of steps of each of its solutions and whether its answer is correct; step_tokens: mean tokens
+    of a strong step. Raises DatasetError if weak has no correct or no incorrect answer, or if a state has too few
+    examples.
+    """
+    solutions = [solution for solution in weak if solution.scores]
+    found = fit_first_errors(solutions)
+    return StepPomdp(
+        weak_accuracy=found.weak_accuracy,
+        strong_accuracy=step_accuracy(strong, found.recovery),
+        hazard=fit_hazard([len(solution.scores) for solution in solutions]),
+        observations=expected_observations(solutions, found.places),
+        step_tokens=step_tokens,
+    )
+
+
+def fit_first_errors(solutions: Sequence[GradedSolution]) -> FirstErrors:
+    """Where each solution first fails, by expectation maximisation. Raises DatasetError as `fit_on_outcomes`."""
+    correct = sum(solution.correct for solution in solutions)
+    if not 0 < correct < len(solutions):
+        raise DatasetError(
+            f"solutions: the weak model has {correct} correct and {len(solutions) - correct} incorrect answers, and "
+            "both kinds are needed. Use more problems, or others."
+        )
+    padded = _Padded.of(solutions)
+    reading, recovery = _PRIOR, 0.5
+    for _ in range(_ROUNDS):
+        before, q = (*reading, recovery), padded.places(reading, recovery)
+        reading, recovery = padded.reading(reading, q), padded.recovery(q)
+        if np.abs(np.subtract((*reading, recovery), before)).max() < _SETTLED:
+            break
+    q = padded.places(reading, recovery)
+    sound, failing = padded.expected(q)
+    return FirstErrors(
+        weak_accuracy=float(sound.sum() / (sound.sum() + failing.sum())),
+        slope=float(reading[0]),
+        shift=float(reading[1]),
+        recovery=recovery,
+        places=padded.unpadded(q),
+    )
+
+
+def expected_observations(solutions: Sequence[GradedSolution], places: Sequence[F64], bins: int = BINS) -> F64:
+    """The estimate of `fit_observations` over every place of the first error, weighted; (3, bins, bins).
+
+    places: as FirstErrors. Raises DatasetError if a state has too few examples.
+    """
+    rows = np.array([observation(each.scores[: end + 1]) for each in solutions for end in range(len(each.scores))])
+    weights = np.concatenate([_examples(q) for q in places], axis=1)
+    return np.stack([density(name, rows, each, bins) for name, each in zip(STATES, weights, strict=True)])
+
+
+def step_accuracy(solutions: Sequence[tuple[int, bool]], recovery: float = 0.0) -> float:
+    """The p of greatest likelihood if a solution of n steps has a correct answer with probability p^n + ρ (1 − p^n).
+
+    solutions: number of steps, and whether the answer is correct. recovery: ρ. Raises DatasetError if there are none.
+    """
+    counted = [(steps, correct) for steps, correct in solutions if steps]
+    if not counted:
+        raise DatasetError("solutions: the strong model has none with a step. Use more problems.")
+    steps, correct = np.array([n for n, _ in counted], float), np.array([ok for _, ok in counted], bool)
+    rate = (1 - recovery) * np.where(correct, steps, -steps)
+
+    def slope(p: float) -> float:
+        """Of the log-likelihood, in log p."""
+        sound = p**steps
+        chance = np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))
+        return float((rate * sound / np.maximum(chance, _LEAST)).sum())
+
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+    return (low + high) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Padded:
+    """All solutions side by side; real, logits: (solution, step), correct: (solution,)."""
+
+    real: NDArray[np.bool_]
+    logits: F64
+    correct: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, solutions: Sequence[GradedSolution]) -> "_Padded":
+        counts = np.array([len(solution.scores) for solution in solutions])
+        real = np.arange(counts.max()) < counts[:, None]
+        scores = np.full(real.shape, 0.5)
+        scores[real] = np.concatenate([solution.scores for solution in solutions])
+        scores = np.clip(scores, _LEAST_SCORE, 1 - _LEAST_SCORE)
+        return cls(real, np.log(scores / (1 - scores)), np.array([solution.correct for solution in solutions]))
+
+    def places(self, reading: F64, recovery: float) -> F64:
+        """The E-step: q, (solution, step + 1)."""
+        z = reading[0] * self.logits + reading[1]
+        correct = np.where(self.real, -np.logaddexp(0, -z), 0.0)
+        wrong = np.where(self.real, -np.logaddexp(0, z), -np.inf)
+        before = np.cumsum(correct, axis=1) - correct
+        odds = np.where(self.correct, np.log(max(recovery, _LEAST)), 0.0)
+        none = np.where(self.correct, correct.sum(axis=1), -np.inf)
+        logs = np.column_stack([before + wrong + odds[:, None], none])
+        q: F64 = np.exp(logs - logs.max(axis=1, keepdims=True))
+        q /= q.sum(axis=1, keepdims=True)
+        return q
+
+    def expected(self, q: F64) -> tuple[F64, F64]:
+        """P(step t is correct, and so are all before it) and P(it is the first error), each (solution, step)."""
+        failing = q[:, :-1]
+        return np.where(self.real, np.maximum(1 - np.cumsum(failing, axis=1), 0), 0.0), failing
+
+    def reading(self, start: F64, q: F64) -> F64:
+        """Slope and shift by weighted logistic regression with the prior, by Newton's method."""
+        sound, failing = self.expected(q)
+        inputs = np.stack([self.logits[self.real], np.ones(self.real.sum())])
+        sound, failing = sound[self.real], failing[self.real]
+        reading, precision = start, np.eye(2) / _PRIOR_DEVIATION**2
+        for _ in range(_NEWTON_STEPS):
+            p = 1 / (1 + np.exp(-(reading @ inputs)))
+            slope = inputs @ (sound * (1 - p) - failing * p) - precision @ (reading - _PRIOR)
+            curvature = (inputs * ((sound + failing) * p * (1 - p))) @ inputs.T + precision
+            step = np.linalg.solve(curvature, slope)
+            reading = reading + step
+            if np.abs(step).max() < _SETTLED:
+                break
+        return reading
+
+    def recovery(self, q: F64) -> float:
+        """ρ: correct answers among the expected solutions with an error."""
+        errors = 1 - q[:, -1]
+        return float(errors[self.correct].sum() / errors.sum())
+
+    def unpadded(self, q: F64) -> tuple[F64, ...]:
+        """q of each solution, (steps + 1,)."""
+        return tuple(np.append(row[:-1][real], row[-1]) for row, real in zip(q, self.real, strict=True))
+
+
+def _examples(q: F64) -> F64:
+    """How much each step of a solution is one of the examples that `states_seen` takes of a state; (3, steps)."""
+    count = len(q) - 1
+    weights = np.zeros((3, count))
+    weights[NEWEST_WRONG] = q[:-1]
+    weights[ON_TRACK, [end - 1 for end in cuts(0, count)]] = q[-1]
+    for place in range(count - 1):
+        weights[DERAILED, [end - 1 for end in cuts(place + 1, count)]] += q[place]
+    return weights

@@ -1,0 +1,85 @@
+"""What TRIM-POMDP's fit on outcomes learns from: traces of the weak and of the strong model alone."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from steproute.core.errors import DatasetError
+from steproute.core.ports import Needs
+from steproute.core.problem import Problem
+from steproute.core.trace import Trace
+from steproute.core.usage import Purpose
+from steproute.engine.episode import Episode
+from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
+from steproute.learn.rollouts import Grade
+from steproute.policies.step_pomdp import StepPomdp
+
+
+@dataclass(frozen=True, slots=True)
+class WeakScored:
+    """The weak model's whole solution in one call, and the scores of all its steps in another."""
+
+    @property
+    def needs(self) -> Needs:
+        """The weak model and the process reward model."""
+        return Needs(models=("weak",), scorers=("prm",))
+
+    async def solve(self, episode: Episode) -> None:
+        """Write, keep and score."""
+        prefix = episode.accept(await episode.propose("weak", episode.start(), to_end=True))
+        await episode.score(prefix, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoloTraces:
+    """Finished solutions that the weak model wrote alone, with a score of each step, and that the strong model did."""
+
+    weak: Sequence[Trace]
+    strong: Sequence[Trace]
+
+
+def solo_traces(traces: Iterable[Trace], where: str) -> SoloTraces:
+    """Those of a run whose other traces do not matter here; `where` names it.
+
+    Raises DatasetError if no route has the weak model's solutions with scores, whatever the scores are, or if the
+    strong model's are missing.
+    """
+    routes: defaultdict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        if not trace.failed:
+            routes[trace.route].append(trace)
+    scored = [found for found in routes.values() if all(map(_weak_scored, found))]
+    if not scored:
+        raise DatasetError(
+            f"run: {where} has no route in which the weak model wrote every step and each was scored. Evaluate with "
+            "the knob 0, such as `steproute eval --policy threshold --knobs 0,0.5,1`, or leave --run out."
+        )
+    strong = routes.get("single/strong", [])
+    if not strong:
+        raise DatasetError(f"run: {where} has no finished solution by the strong model alone. Finish that run first.")
+    return SoloTraces(weak=max(scored, key=len), strong=strong)
+
+
+def _weak_scored(trace: Trace) -> bool:
+    by_weak = bool(trace.steps) and all(step.role == "weak" and step.score is not None for step in trace.steps)
+    judges = {line.role for line in trace.account if line.purpose is Purpose.SCORE}
+    return by_weak and not judges & {"weak", "strong"}
+
+
+async def fit_on_traces(solo: SoloTraces, problems: Mapping[str, Problem], grade: Grade) -> StepPomdp:
+    """TRIM-POMDP's model from the scores and the final answers; problems: by id.
+
+    Raises DatasetError if there are too few solutions of a kind.
+    """
+    weak = [
+        GradedSolution(scores=tuple(step.score for step in trace.steps if step.score is not None), correct=correct)
+        for trace, correct in await _graded(solo.weak, problems, grade)
+    ]
+    strong = [(len(trace.steps), correct) for trace, correct in await _graded(solo.strong, problems, grade)]
+    steps = sum(count for count, _ in strong)
+    tokens = sum(trace.generated_tokens("strong") for trace in solo.strong)
+    return fit_on_outcomes(weak, strong, step_tokens=tokens / max(steps, 1))
+
+
+async def _graded(traces: Sequence[Trace], problems: Mapping[str, Problem], grade: Grade) -> list[tuple[Trace, bool]]:
+    return [(trace, await grade(problems[trace.problem_id], trace)) for trace in traces]
