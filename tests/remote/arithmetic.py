@@ -1,7 +1,7 @@
 """A server on loopback of two models and a reward model for sums, run in a thread so that commands can call it.
 
-The strong model never errs. The weak model's step `n % 6 + 1` of four is wrong for the problem "What is n plus 1?", so it
-solves one problem in three; a step that follows a wrong one is fine in itself, but the answer is wrong.
+The strong model never errs. The weak model's step `n % 6 + 1` of four is wrong for the problem "What is n plus 1?", so
+it solves one problem in three; a step that follows a wrong one is fine in itself, but the answer is wrong.
 """
 
 import asyncio

@@ -51,8 +51,8 @@ _CONFIDENCE: Final = _Policy(
 )
 _RANDOM: Final = _Policy(
     name="random",
-    about="There is neither a PRM nor are there log-probabilities, so steps are chosen at random: the floor that a scorer "
-    'has to beat. `backend = "self-evaluation"` makes any chat model a scorer.',
+    about="There is neither a PRM nor are there log-probabilities, so steps are chosen at random: the floor that a "
+    'scorer has to beat. `backend = "self-evaluation"` makes any chat model a scorer.',
     kept=0.0,
     repaired=0.5,
     knobs=(0.0, 0.25, 0.5, 0.75, 1.0),
