@@ -18,9 +18,9 @@ If the scores say nothing, g is p_w and τ is geometric.
 EM (Dempster, Laird and Rubin 1977). E: q(k) = P(τ = k | scores, answer). M: slope and shift by logistic regression, in
 which each step counts as correct with P(τ > t) and as incorrect with q(t); ρ is the share of correct answers among the
 expected solutions with an error. Priors hold slope and shift near 1 and 0, the scores read as probabilities, and ρ
-near 0.1, as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to the
-first error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ, weighted by
-q.
+near 0.1, as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to
+the first error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ,
+weighted by q.
 
 The scores after τ say nothing about where it is, and are taken not to depend on it. A model of them, with a density for
 each hidden state, fits the scores better and τ worse: EM drifts to explain how solutions differ, not where they fail
@@ -47,7 +47,7 @@ _SETTLED: Final = 1e-6
 _LEAST: Final = 1e-12
 _LEAST_SCORE: Final = 1e-3  # beyond it a logit says how a scorer rounds
 _PRIOR: Final = np.array([1.0, 0.0])  # slope and shift
-_PRIOR_DEVIATION: Final = 0.5
+_PRIOR_DEVIATION: Final = 0.25
 _RECOVERED, _ERRORS = 5.0, 50.0  # a prior on ρ, as if so many had been seen: it holds ρ if scores and lengths cannot
 
 
