@@ -15,10 +15,12 @@ from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
 from steproute.engine.step_tree import StepTree
+from steproute.grading.checker import AnswerChecker
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
 from steproute.learn.ppo import PpoSettings, train_network
+from steproute.learn.rollouts import answer_grade
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import AGG, network_artifact, pomdp_artifact
 
@@ -37,14 +39,14 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     problems = load_problems(asked.data, asked.problems, 0)
     cast = lab_cast()
-    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree:
+    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree, AnswerChecker() as checker:
 
         def learn(kind: str, settings: PpoSettings) -> Artifact:
             trained = train_network(
                 ARCHITECTURES[kind],
                 problems,
                 tree.cast(cast),
-                lambda problem, trace: trace.answer == problem.answer,
+                answer_grade(checker),
                 settings,
             )
             return network_artifact(

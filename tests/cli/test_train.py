@@ -45,8 +45,9 @@ def test_the_belief_is_chosen_in_training_and_no_grid_ends_a_curve(tmp_path: Pat
     assert family.belief == "posterior"
     assert signature(train).parameters["belief"].default == "filter"
     model = family.plan.model
-    assert min(family.knobs) * model.step_tokens / model.task_reward == pytest.approx(3e-5)
-    assert max(family.knobs) * model.step_tokens > model.task_reward
+    costs = family.plan.costs
+    assert costs.min() * model.step_tokens / model.task_reward == pytest.approx(3e-5)
+    assert costs.max() * model.step_tokens > model.task_reward
     assert max(RandomRouting.knobs) == 1.0
 
 

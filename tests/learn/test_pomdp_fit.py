@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.core.errors import DatasetError
-from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations, states_seen
+from steproute.learn.pomdp_fit import LabelledSolution, density, fit_hazard, fit_observations, states_seen
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=12).map(tuple)
 
@@ -63,3 +63,11 @@ def test_a_hazard_follows_the_counts() -> None:
     assert hazard[4] == pytest.approx(1, abs=1e-3)
     with pytest.raises(DatasetError, match="there are none"):
         fit_hazard([])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.integers(1, 4)), min_size=2, max_size=20))
+def test_only_the_shares_of_weights_count(found: list[tuple[float, float, int]]) -> None:
+    rows, weights = np.array([row[:2] for row in found]), np.array([float(row[2]) for row in found])
+    one, other = density("a", rows, weights), density("a", rows, 5 * weights)
+    np.testing.assert_allclose(one, other)
+    assert one.sum() == pytest.approx(1)

@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PROBLEMS = load_problems("lab:validation", 20, 3)
 
 
-def grade(problem: Problem, trace: Trace) -> bool:
+async def grade(problem: Problem, trace: Trace) -> bool:
     return trace.answer == problem.answer
 
 
@@ -71,7 +71,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
                 _, _, ended, _, info = env.step(np.int64(step.decision is Decision.REGENERATE))
             assert ended
             assert info["strong_tokens"] == trace.generated_tokens("strong")
-            assert info["right"] == grade(PROBLEMS[index], trace)
+            assert info["right"] == asyncio.run(grade(PROBLEMS[index], trace))
         env.close()
 
 
@@ -136,12 +136,12 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
         """Train, and die after so many solutions."""
         left = solutions
 
-        def grade_or_die(problem: Problem, trace: Trace) -> bool:
+        async def grade_or_die(problem: Problem, trace: Trace) -> bool:
             nonlocal left
             left -= 1
             if left < 0:
                 raise Killed
-            return grade(problem, trace)
+            return await grade(problem, trace)
 
         with StepTree(path, 2) as tree:
             settings = PpoSettings(passes=2, held_out=0.2, seed=1)

@@ -1,7 +1,6 @@
 """That PPO learns, on a world of two steps whose best policy is known: the identity test of Stable-Baselines3."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +17,7 @@ from steproute.engine.cast import Cast, Judge, Writer
 from steproute.learn import ppo as ppo_module
 from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, Trained, train_network
+from steproute.learn.rollouts import Grade
 from steproute.policies.learned import DecisionNetwork
 
 TOKENS = 10
@@ -62,13 +62,11 @@ CAST = Cast(
 )
 
 
-def all_good(problem: Problem, trace: Trace) -> bool:
+async def all_good(problem: Problem, trace: Trace) -> bool:
     return all(step.text.startswith("good") for step in trace.steps)
 
 
-def train(
-    architecture: Architecture, settings: PpoSettings, grade: Callable[[Problem, Trace], bool] = all_good
-) -> Trained:
+def train(architecture: Architecture, settings: PpoSettings, grade: Grade = all_good) -> Trained:
     return train_network(architecture, PROBLEMS, CAST, grade, settings)
 
 
@@ -108,10 +106,10 @@ def test_the_best_checkpoint_is_kept_not_the_last_one() -> None:
         networks.append(AGG_ARCHITECTURE.export(policy))  # type: ignore[arg-type]
         return networks[-1]
 
-    def grade(problem: Problem, trace: Trace) -> bool:
+    async def grade(problem: Problem, trace: Trace) -> bool:
         nonlocal judged
         judged += 1
-        return all_good(problem, trace) and len(networks) < 3
+        return await all_good(problem, trace) and len(networks) < 3
 
     settings = PpoSettings(lam=(LAM, LAM), passes=5, held_out=0.2, seed=0)
     trained = train(replace(AGG_ARCHITECTURE, export=export), settings, grade)
@@ -126,9 +124,9 @@ def test_the_best_checkpoint_is_kept_not_the_last_one() -> None:
 def test_held_out_problems_are_never_trained_on() -> None:
     by_route: dict[str, set[str]] = {}
 
-    def grade(problem: Problem, trace: Trace) -> bool:
+    async def grade(problem: Problem, trace: Trace) -> bool:
         by_route.setdefault(trace.route, set()).add(problem.id)
-        return all_good(problem, trace)
+        return await all_good(problem, trace)
 
     train(AGG_ARCHITECTURE, PpoSettings(lam=(LAM, LAM), passes=3, held_out=0.25, seed=0), grade)
     held_out = {problem.id for problem in PROBLEMS[:15]}

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop, Usage
+from steproute.core.errors import ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import fit_hazard
-from steproute.policies.pomdp import Belief, Pomdp
+from steproute.policies.pomdp import Belief, Pomdp, PomdpFamily
 from steproute.policies.step_pomdp import F64, StepPomdp
 
 SHARP = np.zeros((3, 2, 2))
@@ -170,3 +171,14 @@ def test_the_posterior_forgets_what_came_before() -> None:
     other = policy.believed(seen(0.9, 0.9, 0.1, decisions=(Decision.REGENERATE, Decision.ACCEPT)))
     assert np.array_equal(one, other)
     np.testing.assert_allclose(one, SHARP[:, 1, 0] / SHARP[:, 1, 0].sum())
+
+
+def test_a_rank_is_a_knob_and_so_is_a_cost_of_the_plan() -> None:
+    """What was calibrated when costs were the knobs is read as before."""
+    family = PomdpFamily(plan(MODEL, [0.013, 50.5, 1.7], points=101))
+    assert family.knobs == (1.0, 2.0, 3.0)
+    assert [family.at(knob, 0).cost for knob in family.knobs] == [50.5, 1.7, 0.013]
+    assert [family.at(cost, 0).cost for cost in (0.013, 1.7, 50.5)] == [0.013, 1.7, 50.5]
+    for knob in (0, 4, 1.5, 0.0130001):
+        with pytest.raises(ConfigError, match="is no rank of this TRIM-POMDP. Give a whole number from 1"):
+            family.at(knob, 0)

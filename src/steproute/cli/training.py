@@ -15,10 +15,11 @@ from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
 from steproute.cli.waits import Waits
 from steproute.config import Setup, check_needs
-from steproute.core.errors import DatasetError
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.whole_file import write_whole
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.runner import Route
@@ -49,14 +50,10 @@ class Training:
     @property
     def facts(self) -> dict[str, Any]:
         """What the artefact says of how it was made."""
-        roles = self.setup.roles
-        names = {role: writer.model.name for role, writer in roles.writers.items()}
-        names |= {role: judge.scorer.name for role, judge in roles.judges.items() if role not in names}
         return {
             "data": self.data,
             "problems": len(self.problems),
             "seed": self.seed,
-            "models": names,
             "config_digest": self.setup.digest,
         }
 
@@ -127,8 +124,23 @@ def progress_bar(roles: Cast) -> Progress:
 
 
 def tree_path(tree: Path | None, setup: Setup) -> Path:
-    """The step tree of these models: the given one, or one that no other models grow."""
-    return tree or Path("runs") / (f"tree-{setup.digest[:8]}.jsonl.zst" if setup.digest else "tree.jsonl.zst")
+    """The step tree of these models: the given one, or one that no other models grow.
+
+    A tree knows models by their roles, so a note beside it keeps the digest of the steproute.toml that it grew by.
+    Raises ConfigError for a tree of other models.
+    """
+    if not setup.digest:
+        return tree or Path("runs/tree.jsonl.zst")
+    path = tree or Path("runs") / f"tree-{setup.digest[:8]}.jsonl.zst"
+    note = path.with_name(f"{path.name}.models")
+    grown_by = note.read_text().strip() if note.is_file() else ""
+    if grown_by != setup.digest and (grown_by or path.exists()):
+        raise ConfigError(
+            f"tree: {path} grew by other models or scorers than those of this steproute.toml. Name another file, or "
+            "leave --tree out."
+        )
+    write_whole(note, f"{setup.digest}\n".encode())
+    return path
 
 
 def training_problems(data: str, count: int | None, seed: int) -> list[Problem]:

@@ -17,12 +17,14 @@ If the scores say nothing, g is p_w and τ is geometric.
 
 EM (Dempster, Laird and Rubin 1977). E: q(k) = P(τ = k | scores, answer). M: slope and shift by logistic regression, in
 which each step counts as correct with P(τ > t) and as incorrect with q(t); ρ is the share of correct answers among the
-expected solutions with an error. A normal prior holds slope and shift near 1 and 0, the scores read as probabilities,
-as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to the first
-error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ, weighted by q.
+expected solutions with an error. Priors hold slope and shift near 1 and 0, the scores read as probabilities, and ρ
+near 0.1, as long as there are few solutions. At the end p_w is the expected share of correct steps among those up to
+the first error, and the densities of (least earlier score, newest score) are those of `pomdp_fit` over every τ,
+weighted by q.
 
-The scores after τ have no say about τ. A model of them too, with a density for each hidden state, fits the scores
-better and τ worse: EM drifts to explain how solutions differ, not where they fail (docs/explanation/trim-pomdp.md).
+The scores after τ say nothing about where it is, and are taken not to depend on it. A model of them, with a density for
+each hidden state, fits the scores better and τ worse: EM drifts to explain how solutions differ, not where they fail
+(docs/explanation/trim-pomdp.md).
 
 An incorrect answer after correct steps (cut off, or not in the form that is asked for) counts as one incorrect step.
 """
@@ -45,7 +47,8 @@ _SETTLED: Final = 1e-6
 _LEAST: Final = 1e-12
 _LEAST_SCORE: Final = 1e-3  # beyond it a logit says how a scorer rounds
 _PRIOR: Final = np.array([1.0, 0.0])  # slope and shift
-_PRIOR_DEVIATION: Final = 0.5
+_PRIOR_DEVIATION: Final = 0.25
+_RECOVERED, _ERRORS = 5.0, 50.0  # a prior on ρ, as if so many had been seen: it holds ρ if scores and lengths cannot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,7 @@ def fit_first_errors(solutions: Sequence[GradedSolution]) -> FirstErrors:
             "both kinds are needed. Use more problems, or others."
         )
     padded = _Padded.of(solutions)
-    reading, recovery = _PRIOR, 0.5
+    reading, recovery = _PRIOR, _RECOVERED / _ERRORS
     for _ in range(_ROUNDS):
         before, q = (*reading, recovery), padded.places(reading, recovery)
         reading, recovery = padded.reading(reading, q), padded.recovery(q)
@@ -202,9 +205,9 @@ class _Padded:
         return reading
 
     def recovery(self, q: F64) -> float:
-        """ρ: correct answers among the expected solutions with an error."""
+        """ρ: correct answers among the expected solutions with an error, and those of the prior."""
         errors = 1 - q[:, -1]
-        return float(errors[self.correct].sum() / errors.sum())
+        return float((errors[self.correct].sum() + _RECOVERED) / (errors.sum() + _ERRORS))
 
     def unpadded(self, q: F64) -> tuple[F64, ...]:
         """q of each solution, (steps + 1,)."""

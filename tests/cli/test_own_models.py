@@ -1,0 +1,254 @@
+"""Commands that train, plan, calibrate and show on the models of a steproute.toml, over real servers on loopback."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from tests.remote.arithmetic import CONFIG, PRM, Arithmetic, config_file, problem_file
+from typer.testing import CliRunner
+
+from steproute.cli.main import app
+from steproute.config import read_config
+from steproute.core.errors import BackendError, ConfigError, DatasetError
+from steproute.policies.pomdp import PomdpFamily
+from steproute.policies.stored import load_policy
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Arithmetic]:
+    monkeypatch.chdir(tmp_path)
+    with Arithmetic().served() as arithmetic:
+        yield arithmetic
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, list(words))
+
+
+def good(*words: str) -> str:
+    result = run(*words)
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def facts(folder: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(folder) / "policy.json").read_text())["facts"]
+    return found
+
+
+def refused(kind: type[Exception], message: str, *words: str) -> None:
+    result = run(*words)
+    assert isinstance(result.exception, kind), result.output
+    assert message in str(result.exception)
+
+
+def test_pomdp_learns_from_the_answers_of_ones_own_models(server: Arithmetic, tmp_path: Path) -> None:
+    """Weak errs in one of its four steps on four problems of six, strong never."""
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 48)
+    words = ("train", "--policy", "pomdp", "--config", config, "--data", data, "--out", "runs/p")
+    good(*words)
+    assert len(server.calls) == 48 * 3, "a weak solution, its scores and a strong solution"
+    family = load_policy(tmp_path / "runs/p")
+    assert isinstance(family, PomdpFamily)
+    model = family.plan.model
+    correct = 8 * (0 + 1 + 2 + 3 + 4 + 4)
+    assert model.weak_accuracy == pytest.approx(correct / (correct + 32), abs=0.02)
+    assert model.strong_accuracy == pytest.approx(1.0, abs=0.01)
+    assert facts("runs/p")["config_digest"] == read_config(Path(config)).digest
+    good(*words)
+    assert len(server.calls) == 48 * 3, "the tree answers a rerun"
+
+
+def test_pomdp_learns_from_a_run_and_calls_nothing(server: Arithmetic, tmp_path: Path) -> None:
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 24)
+    good("eval", "--config", config, "--data", data, "--knobs", "0,0.5", "--baselines", "", "--name", "first")
+    before = len(server.calls)
+    good("train", "--run", "runs/first", "--out", "runs/p")
+    good("train", "--run", "runs/first", "--config", config, "--out", "runs/q")
+    assert len(server.calls) == before
+    assert facts("runs/p") == facts("runs/q") == facts("runs/p") | {"run": "runs/first", "data": data}
+    other = Path(config_file(tmp_path, server, CONFIG + PRM.replace("input = 1", "input = 2")))
+    refused(ConfigError, "is of other models or scorers", "train", "--run", "runs/first", "--config", str(other))
+
+
+def test_a_run_whose_weak_solutions_are_not_scored_is_refused(server: Arithmetic, tmp_path: Path) -> None:
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 12)
+    good("eval", "--config", config, "--data", data, "--knobs", "0.5", "--baselines", "", "--name", "repaired")
+    refused(DatasetError, "has no route in which the weak model wrote every step", "train", "--run", "runs/repaired")
+    refused(ConfigError, "holds no run.toml", "train", "--run", "runs/nothing")
+
+
+def test_ranks_of_a_trained_pomdp_are_its_knobs(server: Arithmetic, tmp_path: Path) -> None:
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 24)
+    good("train", "--config", config, "--data", data, "--out", "runs/p")
+    words = ("solve", "--config", config, "--policy", "runs/p", "What is 6 plus 1?", "--json")
+    cheap, dear = (json.loads(good(*words, "--knob", rank)) for rank in ("1", "20"))
+    assert (cheap["answer"], dear["answer"]) == ("8", "7")
+    assert cheap["route"] == "stepwise/runs/p=1"
+    refused(ConfigError, "knob: 0.5 is no rank of this TRIM-POMDP", *words, "--knob", "0.5")
+
+
+def test_the_plan_of_a_trained_policy_takes_its_cost_from_prices(server: Arithmetic, tmp_path: Path) -> None:
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 24)
+    good("train", "--config", config, "--data", data, "--out", "runs/p")
+    words = ("plan", "--reference", "runs/p", "--stages", "0", "--json")
+    found = json.loads(good(*words, "--config", config, "--answer-usd", "0.01"))
+    assert found["cost"] == pytest.approx(100 * 20 / 1_000_000 / 0.01)
+    assert json.loads(good(*words, "--cost", str(found["cost"])))["advantages"] == found["advantages"]
+    for wrong in ((), ("--cost", "1", "--config", config), ("--answer-usd", "1"), ("--cost", "1", "--answer-usd", "1")):
+        refused(ConfigError, "give --cost, or both --config and --answer-usd", *words, *wrong)
+    refused(ConfigError, "answer-usd: 0 is no worth", *words, "--config", config, "--answer-usd", "0")
+    free = config_file(tmp_path, server, re.sub(r"price = .*", "", CONFIG))
+    refused(ConfigError, "its output costs nothing", *words, "--config", free, "--answer-usd", "1")
+
+
+@pytest.mark.parametrize("policy", ["agg", "query-sw"])
+def test_a_training_that_stopped_goes_on_and_pays_nothing_twice(
+    server: Arithmetic, tmp_path: Path, policy: str
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    pytest.importorskip("sklearn")
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 40)
+    words = ("train", "--policy", policy, "--config", config, "--data", data, "--in-flight", "4", "--passes", "1")
+    server.breaks_after = 30
+    if policy == "agg":
+        refused(BackendError, "The same command goes on where this one stopped", *words)
+        assert not Path("runs/agg").exists()
+    else:
+        assert "10 of 40 problems failed and are left out" in good(*words)
+    assert len(server.calls) == 30
+    server.breaks_after = None
+    good(*words)
+    resumed = len(server.calls)
+    again = good(*words)
+    assert len(server.calls) == resumed, "the tree answers a rerun"
+    assert "0 of " in again
+    bodies = [json.dumps(each.body, sort_keys=True) for each in server.calls]
+    assert len(set(bodies)) == len(bodies), "no call was made twice"
+    assert facts(f"runs/{policy}")["config_digest"] == read_config(Path(config)).digest
+
+
+def test_a_training_is_refused_before_the_first_call(server: Arithmetic, tmp_path: Path) -> None:
+    data = problem_file(tmp_path, 12)
+    bare = ("--config", config_file(tmp_path, server, CONFIG.replace("logprobs = 2", "logprobs = 0")), "--data", data)
+    refused(ConfigError, "reads scores of the scorer 'prm', and there is none", "train", "--policy", "pomdp", *bare)
+    refused(ConfigError, "labels: steps need a checker", "train", "--labels", "steps", *bare)
+    pytest.importorskip("stable_baselines3")
+    refused(ConfigError, "reads scores of the scorer 'prm'", "train", "--policy", "agg", *bare)
+    full = ("--config", config_file(tmp_path, server, CONFIG.replace("logprobs = 2", "logprobs = 0") + PRM))
+    words = ("train", "--policy", "agg-confidence", *full, "--data", data)
+    refused(ConfigError, "reads log-probabilities, and the model 'weak' gives none", *words)
+    (tmp_path / "open.jsonl").write_text('{"problem": "Why?"}\n')
+    refused(DatasetError, "no gold answer", "train", "--policy", "query-sw", *full, "--data", "open.jsonl")
+    assert not server.calls
+    assert not list(tmp_path.glob("runs/*/policy.json"))
+
+
+def test_a_tree_of_other_models_is_refused(server: Arithmetic, tmp_path: Path) -> None:
+    data = problem_file(tmp_path, 24)
+    words = ("train", "--data", data, "--tree", "own-tree", "--config")
+    good(*words, config_file(tmp_path, server))
+    other = config_file(tmp_path, server, CONFIG.replace('model = "weak"', 'model = "weaker"') + PRM)
+    refused(ConfigError, "tree: own-tree grew by other models or scorers", *words, other)
+
+
+def labelled(folder: Path, count: int) -> str:
+    """Solutions of four steps, of which one in five is wrong and some score as if they were not."""
+    path = folder / "labelled.jsonl"
+    rows = []
+    for n in range(count):
+        wrong = n % 5
+        steps = [f"Step {i}: {'wrong' if i == wrong and n % 3 else 'fine'} of {n}" for i in range(4)]
+        rows.append({"problem": f"What is {n} plus 1?", "steps": steps, "label": wrong if wrong < 4 else -1})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_the_scorer_of_the_file_scores_labelled_solutions_once(server: Arithmetic, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    config, data = config_file(tmp_path, server), labelled(tmp_path, 60)
+    words = ("calibrate-scorer", "--config", config, "--data", data, "--out", "runs/map", "--json")
+    server.breaks_after = 20
+    assert isinstance(run(*words, "--in-flight", "1").exception, BackendError)
+    server.breaks_after = None
+    found = json.loads(good(*words))
+    assert len(server.calls) == 60
+    assert found["fitted_on"] + found["measured_on"] == 240
+    assert json.loads(good(*words)) == found
+    assert len(server.calls) == 60, "the tree answers a rerun"
+    calibrated = CONFIG + PRM + 'calibration = "runs/map"\n'
+    refused(
+        ConfigError, "scorers.prm.calibration: is set", "calibrate-scorer", "--config",
+        config_file(tmp_path, server, calibrated), "--data", data
+    )  # fmt: skip
+
+
+def test_labels_alone_are_refused_without_a_scorer_and_gold_answers_always(server: Arithmetic, tmp_path: Path) -> None:
+    data = labelled(tmp_path, 6)
+    for command in ("calibrate-scorer", "train"):
+        refused(DatasetError, "row 1: scores are missing. Give a number from 0 to 1", command, "--data", data)
+        bare = config_file(tmp_path, server, CONFIG)
+        refused(ConfigError, "reads scores of the scorer 'prm'", command, "--data", data, "--config", bare)
+    for problems in (problem_file(tmp_path, 3), "gsm8k"):
+        refused(DatasetError, "ProcessBench's format", "calibrate-scorer", "--data", problems)
+    assert not server.calls
+
+
+def test_pomdp_takes_labelled_steps_that_the_files_scorer_scores(server: Arithmetic, tmp_path: Path) -> None:
+    config, data = config_file(tmp_path, server), labelled(tmp_path, 40)
+    good("train", "--config", config, "--data", data, "--strong-accuracy", "0.9", "--out", "runs/p")
+    assert len(server.calls) == 40
+    family = load_policy(tmp_path / "runs/p")
+    assert isinstance(family, PomdpFamily)
+    assert family.plan.model.weak_accuracy == pytest.approx(80 / 112)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "others"),
+    [
+        (CONFIG + PRM, "threshold", ["confidence", "random"]),
+        (CONFIG, "confidence", ["random"]),
+        (CONFIG.replace("logprobs = 2", "logprobs = 0"), "random", []),
+    ],
+)
+def test_the_demo_runs_what_the_models_can(
+    server: Arithmetic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, policy: str, others: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    config, data = config_file(tmp_path, server, text), problem_file(tmp_path, 12)
+    words = ("demo", "--config", config, "--data", data, "--problems", "8")
+    found = good(*words)
+    (folder,) = (path.parent for path in tmp_path.glob("runs/demo-*/summary.json"))
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["policy"] == policy
+    assert [series["name"] for series in summary["baselines"]] == others
+    assert summary["problems"] == 8
+    assert "✓" in found
+    if policy == "threshold":
+        assert "a rescue" in found
+        assert "✗ (correct is 1)" in found
+    calls = len(server.calls)
+    good(*words)
+    assert len(server.calls) == calls, "a second demo goes on from the first"
+    refused(ConfigError, "give both", "demo", "--config", config)
+
+
+def test_replay_is_billed_at_the_prices_of_the_file(
+    server: Arithmetic, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEPROUTE_DATA", str(data_folder))
+    words = ("replay", "qwen3", "--knobs", "0,0.5", "--json")
+    nominal = json.loads(good(*words))
+    text = CONFIG.replace("input = 10, output = 20", 'input = "1.00", output = "4.00"')
+    text = text.replace("input = 1, output = 2 ", 'input = "0.10", output = "0.40" ')
+    own = json.loads(good(*words, "--config", config_file(tmp_path, server, text + PRM)))
+    assert own["strong"]["cost_usd"] == pytest.approx(nominal["strong"]["cost_usd"])
+    assert own["weak"]["cost_usd"] == pytest.approx(2 * nominal["weak"]["cost_usd"])
+    assert own["weak"]["accuracy"] == nominal["weak"]["accuracy"]
+    bare = config_file(tmp_path, server, CONFIG)
+    refused(ConfigError, "scorers.prm: is missing", *words, "--config", bare)
+    assert not server.calls
