@@ -19,18 +19,21 @@ from steproute.bench.calibrate import (
     measure_mix,
     relative_deviation,
 )
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
     RUNS,
+    AnswerField,
     Config,
     Data,
+    IdField,
     InFlight,
     KeepFailed,
     Knobs,
     Problems,
+    QuestionField,
     Runs,
     Seed,
     Settings,
@@ -52,6 +55,9 @@ def calibrate(
     budget_usd: Annotated[float | None, typer.Option(help="Dollars a problem to spend, such as 0.002.")] = None,
     target: Annotated[str, typer.Option(help='Accuracy to reach, such as "95% of strong".')] = "",
     data: Data = "lab:validation",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     knobs: Knobs = "",
@@ -76,7 +82,8 @@ def calibrate(
     run = replace(setup, route=route).run(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
-    folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed)
+    fields = Fields(question_field, answer_field, id_field)
+    folder, sweep, selected = runs / run.name, run.sweep(), load_problems(data, problems, seed, fields)
     graded, _ = solve_and_grade(run, sweep, selected, setup.roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, graded)
     fitting, measuring = halves(judged.judged)

@@ -6,12 +6,25 @@ from typing import Annotated
 import typer
 
 from steproute.bench.compare import RESAMPLES, compare, write_comparison
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.summary import JudgedRuns, summarise, write_summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.evaluate import solve_and_grade
-from steproute.cli.options import RUNS, Config, Data, InFlight, KeepFailed, Problems, Runs, Seed, names
+from steproute.cli.options import (
+    RUNS,
+    AnswerField,
+    Config,
+    Data,
+    IdField,
+    InFlight,
+    KeepFailed,
+    Problems,
+    QuestionField,
+    Runs,
+    Seed,
+    names,
+)
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
 from steproute.engine.step_tree import StepTree
@@ -28,6 +41,9 @@ def compare_policies(
         ),
     ] = "threshold,random,confidence,automix-prm:threshold,single:mid,oracle",
     data: Data = "lab:test",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     seed: Seed = 0,
@@ -52,8 +68,8 @@ def compare_policies(
     run = replace(setup, route=setup.route.changed(policy=first)).run(
         name, data, problems=problems, baselines=tuple(others), seed=seed, in_flight=in_flight
     )
-    folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    folder, fields = runs / run.name, Fields(question_field, answer_field, id_field)
+    sweep, chosen = run.sweep(), load_problems(data, problems, seed, fields)
     check_needs(sweep.routes, setup.roles)
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
         cast = tree.cast(setup.roles)

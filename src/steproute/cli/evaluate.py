@@ -10,21 +10,24 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.answers import Verdict
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
 from steproute.bench.sweep import Graded, Sweep, run_sweep
 from steproute.cli.options import (
     RUNS,
+    AnswerField,
     Config,
     Data,
+    IdField,
     InFlight,
     KeepFailed,
     Knobs,
     Name,
     Policy,
     Problems,
+    QuestionField,
     Runs,
     Seed,
     Settings,
@@ -48,6 +51,9 @@ _EXAMPLES: Final = 3
 
 def evaluate(
     data: Data = "lab",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     strategy: Strategy = None,
@@ -92,8 +98,8 @@ def evaluate(
         seed=seed,
         in_flight=in_flight,
     )
-    folder = runs / run.name
-    sweep, chosen = run.sweep(), load_problems(data, problems, seed)
+    folder, fields = runs / run.name, Fields(question_field, answer_field, id_field)
+    sweep, chosen = run.sweep(), load_problems(data, problems, seed, fields)
     summary = run_to_files(run, sweep, chosen, setup.roles, folder, keep_failed=keep_failed)
     if json:
         print_json((folder / "summary.json").read_text())

@@ -10,6 +10,7 @@ from steproute.cli import (
     calibrate,
     calibrate_scorer,
     compare,
+    data,
     demo,
     doctor,
     evaluate,
@@ -44,6 +45,7 @@ app.command("train")(train.train)
 app.command("calibrate")(calibrate.calibrate)
 app.command("calibrate-scorer")(calibrate_scorer.calibrate_scorer)
 app.command("compare")(compare.compare_policies)
+app.add_typer(data.app, name="data")
 app.add_typer(lab.app, name="lab")
 
 

@@ -10,8 +10,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.labelled import read_labelled
+from steproute.cli.options import AnswerField, IdField, QuestionField
 from steproute.cli.terminal import Terminal
 from steproute.config import embedded_roles, lab_cast
 from steproute.core.errors import ConfigError, DatasetError
@@ -50,6 +51,9 @@ def train(
     data: Annotated[
         str, typer.Option(help="lab:train or trim-world:train; pomdp: or a .jsonl of problem, steps, label and scores.")
     ] = "lab:train",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     problems: Annotated[int, typer.Option(help="How many of them.")] = 2000,
     strong_accuracy: Annotated[
         float, typer.Option(help="pomdp from labelled steps: share of strong's steps that are right.")
@@ -85,7 +89,7 @@ def train(
         raise ConfigError(f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train.")
     if belief not in get_args(Belief):
         raise ConfigError(f"belief: {belief!r} is unknown. Use one of {', '.join(get_args(Belief))}.")
-    console = Terminal()
+    console, fields = Terminal(), Fields(question_field, answer_field, id_field)
     facts: dict[str, Any] = {"data": data, "problems": problems, "seed": seed}
     if labelled:
         artifact = _plan(_fit_labelled(Path(data), strong_accuracy, step_tokens), belief, facts, console)
@@ -93,12 +97,13 @@ def train(
         artifact = _plan(embedded_reference(), belief, {"data": data}, console)
     elif policy == POMDP:
         with console.status(f"solving {problems} problems"):
-            model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed), seed))
+            model = asyncio.run(fit_on_lab(lab_cast(), load_problems(data, problems, seed, fields), seed))
         artifact = _plan(model, belief, facts, console)
     elif policy in (QUERY_SW, QUERY_CLASSIFIER):
-        artifact = _predict(policy, load_problems(data, problems, seed), embedded_roles(data), seed, facts, console)
+        chosen = load_problems(data, problems, seed, fields)
+        artifact = _predict(policy, chosen, embedded_roles(data), seed, facts, console)
     else:
-        chosen = load_problems(data, problems, seed)
+        chosen = load_problems(data, problems, seed, fields)
         artifact = _learn(policy, chosen, embedded_roles(data), (lam, passes, seed), tree, facts, console)
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)

@@ -1,4 +1,4 @@
-"""Names for models, scorers, policies and strategies: entry points for packages, a decorator for code at hand."""
+"""Parts of five kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -6,18 +6,21 @@ from typing import Any, Final, TypeVar
 
 from steproute.core.errors import ConfigError
 
-_C = TypeVar("_C", bound=type[Any])
+_C = TypeVar("_C", bound=Callable[..., Any])
 
 
 class Registry:
-    """Classes of one kind by name. Built-in and third-party ones come from the entry-point group `steproute.<kind>`."""
+    """Classes of one kind by name, or functions if they are data sets.
+
+    Built-in and third-party ones come from the entry-point group `steproute.<kind>`.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._registered: dict[str, type[Any]] = {}
+        self._registered: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[_C], _C]:
-        """Class decorator that registers under `name`; raises ConfigError where the name is taken."""
+        """Decorator that registers under `name`; raises ConfigError where the name is taken."""
 
         def add(cls: _C) -> _C:
             if name in self.names():
@@ -32,7 +35,7 @@ class Registry:
         return sorted({*self._registered, *(point.name for point in entry_points(group=f"steproute.{self.kind}"))})
 
     def get(self, name: str) -> type[Any]:
-        """The class under `name`; raises ConfigError that lists the known names."""
+        """The class or function under `name`; raises ConfigError that lists the known names."""
         if name in self._registered:
             return self._registered[name]
         for point in entry_points(group=f"steproute.{self.kind}", name=name):
@@ -45,3 +48,4 @@ models: Final = Registry("models")
 scorers: Final = Registry("scorers")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
+datasets: Final = Registry("datasets")
