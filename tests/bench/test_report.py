@@ -6,8 +6,10 @@ from pathlib import Path
 from tests.bench.hand_made import SUMMARY
 
 from steproute import Decision, Outcome, Problem, Step
+from steproute.bench.answers import Verdict
 from steproute.bench.headline import headlines
 from steproute.bench.report import write_report
+from steproute.bench.sweep import Graded
 from steproute.core.trace import Trace
 
 GOLDEN = Path(__file__).parent / "golden/report.html"
@@ -29,8 +31,8 @@ TRACE = Trace(
 PROBLEM = Problem(id="p", text="How many & why?", answer="42")
 
 
-def page(tmp_path: Path, summary: object = SUMMARY) -> str:
-    write_report(summary, [(PROBLEM, TRACE)], tmp_path / "report.html")  # type: ignore[arg-type]
+def page(tmp_path: Path, summary: object = SUMMARY, verdict: Verdict = Verdict.RIGHT) -> str:
+    write_report(summary, [(PROBLEM, Graded(trace=TRACE, verdict=verdict))], tmp_path / "report.html")  # type: ignore[arg-type]
     return (tmp_path / "report.html").read_text()
 
 
@@ -74,3 +76,10 @@ def test_every_wide_table_scrolls_in_its_own_box(tmp_path: Path) -> None:
     alone = [tag for tag in re.findall(r"(?:<div class=\"wide\">)?<table[^>]*>", found) if "wide" not in tag]
     assert alone == ['<table class="points">']
     assert ".wide { overflow-x: auto; }" in found
+
+
+def test_an_example_says_whether_its_answer_is_correct(tmp_path: Path) -> None:
+    marks = {Verdict.RIGHT: "✓ correct", Verdict.WRONG: "✗ incorrect", Verdict.UNDECIDED: "undecided"}
+    for verdict, mark in marks.items():
+        heading = re.findall("<h3>(.*?)</h3>", page(tmp_path, verdict=verdict))
+        assert [mark in each for each in heading] == [True]

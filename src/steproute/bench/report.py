@@ -10,13 +10,16 @@ from steproute.bench.formatting import LABELS, dollars, metric, percent, percent
 from steproute.bench.headline import headlines, how_to_read, swept
 from steproute.bench.plot import axes, legend, panel_svg
 from steproute.bench.summary import Summary
+from steproute.bench.sweep import Graded
 from steproute.core.problem import Problem
-from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
 
 
-def write_report(summary: Summary, examples: Sequence[tuple[Problem, Trace]], path: Path) -> None:
-    """Write the page; texts of problems and models are escaped, nothing is loaded from elsewhere."""
+def write_report(summary: Summary, examples: Sequence[tuple[Problem, Graded]], path: Path) -> None:
+    """Write the page; texts of problems and models are escaped, nothing is loaded from elsewhere.
+
+    examples: problems, each with a graded trace.
+    """
     environment = Environment(
         loader=PackageLoader("steproute.bench", "."),
         autoescape=True,

@@ -180,20 +180,20 @@ def _with_progress(
             raise typer.Exit(stopped.exit_code) from None
 
 
-def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Trace]]:
+def _examples(sweep: Sweep, problems: Sequence[Problem], graded: Sequence[Graded]) -> list[tuple[Problem, Graded]]:
     """Problems at the middle knob: first those that the strong model saved, then others that it worked on."""
     route = sweep.policy.routes[len(sweep.policy.routes) // 2].name
     by_id = {problem.id: problem for problem in problems}
     order = {problem.id: index for index, problem in enumerate(problems)}
     lost = {item.trace.problem_id for item in graded if _is(item, sweep.weak.name, Verdict.WRONG)}
     saved = {item.trace.problem_id for item in graded if _is(item, route, Verdict.RIGHT)} & lost
-    chosen = [item.trace for item in graded if item.trace.route == route and not item.trace.failed]
+    chosen = [item for item in graded if item.trace.route == route and not item.trace.failed]
 
-    def rank(trace: Trace) -> tuple[bool, bool, int]:
-        rejected = any(step.rejected for step in trace.steps)
-        return trace.problem_id not in saved, not rejected, order[trace.problem_id]
+    def rank(item: Graded) -> tuple[bool, bool, int]:
+        rejected = any(step.rejected for step in item.trace.steps)
+        return item.trace.problem_id not in saved, not rejected, order[item.trace.problem_id]
 
-    return [(by_id[trace.problem_id], trace) for trace in sorted(chosen, key=rank)[:_EXAMPLES]]
+    return [(by_id[item.trace.problem_id], item) for item in sorted(chosen, key=rank)[:_EXAMPLES]]
 
 
 def _is(item: Graded, route: str, verdict: Verdict) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from steproute.cli.program import program
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 
@@ -39,9 +40,10 @@ def init(
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
     problem, data = ("--sample 1", "lab") if template == "lab" else ("'…'", "gsm8k")
     file = shlex.quote(str(out))
+    me = program()
     Terminal().print(
-        f"wrote {out}; {edits}\n  steproute doctor --config {file}\n"
-        f"  steproute solve --config {file} {problem}\n  steproute eval --config {file} --data {data} --problems 50",
+        f"wrote {out}; {edits}\n  {me} doctor --config {file}\n"
+        f"  {me} solve --config {file} {problem}\n  {me} eval --config {file} --data {data} --problems 50",
         highlight=False,
         markup=False,
         soft_wrap=True,
