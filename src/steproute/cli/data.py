@@ -13,13 +13,14 @@ from steproute.bench.datasets import BENCHMARKS, data_folder
 from steproute.bench.datasets.folder import find_data
 from steproute.bench.datasets.sources import SOURCES
 from steproute.cli.options import Json
+from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Benchmarks: what there is, and how to get it.")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def get(
     names: Annotated[list[str], typer.Argument(help=f"Some of {', '.join(SOURCES)}, or all.")],
     kept: Annotated[
@@ -56,7 +57,7 @@ def get(
         typer.echo(target)
 
 
-@app.command("list")
+@app.command("list", cls=PlainCommand)
 def list_data(json: Json = False) -> None:
     """List the benchmarks: which are on this machine, their sources and licences.
 

@@ -20,15 +20,19 @@ class Registry:
         self._registered: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[_C], _C]:
-        """Decorator that registers under `name`; raises ConfigError where the name is taken."""
+        """Decorator that registers under `name`; raises ConfigError where another class or function has that name."""
 
         def add(cls: _C) -> _C:
-            if name in self.names():
+            if name in self._registered or self._published(name) not in ("", f"{cls.__module__}:{cls.__qualname__}"):
                 raise ConfigError(f"{self.kind}: the name {name!r} is taken. Choose another one.")
             self._registered[name] = cls
             return cls
 
         return add
+
+    def _published(self, name: str) -> str:
+        """The `module:name` that the entry point of that name leads to, empty if there is none."""
+        return next((point.value for point in entry_points(group=f"steproute.{self.kind}", name=name)), "")
 
     def names(self) -> list[str]:
         """All known names, sorted."""
