@@ -149,6 +149,7 @@ COMMON: Final = {
     "gate": ("table", "{}", "how many calls at once: [gate](#gate)"),
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
+_DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one
 _SET_ELSEWHERE: Final = {"Sampling": ("stop", "seed"), "RouteSettings": ("settings",)}
 
 
@@ -190,7 +191,8 @@ class Reference:
             if is_dataclass(hints[each.name]) and isinstance(hints[each.name], type):
                 yield from self._rows(hints[each.name])
                 continue
-            cells = (_type(hints[each.name]), _default(each), self._meaning(settings, each.name))
+            default = _DEFAULTS.get(f"{settings.__name__}.{each.name}") or _default(each)
+            cells = (_type(hints[each.name]), default, self._meaning(settings, each.name))
             yield f"| `{each.name}` | {' | '.join(cells)} |"
 
     def _meaning(self, settings: type, name: str) -> str:
@@ -267,7 +269,8 @@ def _toml(value: Any) -> str:
 _HEAD: Final = """# steproute.toml
 
 Every table, field and default. `python docs/steproute_toml.py` writes this page from the code. `steproute init` writes
-files to start from ([how](../how-to/connect-your-models.md)), and `steproute doctor` checks one. An unknown field is an error.
+files to start from ([how](../how-to/connect-your-models.md)), and `steproute doctor` checks one.
+Unknown fields are errors.
 
 Options of a command come before `[route]` and `[limits]` of the file."""
 _ROLES: Final = """\

@@ -6,7 +6,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, policy_label
+from steproute.bench.formatting import (
+    LABELS,
+    METRICS_EXPLAINED,
+    dollars,
+    metric,
+    percent,
+    percent_interval,
+    policy_label,
+)
 from steproute.bench.headline import headlines, how_to_read, swept
 from steproute.bench.plot import axes, legend, panel_svg
 from steproute.bench.summary import Summary
@@ -37,6 +45,7 @@ def write_report(summary: Summary, examples: Sequence[tuple[Problem, Graded]], p
         charts=[Markup(panel_svg(summary, axis)) for axis in axes(summary)],  # built by an XML writer, which escapes
         legend=legend(summary),
         labels=LABELS,
+        metrics_explained=METRICS_EXPLAINED,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
         metric=metric,
         percent=percent,

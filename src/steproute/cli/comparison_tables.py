@@ -11,9 +11,9 @@ from rich.text import Text
 from steproute.bench.bootstrap import METRICS
 from steproute.bench.compare import COMPARED, Comparison, Pair
 from steproute.bench.differences import LOWER_IS_BETTER
-from steproute.bench.formatting import LABELS, metric, policy_label
+from steproute.bench.formatting import LABELS, METRICS_EXPLAINED, metric, policy_label
 from steproute.bench.summary import AXES, Axis, Summary
-from steproute.cli.tables import print_result, print_whole
+from steproute.cli.tables import lines_of, print_result, print_whole
 from steproute.cli.terminal import Terminal
 
 _AXES: Final[dict[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
@@ -77,7 +77,9 @@ def _what_p_covers(comparison: Comparison) -> str:
 
 def _metrics(comparison: Comparison, axis: Axis) -> Table:
     """One row per policy, every metric by one kind of cost."""
-    table = Table(title=f"{comparison.problems} problems of {comparison.data}, by {_AXES[axis]}", box=box.SIMPLE_HEAD)
+    title = f"{comparison.problems} problems of {comparison.data}, by {_AXES[axis]}"
+    caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem.")
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
     for column in ("policy", *(LABELS[name] for name in METRICS), "calls"):
         table.add_column(column, no_wrap=True)
     for row in comparison.rows:

@@ -1,6 +1,7 @@
 """A summary as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
 from collections.abc import Iterator
+from textwrap import wrap
 from typing import Final
 
 from rich import box
@@ -9,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.bench.bootstrap import METRICS
-from steproute.bench.formatting import LABELS, dollars, metric, percent, percent_interval, published_metric
+from steproute.bench.formatting import (
+    LABELS,
+    METRICS_EXPLAINED,
+    dollars,
+    metric,
+    percent,
+    percent_interval,
+    published_metric,
+)
 from steproute.bench.headline import headlines, how_to_read, swept
 from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.summary import Point, Summary
@@ -17,6 +26,7 @@ from steproute.cli.terminal import Terminal
 
 _COLUMNS: Final = (15, 10, 24, 24)
 _NO_LIMIT: Final = 10_000
+_CAPTION_WIDTH: Final = 76
 
 
 def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) -> None:
@@ -44,9 +54,14 @@ def print_whole(console: Terminal, *tables: Table) -> None:
         console.print(table, soft_wrap=True)
 
 
+def lines_of(caption: str) -> str:
+    """A caption in lines, since a table becomes as wide as its caption's longest one."""
+    return "\n".join(wrap(caption, _CAPTION_WIDTH))
+
+
 def points_table(summary: Summary) -> Table:
     """One row per knob between the anchors, 80 characters wide."""
-    table = Table(title=_title(summary), caption=_CAPTION, box=box.SIMPLE_HEAD)
+    table = Table(title=_title(summary), caption=lines_of(_CAPTION), box=box.SIMPLE_HEAD)
     table.add_column("knob", no_wrap=True)
     for column in ("accuracy", "gap", "tokens", "dollars", "$/1000"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -59,7 +74,7 @@ def points_table(summary: Summary) -> Table:
 def wide_points(summary: Summary) -> Table:
     """One row per knob with intervals, every kind of token, calls and seconds."""
     table = Table(title=_title(summary), box=box.SIMPLE_HEAD)
-    table.caption = f"{_CAPTION} The other figures are means per problem."
+    table.caption = lines_of(f"{_CAPTION} The other figures are means per problem.")
     table.add_column("knob", no_wrap=True)
     for column in (*_WIDE, "s"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -70,7 +85,7 @@ def wide_points(summary: Summary) -> Table:
 
 def wide_metrics(summary: Summary) -> Table:
     """Every metric with its interval, one row per policy."""
-    table = Table(title="metrics by strong tokens [95 %]", box=box.SIMPLE_HEAD)
+    table = Table(title="metrics by strong tokens [95 %]", caption=lines_of(METRICS_EXPLAINED), box=box.SIMPLE_HEAD)
     for column in ("policy", *(LABELS[name] for name in METRICS)):
         table.add_column(column, no_wrap=True)
     series = [summary.metrics, *(each.metrics for each in summary.baselines)]
@@ -81,7 +96,10 @@ def wide_metrics(summary: Summary) -> Table:
     return table
 
 
-_CAPTION: Final = "gap: share recovered. tokens, dollars: share of the strong model's."
+_CAPTION: Final = (
+    "knob: the policy's setting. gap: share of the accuracy gap between weak and strong that is recovered. "
+    "tokens, dollars: share of what the strong model alone spends. $/1000: dollars per 1000 problems."
+)
 _WIDE: Final = (
     *("accuracy [95 %]", "gap", "tokens", "dollars", "$/1000"),
     *("strong", "weak", "discarded", "PRM read", "calls"),
