@@ -1,4 +1,7 @@
-PYTHON ?= python3.11
+# The first Python that is new enough and can make a virtual environment; another one: make demo PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -8,7 +11,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/steproute demo
 
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 test-train: $(VENV)/.learn
 	$(BIN)/pytest tests/lab/train tests/scorers/test_transformers_prm.py
@@ -34,6 +37,8 @@ docs: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py
 
 $(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv is on the path. Install one, or name it:" \
+	"make PYTHON=/path/to/python" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python

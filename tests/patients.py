@@ -85,7 +85,7 @@ class Patient(HostileServer):
         text = request.body["input"]
         steps = re.split("<extra_0>", text.partition("assistant\n")[2])[:-1]
         good = [
-            0.95 if _adds_up(step) or ("places only" in self.faults and " 19" not in step) else 0.05 for step in steps
+            0.95 if adds_up(step) or ("places only" in self.faults and " 19" not in step) else 0.05 for step in steps
         ]
         if "blind" in self.faults:
             good = [0.9 for _ in steps]
@@ -97,7 +97,7 @@ class Patient(HostileServer):
         return await self._send(writer, 200, {"data": [{"data": pairs}], "usage": {"prompt_tokens": 9}})
 
 
-def _adds_up(step: str) -> bool:
+def adds_up(step: str) -> bool:
     """Whether each equation of a step holds, and its numbers are not those of the planted mistakes."""
     left_and_right = re.findall(r"([\d+*() -]*\d[\d+*() -]*) = (\d+)", step)
     holds = all(_value(left) == int(right) for left, right in left_and_right)

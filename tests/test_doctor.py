@@ -48,7 +48,6 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("", [("[scorers.prm]", "[scorers.other]")], "roles", "a policy that reads no scores"),
         ("", [("[scorers.prm]", "[route]\nstrategy = 'automix-prm'\n[scorers.other]")], "roles", "reads no scores"),
         ("", [("[scorers.prm]", "[route]\nstrategy = 'nosuch'\n[scorers.prm]")], "policy", "Correct [route]"),
-        ("", [("[scorers.prm]", "[route]\nhedge = 0.5\n[scorers.prm]")], "policy", "Correct [route]"),
     ],
 )
 def test_a_planted_misconfiguration_is_found(

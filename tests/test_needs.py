@@ -42,6 +42,16 @@ def test_a_route_whose_scorer_is_not_there_is_refused(policy: str, strategy: str
         check_needs(routes, without_scorers(LAB))
 
 
+def test_without_a_scorer_the_policies_that_need_none_are_named() -> None:
+    routes = run_of("threshold").sweep().routes
+    with pytest.raises(
+        ConfigError, match="needs no scorer: --policy confidence, which reads the weak model's log-prob"
+    ):
+        check_needs(routes, without_scorers(LAB))
+    with pytest.raises(ConfigError, match=r"--policy confidence after you set logprobs = 5 below \[models.weak\]"):
+        check_needs(routes, without_scorers(trim_world_roles()))
+
+
 def test_policies_that_read_no_scores_need_no_scorer() -> None:
     check_needs(run_of("random", "confidence", "cascade:random", "automix:random").sweep().routes, without_scorers(LAB))
 

@@ -56,7 +56,7 @@ def test_a_file_of_ones_own_loads_plain_or_gzipped(tmp_path: Path) -> None:
         (['{"problem": "a", "answer": "1"}', '{"problem": "b", '], "line 2: not JSON"),
         (['{"problem": "a", "answer": 1}', "", "[1]"], "line 3: .* is not an object"),
         (['{"problem": "  "}'], "line 1: problem is '  '"),
-        (['{"answer": "1"}'], "line 1: problem is None"),
+        (['{"answer": "1"}'], "line 1: no problem, text or question. Its fields are answer. Name"),
         (['{"problem": "a", "answer": []}'], "line 1: answer is"),
         (
             ['{"id": "x", "problem": "a", "answer": 1}', '{"id": "x", "problem": "b", "answer": 1}'],
@@ -133,11 +133,16 @@ def test_a_torn_gzip_file_is_named(tmp_path: Path) -> None:
 
 def test_missing_things_say_what_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEPROUTE_DATA", str(tmp_path))
-    with pytest.raises(DatasetError, match=r"math500/test.jsonl.gz does not exist. Set STEPROUTE_DATA"):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(DatasetError, match="math500 is not on this machine. Run: steproute data get math500"):
         load_problems("math500")
     with pytest.raises(DatasetError, match="none.jsonl does not exist"):
         load_problems(str(tmp_path / "none.jsonl"))
-    with pytest.raises(DatasetError, match="'maths' is unknown. Use lab, trim-world, math500"):
+    with pytest.raises(DatasetError, match=rf"Put it at {tmp_path}/aime/train_1983_2023.jsonl.gz"):
+        load_problems("aime")
+    with pytest.raises(DatasetError, match="'math500:train' is unknown. Use math500."):
+        load_problems("math500:train")
+    with pytest.raises(DatasetError, match="'maths' is unknown. Use one of aime, .*, trim-world; hf:org/name:split"):
         load_problems("maths")
     with pytest.raises(DatasetError, match="problems: 0 is below 1"):
         load_problems("lab", 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.bench.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
 from steproute import Decision, Outcome, Problem, Step
+from steproute.bench.answers import Verdict
 from steproute.bench.compare import COMPARED, Comparison, Pair, Row
 from steproute.bench.headline import headlines
 from steproute.bench.report import write_report
@@ -31,8 +32,8 @@ TRACE = Trace(
 PROBLEM = Problem(id="p", text="How many & why?", answer="42")
 
 
-def page(tmp_path: Path, summary: object = SUMMARY) -> str:
-    write_report(summary, [(PROBLEM, TRACE)], tmp_path / "report.html")  # type: ignore[arg-type]
+def page(tmp_path: Path, summary: object = SUMMARY, verdict: Verdict = Verdict.RIGHT) -> str:
+    write_report(summary, [(PROBLEM, replace(TRACE, verdict=verdict))], tmp_path / "report.html")  # type: ignore[arg-type]
     return (tmp_path / "report.html").read_text()
 
 
@@ -114,3 +115,10 @@ def test_every_wide_table_scrolls_in_its_own_box(tmp_path: Path) -> None:
     alone = [tag for tag in re.findall(r"(?:<div class=\"wide\">)?<table[^>]*>", found) if "wide" not in tag]
     assert alone == ['<table class="points">']
     assert ".wide { overflow-x: auto; }" in found
+
+
+def test_an_example_says_whether_its_answer_is_correct(tmp_path: Path) -> None:
+    marks = {Verdict.RIGHT: "✓ correct", Verdict.WRONG: "✗ incorrect", Verdict.UNDECIDED: "undecided"}
+    for verdict, mark in marks.items():
+        heading = re.findall("<h3>(.*?)</h3>", page(tmp_path, verdict=verdict))
+        assert [mark in each for each in heading] == [True]

@@ -83,6 +83,8 @@ def test_the_problem_of_the_demo_is_a_rescue(seed: int) -> None:
     for part in (repaired, strong):
         assert "✓ · answered · $" in part
         assert "strong $0.000" in part
+        assert " tokens read, " in part
+    assert "The repaired solution costs " in strong
 
 
 @pytest.mark.usefixtures("small")

@@ -153,6 +153,7 @@ limits = st.builds(
     retries=st.just(0),
     on_scorer_failure=st.sampled_from(["fail", "accept", "regenerate"]),
     on_strong_failure=st.sampled_from(["fail", "accept"]),
+    on_weak_failure=st.sampled_from(["fail", "strong"]),
 )
 chosen_strategies = st.one_of(
     st.builds(Chaos, st.integers(0, 2**32)),
@@ -301,6 +302,48 @@ def test_a_failed_strong_model_leaves_the_draft_where_the_route_says_so() -> Non
     trace = stage.solve(stepwise(), Limits(retries=0, on_strong_failure="accept"))
     assert trace.answer == "1"
     assert "strong failed" in trace.notes[0]
+    check_law(stage, trace)
+
+
+DOWN = Fail(BackendUnavailable("down"), tokens=2)
+STAND_IN = Limits(retries=0, on_weak_failure="strong")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "failures"),
+    [
+        (stepwise(), [DOWN]),
+        (Pipelined(policy=Threshold(0.5)), [DOWN, DOWN]),  # the first one is of a draft ahead
+        (Cascade(policy=Threshold(0.5)), [DOWN]),
+    ],
+)
+def test_strong_writes_a_step_that_weak_fails_to_write(strategy: object, failures: list[Fail]) -> None:
+    """The stand-in's step is paid for once, neither scored nor rejected, and weak goes on after it."""
+    stage = Stage([Say("a", 3), *failures, Say("\\boxed{1}", 4)], [Say("b", 6)], [0.9, 0.8])
+    trace = stage.solve(strategy, STAND_IN)
+    assert [(step.role, step.text) for step in trace.steps] == [("weak", "a"), ("strong", "b"), ("weak", "\\boxed{1}")]
+    assert [step.decision for step in trace.steps] == [Decision.ACCEPT] * 3
+    assert trace.notes == ("step 2: weak failed (down); strong wrote it",)
+    assert trace.generated_tokens("strong", Purpose.ACCEPTED) == 6
+    check_law(stage, trace)
+
+
+def test_without_the_declaration_a_failed_weak_model_fails_the_problem() -> None:
+    trace = Stage([DOWN], []).solve(stepwise(), Limits(retries=0))
+    assert trace.outcome is Outcome.FAILED
+    assert trace.notes == ()
+
+
+def test_nobody_stands_in_for_the_weak_model_alone() -> None:
+    """Always-weak is an anchor: it would no longer be one."""
+    trace = Stage([DOWN], [Say("\\boxed{1}")]).solve(Single("weak"), STAND_IN)
+    assert trace.outcome is Outcome.FAILED
+
+
+def test_a_stand_in_that_fails_fails_the_problem() -> None:
+    stage = Stage([DOWN], [Fail(BackendUnavailable("down too"), tokens=1)])
+    trace = stage.solve(stepwise(), STAND_IN)
+    assert trace.error == "BackendUnavailable: down too"
     check_law(stage, trace)
 
 

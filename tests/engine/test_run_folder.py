@@ -62,6 +62,7 @@ LIMITS: dict[str, Any] = {
     "retries": 1,
     "on_scorer_failure": "accept",
     "on_strong_failure": "accept",
+    "on_weak_failure": "strong",
 }
 
 

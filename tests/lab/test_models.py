@@ -163,3 +163,13 @@ def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
     for line in trace.account:
         price = PRICES["lab-verifier" if line.purpose is Purpose.SCORE else f"lab-{line.role}"]  # type: ignore[index]
         assert line.cost_usd == price.cost(line.usage)
+
+
+@pytest.mark.parametrize("part", [LabModel("lab-weak"), LabPrm()])
+def test_a_number_that_the_lab_does_not_know_is_refused(part: LabModel | LabPrm) -> None:
+    """The models would read and write its first two digits."""
+    text = "(1) Ben has 3000 coins. How many coins does Ben have now?"
+    start = prefix(Problem(id="large", text=text), "large", "(1) Ben has 30.")
+    work = part.propose(start) if isinstance(part, LabModel) else part.score(start)
+    with pytest.raises((BackendError, ScorerError), match="3000 is above 99"):
+        asyncio.run(work)  # type: ignore[arg-type]

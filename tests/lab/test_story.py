@@ -97,3 +97,20 @@ def test_unknown_words_splits_and_difficulties_are_named() -> None:
 def test_a_text_that_is_no_lab_problem_is_refused(text: str) -> None:
     with pytest.raises(DatasetError, match="lab problem"):
         Story.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        ("(1) Ben has 3000 apples.", "brings in 3000. The lab's models know whole numbers from 1 to 99"),
+        ("(1) Ben has 0 apples.", "brings in 0"),
+        ("(1) Ben has 90 apples. (2) Ben buys 12 more apples.", "brings in 102"),
+        ("(1) Ben has 9 apples. (2) Ben gives away 9 apples.", "brings in 0"),
+        ("(1) Ben has 9 apples. (2) Now Ben multiplies the apples by 12.", "brings in 108"),
+        ("(1) Ben has 9 apples. (2) Now Ben keeps one of 2 equal shares.", "divides 9 by 2, which leaves a rest"),
+        ("(1) Ben has 9 apples. (2) Now Ben keeps one of 0 equal shares.", "brings in 0"),
+    ],
+)
+def test_numbers_that_the_lab_cannot_write_are_refused(sentences: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        Story.parse(f"{sentences} How many apples does Ben have now?")

@@ -48,7 +48,7 @@ def test_what_a_further_try_would_not_change_is_not_tried_again(status: int) -> 
 
 def test_an_error_that_is_null_leaves_the_message_beside_it() -> None:
     failure = Connection("weak", HERE).error(429, {"error": None, "message": "slow down"})
-    assert str(failure) == "weak: status 429: slow down"
+    assert str(failure) == "weak: status 429: slow down (at http://127.0.0.1:1/v1)"
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,16 @@ def test_a_key_that_is_part_of_the_message_changes_nothing_but_what_is_shown(mon
 def test_the_reason_of_a_provider_behind_a_gateway_is_shown(raw: object) -> None:
     failure = error_within("Provider returned error", code=502, metadata={"raw": raw, "provider_name": "Together"})
     assert type(failure) is BackendUnavailable
-    assert str(failure) == "weak: status 502: Provider returned error (Together: upstream is gone)"
+    said = "weak: status 502: Provider returned error (Together: upstream is gone)"
+    assert str(failure) == f"{said} (at http://127.0.0.1:1/v1)"
     full = error(400, "Provider returned error", code=400, metadata={"raw": json.dumps({"message": FULL})})
     assert isinstance(full, ContextOverflow)
     assert "Provider returned error (its provider: This model's" in str(full)
+
+
+def test_an_error_names_the_address_without_user_and_password() -> None:
+    server = Server(base_url="http://me:secret@127.0.0.1:1/v1")
+    assert str(Connection("weak", server).error(500, "oops")) == "weak: status 500: oops (at http://127.0.0.1:1/v1)"
 
 
 def test_an_error_without_a_message_shows_all_of_it() -> None:

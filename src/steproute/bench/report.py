@@ -9,7 +9,16 @@ from markupsafe import Markup
 from steproute.bench.compare import COMPARED, Comparison
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
-from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, percent_interval, policy_label
+from steproute.bench.formatting import (
+    LABELS,
+    METRICS_EXPLAINED,
+    Shown,
+    dollars,
+    metric,
+    percent,
+    percent_interval,
+    policy_label,
+)
 from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.plot import axes, legend, panel_svg
 from steproute.bench.shares import seconds, share_names, shares
@@ -24,7 +33,8 @@ def write_report(
 ) -> None:
     """Write the page; texts of problems and models are escaped, nothing is loaded from elsewhere.
 
-    comparison: of its policies, for a table of how each differs from the first one.
+    examples: problems, each with a graded trace; comparison: of its policies, for a table of how each differs from the
+    first one.
     """
     environment = Environment(
         loader=PackageLoader("steproute.bench", "."),
@@ -43,6 +53,7 @@ def write_report(
         charts=[Markup(panel_svg(summary, axis)) for axis in axes(summary)],  # built by an XML writer, which escapes
         legend=legend(summary),
         labels=LABELS,
+        metrics_explained=METRICS_EXPLAINED,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
         is_priced=is_priced(summary),
         share_names=share_names(summary),

@@ -19,24 +19,27 @@ from steproute.bench.calibrate import (
     measure_mix,
     relative_deviation,
 )
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
 from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
     RUNS,
+    AnswerField,
     AnswerRule,
     Config,
     Data,
     Estimate,
     Grader,
     GraderSettings,
+    IdField,
     InFlight,
     KeepFailed,
     Knobs,
     MaxUsd,
     Problems,
+    QuestionField,
     Runs,
     Seed,
     Settings,
@@ -59,6 +62,9 @@ def calibrate(
     budget_usd: Annotated[float | None, typer.Option(help="Dollars a problem to spend, such as 0.002.")] = None,
     target: Annotated[str, typer.Option(help='Accuracy to reach, such as "95% of strong".')] = "",
     data: Data = "lab:validation",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     knobs: Knobs = "",
@@ -90,8 +96,9 @@ def calibrate(
     run = replace(setup, route=route).run(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
+    fields = Fields(question_field, answer_field, id_field)
     folder, sweep = runs / run.name, run.sweep()
-    selected = setup.answer.on(load_problems(data, problems, seed))
+    selected = setup.answer.on(load_problems(data, problems, seed, fields))
     if estimate:
         check_needs(sweep.routes, setup.roles)
         print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)

@@ -37,6 +37,10 @@ from steproute.scorers.calibration_file import score_map_artifact
 from steproute.strategies.stepwise import Stepwise
 
 _METHODS: Final = ("temperature", "isotonic")
+_CAPTION: Final = (
+    "ECE: mean difference between scores and the share of correct steps. Brier: mean squared error. step AUC: chance "
+    "that a correct step scores above an incorrect one. within-prefix AUC: the same, for two candidates of one step."
+)
 _IDENTITY: Final = Temperature(1.0, 0.0)
 _WIDTH: Final = 2**32  # samples per place: every seed its own
 
@@ -130,7 +134,7 @@ def _fit(method: str, steps: LabelledSteps) -> ScoreMap:
 
 def _show(figures: dict[str, ScorerFigures], measured: int, kept: str, out: Path) -> None:
     title = f"{measured} steps that the fit has not seen"
-    table = Table("", "ECE", "Brier", "step AUC", "within-prefix AUC [95 %]", title=title)
+    table = Table("", "ECE", "Brier", "step AUC", "within-prefix AUC [95 %]", title=title, caption=_CAPTION)
     for name, row in figures.items():
         table.add_row(name, f"{row.ece:.4f}", f"{row.brier:.4f}", f"{row.auc:.4f}", _within(row))
     console = Terminal(highlight=False, soft_wrap=True)

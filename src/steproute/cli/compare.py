@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from steproute.bench.compare import RESAMPLES, compare, write_comparison
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import JudgedRuns, write_summary
@@ -15,16 +15,19 @@ from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import examples, solve_and_grade, summary_of
 from steproute.cli.options import (
     RUNS,
+    AnswerField,
     AnswerRule,
     Config,
     Data,
     Estimate,
     Grader,
     GraderSettings,
+    IdField,
     InFlight,
     KeepFailed,
     MaxUsd,
     Problems,
+    QuestionField,
     Runs,
     Seed,
     Seeds,
@@ -49,6 +52,9 @@ def compare_policies(
         ),
     ] = "threshold,random,confidence,automix-prm:threshold,single:mid,oracle",
     data: Data = "lab:test",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     answer_rule: AnswerRule = None,
@@ -88,8 +94,8 @@ def compare_policies(
         seeds=whole_numbers("seeds", seeds),
         in_flight=in_flight,
     )
-    folder = runs / run.name
-    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
+    folder, fields = runs / run.name, Fields(question_field, answer_field, id_field)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed, fields))
     check_needs(sweep.routes, setup.roles)
     exact = checked_limit(max_usd, setup.roles)
     if estimate:

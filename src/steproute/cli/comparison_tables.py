@@ -12,10 +12,10 @@ from steproute.bench.bootstrap import METRICS
 from steproute.bench.compare import COMPARED, Comparison, Pair
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
-from steproute.bench.formatting import LABELS, metric, policy_label
+from steproute.bench.formatting import LABELS, METRICS_EXPLAINED, metric, policy_label
 from steproute.bench.plot import axes
 from steproute.bench.summary import Axis, Summary
-from steproute.cli.tables import print_contents, print_result, print_whole
+from steproute.cli.tables import lines_of, print_contents, print_result, print_whole
 from steproute.cli.terminal import Terminal
 
 _COLUMNS: Final = (15, 26, 8, 10)
@@ -74,9 +74,9 @@ def _leads(comparison: Comparison, shown: Sequence[Axis]) -> Iterator[Text]:
 
 def _metrics(comparison: Comparison, axis: Axis) -> Table:
     """One row per policy, every metric by one kind of cost."""
-    table = Table(
-        title=f"{comparison.problems} problems of {comparison.data}, by {AXIS_LABELS[axis]}", box=box.SIMPLE_HEAD
-    )
+    title = f"{comparison.problems} problems of {comparison.data}, by {AXIS_LABELS[axis]}"
+    caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem.")
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
     for column in ("policy", *(LABELS[name] for name in METRICS), "calls"):
         table.add_column(column, no_wrap=True)
     for row in comparison.rows:

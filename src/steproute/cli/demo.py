@@ -1,9 +1,6 @@
 """`steproute demo`: what routing steps gains, on the bundled lab or on your models."""
 
 import asyncio
-import os
-import shutil
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +14,7 @@ from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
 from steproute.cli.options import Config
 from steproute.cli.own_demo import own_demo
+from steproute.cli.program import program
 from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
 from steproute.core.errors import ConfigError
@@ -74,7 +72,7 @@ def demo(
     even = [_EVEN] if own is None and problems is None else []
     _say(console, f"Done in {time.monotonic() - began:.0f} s. What to try next", *even)
     for command in _NEXT if own is None else own.next:
-        console.print(f"  {_program()} {command}", highlight=False, soft_wrap=True)
+        console.print(f"  {program()} {command}", highlight=False, soft_wrap=True)
 
 
 _ONE: Final = (
@@ -126,6 +124,7 @@ def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: 
     why = "the first" if rescue is None else "the first short one that TRIM-Thr repairs"
     console.print(f"Problem {(rescue or 0) + 1}, {why}:", highlight=False)
     console.print(problem.text, style="bold", highlight=False, markup=False)
+    costs = []
     for title, strategy in (
         ("Threshold 0 keeps every step of the weak model:", kept),
         (f"Threshold {_THRESHOLD}: the strong model rewrites each step that the PRM scores below it:", repaired),
@@ -133,7 +132,11 @@ def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: 
     ):
         console.print(f"\n{title}", highlight=False)
         view = LiveView(console, _correct)
-        asyncio.run(Episode(problem, cast, route="demo", seed=seed, on_event=view).run(strategy))
+        trace = asyncio.run(Episode(problem, cast, route="demo", seed=seed, on_event=view).run(strategy))
+        costs.append(trace.cost_usd)
+    console.print(
+        f"\nThe repaired solution costs {costs[1] / costs[2]:.0%} of the strong model's alone.", highlight=False
+    )
 
 
 async def _first_rescue(
@@ -159,9 +162,3 @@ def _say(console: Terminal, title: str, *paragraphs: str) -> None:
     console.print(Rule(f"[bold]{title}[/]", align="left", style="dim"))
     for paragraph in paragraphs:
         console.print(paragraph, highlight=False)
-
-
-def _program() -> str:
-    """How the user calls this program: by its name if it is on the path, else as it was called."""
-    name = Path(sys.argv[0]).name
-    return name if shutil.which(name) else os.path.relpath(sys.argv[0])

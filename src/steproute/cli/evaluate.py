@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.answers import Verdict
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.plot import plot_pareto
 from steproute.bench.report import write_report
 from steproute.bench.summary import Summary, summarise, write_summary
@@ -18,12 +18,14 @@ from steproute.bench.sweep import Solved, Sweep, run_sweep
 from steproute.cli.estimate import print_estimate
 from steproute.cli.options import (
     RUNS,
+    AnswerField,
     AnswerRule,
     Config,
     Data,
     Estimate,
     Grader,
     GraderSettings,
+    IdField,
     InFlight,
     KeepFailed,
     Knobs,
@@ -31,6 +33,7 @@ from steproute.cli.options import (
     Name,
     Policy,
     Problems,
+    QuestionField,
     Runs,
     Seed,
     Seeds,
@@ -58,6 +61,9 @@ _EXAMPLES: Final = 3
 
 def evaluate(
     data: Data = "lab",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Problems = None,
     strategy: Strategy = None,
@@ -113,8 +119,8 @@ def evaluate(
         seeds=whole_numbers("seeds", seeds),
         in_flight=in_flight,
     )
-    folder = runs / run.name
-    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed))
+    folder, fields = runs / run.name, Fields(question_field, answer_field, id_field)
+    sweep, chosen = run.sweep(), setup.answer.on(load_problems(data, problems, seed, fields))
     if estimate:
         check_needs(sweep.routes, setup.roles)
         print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)

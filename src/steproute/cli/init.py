@@ -7,16 +7,30 @@ from typing import Annotated, Final
 
 import typer
 
+from steproute.cli.program import program
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 
-TEMPLATES: Final = ("lab", "vllm", "openai", "anthropic", "llama.cpp")
+TEMPLATES: Final = (
+    "lab",
+    "vllm",
+    "three",
+    "hosted",
+    "openrouter",
+    "gateway",
+    "openai",
+    "anthropic",
+    "llama.cpp",
+)
 
 
 def init(
     template: Annotated[
         str,
-        typer.Option(help="lab, vllm (three servers), openai or anthropic (hosted strong), or llama.cpp (a laptop)."),
+        typer.Option(
+            help="lab; vllm (weak, strong, PRM) or three (and mid); hosted (two endpoints, no PRM), openrouter or "
+            "gateway (one address); openai or anthropic (hosted strong, local weak); llama.cpp (a laptop)."
+        ),
     ] = "lab",
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("steproute.toml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite it.")] = False,
@@ -39,9 +53,11 @@ def init(
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
     problem, data = ("--sample 1", "lab") if template == "lab" else ("'…'", "gsm8k")
     file = shlex.quote(str(out))
+    me = program()
+    fetch = "" if template == "lab" else f"  {me} data get {data}\n"
     Terminal().print(
-        f"wrote {out}; {edits}\n  steproute doctor --config {file}\n"
-        f"  steproute solve --config {file} {problem}\n  steproute eval --config {file} --data {data} --problems 50",
+        f"wrote {out}; {edits}\n  {me} doctor --config {file}\n"
+        f"  {me} solve --config {file} {problem}\n{fetch}  {me} eval --config {file} --data {data} --problems 50",
         highlight=False,
         markup=False,
         soft_wrap=True,

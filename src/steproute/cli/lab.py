@@ -11,6 +11,7 @@ from rich.table import Table
 
 from steproute.bench.auc import can_choose
 from steproute.bench.lab_figures import lab_figures
+from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
@@ -21,7 +22,7 @@ from steproute.lab.story import Split, Story, generate
 app = typer.Typer(no_args_is_help=True, help="The bundled lab: problems and models.")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def check(
     problems: Annotated[int, typer.Option(help="Test problems to sample.")] = 1000,
     seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
@@ -58,7 +59,7 @@ def check(
             console.print(f"{name}: within-prefix AUC {auc:.2f}: {can_choose(auc)}", highlight=False)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to write to, one below it for each model.")],
 ) -> None:
@@ -73,7 +74,7 @@ def export(
         typer.echo(folder / name)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 def sample(
     count: Annotated[int, typer.Option(help="How many problems.")] = 1,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",

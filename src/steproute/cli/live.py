@@ -14,8 +14,7 @@ from steproute.core.decision import Decision
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
-from steproute.core.trace import Trace
-from steproute.core.usage import Purpose
+from steproute.core.trace import Trace, total_usage
 
 Checker = Callable[[Problem, Sequence[str]], bool]
 """Whether the newest step of a solution is correct and stands on correct steps."""
@@ -101,7 +100,8 @@ class LiveView:
     def _finish(self, trace: Trace) -> None:
         answer = "no answer" if trace.answer is None else f"answer [bold]{escape(trace.answer)}[/]"
         self._below(f"{answer} {self._verdict(trace)}· {trace.outcome.value} · ${trace.cost_usd:.6f}")
-        self._below(", ".join(_bill(trace)))
+        for line in _bill(trace):
+            self._below(line)
         for note in (*trace.notes, *([trace.error] if trace.error else [])):
             self._below(f"[yellow]{escape(note)}[/]")
 
@@ -117,12 +117,12 @@ class LiveView:
 
 
 def _bill(trace: Trace) -> list[str]:
-    """Dollars of each role, and the tokens that it generated."""
+    """Dollars of each role, the tokens that it read, and those that it wrote if it writes."""
     lines = []
     for role in dict.fromkeys(line.role for line in trace.account):
         own = [line for line in trace.account if line.role == role]
         cost = sum((line.cost_usd for line in own), Decimal(0))
-        writes = any(line.purpose is not Purpose.SCORE for line in own)
-        tokens = f" ({trace.generated_tokens(role)} tokens)" if writes else ""
-        lines.append(f"{escape(role)} ${cost:.6f}{tokens}")
+        usage = total_usage(own)
+        wrote = f", {usage.output_tokens} written" if usage.output_tokens else ""
+        lines.append(f"{escape(role)} ${cost:.6f} ({usage.read_tokens} tokens read{wrote})")
     return lines

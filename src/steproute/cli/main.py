@@ -10,6 +10,7 @@ from steproute.cli import (
     calibrate,
     calibrate_scorer,
     compare,
+    data,
     demo,
     doctor,
     evaluate,
@@ -21,6 +22,7 @@ from steproute.cli import (
     solve,
     train,
 )
+from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import (
     ArtifactError,
@@ -39,18 +41,19 @@ app = typer.Typer(
     help="Step-level hybrid inference: a cheap model writes each step, a process reward model scores it, "
     "an expensive model repairs the few that fail.",
 )
-app.command("solve")(solve.solve)
-app.command("eval")(evaluate.evaluate)
-app.command("demo")(demo.demo)
-app.command("init")(init.init)
-app.command("doctor")(doctor.doctor)
-app.command("metrics")(metrics.metrics)
-app.command("replay")(replay.replay)
-app.command("plan")(plan.plan)
-app.command("train")(train.train)
-app.command("calibrate")(calibrate.calibrate)
-app.command("calibrate-scorer")(calibrate_scorer.calibrate_scorer)
-app.command("compare")(compare.compare_policies)
+app.command("solve", cls=PlainCommand)(solve.solve)
+app.command("eval", cls=PlainCommand)(evaluate.evaluate)
+app.command("demo", cls=PlainCommand)(demo.demo)
+app.command("init", cls=PlainCommand)(init.init)
+app.command("doctor", cls=PlainCommand)(doctor.doctor)
+app.command("metrics", cls=PlainCommand)(metrics.metrics)
+app.command("replay", cls=PlainCommand)(replay.replay)
+app.command("plan", cls=PlainCommand)(plan.plan)
+app.command("train", cls=PlainCommand)(train.train)
+app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
+app.command("calibrate-scorer", cls=PlainCommand)(calibrate_scorer.calibrate_scorer)
+app.command("compare", cls=PlainCommand)(compare.compare_policies)
+app.add_typer(data.app, name="data")
 app.add_typer(lab.app, name="lab")
 
 

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from steproute.bench.curve_file import read_curve
+from steproute.bench.formatting import METRICS_EXPLAINED
 from steproute.bench.metrics import measure
 from steproute.bench.summary import metric_values
 from steproute.cli.terminal import Terminal
@@ -29,7 +30,7 @@ def metrics(
     if json:
         typer.echo(jsonlib.dumps(values, indent=2))
         return
-    table = Table("metric", "value", title=curve or path.name)
+    table = Table("metric", "value", title=curve or path.name, caption=METRICS_EXPLAINED)
     for name, value in values.items():
         table.add_row(name, "not reached" if value is None else f"{value:.4f}")
     Terminal().print(table)

@@ -9,7 +9,20 @@ import typer
 from steproute.core.errors import ConfigError
 
 Config = Annotated[Path | None, typer.Option(help="A steproute.toml with your models. Default: the bundled lab.")]
-Data = Annotated[str, typer.Option(help="Data set: lab, lab:test/hard, trim-world, gsm8k, math500, or a .jsonl file.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Data set: lab, lab:test/hard, trim-world, gsm8k, math500, hf:org/name:split, or a .jsonl, .csv or "
+        ".parquet file."
+    ),
+]
+QuestionField = Annotated[
+    str, typer.Option(help="Field of a file that holds the question. Default: problem, text or question.")
+]
+AnswerField = Annotated[
+    str, typer.Option(help="Field that holds the gold answer. Default: answer, or the box that ends solution.")
+]
+IdField = Annotated[str, typer.Option(help="Field that holds the problem's id. Default: id, or the line's number.")]
 Problems = Annotated[int | None, typer.Option(help="Number of problems. Default: all; 300 of the lab.")]
 Strategy = Annotated[str | None, typer.Option(help="stepwise, pipelined, cascade, budgeted, …")]
 Policy = Annotated[

@@ -11,11 +11,10 @@ from steproute.cli.terminal import Terminal
 from steproute.config import RouteSettings, RunConfig, Setup, check_needs, read_setup
 from steproute.core.ports import Strategy, gives_logprobs
 from steproute.core.problem import Problem
-from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.run_folder import name_of
-from steproute.grading.checker import AnswerChecker, Verdict
 from steproute.learn.rollouts import answer_grade, solve_all
 from steproute.strategies.single import Single
 
@@ -86,22 +85,16 @@ class OwnDemo:
             f"{self.policy.name} {self.policy.repaired:g}:": self._at(self.policy.repaired),
             "The strong model alone:": Single("strong"),
         }
-        with AnswerChecker() as checker:
-            rescue = asyncio.run(self._rescue(problems, cast, tuple(ways.values()), checker))
-            index = 0 if rescue is None else rescue
-            why = (
-                "the first; none of them is wrong without routing and correct with it" if rescue is None else "a rescue"
-            )
-            console.print(f"Problem {index + 1}, {why}:", highlight=False)
-            console.print(problems[index].text, style="bold", highlight=False, markup=False)
-
-            def grade(problem: Problem, trace: Trace) -> bool:
-                return checker.check_now(trace.answer, problem.answer or "") is Verdict.RIGHT
-
-            for title, strategy in ways.items():
-                console.print(f"\n{title}", highlight=False)
-                view = LiveView(console, grade=grade)
-                asyncio.run(self._episode(problems[index], cast, view).run(strategy))
+        marks = asyncio.run(self._marks(problems, cast, tuple(ways.values())))
+        rescues = [index for index, mark in enumerate(zip(*marks, strict=True)) if mark == (False, True, True)]
+        index = next(iter(rescues), 0)
+        why = "a rescue" if rescues else "the first; none of them is wrong without routing and correct with it"
+        console.print(f"Problem {index + 1}, {why}:", highlight=False)
+        console.print(problems[index].text, style="bold", highlight=False, markup=False)
+        for (title, strategy), correct in zip(ways.items(), marks, strict=True):
+            console.print(f"\n{title}", highlight=False)
+            view = LiveView(console, grade=lambda problem, trace, mark=correct[index]: mark)  # type: ignore[misc]
+            asyncio.run(self._episode(problems[index], cast, view).run(strategy))
 
     def _at(self, knob: float) -> Strategy[Episode]:
         return replace(self.run.route, knob=knob).strategy_at(self.run.seed)
@@ -109,15 +102,22 @@ class OwnDemo:
     def _episode(self, problem: Problem, cast: Cast, view: LiveView) -> Episode:
         return Episode(problem, cast, route="demo", limits=self.setup.limits, seed=self.run.seed, on_event=view)
 
-    async def _rescue(
-        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]], checker: AnswerChecker
-    ) -> int | None:
-        """All problems at once, since servers take many; the sweep needs these solutions anyway."""
-        grade, marks = answer_grade(checker), []
-        for way in ways:
-            traces = await solve_all(problems, cast, way, self.run.seed, limits=self.setup.limits, in_flight=_IN_FLIGHT)
-            marks.append([await grade(problem, trace) for problem, trace in zip(problems, traces, strict=True)])
-        return next((index for index, mark in enumerate(zip(*marks, strict=True)) if mark == (False, True, True)), None)
+    async def _marks(
+        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]]
+    ) -> list[list[bool]]:
+        """Whether each way solves each problem, (way, problem).
+
+        All problems are solved at once, since servers take many; the sweep needs these solutions anyway.
+        """
+        marks = []
+        with GradeBook(cast.grading) as book:
+            grade = answer_grade(book)
+            for way in ways:
+                traces = await solve_all(
+                    problems, cast, way, self.run.seed, limits=self.setup.limits, in_flight=_IN_FLIGHT
+                )
+                marks.append([await grade(problem, trace) for problem, trace in zip(problems, traces, strict=True)])
+        return marks
 
 
 def own_demo(config: Path, data: str, problems: int | None, seed: int) -> OwnDemo:

@@ -1,6 +1,7 @@
 """`steproute solve`: one problem, live."""
 
 import asyncio
+import shlex
 from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Final
@@ -10,16 +11,20 @@ import typer
 
 from steproute.cli.live import LiveView
 from steproute.cli.options import Config, Policy, Seed, Settings, Strategy
+from steproute.cli.program import program
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import RouteSettings, check_answers, check_needs, parsed_settings, read_setup
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
 from steproute.engine.runner import Route
-from steproute.lab.story import Story, generate
+from steproute.lab.story import MAX_VALUE, Story, generate
 
 LAB_ROUTE: Final = RouteSettings(policy="lab-agg", knob=0.002)
 """TRIM-Agg as it is shipped, at a price of a strong token that buys most of the strong model's accuracy."""
+
+
+_EXAMPLE: Final = "(1) Ben has 30 coins. (2) Mia has 12 more coins than Ben. How many coins does Mia have now?"
 
 
 def solve(
@@ -78,5 +83,21 @@ def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
         raise DatasetError("problem: none given. Quote one, or take a test problem with --sample 0.")
     problem = Problem(id="solve", text=text.strip())
     if lab:
-        Story.parse(problem.text)
+        try:
+            Story.parse(problem.text)
+        except DatasetError as failure:
+            raise DatasetError(f"{failure}\n\n{_what_the_lab_can_do()}") from None
     return problem
+
+
+def _what_the_lab_can_do() -> str:
+    me = program()
+    return (
+        "Without --config the bundled lab solves the problem. Its tiny models read one kind: numbered sentences about "
+        f"how many things people have, in whole numbers from 1 to {MAX_VALUE}, and a question at the end:\n"
+        f"  {me} solve {shlex.quote(_EXAMPLE)}\n"
+        f"  {me} solve --sample 0\n"
+        "For any other problem connect models of your own:\n"
+        f"  {me} init --template vllm      (other templates: {me} init --help)\n"
+        f"  {me} solve --config steproute.toml {shlex.quote('What is 2+2?')}"
+    )

@@ -1,6 +1,7 @@
 """A summary as tables for the terminal: few columns that fit 80 characters, or all of them."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import Final
 
 from rich import box
@@ -10,7 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.bench.bootstrap import METRICS
-from steproute.bench.formatting import LABELS, Shown, dollars, metric, percent, percent_interval, published_metric
+from steproute.bench.formatting import (
+    LABELS,
+    METRICS_EXPLAINED,
+    Shown,
+    dollars,
+    metric,
+    percent,
+    percent_interval,
+    published_metric,
+)
 from steproute.bench.headline import headlines, how_to_read, is_priced, swept
 from steproute.bench.operating_points import OperatingPoint
 from steproute.bench.shares import seconds, share_names, shares
@@ -21,6 +31,7 @@ _COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000
 _REASONS: Final = 5
 _LEAST_WIDTH: Final = 8
+_CAPTION_WIDTH: Final = 76
 
 
 def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) -> None:
@@ -58,9 +69,14 @@ def print_whole(console: Terminal, *tables: Table) -> None:
         console.print(table, soft_wrap=True)
 
 
+def lines_of(caption: str) -> str:
+    """A caption in lines, since a table becomes as wide as its caption's longest one."""
+    return "\n".join(wrap(caption, _CAPTION_WIDTH))
+
+
 def points_table(summary: Summary) -> Table:
     """One row per knob between the anchors, 80 characters wide."""
-    table = Table(title=_title(summary), caption=_CAPTION, box=box.SIMPLE_HEAD, padding=0)
+    table = Table(title=_title(summary), caption=lines_of(_CAPTION), box=box.SIMPLE_HEAD, padding=0)
     table.add_column("knob", no_wrap=True)
     for column in ("accuracy", "gap", "$/1000", *share_names(summary), "seconds"):
         table.add_column(column, justify="right", no_wrap=True, min_width=_LEAST_WIDTH)
@@ -73,7 +89,7 @@ def points_table(summary: Summary) -> Table:
 def wide_points(summary: Summary) -> Table:
     """One row per knob with intervals, every kind of token, calls and seconds."""
     table = Table(title=_title(summary), box=box.SIMPLE_HEAD)
-    table.caption = f"{_CAPTION} The other figures are means per problem."
+    table.caption = lines_of(f"{_CAPTION} The other figures are means per problem.")
     table.add_column("knob", no_wrap=True)
     for column in ("accuracy [95 %]", "gap", "$/1000", *share_names(summary), "seconds", *_COUNTS):
         table.add_column(column, justify="right", no_wrap=True)
@@ -94,7 +110,7 @@ def wide_metrics(summary: Summary) -> list[Table]:
 
 
 def _metrics_table(cost: str, summary: Summary, rows: Sequence[Shown]) -> Table:
-    table = Table(title=f"metrics by {cost} [95 %]", box=box.SIMPLE_HEAD)
+    table = Table(title=f"metrics by {cost} [95 %]", caption=lines_of(METRICS_EXPLAINED), box=box.SIMPLE_HEAD)
     for column in ("policy", *(LABELS[name] for name in METRICS)):
         table.add_column(column, no_wrap=True)
     for policy, metrics in zip(swept(summary), rows, strict=True):
@@ -103,8 +119,8 @@ def _metrics_table(cost: str, summary: Summary, rows: Sequence[Shown]) -> Table:
 
 
 _CAPTION: Final = (
-    "gap: share recovered. dollars, tokens, time: share of always-strong's.\n$/1000: dollars per 1000 problems. "
-    "seconds: per problem."
+    "knob: the policy's setting. gap: share of the accuracy gap between weak and strong that is recovered. dollars, "
+    "tokens, time: share of what the strong model alone takes. $/1000: dollars per 1000 problems. seconds: per problem."
 )
 _COUNTS: Final = ("strong", "weak", "discarded", "PRM read", "calls")
 

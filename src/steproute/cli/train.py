@@ -7,8 +7,9 @@ from typing import Annotated, cast, get_args
 import typer
 
 from steproute.artifacts import Artifact, write_artifact
+from steproute.bench.datasets import Fields
 from steproute.cli.estimate import print_training_estimate
-from steproute.cli.options import Config, Estimate, InFlight, MaxUsd, Seed
+from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.spending import checked_limit
 from steproute.cli.terminal import Terminal
@@ -41,6 +42,9 @@ def train(
             "pomdp: or a .jsonl of problem, steps, label and scores."
         ),
     ] = "lab:train",
+    question_field: QuestionField = "",
+    answer_field: AnswerField = "",
+    id_field: IdField = "",
     config: Config = None,
     problems: Annotated[int | None, typer.Option(help="Number of problems. Default: all; 2000 of the lab.")] = None,
     run: Annotated[
@@ -96,6 +100,7 @@ def train(
     _check_choice("belief", belief, get_args(Belief))
     _check_choice("labels", labels, (None, *get_args(Labels)))
     console, setup = Terminal(), read_setup(config, data)
+    fields = Fields(question_field, answer_field, id_field)
     limit = checked_limit(max_usd, setup.roles)
     if run is not None:
         artifact = _from_run(run, policy, setup, belief, console)
@@ -114,7 +119,7 @@ def train(
             policy=policy,
             setup=setup,
             data=data,
-            problems=training_problems(data, problems, seed),
+            problems=setup.answer.on(training_problems(data, problems, seed, fields)),
             seed=seed,
             in_flight=in_flight,
             path=tree_path(tree, setup),
@@ -142,7 +147,7 @@ def _trained(training: Training, labels: Labels, belief: str, lam: float | None,
 def _from_run(run: Path, policy: str, setup: Setup, belief: str, console: Terminal) -> Artifact:
     if policy != POMDP:
         raise ConfigError(f"run: {policy} learns from solutions of its own. Leave --run out, or train pomdp.")
-    model, facts = fit_on_run(run, setup.digest)
+    model, facts = fit_on_run(run, setup)
     return planned(model, belief, facts, console)
 
 

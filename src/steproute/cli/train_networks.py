@@ -14,7 +14,7 @@ from steproute.cli.terminal import Terminal
 from steproute.cli.training import GO_ON, TREE_WIDTH, Training
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
-from steproute.grading.checker import AnswerChecker
+from steproute.engine.grade_book import GradeBook
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.learn.rollouts import answer_grade
 from steproute.policies.confidence import Confidence
@@ -46,8 +46,8 @@ def predictor(training: Training) -> Artifact:
 
 async def _graded(training: Training, traces: list[Trace]) -> list[bool]:
     problems = {problem.id: problem for problem in training.problems}
-    with AnswerChecker() as checker:
-        grade = answer_grade(checker)
+    with GradeBook(training.setup.roles.grading) as book:
+        grade = answer_grade(book)
         return [await grade(problems[trace.problem_id], trace) for trace in traces]
 
 
@@ -65,7 +65,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     console = Terminal(stderr=True)
     with (
         limited_tree(training.path, TREE_WIDTH, training.limit, training.setup.roles) as (tree, cast),
-        AnswerChecker() as checker,
+        GradeBook(training.setup.roles.grading) as book,
         Progress(*columns, console=console) as bar,
     ):
         task = bar.add_task("training", total=1.0)
@@ -74,7 +74,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 ARCHITECTURES[training.policy],
                 training.problems,
                 cast,
-                answer_grade(checker),
+                answer_grade(book),
                 settings,
                 lambda share: bar.update(task, completed=share),
                 limits=training.setup.limits,

@@ -11,12 +11,12 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import Labelled
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
-from steproute.config import lab_cast
+from steproute.config import Setup, lab_cast
 from steproute.core.errors import ConfigError
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.run_folder import run_document
 from steproute.engine.spending import SpendingLimit, limited
 from steproute.engine.trace_file import iterate_traces
-from steproute.grading.checker import AnswerChecker
 from steproute.learn.lab_fit import Labels, costs_for, fit_on_lab
 from steproute.learn.labelled_fit import fit_on_labelled
 from steproute.learn.outcome_traces import SoloTraces, WeakScored, fit_on_traces, solo_traces
@@ -33,19 +33,19 @@ def fit_on_solutions(training: Training) -> StepPomdp:
     """Solve the problems by the weak model, scored, and by the strong one; answers alone are graded."""
     weak, strong = training.solved([WeakScored(), Single("strong")])
     problems = {problem.id: problem for problem in training.problems}
-    with AnswerChecker() as checker:
-        return asyncio.run(fit_on_traces(SoloTraces(weak=weak, strong=strong), problems, answer_grade(checker)))
+    with GradeBook(training.setup.roles.grading) as book:
+        return asyncio.run(fit_on_traces(SoloTraces(weak=weak, strong=strong), problems, answer_grade(book)))
 
 
-def fit_on_run(folder: Path, config_digest: str) -> tuple[StepPomdp, dict[str, Any]]:
+def fit_on_run(folder: Path, setup: Setup) -> tuple[StepPomdp, dict[str, Any]]:
     """The same from the traces of a run, without a call; and what the artefact says of it.
 
-    config_digest: of the models that the policy is for, empty if they are those of the run, whatever they are. Raises
+    setup: of the models that the policy is for; without a steproute.toml they are those of the run. Raises
     ConfigError for another's run, DatasetError for one that lacks such traces.
     """
     document = run_document(folder)
     digest = str(document.get("config_digest", ""))
-    if config_digest and config_digest != digest:
+    if setup.digest and setup.digest != digest:
         raise ConfigError(
             f"run: {folder} is of other models or scorers than this steproute.toml. Give the file that it was made "
             "with, or leave --config out."
@@ -54,8 +54,8 @@ def fit_on_run(folder: Path, config_digest: str) -> tuple[StepPomdp, dict[str, A
     problems = {problem.id: problem for problem in load_problems(data, count, seed)}
     traces = (trace for trace in iterate_traces(folder / "traces.jsonl.zst") if trace.problem_id in problems)
     solo = solo_traces(traces, str(folder))
-    with AnswerChecker() as checker:
-        model = asyncio.run(fit_on_traces(solo, problems, answer_grade(checker)))
+    with GradeBook(setup.roles.grading) as book:
+        model = asyncio.run(fit_on_traces(solo, problems, answer_grade(book)))
     facts = {"data": data, "problems": len(solo.weak), "seed": seed, "run": str(folder), "config_digest": digest}
     return model, facts
 

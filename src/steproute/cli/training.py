@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.bench.datasets import load_problems
+from steproute.bench.datasets import Fields, load_problems
 from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
@@ -143,12 +143,12 @@ def tree_path(tree: Path | None, setup: Setup) -> Path:
     return path
 
 
-def training_problems(data: str, count: int | None, seed: int) -> list[Problem]:
+def training_problems(data: str, count: int | None, seed: int, fields: Fields = Fields()) -> list[Problem]:
     """The problems of a data set, 2000 of the lab unless `count` says otherwise.
 
     Raises DatasetError for unknown data, none, or a problem without a gold answer.
     """
-    problems = load_problems(data, _LAB_PROBLEMS if count is None and data.startswith("lab") else count, seed)
+    problems = load_problems(data, _LAB_PROBLEMS if count is None and data.startswith("lab") else count, seed, fields)
     if not problems:
         raise DatasetError(f"data: {data} holds no problem. Give each line a 'problem' and an 'answer'.")
     for problem in problems:

@@ -61,7 +61,7 @@ class AnswerSettings:
     def _grader(self, roles: Cast) -> Grader:
         if self.grader not in graders.names():
             raise ConfigError(f"answer.grader: {self.grader!r} is unknown. Use one of {', '.join(graders.names())}.")
-        kind = graders.get(self.grader)
+        kind: type[Any] = graders.get(self.grader)
         try:
             if hasattr(kind, "configured"):
                 grader = kind.configured(self.settings, {role: each.model for role, each in roles.writers.items()})

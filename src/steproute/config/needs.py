@@ -41,11 +41,18 @@ def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -
         there = ", ".join(sorted(roles.judges)) or "none"
         raise ConfigError(
             f"{route}: it reads scores of the scorer {scorer!r}, and there is {there}. Describe [scorers.{scorer}] in "
-            "the steproute.toml (backend self-evaluation needs no reward model, confidence no further model), or use a "
-            "policy that reads none: confidence, random or single:ROLE."
+            'the steproute.toml: backend = "vllm-pooling" or "transformers-prm" for a reward model, "self-evaluation" '
+            f"to have one of your models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}."
         )
     if getattr(roles.judges[scorer].scorer, "reads_confidence", False):
         _check_logprobs(f"{route}: the scorer {scorer!r}", models, roles)
+
+
+def _without_scores(roles: Cast) -> str:
+    """The policies that these models can be routed by without a scorer."""
+    if "weak" in roles.writers and gives_logprobs(roles.writers["weak"].model):
+        return "--policy confidence, which reads the weak model's log-probabilities, or random"
+    return "random, or --policy confidence after you set logprobs = 5 below [models.weak] if its server offers them"
 
 
 def _check_logprobs(reader: str, models: Iterable[str], roles: Cast) -> None:

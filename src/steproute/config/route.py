@@ -108,7 +108,7 @@ def policy_family(name: str) -> PolicyFamily:
         return load_policy(Path(name))
     if has_shipped(name):
         return load_policy(_shipped_folder(name))
-    family: PolicyFamily = policies.get(name)  # type: ignore[assignment]
+    family: PolicyFamily = policies.get(name)
     return family
 
 

@@ -78,6 +78,10 @@ class DatasetError(SteprouteError):
     """A data set, problem or trace file is missing or malformed."""
 
 
+class DownloadError(SteprouteError):
+    """A data set could not be downloaded, or is not the one that was asked for."""
+
+
 class ArtifactError(SteprouteError):
     """Shipped or trained weights, or a policy file, are missing or malformed."""
 

@@ -1,4 +1,4 @@
-"""Names for models, scorers, policies, strategies and graders: entry points for packages, a decorator for others."""
+"""Parts of six kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -6,38 +6,44 @@ from typing import Any, Final, TypeVar
 
 from steproute.core.errors import ConfigError
 
-_C = TypeVar("_C", bound=type[Any])
+_C = TypeVar("_C", bound=Callable[..., Any])
 
 
 class Registry:
-    """Classes of one kind by name. Built-in and third-party ones come from the entry-point group `steproute.<kind>`."""
+    """Classes of one kind by name, or functions if they are data sets.
+
+    Built-in and third-party ones come from the entry-point group `steproute.<kind>`.
+    """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._registered: dict[str, type[Any]] = {}
+        self._registered: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[_C], _C]:
-        """Class decorator that registers under `name`; raises ConfigError where the name is taken."""
+        """Decorator that registers under `name`; raises ConfigError where another class or function has that name."""
 
         def add(cls: _C) -> _C:
-            if name in self.names():
+            if name in self._registered or self._published(name) not in ("", f"{cls.__module__}:{cls.__qualname__}"):
                 raise ConfigError(f"{self.kind}: the name {name!r} is taken. Choose another one.")
             self._registered[name] = cls
             return cls
 
         return add
 
+    def _published(self, name: str) -> str:
+        """The `module:name` that the entry point of that name leads to, empty if there is none."""
+        return next((point.value for point in entry_points(group=f"steproute.{self.kind}", name=name)), "")
+
     def names(self) -> list[str]:
         """All known names, sorted."""
         return sorted({*self._registered, *(point.name for point in entry_points(group=f"steproute.{self.kind}"))})
 
-    def get(self, name: str) -> type[Any]:
-        """The class under `name`; raises ConfigError that lists the known names."""
+    def get(self, name: str) -> Any:
+        """The class or function under `name`; raises ConfigError that lists the known names."""
         if name in self._registered:
             return self._registered[name]
         for point in entry_points(group=f"steproute.{self.kind}", name=name):
-            loaded: type[Any] = point.load()
-            return loaded
+            return point.load()
         raise ConfigError(f"{self.kind}: {name!r} is unknown. Use one of {', '.join(self.names())}.")
 
 
@@ -46,3 +52,4 @@ scorers: Final = Registry("scorers")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
 graders: Final = Registry("graders")
+datasets: Final = Registry("datasets")

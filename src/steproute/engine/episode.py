@@ -63,6 +63,7 @@ class Episode:
         self._clamped: dict[int, Outcome] = {}
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
         self._notes: list[str] = []
+        self._stand_ins: set[int] = set()
         self._ahead = DraftsAhead(self._undo)
         self._began = 0.0
 
@@ -111,14 +112,21 @@ class Episode:
         return self._prefix
 
     async def propose(
-        self, role: str, prefix: Prefix, *, replacing: Draft | None = None, to_end: bool = False
+        self,
+        role: str,
+        prefix: Prefix,
+        *,
+        replacing: Draft | None = None,
+        stand_in: str | None = None,
+        to_end: bool = False,
     ) -> Draft:
         """The role's next step from `prefix`, or with `to_end` everything up to the end of the solution.
 
         `replacing` is the draft that it stands in for; where the role fails and the route says
-        `on_strong_failure = accept`, that draft comes back instead. A degenerate step is continued once and spliced
-        away. One that was drafted ahead from here is waited for instead. Raises BudgetExceeded, BackendError,
-        ConfigError.
+        `on_strong_failure = accept`, that draft comes back instead. `stand_in` is the role that writes where this one
+        fails and the route says `on_weak_failure = strong`; its draft is neither scored nor rejected. A degenerate step
+        is continued once and spliced away. One that was drafted ahead from here is waited for instead. Raises
+        BudgetExceeded, BackendError, ConfigError.
         """
         if not to_end and (ready := await self._ahead.take(role, prefix)) is not None:
             draft, written = ready
@@ -129,10 +137,16 @@ class Episode:
         try:
             return await self._whole(role, prefix, to_end)
         except BackendError as failure:
-            if replacing is None or self.limits.on_strong_failure != "accept":
+            failed = f"step {len(prefix.steps) + 1}: {role} failed ({failure})"
+            if replacing is not None and self.limits.on_strong_failure == "accept":
+                self._notes.append(f"{failed}; the draft was accepted")
+                return replacing
+            if stand_in is None or self.limits.on_weak_failure == "fail":
                 raise
-            self._notes.append(f"step {len(prefix.steps) + 1}: {role} failed ({failure}); the draft was accepted")
-            return replacing
+        self._notes.append(f"{failed}; {stand_in} wrote it")
+        draft = await self.propose(stand_in, prefix, to_end=to_end)
+        self._stand_ins.add(draft.id)
+        return draft
 
     def draft_ahead(
         self, role: str, prefix: Prefix, *, keeping: Draft | None = None, steps: int = 1, judge: str | None = None
@@ -165,9 +179,12 @@ class Episode:
     async def score(self, prefix: Prefix, draft: Draft | None, judge: str = "prm") -> tuple[float, ...] | None:
         """r_1 … r_t: the judge's score of every accepted step and of each of the draft's, if there is one.
 
-        None where the scorer failed and the route declares what to do then (`decide` does it). Raises ScorerError, or
+        None where the scorer failed and the route declares what to do then (`decide` does it), and nothing for a
+        stand-in, which is kept whatever its score. Raises ScorerError, or
         BackendError where the scorer's server failed.
         """
+        if draft is not None and draft.id in self._stand_ins:
+            return ()
         judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
             ready = None if draft is None else await self._ahead.scores(judge, prefix, draft)
@@ -186,8 +203,10 @@ class Episode:
         return scores.values
 
     def decide(self, policy: Policy, draft: Draft, scores: tuple[float, ...] | None = ()) -> Decision:
-        """The policy's decision about `draft`, or the declared one where the scorer failed."""
-        if scores is None:
+        """The policy's decision about `draft`, the declared one where the scorer failed; a stand-in is accepted."""
+        if draft.id in self._stand_ins:
+            decision = Decision.ACCEPT
+        elif scores is None:
             decision = Decision(self.limits.on_scorer_failure)
         else:
             decision = policy.decide(self.observe(draft, scores))

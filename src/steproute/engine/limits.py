@@ -24,6 +24,7 @@ class Limits:
     retries: int = 2
     on_scorer_failure: Literal["fail", "accept", "regenerate"] = "fail"
     on_strong_failure: Literal["fail", "accept"] = "fail"
+    on_weak_failure: Literal["fail", "strong"] = "fail"
 
     def __post_init__(self) -> None:
         for name in ("max_tokens", "max_cost_usd", "deadline_s"):

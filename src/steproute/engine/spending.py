@@ -130,7 +130,8 @@ class SpendingLimit:
 
 def limited(cast: Cast, limit: SpendingLimit) -> Cast:
     """The cast with the limit before every model and scorer, to be called before a step tree is put before them."""
-    return Cast(
+    return replace(
+        cast,
         writers={role: _writer(writer, limit) for role, writer in cast.writers.items()},
         judges={role: _judge(judge, limit) for role, judge in cast.judges.items()},
     )

@@ -1,5 +1,6 @@
 """The lab's step models and process reward model, behind the ports."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.together import together
 from steproute.core.usage import Price, Usage
 from steproute.lab.network import F32, Network
+from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
@@ -24,6 +26,7 @@ LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
 LabName = Literal[LabWriter, LabScorerName]
 Servable = Literal[LabWriter, "lab-prm-place"]
+_NUMBER: Final = re.compile(r"\d+")
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
@@ -192,6 +195,10 @@ def _prompt(source: Worker, prefix: Prefix) -> list[int]:
     if prefix.separator != SEPARATOR:
         raise ConfigError(f"separator: {prefix.separator!r} is not the lab's. Its models end a step with a blank line.")
     tokenizer = source.network.tokenizer
+    if (number := next((int(n) for n in _NUMBER.findall(prefix.problem.text) if int(n) > MAX_VALUE), None)) is not None:
+        raise BackendError(
+            f"lab problem: {number} is above {MAX_VALUE}, the greatest number that the lab's models know."
+        )
     try:
         parts = [tokenizer.encode(text) for text in (prefix.problem.text, *(step.text for step in prefix.steps))]
     except DatasetError as failure:

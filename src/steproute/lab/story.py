@@ -110,9 +110,26 @@ class Story:
         steps[-1] += f" So the answer is \\boxed{{{self.answer}}}."
         return steps
 
+    def check_range(self) -> None:
+        """Raises DatasetError for a quantity that the lab's models cannot write, or a share that is not whole."""
+        values: dict[str, int] = {}
+        for sentence in self.relevant:
+            number = values[sentence.z] if sentence.z else sentence.n
+            _check_value(sentence.text, number)
+            if SIGNS.get(sentence.op) == "/" and values[sentence.left] % number:
+                raise DatasetError(
+                    f"lab problem: {sentence.text!r} divides {values[sentence.left]} by {number}, which leaves a rest. "
+                    "The lab knows whole numbers only."
+                )
+            values[sentence.x] = sentence.value(values)
+            _check_value(sentence.text, values[sentence.x])
+
     @classmethod
     def parse(cls, text: str) -> "Story":
-        """Read a story back from its text; raises DatasetError where a sentence is not of the lab's language."""
+        """Read a story back from its text.
+
+        Raises DatasetError where a sentence is not of the lab's language, or a number is outside 1 … MAX_VALUE.
+        """
         pieces = re.split(r"\((\d+)\) ", text)
         if len(pieces) < 3 or pieces[0].strip():
             raise DatasetError("lab problem: no numbered sentences. `steproute lab sample` shows the form.")
@@ -133,7 +150,9 @@ class Story:
                     f"lab problem: {sentence.text!r} needs {', '.join(needs - known)}, who has no value yet."
                 )
             known.add(sentence.x)
-        return cls(sentences=tuple(sentences), question=question, asked=asked.x)
+        story = cls(sentences=tuple(sentences), question=question, asked=asked.x)
+        story.check_range()
+        return story
 
 
 def generate(split: Split, seed: int = 0, difficulty: str = "standard") -> Iterator[Problem]:
@@ -251,6 +270,14 @@ class _Writer:
 
     def _pick(self, choices: Sequence[_T]) -> _T:
         return choices[int(self.rng.integers(len(choices)))]
+
+
+def _check_value(sentence: str, value: int) -> None:
+    if not 1 <= value <= MAX_VALUE:
+        raise DatasetError(
+            f"lab problem: {sentence!r} brings in {value}. The lab's models know whole numbers from 1 to {MAX_VALUE}, "
+            "so no quantity may be another. Use smaller numbers, or models of your own."
+        )
 
 
 def _apply(sign: str, left: int, right: int) -> int:

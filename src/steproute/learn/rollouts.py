@@ -8,10 +8,11 @@ from steproute.core.errors import BackendError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.limits import Limits
-from steproute.grading.checker import AnswerChecker, Verdict
 
 IN_FLIGHT: Final = 64
 Grade = Callable[[Problem, Trace], Awaitable[bool]]
@@ -40,12 +41,11 @@ async def solve_all(
     return list(await asyncio.gather(*(solve(problem) for problem in problems)))
 
 
-def answer_grade(checker: AnswerChecker) -> Grade:
-    """The grader's verdict; an answer that cannot be compared in time counts as incorrect, and so does none."""
+def answer_grade(book: GradeBook) -> Grade:
+    """The grader's verdict; an undecided answer counts as incorrect, and so does none."""
 
     async def grade(problem: Problem, trace: Trace) -> bool:
-        assert problem.answer is not None
-        return await checker.check(trace.answer, problem.answer) is Verdict.RIGHT
+        return (await book.grade(problem, trace)).verdict is Verdict.RIGHT
 
     return grade
 

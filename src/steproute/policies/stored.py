@@ -188,7 +188,7 @@ def _inner(artifact: Artifact) -> PolicyFamily:
     if not isinstance(facts["policy"], str):
         raise ArtifactError(f"policy: policy: {facts['policy']!r:.80} is no name. Calibrate the policy again.")
     if facts["inner"] is None:
-        family: PolicyFamily = policies.get(facts["policy"])  # type: ignore[assignment]
+        family: PolicyFamily = policies.get(facts["policy"])
         return family
     kind, inner_facts = facts["inner"]["kind"], facts["inner"]["facts"]
     if not isinstance(kind, str) or not isinstance(inner_facts, dict):

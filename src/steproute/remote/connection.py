@@ -59,7 +59,8 @@ class _MaybeError(msgspec.Struct):
 
 
 class ServerConnection(ABC, Generic[_Client]):
-    """A server as the backend `name` of a run: its client, and its failures as BackendErrors without the key.
+    """A server as the backend `name` of a run: its client, and its failures as BackendErrors that name its address,
+    without a user, a password or the key.
 
     `models_path` lists its models. Raises ConfigError where the key's variable holds no key.
     """
@@ -70,6 +71,7 @@ class ServerConnection(ABC, Generic[_Client]):
         self.name, self.server = name, server
         self.proxy = proxy_for(server.url, server.proxy)
         self.key = ApiKey(server.api_key_env, server.base_url, self.proxy)
+        self._at = f" (at {self.key.hidden_in(shown_address(server.url))})"
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
 
     @property
@@ -110,22 +112,23 @@ class ServerConnection(ABC, Generic[_Client]):
         Raises BackendTimeout, RateLimited, BackendUnavailable, ContextOverflow, and BackendError for what a further
         try would not change.
         """
-        name, package = self.name, self._package
+        name, at, package = self.name, self._at, self._package
         try:
             async with asyncio.timeout(self.server.total_s):
                 yield self.client
         except TimeoutError:
-            raise BackendTimeout(f"{name}: no complete answer within {self.server.total_s:g} s") from None
+            raise BackendTimeout(f"{name}: no complete answer within {self.server.total_s:g} s{at}") from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
-            raise BackendTimeout(f"{name}: {self._reason(failure)}; no answer in time{self._way(failure)}") from None
+            reason = self._reason(failure)
+            raise BackendTimeout(f"{name}: {reason}; no answer in time{at}{self._way(failure)}") from None
         except package.APIStatusError as failure:
             if 300 <= failure.status_code < 400:
                 raise self._redirected(failure.response) from None
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
-            raise BackendUnavailable(f"{name}: {self._reason(failure)}{self._way(failure)}") from None
+            raise BackendUnavailable(f"{name}: {self._reason(failure)}{at}{self._way(failure)}") from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
-            raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)})") from None
+            raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)}){at}") from None
         except UnicodeEncodeError as failure:
             held = failure.object[failure.start]
             raise BackendError(
@@ -148,7 +151,7 @@ class ServerConnection(ABC, Generic[_Client]):
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean."""
         refusal = Refusal.of(body)
-        said = f"{self.name}: status {status}: {self._shown(refusal.message)}"
+        said = f"{self.name}: status {status}: {self._shown(refusal.message)}{self._at}"
         if refusal.is_spent:
             return BackendError(f"{said}{_REMEDIES[402]}")
         if status not in _NO_OVERFLOW and refusal.is_overflow:

@@ -26,7 +26,7 @@ class Cascade:
         """Draft, score and decide step by step; escalate at most once."""
         prefix = empty = episode.start()
         while not prefix.finished:
-            draft = await episode.propose("weak", prefix)
+            draft = await episode.propose("weak", prefix, stand_in="strong")
             scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()
             if episode.decide(self.policy, draft, scores) is not Decision.ACCEPT:
                 solution = await episode.propose("strong", empty, replacing=draft, to_end=True)

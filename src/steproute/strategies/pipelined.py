@@ -37,7 +37,8 @@ class Pipelined(Stepwise):
         while not prefix.finished:
             if self.policy.needs_scores and _last_score(prefix) < self.hedge:
                 episode.draft_ahead("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
-            draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
+            # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
+            draft = await episode.propose("weak", prefix, stand_in="strong")
             scores: tuple[float, ...] | None = ()
             if self.policy.needs_scores:
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on

@@ -32,4 +32,5 @@ class QueryLevel:
         """Weak where the policy accepts, else strong."""
         prefix = episode.start()
         accepted = self.policy.decide(episode.observe(_NOTHING, ())) is Decision.ACCEPT
-        episode.accept(await episode.propose("weak" if accepted else "strong", prefix, to_end=True))
+        role, stand_in = ("weak", "strong") if accepted else ("strong", None)
+        episode.accept(await episode.propose(role, prefix, stand_in=stand_in, to_end=True))

@@ -34,7 +34,7 @@ class Stepwise:
         """Draft, score, decide, accept, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
-            draft = await episode.propose("weak", prefix)  # y_t ~ M_w(. | y_1 … y_{t-1})
+            draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
             scores = await episode.score(prefix, draft, self.judge) if self.policy.needs_scores else ()  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
             prefix = await self.act(episode, prefix, draft, decision)

@@ -1,0 +1,287 @@
+"""Writes docs/reference/steproute-toml.md from the settings classes: python docs/steproute_toml.py.
+
+Fields, types and defaults come from the classes, the meanings from below. A field without a meaning is an error, and so
+is a meaning without a field.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from steproute.config import ProbeSettings, RouteSettings
+from steproute.core.registry import Registry, policies, strategies
+from steproute.core.solution import Sampling
+from steproute.core.usage import Price
+from steproute.engine.gate import GateSettings
+from steproute.engine.limits import Limits
+from steproute.lab.models import LabScorerSettings, LabSettings
+from steproute.models.anthropic_server import AnthropicSettings
+from steproute.models.llama_cpp import LlamaCppSettings
+from steproute.models.openai_settings import OpenAiSettings
+from steproute.models.prompts import INSTRUCTIONS
+from steproute.scorers.confidence import ConfidenceSettings
+from steproute.scorers.ensemble import EnsembleSettings
+from steproute.scorers.self_evaluation import SelfEvaluationSettings
+from steproute.scorers.step_text import QWEN_PRM
+from steproute.scorers.transformers_prm import TransformersPrmSettings
+from steproute.scorers.vllm_pooling import PoolingSettings
+
+PAGE: Final = Path(__file__).parent / "reference/steproute-toml.md"
+MODELS: Final[Mapping[str, tuple[type, str]]] = {
+    "openai": (OpenAiSettings, "A model of an OpenAI-compatible server."),
+    "anthropic": (AnthropicSettings, "Claude. Needs `pip install 'steproute[anthropic]'`."),
+    "llama.cpp": (LlamaCppSettings, "A GGUF file in this process. Needs `pip install 'steproute[local]'`."),
+    "lab": (LabSettings, "A model of the bundled lab."),
+}
+SCORERS: Final[Mapping[str, tuple[type, str]]] = {
+    "vllm-pooling": (PoolingSettings, "A process reward model on vLLM's pooling endpoint."),
+    "transformers-prm": (
+        TransformersPrmSettings,
+        "A process reward model in this process. Needs `pip install 'steproute[prm]'`.",
+    ),
+    "self-evaluation": (SelfEvaluationSettings, "A chat model that is asked about each step."),
+    "confidence": (ConfidenceSettings, "The log-probabilities of the models that wrote the steps. It calls nothing."),
+    "ensemble": (EnsembleSettings, "Several scorers of this file, combined."),
+    "lab": (LabScorerSettings, "A process reward model of the bundled lab."),
+}
+LONG: Final = {INSTRUCTIONS: "[below](#texts)", QWEN_PRM: "[below](#texts)"}
+_ESCAPED: Final = str.maketrans({"|": "\\|"})
+
+MEANINGS: Final[Mapping[str, str]] = {
+    "OpenAiSettings.model": "the model's name at the server",
+    "OpenAiSettings.kind": "which server it is; some fields have other names there. Hosted APIs and gateways: `openai`",
+    "OpenAiSettings.continuation": "how a half-written answer is continued "
+    "([table](../how-to/connect-your-models.md#how-a-half-written-answer-is-continued))",
+    "OpenAiSettings.template": "for `completions`: the chat template by `server`, a tokenizer's folder, or `none`",
+    "OpenAiSettings.instructions": "the system message, which says how to write steps and the answer; empty for none",
+    "OpenAiSettings.stop": "who ends a step at the blank line; `client` closes the stream there",
+    "OpenAiSettings.thinking": "a reasoning model's thoughts: kept as steps, hidden (and paid for), or switched off",
+    "OpenAiSettings.logprobs": "alternatives per token to ask for, 0 to 20; `confidence` needs some",
+    "OpenAiSettings.extra": "further fields of every request",
+    "OpenAiSettings.omit": "request fields that are not sent; if left out, those that the model is known to refuse",
+    "AnthropicSettings.model": "the model's name",
+    "AnthropicSettings.continuation": "`instruct`, or `prefill` before Claude 4.6",
+    "AnthropicSettings.instructions": "the system message; empty for none",
+    "AnthropicSettings.thinking": "thoughts are switched off, or hidden and paid for",
+    "AnthropicSettings.thinking_budget": "maximum tokens of thoughts before Claude 4.7; 0 leaves it to the model",
+    "AnthropicSettings.sampling_fields": "which sampling settings are sent: temperature, top_p, top_k",
+    "AnthropicSettings.extra": "further fields of every request",
+    "LlamaCppSettings.path": "the GGUF file",
+    "LlamaCppSettings.n_ctx": "tokens of the context",
+    "LlamaCppSettings.threads": "processor threads; 0 for half of the processor's",
+    "LlamaCppSettings.gpu_layers": "layers on the GPU, if the build has one; -1 for all",
+    "LlamaCppSettings.template": "the file's own chat template, or the bare problem",
+    "LlamaCppSettings.instructions": "the system message; empty for none",
+    "LlamaCppSettings.thinking": "thoughts: kept as steps, hidden, or switched off by the template",
+    "LlamaCppSettings.sessions": "problems whose caches are kept",
+    "LabSettings.name": "which model",
+    "LabScorerSettings.name": "which model; the older one is for null checks",
+    "Server.base_url": "the address, with `/v1` or the path that the server's documents give",
+    "Server.api_key_env": "the environment variable that holds the key; empty for none",
+    "Server.connect_s": "maximum seconds to connect",
+    "Server.read_s": "maximum seconds of silence",
+    "Server.total_s": "maximum seconds of a call",
+    "Server.longest_wait_s": "maximum wait that a server may ask for; beyond it the call fails at once",
+    "Server.proxy": "a proxy's address, or `environment` for that of HTTP_PROXY and the like; empty for none",
+    "PoolingSettings.model": "the model's name at the server",
+    "PoolingSettings.text": "what the model reads, with {problem} and {steps}",
+    "PoolingSettings.marker": "closes each step; the score is read there",
+    "PoolingSettings.between": "stands between closed steps",
+    "TransformersPrmSettings.model": "a local folder, or an id of the Hugging Face hub, with safetensors",
+    "TransformersPrmSettings.head": "what turns the hidden state at a step's end into a score",
+    "TransformersPrmSettings.text": "what the model reads; empty for what the head's model was trained on",
+    "TransformersPrmSettings.marker": "closes each step; empty for what the head's model was trained on",
+    "TransformersPrmSettings.between": "stands between closed steps",
+    "TransformersPrmSettings.good": "`marker-token`: the token of a good step",
+    "TransformersPrmSettings.bad": "`marker-token`: the token of a bad step",
+    "TransformersPrmSettings.dtype": "precision of the weights",
+    "TransformersPrmSettings.device": "`auto`, `cpu`, `cuda` or another of PyTorch's",
+    "TransformersPrmSettings.max_batch_tokens": "tokens per forward pass; 16384 on an accelerator, else 1024",
+    "SelfEvaluationSettings.model": "the model's name at the server",
+    "SelfEvaluationSettings.kind": "which server it is",
+    "SelfEvaluationSettings.mode": "P(yes) of the first token, which needs log-probabilities, or a written digit",
+    "SelfEvaluationSettings.question": "what is asked after the problem and its steps; empty for the built-in question",
+    "SelfEvaluationSettings.logprobs": "alternatives of the first token to ask for, 2 to 20",
+    "SelfEvaluationSettings.extra": "further fields of every request",
+    "ConfidenceSettings.measure": "mean or least probability of a step's tokens, or entropy at its first one",
+    "EnsembleSettings.combine": "how the members' scores become one",
+    "EnsembleSettings.weights": "for `weighted`: one number above 0 per member",
+    "Sampling.temperature": "0 for greedy",
+    "Sampling.top_p": "1 for all tokens",
+    "Sampling.top_k": "0 for all tokens",
+    "Sampling.max_tokens": "maximum tokens per call",
+    "GateSettings.in_flight": "maximum requests at once",
+    "GateSettings.tokens_per_minute": "tokens read and written; no limit if left out",
+    "GateSettings.failures_to_open": "failures in a row after which calls fail at once",
+    "GateSettings.open_s": "for so many seconds",
+    "Price.input": "dollars per million tokens read",
+    "Price.output": "dollars per million tokens written",
+    "Price.cache_read": "of tokens read from a cache; as `input` if left out",
+    "Price.cache_write": "of tokens written to a cache; as `input` if left out",
+    "Price.table": "a name for these prices, which stands on every line of the account",
+    "RouteSettings.strategy": "how one problem is solved: {strategies}",
+    "RouteSettings.policy": "who decides about each step: {policies}; or the folder of a trained policy",
+    "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
+    "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
+    "judge": "which scorer judges steps",
+    "ahead": "maximum steps drafted ahead while a step is scored",
+    "hedge": "the strong model starts beside the weak one if the last score is below this; 0 for never",
+    "samples": "further solutions of the weak model that verify its answer",
+    "Limits.max_steps": "maximum steps per solution",
+    "Limits.max_tokens": "maximum generated tokens per problem",
+    "Limits.max_cost_usd": "maximum dollars per problem",
+    "Limits.deadline_s": "maximum seconds per problem",
+    "Limits.retries": "further tries of a call after a failure that may pass",
+    "Limits.on_scorer_failure": "what becomes of a step that could not be scored; `fail` fails the problem",
+    "Limits.on_strong_failure": "`accept` keeps the weak model's draft if the strong model fails",
+    "Limits.on_weak_failure": "`strong`: the strong model writes a step if the weak one fails, except in always-weak",
+    "ProbeSettings.problem": "what `steproute doctor` asks",
+    "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
+    "ProbeSettings.wrong": "incorrect steps of it",
+}
+COMMON: Final = {
+    "backend": ("word", "required", "which part it is: the headings below"),
+    "price": ("table", "not set", "what its tokens cost: [price](#price)"),
+    "sampling": ("table", "{}", "how it draws tokens: [sampling](#sampling). Models only"),
+    "gate": ("table", "{}", "how many calls at once: [gate](#gate)"),
+    "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
+}
+_DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one
+_SET_ELSEWHERE: Final = {"Sampling": ("stop", "seed"), "RouteSettings": ("settings",)}
+
+
+class Reference:
+    """The page, and which meanings it has used."""
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+
+    def page(self) -> str:
+        """The whole page; raises KeyError for a field without a meaning, ValueError for a meaning without a field."""
+        text = "\n".join(self._lines()) + "\n"
+        if unused := MEANINGS.keys() - self.used:
+            raise ValueError(f"meanings without a field: {', '.join(sorted(unused))}")
+        return text
+
+    def _lines(self) -> Iterator[str]:
+        yield from (_HEAD, "", "## `[models.ROLE]` and `[scorers.ROLE]`", "", _ROLES, "")
+        yield from _table(f"| `{name}` | {' | '.join(cells)} |" for name, cells in COMMON.items())
+        for kind, backends in (("models", MODELS), ("scorers", SCORERS)):
+            for name, (settings, said) in backends.items():
+                yield from (f'### `[{kind}.ROLE]` with `backend = "{name}"`', "", said, "")
+                own = ["| `of` | list of text | required | the roles of its members |"] if name == "ensemble" else []
+                yield from _table([*own, *self._rows(settings)])
+        for heading, settings in (("price", Price), ("sampling", Sampling), ("gate", GateSettings)):
+            yield from (f"### {heading}", "", _INLINE[heading], "", *_table(self._rows(settings)))
+        yield from ("## `[route]`", "", *_table([*self._rows(RouteSettings), *self._strategies()]))
+        yield from ("## `[limits]`", "", "Of each problem.", "", *_table(self._rows(Limits)))
+        yield from ("## `[doctor]`", "", *_table(self._rows(ProbeSettings)))
+        yield from ("## Texts", "", "The default `instructions`:", "", "```text", INSTRUCTIONS, "```", "")
+        yield from ("The default `text` of `vllm-pooling`, that of Qwen2.5-Math-PRM:", "", "```text", QWEN_PRM, "```")
+
+    def _rows(self, settings: type) -> Iterator[str]:
+        assert is_dataclass(settings)
+        hints = get_type_hints(settings)
+        for each in fields(settings):
+            if each.name in _SET_ELSEWHERE.get(settings.__name__, ()):
+                continue
+            if is_dataclass(hints[each.name]) and isinstance(hints[each.name], type):
+                yield from self._rows(hints[each.name])
+                continue
+            default = _DEFAULTS.get(f"{settings.__name__}.{each.name}") or _default(each)
+            cells = (_type(hints[each.name]), default, self._meaning(settings, each.name))
+            yield f"| `{each.name}` | {' | '.join(cells)} |"
+
+    def _meaning(self, settings: type, name: str) -> str:
+        key = f"{settings.__name__}.{name}"
+        self.used.add(key)
+        return MEANINGS[key].replace("{strategies}", _names(strategies)).replace("{policies}", _names(policies))
+
+    def _strategies(self) -> Iterator[str]:
+        """A row for each setting of a strategy, and which strategies have it."""
+        found: dict[tuple[str, str, str], list[str]] = {}
+        for name in built_in(strategies):
+            kind = strategies.get(name)
+            hints = get_type_hints(kind)
+            for each in fields(kind):
+                if each.init and each.name not in ("policy", "role"):
+                    found.setdefault((each.name, _type(hints[each.name]), _default(each)), []).append(f"`{name}`")
+        for (setting, type_, default), names in found.items():
+            self.used.add(setting)
+            yield f"| `{setting}` | {type_} | {default} | {', '.join(names)}: {MEANINGS[setting]} |"
+
+
+def built_in(registry: Registry) -> list[str]:
+    """Names of the parts that come with the package."""
+    return [name for name in registry.names() if registry.get(name).__module__.startswith("steproute.")]
+
+
+def _names(registry: Registry) -> str:
+    return ", ".join(f"`{name}`" for name in built_in(registry) if name != "single")
+
+
+def _table(rows: "Iterator[str] | list[str]") -> Iterator[str]:
+    yield from ("| field | takes | default | meaning |", "|---|---|---|---|", *rows, "")
+
+
+def _type(hint: Any) -> str:
+    """What a field takes, in words."""
+    origin, inside = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return ", ".join(f"`{word}`" for word in inside)
+    if origin in (Union, UnionType):
+        return " or ".join(_type(each) for each in inside if each is not NoneType)
+    if origin in (tuple, list):
+        return f"list of {_type(inside[0])}"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return ", ".join(f"`{member.value}`" for member in hint)
+    return {str: "text", int: "whole number", float: "number", bool: "true, false"}.get(hint) or _other(hint)
+
+
+def _other(hint: Any) -> str:
+    return "number, or text for exactness" if getattr(hint, "__name__", "") == "Decimal" else "table"
+
+
+def _default(field: "Field[Any]") -> str:
+    if field.default is MISSING and field.default_factory is MISSING:
+        return "required"
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    if value is None:
+        return "none"
+    if isinstance(value, str) and value in LONG:
+        return LONG[value]
+    return f"`{_toml(value)}`".translate(_ESCAPED)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Enum):
+        return _toml(value.value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\") + '"'
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    return "{}" if isinstance(value, Mapping) else str(value)
+
+
+_HEAD: Final = """# steproute.toml
+
+Every table, field and default. `python docs/steproute_toml.py` writes this page from the code. `steproute init` writes
+files to start from ([how](../how-to/connect-your-models.md)), and `steproute doctor` checks one.
+Unknown fields are errors.
+
+Options of a command come before `[route]` and `[limits]` of the file."""
+_ROLES: Final = """\
+A model's role is `weak`, `strong`, or any other name, such as `mid`, which baselines name as `single:mid`. A scorer's
+role is `prm`, unless a strategy asks for another: `specreason` asks for `strong`. These fields are common to all
+backends:"""
+_INLINE: Final = {
+    "price": '`price = { input = "0.05", output = "0.20" }`. Without it every dollar figure leaves this part out.',
+    "sampling": "`sampling = { temperature = 0.7, max_tokens = 512 }`. Each call sets a step's end and the seed.",
+    "gate": "`gate = { in_flight = 32 }`. All tables of one server and model are behind one gate.",
+}
+
+if __name__ == "__main__":
+    PAGE.write_text(Reference().page())

@@ -1,0 +1,61 @@
+"""From a data set's name, or a file's path, to problems."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final, Protocol, cast
+
+from steproute.bench.datasets.readers import SUFFIXES, hugging_face_rows, read_rows, suffix_of
+from steproute.bench.datasets.rows import DEFAULT_FIELDS, Fields, problems_of
+from steproute.core.errors import DatasetError
+from steproute.core.problem import Problem
+from steproute.core.registry import datasets
+
+_HUGGING_FACE: Final = "hf"
+
+
+class DataSet(Protocol):
+    """A named data set: any function of these arguments.
+
+    One without end says in `default_count` how many problems to take if no number is given.
+    """
+
+    def __call__(self, variant: str, seed: int) -> Iterable[Problem]:
+        """The problems; variant: what follows the name and a colon, or empty. Raises DatasetError, ConfigError."""
+        ...
+
+
+def load_problems(spec: str, limit: int | None = None, seed: int = 0, fields: Fields = DEFAULT_FIELDS) -> list[Problem]:
+    """The problems of a data set, the first `limit` of them.
+
+    spec: a data set's name and variant, such as `lab:test/hard`, `trim-world`, `math500` or `gsm8k:train` (see the
+    entry-point group `steproute.datasets`); `hf:org/name:split` or `hf:org/name/config:split`, read by the library
+    `datasets`; or the path of a .jsonl, .csv (either may end in .gz) or .parquet file. fields: which fields of a file's
+    or Hugging Face data set's rows are meant. Raises DatasetError, which names the file, the line and its fields.
+    """
+    if limit is not None and limit < 1:
+        raise DatasetError(f"problems: {limit} is below 1. Give the number of problems to load.")
+    name, _, variant = spec.partition(":")
+    if name == _HUGGING_FACE:
+        return list(islice(problems_of(hugging_face_rows(variant), spec, fields), limit))
+    if suffix_of(spec) in SUFFIXES:
+        return list(islice(problems_of(read_rows(Path(spec)), spec, fields), limit))
+    if name not in datasets.names():
+        raise DatasetError(
+            f"data: {spec!r} is unknown. Use one of {', '.join(datasets.names())}; hf:org/name:split; or the path of "
+            f"a file that ends in {', '.join(SUFFIXES)}."
+        )
+    if fields != DEFAULT_FIELDS:
+        raise DatasetError(f"question-field, answer-field, id-field: {name} has no fields to choose. Leave them out.")
+    found = cast(DataSet, datasets.get(name))
+    count = limit or getattr(found, "default_count", None)
+    return list(_each_once(name, islice(found(variant, seed), count)))
+
+
+def _each_once(name: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    ids: set[str] = set()
+    for problem in problems:
+        if problem.id in ids:
+            raise DatasetError(f"data: {name} gives the id {problem.id!r} twice. Ids must differ.")
+        ids.add(problem.id)
+        yield problem

@@ -1,0 +1,117 @@
+"""Rows of JSON-lines, CSV and Parquet files, and of Hugging Face data sets."""
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Final
+
+from steproute.core.errors import DatasetError
+
+SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
+Row = dict[str, object]
+_LONGEST_CELL: Final = 2**31 - 1
+
+
+def suffix_of(path: str) -> str:
+    """What a path ends in, `.gz` and what is before it together."""
+    return "".join(Path(path).suffixes[-2:]) if path.endswith(".gz") else Path(path).suffix
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line number from 1, object) of a file; empty lines are skipped. A Parquet file's rows are numbered from 1.
+
+    Raises DatasetError for a missing file, one that cannot be read, and a line that is not a row.
+    """
+    suffix = suffix_of(path.name)
+    if not path.is_file():
+        raise DatasetError(f"data: {path} does not exist. Give the path of a file ending in {', '.join(SUFFIXES)}.")
+    if suffix == ".parquet":
+        yield from _parquet(path)
+        return
+    with _opened(path) as file:
+        try:
+            yield from (_csv if suffix.startswith(".csv") else _json_lines)(path, file)
+        except (OSError, EOFError, UnicodeDecodeError) as failure:
+            raise DatasetError(f"{path}: cannot be read ({failure}). Is it whole, and UTF-8?") from None
+
+
+def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
+    """(row number from 1, row) of `org/name:split`, `org/name/config:split`, or a local folder; the split is `test`
+    if none is named.
+
+    Raises DatasetError if the library `datasets` is not installed, or cannot load it.
+    """
+    place, _, split = name.partition(":")
+    words = place.split("/")
+    local = Path(place).is_dir()
+    repository, config = (place, None) if local else ("/".join(words[:2]), "/".join(words[2:]) or None)
+    try:
+        from datasets import load_dataset
+    except ImportError:
+        raise DatasetError(f"data: hf:{name} needs datasets. Run: pip install 'steproute[data]'.") from None
+    try:
+        found = load_dataset(repository, config, split=split or "test")
+    except (OSError, ValueError) as failure:
+        raise DatasetError(
+            f"data: hf:{name} cannot be loaded ({failure}). Write hf:org/name:split or hf:org/name/config:split."
+        ) from None
+    yield from enumerate(map(dict, found), 1)
+
+
+def _opened(path: Path) -> IO[str]:
+    opener: Any = gzip.open if path.suffix == ".gz" else open
+    file: IO[str] = opener(path, "rt", encoding="utf-8-sig", newline="" if ".csv" in path.suffixes else None)
+    return file
+
+
+def _json_lines(path: Path, file: IO[str]) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            yield number, _object(path, number, line)
+
+
+def _object(path: Path, number: int, line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as failure:
+        raise DatasetError(f"{path}, line {number}: not JSON ({failure}). Give one JSON object per line.") from None
+    if not isinstance(row, dict):
+        raise DatasetError(
+            f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object per line."
+        )
+    return row
+
+
+def _csv(path: Path, file: IO[str]) -> Iterator[tuple[int, Row]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    reader = csv.reader(file, strict=True)
+    try:
+        header = next(reader, [])
+        if len(set(header)) != len(header) or not header:
+            raise DatasetError(f"{path}, line 1: {', '.join(header)!r} is no header. Name each column once.")
+        for cells in reader:
+            if len(cells) not in (0, len(header)):
+                raise DatasetError(
+                    f"{path}, line {reader.line_num}: {len(cells)} cells below {len(header)} columns. Put cells that "
+                    "hold a comma or a line break between double quotes."
+                )
+            if cells:
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+    except csv.Error as failure:
+        raise DatasetError(f"{path}, line {reader.line_num}: no CSV ({failure}).") from None
+
+
+def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise DatasetError(f"{path}: Parquet needs pyarrow. Run: pip install 'steproute[data]'.") from None
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
+            yield from enumerate(rows, 1)
+    except (pyarrow.ArrowException, OSError) as failure:
+        raise DatasetError(f"{path}: no Parquet file ({failure}). Is it whole?") from None

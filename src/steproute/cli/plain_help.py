@@ -1,0 +1,16 @@
+"""Commands whose help texts are shown as they are written: rich would take [brackets] for its own tags."""
+
+from typing import Any
+
+from rich.markup import escape
+from typer.core import TyperCommand
+
+
+class PlainCommand(TyperCommand):
+    """A command, in whose help and options' help brackets mean nothing."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        for part in (self, *self.params):
+            if text := getattr(part, "help", None):
+                part.help = escape(text)  # type: ignore[attr-defined]
