@@ -18,8 +18,8 @@ LABELS: Final[Mapping[str, str]] = {
 }
 METRICS_EXPLAINED: Final = (
     "c: cost as a share of what the strong model alone spends. CPT(x): the c at which x of the accuracy gap between "
-    "weak and strong is recovered. APGR: mean share of the gap recovered over all c. ΔIBC: how much more accuracy a unit "
-    "of cost buys than with the strong model alone, as a ratio."
+    "weak and strong is recovered. APGR: mean share of the gap recovered over all c. ΔIBC: how much more accuracy a "
+    "unit of cost buys than with the strong model alone, as a ratio."
 )
 _PLAIN: Final = ("apgr", "delta_ibc")
 SHIPPED: Final = ("threshold", "lab-agg")
