@@ -32,8 +32,10 @@ def steproute(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedP
 def summary(folder: Path, name: str) -> dict[str, object]:
     """summary.json without what a clock, a name or a kill decides."""
     found = json.loads((folder / "runs" / name / "summary.json").read_text())
-    del found["name"], found["settings"]["name"], found["interrupted_usd"]
+    del found["name"], found["settings"]["name"], found["interrupted_usd"], found["paid_usd"]
     for part in (found, *found["baselines"]):
+        for reached in part["operating_points"]:
+            del reached["latency"], reached["latency_ci95"]
         for point in part["points"]:
             del point["latency_s"]
     for anchor in ("weak", "strong"):
