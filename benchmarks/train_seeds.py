@@ -14,8 +14,8 @@ import numpy as np
 from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import load_problems
 from steproute.config import lab_cast
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.step_tree import StepTree
-from steproute.grading.checker import AnswerChecker
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
@@ -39,14 +39,14 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     problems = load_problems(asked.data, asked.problems, 0)
     cast = lab_cast()
-    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree, AnswerChecker() as checker:
+    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree, GradeBook(cast.grading) as book:
 
         def learn(kind: str, settings: PpoSettings) -> Artifact:
             trained = train_network(
                 ARCHITECTURES[kind],
                 problems,
                 tree.cast(cast),
-                answer_grade(checker),
+                answer_grade(book),
                 settings,
             )
             return network_artifact(

@@ -12,16 +12,21 @@ from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from steproute.config import ProbeSettings, RouteSettings
-from steproute.core.registry import Registry, policies, strategies
+from steproute.config.answer import AnswerSettings
+from steproute.core.answer_rule import BOXED
+from steproute.core.registry import Registry, graders, policies, strategies
 from steproute.core.solution import Sampling
 from steproute.core.usage import Price
 from steproute.engine.gate import GateSettings
 from steproute.engine.limits import Limits
+from steproute.grading.judge import JUDGE_PROMPT, JudgeSettings
+from steproute.grading.numeric import NumericGrader
+from steproute.grading.regex import RegexGrader
+from steproute.grading.user_function import PythonSettings
 from steproute.lab.models import LabScorerSettings, LabSettings
 from steproute.models.anthropic_server import AnthropicSettings
 from steproute.models.llama_cpp import LlamaCppSettings
 from steproute.models.openai_settings import OpenAiSettings
-from steproute.models.prompts import INSTRUCTIONS
 from steproute.scorers.confidence import ConfidenceSettings
 from steproute.scorers.ensemble import EnsembleSettings
 from steproute.scorers.self_evaluation import SelfEvaluationSettings
@@ -47,7 +52,7 @@ SCORERS: Final[Mapping[str, tuple[type, str]]] = {
     "ensemble": (EnsembleSettings, "Several scorers of this file, combined."),
     "lab": (LabScorerSettings, "A process reward model of the bundled lab."),
 }
-LONG: Final = {INSTRUCTIONS: "[below](#texts)", QWEN_PRM: "[below](#texts)"}
+LONG: Final = {QWEN_PRM: "[below](#texts)", JUDGE_PROMPT: "[below](#texts)"}
 _ESCAPED: Final = str.maketrans({"|": "\\|"})
 
 MEANINGS: Final[Mapping[str, str]] = {
@@ -130,6 +135,20 @@ MEANINGS: Final[Mapping[str, str]] = {
     "ahead": "maximum steps drafted ahead while a step is scored",
     "hedge": "the strong model starts beside the weak one if the last score is below this; 0 for never",
     "samples": "further solutions of the weak model that verify its answer",
+    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
+    "AnswerSettings.grader": "what grades answers: {graders}",
+    "NumericGrader.relative": "tolerance as a share of the gold answer",
+    "NumericGrader.absolute": "tolerance as a number",
+    "NumericGrader.ignore_units": "whether units are left out of the comparison",
+    "RegexGrader.pattern": "what an answer has to match; the gold answer if empty",
+    "RegexGrader.ignore_case": "whether upper and lower case are the same",
+    "RegexGrader.whole": "whether the whole answer has to match, or a part of it",
+    "RegexGrader.cpu_s": "maximum seconds of CPU time per answer",
+    "PythonSettings.function": "`module:function` of (problem, answer, solution), which returns whether it is correct",
+    "PythonSettings.timeout_s": "maximum seconds per answer",
+    "JudgeSettings.model": "the role of the model that judges",
+    "JudgeSettings.prompt": "what it is asked, with {problem}, {gold} and {answer}",
+    "JudgeSettings.max_tokens": "maximum tokens of its reply",
     "Limits.max_steps": "maximum steps per solution",
     "Limits.max_tokens": "maximum generated tokens per problem",
     "Limits.max_cost_usd": "maximum dollars per problem",
@@ -150,7 +169,21 @@ COMMON: Final = {
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
 _DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one
-_SET_ELSEWHERE: Final = {"Sampling": ("stop", "seed"), "RouteSettings": ("settings",)}
+_SET_ELSEWHERE: Final = {
+    "Sampling": ("stop", "seed"),
+    "RouteSettings": ("settings",),
+    "AnswerSettings": ("settings",),
+}
+GRADERS: Final = {
+    "numeric": NumericGrader,
+    "regex": RegexGrader,
+    "python": PythonSettings,
+    "judge": JudgeSettings,
+}
+_ANSWER: Final = (
+    "How solutions state their answers, and what grades them ([how](../how-to/grade-your-own-answers.md)). The graders "
+    "math, exact and choice have no settings."
+)
 
 
 class Reference:
@@ -177,9 +210,14 @@ class Reference:
         for heading, settings in (("price", Price), ("sampling", Sampling), ("gate", GateSettings)):
             yield from (f"### {heading}", "", _INLINE[heading], "", *_table(self._rows(settings)))
         yield from ("## `[route]`", "", *_table([*self._rows(RouteSettings), *self._strategies()]))
+        yield from ("## `[answer]`", "", _ANSWER, "", *_table(self._rows(AnswerSettings)))
+        for grader, settings in GRADERS.items():
+            yield from (f'### `[answer]` with `grader = "{grader}"`', "", *_table(self._rows(settings)))
         yield from ("## `[limits]`", "", "Of each problem.", "", *_table(self._rows(Limits)))
         yield from ("## `[doctor]`", "", *_table(self._rows(ProbeSettings)))
-        yield from ("## Texts", "", "The default `instructions`:", "", "```text", INSTRUCTIONS, "```", "")
+        told = "What a model is told under the answer rule `boxed`, unless `instructions` says otherwise:"
+        yield from ("## Texts", "", told, "", "```text", BOXED.instructions, "```", "")
+        yield from ("What a judge is asked:", "", "```text", JUDGE_PROMPT, "```", "")
         yield from ("The default `text` of `vllm-pooling`, that of Qwen2.5-Math-PRM:", "", "```text", QWEN_PRM, "```")
 
     def _rows(self, settings: type) -> Iterator[str]:
@@ -198,7 +236,11 @@ class Reference:
     def _meaning(self, settings: type, name: str) -> str:
         key = f"{settings.__name__}.{name}"
         self.used.add(key)
-        return MEANINGS[key].replace("{strategies}", _names(strategies)).replace("{policies}", _names(policies))
+        lists = {"strategies": strategies, "policies": policies, "graders": graders}
+        meaning = MEANINGS[key]
+        for word, registry in lists.items():
+            meaning = meaning.replace(f"{{{word}}}", _names(registry))
+        return meaning
 
     def _strategies(self) -> Iterator[str]:
         """A row for each setting of a strategy, and which strategies have it."""

@@ -359,7 +359,7 @@ def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> Non
     written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
     subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
-    assert (run["route"]["strategy"], run["route"]["settings"]) == ("pipelined", {"ahead": 2})
+    assert "pipelined(ahead=2)/threshold=0.5" in run["holds"]["routes"]
     assert run["limits"] | {"max_steps": 9, "retries": 5, "max_tokens": 900} == run["limits"]
 
 

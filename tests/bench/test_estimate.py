@@ -34,7 +34,7 @@ SHAPE = Shape(
 
 
 def traces(route: str, costs: list[float]) -> list[Trace]:
-    return [graded(route, f"p{number}", True, strong_tokens=5, usd=usd).trace for number, usd in enumerate(costs)]
+    return [graded(route, f"p{number}", True, strong_tokens=5, usd=usd) for number, usd in enumerate(costs)]
 
 
 def found(missing: list[tuple[Route, int]], known: list[Trace], seed: int = 0) -> Estimate:

@@ -9,13 +9,13 @@ import pytest
 from tests.engine.scripted import Fail, Say, ScriptedModel
 
 from steproute import Cast, Outcome, Problem, Writer
-from steproute.bench import sweep as sweeps
 from steproute.bench.answers import AnswerChecker, Verdict
-from steproute.bench.sweep import GRADER, Cell, Series, Solved, Sweep, run_sweep
+from steproute.bench.sweep import Cell, Series, Solved, Sweep, run_sweep
 from steproute.core.errors import BackendError
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile, read_traces
+from steproute.grading import mathematics
 from steproute.strategies.single import Single
 
 WEAK, STRONG, MIDDLE = (
@@ -43,7 +43,8 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str]]:
             asked.append((answer, gold))
             return await super().check(answer, gold)
 
-    monkeypatch.setattr(sweeps, "AnswerChecker", Counting)
+    counting = Counting()
+    monkeypatch.setattr(mathematics, "shared_checker", lambda: counting)
     return asked
 
 
@@ -56,19 +57,21 @@ def test_verdict_gold_answer_and_grader_are_on_every_trace_on_disk(tmp_path: Pat
         assert (trace.verdict, trace.gold, trace.grader) == (
             Verdict.RIGHT if right else Verdict.WRONG,
             trace.problem_id,
-            GRADER,
+            solved.traces[0].grader,
         )
     assert not solved.earlier
+    assert traces[0].grader is not None
+    assert traces[0].grader.startswith("math (steproute ")
 
 
 def test_a_resumed_run_grades_nothing_again(tmp_path: Path, checked: list[tuple[str | None, str]]) -> None:
     first = solve(tmp_path / "t.zst")
-    assert len(checked) == 9
+    assert len(checked) == 3, "routes with the same solution share its grade"
     size = (tmp_path / "t.zst").stat().st_size
     again = solve(tmp_path / "t.zst")
     assert again.traces == first.traces
     assert again.earlier == {Cell.of(trace) for trace in first.traces}
-    assert len(checked) == 9
+    assert len(checked) == 3
     assert (tmp_path / "t.zst").stat().st_size == size
 
 
@@ -94,7 +97,7 @@ def test_a_trace_is_graded_again_if_its_verdict_may_be_another(
     again = solve(path, model)
     assert not model.asked, "nothing is solved again"
     assert again.traces == first.traces
-    assert checked == [("1", "1")] * 3
+    assert checked == [("1", "1")]
     with TraceFile(path) as traces:
         assert traces.abandoned_usd == 0, "it is the same attempt"
         assert traces.get("w", "1", 0) == first.traces[3]

@@ -127,7 +127,11 @@ def test_lab_candidates_come_from_the_models_or_from_a_tree(tmp_path: Path) -> N
     assert 0 <= sampled["before"]["within_prefix_auc"] <= 1
 
 
-def test_a_tree_is_of_the_labs_own_problems(tmp_path: Path) -> None:
-    words = ["calibrate-scorer", "--data", "steps.jsonl", "--tree", str(tmp_path / "tree")]
+def test_a_tree_is_of_no_use_for_steps_that_are_scored(tmp_path: Path) -> None:
+    steps = tmp_path / "steps.jsonl"
+    row = {"problem": "2 + 3?", "steps": ["It is 5."], "label": -1}
+    steps.write_text(json.dumps(row))
+    words = ["calibrate-scorer", "--data", str(steps), "--tree", str(tmp_path / "tree")]
     result = CliRunner().invoke(app, words)
-    assert "has no labels for steps.jsonl" in str(result.exception)
+    assert f"has no labels for {steps}" in str(result.exception)
+    assert not (tmp_path / "tree").exists()

@@ -10,9 +10,11 @@ import time
 from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backports import zstd
+from tests.cli.timeless import timeless
 
 from steproute.artifacts import write_artifact
 from steproute.engine.trace_file import read_traces
@@ -30,17 +32,8 @@ def steproute(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedP
 
 
 def summary(folder: Path, name: str) -> dict[str, object]:
-    """summary.json without what a clock, a name or a kill decides."""
-    found = json.loads((folder / "runs" / name / "summary.json").read_text())
-    del found["name"], found["settings"]["name"], found["interrupted_usd"], found["paid_usd"]
-    for part in (found, *found["baselines"]):
-        for reached in part["operating_points"]:
-            del reached["latency"], reached["latency_ci95"]
-        for point in part["points"]:
-            del point["latency_s"]
-    for anchor in ("weak", "strong"):
-        del found[anchor]["latency_s"]
-    return found
+    found: dict[str, Any] = json.loads((folder / "runs" / name / "summary.json").read_text())
+    return timeless(found)
 
 
 @pytest.mark.parametrize(
@@ -194,9 +187,10 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
-    steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
-    result = steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.6", "--baselines", "", "--name", "a", code=2)
-    assert "knobs was [0.5] and is now [0.6]" in " ".join(result.stderr.split())
+    words = ("eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
+    steproute(tmp_path, *words)
+    result = steproute(tmp_path, *words, "--max-steps", "9", code=2)
+    assert "max_steps was 30 and is now 9" in " ".join(result.stderr.split())
 
 
 def test_init_says_how_to_go_on_with_what_it_wrote(tmp_path: Path) -> None:

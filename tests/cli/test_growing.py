@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.cli.timeless import timeless
 from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
 from typer.testing import CliRunner
@@ -94,13 +95,7 @@ def solved(
 
 def result(summary: Summary) -> dict[str, Any]:
     """All but seconds, and what the summary is made of."""
-    found = asdict(summary)
-    points = [found["weak"], found["strong"], *found["points"]]
-    points += [point for each in found["baselines"] for point in each["points"]]
-    for point in points:
-        del point["latency_s"]
-    del found["name"], found["settings"]["name"], found["contents"]
-    return found
+    return timeless(asdict(summary))
 
 
 def config(name: str, knobs: tuple[float, ...], *baselines: str, seeds: tuple[int, ...] = ()) -> RunConfig:
@@ -160,10 +155,10 @@ def test_any_growth_solves_what_is_new_and_nothing_twice(
         assert len(read_traces(runs / "grown/traces.jsonl.zst")) == len(known)
     fresh, whole = grow(runs, replace(run, name="fresh"), count)
     assert set(fresh) == needed
-    assert timeless(grown) == timeless(whole)
+    assert without_seconds(grown) == without_seconds(whole)
 
 
-def timeless(found: Solved) -> list[Any]:
+def without_seconds(found: Solved) -> list[Any]:
     """The traces without seconds."""
     return [
         replace(each, latency_s=0, account=tuple(replace(line, latency_s=0, wait_s=0) for line in each.account))
@@ -290,10 +285,4 @@ def test_a_run_over_servers_grows_by_the_calls_that_are_missing(
     grown, fresh = (json.loads((tmp_path / f"runs/{name}/summary.json").read_text()) for name in ("grown", "fresh"))
     assert grown["contents"]["earlier_traces"] > 0
     assert (tmp_path / "runs/grown/report.html").is_file()
-    for summary in (grown, fresh):
-        del summary["name"], summary["settings"]["name"], summary["contents"]
-        for point in (summary["weak"], summary["strong"], *summary["points"]):
-            del point["latency_s"]
-        for point in (point for each in summary["baselines"] for point in each["points"]):
-            del point["latency_s"]
-    assert grown == fresh
+    assert timeless(grown) == timeless(fresh)

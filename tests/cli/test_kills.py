@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.timeless import timeless
 
 from steproute import Outcome
 from steproute.engine.trace_file import read_traces
@@ -55,12 +56,7 @@ def ended(runs: Path, *options: str) -> dict[str, Any]:
 
 def results(summary: dict[str, Any]) -> dict[str, Any]:
     """All but seconds, what interruptions cost, and what was there before."""
-    summary = deepcopy(summary)
-    points = [summary["weak"], summary["strong"], *summary["points"]]
-    points += [point for baseline in summary["baselines"] for point in baseline["points"]]
-    for point in points:
-        del point["latency_s"]
-    return {key: value for key, value in summary.items() if key not in ("interrupted_usd", "contents")}
+    return timeless(deepcopy(summary))
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
 def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
     single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     lines = [" ".join(line.split()) for line in printed(replace(SUMMARY, baselines=[single])).splitlines()]
-    assert lines[lines.index("always mid") + 1] == "– 70.0 % 25.0 % 50.0 %"
+    assert lines[lines.index("always mid") + 1] == "– 70.0 % 50.0 % 25.0 % 100.0 %"
     assert sum(line.startswith("95 %") for line in lines) == 1
 
 

@@ -59,10 +59,7 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
         weak_accuracy=0.8, strong_accuracy=0.95, hazard=np.array([0.0, 1.0]), observations=np.full((3, 2, 2), 0.25)
     )
 
-    async def fitted(*_: object) -> StepPomdp:
-        return model
-
-    monkeypatch.setattr(train_command, "fit_on_lab", fitted)
+    monkeypatch.setattr(train_command, "fit_on_lab_labels", lambda *_: model)
     monkeypatch.setattr(train_command, "embedded_reference", lambda: model)
     asked = ["train", "--policy", "pomdp", "--data", data, "--problems", "1", "--out", str(tmp_path / "p")]
     for belief in ("posterior", "filter"):

@@ -120,7 +120,10 @@ def test_a_wait_beyond_the_bound_fails_with_the_reason_and_the_time(status: int,
     failure = server.error(status, {"error": {"message": "tokens per day reached"}}, {"retry-after": wait})
     assert isinstance(failure, BackendError)
     assert not isinstance(failure, TransientError)
-    assert f"tokens per day reached. It asks to wait {said}, longer than longest_wait_s = 120." in str(failure)
+    assert (
+        f"tokens per day reached (at http://127.0.0.1:1/v1). It asks to wait {said}, longer than longest_wait_s = 120."
+        in str(failure)
+    )
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (503, BackendUnavailable)])

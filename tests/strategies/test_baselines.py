@@ -6,14 +6,14 @@ from tests.engine.test_episode import PROBLEM, Say, Stage, check_law
 from steproute import Decision, Draft, Observation, Outcome, Prefix, Problem, Stop, Usage
 from steproute.config import lab_cast
 from steproute.core.errors import ConfigError
+from steproute.core.grade import Grade
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
-from steproute.grading.checker import Verdict
+from steproute.grading.mathematics import MathGrader
 from steproute.lab.story import generate
 from steproute.policies.confidence import Confidence, FirstTokenEntropy
 from steproute.policies.rsd import Rsd
 from steproute.policies.threshold import Threshold
-from steproute.strategies import automix
 from steproute.strategies.automix import AutoMix, AutoMixPrm
 from steproute.strategies.query_level import QueryLevel
 from steproute.strategies.specreason import SpecReason
@@ -76,11 +76,10 @@ def test_samples_agree_in_any_spelling(spellings: list[str]) -> None:
 
 
 def test_samples_whose_comparison_is_undecided_do_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Undecided:
-        async def check(self, answer: str | None, gold: str) -> Verdict:
-            return Verdict.UNDECIDED
+    async def undecided(*_: object) -> Grade:
+        return Grade.undecided("it took too long")
 
-    monkeypatch.setattr(automix, "shared_checker", Undecided)
+    monkeypatch.setattr(MathGrader, "grade", undecided)
     stage = Stage(weak=[whole(each) for each in ("1", "1", "x^2", "x", "y")])
     assert stage.solve(AutoMix(policy=Threshold(0.1), samples=4)).steps[0].score == 0.25
 

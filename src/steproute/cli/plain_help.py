@@ -13,4 +13,4 @@ class PlainCommand(TyperCommand):
         super().__init__(*args, **settings)
         for part in (self, *self.params):
             if text := getattr(part, "help", None):
-                part.help = escape(text)  # type: ignore[attr-defined]
+                setattr(part, "help", escape(text))  # noqa: B010 - arguments of the library's own have none

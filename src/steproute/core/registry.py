@@ -17,7 +17,7 @@ class Registry:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._registered: dict[str, Any] = {}
+        self._registered: dict[str, type[Any]] = {}
 
     def register(self, name: str) -> Callable[[_C], _C]:
         """Decorator that registers under `name`; raises ConfigError where another class or function has that name."""
@@ -25,7 +25,7 @@ class Registry:
         def add(cls: _C) -> _C:
             if name in self._registered or self._published(name) not in ("", f"{cls.__module__}:{cls.__qualname__}"):
                 raise ConfigError(f"{self.kind}: the name {name!r} is taken. Choose another one.")
-            self._registered[name] = cls
+            self._registered[name] = cls  # type: ignore[assignment]
             return cls
 
         return add
