@@ -190,7 +190,7 @@ def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     words = ("eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
     steproute(tmp_path, *words)
     result = steproute(tmp_path, *words, "--max-steps", "9", code=2)
-    assert "max_steps was 30 and is now 9" in " ".join(result.stderr.split())
+    assert "limits.max_steps was 30 and is now 9" in " ".join(result.stderr.split())
 
 
 def test_init_says_how_to_go_on_with_what_it_wrote(tmp_path: Path) -> None:

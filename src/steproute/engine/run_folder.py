@@ -165,8 +165,11 @@ def _changed_condition(before: Mapping[str, Any], now: Mapping[str, Any]) -> str
             return f"it began with the models of {began} and is now given those of {given}"
         if key == "lab_digest" and before.get(key) and now.get(key):
             return "the lab's models or its shipped policies have changed since it began"
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            return f"{key}.{_changed_condition(old, new)}"
         more = ". To add a seed to it, leave --seed and use --seeds" if key == "seed" else ""
-        return f"{key} was {before.get(key)!r} and is now {now.get(key)!r}{more}"
+        return f"{key} was {old!r} and is now {new!r}{more}"
     return ""
 
 
