@@ -30,9 +30,9 @@ def steproute(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedP
 
 
 def summary(folder: Path, name: str) -> dict[str, object]:
-    """summary.json without what a clock, a name or a kill decides."""
+    """summary.json without what a clock, a name or a kill decides, and without what was there before."""
     found = json.loads((folder / "runs" / name / "summary.json").read_text())
-    del found["name"], found["settings"]["name"], found["interrupted_usd"]
+    del found["name"], found["settings"]["name"], found["interrupted_usd"], found["contents"]
     for part in (found, *found["baselines"]):
         for point in part["points"]:
             del point["latency_s"]
@@ -189,8 +189,10 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
 
 def test_a_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.5", "--baselines", "", "--name", "a")
-    result = steproute(tmp_path, "eval", "--problems", "3", "--knobs", "0.6", "--baselines", "", "--name", "a", code=2)
-    assert "knobs was [0.5] and is now [0.6]" in " ".join(result.stderr.split())
+    words = ("eval", "--problems", "3", "--knobs", "0.6", "--baselines", "", "--name", "a")
+    result = steproute(tmp_path, *words, "--max-steps", "9", code=2)
+    assert "limits was {'max_steps': 30" in " ".join(result.stderr.split())
+    assert "3 solved now for" in " ".join(steproute(tmp_path, *words).stdout.split())
 
 
 def test_init_says_how_to_go_on_with_what_it_wrote(tmp_path: Path) -> None:
