@@ -29,15 +29,12 @@ def family() -> PomdpFamily:
 def test_a_plan_comes_back_bit_for_bit(tmp_path: Path, family: PomdpFamily) -> None:
     write_artifact(pomdp_artifact(family, {"seed": 3}), tmp_path / "p")
     again = load_policy(tmp_path / "p")
-    assert again.knobs == family.knobs
+    assert np.array_equal(again.plan.costs, family.plan.costs)
     assert np.array_equal(again.plan.upper, family.plan.upper)
     assert np.array_equal(again.plan.alphas, family.plan.alphas)
     assert np.array_equal(again.plan.model.observations, family.plan.model.observations)
     assert read_artifact(tmp_path / "p").facts["seed"] == 3
-    with pytest.raises(
-        ConfigError,
-        match="knob: 0.2 is no rank of this TRIM-POMDP. Give a whole number from 1",
-    ):
+    with pytest.raises(ConfigError, match="knob: 0.2 is no rank of this TRIM-POMDP"):
         again.at(0.2, 0)
 
 

@@ -179,10 +179,10 @@ def _on_lab(cast: Cast, problems: list[Problem], seed: int, tree: Path | None) -
 
 def _from_file(setup: Setup, data: str, tree: Path | None, in_flight: int) -> tuple[LabelledSteps, LabelledSteps]:
     """Labelled steps of a file; solutions without scores are scored by the scorer of the steproute.toml."""
+    if tree is not None and not setup.digest:
+        raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
     _check_labelled(data)
     if holds_labels(data):
-        if tree is not None and not setup.digest:
-            raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
         path = tree_path(tree, setup)
         steps = steps_of(ScoredLabels(setup=setup, path=path, in_flight=in_flight).read(Path(data)))
     else:
