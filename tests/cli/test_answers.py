@@ -1,7 +1,10 @@
 """Runs whose answers are in no box: GSM8K by a final line, options, a user's Python grader, and an LLM judge."""
 
+import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,9 +13,14 @@ import pytest
 from tests.cli.answering import CONFIG, AnsweringServer, served
 from typer.testing import CliRunner
 
-from steproute.bench.datasets import read_rows
+from steproute.bench.datasets import load_problems, read_rows
 from steproute.cli.main import app
-from steproute.core.errors import ConfigError
+from steproute.cli.terminal import Terminal
+from steproute.cli.training import Training
+from steproute.config import read_setup
+from steproute.core.errors import ConfigError, SpendingLimitReached
+from steproute.learn.rollouts import Grade
+from steproute.strategies.single import Single
 
 COUNT = 12
 WRONG_BY_WEAK = 4
@@ -161,6 +169,72 @@ def test_a_judge_is_paid_once_per_answer_and_by_no_route(here: Path, gsm8k: Answ
         run(*words.split(), "")
         assert len(gsm8k.asked) == before
         assert summary("judged")["grading_usd"] == found["grading_usd"]
+
+
+JUDGED = '[answer]\nrule = "final_line"\ngrader = "judge"\nmodel = "judge"\n'
+
+
+def test_what_a_judge_was_paid_before_counts_towards_the_limit_of_a_run(here: Path, gsm8k: AnsweringServer) -> None:
+    words = (
+        "eval",
+        "--config",
+        "steproute.toml",
+        "--data",
+        "gsm8k",
+        "--problems",
+        "4",
+        "--name",
+        "j",
+        "--baselines",
+        "",
+    )
+    with served(gsm8k) as url:
+        (here / "steproute.toml").write_text(CONFIG.format(url=url) + JUDGED)
+        run(*words, "--knobs", "0", "--max-usd", "1")
+        found, before = summary("j"), len(gsm8k.asked)
+        assert found["grading_usd"] > 0
+        limit = found["spent_usd"] + found["grading_usd"] / 2
+        with pytest.raises(SpendingLimitReached):
+            run(*words, "--knobs", "0,1", "--max-usd", f"{limit:.9f}")
+        assert len(gsm8k.asked) == before
+
+
+def test_a_judge_of_a_training_is_paid_once_and_within_the_limit(here: Path, gsm8k: AnsweringServer) -> None:
+    with served(gsm8k) as url:
+        (here / "steproute.toml").write_text(CONFIG.format(url=url) + JUDGED)
+        setup = read_setup(Path("steproute.toml"))
+        training = Training(
+            policy="query-sw",
+            setup=setup,
+            data="gsm8k",
+            problems=setup.answer.on(load_problems("gsm8k", COUNT)),
+            seed=0,
+            in_flight=4,
+            path=here / "tree.jsonl.zst",
+            console=Terminal(),
+        )
+        (traces,) = training.solved([Single("weak")])
+
+        async def marks(grade: Grade) -> list[bool]:
+            return [await grade(*pair) for pair in zip(training.problems, traces, strict=True)]
+
+        for _ in range(2):
+            with training.grade() as grade:
+                assert sum(asyncio.run(marks(grade))) == COUNT - WRONG_BY_WEAK
+        assert len(gsm8k.asked_of("judge")) == COUNT
+        poor = replace(training, path=here / "other.jsonl.zst", limit=Decimal("0.000001"))
+        with poor.grade() as grade, pytest.raises(SpendingLimitReached):
+            asyncio.run(marks(grade))
+        assert len(gsm8k.asked_of("judge")) == COUNT
+
+
+def test_the_demo_goes_by_the_files_answer_rule(here: Path, gsm8k: AnsweringServer) -> None:
+    with served(gsm8k) as url:
+        models = CONFIG.partition("[models.judge]")[0]  # which would solve problems as a baseline
+        (here / "steproute.toml").write_text(models.format(url=url) + '[answer]\nrule = "final_line"\n')
+        run("demo", "--config", "steproute.toml", "--data", "gsm8k", "--problems", "6")
+    told = {request.body["messages"][0]["content"] for request in gsm8k.asked_of("weak")}
+    assert all("Final answer:" in each and "boxed" not in each for each in told)
 
 
 def test_a_strategy_that_compares_answers_is_refused_where_there_are_none(here: Path) -> None:

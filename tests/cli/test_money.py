@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.cli.test_commands import steproute
 from tests.paid_servers import PaidServer, served, write_setup
 
-from steproute.engine.trace_file import read_traces
+from steproute.engine.trace_file import TraceFile, read_traces
 
 OWN = ("--config", "steproute.toml", "--data", "own.jsonl", "--name", "own")
 SWEEP = ("eval", *OWN, "--knobs", "0,0.5", "--baselines", "")
@@ -81,6 +82,19 @@ def test_a_comparison_pays_for_a_shared_step_once_and_says_so(tmp_path: Path) ->
     assert f"paid ${found['paid_usd']:.4f}"[:10] in plain(shown.stdout)
     journal = (tmp_path / "runs/own/tree.jsonl.zst.paid").read_text()
     assert float(journal) == found["paid_usd"]
+
+
+def test_an_estimate_counts_every_seed_and_what_was_graded_again_once(tmp_path: Path) -> None:
+    words = ("eval", "--problems", "4", "--knobs", "0", "--baselines", "", "--name", "seeds")
+    assert "24 of 24 solutions are missing" in steproute(tmp_path, *words, "--seeds", "0,1", "--estimate").stdout
+    steproute(tmp_path, *words)
+    path = tmp_path / "runs/seeds/traces.jsonl.zst"
+    with TraceFile(path) as traces:
+        for each in read_traces(path):
+            traces.append(replace(each, grader="another"))
+    shown = plain(steproute(tmp_path, *words, "--seeds", "0,1", "--estimate").stdout)
+    assert "12 of 24 solutions are missing" in shown
+    assert "this run's own 12 solutions" in shown
 
 
 def test_an_estimate_spends_and_writes_nothing_and_holds_the_bill(tmp_path: Path) -> None:

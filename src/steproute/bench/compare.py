@@ -106,7 +106,7 @@ def compare(
     series = (sweep.policy, *sweep.baselines)
     metrics: list[dict[Axis, dict[str, float | None | Interval95]]] = [{} for _ in series]
     pairs: list[Pair] = []
-    for axis in (axis for axis in AXES if axis == "tokens" or _is_dearer(runs, sweep, axis)):
+    for axis in (axis for axis in AXES if axis == "tokens" or _costs_more(runs, sweep, axis)):
         samples = metric_samples(
             [runs.outcomes(each.routes, axis) for each in series],
             runs.anchor(sweep.weak, axis),
@@ -134,7 +134,7 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
-def _is_dearer(runs: JudgedRuns, sweep: Sweep, axis: Axis) -> bool:
+def _costs_more(runs: JudgedRuns, sweep: Sweep, axis: Axis) -> bool:
     weak, strong = (runs.anchor(route, axis).cost.mean() for route in (sweep.weak, sweep.strong))
     return bool(strong > weak)
 

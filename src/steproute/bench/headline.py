@@ -103,7 +103,7 @@ def _spent(point: OperatingPoint) -> str:
 
 def _warnings(point: OperatingPoint) -> Iterator[str]:
     """What a reader who looks for a saving must know."""
-    yield from _dearer_or_slower(point.cost_usd, point.latency)
+    yield from _more_or_slower(point.cost_usd, point.latency)
     if point.cost_usd is not None and point.cost_usd <= 1 and not _is_below_1(point.cost_usd_ci95[1]):
         yield "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
     if point.strong_tokens is not None and point.strong_tokens > 1:
@@ -114,12 +114,12 @@ def _is_below_1(end: float | None) -> bool:
     return end is not None and end <= 1
 
 
-def _dearer_or_slower(cost_usd: float | None, latency: float | None) -> Iterator[str]:
+def _more_or_slower(cost_usd: float | None, latency: float | None) -> Iterator[str]:
     """What of dollars and time is more than always-strong's, in plain words."""
-    dearer = _above(cost_usd, "more", "much")
+    costs_more = _above(cost_usd, "more", "much")
     slower = _above(latency, "longer", "long")
-    if dearer:
-        more = f"It costs {' '.join(dearer)} always-strong"
+    if costs_more:
+        more = f"It costs {' '.join(costs_more)} always-strong"
         yield f"{more} and takes {slower[0]}." if slower else f"{more}."
     elif slower:
         yield f"It takes {' '.join(slower)} always-strong."
@@ -151,7 +151,7 @@ def _at_best(policy: Swept, summary: Summary) -> Iterator[str]:
     best = max(policy.points, key=lambda point: point.accuracy)
     cost = best.cost_usd / summary.strong.cost_usd if is_priced(summary) else None
     latency = best.latency_s / summary.strong.latency_s if is_timed(summary) else None
-    for fault in _dearer_or_slower(cost, latency):
+    for fault in _more_or_slower(cost, latency):
         yield f"At its most accurate knob, {best.knob:g}, it reaches {percent(best.accuracy)}. {fault}"
 
 

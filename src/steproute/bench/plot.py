@@ -30,7 +30,7 @@ _PUBLISHED: Final = ("#222222", "#B22222")
 _ANCHORS: Final = Style(label="random, per problem", colour=_GREY, dash="8 5")
 _MARK: Final = Style(label="95 % of the gap", colour="#222222", dash="", radius=5, ring=True)
 _KNOB_NOTES: Final = 4
-_DEARER_FROM: Final = 1.3
+_EXPENSIVE_FROM: Final = 1.3
 _MARGIN: Final = 0.06
 _AXES: Final[dict[Axis, tuple[str, str]]] = {
     "tokens": ("accuracy, %, by strong tokens", "strong tokens, % of always-strong"),
@@ -123,7 +123,7 @@ def _draw(root: Element, summary: Summary, axis: Axis, width: int, height: int) 
 def _draw_anchors(panel: Panel, summary: Summary, axis: Axis) -> None:
     panel.line(_places([summary.weak, summary.strong], summary, axis), _ANCHORS)
     frame = panel.frame
-    end = frame.right / (1 + _MARGIN) if frame.right > _DEARER_FROM else 1.0
+    end = frame.right / (1 + _MARGIN) if frame.right > _EXPENSIVE_FROM else 1.0
     notes = (
         ("always weak", summary.weak, end, (0, 18), "end"),
         ("always strong", summary.strong, 0.0, (0, -6), "start"),
@@ -134,7 +134,7 @@ def _draw_anchors(panel: Panel, summary: Summary, axis: Axis) -> None:
         panel.line(_places([point], summary, axis), Style(label=label, colour=_GREY, radius=5))
         words = f"{label} {percent(point.accuracy)}"
         panel.note((x, point.accuracy), words, offset=offset, fill=_GREY, anchor=anchor)
-    if axis == "usd" and frame.right > _DEARER_FROM:
+    if axis == "usd" and frame.right > _EXPENSIVE_FROM:
         panel.line([(1.0, frame.low), (1.0, frame.high)], Style(label="", colour=_GREY, width=1, dash="2 4"))
         panel.note((1.0, frame.low), "costs more than always strong", offset=(6, -8), fill=_GREY)
 
@@ -173,9 +173,9 @@ def _frame(summary: Summary, axis: Axis, width: int, height: int) -> Frame:
     )
 
 
-def _right(dearest: float) -> float:
+def _right(greatest: float) -> float:
     """Where the axis ends, with room for the last knob's note if it is far out."""
-    return dearest * (1 + _MARGIN) if dearest > _DEARER_FROM else dearest + 0.02
+    return greatest * (1 + _MARGIN) if greatest > _EXPENSIVE_FROM else greatest + 0.02
 
 
 def _share(point: Point, summary: Summary, axis: Axis) -> float:

@@ -137,13 +137,13 @@ class _Grading:
 
     async def grade(self, problem: Problem, trace: Trace) -> Trace:
         """The trace with its verdict; as it is if the problem failed or has no gold answer."""
-        if trace.failed or problem.answer is None:
-            return trace
         await asyncio.sleep(0)
-        graded = await self._book.grade(problem, trace, self._separator)
-        if graded.note:
-            self.reasons.append(graded.note)
-        return replace(trace, verdict=graded.verdict, gold=writable(problem.answer), grader=self._grader)
+        grade = await self._book.grade(problem, trace, self._separator)
+        if grade is None or problem.answer is None:
+            return trace
+        if grade.note:
+            self.reasons.append(grade.note)
+        return replace(trace, verdict=grade.verdict, gold=writable(problem.answer), grader=self._grader)
 
     async def up_to_date(self, trace: Trace, problem: Problem, traces: TraceFile) -> Trace:
         """The trace with the verdict of this grader, kept in `traces` if it is new."""

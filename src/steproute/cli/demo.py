@@ -56,7 +56,7 @@ def demo(
     own = None if config is None or data is None else own_demo(config, data, problems, seed)
     run = _config(problems or _PROBLEMS, seed) if own is None else own.run
     folder = runs / run.name
-    chosen = load_problems(run.data, run.problems, seed)
+    chosen = run.answer.on(load_problems(run.data, run.problems, seed))
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
         cast = tree.cast(lab_cast() if own is None else own.setup.roles)
         _say(console, "1 of 3: one problem, step by step", _ONE if own is None else own.one)

@@ -14,7 +14,7 @@ from rich.table import Table
 from steproute.bench.estimate import Amount, Estimate, estimate, scaled
 from steproute.bench.formatting import dollars
 from steproute.bench.route_bounds import prior_shape
-from steproute.bench.sweep import Sweep
+from steproute.bench.sweep import Cell, Sweep
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
 from steproute.config import RunConfig
@@ -22,6 +22,7 @@ from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
+from steproute.core.writable import writable
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.paid_journal import paid_so_far
@@ -34,6 +35,7 @@ from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
 _TRACES: Final = "traces.jsonl.zst"
+_UNGRADED: Final = "What the judge of the answers is paid comes on top."
 _SAME: Final = ("config_digest", "lab_digest")
 
 
@@ -51,7 +53,9 @@ def print_estimate(
     prior = prior_shape(config.data, problems, embedded=not config.config_digest)
     rng = np.random.default_rng(config.seed)
     found = estimate(missing, traces, roles, prior, config.in_flight, rng)
-    _print(found, len(problems) * len(sweep.routes), config.in_flight, _told(found, source, prior.source))
+    solutions = len(problems) * len(sweep.routes) * len(sweep.seeds)
+    said = _basis(found, source, prior.source)
+    _print(found, solutions, config.in_flight, f"{said} {_UNGRADED}" if roles.grading.is_paid else said)
     _print_paid(folder, found, own)
 
 
@@ -72,8 +76,8 @@ def print_training_estimate(training: Training, passes: int) -> None:
         usd=scaled(found.usd, 1, repeats),
         minutes=scaled(found.minutes, 1, repeats),
     )
-    told = _told(found, source, prior.source)
-    _print(wide, count * len(routes), training.in_flight, f"{told} What the step tree holds already is paid for.")
+    basis = _basis(found, source, prior.source)
+    _print(wide, count * len(routes), training.in_flight, f"{basis} What the step tree holds already is paid for.")
 
 
 def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
@@ -89,8 +93,12 @@ def _missing(
     sweep: Sweep, problems: Sequence[Problem], own: Sequence[Trace], keep_failed: bool
 ) -> list[tuple[Route, int]]:
     again = (Outcome.CANCELLED,) if keep_failed else (Outcome.CANCELLED, Outcome.FAILED)
-    done = {(trace.route, trace.problem_id) for trace in own if trace.outcome not in again}
-    counts = Counter(route.name for route, problem in sweep.work(problems) if (route.name, problem.id) not in done)
+    done = {Cell.of(trace) for trace in own if trace.outcome not in again}
+    counts = Counter(
+        route.name
+        for route, problem in sweep.work(problems)
+        if Cell(route.name, writable(problem.id), route.seed) not in done
+    )
     return [(route, counts[route.name]) for route in sweep.routes if counts[route.name]]
 
 
@@ -121,11 +129,13 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 
 def _traces(folder: Path) -> list[Trace]:
+    """The newest trace of each solution, which is there twice if it was graded again."""
     path = folder / _TRACES
-    return read_traces(path) if path.exists() and path.stat().st_size else []
+    found = read_traces(path) if path.exists() and path.stat().st_size else []
+    return list({Cell.of(trace): trace for trace in found}.values())
 
 
-def _told(found: Estimate, source: str, prior: str) -> str:
+def _basis(found: Estimate, source: str, prior: str) -> str:
     if not found.missing:
         return "Nothing is missing: the command would only summarise."
     parts = []
@@ -145,7 +155,7 @@ def _told(found: Estimate, source: str, prior: str) -> str:
     return " ".join(parts)
 
 
-def _print(found: Estimate, solutions: int, in_flight: int, told: str) -> None:
+def _print(found: Estimate, solutions: int, in_flight: int, basis: str) -> None:
     console = Terminal()
     title = f"{found.missing} of {solutions} solutions are missing"
     table = Table(title=title, box=box.SIMPLE_HEAD)
@@ -159,7 +169,7 @@ def _print(found: Estimate, solutions: int, in_flight: int, told: str) -> None:
     times = (found.minutes.low, found.minutes.expected, found.minutes.high)
     table.add_row(f"minutes, {in_flight} in flight", *(f"{value:.1f}" for value in times))
     console.print(table)
-    console.print(told, highlight=False)
+    console.print(basis, highlight=False)
 
 
 def _print_paid(folder: Path, found: Estimate, own: Sequence[Trace]) -> None:

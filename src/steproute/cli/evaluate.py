@@ -51,7 +51,7 @@ from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.cast import Cast
-from steproute.engine.grade_book import GradeBook
+from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.trace_file import TraceFile
@@ -186,7 +186,7 @@ def solve_and_grade(
     with TraceFile(folder / "traces.jsonl.zst") as traces:
         claim_folder(folder, config.conditions(), selection, begun=len(traces) > 0)
         settings = replace(config.settings, keep_failed=keep_failed)
-        with GradeBook(cast.grading, folder / "grades.jsonl.zst", settings.limits.retries) as book:
+        with GradeBook(cast.grading, folder / GRADES, settings.limits.retries) as book:
             return _with_progress(settings, sweep, problems, cast, traces, book)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from steproute.engine.cast import Cast
+from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.paid_journal import PaidJournal
 from steproute.engine.spending import SpendingLimit, check_priced, limited
 from steproute.engine.step_tree import StepTree
@@ -26,7 +27,7 @@ def within_limit(roles: Cast, max_usd: float | None, folder: Path) -> Cast:
     Raises ConfigError as `checked_limit`.
     """
     limit = checked_limit(max_usd, roles)
-    return roles if limit is None else limited(roles, SpendingLimit(limit, spent_usd=_spent(folder)))
+    return roles if limit is None else limited(roles, SpendingLimit(limit, spent_usd=_spent(folder, roles)))
 
 
 @contextmanager
@@ -42,12 +43,16 @@ def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None
         yield SpendingLimit(limit, spent_usd=journal.paid_usd, on_paid=journal.enter)
 
 
-def _spent(folder: Path) -> Decimal:
-    path = folder / "traces.jsonl.zst"
-    if not path.exists():
-        return Decimal(0)
-    with TraceFile(path) as traces:
-        return traces.spent_usd
+def _spent(folder: Path, roles: Cast | None = None) -> Decimal:
+    """What a run's solutions cost, and with its `roles` what its grader was paid."""
+    spent, traces, grades = Decimal(0), folder / "traces.jsonl.zst", folder / GRADES
+    if traces.exists():
+        with TraceFile(traces) as file:
+            spent += file.spent_usd
+    if roles is not None and grades.exists():
+        with GradeBook(roles.grading, grades) as book:
+            spent += book.spent_usd
+    return spent
 
 
 @contextmanager

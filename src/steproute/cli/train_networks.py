@@ -14,9 +14,7 @@ from steproute.cli.terminal import Terminal
 from steproute.cli.training import GO_ON, TREE_WIDTH, Training
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
-from steproute.engine.grade_book import GradeBook
 from steproute.learn.query_fit import fit_classifier, fit_similarity
-from steproute.learn.rollouts import answer_grade
 from steproute.policies.confidence import Confidence
 from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
 from steproute.policies.threshold import Threshold
@@ -46,8 +44,7 @@ def predictor(training: Training) -> Artifact:
 
 async def _graded(training: Training, traces: list[Trace]) -> list[bool]:
     problems = {problem.id: problem for problem in training.problems}
-    with GradeBook(training.setup.roles.grading) as book:
-        grade = answer_grade(book)
+    with training.grade() as grade:
         return [await grade(problems[trace.problem_id], trace) for trace in traces]
 
 
@@ -65,7 +62,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     console = Terminal(stderr=True)
     with (
         limited_tree(training.path, TREE_WIDTH, training.limit, training.setup.roles) as (tree, cast),
-        GradeBook(training.setup.roles.grading) as book,
+        training.grade_by(cast) as grade,
         Progress(*columns, console=console) as bar,
     ):
         task = bar.add_task("training", total=1.0)
@@ -74,7 +71,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 ARCHITECTURES[training.policy],
                 training.problems,
                 cast,
-                answer_grade(book),
+                grade,
                 settings,
                 lambda share: bar.update(task, completed=share),
                 limits=training.setup.limits,

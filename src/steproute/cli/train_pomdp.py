@@ -33,8 +33,8 @@ def fit_on_solutions(training: Training) -> StepPomdp:
     """Solve the problems by the weak model, scored, and by the strong one; answers alone are graded."""
     weak, strong = training.solved([WeakScored(), Single("strong")])
     problems = {problem.id: problem for problem in training.problems}
-    with GradeBook(training.setup.roles.grading) as book:
-        return asyncio.run(fit_on_traces(SoloTraces(weak=weak, strong=strong), problems, answer_grade(book)))
+    with training.grade() as grade:
+        return asyncio.run(fit_on_traces(SoloTraces(weak=weak, strong=strong), problems, grade))
 
 
 def fit_on_run(folder: Path, setup: Setup) -> tuple[StepPomdp, dict[str, Any]]:
@@ -51,7 +51,7 @@ def fit_on_run(folder: Path, setup: Setup) -> tuple[StepPomdp, dict[str, Any]]:
             "with, or leave --config out."
         )
     data, count, seed = document["data"], document.get("problems"), document["seed"]
-    problems = {problem.id: problem for problem in load_problems(data, count, seed)}
+    problems = {problem.id: problem for problem in setup.answer.on(load_problems(data, count, seed))}
     traces = (trace for trace in iterate_traces(folder / "traces.jsonl.zst") if trace.problem_id in problems)
     solo = solo_traces(traces, str(folder))
     with GradeBook(setup.roles.grading) as book:
@@ -78,7 +78,7 @@ def planned(model: StepPomdp, belief: str, facts: Mapping[str, Any], console: Te
     began = time.monotonic()
     family = PomdpFamily(plan(model, costs_for(model)), cast(Belief, belief))
     console.print(
-        f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens a step  "
+        f"p_w {model.weak_accuracy:.4f}  p_s {model.strong_accuracy:.4f}  {model.step_tokens:.1f} tokens per step  "
         f"gap {family.plan.gap:.2g} of {model.task_reward:g}  planned in {time.monotonic() - began:.1f} s"
     )
     console.print(f"knobs 1, which spends least, to {len(family.knobs)}, which spends most", highlight=False)

@@ -1,6 +1,7 @@
 """What every training of a policy shares: models, problems, the step tree and solutions over it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -22,8 +23,9 @@ from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.grade_book import GradeBook
 from steproute.engine.runner import Route
-from steproute.learn.rollouts import finished, solve_all
+from steproute.learn.rollouts import Grade, answer_grade, finished, solve_all
 
 TREE_WIDTH: Final = 2
 GO_ON: Final = "interrupted. The same command goes on where this one stopped."
@@ -102,6 +104,21 @@ class Training:
             calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
         self.console.print(calls, highlight=False)
         return [self._finished(each) for each in traces]
+
+    @contextmanager
+    def grade(self) -> Iterator[Grade]:
+        """The run's grader. A judge's replies are kept in the step tree and count towards the limit."""
+        with (
+            limited_tree(self.path, TREE_WIDTH, self.limit, self.setup.roles) as (_, cast),
+            self.grade_by(cast) as grade,
+        ):
+            yield grade
+
+    @contextmanager
+    def grade_by(self, cast: Cast) -> Iterator[Grade]:
+        """The run's grader, which asks the models of `cast`."""
+        with GradeBook(self.setup.answer.graded(cast).grading, retries=self.setup.limits.retries) as book:
+            yield answer_grade(book)
 
     def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
         """Those that have not failed; what a failure means for a model is not known."""

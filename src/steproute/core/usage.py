@@ -61,7 +61,7 @@ class Price:
         return total / _PER_MILLION
 
     def most(self, usage: Usage) -> Decimal:
-        """The most that the usage can cost, each token that is read at the dearest price of reading."""
+        """The most that the usage can cost, each token that is read at the highest price of reading."""
         read = max(self.input, self.cache_read or Decimal(0), self.cache_write or Decimal(0))
         return (read * usage.read_tokens + self.output * usage.output_tokens) / _PER_MILLION
 

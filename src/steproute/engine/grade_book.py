@@ -1,9 +1,8 @@
 """Grading traces by a run's grader; what a model was paid for is kept on disk and never asked twice."""
 
-import asyncio
 import hashlib
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -23,25 +22,8 @@ from steproute.engine.cast import GraderRole
 from steproute.engine.frame_file import FrameFile
 from steproute.engine.metering import Bill, MeteredCalls
 
+GRADES: Final = "grades.jsonl.zst"
 _KIND: Final = "grades"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Graded:
-    """A trace and the verdict on it; None if the problem failed, which is not an incorrect answer.
-
-    note: why it is undecided; account: the calls of the grader that were made for it, no part of the trace's.
-    """
-
-    trace: Trace
-    verdict: Verdict | None
-    note: str = ""
-    account: tuple[AccountLine, ...] = ()
-
-    @property
-    def grading_usd(self) -> Decimal:
-        """What was paid for the verdict."""
-        return _cost(self.account)
 
 
 class _Line(msgspec.Struct, frozen=True, tag="line"):
@@ -69,7 +51,6 @@ class GradeBook:
     def __init__(self, grading: GraderRole, path: Path | None = None, retries: int = 3) -> None:
         self._grading, self._retries = grading, retries
         self._known: dict[str, Grade] = {}
-        self._lines: dict[str, list[AccountLine]] = {}
         self._spent_usd = Decimal(0)
         self._under_way = OneAtATime()
         self._file = FrameFile(path, _KIND) if path is not None and grading.is_paid else None
@@ -79,17 +60,19 @@ class GradeBook:
             self.close()
             raise
 
-    async def grade(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Graded:
-        """The trace with its verdict. A model that fails leaves it undecided, for the next run to ask again."""
+    async def grade(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
+        """The grade of a solution; None if the problem failed, which is no incorrect answer, or has no gold answer.
+
+        A model that fails leaves it undecided, for the next run to ask again.
+        """
         if trace.failed or problem.answer is None:
-            return Graded(trace=trace, verdict=None)
+            return None
         solution = separator.join(step.text for step in trace.steps)
         shares = not getattr(self._grading.grader, "reads_solution", True)
         text = graded_text(problem, trace.answer, solution) if shares else solution
         key = _key(problem, trace.answer, text)
         async with self._under_way.turn(key):
-            grade = self._known.get(key) or await self._ask(key, problem, trace.answer, solution)
-        return Graded(trace=trace, verdict=grade.verdict, note=grade.note, account=tuple(self._lines.pop(key, ())))
+            return self._known.get(key) or await self._ask(key, problem, trace.answer, solution)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -130,12 +113,8 @@ class GradeBook:
 
     def _enter(self, key: str, line: AccountLine) -> None:
         line = replace(line, purpose=Purpose.GRADE)
-        self._keep(key, line)
-        self._write(_Line(key, line))
-
-    def _keep(self, key: str, line: AccountLine) -> None:
-        self._lines.setdefault(key, []).append(line)
         self._spent_usd += line.cost_usd
+        self._write(_Line(key, line))
 
     def _write(self, node: _Line | _Verdict) -> None:
         if self._file is not None:
@@ -148,29 +127,12 @@ class GradeBook:
             except msgspec.DecodeError as failure:
                 raise DatasetError(f"grades: {failure}. The file was not changed. Name another run.") from None
             if isinstance(node, _Line):
-                self._keep(node.key, node.line)
+                self._spent_usd += node.line.cost_usd
             else:
                 self._known[node.key] = Grade(node.verdict, node.note)
-
-
-async def grade_all(
-    pairs: Sequence[tuple[Problem, Trace]], book: GradeBook, separator: str = DEFAULT_SEPARATOR, at_once: int = 1
-) -> list[Graded]:
-    """Each trace with its verdict, in order; `at_once` calls of a grader that asks a model are under way together."""
-    turns = asyncio.Semaphore(at_once)
-
-    async def grade(problem: Problem, trace: Trace) -> Graded:
-        async with turns:
-            return await book.grade(problem, trace, separator)
-
-    return list(await asyncio.gather(*(grade(problem, trace) for problem, trace in pairs)))
 
 
 def _key(problem: Problem, answer: str | None, text: str | None) -> str:
     """What decides a grade within a run, which has one grader."""
     parts = problem.id, problem.text, problem.answer, answer, text
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()
-
-
-def _cost(lines: Iterable[AccountLine]) -> Decimal:
-    return sum((line.cost_usd for line in lines), Decimal(0))

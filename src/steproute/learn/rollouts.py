@@ -45,7 +45,8 @@ def answer_grade(book: GradeBook) -> Grade:
     """The grader's verdict; an undecided answer counts as incorrect, and so does none."""
 
     async def grade(problem: Problem, trace: Trace) -> bool:
-        return (await book.grade(problem, trace)).verdict is Verdict.RIGHT
+        found = await book.grade(problem, trace)
+        return found is not None and found.verdict is Verdict.RIGHT
 
     return grade
 

@@ -74,7 +74,7 @@ class PomdpFamily:
 
     def at(self, knob: float, seed: int) -> Pomdp:
         """The policy at one rank; raises ConfigError for one that is not there."""
-        costs = sorted(self.plan.costs.tolist(), reverse=True)  # the dearer a token, the fewer are bought
+        costs = sorted(self.plan.costs.tolist(), reverse=True)  # the more a token costs, the fewer are bought
         if float(knob).is_integer() and 1 <= knob <= len(costs):
             return Pomdp(self.plan, costs[int(knob) - 1], self.belief)
         if knob not in costs:
