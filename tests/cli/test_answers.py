@@ -193,9 +193,9 @@ def test_what_a_judge_was_paid_before_counts_towards_the_limit_of_a_run(here: Pa
         run(*words, "--knobs", "0", "--max-usd", "1")
         found, before = summary("j"), len(gsm8k.asked)
         assert found["grading_usd"] > 0
-        limit = found["spent_usd"] + found["grading_usd"] / 2
-        with pytest.raises(SpendingLimitReached):
-            run(*words, "--knobs", "0,1", "--max-usd", f"{limit:.9f}")
+        spent = found["spent_usd"] + found["grading_usd"]
+        with pytest.raises(SpendingLimitReached, match=rf"\${spent:.6f} of \$"):
+            run(*words, "--knobs", "0,1", "--max-usd", f"{spent:.9f}")
         assert len(gsm8k.asked) == before
 
 
