@@ -179,6 +179,23 @@ def test_a_frame_of_many_chunks_is_read_in_pieces_that_double(tmp_path: Path, mo
     assert reads < 20
 
 
+@pytest.mark.parametrize("there", range(len(HEAD) + 1))
+def test_a_reader_at_the_moment_when_the_head_is_written_finds_no_frame_or_all(
+    there: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path / "t.zst")
+    whole, reads = os.pread, 0
+
+    def growing(descriptor: int, size: int, start: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return whole(descriptor, min(size, there) if reads == 1 else size, start)
+
+    monkeypatch.setattr(os, "pread", growing)
+    found = list(scan_frames(tmp_path / "t.zst", "traces"))
+    assert found == (CONTENTS if there == len(HEAD) else [])
+
+
 def test_the_time_to_open_grows_with_the_file_alone(tmp_path: Path) -> None:
     """A copy of the rest of the file for each frame takes 20 times as long as all frames take to decompress."""
     count, frame = 20_000, zstd.compress(os.urandom(200))

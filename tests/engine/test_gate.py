@@ -11,6 +11,7 @@ from steproute.core.errors import (
     BackendTimeout,
     BackendUnavailable,
     BudgetExceeded,
+    CircuitOpen,
     ConfigError,
     RateLimited,
     SteprouteError,
@@ -258,6 +259,31 @@ def test_a_probe_that_fails_opens_the_circuit_again_for_as_long() -> None:
     run_virtually(run())
 
 
+def test_an_open_circuit_says_what_opened_it_and_how_many_probes_failed_since() -> None:
+    async def refusal(gate: Gate) -> CircuitOpen:
+        with pytest.raises(CircuitOpen) as caught:
+            await call(gate, nothing)
+        return caught.value
+
+    async def run() -> None:
+        gate = Gate(GateSettings(failures_to_open=2, open_s=10.0))
+        await fail(gate, BackendTimeout("weak: no answer in time"), BackendUnavailable("weak: ReadError"))
+        assert "of which the last was: weak: ReadError." in str(await refusal(gate))
+        probes = []
+        for _ in range(3):
+            probes.append((await refusal(gate)).failed_probes)
+            await asyncio.sleep(10.0)
+            await fail(gate, BackendUnavailable("weak: status 503"))
+        assert probes == [0, 1, 2]
+        assert "the last was: weak: status 503." in str(await refusal(gate))
+        await asyncio.sleep(10.0)
+        await call(gate, nothing)
+        await fail(gate, BackendUnavailable("500"), BackendUnavailable("500"))
+        assert (await refusal(gate)).failed_probes == 0, "an answer came between"
+
+    run_virtually(run())
+
+
 def test_a_probe_that_is_cancelled_leaves_the_next_call_to_probe() -> None:
     async def run() -> None:
         gate = Gate(GateSettings(failures_to_open=1, open_s=10.0))
@@ -301,7 +327,7 @@ async def fail(gate: Gate, *errors: SteprouteError) -> None:
 
 async def refused_for(gate: Gate) -> float | None:
     """How long the open circuit asks to wait."""
-    with pytest.raises(BackendUnavailable, match="circuit open after [1-9] failures in a row") as caught:
+    with pytest.raises(CircuitOpen, match="circuit open after [1-9] failures in a row") as caught:
         await call(gate, nothing)
     return caught.value.retry_after_s
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from steproute.bench.virtual_time import run_virtually
-from steproute.core.errors import BackendError, RateLimited
+from steproute.core.errors import BackendError, BackendUnavailable, RateLimited
 from steproute.core.solution import Meter
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
 from steproute.engine.account import Account
@@ -108,3 +108,38 @@ def test_problems_that_fail_together_do_not_come_back_together() -> None:
     assert all(3.0 <= first <= 3.5 for first in firsts)
     assert len(set(firsts)) == 20
     assert firsts[-1] - firsts[0] > 0.25
+
+
+def outage(lasts_s: float, retries: int) -> tuple[list[str], int]:
+    """How 40 problems' calls end at a server that is down for so long from the start, and how often it was asked."""
+    asked = 0
+
+    async def answered(meter: Meter) -> str:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.1)
+        if now() < lasts_s:
+            raise BackendUnavailable("weak: status 503")
+        return "answer"
+
+    async def together() -> list[str]:
+        calls, gate = MeteredCalls(Account(lambda line: None), retries), Gate()
+        bill = Bill(role="weak", model="m", price=FREE)
+        ends = await asyncio.gather(*(calls.make(bill, gate, answered) for _ in range(40)), return_exceptions=True)
+        return [str(end) for end in ends]
+
+    return run_virtually(together()), asked
+
+
+@pytest.mark.usefixtures("_seeded")
+def test_calls_outlast_an_outage_of_as_many_probes_as_they_have_further_tries() -> None:
+    ends, _ = outage(15.0, retries=2)
+    assert ends == ["answer"] * 40
+
+
+@pytest.mark.usefixtures("_seeded")
+@pytest.mark.parametrize(("retries", "asked"), [(0, 8), (1, 9), (2, 10)])
+def test_a_server_that_stays_down_is_asked_no_more_than_that_and_its_failure_is_named(retries: int, asked: int) -> None:
+    ends, times = outage(10_000.0, retries)
+    assert all("status 503" in end for end in ends)
+    assert times == asked

@@ -19,6 +19,7 @@ from steproute.engine.episode import Episode
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
+from steproute.remote import connection as connection_module
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.connection import Connection
 from steproute.remote.server import Server
@@ -132,6 +133,32 @@ def test_no_proxy_of_the_environment_is_used(
 
     server, proxy = asyncio.run(run())
     assert (len(server.asked), len(proxy.asked)) == (1, 0)
+
+
+@KINDS
+@pytest.mark.parametrize(("idle_s", "connections"), [(0.0, 1), (0.4, 2)])
+def test_no_call_is_sent_on_a_connection_that_has_been_idle_for_long(
+    kind: type[Connection | AnthropicConnection], idle_s: float, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "_KEEPALIVE_S", 0.2)
+
+    async def run() -> int:
+        opened = 0
+
+        class Counting(HostileServer):
+            async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                nonlocal opened
+                opened += 1
+                await super()._serve(reader, writer)
+
+        async with Counting(lambda request: None).running() as server:
+            connection = kind("weak", Server(base_url=server.url))
+            await connection.models()
+            await asyncio.sleep(idle_s)
+            await connection.models()
+        return opened
+
+    assert asyncio.run(run()) == connections
 
 
 class Trickling(HostileServer):

@@ -27,6 +27,17 @@ class BackendUnavailable(TransientError):
     """The backend cannot be reached, answered with a server error, or broke off in the middle of its answer."""
 
 
+class CircuitOpen(BackendUnavailable):
+    """The backend failed so often in a row that it is not asked for a while: this call was not made.
+
+    failed_probes: calls that have since been let through, one at a time, and failed as well.
+    """
+
+    def __init__(self, message: str, retry_after_s: float, failed_probes: int) -> None:
+        super().__init__(message, retry_after_s)
+        self.failed_probes = failed_probes
+
+
 class BackendTimeout(TransientError):
     """The backend did not answer in time."""
 

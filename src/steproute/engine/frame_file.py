@@ -95,7 +95,10 @@ def _head(kind: str) -> bytes:
 
 def _frames(read: _Read, path: Path, kind: str) -> Iterator[tuple[Place, bytes]]:
     """Streams through the file once; holds about one chunk of it."""
-    buffer, start = _first_chunk(read, path, kind)
+    first = _first_chunk(read, path, kind)
+    if first is None:
+        return
+    buffer, start = first
     position = number = 0
     while True:
         view = memoryview(buffer)[position:]
@@ -118,14 +121,17 @@ def _frames(read: _Read, path: Path, kind: str) -> Iterator[tuple[Place, bytes]]
         raise _damaged(path, kind, number + 1, start + position)
 
 
-def _first_chunk(read: _Read, path: Path, kind: str) -> tuple[bytes, int]:
-    """The first bytes after the head, and where they begin; a file of an older version has no head."""
+def _first_chunk(read: _Read, path: Path, kind: str) -> tuple[bytes, int] | None:
+    """The first bytes after the head, and where they begin; None if the head is not whole, as while it is written.
+
+    A file of an older version has no head.
+    """
     head = _head(kind)
     chunk = read(_CHUNK, 0)
     if chunk.startswith(head):
         return chunk[len(head) :], len(head)
     if head.startswith(chunk):
-        return b"", len(chunk)  # empty, or torn at its very beginning
+        return None
     if not chunk.startswith(_FRAME):
         raise _foreign(path, kind)
     return chunk, 0

@@ -12,6 +12,7 @@ from steproute.core.errors import (
     BackendTimeout,
     BackendUnavailable,
     BudgetExceeded,
+    CircuitOpen,
     ConfigError,
     RateLimited,
     SpendingLimitReached,
@@ -57,7 +58,7 @@ class Gate:
 
     The number at once starts low and grows by one for each full round that went well; a 429 cuts it by a fifth, once
     for all requests that were under way together, and a Retry-After stops new ones for so long. Server errors do not
-    shrink it, but many in a row open the circuit: requests fail at once with BackendUnavailable until a probe passes.
+    shrink it, but many in a row open the circuit: requests fail at once with CircuitOpen until a probe passes.
     """
 
     def __init__(self, settings: GateSettings = GateSettings(), name: str = "backend") -> None:
@@ -65,7 +66,8 @@ class Gate:
         self.limit = min(_FIRST_LIMIT, settings.in_flight)
         self.under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._failures = 0
+        self._failures = self._failed_probes = 0
+        self._last_failure = ""
         self._closed_until = self._open_until = 0.0
         self._now: Callable[[], float] = time.monotonic
         self._probing = False
@@ -82,8 +84,8 @@ class Gate:
     async def turn(self, meter: Meter) -> AsyncIterator[None]:
         """Wait for a turn, which lasts as long as the context. `meter` says what it used, and is told the wait.
 
-        Raises BackendUnavailable at once while the circuit is open, and for a call ahead where no turn is free or the
-        backend's last call failed.
+        Raises CircuitOpen at once while the circuit is open, and BackendUnavailable for a call ahead where no turn is
+        free or the backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
         asked = clock()
@@ -98,13 +100,13 @@ class Gate:
         except RateLimited as failure:
             self._slow_down(place, failure.retry_after_s)
             raise
-        except (BackendUnavailable, BackendTimeout):
-            self._fail()
+        except (BackendUnavailable, BackendTimeout) as failure:
+            self._fail(failure, probe)
             raise
         except (BudgetExceeded, SpendingLimitReached):  # it was not asked
             raise
         except Exception:  # it answered, if not as one would like
-            self._failures = 0
+            self._failures = self._failed_probes = 0
             raise
         else:
             self._succeed()
@@ -151,10 +153,11 @@ class Gate:
         if self._failures < self.settings.failures_to_open or (now >= self._open_until and not self._probing):
             return
         wait = max(self._open_until - now, 0.1)
-        raise BackendUnavailable(
-            f"{self.name}: circuit open after {self._failures} failures in a row; "
-            f"the next try is let through in {wait:.1f} s",
-            retry_after_s=wait,
+        raise CircuitOpen(
+            f"{self.name}: circuit open after {self._failures} failures in a row, of which the last was: "
+            f"{self._last_failure}. The next try is let through in {wait:.1f} s",
+            wait,
+            self._failed_probes,
         )
 
     async def _wait_for_quota(self) -> None:
@@ -178,20 +181,21 @@ class Gate:
             self._mean_tokens += 0.1 * (min(used, self.settings.tokens_per_minute) - self._mean_tokens)
 
     def _slow_down(self, place: int, retry_after_s: float | None) -> None:
-        self._failures = 0
+        self._failures = self._failed_probes = 0
         if place > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit * _CUT), self._started
         if retry_after_s is not None:
             self._now = asyncio.get_running_loop().time  # which other threads may read, too
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
 
-    def _fail(self) -> None:
-        self._failures += 1
+    def _fail(self, failure: Exception, probe: bool) -> None:
+        self._failures, self._last_failure = self._failures + 1, str(failure)
+        self._failed_probes += probe
         if self._failures >= self.settings.failures_to_open:
             self._open_until = asyncio.get_running_loop().time() + self.settings.open_s
 
     def _succeed(self) -> None:
-        self._failures = 0
+        self._failures = self._failed_probes = 0
         if self.under_way >= int(self.limit):
             self.limit = min(float(self.settings.in_flight), self.limit + 1 / self.limit)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from steproute.core.errors import BackendError, ScorerError, TransientError
+from steproute.core.errors import BackendError, CircuitOpen, ScorerError, TransientError
 from steproute.core.solution import Meter
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
@@ -56,10 +56,12 @@ class MeteredCalls:
 
         Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
         that many who failed together do not come back together. A call `ahead`, which may come to nothing, takes a turn
-        only where one is free, and is not tried again. Raises what the last try raised.
+        only where one is free, and is not tried again. An open circuit refuses a call before it is made, which is no
+        try: the call waits for as many probes as it has further tries. Raises what the last try raised.
         """
-        tries = 1 if ahead else self._retries + 1
-        for attempt in range(tries):
+        retries = 0 if ahead else self._retries
+        attempt = 0
+        while True:
             meter, began = Meter(ahead=ahead), now()
             try:
                 async with turn_at(gate, meter):
@@ -72,15 +74,16 @@ class MeteredCalls:
                 raise
             except (BackendError, ScorerError) as failure:
                 self._enter(bill, Purpose.RETRY, meter, began)
-                if not isinstance(failure, TransientError) or attempt == tries - 1:
+                used = failure.failed_probes if isinstance(failure, CircuitOpen) else attempt
+                if not isinstance(failure, TransientError) or used >= retries:
                     raise
                 longest = min(_LONGEST_BACKOFF_S, _BACKOFF_S * 2**attempt)
                 pause = (failure.retry_after_s or 0.0) + longest * random.random()
+                attempt += not isinstance(failure, CircuitOpen)
             except BaseException:
                 self._enter(bill, Purpose.RETRY, meter, began)
                 raise
             await asyncio.sleep(pause)
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _enter(self, bill: Bill, purpose: Purpose, meter: Meter, began: float) -> None:
         bill.wait_s, seconds = meter.total_wait_s, now() - began

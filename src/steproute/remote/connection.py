@@ -41,6 +41,7 @@ _READ: Final = 20_000
 _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
 _NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
+_KEEPALIVE_S: Final = 2.0  # well below uvicorn's 5 s, so that no call is sent on a connection that is being closed
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: ". Check the key in the variable that api_key_env names.",
@@ -89,7 +90,7 @@ class ServerConnection(ABC, Generic[_Client]):
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
             timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
-            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64)
+            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_KEEPALIVE_S)
             login = login_of(self.server.base_url)
             client = self._made(
                 httpx2.AsyncClient(
