@@ -102,7 +102,7 @@ class Arithmetic(Patient):
                 started.put(lambda: loop.call_soon_threadsafe(stop.set))
                 await stop.wait()
 
-        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
         end = started.get()
         try:
