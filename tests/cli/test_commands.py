@@ -280,7 +280,7 @@ def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     words = ("calibrate", "--knobs", "0,0.5,1", "--budget", "0.4", "--name", "b40")
     refused = steproute(tmp_path, *words, "--problems", "12", code=2)
     assert "problems are left to measure on, 30 are the least" in refused.stderr
-    assert not (tmp_path / "runs/b40/policy.json").exists()
+    assert not (tmp_path / "runs/b40").exists(), "refused before a model is asked"
     result = steproute(tmp_path, *words[:-1], "b40-more", "--problems", "80")
     assert "of always-strong's" in result.stdout
     facts = json.loads((tmp_path / "runs/b40-more/policy.json").read_text())["facts"]

@@ -57,6 +57,15 @@ def halves(problem_ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.int
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
+def check_enough(measuring: int) -> None:
+    """Raises DatasetError if so many problems are too few to measure a mix on, whatever they show."""
+    if measuring < LEAST_PROBLEMS:
+        raise DatasetError(
+            f"calibrate: {measuring} problems are left to measure on, {LEAST_PROBLEMS} are the least. Give more "
+            "problems."
+        )
+
+
 def budget_curve(knobs: Sequence[float], swept: Outcomes, axis: Axis) -> tuple[BudgetCurve, F64]:
     """The knobs on the upper hull of cost and accuracy, and the accuracy of each.
 
@@ -123,10 +132,7 @@ def measure_mix(
     """
     swept, strong = measuring
     count = len(strong.correct)
-    if count < LEAST_PROBLEMS:
-        raise DatasetError(
-            f"calibrate: {count} problems are left to measure on, {LEAST_PROBLEMS} are the least. Give more problems."
-        )
+    check_enough(count)
     means = _Means.of(swept, strong, np.full((1, count), 1.0))
     drawn = _Means.of(swept, strong, np.concatenate(list(draws(count, RESAMPLES, rng))))
     weights = _weights(mix, knobs)

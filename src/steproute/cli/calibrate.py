@@ -13,6 +13,7 @@ from steproute.bench.calibrate import (
     Goal,
     Measured,
     budget_curve,
+    check_enough,
     chosen,
     cost_for,
     halves,
@@ -99,6 +100,7 @@ def calibrate(
     fields = Fields(question_field, answer_field, id_field)
     folder, sweep = runs / run.name, run.sweep()
     selected = setup.answer.on(load_problems(data, problems, seed, fields))
+    check_enough(len(halves([problem.id for problem in selected])[1]))
     if estimate:
         check_needs(sweep.routes, setup.roles)
         print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)
