@@ -249,7 +249,7 @@ def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any,
 
 
 def test_waiting_for_another_call_does_not_count_towards_the_timeout(own: Any) -> None:
-    """Five calls that take the whole timeout: were they to share it, all but the first would end without being called."""
+    """Five calls that take the whole timeout each; if they shared it, only the first would begin."""
     grader, problem = own("starts", timeout_s=0.05), Problem(id="p", text="How many?", answer="5")
 
     async def together() -> None:
