@@ -4,15 +4,14 @@ import re
 from typing import Final
 
 _CONCLUSION: Final = re.compile(
-    r"(?:\b(?:so|thus|hence|therefore)\b|⇒|⟹|=>|\\(?:implies|Rightarrow|Longrightarrow)(?![A-Za-z]))(?=[^=]*=)",
-    re.IGNORECASE,
+    r"\b(?:so|thus|hence|therefore)\b|⇒|⟹|=>|\\(?:implies|Rightarrow|Longrightarrow)(?![A-Za-z])", re.IGNORECASE
 )
 _RELATION: Final = re.compile(
     r"[<>≠≤≥≦≧≮≯±∓]|(?<!\d)!=|=/=|=\\=|\\not\s*=|\\(?:[lg](?:e|eq|eqq|eqslant|t)|neq?|pm|mp)(?![A-Za-z])"
 )
 _EQUALS: Final = re.compile(r"=|≈|≅|\\approx(?![A-Za-z])")
 _IN_BRACKETS: Final = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
-_CONNECTIVE: Final = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([\s,;]*(?:and|or)?[\s,;]*)\}")
+_CONNECTIVE: Final = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([\s,;]*(?:(?:and|or)[\s,;]*)?)\}")
 _SEPARATOR: Final = re.compile(r"[,;]|\b(?:and|or)\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])|∧|∨", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<!\w)\.?\d")
 _NAME: Final = r"[A-Za-z](?:_\w+|_\{\w+\})?"
@@ -24,8 +23,10 @@ def last_side(text: str) -> str | None:
     and several equations.
 
     Of "x + 3 = 10, so x = 7" only the conclusion counts. Commas inside numbers have to be removed first.
+    Takes linear time.
     """
-    clause = _CONCLUSION.split(text)[-1]
+    *_, start = [0, *(match.end() for match in _CONCLUSION.finditer(text, 0, text.rfind("=")))]
+    clause = text[start:]
     if _RELATION.search(clause):
         return None
     *earlier, last = _EQUALS.split(clause)
