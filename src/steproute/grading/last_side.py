@@ -15,7 +15,7 @@ _CONNECTIVE: Final = re.compile(r"\\(?:text|mathrm|mbox)\s*\{([\s,;]*(?:(?:and|o
 _SEPARATOR: Final = re.compile(r"[,;]|\b(?:and|or)\b|\\(?:land|lor|wedge|vee)(?![A-Za-z])|∧|∨", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<!\w)\.?\d")
 _NAME: Final = r"[A-Za-z](?:_\w+|_\{\w+\})?"
-_VALUE_THEN_NAME: Final = re.compile(rf"[\d)}}]\s*(?:(?:\\\\|\n)\s*{_NAME}\w*|\s(?![mgslh]\s*$){_NAME})\s*$")
+_VALUE_THEN_NAME: Final = re.compile(rf"[\d)}}][^\S\n]*(?:(?:\\\\|\n)\s*{_NAME}\w*|\s(?![mgslh]\s*$){_NAME})\s*$")
 
 
 def last_side(text: str) -> str | None:
