@@ -19,7 +19,7 @@ _OTHER: Final = (
     r"[a-z](?=\s*(?:[.,;:!/]|$)))"
 )
 _SEVERAL: Final = re.compile(
-    rf"\s*(?:[).:]\s*)?(?:,?\s*\(?(?:or|nor)\s+{_OTHER}|/\s*{_OTHER}|(?:,\s*(?:and\s+)?|and\s+|&\s*)(?!I\s+\w){_OTHER}"
+    rf"\s*(?:[).:]\s*)?(?:(?:,\s*)?\(?(?:or|nor)\s+{_OTHER}|/\s*{_OTHER}|(?:,\s*(?:and\s+)?|and\s+|&\s*)(?!I\s+\w){_OTHER}"
     r"(?!\s+(?:is|are|was|has|have|does|do|can|cannot|would|fails|gives)\b))"
 )
 _TAKEN_BACK: Final = re.compile(
@@ -66,7 +66,7 @@ def choice(text: str) -> str | None:
 
 
 def letter_of(answer: str) -> str | None:
-    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, as a capital; None for none or several."""
+    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, as a capital; None unless it is one."""
     bare = undressed(_TEXT.sub(r"\1", answer).replace("\\ ", " "))
     if (alone := _ALONE.fullmatch(bare)) is not None:
         return _letter(alone)
