@@ -169,8 +169,39 @@ forever = threading.Event()
 def hangs(problem, answer, solution):
     return forever.wait()
 
+started = []
+
+async def starts(problem, answer, solution):
+    started.append(answer)
+    await asyncio.sleep(3600)
+
 async def sleeps(problem, answer, solution):
     await asyncio.sleep(3600)
+
+inside, most, lock = 0, 0, threading.Lock()
+
+def enters():
+    global inside, most
+    with lock:
+        inside += 1
+        most = max(most, inside)
+
+def leaves_again():
+    global inside
+    with lock:
+        inside -= 1
+
+def counts(problem, answer, solution):
+    enters()
+    threading.Event().wait(0.01)
+    leaves_again()
+    return most == 1
+
+async def counts_slowly(problem, answer, solution):
+    enters()
+    await asyncio.sleep(0.01)
+    leaves_again()
+    return most == 1
 
 constant = 5
 """
@@ -204,6 +235,28 @@ def test_a_function_of_the_current_folder_grades(own: Any) -> None:
 def test_what_goes_wrong_in_a_users_function_is_undecided_with_the_reason(own: Any, name: str, reason: str) -> None:
     undecided = grade(own(name), "5", "5")
     assert (undecided.verdict, undecided.note.partition(" ")[2]) == (UNDECIDED, reason)
+
+
+@pytest.mark.parametrize("name", ["counts", "counts_slowly"])
+def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any, name: str) -> None:
+    grader, problem = own(name), Problem(id="p", text="How many?", answer="5")
+
+    async def together() -> list[Grade]:
+        return await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(8)))
+
+    for _ in range(2):
+        assert [each.verdict for each in asyncio.run(together())] == [RIGHT] * 8
+
+
+def test_waiting_for_another_call_does_not_count_towards_the_timeout(own: Any) -> None:
+    """Five calls that take the whole timeout each; if they shared it, only the first would begin."""
+    grader, problem = own("starts", timeout_s=0.05), Problem(id="p", text="How many?", answer="5")
+
+    async def together() -> None:
+        await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(5)))
+
+    asyncio.run(together())
+    assert len(sys.modules[grader.settings.function.partition(":")[0]].started) == 5
 
 
 @pytest.mark.parametrize("name", ["hangs", "sleeps"])

@@ -130,6 +130,40 @@ def test_the_strong_models_accuracy_is_found_again(accuracy: float, recovery: fl
     assert step_accuracy(answers, recovery) == pytest.approx(accuracy, abs=0.03)
 
 
+def log_likelihoods(answers: list[tuple[int, bool]], recovery: float, accuracies: F64) -> F64:
+    """Of `step_accuracy`'s model, one for each accuracy."""
+    steps, correct = np.array(answers).T
+    sound = accuracies[:, None] ** steps
+    return np.log(np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))).sum(1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.booleans()), min_size=1, max_size=60),
+    st.tuples(st.integers(1, 40), st.integers(0, 400)),
+    st.floats(0.01, 0.5),
+)
+@settings(deadline=None)
+def test_no_accuracy_is_likelier_than_the_one_that_is_found(
+    answers: list[tuple[int, bool]], bulk: tuple[int, int], recovery: float
+) -> None:
+    answers = answers + [(bulk[0], True)] * bulk[1]
+    found = np.array([min(step_accuracy(answers, recovery), 1 - 1e-9)])
+    grid = np.concatenate([np.linspace(1e-6, 0.99, 2000), 1 - np.geomspace(1e-2, 1e-6, 2000)])
+    best = log_likelihoods(answers, recovery, grid).max()
+    assert log_likelihoods(answers, recovery, found)[0] >= best - 1e-6
+
+
+def test_a_few_short_incorrect_answers_leave_a_strong_model_strong() -> None:
+    """The likelihood has a second, lower maximum at 0, from which p = 0.5 is uphill."""
+    answers = [(20, True)] * 368 + [(20, False)] * 32 + [(2, False)] * 4
+    assert step_accuracy(answers, 0.1) == pytest.approx(0.994, abs=0.003)
+
+
+def test_long_solutions_have_a_likelihood() -> None:
+    """p^n is 0 in floating point where its logarithm is not."""
+    assert step_accuracy([(3000, True)] + [(1, False)] * 1000) == pytest.approx(0.75, abs=1e-6)
+
+
 def test_the_ends_of_the_strong_models_accuracy() -> None:
     assert step_accuracy([(3, True), (5, True)]) == pytest.approx(1)
     assert step_accuracy([(3, False), (5, False)]) == pytest.approx(0)

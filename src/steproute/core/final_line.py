@@ -9,7 +9,18 @@ from steproute.core.statements import lines_backwards, sentences_backwards, stat
 _NOUNS: Final = frozenset({"answer"})
 _MOST_WORDS: Final = 4
 _MOST_MARKED_WORDS: Final = 40
+_LONGEST_OPERAND: Final = 80
 _HASHES: Final = re.compile(r"####\s*(?P<value>\S.*)")
+_LISTED: Final = re.compile(r"\d[\d.]*(?:[):]|(?<=\.))\s+\S")
+_TITLED: Final = re.compile(r"\d[\d.]*\s+[A-Z][a-z]")
+_BEGINS_WORK: Final = re.compile(
+    r"(?:let|let['’]s|we|I|wait|hmm+|okay|first|now|consider|note|since|because|if|suppose|assume|see|step\s+\d|as\s+follows|"
+    r"to\s+(?:find|solve|get|compute|calculate|determine|answer|figure|see|show|prove|do))\b",
+    re.IGNORECASE,
+)
+_PART_OF_MORE: Final = re.compile(
+    r"(?:\d\S*\s+(?:or|nor|and)|\b(?:of|by|than|from|to|plus|minus|times|over|not)|\d\s*[-+*/×·÷^])\s*$", re.IGNORECASE
+)
 _HEADING: Final = re.compile(
     r"(?:#{1,6}\s*)?(?:the\s+)?(?:final\s+answer|answer(?=\s*:))(?:\s+is)?\s*:?", re.IGNORECASE
 )
@@ -24,13 +35,15 @@ _NUMBER: Final = re.compile(
 _HEDGE: Final = re.compile(r"(?:approximately|about|roughly|around|exactly|equal\s+to)\b\s*:?\s*", re.IGNORECASE)
 _GOES_ON: Final = re.compile(
     r"\b(?:if|then|when|because|since|but|unless|whether|not|so|which|while|where|let|is|are|was|we|you|need|must|"
-    r"than|times|therefore|right)\b|[?]",
+    r"than|times|therefore|right|wrong|incorrect|mistake\w*|neither|nor|divided|multiplied)\b|[?]",
     re.IGNORECASE,
 )
 _DESCRIBES: Final = re.compile(
     r"an?\s|(?:the|in|to|of|as|by|at|from|found|given|obtained|what|that|this|these|just|still|also|always|only|(?:in)?correct|"
     r"wrong|right|clear|obvious|simple|unknown|never|not|no|going|it|its|there|here|on|one|positive|negative|between|"
-    r"therefore|thus|both|likely|probably|reasonable|consistent|unique|ready|now|yet)\b(?=\s|$)",
+    r"therefore|thus|both|likely|probably|reasonable|consistent|unique|ready|now|yet|easy|easily|hard|difficult|straightforward|trivial|hidden|based|"
+    r"derived|computed|calculated|determined|expected|required|needed|asked|supposed|meant|different|similar|divisible|"
+    r"bounded|well|very|too|quite|rather|almost|nearly|such|like|for|with|without|through|being|we|you|I|he|she|they)\b(?=\s|$)",
     re.IGNORECASE,
 )
 _ONE_WORD: Final = re.compile(r"(?:yes|no|true|false|none|both|positive|negative|one)", re.IGNORECASE)
@@ -62,11 +75,17 @@ def undressed(value: str) -> str:
     return formula["inside"].strip(" .") if formula and "$" not in formula["inside"] else value
 
 
+def is_heading(line: str) -> bool:
+    """Whether a line says that the answer comes next, such as "**Final Answer**"."""
+    return _HEADING.fullmatch(line) is not None
+
+
 def _on_a_line(line: str, after: str) -> str | None:
     hashes = _HASHES.fullmatch(line)
     if hashes is not None:
-        return _sound(hashes["value"]) if _is_plain(hashes["value"]) else None
-    if _HEADING.fullmatch(line) and after and (_is_plain(after) or len(after.split()) <= _MOST_WORDS):
+        value = hashes["value"]
+        return _sound(value) if _is_plain(value) and not _TITLED.match(value) else None
+    if is_heading(line) and (_is_plain(after) or (_is_short(after) and not _LISTED.match(after))):
         return _sound(after)
     return _sound(line) if _is_a_box(line) else None
 
@@ -92,7 +111,7 @@ def _marked(rest: str, later: list[str]) -> str | None:
     if _is_plain(rest) or "\\boxed" in rest:
         return _sound(rest)
     text = " ".join([rest, *reversed(later)])
-    return _sound(text) if len(text.split()) <= _MOST_MARKED_WORDS else None
+    return _sound(text) if _is_short(text, _MOST_MARKED_WORDS) else None
 
 
 def _plain_value(rest: str) -> str | None:
@@ -112,6 +131,8 @@ def _reversed(sentence: str) -> str | None:
     match = _REVERSED.match(sentence)
     if match is None or sentence[match.end() :].strip(_AROUND + _ENDS):
         return None
+    if _PART_OF_MORE.search(match["before"][-_LONGEST_OPERAND:]):
+        return None
     mock = stated(f"{match['before']}the answer is {match['value']}", _NOUNS)
     return None if mock is None else _sound(match["value"])
 
@@ -119,8 +140,16 @@ def _reversed(sentence: str) -> str | None:
 def _is_plain(value: str) -> bool:
     """Whether a value is a number, with a currency or a unit, or a formula or box."""
     value = value.strip(_AROUND).rstrip(_ENDS).strip(_AROUND)
+    if _LISTED.match(value):
+        return False
     formula = _FORMULA.fullmatch(value)
     return bool(formula) or _NUMBER.fullmatch(value) is not None or _is_a_box(value)
+
+
+def _is_short(text: str, most_words: int = _MOST_WORDS) -> bool:
+    """Whether a text may be an answer in words, and not the beginning of a working."""
+    bare = text.strip(_AROUND)
+    return len(bare.split()) <= most_words and not _BEGINS_WORK.match(bare)
 
 
 def _is_a_box(line: str) -> bool:

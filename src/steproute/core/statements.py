@@ -26,16 +26,34 @@ _STATEMENT: Final = re.compile(
 )
 _CONCLUSION: Final = re.compile(r"\b(?:so|thus|therefore|hence|consequently|accordingly)\b", re.IGNORECASE)
 _CONDITION: Final = re.compile(
-    r"\b(?:if|suppos\w*|assum\w*|unless|whether|when|whenever|until|imagine|were|provided)\b", re.IGNORECASE
+    r"\b(?:if|suppos\w*|assum\w*|unless|whether|when|whenever|until|imagine|were|provided|otherwise|case\s+\d|"
+    r"for\s+(?:example|instance)|in\s+(?:the\s+)?(?:first|second|third|last|latter|former|other|best|worst|that)\s+case)\b",
+    re.IGNORECASE,
+)
+_OWN_VIEW: Final = re.compile(
+    r"\b(?:(?:I|we)\s+(?:(?:would|can|could|must|do|now|also|still|therefore|strongly)\s+)*|(?:safe|fair|correct|right)\s+to\s+)"
+    r"(?:think|believe|say)\b",
+    re.IGNORECASE,
 )
 _DOUBT: Final = re.compile(
-    r"\b(?:not|never|cannot|no|check\w*|verif\w*|confirm\w*|doubt\w*|guess\w*|claim\w*|thought|wonder\w*)\b|n['’]t\b",
+    r"\b(?:not|never|cannot|no|none|nobody|neither|nor|either|hardly|unsure|uncertain\w*|unclear|untrue|check\w*|verif\w*|"
+    r"confirm\w*|doubt\w*|guess\w*|claim\w*|wonder\w*|mistak\w*|wrong\w*|incorrect\w*|false\w*|error|erroneous\w*|"
+    r"perhaps|maybe|might|may|(?:im)?possib\w*|(?:un)?likely|(?:im)?probab\w*|contradict\w*|refut\w*|reject\w*|den(?:y|ies)|"
+    r"disprov\w*|rules?\s+out|exclud\w*|eliminat\w*|absurd|tempt\w*|naive\w*|mislead\w*|misled|misconception|fallacy|trap|"
+    r"pitfall|hop(?:e|es|ing)|wish\w*|suspect\w*|conjectur\w*|hypothes\w*|pretend\w*|first\s+(?:sight|glance)|"
+    r"thinks?|thought|believ\w*|says?|said|told|tells?|wr(?:ote|ites?|itten)|"
+    r"would\s+(?:mean|imply|suggest|make)|given(?:\s+that)?\s*$|"
+    r"(?:want|wish|need|try|trying|aim|going|remains|have|order)\s+to\s+(?:show|prove|establish)|"
+    r"(?:will|shall|must|should|let\s+us)\s+(?:(?:now|first|then)\s+)?(?:show|prove|establish))\b|n['’]t\b|"
+    r"\blet['’]s\s+(?:show|prove)\b",
     re.IGNORECASE,
 )
 _PLAN: Final = re.compile(r"\b(?:to|let|lets|need|can|could|may|might|must|should|will)\b|\blet['’]s\b", re.IGNORECASE)
 _CLAUSE_START: Final = re.compile(
     r"(?:^|[,;:.()\u2013\u2014>*-]|\b(?:so|thus|therefore|hence|then|and|finally|now|is|that))\s*$", re.IGNORECASE
 )
+_CLAUSE_END: Final = re.compile(r"[,;]|\b(?:but|however)\b", re.IGNORECASE)
+_WORD: Final = re.compile(r"\w")
 _BOLD: Final = re.compile(r"(?<![\w*])(\*\*|__)(?=\S)(.{1,300}?)(?<=\S)\1(?![\w*])")
 _SENTENCE_END: Final = re.compile(
     r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bMrs\.)(?<!\bSt\.)(?<!\bNo\.)(?<!\bvs\.)(?<![ie]\.[ge]\.)\s+(?=\S)"
@@ -55,6 +73,11 @@ def lines_backwards(text: str) -> Iterator[tuple[str, str]]:
 def sentences_backwards(line: str) -> list[str]:
     """The sentences of a line, last one first."""
     return _SENTENCE_END.split(line.lstrip("#> \t"))[::-1]
+
+
+def after_conclusion(text: str) -> str:
+    """What follows the last "so", "therefore" or the like; all of a text without one."""
+    return _CONCLUSION.split(text)[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +115,15 @@ def _is_named(match: re.Match[str], nouns: frozenset[str]) -> bool:
 
 def _is_claimed(before: str, match: re.Match[str]) -> bool:
     """Whether what stands before makes it a claim."""
-    *_, after_conclusion = _CONCLUSION.split(before)
-    clause = re.split(r"[,;]", after_conclusion)[-1]
-    if _CONDITION.search(after_conclusion) or _DOUBT.search(clause):
+    concluded = after_conclusion(before)
+    clause = _CLAUSE_END.split(concluded)[-1]
+    if _CONDITION.search(concluded) or _DOUBT.search(_OWN_VIEW.sub("", clause)) or _is_quoted(before):
         return False
     if match["determiner"] is None and not _CLAUSE_START.search(before):
         return False
     return match["verb"].strip() != ":" or not _PLAN.search(clause)
+
+
+def _is_quoted(before: str) -> bool:
+    """Whether a sentence only quotes what follows."""
+    return before.rstrip().endswith(('"', "“")) and _WORD.search(before) is not None

@@ -10,14 +10,23 @@ from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade, graded_text
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter
+from steproute.grading.last_side import last_side
 from steproute.grading.normalise import is_readable, normalised
 from steproute.grading.numerals import Numeral, read_numeral
 from steproute.grading.units import number_word, one_spelling, without_unit
 
 _MIXED: Final = re.compile(r"([+-]?\d+) (\d+) ?/ ?(\d+)")
-_NUMBERS: Final = re.compile(r"(?<![\w.])[-+−]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?")
+_NUMBERS: Final = re.compile(r"(?<![\w.])([-+−]?)\\?[$€£¥₹]?((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?)")
+_DENIED: Final = re.compile(
+    r"\b(?:not|never|other\s+than)\b|n['’]t\b|\b(?:more|greater|larger|less|fewer|smaller)\s+than\s+\W?\d",
+    re.IGNORECASE,
+)
+_TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_UNIT: Final = re.compile(r"(.*[\d)}])\s+([A-Za-z][A-Za-z/^. ]*)")
+_UNIT: Final = re.compile(
+    r"(.*[\d)}])\s+(?!(?:or|and|to|if|when|not|plus|minus|times|more|less)\b)([A-Za-z](?:[A-Za-z/. ]|\^\{\d\})*)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +64,20 @@ class NumericGrader:
 
     def _read(self, text: str) -> tuple[Fraction, str] | None:
         """The number of a text and its unit; of an equation, that of its last side."""
-        text = _THOUSANDS.sub("", text.rpartition("=")[2])
-        if not is_readable(text):
+        side = last_side(_THOUSANDS.sub("", text))
+        if side is None or not is_readable(side):
             return None
-        value, unit = _with_unit(normalised(text))
+        value, unit = _with_unit(normalised(_TIMES.sub(r"\\cdot ", side)))
         numeral = read_numeral(_MIXED.sub(r"\1\\frac{\2}{\3}", value).replace(" ", "")) or _word(value)
         if numeral is not None:
             return numeral.value, unit
-        found = _NUMBERS.findall(text) if self.ignore_units else []
-        return (Fraction(found[0].replace("−", "-")), "") if len(found) == 1 else None
+        return _only_number(side) if self.ignore_units else None
+
+
+def _only_number(text: str) -> tuple[Fraction, str] | None:
+    """The one number of a text that does not deny it or give it as a bound."""
+    found = [] if _DENIED.search(text) else [sign + digits for sign, digits in _NUMBERS.findall(text)]
+    return (Fraction(found[0].replace("−", "-")), "") if len(found) == 1 else None
 
 
 def _with_unit(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
+from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.settings import converted
@@ -36,13 +37,15 @@ class PythonSettings:
 class PythonGrader:
     """Calls `function(problem, answer, solution)`, which returns True or False; it may be a coroutine function.
 
-    answer: None for a solution that states none. Calls are made one after the other, in threads. Raises ConfigError for
-    a function that cannot be imported.
+    answer: None for a solution that states none. Calls are made one after the other per event loop, those of plain
+    functions in threads. A call that took too long is not waited for, so it may still run during the next one. Raises
+    ConfigError for a function that cannot be imported.
     """
 
     def __init__(self, settings: PythonSettings) -> None:
         self.settings = settings
         self._function = _imported(settings.function)
+        self._under_way = OneAtATime()
 
     @classmethod
     def configured(cls, settings: Mapping[str, Any], models: Mapping[str, StepModel]) -> "PythonGrader":
@@ -50,10 +53,13 @@ class PythonGrader:
         return cls(converted("", settings, PythonSettings))
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """What the function says; UNDECIDED where it raises, takes too long or returns anything else."""
+        """What the function says; UNDECIDED where it raises, takes too long or returns anything else.
+
+        Only the call itself counts towards the timeout, not the wait for earlier calls.
+        """
         name = self.settings.function
         try:
-            async with asyncio.timeout(self.settings.timeout_s):
+            async with self._under_way.turn(asyncio.get_running_loop()), asyncio.timeout(self.settings.timeout_s):
                 result = await self._call(problem, answer, solution)
         except TimeoutError:
             return Grade.undecided(f"{name} took more than {self.settings.timeout_s:g} s")

@@ -43,6 +43,7 @@ from steproute.policies.step_pomdp import DERAILED, F64, NEWEST_WRONG, ON_TRACK,
 _ROUNDS: Final = 1000
 _NEWTON_STEPS: Final = 20
 _BISECTIONS: Final = 60
+_ACCURACIES: Final = np.concatenate([[0.0], np.exp(-np.geomspace(50, 1e-12, 700)), [1.0]])  # even in log(−log p)
 _SETTLED: Final = 1e-6
 _LEAST: Final = 1e-12
 _LEAST_SCORE: Final = 1e-3  # beyond it a logit says how a scorer rounds
@@ -132,25 +133,46 @@ def expected_observations(solutions: Sequence[GradedSolution], places: Sequence[
 def step_accuracy(solutions: Sequence[tuple[int, bool]], recovery: float = 0.0) -> float:
     """The p of greatest likelihood if a solution of n steps has a correct answer with probability p^n + ρ (1 − p^n).
 
-    solutions: number of steps, and whether the answer is correct. recovery: ρ. Raises DatasetError if there are none.
+    With ρ > 0 there can be several maxima; the highest counts.
+    solutions: number of steps, and whether the answer is correct. recovery: ρ, below 1. Raises DatasetError if there
+    are none.
     """
     counted = [(steps, correct) for steps, correct in solutions if steps]
     if not counted:
         raise DatasetError("solutions: the strong model has none with a step. Use more problems.")
     steps, correct = np.array([n for n, _ in counted], float), np.array([ok for _, ok in counted], bool)
-    rate = (1 - recovery) * np.where(correct, steps, -steps)
-
-    def slope(p: float) -> float:
-        """Of the log-likelihood, in log p."""
-        sound = p**steps
-        chance = np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))
-        return float((rate * sound / np.maximum(chance, _LEAST)).sum())
-
-    low, high = 0.0, 1.0
+    answers = _Answers(steps, correct, recovery)
+    best = int(np.argmax([answers.log_likelihood(p) for p in _ACCURACIES]))
+    low, high = _ACCURACIES[max(best - 1, 0)], _ACCURACIES[min(best + 1, len(_ACCURACIES) - 1)]
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) > 0 else (low, middle)
-    return (low + high) / 2
+        low, high = (middle, high) if answers.slope(middle) > 0 else (low, middle)
+    return float((low + high) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """Answers of solutions as a function of p; steps, correct: (solution,)."""
+
+    steps: F64
+    correct: NDArray[np.bool_]
+    recovery: float
+
+    def log_likelihood(self, p: float) -> float:
+        """Of all answers; −inf if one cannot be."""
+        return float(self._logs(p)[1].sum())
+
+    def slope(self, p: float) -> float:
+        """Of the log-likelihood, in log p; 0 < p < 1."""
+        sound, chance = self._logs(p)
+        return float((np.where(self.correct, self.steps, -self.steps) * np.exp(sound - chance)).sum())
+
+    def _logs(self, p: float) -> tuple[F64, F64]:
+        """log (1 − ρ) p^n, and the log-probability of each answer; each (solution,)."""
+        with np.errstate(divide="ignore"):
+            power, recovery, fails = self.steps * np.log(p), np.log(self.recovery), np.log1p(-self.recovery)
+            sound = power + fails
+            return sound, np.where(self.correct, np.logaddexp(sound, recovery), fails + np.log(-np.expm1(power)))
 
 
 @dataclass(frozen=True, slots=True)
