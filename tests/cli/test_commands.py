@@ -17,6 +17,7 @@ from backports import zstd
 from tests.cli.timeless import timeless
 
 from steproute.artifacts import write_artifact
+from steproute.config.route import read_route
 from steproute.engine.trace_file import read_traces
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import mixture_artifact
@@ -285,6 +286,10 @@ def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     assert "of always-strong's" in result.stdout
     facts = json.loads((tmp_path / "runs/b40-more/policy.json").read_text())["facts"]
     assert facts["measured"]["problems"] + facts["fitted_on"] == 80
+    solved = json.loads(steproute(tmp_path, "solve", "--sample", "3", "--policy", "runs/b40-more", "--json").stdout)
+    assert solved["route"] == "stepwise/runs/b40-more=0.4"
+    route = read_route("route", {"policy": str(tmp_path / "runs/b40-more")})
+    assert route.knob == 0.4
     words = ("eval", "--problems", "30", "--policy", "runs/b40-more", "--baselines", "", "--name", "run", "--json")
     (point,) = json.loads(steproute(tmp_path, *words).stdout)["points"]
     assert 0.2 < point["strong_share"] < 0.6

@@ -48,18 +48,25 @@ class RouteSettings:
     ) -> "RouteSettings":
         """This route with what is given.
 
-        Another strategy keeps none of this one's settings, and another policy not its `takeover_steps`.
+        Another strategy keeps none of this one's settings, and another policy not its `takeover_steps`. A policy's
+        folder that has one knob, as a calibrated one, is run at that unless `knob` is given.
         """
         own = dict(self.settings) if strategy in (None, self.strategy) else {}
         if policy not in (None, self.policy):
             own.pop(TAKEOVER, None)
-        return replace(
+        changed = replace(
             self,
             strategy=strategy or self.strategy,
             policy=policy or self.policy,
             knob=self.knob if knob is None else knob,
             settings={**own, **settings},
         )
+        return changed if policy is None or knob is not None else changed.at_only_knob()
+
+    def at_only_knob(self) -> "RouteSettings":
+        """This route at its policy's only knob, if the policy is a folder that has one; raises ArtifactError."""
+        knobs = policy_family(self.policy).knobs if "/" in self.policy else ()
+        return replace(self, knob=knobs[0]) if len(knobs) == 1 else self
 
     @property
     def name(self) -> str:
@@ -76,6 +83,7 @@ def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
     """
     common = {key: value for key, value in table.items() if key in ("strategy", "policy", "knob")}
     route = converted(where, common, RouteSettings)
+    route = route if "knob" in table else route.at_only_knob()
     own = {key: value for key, value in table.items() if key not in common}
     if not own:
         return route
