@@ -1,11 +1,13 @@
 """A server on loopback whose weak and strong models solve given problems in given words, and whose judge judges."""
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from tests.remote.hostile import Asked, HostileServer
@@ -31,6 +33,12 @@ continuation = "continue_final_message"
 price = {{ input = 10, output = 20 }}
 [route]
 policy = "random"
+"""
+JUDGED = """
+[answer]
+rule = "final_line"
+grader = "judge"
+model = "judge"
 """
 
 
@@ -63,6 +71,42 @@ class AnsweringServer(HostileServer):
         if not stops:
             return ["\n\n".join(steps[done:])]
         return [steps[done], *([None] if done + 1 < len(steps) else [])]
+
+
+class JudgingServer(AnsweringServer):
+    """Sums "What is n + n?", of which the weak model errs in every second, in answers that a judge has to read.
+
+    judge_hangs: whether the judge's answers do not come, for as long as it is set. judge_status: what the judge
+    answers instead, such as 401.
+    """
+
+    judge_hangs = False
+    judge_status = 200
+
+    def __init__(self, count: int) -> None:
+        self.problems = [f"What is {number} + {number}?" for number in range(count)]
+        super().__init__(
+            {
+                (model, problem): ["First we add.", f"Final answer: {2 * number + (model == 'weak' and number % 2)}"]
+                for number, problem in enumerate(self.problems)
+                for model in ("weak", "strong")
+            }
+        )
+
+    def write_setup(self, folder: Path, url: str, more: str = "") -> None:
+        """`steproute.toml` with a judge, `more` after it, and `own.jsonl`."""
+        folder.mkdir(exist_ok=True)
+        (folder / "steproute.toml").write_text((CONFIG + JUDGED + more).format(url=url))
+        rows = ({"problem": text, "answer": str(2 * number)} for number, text in enumerate(self.problems))
+        (folder / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+        if request.body["model"] == "judge":
+            while self.judge_hangs:
+                await asyncio.sleep(0.01)
+            if self.judge_status != 200:
+                return await self._send(writer, self.judge_status, {"error": {"message": "the judge is out"}})
+        return await super()._stream(request, writer, reader)
 
 
 def _verdict(said: str) -> str:

@@ -27,7 +27,7 @@ from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.paid_journal import paid_so_far
 from steproute.engine.runner import Route
-from steproute.engine.trace_file import read_traces
+from steproute.engine.trace_file import newest_traces
 from steproute.learn.outcome_traces import WeakScored
 from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.policies.threshold import Threshold
@@ -131,8 +131,7 @@ def _document(path: Path) -> Mapping[str, Any]:
 def _traces(folder: Path) -> list[Trace]:
     """The newest trace of each solution, which is there twice if it was graded again."""
     path = folder / _TRACES
-    found = read_traces(path) if path.exists() and path.stat().st_size else []
-    return list({Cell.of(trace): trace for trace in found}.values())
+    return newest_traces(path) if path.exists() and path.stat().st_size else []
 
 
 def _basis(found: Estimate, source: str, prior: str) -> str:
