@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.answering import CONFIG, JudgingServer, served
+from tests.cli.answering import JudgingServer, served
 from tests.cli.test_commands import STEPROUTE
 from tests.cli.timeless import timeless
 
@@ -164,11 +164,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, place: str)
 
 
 def test_kill_9_while_a_judges_answer_hangs_loses_no_solution(tmp_path: Path) -> None:
-    words = "eval --config steproute.toml --data own.jsonl --knobs 0 --name judged --in-flight 1 --baselines".split()
+    files = ("--config", "steproute.toml", "--data", "own.jsonl")
+    words = ("eval", *files, "--knobs", "0", "--baselines", "", "--name", "judged", "--in-flight", "1")
 
     def evaluated(folder: Path, server: JudgingServer, url: str) -> "subprocess.Popen[bytes]":
         server.write_setup(folder, url)
-        return subprocess.Popen([STEPROUTE, *words, ""], cwd=folder, stdout=subprocess.DEVNULL)
+        return subprocess.Popen([STEPROUTE, *words], cwd=folder, stdout=subprocess.DEVNULL)
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     undisturbed, disturbed = JudgingServer(2), JudgingServer(2)

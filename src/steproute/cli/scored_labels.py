@@ -9,9 +9,9 @@ import typer
 
 from steproute.bench.datasets import read_rows
 from steproute.bench.labelled import Labelled, read_labelled
-from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
-from steproute.cli.training import GO_ON, TREE_WIDTH, progress_bar
+from steproute.cli.training import GO_ON, progress_bar
+from steproute.cli.training_tree import training_tree
 from steproute.config import Setup, check_needs
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
@@ -50,7 +50,7 @@ class ScoredLabels:
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
         check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
         roles, spent = self.setup.roles, Decimal(0)
-        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        grown = training_tree(self.path, self.setup, self.limit)
         with grown as (tree, cast), progress_bar(roles) as progress:
             task = progress.add_task("scoring", total=len(rows))
 

@@ -21,7 +21,8 @@ from steproute.cli.train_pomdp import (
     fit_on_solutions,
     planned,
 )
-from steproute.cli.training import Training, training_problems, tree_path
+from steproute.cli.training import Training, training_problems
+from steproute.cli.training_tree import tree_path
 from steproute.config import Setup, read_setup
 from steproute.core.errors import ConfigError
 from steproute.lab.trim_world.world import is_trim_world
