@@ -61,7 +61,7 @@ class AnsweringServer(HostileServer):
 
     def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
         model = said.partition("\n")[0]
-        if model == "judge":
+        if "Answer to grade:" in said:
             return [_verdict(said)]
         steps, done = next(
             (steps, said.partition(problem)[2].count("\n\n"))
@@ -77,11 +77,12 @@ class JudgingServer(AnsweringServer):
     """Sums "What is n + n?", of which the weak model errs in every second, in answers that a judge has to read.
 
     judge_hangs: whether the judge's answers do not come, for as long as it is set. judge_status: what the judge
-    answers instead, such as 401.
+    answers instead, such as 401. unclear: problems on which the judge's reply is no verdict.
     """
 
     judge_hangs = False
     judge_status = 200
+    unclear: Sequence[str] = ()
 
     def __init__(self, count: int) -> None:
         self.problems = [f"What is {number} + {number}?" for number in range(count)]
@@ -89,9 +90,14 @@ class JudgingServer(AnsweringServer):
             {
                 (model, problem): ["First we add.", f"Final answer: {2 * number + (model == 'weak' and number % 2)}"]
                 for number, problem in enumerate(self.problems)
-                for model in ("weak", "strong")
+                for model in ("weak", "strong", "judge")
             }
         )
+
+    @property
+    def judged(self) -> list[Asked]:
+        """The requests for a verdict."""
+        return [each for each in self.asked if _grades(each.body)]
 
     def write_setup(self, folder: Path, url: str, more: str = "") -> None:
         """`steproute.toml` with a judge, `more` after it, and `own.jsonl`."""
@@ -101,12 +107,22 @@ class JudgingServer(AnsweringServer):
         (folder / "own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
-        if request.body["model"] == "judge":
+        if _grades(request.body):
             while self.judge_hangs:
                 await asyncio.sleep(0.01)
             if self.judge_status != 200:
                 return await self._send(writer, self.judge_status, {"error": {"message": "the judge is out"}})
         return await super()._stream(request, writer, reader)
+
+    def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
+        if "Answer to grade:" in said and any(problem in said for problem in self.unclear):
+            return ["Who [knows]?"]
+        return super()._pieces(said, stops, one_step)
+
+
+def _grades(body: Mapping[str, Any]) -> bool:
+    """Whether a request is for a verdict; a judge may solve problems, too."""
+    return "Answer to grade:" in str(body.get("messages"))
 
 
 def _verdict(said: str) -> str:

@@ -178,7 +178,7 @@ def test_kill_9_while_a_judges_answer_hangs_loses_no_solution(tmp_path: Path) ->
     with served(disturbed) as url:
         disturbed.judge_hangs = True
         process = evaluated(killed, disturbed, url)
-        while process.poll() is None and not disturbed.asked_of("judge"):
+        while process.poll() is None and not disturbed.judged:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.datasets import Fields, load_problems
@@ -24,7 +25,7 @@ from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.runner import Route
-from steproute.learn.rollouts import Grade, answer_grade, finished, solve_all
+from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 
 GO_ON: Final = "interrupted. The same command goes on where this one stopped."
 _LAB_PROBLEMS: Final = 2000
@@ -111,9 +112,11 @@ class Training:
 
     @contextmanager
     def grade_by(self, cast: Cast) -> Iterator[Grade]:
-        """The run's grader, which asks the models of `cast`."""
+        """The run's grader, which asks the models of `cast`; at the end it is said how many answers were undecided."""
         with GradeBook(self.setup.answer.graded(cast).grading, retries=self.setup.limits.retries) as book:
-            yield answer_grade(book)
+            grades = AnswerGrades(book)
+            yield grades
+            print_undecided(self.console, grades)
 
     def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
         """Those that have not failed; what a failure means for a model is not known."""
@@ -127,6 +130,16 @@ class Training:
                 f"command tries them again. The first: {failed.error}[/]"
             )
         return kept
+
+
+def print_undecided(console: Terminal, grades: AnswerGrades) -> None:
+    """How many answers the grader could not decide, and why the first of them, if there are any."""
+    if grades.undecided:
+        first = next(iter(grades.undecided.values()))
+        console.print(
+            f"[yellow]{len(grades.undecided)} answers could not be graded and count as incorrect. The first: "
+            f"{escape(first)}[/]"
+        )
 
 
 def progress_bar(roles: Cast) -> Progress:
