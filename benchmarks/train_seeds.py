@@ -20,7 +20,7 @@ from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
 from steproute.learn.ppo import PpoSettings, train_network
-from steproute.learn.rollouts import answer_grade
+from steproute.learn.rollouts import AnswerGrades
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import AGG, network_artifact, pomdp_artifact
 
@@ -46,7 +46,7 @@ def main() -> None:
                 ARCHITECTURES[kind],
                 problems,
                 tree.cast(cast),
-                answer_grade(book),
+                AnswerGrades(book),
                 settings,
             )
             return network_artifact(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.cli.answering import JudgingServer, served
+from tests.cli.test_commands import STEPROUTE
 from tests.cli.timeless import timeless
 
 from steproute import Outcome
@@ -159,3 +161,32 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, place: str)
     assert process.returncode == 1
     (line,) = (line for line in stderr.splitlines() if line.strip())
     assert line.startswith(f"error: {runs}")
+
+
+def test_kill_9_while_a_judges_answer_hangs_loses_no_solution(tmp_path: Path) -> None:
+    files = ("--config", "steproute.toml", "--data", "own.jsonl")
+    words = ("eval", *files, "--knobs", "0", "--baselines", "", "--name", "judged", "--in-flight", "1")
+
+    def evaluated(folder: Path, server: JudgingServer, url: str) -> "subprocess.Popen[bytes]":
+        server.write_setup(folder, url)
+        return subprocess.Popen([STEPROUTE, *words], cwd=folder, stdout=subprocess.DEVNULL)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    undisturbed, disturbed = JudgingServer(2), JudgingServer(2)
+    with served(undisturbed) as url:
+        assert evaluated(whole, undisturbed, url).wait() == 0
+    with served(disturbed) as url:
+        disturbed.judge_hangs = True
+        process = evaluated(killed, disturbed, url)
+        while process.poll() is None and not disturbed.judged:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        disturbed.judge_hangs = False
+        assert evaluated(killed, disturbed, url).wait() == 0
+    for model in ("weak", "strong"):
+        assert len(disturbed.asked_of(model)) == len(undisturbed.asked_of(model)), "no solution is paid for twice"
+    expected, found = (json.loads((each / "runs/judged/summary.json").read_text()) for each in (whole, killed))
+    assert found["interrupted_usd"] == 0
+    assert [found[name]["accuracy"] for name in ("weak", "strong")] == [0.5, 1.0]
+    assert (found["spent_usd"], found["grading_usd"]) == (expected["spent_usd"], expected["grading_usd"])

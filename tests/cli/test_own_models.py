@@ -189,6 +189,17 @@ def test_a_tree_of_other_models_is_refused(server: Arithmetic, tmp_path: Path) -
     refused(ConfigError, "tree: own-tree grew by other models or scorers", *words, other)
 
 
+def test_only_a_tree_that_grew_is_of_its_models(server: Arithmetic, tmp_path: Path) -> None:
+    """Neither an estimate nor a refusal makes a tree anybody's, or leaves a file."""
+    before = {*tmp_path.iterdir(), Path(problem_file(tmp_path, 24))}
+    words = ("train", "--data", problem_file(tmp_path, 24), "--tree", "own-tree", "--config")
+    good(*words, config_file(tmp_path, server), "--estimate")
+    bare = config_file(tmp_path, server, CONFIG)
+    refused(ConfigError, "reads scores of the scorer 'prm', and there is none", *words, bare)
+    assert {*tmp_path.iterdir()} == before | {Path(bare)}
+    good(*words, config_file(tmp_path, server, CONFIG + PRM.replace("input = 1", "input = 2")))
+
+
 def labelled(folder: Path, count: int) -> str:
     """Solutions of four steps, of which one in five is wrong and some score as if they were not."""
     path = folder / "labelled.jsonl"

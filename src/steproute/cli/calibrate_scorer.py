@@ -21,7 +21,7 @@ from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
 from steproute.cli.options import Config, InFlight
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
-from steproute.cli.training import tree_path
+from steproute.cli.training_tree import tree_path
 from steproute.config import Setup, check_needs, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem

@@ -63,7 +63,7 @@ def demo(
         if own is None:
             _show_one(console, chosen, cast, seed)
         else:
-            own.show_one(console, chosen, cast)
+            own.show_one(console, chosen, cast, folder)
         about = _many(run) if own is None else [own.many]
         _say(console, f"2 of 3: {len(chosen)} problems at every budget", *about)
         summary = run_to_files(run, run.sweep(), chosen, cast, folder)

@@ -22,12 +22,13 @@ from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
+from steproute.core.usage import Price, Usage
 from steproute.core.writable import writable
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.paid_journal import paid_so_far
 from steproute.engine.runner import Route
-from steproute.engine.trace_file import read_traces
+from steproute.engine.trace_file import newest_traces
 from steproute.learn.outcome_traces import WeakScored
 from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.policies.threshold import Threshold
@@ -76,8 +77,23 @@ def print_training_estimate(training: Training, passes: int) -> None:
         usd=scaled(found.usd, 1, repeats),
         minutes=scaled(found.minutes, 1, repeats),
     )
-    basis = _basis(found, source, prior.source)
-    _print(wide, count * len(routes), training.in_flight, f"{basis} What the step tree holds already is paid for.")
+    said = [_basis(found, source, prior.source), "What the step tree holds already is paid for."]
+    judged = [_UNGRADED] if setup.roles.grading.is_paid else []
+    _print(wide, count * len(routes), training.in_flight, " ".join([*said, *judged]))
+
+
+def print_most(calls: Sequence[tuple[Price, Usage]], *basis: str) -> None:
+    """The most that calls can use, each at its price, without further tries after failures; for none, that."""
+    if not calls:
+        Terminal().print("Nothing is called.", highlight=False)
+        return
+    used = sum((usage for _, usage in calls), Usage())
+    usd = sum(price.most(usage) for price, usage in calls)
+    Terminal().print(
+        f"At most {len(calls):,} calls, {used.read_tokens:,} tokens read, {used.output_tokens:,} written and "
+        f"{dollars(float(usd))}. {' '.join(basis)}",
+        highlight=False,
+    )
 
 
 def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
@@ -131,8 +147,7 @@ def _document(path: Path) -> Mapping[str, Any]:
 def _traces(folder: Path) -> list[Trace]:
     """The newest trace of each solution, which is there twice if it was graded again."""
     path = folder / _TRACES
-    found = read_traces(path) if path.exists() and path.stat().st_size else []
-    return list({Cell.of(trace): trace for trace in found}.values())
+    return newest_traces(path) if path.exists() and path.stat().st_size else []
 
 
 def _basis(found: Estimate, source: str, prior: str) -> str:

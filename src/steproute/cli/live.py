@@ -18,8 +18,8 @@ from steproute.core.trace import Trace, total_usage
 
 Checker = Callable[[Problem, Sequence[str]], bool]
 """Whether the newest step of a solution is correct and stands on correct steps."""
-Grade = Callable[[Problem, Trace], bool]
-"""Whether a solution's answer is correct."""
+Grade = Callable[[Problem, Trace], bool | None]
+"""Whether a solution's answer is correct; None if that is not known."""
 COLOURS: Final = {"weak": "cyan", "strong": "magenta"}
 _REJECTED: Final = {
     Decision.REGENERATE: "regenerate: the strong model writes this step again",
@@ -110,6 +110,8 @@ class LiveView:
         if unmarked or self._problem is None or self._problem.answer is None:
             return ""
         correct = self._grade(self._problem, trace) if self._grade else trace.answer == self._problem.answer
+        if correct is None:
+            return ""
         return f"{_MARKS[correct]} " + ("" if correct else f"(correct is {escape(self._problem.answer)}) ")
 
     def _below(self, text: str) -> None:

@@ -9,13 +9,14 @@ from typing import Final
 from steproute.cli.live import LiveView
 from steproute.cli.terminal import Terminal
 from steproute.config import RouteSettings, RunConfig, Setup, check_needs, read_setup
+from steproute.core.grade import Grade, Verdict
 from steproute.core.ports import Strategy, gives_logprobs
 from steproute.core.problem import Problem
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
-from steproute.engine.grade_book import GradeBook
+from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.run_folder import name_of
-from steproute.learn.rollouts import answer_grade, solve_all
+from steproute.learn.rollouts import solve_all
 from steproute.strategies.single import Single
 
 _PROBLEMS: Final = 50
@@ -78,14 +79,17 @@ class OwnDemo:
         others = f" Beside it run {', '.join(self.run.baselines)}." if self.run.baselines else ""
         return f"{self.policy.about} It runs at {len(self.policy.knobs)} knobs.{others}"
 
-    def show_one(self, console: Terminal, problems: Sequence[Problem], cast: Cast) -> None:
-        """The first problem that routing and the strong model solve and the weak model does not, by each of them."""
+    def show_one(self, console: Terminal, problems: Sequence[Problem], cast: Cast, folder: Path) -> None:
+        """The first problem that routing and the strong model solve and the weak model does not, by each of them.
+
+        folder: of the run, which keeps what grading these solutions cost.
+        """
         ways = {
             f"{self.policy.name} {self.policy.kept:g} keeps every step of the weak model:": self._at(self.policy.kept),
             f"{self.policy.name} {self.policy.repaired:g}:": self._at(self.policy.repaired),
             "The strong model alone:": Single("strong"),
         }
-        marks = asyncio.run(self._marks(problems, cast, tuple(ways.values())))
+        marks = asyncio.run(self._marks(problems, cast, tuple(ways.values()), folder / GRADES))
         rescues = [index for index, mark in enumerate(zip(*marks, strict=True)) if mark == (False, True, True)]
         index = next(iter(rescues), 0)
         why = "a rescue" if rescues else "the first; none of them is wrong without routing and correct with it"
@@ -103,21 +107,24 @@ class OwnDemo:
         return Episode(problem, cast, route="demo", limits=self.setup.limits, seed=self.run.seed, on_event=view)
 
     async def _marks(
-        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]]
-    ) -> list[list[bool]]:
-        """Whether each way solves each problem, (way, problem).
+        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]], grades: Path
+    ) -> list[list[bool | None]]:
+        """Whether each way solves each problem, (way, problem); None if that is not known.
 
-        All problems are solved at once, since servers take many; the sweep needs these solutions anyway.
+        All problems are solved at once, since servers take many; the sweep needs these solutions anyway, and their
+        grades, which it finds in `grades`.
         """
-        marks = []
-        with GradeBook(cast.grading) as book:
-            grade = answer_grade(book)
+        limits, marks = self.setup.limits, []
+        with GradeBook(cast.grading, grades, limits.retries) as book:
             for way in ways:
-                traces = await solve_all(
-                    problems, cast, way, self.run.seed, limits=self.setup.limits, in_flight=_IN_FLIGHT
-                )
-                marks.append([await grade(problem, trace) for problem, trace in zip(problems, traces, strict=True)])
+                traces = await solve_all(problems, cast, way, self.run.seed, limits=limits, in_flight=_IN_FLIGHT)
+                pairs = zip(problems, traces, strict=True)
+                marks.append([_mark(await book.grade(problem, trace)) for problem, trace in pairs])
         return marks
+
+
+def _mark(grade: Grade | None) -> bool | None:
+    return None if grade is None or grade.verdict is Verdict.UNDECIDED else grade.verdict is Verdict.RIGHT
 
 
 def own_demo(config: Path, data: str, problems: int | None, seed: int) -> OwnDemo:

@@ -1,6 +1,6 @@
 """Solutions with labelled steps, scored by the user's own scorer where the file has no scores."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -9,12 +9,17 @@ import typer
 
 from steproute.bench.datasets import read_rows
 from steproute.bench.labelled import Labelled, read_labelled
-from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
-from steproute.cli.training import GO_ON, TREE_WIDTH, progress_bar
+from steproute.cli.training import GO_ON, progress_bar
+from steproute.cli.training_tree import training_tree
 from steproute.config import Setup, check_needs
 from steproute.core.errors import DatasetError
+from steproute.core.ports import NewestStepScorer
+from steproute.core.solution import Prefix
 from steproute.core.trace import Trace
+from steproute.core.usage import Price, Usage
+from steproute.core.usage_bounds import most_scored
+from steproute.engine.cast import Judge
 from steproute.engine.runner import Route
 from steproute.learn.labelled_fit import GivenSolutions, score_given
 
@@ -35,22 +40,32 @@ class ScoredLabels:
         scorer, ConfigError if it describes none, BackendError if scoring fails.
         """
         rows = read_labelled(data)
-        unscored = [row for row in rows if row.scores is None]
+        unscored = self._unscored(data, rows)
         if not unscored:
             return rows
-        if not self.setup.digest:
+        scored = iter(self._scored(unscored))
+        return [row if row.scores is not None else replace(row, scores=next(scored)) for row in rows]
+
+    def most(self, data: Path) -> list[tuple[Price, Usage]]:
+        """The price and the most usage of each scoring call of a file, were the step tree empty; raises as `read`."""
+        judges = self.setup.roles.judges
+        return [call for row in self._unscored(data, read_labelled(data)) for call in _most(judges["prm"], row.prefix)]
+
+    def _unscored(self, data: Path, rows: Sequence[Labelled]) -> list[Labelled]:
+        unscored = [row for row in rows if row.scores is None]
+        if unscored and not self.setup.digest:
             number = next(number for number, row in enumerate(rows, 1) if row.scores is None)
             raise DatasetError(
                 f"{data}, row {number}: scores are missing. Give a number from 0 to 1 for each step, or --config with "
                 "a steproute.toml whose scorer scores them."
             )
-        scored = iter(self._scored(unscored))
-        return [row if row.scores is not None else replace(row, scores=next(scored)) for row in rows]
+        if unscored:
+            check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
+        return unscored
 
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
-        check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
         roles, spent = self.setup.roles, Decimal(0)
-        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        grown = training_tree(self.path, self.setup, self.limit)
         with grown as (tree, cast), progress_bar(roles) as progress:
             task = progress.add_task("scoring", total=len(rows))
 
@@ -76,6 +91,17 @@ class ScoredLabels:
                 highlight=False,
             )
         return scores
+
+
+def _most(judge: Judge, prefix: Prefix) -> Iterator[tuple[Price, Usage]]:
+    """Of each call that scores a whole solution: of every member, and after each step if it judges them one by one."""
+    if judge.members:
+        for member in judge.members.values():
+            yield from _most(member, prefix)
+    elif not getattr(judge.scorer, "reads_confidence", False):
+        alone = isinstance(judge.scorer, NewestStepScorer) and judge.scorer.judges_newest_alone
+        for end in range(1 if alone else len(prefix.steps), len(prefix.steps) + 1):
+            yield judge.price, most_scored(judge.scorer, replace(prefix, steps=prefix.steps[:end]))
 
 
 def holds_labels(data: str) -> bool:

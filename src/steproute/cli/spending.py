@@ -53,10 +53,3 @@ def _spent(folder: Path, roles: Cast | None = None) -> Decimal:
         with GradeBook(roles.grading, grades) as book:
             spent += book.spent_usd
     return spent
-
-
-@contextmanager
-def limited_tree(path: Path, width: int, limit: Decimal | None, roles: Cast) -> Iterator[tuple[StepTree, Cast]]:
-    """A step tree, and the roles behind it and the limit; what was paid before to grow the tree counts."""
-    with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
-        yield tree, tree.cast(limited(roles, bound))

@@ -1,14 +1,15 @@
 """`steproute train`: make a policy from data, as an artefact that `eval` and `solve` take by its folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Annotated, Final, cast, get_args
 
 import typer
 
 from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import Fields
-from steproute.cli.estimate import print_training_estimate
+from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.spending import checked_limit
@@ -17,12 +18,13 @@ from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import (
     fit_on_lab_labels,
     fit_on_labels,
-    fit_on_run,
     fit_on_solutions,
     planned,
 )
-from steproute.cli.training import Training, training_problems, tree_path
-from steproute.config import Setup, read_setup
+from steproute.cli.train_run import RunFit
+from steproute.cli.training import Training, training_problems
+from steproute.cli.training_tree import tree_path
+from steproute.config import read_setup
 from steproute.core.errors import ConfigError
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
@@ -30,7 +32,16 @@ from steproute.learn.pomdp_reference import embedded_reference
 from steproute.policies.pomdp import Belief
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
 
+_IN_TREE: Final = "What the step tree holds already is paid for."
 _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    """One way to train. estimate: prints what it is going to cost, and calls and writes nothing."""
+
+    estimate: Callable[[], None]
+    train: Callable[[], Artifact]
 
 
 def train(
@@ -50,7 +61,8 @@ def train(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="pomdp: folder of a run of `eval` with the knob 0, whose solutions are used. Nothing is called."
+            help="pomdp: folder of a run of `eval` with the knob 0, whose solutions and verdicts are used. "
+            "Nothing is called, but a judge about solutions that have no verdict."
         ),
     ] = None,
     labels: Annotated[
@@ -103,17 +115,27 @@ def train(
     fields = Fields(question_field, answer_field, id_field)
     limit = checked_limit(max_usd, setup.roles)
     if run is not None:
-        artifact = _from_run(run, policy, setup, belief, console)
+        task = _on_run(
+            RunFit(folder=run, setup=setup, fields=fields, max_usd=max_usd, console=console), policy, belief, console
+        )
     elif policy == POMDP and holds_labels(data):
         scored = ScoredLabels(setup=setup, path=tree_path(tree, setup), in_flight=in_flight, limit=limit)
-        model = fit_on_labels(scored.read(Path(data)), strong_accuracy, step_tokens)
-        artifact = planned(model, belief, {"data": data, "seed": seed, "config_digest": setup.digest}, console)
+        facts = {"data": data, "seed": seed, "config_digest": setup.digest}
+        task = _Task(
+            estimate=lambda: print_most(scored.most(Path(data)), _IN_TREE),
+            train=lambda: planned(
+                fit_on_labels(scored.read(Path(data)), strong_accuracy, step_tokens), belief, facts, console
+            ),
+        )
     elif policy == POMDP and is_trim_world(data) and config is None:
-        artifact = planned(embedded_reference(), belief, {"data": data}, console)
+        task = _Task(
+            estimate=lambda: print_most(()),
+            train=lambda: planned(embedded_reference(), belief, {"data": data}, console),
+        )
     else:
         _check_solvable(data, config)
-        labels = labels or ("steps" if config is None and data.startswith("lab") else "outcomes")
-        if labels == "steps" and (config is not None or not data.startswith("lab")):
+        kind = cast(Labels, labels or ("steps" if config is None and data.startswith("lab") else "outcomes"))
+        if kind == "steps" and (config is not None or not data.startswith("lab")):
             raise ConfigError("labels: steps need a checker, which only the bundled lab has. Use outcomes.")
         training = Training(
             policy=policy,
@@ -126,10 +148,14 @@ def train(
             console=console,
             limit=limit,
         )
-        if estimate:
-            print_training_estimate(training, passes)
-            return
-        artifact = _trained(training, cast(Labels, labels), belief, lam, passes, lab=config is None)
+        task = _Task(
+            estimate=lambda: print_training_estimate(training, passes),
+            train=lambda: _trained(training, kind, belief, lam, passes, lab=config is None),
+        )
+    if estimate:
+        task.estimate()
+        return
+    artifact = task.train()
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
@@ -144,11 +170,15 @@ def _trained(training: Training, labels: Labels, belief: str, lam: float | None,
     return planned(model, belief, {**training.facts, "labels": labels}, training.console)
 
 
-def _from_run(run: Path, policy: str, setup: Setup, belief: str, console: Terminal) -> Artifact:
+def _on_run(fit: RunFit, policy: str, belief: str, console: Terminal) -> _Task:
     if policy != POMDP:
         raise ConfigError(f"run: {policy} learns from solutions of its own. Leave --run out, or train pomdp.")
-    model, facts = fit_on_run(run, setup)
-    return planned(model, belief, facts, console)
+
+    def train() -> Artifact:
+        model, facts = fit.fit()
+        return planned(model, belief, facts, console)
+
+    return _Task(estimate=fit.print_estimate, train=train)
 
 
 def _check_choice(name: str, value: str | None, choices: Sequence[str | None]) -> None:

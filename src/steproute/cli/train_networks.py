@@ -9,9 +9,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact
-from steproute.cli.spending import limited_tree
 from steproute.cli.terminal import Terminal
-from steproute.cli.training import GO_ON, TREE_WIDTH, Training
+from steproute.cli.training import GO_ON, Training
+from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
 from steproute.learn.query_fit import fit_classifier, fit_similarity
@@ -61,7 +61,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)
     with (
-        limited_tree(training.path, TREE_WIDTH, training.limit, training.setup.roles) as (tree, cast),
+        training_tree(training.path, training.setup, training.limit) as (tree, cast),
         training.grade_by(cast) as grade,
         Progress(*columns, console=console) as bar,
     ):

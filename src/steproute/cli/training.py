@@ -8,26 +8,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steproute.bench.datasets import Fields, load_problems
-from steproute.cli.spending import limited_tree
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
+from steproute.cli.training_tree import training_tree
 from steproute.cli.waits import Waits
 from steproute.config import Setup, check_needs
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import DatasetError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.whole_file import write_whole
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.runner import Route
-from steproute.learn.rollouts import Grade, answer_grade, finished, solve_all
+from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 
-TREE_WIDTH: Final = 2
 GO_ON: Final = "interrupted. The same command goes on where this one stopped."
 _LAB_PROBLEMS: Final = 2000
 
@@ -72,7 +71,7 @@ class Training:
         self.check_needs(strategies)
         roles = self.setup.roles
         spent = Decimal(0)
-        grown = limited_tree(self.path, TREE_WIDTH, self.limit, roles)
+        grown = training_tree(self.path, self.setup, self.limit)
         with grown as (tree, cast), progress_bar(roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 
@@ -108,17 +107,16 @@ class Training:
     @contextmanager
     def grade(self) -> Iterator[Grade]:
         """The run's grader. A judge's replies are kept in the step tree and count towards the limit."""
-        with (
-            limited_tree(self.path, TREE_WIDTH, self.limit, self.setup.roles) as (_, cast),
-            self.grade_by(cast) as grade,
-        ):
+        with training_tree(self.path, self.setup, self.limit) as (_, cast), self.grade_by(cast) as grade:
             yield grade
 
     @contextmanager
     def grade_by(self, cast: Cast) -> Iterator[Grade]:
-        """The run's grader, which asks the models of `cast`."""
+        """The run's grader, which asks the models of `cast`; at the end it is said how many answers were undecided."""
         with GradeBook(self.setup.answer.graded(cast).grading, retries=self.setup.limits.retries) as book:
-            yield answer_grade(book)
+            grades = AnswerGrades(book)
+            yield grades
+            print_undecided(self.console, grades)
 
     def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
         """Those that have not failed; what a failure means for a model is not known."""
@@ -134,30 +132,20 @@ class Training:
         return kept
 
 
+def print_undecided(console: Terminal, grades: AnswerGrades) -> None:
+    """How many answers the grader could not decide, and why the first of them, if there are any."""
+    if grades.undecided:
+        first = next(iter(grades.undecided.values()))
+        console.print(
+            f"[yellow]{len(grades.undecided)} answers could not be graded and count as incorrect. The first: "
+            f"{escape(first)}[/]"
+        )
+
+
 def progress_bar(roles: Cast) -> Progress:
     """On stderr, with the waits that the backends of `roles` ask for."""
     bar = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
     return Progress(*bar, console=Terminal(stderr=True))
-
-
-def tree_path(tree: Path | None, setup: Setup) -> Path:
-    """The step tree of these models: the given one, or one that no other models grow.
-
-    A tree knows models by their roles, so a note beside it keeps the digest of the steproute.toml that it grew by.
-    Raises ConfigError for a tree of other models.
-    """
-    if not setup.digest:
-        return tree or Path("runs/tree.jsonl.zst")
-    path = tree or Path("runs") / f"tree-{setup.digest[:8]}.jsonl.zst"
-    note = path.with_name(f"{path.name}.models")
-    grown_by = note.read_text().strip() if note.is_file() else ""
-    if grown_by != setup.digest and (grown_by or path.exists()):
-        raise ConfigError(
-            f"tree: {path} grew by other models or scorers than those of this steproute.toml. Name another file, or "
-            "leave --tree out."
-        )
-    write_whole(note, f"{setup.digest}\n".encode())
-    return path
 
 
 def training_problems(data: str, count: int | None, seed: int, fields: Fields = Fields()) -> list[Problem]:

@@ -61,9 +61,16 @@ class GradeBook:
             raise
 
     async def grade(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
+        """As `grade_or_fail`, but a model that fails leaves the solution undecided, for the next run to ask again."""
+        try:
+            return await self.grade_or_fail(problem, trace, separator)
+        except BackendError as failure:
+            return Grade.undecided(f"the grader failed: {failure}")
+
+    async def grade_or_fail(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
         """The grade of a solution; None if the problem failed, which is no incorrect answer, or has no gold answer.
 
-        A model that fails leaves it undecided, for the next run to ask again.
+        Raises BackendError if the grader's model fails.
         """
         if trace.failed or problem.answer is None:
             return None
@@ -101,10 +108,7 @@ class GradeBook:
         def call(meter: Meter) -> Awaitable[Grade]:
             return role.grader.grade(problem, answer, solution, meter)
 
-        try:
-            grade = await calls.make(bill, role.gate, call)
-        except BackendError as failure:
-            return Grade.undecided(f"the grader failed: {failure}")
+        grade = await calls.make(bill, role.gate, call)
         for each in grade.calls:
             account.enter(bill.line(Purpose.GRADE, each.usage, each.latency_s, each.request_id))
         self._known[key] = replace(grade, calls=())

@@ -140,6 +140,12 @@ def run_document(folder: Path) -> dict[str, Any]:
     return _read(folder / "run.toml")
 
 
+def recorded_problems(document: Mapping[str, Any], problems: Sequence[Problem]) -> list[Problem]:
+    """Those of the problems that a run holds, with the text and gold answer that they had; document: its `run.toml`."""
+    rows = set(_rows(document))
+    return [problem for problem in problems if _row(problem) in rows]
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_bytes().decode())

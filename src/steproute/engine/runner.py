@@ -62,7 +62,8 @@ async def run(
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
     What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. A new trace is
-    graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. `on_trace` is called for
+    graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. With a
+    grader that asks a model, the trace is kept without a verdict first and then again with it. `on_trace` is called for
     every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further problem
     is begun, and SpendingLimitReached is raised when those under way have ended.
     """
@@ -85,7 +86,7 @@ async def run(
             )
             try:
                 trace = await episode.run(route.strategy)
-                on_trace(await _kept(trace, problem, traces, grade))
+                on_trace(await _kept(trace, problem, traces, grade, paid=cast.grading.is_paid))
             except SpendingLimitReached as limit:  # the others under way may still end within it
                 reached.append(limit)
 
@@ -122,10 +123,17 @@ def _keeper(traces: TraceFile, attempt: Attempt) -> Callable[[Event], None]:
     return keep
 
 
-async def _kept(trace: Trace, problem: Problem, traces: TraceFile, grade: Grade) -> Trace:
-    """The trace with its verdict, on disk; it has been paid for, so it is kept even if grading does not return."""
-    try:
-        trace = await grade(problem, trace)
-    finally:
+async def _kept(trace: Trace, problem: Problem, traces: TraceFile, grade: Grade, *, paid: bool) -> Trace:
+    """The trace with its verdict, on disk; it has been paid for, so it is kept even if grading does not return.
+
+    paid: whether a model grades. It may take long, so the trace is kept before it is asked, in case a kill comes.
+    """
+    graded = trace
+    if paid:
         traces.append(trace)
-    return trace
+    try:
+        graded = await grade(problem, trace)
+    finally:
+        if not paid or graded != trace:
+            traces.append(graded)
+    return graded

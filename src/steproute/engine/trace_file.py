@@ -174,6 +174,14 @@ def iterate_traces(path: Path) -> Iterator[Trace]:
         yield _decode(_decoder, frame, path, number)
 
 
+def newest_traces(path: Path) -> list[Trace]:
+    """The newest trace of each route, problem and seed, whose verdict is the one that counts.
+
+    Raises DatasetError as `read_traces`.
+    """
+    return list({(trace.route, trace.problem_id, trace.seed): trace for trace in iterate_traces(path)}.values())
+
+
 def _decode(decoder: "msgspec.json.Decoder[_T]", frame: bytes, path: Path, number: int | None = None) -> _T:
     where = path if number is None else f"{path}, trace {number}"
     try:

@@ -12,6 +12,8 @@ from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.settings import converted
 from steproute.core.solution import Meter, ModelCall, Prefix, Sampling, Stop
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_written
 
 JUDGE_PROMPT: Final = """\
 You grade an answer to a problem. It is correct if it means the same as the reference answer, however it is worded. \
@@ -75,14 +77,27 @@ class JudgeGrader:
         text = graded_text(problem, answer, solution)
         if text is None:
             return Grade.of(False)
-        asked = Problem(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
-        sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.settings.max_tokens, stop=None)
-        drafts = await self._model.propose(Prefix(problem=asked, session=asked.id), 1, sampling, meter)
+        drafts = await self._model.propose(self._prefix(problem, text), 1, self._sampling, meter)
         if len(drafts) != 1:
             raise BackendError(f"{self._model.name}: returned {len(drafts)} drafts, and 1 was asked for")
         draft = drafts[0]
         call = ModelCall(usage=draft.usage, latency_s=draft.latency_s, request_id=draft.request_id)
         return replace(_read(draft.text, cut=draft.stop is not Stop.END), calls=(*draft.sent_back, call))
+
+    def most_usage(self, problem: Problem, answer: str | None, solution: str) -> Usage:
+        """The most that grading a solution can use, all input as uncached tokens."""
+        text = graded_text(problem, answer, solution)
+        if text is None:
+            return Usage()
+        return most_written(self._model, self._prefix(problem, text), 1, self._sampling)
+
+    @property
+    def _sampling(self) -> Sampling:
+        return Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.settings.max_tokens, stop=None)
+
+    def _prefix(self, problem: Problem, text: str) -> Prefix:
+        asked = Problem(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
+        return Prefix(problem=asked, session=asked.id)
 
     def _prompt(self, problem: Problem, text: str) -> str:
         parts = {"problem": problem.text, "gold": problem.answer or "", "answer": text}

@@ -14,6 +14,9 @@ from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.rollouts import Grade
 from steproute.policies.step_pomdp import StepPomdp
 
+Graded = tuple[Trace, bool]
+"""A finished trace, and whether its answer is correct."""
+
 
 @dataclass(frozen=True, slots=True)
 class WeakScored:
@@ -66,20 +69,21 @@ def _weak_scored(trace: Trace) -> bool:
     return by_weak and not judges & {"weak", "strong"}
 
 
-async def fit_on_traces(solo: SoloTraces, problems: Mapping[str, Problem], grade: Grade) -> StepPomdp:
-    """TRIM-POMDP's model from the scores and the final answers; problems: by id.
+def fit_on_traces(weak: Sequence[Graded], strong: Sequence[Graded]) -> StepPomdp:
+    """TRIM-POMDP's model from the scores and the final answers.
 
     Raises DatasetError if there are too few solutions of a kind.
     """
-    weak = [
+    solutions = [
         GradedSolution(scores=tuple(step.score for step in trace.steps if step.score is not None), correct=correct)
-        for trace, correct in await _graded(solo.weak, problems, grade)
+        for trace, correct in weak
     ]
-    strong = [(len(trace.steps), correct) for trace, correct in await _graded(solo.strong, problems, grade)]
-    steps = sum(count for count, _ in strong)
-    tokens = sum(trace.generated_tokens("strong") for trace in solo.strong)
-    return fit_on_outcomes(weak, strong, step_tokens=tokens / max(steps, 1))
+    answers = [(len(trace.steps), correct) for trace, correct in strong]
+    steps = sum(count for count, _ in answers)
+    tokens = sum(trace.generated_tokens("strong") for trace, _ in strong)
+    return fit_on_outcomes(solutions, answers, step_tokens=tokens / max(steps, 1))
 
 
-async def _graded(traces: Sequence[Trace], problems: Mapping[str, Problem], grade: Grade) -> list[tuple[Trace, bool]]:
+async def graded(traces: Sequence[Trace], problems: Mapping[str, Problem], grade: Grade) -> list[Graded]:
+    """Traces with whether their answers are correct; problems: by id."""
     return [(trace, await grade(problems[trace.problem_id], trace)) for trace in traces]

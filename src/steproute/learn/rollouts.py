@@ -41,21 +41,36 @@ async def solve_all(
     return list(await asyncio.gather(*(solve(problem) for problem in problems)))
 
 
-def answer_grade(book: GradeBook) -> Grade:
-    """The grader's verdict; an undecided answer counts as incorrect, and so does none."""
+class AnswerGrades:
+    """A `Grade` by the grader of a book; an undecided answer counts as incorrect, and so does none.
 
-    async def grade(problem: Problem, trace: Trace) -> bool:
-        found = await book.grade(problem, trace)
-        return found is not None and found.verdict is Verdict.RIGHT
+    undecided: why, for each solution that the grader could not decide.
+    """
 
-    return grade
+    def __init__(self, book: GradeBook) -> None:
+        self._book = book
+        self.undecided: dict[tuple[str, str | None, tuple[str, ...]], str] = {}
+
+    async def __call__(self, problem: Problem, trace: Trace) -> bool:
+        """Raises BackendError if the grader's model fails, which says nothing about the answer."""
+        try:
+            grade = await self._book.grade_or_fail(problem, trace)
+        except BackendError as failure:
+            raise _failed(problem.id, f"the grader failed: {failure}") from failure
+        if grade is not None and grade.verdict is Verdict.UNDECIDED:
+            self.undecided[problem.id, trace.answer, tuple(step.text for step in trace.steps)] = grade.note
+        return grade is not None and grade.verdict is Verdict.RIGHT
 
 
 def finished(trace: Trace) -> Trace:
     """The trace; raises BackendError if its problem failed, which says nothing about the models."""
     if trace.failed:
-        raise BackendError(
-            f"problem {trace.problem_id!r}: {trace.error or 'it was cancelled'}. The same command goes on where this "
-            "one stopped; leave the problem out if it always fails."
-        )
+        raise _failed(trace.problem_id, trace.error or "it was cancelled")
     return trace
+
+
+def _failed(problem_id: str, reason: str) -> BackendError:
+    return BackendError(
+        f"problem {problem_id!r}: {reason.rstrip('.')}. The same command goes on where this one stopped; leave the "
+        "problem out if it always fails."
+    )

@@ -1,0 +1,51 @@
+"""The step tree that training grows: where it is, whose models it is of, and what growing it may cost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+from steproute.cli.spending import tree_limit
+from steproute.config import Setup
+from steproute.core.errors import ConfigError
+from steproute.core.whole_file import write_whole
+from steproute.engine.cast import Cast
+from steproute.engine.spending import limited
+from steproute.engine.step_tree import StepTree
+
+TREE_WIDTH: Final = 2
+
+
+def tree_path(tree: Path | None, setup: Setup) -> Path:
+    """The step tree of these models: the given one, or one that no other models grow. Writes nothing.
+
+    Raises ConfigError for a tree that other models grew.
+    """
+    if not setup.digest:
+        return tree or Path("runs/tree.jsonl.zst")
+    path = tree or Path("runs") / f"tree-{setup.digest[:8]}.jsonl.zst"
+    note = _note(path)
+    grown_by = note.read_text().strip() if note.is_file() else ""
+    if path.exists() and grown_by != setup.digest:
+        raise ConfigError(
+            f"tree: {path} grew by other models or scorers than those of this steproute.toml. Name another file, or "
+            "leave --tree out."
+        )
+    return path
+
+
+@contextmanager
+def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[tuple[StepTree, Cast]]:
+    """A step tree to grow, and the setup's roles behind it and the limit; what was paid before to grow it counts.
+
+    A tree knows models by their roles, so a note beside it keeps the digest of the steproute.toml that it grows by.
+    """
+    if setup.digest:
+        write_whole(_note(path), f"{setup.digest}\n".encode())
+    with StepTree(path, TREE_WIDTH) as tree, tree_limit(tree, limit) as bound:
+        yield tree, tree.cast(limited(setup.roles, bound))
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}.models")
