@@ -131,6 +131,16 @@ def test_eval_prints_its_summary_and_leaves_its_files(tmp_path: Path) -> None:
     assert scored == {name: pytest.approx(found["metrics"][name]) for name in scored}
 
 
+def test_baselines_are_read_without_blanks_and_solved_once(tmp_path: Path) -> None:
+    words = ("--problems", "2", "--knobs", "0.5", "--baselines", " random, single:strong,random, ")
+    found = json.loads(steproute(tmp_path, "eval", *words, "--name", "twice", "--json").stdout)
+    assert [each["name"] for each in found["baselines"]] == ["random", "single:strong"]
+    traces = read_traces(tmp_path / "runs/twice/traces.jsonl.zst")
+    cells = {(trace.route, trace.problem_id) for trace in traces}
+    assert len(cells) == len(traces)
+    assert found["spent_usd"] == float(sum(trace.cost_usd for trace in traces))
+
+
 def test_the_points_add_up_from_the_traces(tmp_path: Path) -> None:
     found = json.loads(steproute(tmp_path, *SWEEP, "--name", "a", "--json").stdout)
     traces = read_traces(tmp_path / "runs/a/traces.jsonl.zst")

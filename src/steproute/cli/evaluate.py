@@ -39,6 +39,7 @@ from steproute.cli.options import (
     Seeds,
     Settings,
     Strategy,
+    listed,
     numbers,
     whole_numbers,
 )
@@ -114,7 +115,7 @@ def evaluate(
         data,
         problems=problems,
         knobs=numbers(knobs),
-        baselines=tuple(part for part in baselines.split(",") if part),
+        baselines=tuple(dict.fromkeys(listed(baselines))),
         seed=seed,
         seeds=whole_numbers("seeds", seeds),
         in_flight=in_flight,

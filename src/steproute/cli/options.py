@@ -69,7 +69,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def numbers(text: str) -> tuple[float, ...]:
     """A list of numbers from a command line; raises ConfigError."""
     try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
+        return tuple(float(part) for part in listed(text))
     except ValueError:
         raise ConfigError(
             f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
@@ -78,16 +78,21 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     """Whole numbers and ranges such as 0-4 from a command line; raises ConfigError."""
-    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",") if part.strip()]
+    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part) for part in listed(text)]
     ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part is not None]
     if len(ranges) < len(parts) or not all(ranges):
         raise ConfigError(f"{option}: {text!r} is no list of whole numbers. Write 0,1,2 or 0-4.")
     return tuple(number for each in ranges for number in each)
 
 
+def listed(text: str) -> list[str]:
+    """The parts of a list from a command line, without the blanks around them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def names(option: str, text: str) -> list[str]:
     """A list of names from a command line; raises ConfigError for none, or one that is given twice."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
+    found = listed(text)
     if not found or len(set(found)) != len(found):
         raise ConfigError(f"{option}: {text!r} names none, or one of them twice. Give each once, with commas.")
     return found
