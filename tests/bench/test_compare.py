@@ -120,9 +120,7 @@ def test_holms_correction_of_a_known_case() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
 
 
-def compared(
-    weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), *, weak_right: int = 4
-) -> Comparison:
+def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), *, weak_right: int = 4) -> Comparison:
     """Three policies with the same points, but the third solves less; weak alone costs `weak_usd`, strong 1.
 
     weak_right: of ten problems; strong solves nine.

@@ -84,7 +84,15 @@ def _converted(name: str, source: Source, content: bytes) -> Iterator[dict[str, 
     try:
         rows = [source.convert(number, json.loads(line)) for number, line in enumerate(content.splitlines())]
         list(problems_of(enumerate(rows, 1), name))
-    except (ValueError, LookupError, TypeError, AttributeError, DatasetError) as failure:
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+        DatasetError,
+    ) as failure:
         raise DownloadError(f"{name}: the file is not in the form of the original ({failure!r}).") from None
     ids = [str(row["id"]) for row in rows]
     ends = [source.first_id or ids[0], source.last_id or ids[-1]] if ids else []
