@@ -42,7 +42,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "--sample", "1", "--strategy", "magic"), "strategies: 'magic' is unknown. Use one of"),
         (("solve", "--sample", "1", "--policy", "magic"), "policies: 'magic' is unknown. Use one of"),
         (("solve", "--sample", "1", "--knob", "1.5"), "threshold: 1.5 is outside [0, 1]"),
-        (("solve", "--sample", "-1"), "sample: -1 is negative"),
+        (("solve", "--sample", "-1"), "sample: -1 is below 0"),
         (("solve", ""), "is empty"),
         (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
         (("solve", "--sample", "1", "--set", "takeover_steps=2"), "since no takeover comes from"),
@@ -66,6 +66,8 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--seeds", "3-1"), "seeds: '3-1' is no list of whole numbers"),
         (("compare", "--seeds", "0-2,1"), "seeds: 0, 1, 2, 1 repeat a value"),
         (("eval", "--data", "none.jsonl"), "none.jsonl does not exist"),
+        (("eval", "--data", "blank.jsonl"), "data: blank.jsonl holds no problem. Give each line"),
+        (("eval", "--data", "blank.jsonl", "--estimate"), "data: blank.jsonl holds no problem"),
         (("eval", "--data", "[red].jsonl"), "[red].jsonl does not exist"),
         (("eval", "--data", "bad.jsonl"), "bad.jsonl, line 2: not JSON"),
         (("eval", "--data", "empty.jsonl"), "empty.jsonl, line 1: problem is ' '"),
@@ -100,6 +102,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
 def test_bad_input_is_named_and_ends_with_code_2(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     (tmp_path / "bad.jsonl").write_text('{"problem": "a", "answer": "1"}\n{"problem": \n')
     (tmp_path / "empty.jsonl").write_text('{"problem": " "}\n')
+    (tmp_path / "blank.jsonl").write_text("\n")
     result = steproute(tmp_path, *words, code=2)
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr

@@ -41,6 +41,7 @@ from steproute.cli.options import (
     Strategy,
     listed,
     numbers,
+    parsed_grader_settings,
     whole_numbers,
 )
 from steproute.cli.spending import within_limit
@@ -101,7 +102,7 @@ def evaluate(
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
     setup = read_setup(config, data, scorer=scorer).graded_by(
-        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+        rule=answer_rule, grader=grader, settings=parsed_grader_settings(grader_settings)
     )
     route = setup.route.changed(strategy=strategy, policy=policy, settings=parsed_settings(settings))
     limits = setup.limits.changed(

@@ -24,6 +24,7 @@ from steproute.cli.train_pomdp import (
 from steproute.cli.training import Training, training_problems, tree_path
 from steproute.config import Setup, read_setup
 from steproute.core.errors import ConfigError
+from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
@@ -112,8 +113,8 @@ def train(
         artifact = planned(embedded_reference(), belief, {"data": data}, console)
     else:
         _check_solvable(data, config)
-        labels = labels or ("steps" if config is None and data.startswith("lab") else "outcomes")
-        if labels == "steps" and (config is not None or not data.startswith("lab")):
+        labels = labels or ("steps" if config is None and is_lab(data) else "outcomes")
+        if labels == "steps" and (config is not None or not is_lab(data)):
             raise ConfigError("labels: steps need a checker, which only the bundled lab has. Use outcomes.")
         training = Training(
             policy=policy,
@@ -158,7 +159,7 @@ def _check_choice(name: str, value: str | None, choices: Sequence[str | None]) -
 
 
 def _check_solvable(data: str, config: Path | None) -> None:
-    if config is None and not data.startswith("lab") and not is_trim_world(data):
+    if config is None and not is_lab(data) and not is_trim_world(data):
         raise ConfigError(
             f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train, or give your "
             "models with --config."
