@@ -120,15 +120,18 @@ def test_holms_correction_of_a_known_case() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
 
 
-def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three")) -> Comparison:
-    """Three policies with the same points, but the third solves less; weak alone costs `weak_usd`, strong 1."""
+def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), *, weak_right: int = 4) -> Comparison:
+    """Three policies with the same points, but the third solves less; weak alone costs `weak_usd`, strong 1.
+
+    weak_right: of ten problems; strong solves nine.
+    """
     count = 80
     every = [series(name, (0.5, 1.0)) for name in names]
     whole = sweep(every[0], *every[1:])
     cells = []
     for index in range(count):
         strong_usd = 1.0
-        cells.append(graded("weak", f"p{index}", index % 10 < 4, weak_tokens=9, usd=weak_usd))
+        cells.append(graded("weak", f"p{index}", index % 10 < weak_right, weak_tokens=9, usd=weak_usd))
         cells.append(graded("strong", f"p{index}", index % 10 < 9, strong_tokens=100, usd=strong_usd))
         for name in names:
             right = 5 if name == "three" else 8
@@ -151,6 +154,16 @@ def test_where_the_weak_model_alone_costs_more_there_is_no_difference_and_no_p(w
         assert row.metrics["usd"]["accuracy_at_20_ci95"] is None
     written = msgspec.json.decode(msgspec.json.encode(comparison))
     assert any(pair["p"] is None for pair in written["pairs"])
+
+
+@pytest.mark.parametrize("weak_right", [9, 10])
+def test_without_a_gap_there_are_rows_and_a_note_but_no_metrics(weak_right: int) -> None:
+    comparison = compared(0.1, weak_right=weak_right)
+    assert "there is no gap to recover" in comparison.note
+    assert [row.name for row in comparison.rows] == ["one", "two", "three"]
+    assert [row.metrics for row in comparison.rows] == [{}, {}, {}]
+    assert comparison.pairs == []
+    assert compared(0.1).note == ""
 
 
 def test_identical_policies_never_differ() -> None:
@@ -195,7 +208,7 @@ def test_the_table_shows_bounds_and_directions_and_nothing_for_undefined_differe
     comparison = compared(0.1)
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(difference_table(comparison))
+        console.print(difference_table(comparison, "stepwise"))
     shown = capture.get()
     assert "CPT(95 %) ↓" in shown
     assert "APGR ↑" in shown
@@ -206,7 +219,7 @@ def test_the_table_shows_bounds_and_directions_and_nothing_for_undefined_differe
     blank = replace(comparison.pairs[0], difference=None, difference_ci95=None, better=None, p=None, p_holm=None)
     hollow = replace(comparison, pairs=[blank, *comparison.pairs[1:]])
     with console.capture() as capture:
-        console.print(difference_table(hollow))
+        console.print(difference_table(hollow, "stepwise"))
     assert "–" in capture.get()
 
 
@@ -219,5 +232,5 @@ def test_a_share_that_only_one_reaches_is_a_difference_without_a_number() -> Non
         hollow = replace(comparison, pairs=[unequal, *comparison.pairs[1:]])
         console = Console(width=160)
         with console.capture() as capture:
-            console.print(difference_table(hollow))
+            console.print(difference_table(hollow, "stepwise"))
         assert words in capture.get()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from steproute.bench.datasets import BENCHMARKS, load_problems, read_rows
-from steproute.core.errors import DatasetError
+from steproute.core.errors import ConfigError, DatasetError
 
 COUNTS = {
     "math500": 400,
@@ -144,5 +144,5 @@ def test_missing_things_say_what_was_looked_for(tmp_path: Path, monkeypatch: pyt
         load_problems("math500:train")
     with pytest.raises(DatasetError, match="'maths' is unknown. Use one of aime, .*, trim-world; hf:org/name:split"):
         load_problems("maths")
-    with pytest.raises(DatasetError, match="problems: 0 is below 1"):
+    with pytest.raises(ConfigError, match="problems: 0 is below 1"):
         load_problems("lab", 0)

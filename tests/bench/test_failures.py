@@ -11,6 +11,7 @@ from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 
 SAME = [
+    ("Error code: 429 - 3 ahead", "Error code: 429 - 12 ahead"),
     ("qwen: status 503: try again in 7.5 s", "qwen: status 503: try again in 12 s"),
     ("http://127.0.0.1:4343/v1 refused", "https://gpu-7.example.org:80/v1 refused"),
     ("cannot reach 10.0.0.3:8000", "cannot reach 10.0.0.17:8001"),
@@ -21,6 +22,10 @@ SAME = [
     ('step 3 says "so x = 2"', 'step 11 says "it\'s 5"'),
 ]
 OTHER = [
+    ("qwen: status 401: no", "qwen: status 403: no"),
+    ("qwen: status 503, request 4", "qwen: status 502, request 4"),
+    ("Error code: 400 - try 1", "Error code: 429 - try 1"),
+    ("Status 500", "Status 501"),
     ("qwen: no answer in time", "qwen: the stream broke off"),
     ("weak-model: down", "strong-model: down"),
     ("'A' is not in the lab's vocabulary", "'A' is not in the world's vocabulary"),

@@ -134,6 +134,21 @@ class TestHuggingFace:
         with pytest.raises(DatasetError, match=r"cannot be loaded \(.*train.*Write hf:org/name:split"):
             load_problems(f"hf:{folder}:train", fields=FIELDS)
 
+    def test_a_bad_line_and_a_script_are_named_and_no_name_is_refused(self, tmp_path: Path) -> None:
+        for name, file, content in (
+            ("lines", "test.jsonl", '{"problem": "a"}\n{"problem": \n'),
+            ("code", "code.py", "1"),
+        ):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / file).write_text(content)
+            with pytest.raises(
+                DatasetError, match=rf"hf:{tmp_path}/{name}:test cannot be loaded \(.*Write hf:org/name"
+            ):
+                load_problems(f"hf:{tmp_path}/{name}:test")
+        for empty in ("hf:", "hf::test"):
+            with pytest.raises(DatasetError, match=f"'{empty}' names no data set. Write hf:org/name:split"):
+                load_problems(empty)
+
     def test_one_that_cannot_be_reached_is_named(self) -> None:
         with pytest.raises(DatasetError, match="hf:nobody/nothing/main:test cannot be loaded"):
             load_problems("hf:nobody/nothing/main:test")

@@ -54,6 +54,23 @@ def test_failures_and_contents_are_on_the_page(tmp_path: Path) -> None:
     assert "Why problems failed" not in page(tmp_path, replace(SUMMARY, failures=[]))
 
 
+def test_reasons_of_undecided_answers_and_the_graders_bill_are_on_the_page(tmp_path: Path) -> None:
+    reasons = {"the grader raised ValueError: <b>boom</b>": 2, "no reply": 1}
+    found = page(tmp_path, replace(SUMMARY, undecided=3, undecided_reasons=reasons, grading_usd=0.25))
+    assert (
+        "Undecided: 3; these answers could not be graded and count as not correct, and the reasons are below." in found
+    )
+    assert (
+        '<th scope="row">2</th><td class="reason">the grader raised ValueError: &lt;b&gt;boom&lt;/b&gt;</td>' in found
+    )
+    assert '<th scope="row">1</th><td class="reason">no reply</td>' in found
+    assert "Grading took $0.2500, which is not a part of any route's cost." in found
+    without = page(tmp_path)
+    assert "in time" not in without
+    assert "Grading took" not in without
+    assert "Why answers are undecided" not in without
+
+
 def test_a_comparison_is_on_the_page_of_its_run(tmp_path: Path) -> None:
     assert "Compared with" not in page(tmp_path)
     metrics = {axis: dict(METRIC_VALUES) for axis in AXES}

@@ -129,3 +129,20 @@ def test_a_solution_is_kept_if_its_grading_does_not_return(tmp_path: Path, error
             asyncio.run(work)
     (kept,) = read_traces(tmp_path / "t.zst")
     assert (kept.answer, kept.verdict, kept.outcome) == ("1", None, Outcome.ANSWERED)
+
+
+def test_a_route_that_is_named_twice_is_solved_and_stored_once(tmp_path: Path) -> None:
+    def at(seed: int) -> Sweep:
+        weak, strong, middle = (replace(route, seed=seed) for route in (WEAK, STRONG, MIDDLE))
+        policy, again = replace(SWEEP.policy, routes=(middle,)), Series(name="s", knobs=(0.0,), routes=(strong,))
+        return Sweep(weak=weak, strong=strong, policy=policy, baselines=(again, policy, again))
+
+    twice = replace(at(0), repeats=(at(1),))
+    cast = Cast(writers={role: Writer(model=ScriptedModel(role, [])) for role in ("weak", "strong")})
+    with TraceFile(tmp_path / "t.zst") as traces:
+        solved = asyncio.run(run_sweep(twice, PROBLEMS, cast, RunSettings(in_flight=1), traces))
+        spent = traces.spent_usd
+    cells = [Cell.of(trace) for trace in read_traces(tmp_path / "t.zst")]
+    assert len(cells) == len(set(cells)) == len(solved.traces) == len(list(twice.work(PROBLEMS))) == 18
+    assert spent == sum(trace.cost_usd for trace in solved.traces)
+    assert [route.name for route in twice.routes] == ["w", "s", "m"]

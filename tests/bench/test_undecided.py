@@ -1,4 +1,4 @@
-"""An answer that could not be compared in time is counted, and leaves its problem in every route."""
+"""An answer that could not be graded is counted, and leaves its problem in every route."""
 # ruff: noqa: E501
 
 import asyncio

@@ -43,7 +43,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "--sample", "1", "--strategy", "magic"), "strategies: 'magic' is unknown. Use one of"),
         (("solve", "--sample", "1", "--policy", "magic"), "policies: 'magic' is unknown. Use one of"),
         (("solve", "--sample", "1", "--knob", "1.5"), "threshold: 1.5 is outside [0, 1]"),
-        (("solve", "--sample", "-1"), "sample: -1 is negative"),
+        (("solve", "--sample", "-1"), "sample: -1 is below 0"),
         (("solve", ""), "is empty"),
         (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
         (("solve", "--sample", "1", "--set", "takeover_steps=2"), "since no takeover comes from"),
@@ -67,6 +67,8 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--seeds", "3-1"), "seeds: '3-1' is no list of whole numbers"),
         (("compare", "--seeds", "0-2,1"), "seeds: 0, 1, 2, 1 repeat a value"),
         (("eval", "--data", "none.jsonl"), "none.jsonl does not exist"),
+        (("eval", "--data", "blank.jsonl"), "data: blank.jsonl holds no problem. Give each line"),
+        (("eval", "--data", "blank.jsonl", "--estimate"), "data: blank.jsonl holds no problem"),
         (("eval", "--data", "[red].jsonl"), "[red].jsonl does not exist"),
         (("eval", "--data", "bad.jsonl"), "bad.jsonl, line 2: not JSON"),
         (("eval", "--data", "empty.jsonl"), "empty.jsonl, line 1: problem is ' '"),
@@ -101,6 +103,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
 def test_bad_input_is_named_and_ends_with_code_2(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     (tmp_path / "bad.jsonl").write_text('{"problem": "a", "answer": "1"}\n{"problem": \n')
     (tmp_path / "empty.jsonl").write_text('{"problem": " "}\n')
+    (tmp_path / "blank.jsonl").write_text("\n")
     result = steproute(tmp_path, *words, code=2)
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
@@ -130,6 +133,16 @@ def test_eval_prints_its_summary_and_leaves_its_files(tmp_path: Path) -> None:
     assert found["points"][0]["strong_tokens"] == 0
     scored = json.loads(steproute(tmp_path, "metrics", "runs/a/summary.json", "--json").stdout)
     assert scored == {name: pytest.approx(found["metrics"][name]) for name in scored}
+
+
+def test_baselines_are_read_without_blanks_and_solved_once(tmp_path: Path) -> None:
+    words = ("--problems", "2", "--knobs", "0.5", "--baselines", " random, single:strong,random, ")
+    found = json.loads(steproute(tmp_path, "eval", *words, "--name", "twice", "--json").stdout)
+    assert [each["name"] for each in found["baselines"]] == ["random", "single:strong"]
+    traces = read_traces(tmp_path / "runs/twice/traces.jsonl.zst")
+    cells = {(trace.route, trace.problem_id) for trace in traces}
+    assert len(cells) == len(traces)
+    assert found["spent_usd"] == float(sum(trace.cost_usd for trace in traces))
 
 
 def test_the_points_add_up_from_the_traces(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.cli.test_commands import steproute
 from tests.paid_servers import PaidServer, served, write_setup
 
+from steproute.bench.calibrate import Goal
+from steproute.cli.calibrate import default_name
 from steproute.engine.trace_file import TraceFile, read_traces
 
 OWN = ("--config", "steproute.toml", "--data", "own.jsonl", "--name", "own")
@@ -128,3 +130,43 @@ def test_a_limit_without_prices_is_refused_with_the_remedy(tmp_path: Path, comma
     assert "models.strong has no price" in found
     assert "below [models.strong]" in found
     assert not list(tmp_path.glob("runs/*/traces*"))
+
+
+@pytest.mark.parametrize("price", ["", "price = { input = 0, output = 0 }"])
+def test_a_budget_in_dollars_is_refused_if_the_strong_model_costs_none(tmp_path: Path, price: str) -> None:
+    server = PaidServer()
+    with served(server) as url:
+        write_setup(tmp_path, url, 80, 0.05)
+        text = (tmp_path / "steproute.toml").read_text().replace("price = { input = 1, output = 4 }", price)
+        (tmp_path / "steproute.toml").write_text(text)
+        found = plain(steproute(tmp_path, "calibrate", *OWN, "--budget-usd", "0.001", code=2).stderr)
+    assert "budget-usd: models.strong has no price above 0" in found
+    assert "below [models.strong]" in found
+    assert not server.asked
+    assert not (tmp_path / "runs").exists()
+
+
+def test_different_goals_have_different_folders() -> None:
+    goals = [Goal(0.95, kind) for kind in ("tokens", "usd", "accuracy")] + [
+        Goal(0.12345678, "usd"),
+        Goal(0.12345679, "usd"),
+    ]
+    assert len({default_name("threshold", goal) for goal in goals}) == len(goals)
+    assert default_name("threshold", goals[0]) == "calibrate-threshold-tokens-0.95"
+
+
+def test_a_comparison_without_a_gap_keeps_what_was_paid_and_says_why(tmp_path: Path) -> None:
+    with served(PaidServer()) as url:
+        write_setup(tmp_path, url, 2, 0.05)
+        rows = (f'{{"problem": "What is {number}?", "answer": "{number}"}}\n' for number in (12, 14))
+        (tmp_path / "own.jsonl").write_text("".join(rows))
+        words = ("compare", *OWN, "--policies", "threshold,single:strong", "--resamples", "100")
+        shown = plain(steproute(tmp_path, *words).stdout)
+    assert "no gap to recover" in shown
+    assert "APGR minus" not in shown
+    assert summary(tmp_path)["paid_usd"] > 0
+    found = json.loads((tmp_path / "runs/own/comparison.json").read_text())
+    assert "no gap to recover" in found["note"]
+    assert [row["name"] for row in found["rows"]] == ["threshold", "single:strong"]
+    assert "no gap to recover" in (tmp_path / "runs/own/report.html").read_text()
+    assert (tmp_path / "runs/own/pareto.png").stat().st_size > 0

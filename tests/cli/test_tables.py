@@ -91,9 +91,11 @@ def comparison() -> Comparison:
     )
 
 
-def printed_comparison(width: int = 80, *, wide: bool = False) -> str:
+def printed_comparison(
+    width: int = 80, *, wide: bool = False, summary: Summary | None = None, found: Comparison | None = None
+) -> str:
     console = Console(width=width, file=StringIO())
-    print_comparison(console, full(), comparison(), wide=wide)
+    print_comparison(console, summary or full(), found or comparison(), wide=wide)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -138,6 +140,24 @@ def test_a_comparison_cuts_no_cell(wide: bool, width: int) -> None:
         assert any(line.strip().startswith(policy_label(name, "stepwise")) for line in found.splitlines()), name
     for text in ("-0.123 [-0.345, +0.234]", "-0.123 [-∞, +0.100]", "0.012"):
         assert any(text in line for line in found.splitlines()), text
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_comparison_names_policies_by_the_runs_strategy(wide: bool) -> None:
+    cascade = replace(full(), settings={"route": {"strategy": "cascade"}})
+    found = printed_comparison(wide=wide, summary=cascade)
+    assert policy_label("threshold", "cascade") in found
+    assert policy_label("threshold", "stepwise") not in found
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_comparison_without_a_gap_says_why_and_compares_nothing(wide: bool) -> None:
+    whole = comparison()
+    hollow = replace(whole, pairs=[], rows=[replace(row, metrics={}) for row in whole.rows], note="no gap")
+    found = printed_comparison(wide=wide, summary=replace(full(), metrics_note="there is no gap"), found=hollow)
+    assert "there is no gap" in found
+    assert "APGR minus" not in found
+    assert "compared with" not in found
 
 
 def test_the_first_line_is_the_headline() -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from steproute.cli import train as train_command
 from steproute.cli.main import app
 from steproute.cli.train import train
+from steproute.cli.training import training_problems
 from steproute.core.errors import ConfigError
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.random import RandomRouting
@@ -74,3 +75,16 @@ def test_an_unknown_belief_is_refused(tmp_path: Path) -> None:
     assert isinstance(result.exception, ConfigError)
     assert "belief: 'hope' is unknown. Use one of filter, posterior" in str(result.exception)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_file_whose_name_begins_with_lab_is_read_whole_and_is_not_the_lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lab_own.jsonl"
+    path.write_text("".join(f'{{"problem": "What is {number}?", "answer": "1"}}\n' for number in range(2001)))
+    monkeypatch.chdir(tmp_path)
+    assert len(training_problems(path.name, None, 0)) == 2001
+    for more in ((), ("--labels", "steps")):
+        result = CliRunner().invoke(app, ["train", "--policy", "pomdp", "--data", path.name, *more])
+        assert isinstance(result.exception, ConfigError)
+        assert "'lab_own.jsonl' cannot be solved by the embedded models" in str(result.exception)

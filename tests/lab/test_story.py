@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError, DatasetError
-from steproute.lab.story import DIFFICULTIES, MAX_VALUE, Story, generate, write_story
+from steproute.lab.story import DIFFICULTIES, MAX_VALUE, Story, generate, is_lab, write_story
 from steproute.lab.tokenizer import SEPARATOR, Tokenizer
 from steproute.lab.wording import Op
 
@@ -114,3 +114,13 @@ def test_a_text_that_is_no_lab_problem_is_refused(text: str) -> None:
 def test_numbers_that_the_lab_cannot_write_are_refused(sentences: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         Story.parse(f"{sentences} How many apples does Ben have now?")
+
+
+@pytest.mark.parametrize("data", ["lab", "lab:train", "lab:test/hard"])
+def test_names_of_the_lab_are_known(data: str) -> None:
+    assert is_lab(data)
+
+
+@pytest.mark.parametrize("data", ["lab.jsonl", "lab_own.jsonl", "labelled.jsonl", "./lab:1.jsonl", "trim-world"])
+def test_files_are_not_the_lab(data: str) -> None:
+    assert not is_lab(data)

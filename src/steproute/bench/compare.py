@@ -9,9 +9,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from steproute.bench.bootstrap import METRICS, metric_samples
+from steproute.bench.bootstrap import METRICS, curve_of, metric_samples
 from steproute.bench.curves import F64
 from steproute.bench.differences import LOWER_IS_BETTER, Difference, difference, holm, least_p, metric_interval
+from steproute.bench.metrics import UndefinedMetric, measure
 from steproute.bench.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
 from steproute.bench.sweep import Series, Sweep
 from steproute.core.whole_file import write_whole
@@ -19,18 +20,19 @@ from steproute.core.whole_file import write_whole
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
 RESAMPLES: Final = 10_000
 _CALLS_AT: Final = 0.3
+_ByAxis = dict[Axis, dict[str, float | None | Interval95]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One policy: its metrics by cost axis, each with its `_ci95` (None: not reached).
+    """One policy: its metrics by cost axis, each with its `_ci95` (None: not reached); none if there is no gap.
 
     calls: mean model and scorer calls a problem at the knob whose share of strong tokens is nearest to 30 %, which is
     the latency in steps of a loop that waits for each of them.
     """
 
     name: str
-    metrics: dict[Axis, dict[str, float | None | Interval95]]
+    metrics: _ByAxis
     calls: float
     calls_at: float
 
@@ -71,6 +73,8 @@ class Pair:
 class Comparison:
     """The content of `comparison.json`: a row per policy, and every pair of them.
 
+    note: why there are no metrics and no pairs, if strong is no better than weak; else empty.
+
     p-values and intervals cover the draw of the problems alone, not that of the models' samples or of training. No
     p-value can be below `least_p`, which more `resamples` lower.
     """
@@ -83,6 +87,7 @@ class Comparison:
     least_p: float
     rows: list[Row]
     pairs: list[Pair]
+    note: str = ""
 
     def pair(self, first: str, second: str, metric: str, axis: Axis = "tokens") -> Pair:
         """One pair, whichever way round it was stored; raises KeyError for an unknown one."""
@@ -101,22 +106,13 @@ def compare(
 ) -> Comparison:
     """Metrics of every series of a sweep and differences of every two, by dollars only if strong costs more than weak.
 
-    Raises UndefinedMetric without a gap.
+    Without a gap between weak and strong there are neither, and `note` says why.
     """
-    series = (sweep.policy, *sweep.baselines)
-    metrics: list[dict[Axis, dict[str, float | None | Interval95]]] = [{} for _ in series]
-    pairs: list[Pair] = []
-    for axis in (axis for axis in AXES if axis == "tokens" or _costs_more(runs, sweep, axis)):
-        samples = metric_samples(
-            [runs.outcomes(each.routes, axis) for each in series],
-            runs.anchor(sweep.weak, axis),
-            runs.anchor(sweep.strong, axis),
-            np.random.default_rng(seed),
-            resamples=resamples,
-        )
-        for row, sample in zip(metrics, samples, strict=True):
-            row[axis] = _with_intervals(sample)
-        pairs += _pairs([each.name for each in series], samples, axis)
+    series, note = (sweep.policy, *sweep.baselines), ""
+    try:
+        metrics, pairs = _measured(series, sweep, runs, seed, resamples)
+    except UndefinedMetric as reason:
+        metrics, pairs, note = [{} for _ in series], [], str(reason)
     return Comparison(
         name=name,
         data=data,
@@ -126,6 +122,7 @@ def compare(
         least_p=least_p(resamples),
         rows=[_row(runs, each, values) for each, values in zip(series, metrics, strict=True)],
         pairs=pairs,
+        note=note,
     )
 
 
@@ -134,12 +131,29 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
+def _measured(
+    series: Sequence[Series], sweep: Sweep, runs: JudgedRuns, seed: int, resamples: int
+) -> tuple[list[_ByAxis], list[Pair]]:
+    """The metrics of each series and every pair; raises UndefinedMetric without a gap."""
+    metrics: list[_ByAxis] = [{} for _ in series]
+    pairs: list[Pair] = []
+    for axis in (axis for axis in AXES if axis == "tokens" or _costs_more(runs, sweep, axis)):
+        swept = [runs.outcomes(each.routes, axis) for each in series]
+        anchors = runs.anchor(sweep.weak, axis), runs.anchor(sweep.strong, axis)
+        measure(curve_of(series[0].knobs, swept[0], *anchors))
+        samples = metric_samples(swept, *anchors, np.random.default_rng(seed), resamples=resamples)
+        for row, sample in zip(metrics, samples, strict=True):
+            row[axis] = _with_intervals(sample)
+        pairs += _pairs([each.name for each in series], samples, axis)
+    return metrics, pairs
+
+
 def _costs_more(runs: JudgedRuns, sweep: Sweep, axis: Axis) -> bool:
     weak, strong = (runs.anchor(route, axis).cost.mean() for route in (sweep.weak, sweep.strong))
     return bool(strong > weak)
 
 
-def _row(runs: JudgedRuns, series: Series, metrics: dict[Axis, dict[str, float | None | Interval95]]) -> Row:
+def _row(runs: JudgedRuns, series: Series, metrics: _ByAxis) -> Row:
     points = [runs.point(route, knob) for route, knob in zip(series.routes, series.knobs, strict=True)]
     nearest = min(points, key=lambda point: abs(point.strong_share - _CALLS_AT))
     return Row(name=series.name, metrics=metrics, calls=nearest.calls, calls_at=nearest.strong_share)

@@ -12,7 +12,7 @@ _ASIDE: Final = (
     (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b|\b[\w.-]+:\d{2,5}\b|\[[0-9a-f:]+\](?::\d+)?"), "<address>"),
     (re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\""), "<text>"),
     (re.compile(r"\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z_-])[\w-]{8,}\b"), "<id>"),
-    (re.compile(r"\d+(?:[.,]\d+)*"), "<number>"),
+    (re.compile(r"(?i)(?<!\d)(?<!status )(?<!code: )\d+(?:[.,]\d+)*"), "<number>"),
 )
 
 
@@ -41,7 +41,8 @@ class FailureGroup:
 def failure_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
     """The reasons of all traces without a verdict, the most frequent first.
 
-    Two reasons are the same if they name the same role, and differ only in numbers, ids, addresses and quoted texts.
+    Two reasons are the same if they name the same role, and differ only in numbers, ids, addresses and quoted texts. A
+    status is no such number: 401 and 503 are different reasons.
     """
     groups: dict[tuple[str, str], FailureGroup] = {}
     for group in _each(traces):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.bench.datasets import read_rows
+from steproute.bench.datasets.rows import check_encoding
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
@@ -96,8 +97,10 @@ def steps_of(solutions: Sequence[Labelled]) -> LabelledSteps:
 
 
 def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
-    steps, label, scores = row.get("steps"), row.get("label"), row.get("scores")
+    text, steps, label, scores = (row.get(name) for name in ("problem", "steps", "label", "scores"))
     where = f"{path}, line {number}"
+    if not isinstance(text, str) or not text.strip():
+        raise DatasetError(f"{where}: problem is {str(text)[:40]!r}. Give the problem that the steps solve.")
     if not isinstance(steps, list) or not steps or not all(isinstance(step, str) for step in steps):
         raise DatasetError(f"{where}: steps is {str(steps)[:40]!r}. Give a list of the solution's steps.")
     if not isinstance(label, int) or not -1 <= label < len(steps):
@@ -108,8 +111,10 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
         or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores)
     ):
         raise DatasetError(f"{where}: scores do not give a number from 0 to 1 for each of {len(steps)} steps.")
+    problem = Problem(id=str(row.get("id") or f"{path.name}:{number}"), text=text)
+    check_encoding(where, (("id", problem.id), ("problem", text), *(("steps", step) for step in steps)))
     return Labelled(
-        problem=Problem(id=str(row.get("id") or f"{path.name}:{number}"), text=str(row.get("problem"))),
+        problem=problem,
         steps=tuple(steps),
         first_wrong=None if label < 0 else label,
         scores=None if scores is None else tuple(float(score) for score in scores),
@@ -123,6 +128,7 @@ def _step(path: Path, number: int, row: dict[str, object]) -> tuple[str, str, fl
     if not isinstance(right, bool):
         raise DatasetError(f"{path}, line {number}: right is {right!r}. Give true or false.")
     group = str(row.get("group", number))
+    check_encoding(f"{path}, line {number}", [("group", group)])
     return group, repr((group, row.get("prefix", number))), float(score), right
 
 

@@ -43,9 +43,10 @@ class Sweep:
 
     @property
     def routes(self) -> tuple[Route, ...]:
-        """Every route of the sweep, at its first seed."""
+        """Every route of the sweep, once, at its first seed."""
         series = (self.policy, *self.baselines)
-        return (self.weak, self.strong, *(route for each in series for route in each.routes))
+        every = (self.weak, self.strong, *(route for each in series for route in each.routes))
+        return tuple({route.name: route for route in every}.values())
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -53,9 +54,9 @@ class Sweep:
         return tuple(each.weak.seed for each in (self, *self.repeats))
 
     def work(self, problems: Sequence[Problem]) -> Iterator[tuple[Route, Problem]]:
-        """Every route at every seed, problem by problem, so that an early stop leaves whole problems."""
-        every = [route for each in (self, *self.repeats) for route in each.routes]
-        return ((route, problem) for problem in problems for route in every)
+        """Every route at every seed once, problem by problem, so that an early stop leaves whole problems."""
+        every = {(route.name, route.seed): route for each in (self, *self.repeats) for route in each.routes}
+        return ((route, problem) for problem in problems for route in every.values())
 
 
 class Cell(NamedTuple):

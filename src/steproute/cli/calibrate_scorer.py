@@ -18,7 +18,7 @@ from steproute.bench.lab_figures import steps_on_correct_prefixes
 from steproute.bench.labelled import LabelledSteps, read_labelled_steps, steps_of
 from steproute.bench.reliability import plot_reliability, reliability
 from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
-from steproute.cli.options import Config, InFlight
+from steproute.cli.options import Config, InFlight, checked_seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
 from steproute.cli.training_tree import tree_path
@@ -29,6 +29,7 @@ from steproute.engine.cast import Cast
 from steproute.engine.runner import Route
 from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
+from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
 from steproute.policies.threshold import Threshold
@@ -63,7 +64,9 @@ def calibrate_scorer(
             "keep the scores in this step tree, from which a rerun takes them."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides the problems and the sampled solutions.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Decides the problems and the sampled solutions.", callback=checked_seed)
+    ] = 0,
     in_flight: InFlight = 32,
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")] = Path("runs/calibrated-prm"),
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -80,7 +83,7 @@ def calibrate_scorer(
         raise ConfigError(f"method: {method!r} is unknown. Use temperature or isotonic.")
     setup = read_setup(config)
     _check_uncalibrated(setup)
-    if _is_lab(data):
+    if is_lab(data):
         steps, candidates = _from_lab(setup, data, problems, seed, tree)
     else:
         steps, candidates = _from_file(setup, data, tree, in_flight)
@@ -118,10 +121,6 @@ def _check_uncalibrated(setup: Setup) -> None:
     judge = setup.roles.judges.get("prm")
     if judge is not None and isinstance(judge.scorer, CalibratedScorer):
         raise ConfigError("scorers.prm.calibration: is set. Remove it while the scorer is calibrated again.")
-
-
-def _is_lab(data: str) -> bool:
-    return data.partition(":")[0] == "lab"
 
 
 def _fit(method: str, steps: LabelledSteps) -> ScoreMap:

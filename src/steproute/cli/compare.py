@@ -32,11 +32,12 @@ from steproute.cli.options import (
     Seed,
     Seeds,
     names,
+    parsed_grader_settings,
     whole_numbers,
 )
 from steproute.cli.spending import checked_limit, tree_limit
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import check_needs, parsed_settings, read_setup
+from steproute.config import check_needs, read_setup
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
@@ -82,7 +83,7 @@ def compare_policies(
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
     setup = read_setup(config, data).graded_by(
-        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+        rule=answer_rule, grader=grader, settings=parsed_grader_settings(grader_settings)
     )
     first, *others = names("policies", policies)
     run = replace(setup, route=setup.route.changed(policy=first)).run(

@@ -26,18 +26,21 @@ def print_comparison(console: Terminal, summary: Summary, comparison: Comparison
     print_result(console, summary)
     shown = [axis for axis in axes(summary) if axis in comparison.rows[0].metrics]
     if wide:
-        tables = (_metrics(comparison, axis) for axis in shown)
-        print_whole(console, *tables, *(difference_table(comparison, axis) for axis in shown))
+        tables = (_metrics(comparison, summary.strategy, axis) for axis in shown)
+        print_whole(console, *tables, *(difference_table(comparison, summary.strategy, axis) for axis in shown))
     else:
-        for line in _leads(comparison, shown):
+        for line in _leads(comparison, summary.strategy, shown):
             console.print(line, soft_wrap=True)
     print_contents(console, summary)
 
 
-def difference_table(comparison: Comparison, axis: Axis = "tokens") -> Table:
-    """How every policy differs from the first one in every metric that is compared."""
+def difference_table(comparison: Comparison, strategy: str, axis: Axis = "tokens") -> Table:
+    """How every policy differs from the first one in every metric that is compared.
+
+    strategy: of the policies whose names have none.
+    """
     first = comparison.rows[0].name
-    label = policy_label(first, "stepwise")
+    label = policy_label(first, strategy)
     table = Table(
         title=f"compared with {label}, by {AXIS_LABELS[axis]}: difference [95 %], who is ahead, p",
         caption=f"↑ higher is better, ↓ lower is better · {what_p_covers(comparison)}",
@@ -48,21 +51,21 @@ def difference_table(comparison: Comparison, axis: Axis = "tokens") -> Table:
         table.add_column(f"{LABELS[column]} {'↓' if column in LOWER_IS_BETTER else '↑'}", no_wrap=True)
     for row in comparison.rows[1:]:
         pairs = [comparison.pair(row.name, first, column, axis) for column in COMPARED]
-        table.add_row(policy_label(row.name, "stepwise"), *(_cell(each, comparison.least_p) for each in pairs))
+        table.add_row(policy_label(row.name, strategy), *(_cell(each, comparison.least_p) for each in pairs))
     return table
 
 
-def _leads(comparison: Comparison, shown: Sequence[Axis]) -> Iterator[Text]:
+def _leads(comparison: Comparison, strategy: str, shown: Sequence[Axis]) -> Iterator[Text]:
     """APGR, which weighs all budgets alike, of every policy minus that of the first."""
     first, *others = comparison.rows
-    if not others:
+    if not others or not shown:
         return
     yield Text()
-    yield Text(f"APGR minus that of {policy_label(first.name, 'stepwise')}, over all budgets. APGR is the mean share")
+    yield Text(f"APGR minus that of {policy_label(first.name, strategy)}, over all budgets. APGR is the mean share")
     yield Text("of the gap that is recovered.")
     yield Text(_line("by", "difference [95 %]", "", "p"), style="bold")
     for row in others:
-        yield Text(policy_label(row.name, "stepwise"), style="bold")
+        yield Text(policy_label(row.name, strategy), style="bold")
         for axis in shown:
             pair = comparison.pair(row.name, first.name, "apgr", axis)
             yield Text(
@@ -72,7 +75,7 @@ def _leads(comparison: Comparison, shown: Sequence[Axis]) -> Iterator[Text]:
         yield Text(line, style="dim")
 
 
-def _metrics(comparison: Comparison, axis: Axis) -> Table:
+def _metrics(comparison: Comparison, strategy: str, axis: Axis) -> Table:
     """One row per policy, every metric by one kind of cost."""
     title = f"{comparison.problems} problems of {comparison.data}, by {AXIS_LABELS[axis]}"
     caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem.")
@@ -81,7 +84,7 @@ def _metrics(comparison: Comparison, axis: Axis) -> Table:
         table.add_column(column, no_wrap=True)
     for row in comparison.rows:
         cells = (metric(row.metrics[axis], name) for name in METRICS)
-        table.add_row(policy_label(row.name, "stepwise"), *cells, f"{row.calls:.1f}")
+        table.add_row(policy_label(row.name, strategy), *cells, f"{row.calls:.1f}")
     return table
 
 

@@ -12,7 +12,7 @@ from rich.rule import Rule
 from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.live import LiveView
-from steproute.cli.options import Config
+from steproute.cli.options import Config, Seed
 from steproute.cli.own_demo import own_demo
 from steproute.cli.program import program
 from steproute.cli.terminal import Terminal
@@ -38,7 +38,7 @@ _WIDTH: Final = 2**32  # samples per place in the step tree: every seed its own
 
 def demo(
     runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
-    seed: Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")] = 0,
+    seed: Seed = 0,
     config: Config = None,
     data: Annotated[str | None, typer.Option(help="With --config: the problems, such as own.jsonl.")] = None,
     problems: Annotated[int | None, typer.Option(help="Number of problems. Default: 200; with --config 50.")] = None,
@@ -54,7 +54,7 @@ def demo(
     if (config is None) != (data is None):
         raise ConfigError("config, data: give both, for your models and your problems, or neither, for the lab.")
     own = None if config is None or data is None else own_demo(config, data, problems, seed)
-    run = _config(problems or _PROBLEMS, seed) if own is None else own.run
+    run = _config(_PROBLEMS if problems is None else problems, seed) if own is None else own.run
     folder = runs / run.name
     chosen = run.answer.on(load_problems(run.data, run.problems, seed))
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:

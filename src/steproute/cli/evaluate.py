@@ -39,7 +39,9 @@ from steproute.cli.options import (
     Seeds,
     Settings,
     Strategy,
+    listed,
     numbers,
+    parsed_grader_settings,
     whole_numbers,
 )
 from steproute.cli.spending import within_limit
@@ -100,7 +102,7 @@ def evaluate(
     Example: steproute eval --data lab --problems 300 --policy threshold --knobs 0,0.25,0.5,0.75,1
     """
     setup = read_setup(config, data, scorer=scorer).graded_by(
-        rule=answer_rule, grader=grader, settings=parsed_settings(grader_settings)
+        rule=answer_rule, grader=grader, settings=parsed_grader_settings(grader_settings)
     )
     route = setup.route.changed(strategy=strategy, policy=policy, settings=parsed_settings(settings))
     limits = setup.limits.changed(
@@ -114,7 +116,7 @@ def evaluate(
         data,
         problems=problems,
         knobs=numbers(knobs),
-        baselines=tuple(part for part in baselines.split(",") if part),
+        baselines=tuple(dict.fromkeys(listed(baselines))),
         seed=seed,
         seeds=whole_numbers("seeds", seeds),
         in_flight=in_flight,

@@ -11,9 +11,11 @@ from rich.table import Table
 
 from steproute.bench.auc import can_choose
 from steproute.bench.lab_figures import lab_figures
+from steproute.cli.options import checked_seed
 from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.config import lab_cast
+from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import ConfigError
 from steproute.lab.hugging_face import export_for_servers
 from steproute.lab.models import LAB_SAMPLING, Servable
@@ -25,7 +27,7 @@ app = typer.Typer(no_args_is_help=True, help="The bundled lab: problems and mode
 @app.command(cls=PlainCommand)
 def check(
     problems: Annotated[int, typer.Option(help="Test problems to sample.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the problems and every random draw.", callback=checked_seed)] = 0,
     difficulty: Annotated[str, typer.Option(help="easy, standard or hard.")] = "standard",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -36,8 +38,7 @@ def check(
 
     Example: steproute lab check --problems 1000 --json
     """
-    if problems < 1:
-        raise ConfigError(f"problems: {problems} is below 1. Give the number of test problems to sample.")
+    check_between("problems", problems, 1, MOST_PROBLEMS, "Give the number of test problems to sample.")
     chosen = list(islice(generate("test", seed, difficulty), problems))
     facts = {"problems": problems, "seed": seed, "difficulty": difficulty, "temperature": LAB_SAMPLING.temperature}
     figures = facts | asyncio.run(lab_figures(lab_cast(), chosen, seed))
@@ -78,7 +79,7 @@ def export(
 def sample(
     count: Annotated[int, typer.Option(help="How many problems.")] = 1,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
-    seed: Annotated[int, typer.Option(help="Decides the problems.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the problems.", callback=checked_seed)] = 0,
     difficulty: Annotated[str, typer.Option(help="easy, standard or hard.")] = "standard",
 ) -> None:
     """Print lab problems with their reference solutions.
@@ -87,5 +88,6 @@ def sample(
     """
     if split not in get_args(Split):
         raise ConfigError(f"split: {split!r} is unknown. Use one of {', '.join(get_args(Split))}.")
+    check_between("count", count, 1, MOST_PROBLEMS, "Give the number of problems to print.")
     for problem in islice(generate(split, seed, difficulty), count):  # type: ignore[arg-type]
         typer.echo("\n".join((problem.text, "", *Story.parse(problem.text).solution(), "")))

@@ -1,12 +1,24 @@
 """Options that several commands share."""
 
+import math
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from steproute.config import parsed_settings
+from steproute.core.bounds import check_seed
 from steproute.core.errors import ConfigError
+
+_MOST_SEEDS = 10_000
+
+
+def checked_seed(seed: int) -> int:
+    """A seed from a command line; raises ConfigError for one that no library takes."""
+    check_seed("seed", seed)
+    return seed
+
 
 Config = Annotated[Path | None, typer.Option(help="A steproute.toml with your models. Default: the bundled lab.")]
 Data = Annotated[
@@ -45,7 +57,7 @@ GraderSettings = Annotated[
     list[str] | None,
     typer.Option("--grader-set", metavar="NAME=VALUE", help="A setting of the grader, such as relative=0.01."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the problems and of every random draw.")]
+Seed = Annotated[int, typer.Option(help="Seed of the problems and of every random draw.", callback=checked_seed)]
 Seeds = Annotated[
     str, typer.Option(help="Solve each problem with each of these seeds, such as 0,1,2 or 0-4. Default: --seed alone.")
 ]
@@ -69,25 +81,38 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def numbers(text: str) -> tuple[float, ...]:
     """A list of numbers from a command line; raises ConfigError."""
     try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
+        found = tuple(float(part) for part in listed(text))
     except ValueError:
-        raise ConfigError(
-            f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1."
-        ) from None
+        found = (math.nan,)
+    if not all(map(math.isfinite, found)):
+        raise ConfigError(f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1.")
+    return found
 
 
 def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     """Whole numbers and ranges such as 0-4 from a command line; raises ConfigError."""
-    parts = [re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip()) for part in text.split(",") if part.strip()]
+    parts = [re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part) for part in listed(text)]
     ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part is not None]
     if len(ranges) < len(parts) or not all(ranges):
         raise ConfigError(f"{option}: {text!r} is no list of whole numbers. Write 0,1,2 or 0-4.")
+    if (count := sum(map(len, ranges))) > _MOST_SEEDS:
+        raise ConfigError(f"{option}: {text!r} are {count} numbers. Give at most {_MOST_SEEDS}, such as 0,1,2 or 0-4.")
     return tuple(number for each in ranges for number in each)
+
+
+def listed(text: str) -> list[str]:
+    """The parts of a list from a command line, without the blanks around them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def names(option: str, text: str) -> list[str]:
     """A list of names from a command line; raises ConfigError for none, or one that is given twice."""
-    found = [part.strip() for part in text.split(",") if part.strip()]
+    found = listed(text)
     if not found or len(set(found)) != len(found):
         raise ConfigError(f"{option}: {text!r} names none, or one of them twice. Give each once, with commas.")
     return found
+
+
+def parsed_grader_settings(assignments: list[str] | None) -> dict[str, Any]:
+    """The settings of `--grader-set`; raises ConfigError."""
+    return parsed_settings(assignments, "grader-set", "relative=0.01")

@@ -1,6 +1,7 @@
 """`steproute plan`: when to regenerate, from a folder of TRIM-POMDP's parameters."""
 
 import json as jsonlib
+import math
 import time
 from pathlib import Path
 from typing import Annotated, Final
@@ -28,6 +29,7 @@ _CORNERS_AND_MIDDLE: Final = (
     (0.0, 0.0, 1.0),
     (1 / 3, 1 / 3, 1 / 3),
 )
+_ROUNDING: Final = 1e-6
 
 
 def plan(
@@ -105,11 +107,13 @@ def _cost(cost: float | None, config: Path | None, answer_usd: float | None, rew
     if (cost is not None) == by_price or (not by_price and (config is not None or answer_usd is not None)):
         raise ConfigError("cost: give --cost, or both --config and --answer-usd.")
     if cost is not None:
+        if not 0 <= cost < math.inf:
+            raise ConfigError(f"cost: {cost:g} is no cost. Give rewards per strong token, 0 or more, such as 0.25.")
         return cost
     assert config is not None
     assert answer_usd is not None
-    if not answer_usd > 0:
-        raise ConfigError(f"answer-usd: {answer_usd:g} is no worth. Give dollars above 0.")
+    if not 0 < answer_usd < math.inf:
+        raise ConfigError(f"answer-usd: {answer_usd:g} is no worth. Give finite dollars above 0.")
     token_usd = read_config(config).price("models", "strong").output / 1_000_000
     if not token_usd:
         raise ConfigError(f"{config.name}: models.strong.price: its output costs nothing. Set it, or give --cost.")
@@ -136,11 +140,14 @@ def _beliefs(path: Path | None) -> F64:
         found = np.array(jsonlib.loads(path.read_bytes()), float)
     except FileNotFoundError:
         raise DatasetError(f"beliefs: {path} does not exist.") from None
-    except (ValueError, TypeError) as failure:
+    except (ValueError, TypeError, OverflowError, RecursionError, OSError) as failure:
         raise DatasetError(f"beliefs: {path} is not a JSON list of three numbers each ({failure}).") from None
     if found.ndim != 2 or found.shape[1] != 3:
         raise DatasetError(f"beliefs: {path} has shape {found.shape}. Give a list of three numbers each.")
     for row, belief in enumerate(found):
-        if (belief < 0).any() or abs(belief.sum() - 1) > 1e-6:
-            raise DatasetError(f"beliefs: row {row} of {path}, {belief.tolist()}, is not a probability distribution.")
+        if not ((belief >= 0).all() and abs(belief.sum() - 1) <= _ROUNDING):
+            raise DatasetError(
+                f"beliefs: row {row} of {path}, {belief.tolist()}, is not a probability distribution. Give three "
+                "numbers of 0 or more that add up to 1."
+            )
     return found

@@ -14,6 +14,7 @@ from steproute.cli.options import Config, Policy, Seed, Settings, Strategy
 from steproute.cli.program import program
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import RouteSettings, check_answers, check_needs, parsed_settings, read_setup
+from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
@@ -76,8 +77,7 @@ def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
     if sample is not None:
         if text is not None:
             raise DatasetError(f"problem: both {text!r} and --sample {sample} are given. Leave out one of them.")
-        if sample < 0:
-            raise DatasetError(f"sample: {sample} is negative. Give the number of a test problem, from 0.")
+        check_between("sample", sample, 0, MOST_PROBLEMS - 1, "Give the number of a test problem, from 0.")
         return next(islice(generate("test"), sample, None))
     if text is None:
         raise DatasetError("problem: none given. Quote one, or take a test problem with --sample 0.")

@@ -26,6 +26,7 @@ from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import tree_path
 from steproute.config import read_setup
 from steproute.core.errors import ConfigError
+from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
@@ -134,8 +135,8 @@ def train(
         )
     else:
         _check_solvable(data, config)
-        kind = cast(Labels, labels or ("steps" if config is None and data.startswith("lab") else "outcomes"))
-        if kind == "steps" and (config is not None or not data.startswith("lab")):
+        kind = cast(Labels, labels or ("steps" if config is None and is_lab(data) else "outcomes"))
+        if kind == "steps" and (config is not None or not is_lab(data)):
             raise ConfigError("labels: steps need a checker, which only the bundled lab has. Use outcomes.")
         training = Training(
             policy=policy,
@@ -188,7 +189,7 @@ def _check_choice(name: str, value: str | None, choices: Sequence[str | None]) -
 
 
 def _check_solvable(data: str, config: Path | None) -> None:
-    if config is None and not data.startswith("lab") and not is_trim_world(data):
+    if config is None and not is_lab(data) and not is_trim_world(data):
         raise ConfigError(
             f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train, or give your "
             "models with --config."

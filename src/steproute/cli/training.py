@@ -25,6 +25,7 @@ from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.runner import Route
+from steproute.lab.story import is_lab
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 
 GO_ON: Final = "interrupted. The same command goes on where this one stopped."
@@ -153,9 +154,7 @@ def training_problems(data: str, count: int | None, seed: int, fields: Fields = 
 
     Raises DatasetError for unknown data, none, or a problem without a gold answer.
     """
-    problems = load_problems(data, _LAB_PROBLEMS if count is None and data.startswith("lab") else count, seed, fields)
-    if not problems:
-        raise DatasetError(f"data: {data} holds no problem. Give each line a 'problem' and an 'answer'.")
+    problems = load_problems(data, _LAB_PROBLEMS if count is None and is_lab(data) else count, seed, fields)
     for problem in problems:
         if problem.answer is None:
             raise DatasetError(

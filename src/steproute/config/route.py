@@ -93,13 +93,15 @@ def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
         raise ConfigError(f"{where}.{failure}") from None
 
 
-def parsed_settings(assignments: Iterable[str] | None) -> dict[str, Any]:
-    """Settings as they stand on a command line, `name=value` each; raises ConfigError."""
+def parsed_settings(
+    assignments: Iterable[str] | None, option: str = "set", example: str = "takeover_steps=2"
+) -> dict[str, Any]:
+    """Settings as they stand on a command line, `name=value` each; raises ConfigError that names the option."""
     settings: dict[str, Any] = {}
     for text in assignments or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"set: {text!r} is no setting. Write NAME=VALUE, such as takeover_steps=2.")
+            raise ConfigError(f"{option}: {text!r} is no setting. Write NAME=VALUE, such as {example}.")
         try:
             settings[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

@@ -12,6 +12,7 @@ from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER
 from steproute.config.needs import check_answers
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
+from steproute.core.bounds import MOST_PROBLEMS, check_between, check_seed
 from steproute.core.errors import ConfigError
 from steproute.core.ports import takes_over
 from steproute.core.problem import Problem
@@ -52,8 +53,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        if self.problems is not None and self.problems < 1:
-            raise ConfigError(f"problems: {self.problems} is below 1. Give the number of problems to solve.")
+        if self.problems is not None:
+            check_between("problems", self.problems, 1, MOST_PROBLEMS, "Give the number of problems to solve.")
+        check_seed("seed", self.seed)
+        for seed in self.seeds:
+            check_seed("seeds", seed)
         if self.in_flight < 1:
             raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
         if len(set(self.seeds)) != len(self.seeds):

@@ -66,7 +66,7 @@ def choice(text: str) -> str | None:
 
 
 def letter_of(answer: str) -> str | None:
-    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, as a capital; None unless it is one."""
+    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, as a capital; None for others."""
     bare = undressed(_TEXT.sub(r"\1", answer).replace("\\ ", " "))
     if (alone := _ALONE.fullmatch(bare)) is not None:
         return _letter(alone)

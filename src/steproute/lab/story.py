@@ -155,6 +155,11 @@ class Story:
         return story
 
 
+def is_lab(data: str) -> bool:
+    """Whether a data set's name is one of the lab's: lab, lab:train, lab:test/hard."""
+    return data.partition(":")[0] == "lab"
+
+
 def generate(split: Split, seed: int = 0, difficulty: str = "standard") -> Iterator[Problem]:
     """Endless problems of one split; the splits share no text, whatever the seeds: a text's hash decides its split.
 

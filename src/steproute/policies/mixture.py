@@ -75,7 +75,9 @@ class MixtureFamily:
     def at(self, knob: float, seed: int) -> "Mixed":
         """The calibrated policy; raises ConfigError for another goal."""
         if knob != self.goal:
-            raise ConfigError(f"knob: {knob:g} is not {self.goal:g}, what the policy was calibrated for. Give that, or none.")
+            raise ConfigError(
+                f"knob: {knob:g} is not {self.goal:g}, what the policy was calibrated for. Give that, or none."
+            )
         return self.spending(self.cost, seed)
 
     def spending(self, cost: float, seed: int) -> "Mixed":

@@ -18,6 +18,7 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes that have come, and how many there will be if the server says so."""
 _TIMEOUT: Final = httpx2.Timeout(30.0, connect=10.0)
 _LEVEL: Final = 9
+_OTHER_FORM: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 def get_data(
@@ -84,7 +85,7 @@ def _converted(name: str, source: Source, content: bytes) -> Iterator[dict[str, 
     try:
         rows = [source.convert(number, json.loads(line)) for number, line in enumerate(content.splitlines())]
         list(problems_of(enumerate(rows, 1), name))
-    except (ValueError, LookupError, TypeError, AttributeError, DatasetError) as failure:
+    except (*_OTHER_FORM, DatasetError) as failure:
         raise DownloadError(f"{name}: the file is not in the form of the original ({failure!r}).") from None
     ids = [str(row["id"]) for row in rows]
     ends = [source.first_id or ids[0], source.last_id or ids[-1]] if ids else []

@@ -7,6 +7,7 @@ from typing import Final, Protocol, cast
 
 from steproute.bench.datasets.readers import SUFFIXES, hugging_face_rows, read_rows, suffix_of
 from steproute.bench.datasets.rows import DEFAULT_FIELDS, Fields, problems_of
+from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.registry import datasets
@@ -31,15 +32,23 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0, fields: Fi
     spec: a data set's name and variant, such as `lab:test/hard`, `trim-world`, `math500` or `gsm8k:train` (see the
     entry-point group `steproute.datasets`); `hf:org/name:split` or `hf:org/name/config:split`, read by the library
     `datasets`; or the path of a .jsonl, .csv (either may end in .gz) or .parquet file. fields: which fields of a file's
-    or Hugging Face data set's rows are meant. Raises DatasetError, which names the file, the line and its fields.
+    or Hugging Face data set's rows are meant. Raises DatasetError, which names the file, the line and its fields, or
+    says that there is no problem, and ConfigError for a `limit` below 1 or above 10 000 000.
     """
-    if limit is not None and limit < 1:
-        raise DatasetError(f"problems: {limit} is below 1. Give the number of problems to load.")
+    if limit is not None:
+        check_between("problems", limit, 1, MOST_PROBLEMS, "Give the number of problems to load, or leave it out.")
+    problems = list(_problems(spec, limit, seed, fields))
+    if not problems:
+        raise DatasetError(f"data: {spec} holds no problem. Give each line a 'problem' and an 'answer'.")
+    return problems
+
+
+def _problems(spec: str, limit: int | None, seed: int, fields: Fields) -> Iterator[Problem]:
     name, _, variant = spec.partition(":")
     if name == _HUGGING_FACE:
-        return list(islice(problems_of(hugging_face_rows(variant), spec, fields), limit))
+        return islice(problems_of(hugging_face_rows(variant), spec, fields), limit)
     if suffix_of(spec) in SUFFIXES:
-        return list(islice(problems_of(read_rows(Path(spec)), spec, fields), limit))
+        return islice(problems_of(read_rows(Path(spec)), spec, fields), limit)
     if name not in datasets.names():
         raise DatasetError(
             f"data: {spec!r} is unknown. Use one of {', '.join(datasets.names())}; hf:org/name:split; or the path of "
@@ -49,7 +58,7 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0, fields: Fi
         raise DatasetError(f"question-field, answer-field, id-field: {name} has no fields to choose. Leave them out.")
     found = cast(DataSet, datasets.get(name))
     count = limit or getattr(found, "default_count", None)
-    return list(_each_once(name, islice(found(variant, seed), count)))
+    return _each_once(name, islice(found(variant, seed), count))
 
 
 def _each_once(name: str, problems: Iterable[Problem]) -> Iterator[Problem]:

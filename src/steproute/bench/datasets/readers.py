@@ -3,7 +3,9 @@
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -12,6 +14,7 @@ from steproute.core.errors import DatasetError
 SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 Row = dict[str, object]
 _LONGEST_CELL: Final = 2**31 - 1
+_DEEPEST: Final = 100
 
 
 def suffix_of(path: str) -> str:
@@ -30,20 +33,22 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     if suffix == ".parquet":
         yield from _parquet(path)
         return
-    with _opened(path) as file:
-        try:
+    try:
+        with _opened(path) as file:
             yield from (_csv if suffix.startswith(".csv") else _json_lines)(path, file)
-        except (OSError, EOFError, UnicodeDecodeError) as failure:
-            raise DatasetError(f"{path}: cannot be read ({failure}). Is it whole, and UTF-8?") from None
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as failure:
+        raise DatasetError(f"{path}: cannot be read ({failure}). Is it whole, and UTF-8?") from None
 
 
 def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
     """(row number from 1, row) of `org/name:split`, `org/name/config:split`, or a local folder; the split is `test`
     if none is named.
 
-    Raises DatasetError if the library `datasets` is not installed, or cannot load it.
+    Raises DatasetError if the library `datasets` is not installed, or cannot load it or read it to its end.
     """
     place, _, split = name.partition(":")
+    if not place:
+        raise DatasetError(f"data: 'hf:{name}' names no data set. {_HOW_TO_NAME}")
     words = place.split("/")
     local = Path(place).is_dir()
     repository, config = (place, None) if local else ("/".join(words[:2]), "/".join(words[2:]) or None)
@@ -52,12 +57,13 @@ def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
     except ImportError:
         raise DatasetError(f"data: hf:{name} needs datasets. Run: pip install 'steproute[data]'.") from None
     try:
-        found = load_dataset(repository, config, split=split or "test")
-    except (OSError, ValueError) as failure:
-        raise DatasetError(
-            f"data: hf:{name} cannot be loaded ({failure}). Write hf:org/name:split or hf:org/name/config:split."
-        ) from None
-    yield from enumerate(map(dict, found), 1)
+        yield from enumerate(map(dict, load_dataset(repository, config, split=split or "test")), 1)
+    except Exception as failure:  # the library lets errors of every package through that it reads with
+        reason = failure.__cause__ or failure
+        raise DatasetError(f"data: hf:{name} cannot be loaded ({reason}). {_HOW_TO_NAME}") from None
+
+
+_HOW_TO_NAME: Final = "Write hf:org/name:split or hf:org/name/config:split, or a local folder of .jsonl files."
 
 
 def _opened(path: Path) -> IO[str]:
@@ -81,7 +87,18 @@ def _object(path: Path, number: int, line: str) -> Row:
         raise DatasetError(
             f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object per line."
         )
+    if _is_deep(row):
+        raise DatasetError(f"{path}, line {number}: is nested more than {_DEEPEST} deep. Flatten it.")
     return row
+
+
+def _is_deep(row: Row) -> bool:
+    """Whether lists and objects stand within each other more than `_DEEPEST` times."""
+    level: list[Any] = [row]
+    for _ in range(_DEEPEST):
+        parts = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in level)
+        level = [part for part in parts if isinstance(part, dict | list)]
+    return bool(level)
 
 
 def _csv(path: Path, file: IO[str]) -> Iterator[tuple[int, Row]]:
@@ -113,5 +130,5 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
         with pyarrow.parquet.ParquetFile(path) as file:
             rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
             yield from enumerate(rows, 1)
-    except (pyarrow.ArrowException, OSError) as failure:
-        raise DatasetError(f"{path}: no Parquet file ({failure}). Is it whole?") from None
+    except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError) as failure:
+        raise DatasetError(f"{path}: no Parquet file ({failure}). Is it whole, and of texts and numbers?") from None

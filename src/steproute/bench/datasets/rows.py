@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final
 
 from steproute.core.boxed import closed_boxed
@@ -62,7 +63,8 @@ def _problem(where: str, place: str, row: Row, fields: Fields) -> Problem:
         answer=_gold_answer(where, row, fields.answer),
         tags={name: _tag(value) for name, value in row.items() if name not in used and value not in (None, "")},
     )
-    _check_encoding(where, problem)
+    texts = {"id": problem.id, "problem": problem.text, "answer": problem.answer or "", **problem.tags}
+    check_encoding(where, texts.items())
     return problem
 
 
@@ -83,9 +85,9 @@ def _id(where: str, place: str, row: Row, name: str) -> str:
     value = row[_existing(where, row, name, "id-field")] if name else row.get(_ID)
     if value is None or (isinstance(value, str) and not value.strip()):
         return place
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float | Decimal):
         raise DatasetError(f"{where}: id is {value!r}. Give a string or a number.")
-    return str(value)
+    return _text(value)
 
 
 def _gold_answer(where: str, row: Row, name: str) -> str:
@@ -93,7 +95,7 @@ def _gold_answer(where: str, row: Row, name: str) -> str:
     answer = row[_existing(where, row, name, "answer-field")] if name else row.get(_ANSWER)
     if isinstance(answer, str):
         answer = answer.rpartition(_GSM8K_ANSWER)[2].strip()
-    elif answer is not None and (not isinstance(answer, int | float) or not math.isfinite(answer)):
+    elif answer is not None and not _is_number(answer):
         raise DatasetError(f"{where}: {name or _ANSWER} is {answer!r}. Give a string or a number.")
     if not name and answer in (None, ""):
         answer = closed_boxed(str(row.get(_SOLUTION) or ""))
@@ -102,7 +104,17 @@ def _gold_answer(where: str, row: Row, name: str) -> str:
             f"{where}: no gold answer. {_has(row)} Name the one that holds it with --answer-field. Without it give "
             "each line an 'answer', or a 'solution' that ends in \\boxed{…}; no solution could be graded otherwise."
         )
-    return str(answer)
+    return _text(answer)
+
+
+def _is_number(value: object) -> bool:
+    """Whole numbers of any length, and finite others."""
+    return isinstance(value, int) or (isinstance(value, float | Decimal) and math.isfinite(value))
+
+
+def _text(value: object) -> str:
+    """A decimal in all its digits, as a file of decimals holds it; anything else as Python writes it."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _existing(where: str, row: Row, name: str, option: str) -> str:
@@ -118,12 +130,12 @@ def _has(row: Row) -> str:
 
 def _tag(value: object) -> str:
     """Text as it is, lists and tables as JSON, anything else as Python writes it."""
-    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else _text(value)
 
 
-def _check_encoding(where: str, problem: Problem) -> None:
-    fields = {"id": problem.id, "problem": problem.text, "answer": problem.answer or "", **problem.tags}
-    for name, value in fields.items():
+def check_encoding(where: str, fields: Iterable[tuple[str, str]]) -> None:
+    """Raises DatasetError that names `where` and the field whose text no file can hold."""
+    for name, value in fields:
         try:
             value.encode()
         except UnicodeEncodeError as failure:

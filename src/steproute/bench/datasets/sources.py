@@ -1,5 +1,6 @@
 """Where the originals of benchmarks are, how they are recognised, and how their rows become ours."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,8 @@ from typing import Any, Final
 from steproute.core.boxed import closed_boxed
 
 Converter = Callable[[int, Mapping[str, Any]], dict[str, object]]
-"""Our row from a row of the original and its number from 0. Raises KeyError for a field that is missing."""
+"""Our row from a row of the original and its number from 0. Raises KeyError for a field that is missing, ValueError
+or OverflowError for a value that cannot be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,14 @@ def _aime24(number: int, row: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _amc23(number: int, row: Mapping[str, Any]) -> dict[str, object]:
-    return {"id": f"amc23/{row['id']:02d}", "problem": row["question"], "answer": f"{float(row['answer']):g}"}
+    return {"id": f"amc23/{row['id']:02d}", "problem": row["question"], "answer": f"{_finite(row['answer']):g}"}
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"answer {str(value)[:40]} is no finite number")
+    return number
 
 
 def _minerva(number: int, row: Mapping[str, Any]) -> dict[str, object]:
