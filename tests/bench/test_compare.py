@@ -214,7 +214,7 @@ def test_the_table_shows_bounds_and_directions_and_nothing_for_undefined_differe
     assert "APGR ↑" in shown
     assert "level, p 1.000" in shown
     assert "behind, p < 0.0" in shown
-    assert "problems alone, corrected for all 8 differences" in " ".join(shown.split())
+    assert "problems alone, corrected (Holm) for all 8 differences" in " ".join(shown.split())
     assert "ahead, p" not in shown.split("policy", 1)[1], "no policy is better than the first"
     blank = replace(comparison.pairs[0], difference=None, difference_ci95=None, better=None, p=None, p_holm=None)
     hollow = replace(comparison, pairs=[blank, *comparison.pairs[1:]])

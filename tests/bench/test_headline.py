@@ -35,6 +35,20 @@ def test_a_share_that_is_not_reached_is_said_first() -> None:
     assert none.endswith("at any of its knobs.")
 
 
+@pytest.mark.parametrize(("between", "said"), [((0.4, 0.49), False), ((0.236, 1.0), True), (None, False)])
+def test_a_point_between_knobs_far_apart_says_that_it_is_read_off_a_line(
+    between: tuple[float, float] | None, said: bool
+) -> None:
+    words = "That is read off a straight line between 23.6 % and 100.0 % of its tokens; add knobs between them."
+    assert (words in at(replace(BEST, between=between))) == said
+
+
+def test_routes_that_share_a_step_tree_have_no_time_in_the_headline() -> None:
+    (sentence,) = headlines(replace(SUMMARY, paid_usd=0.1))
+    assert "time" not in sentence
+    assert "and tokens are shares" in how_to_read(replace(SUMMARY, paid_usd=0.1))
+
+
 COSTS_MORE = "more than always-strong"
 NOT_CERTAIN = "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
 MORE_TOKENS = "That is more strong tokens than always using the strong model."

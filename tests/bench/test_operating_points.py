@@ -127,3 +127,18 @@ def test_models_without_a_price_have_no_dollars() -> None:
     points = found(tokens, Spent(sweep=free[0], weak=free[1], strong=free[2]))
     assert any(point.strong_tokens is not None for point in points)
     assert all(point.cost_usd is None and point.cost_usd_ci95 == (None, None) for point in points)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(8, 40), st.integers(1, 6))
+def test_a_point_lies_between_its_neighbours_and_no_knob_between_them(seed: int, problems: int, knobs: int) -> None:
+    tokens, usd = world(seed, problems, knobs)
+    shares = [0.0, *(tokens.sweep.cost.mean(axis=1) / tokens.strong.cost.mean())]
+    for point in found(tokens, usd):
+        if point.strong_tokens is None:
+            assert point.between is None
+            continue
+        assert point.between is not None
+        low, high = point.between
+        assert low - 1e-9 <= point.strong_tokens <= high + 1e-9
+        assert not [share for share in shares if low + 1e-9 < share < high - 1e-9]

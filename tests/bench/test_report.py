@@ -90,7 +90,7 @@ def test_a_comparison_is_on_the_page_of_its_run(tmp_path: Path) -> None:
     found = (tmp_path / "report.html").read_text()
     assert found.count("+0.125 [+0.100, +∞]<br>") == len(AXES) * len(COMPARED)
     assert "level, p &lt; 0.0004" in found
-    for text in ("Compared with TRIM-Thr", "By strong tokens", "By dollars", "corrected for all 4 differences"):
+    for text in ("Compared with TRIM-Thr", "By strong tokens", "By dollars", "for all 4 differences"):
         assert text in found
 
 

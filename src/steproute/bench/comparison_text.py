@@ -6,6 +6,7 @@ from typing import Final
 from steproute.bench.compare import Comparison, Pair
 from steproute.bench.summary import Axis
 
+SIGNIFICANT: Final = 0.05
 AXIS_LABELS: Final[Mapping[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
 
 
@@ -14,7 +15,8 @@ def what_p_covers(comparison: Comparison) -> str:
     count = sum(each.p_holm is not None for each in comparison.pairs if each.axis == "tokens")
     return (
         f"p: chance of such a difference between equal policies, over the draw of {comparison.problems} problems "
-        f"alone, corrected for all {count} differences from the first policy."
+        f"alone, corrected (Holm) for all {count} differences from the first policy by one kind of cost, those of "
+        f"--wide included. Intervals are not corrected. Ahead or behind: p is at most {SIGNIFICANT:g}, else level."
     )
 
 
@@ -23,17 +25,19 @@ def difference_text(pair: Pair) -> str:
     if pair.p is None or pair.difference_ci95 is None:
         return "–"
     if pair.difference is None:
-        return "not reached" if standing(pair) == "behind" else "reached by it alone"
+        return "not reached" if pair.better == pair.second else "reached by it alone"
     low, high = pair.difference_ci95
     ends = f"[{'-∞' if low is None else f'{low:+.3f}'}, {'+∞' if high is None else f'{high:+.3f}'}]"
     return f"{pair.difference:+.3f} {ends}"
 
 
 def standing(pair: Pair) -> str:
-    """Whether the first of the two is ahead."""
-    if pair.p is None:
+    """Whether the first of the two is ahead, behind, or not told apart from the other by the corrected p-value."""
+    if pair.p is None or pair.p_holm is None:
         return "–"
-    return {pair.first: "ahead", pair.second: "behind", None: "level"}[pair.better]
+    if pair.better is None or pair.p_holm > SIGNIFICANT:
+        return "level"
+    return "ahead" if pair.better == pair.first else "behind"
 
 
 def p_text(pair: Pair, least: float) -> str:

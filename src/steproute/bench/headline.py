@@ -1,7 +1,7 @@
 """A sweep's result in plain sentences, whichever way it went."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from steproute.bench.formatting import SHIPPED, percent, percent_interval, policy_label
@@ -10,6 +10,7 @@ from steproute.bench.summary import Point, Summary
 
 _WHOLE_PERCENT: Final = 1.005
 _MANY_TIMES: Final = 2.0
+_WIDE: Final = 0.1
 _UNPRICED: Final = " Always-strong has no price, so nothing is said about dollars. Set price below its [models.strong]."
 
 
@@ -63,24 +64,32 @@ def is_timed(summary: Summary) -> bool:
     return summary.strong.latency_s > 0
 
 
+def is_timed_alone(summary: Summary) -> bool:
+    """Whether each route took its own time; over a shared step tree it is the time of calls that others made."""
+    return is_timed(summary) and summary.paid_usd is None
+
+
 def how_to_read(summary: Summary) -> str:
     """What the figures of the headline are."""
     return (
         f"{_listed(summary)} are shares of what always-strong takes. Each figure is interpolated between two "
         "neighbouring knobs of the policy. Brackets are 95 % intervals of a bootstrap over "
-        f"{summary.problems} problems that repeats the interpolation; ∞ means that some resamples never get there."
+        f"{summary.problems} problems that repeats the interpolation; ∞ means that some resamples never get there. "
+        "They cover the draw of the problems, not the choice of the knobs or the sampling of the models."
         f"{'' if is_priced(summary) else _UNPRICED}"
     )
 
 
 def _listed(summary: Summary) -> str:
-    shown = ["dollars"] * is_priced(summary) + ["tokens"] + ["time"] * is_timed(summary)
+    shown = ["dollars"] * is_priced(summary) + ["tokens"] + ["time"] * is_timed_alone(summary)
     words = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
     return words.capitalize()
 
 
 def _sentence(policy: Swept, gap: str, summary: Summary) -> str:
     reached = [point for point in policy.reached if point.strong_tokens is not None]
+    if not is_timed_alone(summary):
+        reached = [replace(point, latency=None) for point in reached]
     if not reached:
         start = f"{policy.label} does not recover {_share(SHARES[0])} {gap} at any of its knobs."
         return " ".join([start, *_at_best(policy, summary)])
@@ -103,6 +112,9 @@ def _spent(point: OperatingPoint) -> str:
 
 def _warnings(point: OperatingPoint) -> Iterator[str]:
     """What a reader who looks for a saving must know."""
+    if point.between is not None and point.between[1] - point.between[0] > _WIDE:
+        low, high = (percent(share) for share in point.between)
+        yield f"That is read off a straight line between {low} and {high} of its tokens; add knobs between them."
     yield from _more_or_slower(point.cost_usd, point.latency)
     if point.cost_usd is not None and point.cost_usd <= 1 and not _is_below_1(point.cost_usd_ci95[1]):
         yield "The interval includes 100 % of its dollars, so a saving in dollars is not certain."
@@ -150,7 +162,7 @@ def _at_best(policy: Swept, summary: Summary) -> Iterator[str]:
     """Whether even its most accurate knob, which recovers so little, costs more or takes longer."""
     best = max(policy.points, key=lambda point: point.accuracy)
     cost = best.cost_usd / summary.strong.cost_usd if is_priced(summary) else None
-    latency = best.latency_s / summary.strong.latency_s if is_timed(summary) else None
+    latency = best.latency_s / summary.strong.latency_s if is_timed_alone(summary) else None
     for fault in _more_or_slower(cost, latency):
         yield f"At its most accurate knob, {best.knob:g}, it reaches {percent(best.accuracy)}. {fault}"
 

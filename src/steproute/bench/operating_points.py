@@ -13,6 +13,7 @@ from steproute.bench.resampling import RESAMPLES, draws, percentiles
 
 SHARES: Final = (0.8, 0.9, 0.95)
 _FREE: Final = math.nan
+_SAME: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class OperatingPoint:
     CPT(gap_recovered), latency is of the seconds per problem. None means that the curve never gets there, or for
     cost_usd and latency that always-strong costs no dollars or takes no time that was measured.
     The `_ci95` are percentile intervals of a bootstrap over problems that repeats the interpolation; None is infinite.
+    between: the shares of strong tokens of the two neighbouring points; None if the curve never gets there.
     """
 
     gap_recovered: float
@@ -34,6 +36,7 @@ class OperatingPoint:
     cost_usd_ci95: tuple[float | None, float | None]
     latency: float | None = None
     latency_ci95: tuple[float | None, float | None] = (None, None)
+    between: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,16 @@ def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64, latency: F64) -> I
             cost_usd_ci95=_interval(dollars),
             latency=_finite(time[0]),
             latency_ci95=_interval(time),
+            between=_between(strong_tokens[0], reached[0]),
         )
+
+
+def _between(strong_tokens: F64, reached: float) -> tuple[float, float] | None:
+    """The shares of strong tokens on either side of `reached`, of always-weak and the knobs (weak | strong | knobs)."""
+    if not math.isfinite(reached):
+        return None
+    shares = np.r_[0.0, strong_tokens[2:] / strong_tokens[1]]
+    return float(shares[shares <= reached + _SAME].max()), float(shares[shares >= reached - _SAME].min())
 
 
 def _means(tokens: Spent, usd: Spent, seconds: Spent, rng: np.random.Generator) -> list[F64]:

@@ -104,12 +104,12 @@ def calibrate(
     fields = Fields(question_field, answer_field, id_field)
     folder, sweep = runs / run.name, run.sweep()
     selected = setup.answer.on(load_problems(data, problems, seed, fields))
+    roles = setup.answer.graded(within_limit(setup.roles, max_usd, folder))
     check_enough(len(halves([problem.id for problem in selected])[1]))
     if estimate:
         check_needs(sweep.routes, setup.roles)
         print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)
         return
-    roles = setup.answer.graded(within_limit(setup.roles, max_usd, folder))
     solved = solve_and_grade(run, sweep, selected, roles, folder, keep_failed=keep_failed)
     judged = JudgedRuns(sweep, selected, solved.traces)
     fitting, measuring = halves(judged.judged)
