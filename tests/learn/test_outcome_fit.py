@@ -134,7 +134,8 @@ def log_likelihoods(answers: list[tuple[int, bool]], recovery: float, accuracies
     """Of `step_accuracy`'s model, one for each accuracy."""
     steps, correct = np.array(answers).T
     sound = accuracies[:, None] ** steps
-    return np.log(np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))).sum(1)
+    logs: F64 = np.log(np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))).sum(1)
+    return logs
 
 
 @given(
