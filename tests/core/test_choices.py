@@ -32,6 +32,7 @@ CHOSEN = {
     "The answer is B, a prime number.": "B",
     "The answer is B, I think.": "B",
     "The correct choice is E.": "E",
+    "The correct answer is option C, i.e., 12.": "C",
     "Option b is correct.": "B",
     "Thus option (B) is correct.": "B",
     "B is correct.": "B",

@@ -239,7 +239,8 @@ def test_what_goes_wrong_in_a_users_function_is_undecided_with_the_reason(own: A
 
 @pytest.mark.parametrize("name", ["counts", "counts_slowly"])
 def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any, name: str) -> None:
-    grader, problem = own(name), Problem(id="p", text="How many?", answer="5")
+    problem = Problem(id="p", text="How many?", answer="5")
+    grader: Grader = own(name)
 
     async def together() -> list[Grade]:
         return await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(8)))

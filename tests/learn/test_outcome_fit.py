@@ -123,9 +123,9 @@ def test_every_error_has_one_place_and_incorrect_answers_an_error(graded: list[G
 @settings(deadline=None, max_examples=20)
 def test_the_strong_models_accuracy_is_found_again(accuracy: float, recovery: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    counts = rng.integers(1, 10, 5000)
-    sound = rng.random(5000) < accuracy**counts
-    correct = sound | (rng.random(5000) < recovery)
+    counts = rng.integers(1, 10, 20_000)
+    sound = rng.random(20_000) < accuracy**counts
+    correct = sound | (rng.random(20_000) < recovery)
     answers = list(zip(counts.tolist(), correct.tolist(), strict=True))
     assert step_accuracy(answers, recovery) == pytest.approx(accuracy, abs=0.03)
 
@@ -134,7 +134,8 @@ def log_likelihoods(answers: list[tuple[int, bool]], recovery: float, accuracies
     """Of `step_accuracy`'s model, one for each accuracy."""
     steps, correct = np.array(answers).T
     sound = accuracies[:, None] ** steps
-    return np.log(np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))).sum(1)
+    logs: F64 = np.log(np.where(correct, sound + recovery * (1 - sound), (1 - recovery) * (1 - sound))).sum(1)
+    return logs
 
 
 @given(

@@ -16,7 +16,7 @@ _LED: Final = re.compile(
 )
 _OTHER: Final = (
     r"(?:(?:maybe|perhaps|possibly|even|(?i:option|choice|answer))\s+)*(?:\([A-Za-z]\)|\[[A-Za-z]\]|[A-Z](?![A-Za-z'’])|"
-    r"[a-z](?=\s*(?:[.,;:!/]|$)))"
+    r"(?!i\.e|e\.g)[a-z](?=\s*(?:[.,;:!/]|$)))"
 )
 _SEVERAL: Final = re.compile(
     rf"\s*(?:[).:]\s*)?(?:(?:,\s*)?\(?(?:or|nor)\s+{_OTHER}|/\s*{_OTHER}|(?:,\s*(?:and\s+)?|and\s+|&\s*)(?!I\s+\w){_OTHER}"
@@ -66,7 +66,7 @@ def choice(text: str) -> str | None:
 
 
 def letter_of(answer: str) -> str | None:
-    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, as a capital; None for others."""
+    """The letter of an answer such as `b`, `(B)`, `\\text{B}` or `B: 12 apples`, a capital; None unless it is one."""
     bare = undressed(_TEXT.sub(r"\1", answer).replace("\\ ", " "))
     if (alone := _ALONE.fullmatch(bare)) is not None:
         return _letter(alone)

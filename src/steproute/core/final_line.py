@@ -14,8 +14,9 @@ _HASHES: Final = re.compile(r"####\s*(?P<value>\S.*)")
 _LISTED: Final = re.compile(r"\d[\d.]*(?:[):]|(?<=\.))\s+\S")
 _TITLED: Final = re.compile(r"\d[\d.]*\s+[A-Z][a-z]")
 _BEGINS_WORK: Final = re.compile(
-    r"(?:let|let['’]s|we|I|wait|hmm+|okay|first|now|consider|note|since|because|if|suppose|assume|see|step\s+\d|as\s+follows|"
-    r"to\s+(?:find|solve|get|compute|calculate|determine|answer|figure|see|show|prove|do))\b",
+    r"(?:(?:let|let['’]s|we|I|wait|hmm+|okay|consider|note|if|suppose|assume|step\s+\d|as\s+follows)(?=[\s,:.])|"
+    r"(?:first|now|since|because|see)(?:,|\s+(?:we|I|let|the|below|above)\b)|"
+    r"to\s+(?:find|solve|get|compute|calculate|determine|answer|figure|show|prove)\b)",
     re.IGNORECASE,
 )
 _PART_OF_MORE: Final = re.compile(

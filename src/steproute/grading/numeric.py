@@ -18,9 +18,13 @@ from steproute.grading.units import number_word, one_spelling, without_unit
 _MIXED: Final = re.compile(r"([+-]?\d+) (\d+) ?/ ?(\d+)")
 _NUMBERS: Final = re.compile(r"(?<![\w.])([-+−]?)\\?[$€£¥₹]?((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?)")
 _DENIED: Final = re.compile(
-    r"\b(?:not|never|other\s+than)\b|n['’]t\b|\b(?:more|greater|larger|less|fewer|smaller)\s+than\s+\W?\d",
+    r"\b(?:not|never|other\s+than)\b|n['’]t\b|\b(?:more|greater|larger|less|fewer|smaller)\s+than\s+\W?\d|"
+    r"\b(?:minus|negative)\s+\W?\d",
     re.IGNORECASE,
 )
+_OPERATION: Final = re.compile(
+    r"minus|divided|multiplied|squared|cubed|factorial|hundred|belowzero"
+)  # units lose spaces
 _TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)")
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNIT: Final = re.compile(
@@ -83,6 +87,8 @@ def _only_number(text: str) -> tuple[Fraction, str] | None:
 def _with_unit(text: str) -> tuple[str, str]:
     """(value, unit); letters apart from the number are a unit, since no variable belongs here."""
     value, unit = without_unit(text)
+    if _OPERATION.match(unit):
+        return text, ""
     match = None if unit else _UNIT.fullmatch(value)
     return (match[1], one_spelling(match[2])) if match else (value, unit)
 
