@@ -108,8 +108,8 @@ def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[
 def _missing(
     sweep: Sweep, problems: Sequence[Problem], own: Sequence[Trace], keep_failed: bool
 ) -> list[tuple[Route, int]]:
-    again = (Outcome.CANCELLED,) if keep_failed else (Outcome.CANCELLED, Outcome.FAILED)
-    done = {Cell.of(trace) for trace in own if trace.outcome not in again}
+    ended = [trace for trace in own if trace.outcome is not Outcome.CANCELLED]
+    done = {Cell.of(trace) for trace in ended if keep_failed or not trace.unsettled}
     counts = Counter(
         route.name
         for route, problem in sweep.work(problems)
