@@ -83,9 +83,10 @@ def estimate(
     """The estimate for `missing` solutions of each route.
 
     traces: of the same models; cancelled ones are no solutions and tell nothing. A route that they show is estimated
-    from them by a bootstrap over its problems, which also repeats the draw of those that are missing. Every other route is bounded by what its models and scorers can do,
-    with the steps and tokens that the traces show, or with those of `prior` if there are none. Intervals of both kinds
-    are added up end by end, which is wider than need be. Minutes are measured latencies over problems in flight.
+    from them by a bootstrap over its problems, which also repeats the draw of those that are missing. Every other route
+    is bounded by what its models and scorers can do, with the steps and tokens that the traces show, or with those of
+    `prior` if there are none. Intervals of both kinds are added up end by end, which is wider than need be. Minutes are
+    measured latencies over problems in flight.
     """
     fields, found = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
     samples = _samples(fields, found)
