@@ -1,3 +1,4 @@
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from tests.bench.graded import graded
 from tests.engine.scripted import ScriptedModel, ScriptedScorer
 
-from steproute import Cast, Judge, Price, Writer
+from steproute import Cast, Judge, Outcome, Price, Step, Writer
 from steproute.bench.estimate import Amount, Estimate, estimate, scaled
 from steproute.bench.route_bounds import Range, Shape, prior_shape
 from steproute.core.problem import Problem
@@ -66,6 +67,14 @@ def test_a_route_without_traces_is_bounded_by_one_model_alone_and_by_everything_
     read = (8 * 10 + 80 * 7 / 2) * 2 + (8 * 10 + 80 * 7 / 2 + 80)  # and read all anew, as does the scorer
     assert usd.high == pytest.approx((written + read) / 1e6)
     assert usd.low < usd.expected < usd.high
+
+
+def test_cancelled_attempts_are_no_solutions_to_estimate_from() -> None:
+    steps = (Step(role="weak", text="a", tokens=5),) * 4
+    whole = [replace(trace, steps=steps) for trace in traces("alone", [0.25] * 5)]
+    cut = [replace(trace, steps=steps[:1], outcome=Outcome.CANCELLED) for trace in traces("t", [0.01] * 5)]
+    missing = [(ALONE, 5), (ROUTED, 5)]
+    assert found(missing, whole + cut) == found(missing, whole)
 
 
 def test_known_and_unknown_routes_are_added_up() -> None:

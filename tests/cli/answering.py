@@ -136,7 +136,7 @@ def _verdict(said: str) -> str:
 
 
 @contextmanager
-def served(server: AnsweringServer) -> Iterator[str]:
+def served(server: HostileServer) -> Iterator[str]:
     """Its address, while it serves from a thread of its own."""
     started: Future[Callable[[], None]] = Future()
 

@@ -13,6 +13,7 @@ from tests.paid_servers import PaidServer, served, write_setup
 
 from steproute.bench.calibrate import Goal
 from steproute.cli.calibrate import default_name
+from steproute.core.solution import Outcome
 from steproute.engine.trace_file import TraceFile, read_traces
 
 OWN = ("--config", "steproute.toml", "--data", "own.jsonl", "--name", "own")
@@ -117,6 +118,19 @@ def test_an_estimate_spends_and_writes_nothing_and_holds_the_bill(tmp_path: Path
     assert "Nothing is missing" in plain(rest.stdout)
     assert few.stdout
     assert whole.stdout
+
+
+def test_the_estimate_after_a_stop_holds_the_rest_of_the_bill(tmp_path: Path) -> None:
+    stop = ("--max-usd", "0.01", "--in-flight", "4")
+    _, shown, _ = run(tmp_path, PaidServer(), (*SWEEP, *stop), (*SWEEP, "--estimate"), SWEEP, codes="300")
+    traces = read_traces(tmp_path / "runs/own/traces.jsonl.zst")
+    assert any(trace.outcome is Outcome.CANCELLED for trace in traces)
+    counted = int(re.search(r"(\d+) of 48 solutions are missing", shown.stdout)[1])  # type: ignore[index]
+    done = [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
+    rest = float(sum(trace.cost_usd for trace in done[48 - counted :]))
+    low, expected, high = (float(end) for end in re.findall(r"\$([\d.]+)", plain(shown.stdout))[:3])
+    assert low <= rest <= high
+    assert expected == pytest.approx(rest, rel=0.15)
 
 
 @pytest.mark.parametrize("command", ["eval", "compare", "calibrate"])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from tests.remote.arithmetic import CONFIG, PRM, Arithmetic, config_file, problem_file
+from tests.remote.hostile import Asked
 from typer.testing import CliRunner
 
 from steproute.cli.main import app
@@ -295,4 +296,37 @@ def test_replay_is_billed_at_the_prices_of_the_file(
     assert own["weak"]["accuracy"] == nominal["weak"]["accuracy"]
     bare = config_file(tmp_path, server, CONFIG)
     refused(ConfigError, "scorers.prm: is missing", *words, "--config", bare)
+    assert not server.calls
+
+
+class Telling(Arithmetic):
+    """Gives each piece's log-probability where it is asked; the weak model is unsure of a wrong step."""
+
+    def _event(self, request: Asked, piece: str, **ending: str | None) -> bytes:
+        body = json.loads(super()._event(request, piece, **ending).removeprefix(b"data: "))
+        if request.body.get("logprobs") and piece:
+            logprob = -3.0 if "wrong" in piece else -0.01 - len(str(request.body["prompt"])) % 10 / 100
+            body["choices"][0]["logprobs"] = {"tokens": [piece], "token_logprobs": [logprob]}
+        return self._data(body)
+
+
+SURE = CONFIG.replace('model = "strong"', 'model = "strong"\nlogprobs = 2') + '[scorers.prm]\nbackend = "confidence"\n'
+
+
+def test_pomdp_learns_from_log_probabilities_of_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Telling().served() as server:
+        config, data = config_file(tmp_path, server, SURE), problem_file(tmp_path, 48)
+        good("train", "--policy", "pomdp", "--config", config, "--data", data, "--out", "runs/p")
+    family = load_policy(Path("runs/p"))
+    assert isinstance(family, PomdpFamily)
+    correct = 8 * (0 + 1 + 2 + 3 + 4 + 4)
+    assert family.plan.model.weak_accuracy == pytest.approx(correct / (correct + 32), abs=0.02)
+
+
+def test_given_solutions_have_no_log_probabilities_to_train_on(server: Arithmetic, tmp_path: Path) -> None:
+    row = {"problem": "What is 1 plus 1?", "steps": ["one", "two"], "label": -1}
+    Path("labelled.jsonl").write_text(json.dumps(row) + "\n")
+    words = ("train", "--policy", "pomdp", "--config", config_file(tmp_path, server, SURE), "--data", "labelled.jsonl")
+    refused(ConfigError, "the steps of labelled.jsonl were written elsewhere", *words)
     assert not server.calls

@@ -1,6 +1,7 @@
 import asyncio
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -303,6 +304,70 @@ def test_a_failed_strong_model_leaves_the_draft_where_the_route_says_so() -> Non
     assert trace.answer == "1"
     assert "strong failed" in trace.notes[0]
     check_law(stage, trace)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "limits", "replies", "role"),
+    [
+        (stepwise(), Limits(retries=0, on_strong_failure="accept"), (["\\boxed{1}"], [None], [0.1]), "strong"),
+        (stepwise(), Limits(retries=0, on_weak_failure="strong"), ([None], ["\\boxed{1}"], []), "weak"),
+        (stepwise(), Limits(retries=0, on_scorer_failure="accept"), (["\\boxed{1}"], [], [None]), "prm"),
+    ],
+)
+def test_a_trace_knows_as_data_whose_failure_it_fell_back_on(
+    strategy: object, limits: Limits, replies: tuple[list[str | None], list[str | None], list[float | None]], role: str
+) -> None:
+    down = Fail(BackendUnavailable("down"))
+    weak, strong = ([down if text is None else Say(text) for text in texts] for texts in replies[:2])
+    trace = Stage(weak, strong, replies[2]).solve(strategy, limits)
+    assert trace.answer == "1"
+    assert [each.role for each in trace.fallbacks] == [role]
+    assert "down" in trace.fallbacks[0].reason
+    assert trace.unsettled
+    assert not trace.failed
+
+
+def test_a_solution_without_a_failure_fell_back_on_nothing() -> None:
+    trace = Stage([Say("\\boxed{1}")]).solve(stepwise(), Limits(retries=0, on_strong_failure="accept"))
+    assert trace.fallbacks == ()
+    assert not trace.unsettled
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize(
+    ("limits", "weak", "strong", "score", "role"),
+    [
+        (Limits(on_strong_failure="accept"), False, True, 0.1, "strong"),
+        (Limits(on_weak_failure="strong"), True, False, 0.9, "weak"),
+        (Limits(on_scorer_failure="accept"), False, False, None, "prm"),
+    ],
+)
+def test_nothing_falls_back_on_a_wrong_key_or_model(
+    limits: Limits, weak: bool, strong: bool, score: float | None, role: str, status: int
+) -> None:
+    refused = BackendError("no such key")
+    refused.status = status
+    stage = Stage([Fail(refused)] if weak else [Say("\\boxed{1}")], [Fail(refused)] if strong else [], [0.9])
+    if score is None:
+        stage.cast = replace(stage.cast, judges={"prm": Judge(scorer=Refused(refused))})
+    else:
+        stage.prm.scores[0] = score
+    trace = stage.solve(stepwise(), limits)
+    assert trace.outcome is Outcome.FAILED
+    assert trace.at_fault == role
+    assert trace.fallbacks == trace.notes == ()
+
+
+class Refused:
+    """A scorer whose server answers with a refusal."""
+
+    name = "refused"
+
+    def __init__(self, failure: BackendError) -> None:
+        self.failure = failure
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        raise self.failure
 
 
 DOWN = Fail(BackendUnavailable("down"), tokens=2)

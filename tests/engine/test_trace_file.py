@@ -10,7 +10,7 @@ from backports import zstd
 
 from steproute import AccountLine, Outcome, Purpose, Step, Usage
 from steproute.core.errors import DatasetError
-from steproute.core.trace import Trace
+from steproute.core.trace import Fallback, Trace
 from steproute.core.verdict import Verdict
 from steproute.engine import frame_file, trace_file
 from steproute.engine.trace_file import TraceFile, read_traces
@@ -93,6 +93,46 @@ def test_the_newest_finished_attempt_counts_and_the_dollars_of_the_others_are_ke
         finished = [traces.finished("r", name, 0, keep_failed=keep) for name in "abc" for keep in (True, False)]
         assert finished == [True, True, True, False, False, False]
         assert len(traces) == 6
+
+
+def fell_back(problem_id: str, usd: str) -> Trace:
+    fallback = Fallback(role="strong", reason="BackendUnavailable: down")
+    return replace(trace(problem_id, usd=usd), fallbacks=(fallback,))
+
+
+def test_a_solution_that_fell_back_is_tried_again_and_abandoned_only_then(tmp_path: Path) -> None:
+    path = tmp_path / "t.zst"
+    judged = replace(fell_back("a", "1"), verdict=Verdict.WRONG, gold="2", grader="g")
+    for each, abandoned in (
+        (fell_back("a", "1"), 0),
+        (judged, 0),  # graded again
+        (trace("a", Outcome.CANCELLED, "10"), 10),
+        (fell_back("a", "100"), 11),
+        (trace("a", usd="1000"), 111),
+        (replace(trace("a", usd="1000"), verdict=Verdict.RIGHT), 111),
+    ):
+        with TraceFile(path) as traces:
+            traces.append(each)
+            assert traces.abandoned_usd == abandoned
+        with TraceFile(path) as traces:
+            assert traces.abandoned_usd == abandoned
+            kept = traces.get("r", "a", 0)
+            assert kept is not None
+            assert traces.finished("r", "a", 0, keep_failed=True)
+            assert traces.finished("r", "a", 0, keep_failed=False) == (not kept.fallbacks)
+    assert [each.fallbacks for each in read_traces(path)][-1] == ()
+
+
+def test_an_old_trace_without_fallbacks_reads_as_one_that_fell_back_on_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "t.zst"
+    with TraceFile(path) as traces:
+        traces.append(trace("a"))
+    (frame,) = frame_file.scan_frames(path, "traces")
+    old = {name: value for name, value in msgspec.json.decode(frame).items() if name != "fallbacks"}
+    path.write_bytes(zstd.compress(msgspec.json.encode(old), 9))
+    with TraceFile(path) as traces:
+        assert traces.finished("r", "a", 0, keep_failed=False)
+        assert traces.get("r", "a", 0) == trace("a")
 
 
 def test_a_file_of_an_older_version_opens_if_its_first_frame_is_a_trace(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from steproute.bench.curves import F64
 from steproute.bench.latency import measured_seconds
 from steproute.bench.route_bounds import Shape, route_bounds
+from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.cast import Cast
@@ -81,12 +82,13 @@ def estimate(
 ) -> Estimate:
     """The estimate for `missing` solutions of each route.
 
-    traces: of the same models. A route that they show is estimated from them by a bootstrap over its problems, which
-    also repeats the draw of those that are missing. Every other route is bounded by what its models and scorers can do,
-    with the steps and tokens that the traces show, or with those of `prior` if there are none. Intervals of both kinds
-    are added up end by end, which is wider than need be. Minutes are measured latencies over problems in flight.
+    traces: of the same models; cancelled ones are no solutions and tell nothing. A route that they show is estimated
+    from them by a bootstrap over its problems, which also repeats the draw of those that are missing. Every other route
+    is bounded by what its models and scorers can do, with the steps and tokens that the traces show, or with those of
+    `prior` if there are none. Intervals of both kinds are added up end by end, which is wider than need be. Minutes are
+    measured latencies over problems in flight.
     """
-    fields, found = Fields(roles), list(traces)
+    fields, found = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
     samples = _samples(fields, found)
     known = {route.name: count for route, count in missing if len(samples.get(route.name, ())) >= _FEW}
     shape = prior.seen_in(found)

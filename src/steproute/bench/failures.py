@@ -1,7 +1,7 @@
-"""Why problems have no verdict: reasons that differ only in numbers, ids and the like are counted together."""
+"""Why problems failed or fell back: reasons that differ only in numbers, ids and the like are counted together."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,9 +16,15 @@ _ASIDE: Final = (
 )
 
 
+FELL_BACK: Final = (
+    "solutions fell back: a model or scorer failed, and another decision stands in for its own, as the limits declare. "
+    "The same command tries them again, unless --keep-failed is given."
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
-    """Problems that failed for one reason.
+    """Problems that failed or fell back for one reason.
 
     reason: the first one's, in full; role: of the model or scorer at fault, empty if it was none; problem, route and
     seed: where it came first.
@@ -44,12 +50,28 @@ def failure_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
     Two reasons are the same if they name the same role, and differ only in numbers, ids, addresses and quoted texts. A
     status is no such number: 401 and 503 are different reasons.
     """
+    return _grouped(
+        _group(trace, trace.at_fault or "", trace.error or _unjudged(trace))
+        for trace in traces
+        if trace.verdict is None
+    )
+
+
+def fallback_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
+    """As `failure_groups`, for solutions that were finished without a model or scorer; each counts once a reason."""
+    return _grouped(group for trace in traces for group in _fallbacks(trace))
+
+
+def _grouped(each: Iterable[FailureGroup]) -> list[FailureGroup]:
     groups: dict[tuple[str, str], FailureGroup] = {}
-    for group in _each(traces):
-        key = group.role, normal_form(group.reason)
-        before = groups.get(key)
-        groups[key] = group if before is None else replace(before, count=before.count + 1)
+    for group in each:
+        before = groups.get(_key(group))
+        groups[_key(group)] = group if before is None else replace(before, count=before.count + 1)
     return sorted(groups.values(), key=lambda group: -group.count)
+
+
+def _key(group: FailureGroup) -> tuple[str, str]:
+    return group.role, normal_form(group.reason)
 
 
 def normal_form(reason: str) -> str:
@@ -59,17 +81,18 @@ def normal_form(reason: str) -> str:
     return reason
 
 
-def _each(traces: Iterable[Trace]) -> Iterator[FailureGroup]:
-    for trace in traces:
-        if trace.verdict is None:
-            yield FailureGroup(
-                count=1,
-                role=trace.at_fault or "",
-                reason=_sentence(trace.error or (trace.outcome.value if trace.failed else "it has no gold answer")),
-                problem=trace.problem_id,
-                route=trace.route,
-                seed=trace.seed,
-            )
+def _fallbacks(trace: Trace) -> Iterable[FailureGroup]:
+    groups = [_group(trace, each.role, each.reason) for each in trace.fallbacks]
+    return {_key(group): group for group in reversed(groups)}.values()
+
+
+def _group(trace: Trace, role: str, reason: str) -> FailureGroup:
+    place = {"problem": trace.problem_id, "route": trace.route}
+    return FailureGroup(count=1, role=role, reason=_sentence(reason), seed=trace.seed, **place)
+
+
+def _unjudged(trace: Trace) -> str:
+    return trace.outcome.value if trace.failed else "it has no gold answer"
 
 
 def _sentence(text: str) -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from steproute.bench.compare import COMPARED, Comparison
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
+from steproute.bench.failures import FELL_BACK
 from steproute.bench.formatting import (
     LABELS,
     METRICS_EXPLAINED,
@@ -67,6 +68,7 @@ def write_report(
         dollars=dollars,
         comparison=None if comparison is None else _compared(comparison, summary),
         settings=_flat(summary.settings),
+        fell_back=FELL_BACK,
     )
     write_whole(path, page.encode())
 

@@ -14,7 +14,7 @@ import numpy as np
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.contents import Contents, contents
-from steproute.bench.failures import FailureGroup, failure_groups
+from steproute.bench.failures import FailureGroup, failure_groups, fallback_groups
 from steproute.bench.latency import called_seconds, measured_seconds
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
@@ -95,7 +95,8 @@ class Summary:
     """Everything that `summary.json` says.
 
     `problems` were judged in every route at every seed; `failed` counts traces without a verdict, whose problems are
-    left out everywhere, and `failures` says why. `undecided` counts answers that could not be graded, which count as
+    left out everywhere, and `failures` says why. `fell_back` counts judged ones that were finished without a model or
+    scorer that failed, and `fallbacks` says why. `undecided` counts answers that could not be graded, which count as
     not correct, and `undecided_reasons` says why. `grading_usd` was paid for an LLM judge, which no route's cost holds.
     `paid_usd` is what the backends were really paid, if steps were shared by a tree and it is not what was spent.
     `contents` says what the summary is made of.
@@ -127,6 +128,8 @@ class Summary:
     metrics_usd: dict[str, float | None | Interval95] = field(default_factory=dict)
     contents: Contents = Contents()
     failures: list[FailureGroup] = field(default_factory=list)
+    fell_back: int = 0
+    fallbacks: list[FailureGroup] = field(default_factory=list)
 
     @property
     def strategy(self) -> str:
@@ -225,6 +228,7 @@ def summarise(
     Raises DatasetError if no problem was judged in every route.
     """
     table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None)
+    fell_back = [trace for trace in traces if trace.verdict is not None and trace.fallbacks]
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
@@ -252,6 +256,8 @@ def summarise(
         metrics_usd=policy.metrics_usd,
         contents=contents(sweep, problems, traces, earlier),
         failures=failure_groups(traces),
+        fell_back=len(fell_back),
+        fallbacks=fallback_groups(fell_back),
     )
 
 

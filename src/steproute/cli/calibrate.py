@@ -22,6 +22,7 @@ from steproute.bench.calibrate import (
     relative_deviation,
 )
 from steproute.bench.datasets import Fields, load_problems
+from steproute.bench.failures import fallback_groups
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import JudgedRuns
 from steproute.cli.estimate import print_estimate
@@ -49,6 +50,7 @@ from steproute.cli.options import (
     parsed_grader_settings,
 )
 from steproute.cli.spending import within_limit
+from steproute.cli.tables import print_fallbacks
 from steproute.cli.terminal import Terminal
 from steproute.config import check_needs, parsed_settings, read_setup
 from steproute.core.errors import ConfigError, DatasetError
@@ -134,6 +136,8 @@ def calibrate(
     deviation = relative_deviation(mix, grid, choosing[0])
     write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts), folder)
     _show(mix, goal, len(fitting), measured, folder)
+    fell_back = [trace for trace in solved.traces if trace.verdict is not None and trace.fallbacks]
+    print_fallbacks(Terminal(), len(fell_back), fallback_groups(fell_back))
 
 
 def default_name(policy: str, goal: Goal) -> str:

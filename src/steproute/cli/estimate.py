@@ -108,8 +108,7 @@ def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[
 def _missing(
     sweep: Sweep, problems: Sequence[Problem], own: Sequence[Trace], keep_failed: bool
 ) -> list[tuple[Route, int]]:
-    again = (Outcome.CANCELLED,) if keep_failed else (Outcome.CANCELLED, Outcome.FAILED)
-    done = {Cell.of(trace) for trace in own if trace.outcome not in again}
+    done = {Cell.of(trace) for trace in own if keep_failed or not trace.unsettled}
     counts = Counter(
         route.name
         for route, problem in sweep.work(problems)
@@ -145,9 +144,10 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 
 def _traces(folder: Path) -> list[Trace]:
-    """The newest trace of each solution, which is there twice if it was graded again."""
+    """The newest ended trace of each solution, which is there twice if it was graded again."""
     path = folder / _TRACES
-    return newest_traces(path) if path.exists() and path.stat().st_size else []
+    found = newest_traces(path) if path.exists() and path.stat().st_size else []
+    return [trace for trace in found if trace.outcome is not Outcome.CANCELLED]
 
 
 def _basis(found: Estimate, source: str, prior: str) -> str:

@@ -66,7 +66,10 @@ Name = Annotated[str | None, typer.Option(help="Name of the run. The same name r
 Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
 RUNS = Path("runs")
 KeepFailed = Annotated[
-    bool, typer.Option("--keep-failed", help="Leave problems that failed as they are; they are tried again otherwise.")
+    bool,
+    typer.Option(
+        "--keep-failed", help="Leave problems that failed or fell back as they are; they are tried again otherwise."
+    ),
 ]
 MaxUsd = Annotated[
     float | None,

@@ -13,13 +13,13 @@ from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.training import GO_ON, progress_bar
 from steproute.cli.training_tree import training_tree
 from steproute.config import Setup, check_needs
-from steproute.core.errors import DatasetError
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.ports import NewestStepScorer
 from steproute.core.solution import Prefix
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored
-from steproute.engine.cast import Judge
+from steproute.engine.cast import Judge, reads_confidence
 from steproute.engine.runner import Route
 from steproute.learn.labelled_fit import GivenSolutions, score_given
 
@@ -61,7 +61,15 @@ class ScoredLabels:
             )
         if unscored:
             check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
+            self._check_reads_text(data)
         return unscored
+
+    def _check_reads_text(self, data: Path) -> None:
+        if reads_confidence(self.setup.roles.judge()):
+            raise ConfigError(
+                f"scorers.prm: it reads log-probabilities of the calls that wrote the steps, and the steps of {data} "
+                "were written elsewhere. Use a scorer that reads text, or give scores in the file."
+            )
 
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
         roles, spent = self.setup.roles, Decimal(0)

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.bench.bootstrap import METRICS
+from steproute.bench.failures import FELL_BACK, FailureGroup
 from steproute.bench.formatting import (
     LABELS,
     METRICS_EXPLAINED,
@@ -55,10 +56,18 @@ def print_contents(console: Terminal, summary: Summary) -> None:
     """What the summary is made of, what was spent, and why problems failed."""
     console.print(f"made of {summary.contents}", highlight=False, markup=False)
     console.print(remarks(summary))
+    print_fallbacks(console, summary.fell_back, summary.fallbacks)
     for group in summary.failures[:_REASONS]:
         console.print(str(group), style="yellow", highlight=False, markup=False)
     if (more := len(summary.failures) - _REASONS) > 0:
         console.print(f"{more} further reasons are in summary.json.", style="yellow", highlight=False)
+
+
+def print_fallbacks(console: Terminal, fell_back: int, reasons: Sequence[FailureGroup]) -> None:
+    """How many solutions are not what the models would have written, and the most frequent reason, if there are any."""
+    if fell_back:
+        line = f"{fell_back} {FELL_BACK} {reasons[0]}"
+        console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_whole(console: Terminal, *tables: Table) -> None:

@@ -74,7 +74,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 grade,
                 settings,
                 lambda share: bar.update(task, completed=share),
-                limits=training.setup.limits,
+                limits=training.setup.limits.without_fallbacks,
             )
         except KeyboardInterrupt:
             console.print(GO_ON)

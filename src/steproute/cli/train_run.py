@@ -134,11 +134,11 @@ class RunFit:
         return roles
 
     def _print_used(self, traces: Sequence[Trace], solo: SoloTraces, weak: int, strong: int) -> None:
-        failed = sum(trace.failed for trace in traces)
+        failed = sum(trace.unsettled for trace in traces)
         chosen = len(solo.weak) + len(solo.strong)
         left = {
             "of other routes": len(traces) - failed - chosen,
-            "failed": failed,
+            "failed or fell back": failed,
             "without a verdict, whose problems are no longer in the data as they were": chosen - weak - strong,
         }
         said = [f"{count} {why}" for why, count in left.items() if count]

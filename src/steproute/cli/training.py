@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -82,14 +82,13 @@ class Training:
                 progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
             async def solve(roles: Cast) -> list[list[Trace]]:
-                limits = replace(self.setup.limits, on_scorer_failure="fail")
                 return [
                     await solve_all(
                         self.problems,
                         roles,
                         each,
                         self.seed,
-                        limits=limits,
+                        limits=self.setup.limits.without_fallbacks,
                         in_flight=self.in_flight,
                         on_trace=advance,
                     )

@@ -1,10 +1,23 @@
 """Every error that steproute raises on purpose; each message says what was wrong, where, and what to do."""
 
+from typing import Final
+
+_LASTING: Final = frozenset({401, 403, 404})  # a wrong key, no permission, a wrong address or model
+
 
 class SteprouteError(Exception):
-    """Base of all steproute errors. `role` is the role of the model or scorer that failed, if one did."""
+    """Base of all steproute errors.
+
+    role: of the model or scorer that failed, if one did; status: the HTTP status that its server answered with, if any.
+    """
 
     role: str | None = None
+    status: int | None = None
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it says that the key, the address or the model is wrong, which no waiting mends."""
+        return self.status in _LASTING
 
 
 class ConfigError(SteprouteError):

@@ -12,11 +12,23 @@ _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.R
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """A call that failed for good and was done without, as the limits declare.
+
+    role: of the model or scorer that failed; reason: its error.
+    """
+
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """One solved (or failed) problem.
 
     `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
-    model or scorer that failed, and `notes` which declared fallbacks were taken on the way.
+    model or scorer that failed, and `notes` which declared fallbacks were taken on the way. `fallbacks` holds the same
+    as data: whose failures the solution was finished without; the next run tries its problem again.
 
     verdict: of `grader`, on the answer against `gold`; None if there is none, because the problem failed, has no gold
     answer or has not been graded.
@@ -39,11 +51,17 @@ class Trace:
     verdict: Verdict | None = None
     gold: str | None = None
     grader: str | None = None
+    fallbacks: tuple[Fallback, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether there is no solution to judge: the problem failed or was cancelled, which is not a wrong answer."""
         return self.outcome in (Outcome.FAILED, Outcome.CANCELLED)
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the next run tries it again: there is no solution, or one that is not as it would have been."""
+        return self.failed or bool(self.fallbacks)
 
     @property
     def cost_usd(self) -> Decimal:

@@ -76,3 +76,8 @@ class Cast:
             there = ", ".join(sorted(self.judges)) or "none"
             raise ConfigError(f"{role}: this strategy scores steps, but the run has no such scorer, only {there}.")
         return self.judges[role]
+
+
+def reads_confidence(judge: Judge) -> bool:
+    """Whether it, or a member of it, reads the log-probabilities of the calls that wrote the steps."""
+    return getattr(judge.scorer, "reads_confidence", False) or any(map(reads_confidence, judge.members.values()))

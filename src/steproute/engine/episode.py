@@ -25,7 +25,7 @@ from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.together import together
-from steproute.core.trace import Trace, total_usage
+from steproute.core.trace import Fallback, Trace, total_usage
 from steproute.core.usage import Purpose
 from steproute.core.writable import is_writable, writable
 from steproute.engine.account import Account
@@ -63,6 +63,7 @@ class Episode:
         self._clamped: dict[int, Outcome] = {}
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
         self._notes: list[str] = []
+        self._fallbacks: list[Fallback] = []
         self._stand_ins: set[int] = set()
         self._ahead = DraftsAhead(self._undo)
         self._began = 0.0
@@ -90,7 +91,7 @@ class Episode:
                 raise
             outcome = self._prefix.outcome or Outcome.DEADLINE
         except (BackendError, ScorerError) as failure:
-            error, role = f"{type(failure).__name__}: {failure}", failure.role
+            error, role = _said(failure), failure.role
         except (asyncio.CancelledError, SpendingLimitReached):
             self._finish(Outcome.CANCELLED, None)
             raise
@@ -126,7 +127,7 @@ class Episode:
         `on_strong_failure = accept`, that draft comes back instead. `stand_in` is the role that writes where this one
         fails and the route says `on_weak_failure = strong`; its draft is neither scored nor rejected. A degenerate step
         is continued once and spliced away. One that was drafted ahead from here is waited for instead. Raises
-        BudgetExceeded, BackendError, ConfigError.
+        BudgetExceeded, ConfigError, and BackendError, which an error that will not pass always is.
         """
         if not to_end and (ready := await self._ahead.take(role, prefix)) is not None:
             draft, written = ready
@@ -139,11 +140,11 @@ class Episode:
         except BackendError as failure:
             failed = f"step {len(prefix.steps) + 1}: {role} failed ({failure})"
             if replacing is not None and self.limits.on_strong_failure == "accept":
-                self._notes.append(f"{failed}; the draft was accepted")
+                self._fall_back(failure, role, f"{failed}; the draft was accepted")
                 return replacing
             if stand_in is None or self.limits.on_weak_failure == "fail":
                 raise
-        self._notes.append(f"{failed}; {stand_in} wrote it")
+            self._fall_back(failure, role, f"{failed}; {stand_in} wrote it")
         draft = await self.propose(stand_in, prefix, to_end=to_end)
         self._stand_ins.add(draft.id)
         return draft
@@ -180,8 +181,8 @@ class Episode:
         """r_1 … r_t: the judge's score of every accepted step and of each of the draft's, if there is one.
 
         None where the scorer failed and the route declares what to do then (`decide` does it), and nothing for a
-        stand-in, which is kept whatever its score. Raises ScorerError, or
-        BackendError where the scorer's server failed.
+        stand-in, which is kept whatever its score. Raises ScorerError, or BackendError where the scorer's server
+        failed; one that will not pass is always raised.
         """
         if draft is not None and draft.id in self._stand_ins:
             return ()
@@ -192,9 +193,8 @@ class Episode:
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
-            self._notes.append(
-                f"step {len(judged.steps)}: the scorer failed ({failure}); {self.limits.on_scorer_failure} as declared"
-            )
+            declared = f"{self.limits.on_scorer_failure} as declared"
+            self._fall_back(failure, judge, f"step {len(judged.steps)}: the scorer failed ({failure}); {declared}")
             return None
         self._emit(Scored(scores))
         if prefix.text == self._prefix.text:
@@ -233,6 +233,13 @@ class Episode:
         self._account.discard_accepted()
         self._prefix = replace(self._prefix, steps=(), outcome=None)
         return self._prefix
+
+    def _fall_back(self, failure: BackendError | ScorerError, role: str, note: str) -> None:
+        """Go on without what failed, and say so on the trace; raises a failure that will not pass."""
+        if failure.is_lasting:
+            raise failure
+        self._fallbacks.append(Fallback(role=failure.role or role, reason=writable(_said(failure))))
+        self._notes.append(note)
 
     def _steps(self, draft: Draft) -> list[Step]:
         texts = split_steps(draft.text, self._prefix.separator)
@@ -374,9 +381,14 @@ class Episode:
             error=None if error is None else writable(error),
             at_fault=role,
             notes=tuple(writable(note) for note in self._notes),
+            fallbacks=tuple(self._fallbacks),
         )
         self._emit(Finished(trace))
         return trace
+
+
+def _said(failure: BackendError | ScorerError) -> str:
+    return f"{type(failure).__name__}: {failure}"
 
 
 def _unwritable(problem: Problem) -> str | None:

@@ -189,7 +189,7 @@ class Gate:
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
 
     def _fail(self, failure: Exception, probe: bool) -> None:
-        self._failures, self._last_failure = self._failures + 1, str(failure)
+        self._failures, self._last_failure = self._failures + 1, str(failure).rstrip(".")
         self._failed_probes += probe
         if self._failures >= self.settings.failures_to_open:
             self._open_until = asyncio.get_running_loop().time() + self.settings.open_s

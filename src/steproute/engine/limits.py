@@ -36,6 +36,11 @@ class Limits:
         if self.retries < 0:
             raise ConfigError(f"retries: {self.retries} is negative. Give 0 or more.")
 
+    @property
+    def without_fallbacks(self) -> "Limits":
+        """These limits for solutions to learn from: what fails, fails the problem."""
+        return replace(self, on_scorer_failure="fail", on_strong_failure="fail", on_weak_failure="fail")
+
     def changed(
         self,
         *,

@@ -33,7 +33,7 @@ class Route:
 class RunSettings:
     """What all problems of a run share. `in_flight` is how many of them are worked on at once.
 
-    keep_failed: whether a problem that has failed stays failed; otherwise it is tried again.
+    keep_failed: whether a problem that failed or fell back stays as it is; otherwise it is tried again.
     """
 
     limits: Limits = Limits()
@@ -61,8 +61,8 @@ async def run(
 ) -> None:
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
-    What was cancelled or killed is solved again, and so is what failed, unless `keep_failed` is set. A new trace is
-    graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. With a
+    What was cancelled or killed is solved again, and so is what failed or fell back, unless `keep_failed` is set. A new
+    trace is graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. With a
     grader that asks a model, the trace is kept without a verdict first and then again with it. `on_trace` is called for
     every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further problem
     is begun, and SpendingLimitReached is raised when those under way have ended.

@@ -1,6 +1,7 @@
 """`traces.jsonl.zst`: append-only, one zstd frame per trace, and beside it the bills of attempts under way."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from sys import intern
@@ -29,6 +30,12 @@ class _Ending(msgspec.Struct):
     route: str
     seed: int
     outcome: Outcome
+    fallbacks: tuple[msgspec.Raw, ...] = ()
+
+    @property
+    def unsettled(self) -> bool:
+        """As that of a finished trace."""
+        return self.outcome is Outcome.FAILED or bool(self.fallbacks)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -36,15 +43,18 @@ class _Ending(msgspec.Struct):
 
 
 class _Kept(NamedTuple):
-    """A problem's traces by one route at one seed: the newest finished one, if any, and how many there are."""
+    """A problem's traces by one route at one seed: the newest finished one, if any, and how many there are.
+
+    unsettled: whether that one failed or fell back.
+    """
 
     place: Place | None = None
-    failed: bool = False
+    unsettled: bool = False
     attempts: int = 0
 
     @property
-    def solved(self) -> bool:
-        return self.place is not None and not self.failed
+    def settled(self) -> bool:
+        return self.place is not None and not self.unsettled
 
 
 _NONE: Final = _Kept()
@@ -54,8 +64,9 @@ _ending_decoder: Final = msgspec.json.Decoder(_Ending)
 class TraceFile:
     """The traces of one run and the bills of its attempts under way, held by one process at a time.
 
-    A trace is known by its route, problem and seed. A solution is never attempted again, so another trace of it is the
-    same attempt with another verdict.
+    A trace is known by its route, problem and seed. A settled solution is never attempted again, so another trace of it
+    is the same attempt with another verdict; one of a solution that fell
+    back is if it differs in the verdict alone.
 
     Memory holds the place of each problem's newest ending, no trace. Opening changes nothing in the file; the first
     append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is damaged or
@@ -83,7 +94,7 @@ class TraceFile:
 
     @property
     def abandoned_usd(self) -> Decimal:
-        """Dollars of attempts that no result comes from: cancelled, killed, or failed and made again."""
+        """Dollars of attempts that no result comes from: cancelled, killed, or failed or fallen back and made again."""
         return self._abandoned_usd + self._bills.killed_usd
 
     @property
@@ -93,9 +104,9 @@ class TraceFile:
         return sum(kept, self.abandoned_usd)
 
     def finished(self, route: str, problem_id: str, seed: int, *, keep_failed: bool = True) -> bool:
-        """Whether an attempt at a problem by a route has ended; failed ones count with `keep_failed`."""
+        """Whether an attempt at a problem by a route has ended; one that failed or fell back with `keep_failed`."""
         kept = self._of(route, problem_id, seed)
-        return kept.solved or (keep_failed and kept.failed)
+        return kept.settled or (keep_failed and kept.unsettled)
 
     def get(self, route: str, problem_id: str, seed: int) -> Trace | None:
         """The newest finished attempt, read from disk; None if there is none. Raises DatasetError."""
@@ -143,7 +154,7 @@ class TraceFile:
         ending = _decode(_ending_decoder, frame, self._path, self._count)
         before = self._kept.get(ending.key, _NONE)
         cancelled = ending.outcome is Outcome.CANCELLED
-        if before.solved and not cancelled:  # graded again
+        if not cancelled and self._is_same_attempt(before, frame):
             self._kept[ending.key] = before._replace(place=place)
             return
         abandoned = place if cancelled else before.place
@@ -152,10 +163,21 @@ class TraceFile:
         if cancelled:
             self._kept[ending.key] = before._replace(attempts=before.attempts + 1)
         else:
-            self._kept[ending.key] = _Kept(place, ending.outcome is Outcome.FAILED, before.attempts + 1)
+            self._kept[ending.key] = _Kept(place, ending.unsettled, before.attempts + 1)
+
+    def _is_same_attempt(self, before: _Kept, frame: bytes) -> bool:
+        """Whether a finished trace is the kept one, graded again."""
+        if before.place is None or before.settled:
+            return before.settled
+        kept = self._read(before.place)
+        return not kept.failed and _ungraded(kept) == _ungraded(_decode(_decoder, frame, self._path))
 
     def _read(self, place: Place) -> Trace:
         return _decode(_decoder, self._frames.read(place), self._path)
+
+
+def _ungraded(trace: Trace) -> Trace:
+    return replace(trace, verdict=None, gold=None, grader=None)
 
 
 def read_traces(path: Path) -> list[Trace]:

@@ -61,8 +61,7 @@ async def score_given(
     """
     rows = [replace(problem, id=str(number)) for number, (problem, _) in enumerate(solutions)]
     given = GivenSolutions({row.id: steps for row, (_, steps) in zip(rows, solutions, strict=True)})
-    limits = replace(limits, on_scorer_failure="fail")
-    traces = await solve_all(rows, cast, given, limits=limits, in_flight=in_flight, on_trace=on_trace)
+    traces = await solve_all(rows, cast, given, limits=limits.without_fallbacks, in_flight=in_flight, on_trace=on_trace)
     return [_scores(trace) for trace in traces]
 
 

@@ -9,6 +9,7 @@ from steproute.core.ports import Needs
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
+from steproute.engine.cast import reads_confidence
 from steproute.engine.episode import Episode
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.rollouts import Grade
@@ -20,7 +21,10 @@ Graded = tuple[Trace, bool]
 
 @dataclass(frozen=True, slots=True)
 class WeakScored:
-    """The weak model's whole solution in one call, and the scores of all its steps in another."""
+    """The weak model's whole solution in one call, and the scores of all its steps in another.
+
+    Step by step where the scorer reads log-probabilities, which a call tells of all that it wrote, not of each step.
+    """
 
     @property
     def needs(self) -> Needs:
@@ -29,7 +33,9 @@ class WeakScored:
 
     async def solve(self, episode: Episode) -> None:
         """Write, keep and score."""
-        prefix = episode.accept(await episode.propose("weak", episode.start(), to_end=True))
+        prefix, at_once = episode.start(), not reads_confidence(episode.cast.judge())
+        while not prefix.finished:
+            prefix = episode.accept(await episode.propose("weak", prefix, to_end=at_once))
         await episode.score(prefix, None)
 
 
@@ -49,7 +55,7 @@ def solo_traces(traces: Iterable[Trace], where: str) -> SoloTraces:
     """
     routes: defaultdict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
-        if not trace.failed:
+        if not trace.unsettled:
             routes[trace.route].append(trace)
     scored = [found for found in routes.values() if all(map(_weak_scored, found))]
     if not scored:

@@ -159,10 +159,12 @@ class OpenAiModel:
             said = str(failure)
             if not re.search("status (404|405|501)", said) or "does not exist" in said:
                 raise
-            raise BackendError(
+            unrendered = BackendError(
                 f"template: 'server' needs a server that renders chat templates ({failure}). Set template to the "
                 "folder of the model's tokenizer, or to 'none' for a base model."
-            ) from None
+            )
+            unrendered.status = failure.status
+            raise unrendered from None
 
     async def _ask(
         self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter

@@ -150,7 +150,12 @@ class ServerConnection(ABC, Generic[_Client]):
                 return None
 
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
-        """What a status and the body that came with it mean."""
+        """What a status and the body that came with it mean; the error carries the status."""
+        failure = self._meaning(status, body, headers)
+        failure.status = status
+        return failure
+
+    def _meaning(self, status: int, body: object, headers: Mapping[str, str]) -> BackendError:
         refusal = Refusal.of(body)
         said = f"{self.name}: status {status}: {self._shown(refusal.message)}{self._at}"
         if refusal.is_spent:
