@@ -217,8 +217,8 @@ def test_what_a_tree_saved_is_told_from_what_was_billed() -> None:
     assert "billed to routes $0.5000 and to interrupted attempts $0.01000, paid $0.2000 (shared steps once)" in shared
 
 
-@given(*[st.decimals(0, 1000, places=6) for _ in range(3)])
-def test_there_is_one_total_and_its_parts_add_up_to_it(*usd: Decimal) -> None:
+@given(st.lists(st.decimals(0, 1000, places=6), min_size=3, max_size=3))
+def test_there_is_one_total_and_its_parts_add_up_to_it(usd: list[Decimal]) -> None:
     fields = dict(zip(("spent_usd", "interrupted_usd", "grading_usd"), map(float, usd), strict=True))
     total, *parts = map(float, re.findall(r"\$([\d.]+)", bill(replace(SUMMARY, paid_usd=None, **fields))))
     assert total == pytest.approx(float(sum(usd)), rel=0.001)
