@@ -1,18 +1,24 @@
 """Each check of `doctor` by itself: what it asks for, what it leaves alone, and that nothing else would find it."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
+from tests.remote.hostile import Asked, Fault
 
 from steproute.artifacts import Artifact, write_artifact
 from steproute.config import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Verdict, examination, examine
+from steproute.doctor.remedies import other_mode
+from steproute.engine import metering
+from steproute.models.openai_settings import Continuation
 from steproute.policies.agg import AggNetwork
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.mixture import BudgetCurve
@@ -164,6 +170,54 @@ def test_a_model_that_starts_over_is_found_where_nothing_is_greedy(tmp_path: Pat
     (over,) = [each for each in found if each.check == CONTINUES]
     assert (over.verdict, over.seen) == (Verdict.FAILED, "it starts over: 'Step 1: so then'")
     assert "continuation mode" in over.remedy
+
+
+class Passing(Patient):
+    """Every request fails with 500 the first time that it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        seen: set[str] = set()
+
+        def decide(request: Asked) -> Fault | None:
+            known = len(seen)
+            seen.add(request.path + json.dumps(request.body, sort_keys=True))
+            return Fault.SERVER_ERROR if len(seen) > known else None
+
+        self.decide = decide
+
+
+def test_a_failure_that_may_pass_is_tried_again_as_the_limits_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metering, "_BACKOFF_S", 0.0)
+    assert ill(diagnose(tmp_path, Passing())) == []
+    found = ill(diagnose(tmp_path, Passing(), config=f"{CONFIG}[limits]\nretries = 0\n"))
+    assert {each.backend for each in found if each.verdict is Verdict.FAILED} == {
+        "models.weak",
+        "models.strong",
+        "scorers.prm",
+    }
+
+
+class Forgetful(Patient):
+    """Begins the solution again, however often it is told to go on."""
+
+    def _said(self, body: dict[str, Any]) -> str:
+        return ""
+
+
+def test_the_remedy_for_a_model_that_starts_over_is_never_its_own_mode(tmp_path: Path) -> None:
+    instruct = ('template = "none"', 'continuation = "instruct"')
+    found = [each for each in ill(diagnose(tmp_path, Forgetful(), instruct)) if each.backend.startswith("models.")]
+    over = [each for each in found if "starts the solution over" in each.seen or "starts over" in each.seen]
+    assert len(over) == 2, found
+    assert all("follows instructions" in each.remedy and ": instruct" not in each.remedy for each in over)
+
+
+@pytest.mark.parametrize("mode", list(Continuation))
+def test_no_remedy_names_the_mode_that_failed_alone(mode: str) -> None:
+    assert ("instruct)" in other_mode(mode)) == (mode != "instruct")
 
 
 def test_a_backend_that_does_not_answer_in_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,6 @@
+import re
+from dataclasses import astuple, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,7 +47,7 @@ def mix_for_target(swept: Outcomes, strong: Outcomes, target: float) -> Mix:
 def measured_on_itself(mix: Mix, swept: Outcomes, strong: Outcomes) -> Measured:
     """Where the problems that measure are those that chose."""
     goal = Goal(0.15, "tokens")
-    return measure_mix(mix, goal, KNOBS, (swept, strong), (swept, strong), np.random.default_rng(0))
+    return measure_mix(mix, goal, KNOBS, (swept, strong), {"tokens": (swept, strong)}, np.random.default_rng(0))
 
 
 def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
@@ -54,14 +57,14 @@ def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> N
     assert (mix.low, mix.high) == (0.0, 0.5)
     assert mix.share == pytest.approx(0.5)
     measured = measured_on_itself(mix, swept, strong)
-    assert measured.cost_share == pytest.approx(0.15)
+    assert measured.spent["tokens"].share == pytest.approx(0.15)
     assert measured.accuracy == pytest.approx(0.65)
 
 
 def test_a_target_takes_the_cheapest_mix_that_reaches_it() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
     mix = mix_for_target(swept, strong, 80 / 90)
-    assert measured_on_itself(mix, swept, strong).cost_share == pytest.approx(0.3)
+    assert measured_on_itself(mix, swept, strong).spent["tokens"].share == pytest.approx(0.3)
 
 
 @given(
@@ -102,8 +105,39 @@ def test_too_few_problems_are_refused_with_the_number_that_would_do() -> None:
     with pytest.raises(DatasetError, match="20 problems are left to measure on"):
         measured_on_itself(mix, swept, strong)
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
-    with pytest.raises(DatasetError, match=r"strong accuracy to ± 0\.\d\d only. Give about \d+"):
+    with pytest.raises(DatasetError, match=r"of your 64 problems 32 measure.* strong's accuracy to ± 0\.\d\d only"):
         measured_on_itself(mix, swept, strong)
+
+
+def test_the_number_of_problems_that_would_do_is_the_larger_of_the_two() -> None:
+    rng = np.random.default_rng(0)
+    swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
+    unsteady = replace(swept, cost=swept.cost * rng.gamma(0.3, 10.0, swept.cost.shape))
+    mix, needed = mix_for_budget(swept, strong, 0.15), []
+    for each in (swept, unsteady):
+        with pytest.raises(DatasetError, match="Nothing is lost: the same command with --problems") as refusal:
+            measured_on_itself(mix, each, strong)
+        said = str(refusal.value)
+        widest = max(map(float, re.findall(r"to ± ([\d.]+)", said)))
+        needed.append(int(re.findall(r"--problems (\d+)", said)[0]))
+        assert needed[-1] == pytest.approx(64 * (widest / 0.1) ** 2, rel=0.1)
+    assert needed[1] > needed[0] > 64
+    assert "cost to ±" in said
+    assert "accuracy to ±" in said
+
+
+@pytest.mark.parametrize("goal", [Goal(0.3, "tokens"), Goal(24.0, "usd"), Goal(0.9, "accuracy")])
+def test_dollars_are_measured_on_the_same_problems_whatever_the_goal(goal: Goal) -> None:
+    """At a price of 0.001 a token, dollars and tokens are the same share with the same interval."""
+    choosing, measuring = halved(0)
+    priced = tuple(replace(each, cost=each.cost * 0.001) for each in measuring)
+    curve, accuracy = budget_curve(KNOBS, choosing[0], goal.axis)
+    mix = curve.mix(cost_for(goal, curve, accuracy, choosing[1]))
+    both = {"tokens": measuring, "usd": (priced[0], priced[1])}
+    spent = measure_mix(mix, goal, KNOBS, choosing, both, np.random.default_rng(0)).spent
+    assert spent["usd"].mean == pytest.approx(spent["tokens"].mean * 0.001)
+    assert spent["usd"].share == pytest.approx(spent["tokens"].share)
+    assert astuple(spent["usd"].share_ci95) == pytest.approx(astuple(spent["tokens"].share_ci95))
 
 
 def test_the_halves_are_disjoint_whole_and_do_not_depend_on_the_order() -> None:
@@ -157,9 +191,11 @@ def test_the_interval_covers_the_choice_and_the_measurement(goal: Goal) -> None:
         choosing, measuring = halved(seed)
         curve, accuracy = budget_curve(KNOBS, choosing[0], goal.axis)
         mix = curve.mix(cost_for(goal, curve, accuracy, choosing[1]))
-        found.append(measure_mix(mix, goal, KNOBS, choosing, measuring, np.random.default_rng(seed)))
-    for name in ("cost_share", "accuracy_share"):
-        true = float(np.mean([getattr(each, name) for each in found]))
-        intervals = [getattr(each, f"{name}_ci95") for each in found]
+        found.append(measure_mix(mix, goal, KNOBS, choosing, {goal.axis: measuring}, np.random.default_rng(seed)))
+    costs = [(each.spent[goal.axis].share, each.spent[goal.axis].share_ci95) for each in found]
+    accuracies = [(each.accuracy_share, each.accuracy_share_ci95) for each in found]
+    for name, shares in {"cost": costs, "accuracy": accuracies}.items():
+        true = float(np.mean([share for share, _ in shares]))
+        intervals = [interval for _, interval in shares]
         covered = sum(interval.low <= true <= interval.high for interval in intervals)
         assert 0.88 <= covered / len(found) <= 1.0, name

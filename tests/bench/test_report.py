@@ -64,10 +64,13 @@ def test_reasons_of_undecided_answers_and_the_graders_bill_are_on_the_page(tmp_p
         '<th scope="row">2</th><td class="reason">the grader raised ValueError: &lt;b&gt;boom&lt;/b&gt;</td>' in found
     )
     assert '<th scope="row">1</th><td class="reason">no reply</td>' in found
-    assert "Grading took $0.2500, which is not a part of any route's cost." in found
+    assert (
+        "paid $0.7600: $0.5000 for results, $0.01000 for interrupted attempts, $0.2500 for grading, which is no part "
+        "of any route&#39;s cost."
+    ) in found
     without = page(tmp_path)
     assert "in time" not in without
-    assert "Grading took" not in without
+    assert "for grading" not in without
     assert "Why answers are undecided" not in without
 
 

@@ -17,6 +17,7 @@ from backports import zstd
 from tests.cli.timeless import timeless
 
 from steproute.artifacts import write_artifact
+from steproute.bench.formatting import dollars
 from steproute.config.route import read_route
 from steproute.engine.trace_file import read_traces
 from steproute.policies.mixture import BudgetCurve
@@ -299,6 +300,11 @@ def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     assert "of always-strong's" in result.stdout
     facts = json.loads((tmp_path / "runs/b40-more/policy.json").read_text())["facts"]
     assert facts["measured"]["problems"] + facts["fitted_on"] == 80
+    assert set(facts["mix"]) == {"low", "high", "share"}
+    for axis, spent in facts["measured"]["spent"].items():
+        unit = f"{spent['mean']:.1f} strong tokens" if axis == "tokens" else dollars(spent["mean"])
+        assert f"{unit} per problem, {spent['share']:.1%} of always-strong's [" in result.stdout
+    assert set(facts["measured"]["spent"]) == {"tokens", "usd"}
     solved = json.loads(steproute(tmp_path, "solve", "--sample", "3", "--policy", "runs/b40-more", "--json").stdout)
     assert solved["route"] == "stepwise/runs/b40-more=0.4"
     route = read_route("route", {"policy": str(tmp_path / "runs/b40-more")})

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.remote.arithmetic import CONFIG, PRM, Arithmetic, config_file, proble
 from tests.remote.hostile import Asked
 from typer.testing import CliRunner
 
+from steproute.bench.formatting import dollars
 from steproute.cli.main import app
 from steproute.config import read_config
 from steproute.core.errors import BackendError, ConfigError, DatasetError
@@ -280,6 +282,79 @@ def test_the_demo_runs_what_the_models_can(
     good(*words)
     assert len(server.calls) == calls, "a second demo goes on from the first"
     refused(ConfigError, "give both", "demo", "--config", config)
+
+
+def demo_summary() -> dict[str, Any]:
+    (path,) = Path("runs").glob("demo-*/summary.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def ledger(server: Arithmetic) -> Decimal:
+    """Dollars of all that the server has read and generated, at the prices of CONFIG and PRM."""
+    usd = {"weak": (1, 2), "strong": (10, 20), "prm": (1, 0)}
+    paid = (
+        usd[each.body["model"]][0] * each.prompt_tokens + usd[each.body["model"]][1] * each.generated
+        for each in server.calls
+    )
+    return Decimal(sum(paid)) / 1_000_000
+
+
+def test_the_demo_prints_what_was_really_paid_and_the_time_of_shared_steps(server: Arithmetic, tmp_path: Path) -> None:
+    words = ("demo", "--config", config_file(tmp_path, server), "--data", problem_file(tmp_path, 12))
+    shown = " ".join(good(*words).split())
+    found = demo_summary()
+    assert 0 < found["paid_usd"] < found["spent_usd"]
+    (journal,) = tmp_path.glob("runs/demo-*/tree.jsonl.zst.paid")
+    assert Decimal(journal.read_text()) == ledger(server)
+    assert found["paid_usd"] == float(ledger(server))
+    assert f"paid {dollars(found['paid_usd'])} (shared steps once)" in shown
+    for point in (found["weak"], found["strong"], *found["points"]):
+        assert point["latency_s"] > 0
+    assert all(each["latency"] is not None for each in found["operating_points"])
+    assert re.search(r"always strong .* 0\.00\b", shown) is None
+    good(*words)
+    assert demo_summary()["paid_usd"] == found["paid_usd"]
+
+
+def test_a_training_prints_what_growing_its_tree_has_cost(server: Arithmetic, tmp_path: Path) -> None:
+    words = ("train", "--policy", "pomdp", "--config", config_file(tmp_path, server), "--data")
+    first = good(*words, problem_file(tmp_path, 48))
+    before = ledger(server)
+    (journal,) = tmp_path.glob("runs/tree-*.paid")
+    assert Decimal(journal.read_text()) == before
+    assert f"\npaid {dollars(float(before))}\n" in first
+    more = good(*words, problem_file(tmp_path, 54))
+    total = ledger(server)
+    assert Decimal(journal.read_text()) == total > before
+    parts = f"{dollars(float(total - before))} now, {dollars(float(before))} by earlier commands"
+    assert f"\npaid {dollars(float(total))}: {parts}" in more
+
+
+def test_the_demo_of_changed_models_has_a_folder_of_its_own(server: Arithmetic, tmp_path: Path) -> None:
+    data = problem_file(tmp_path, 12)
+    good("demo", "--config", config_file(tmp_path, server), "--data", data)
+    changed = (CONFIG + PRM).replace("logprobs = 2", "logprobs = 3")
+    good("demo", "--config", config_file(tmp_path, server, changed), "--data", data)
+    assert len(list(tmp_path.glob("runs/demo-*/summary.json"))) == 2
+
+
+@pytest.mark.parametrize("changed", ["limits", "problems"])
+def test_a_demo_that_does_not_belong_to_its_folder_is_refused_before_the_first_call(
+    server: Arithmetic, tmp_path: Path, changed: str
+) -> None:
+    config, data = config_file(tmp_path, server), problem_file(tmp_path, 12)
+    words = ("demo", "--config", config, "--data", data, "--name", "mine")
+    good(*words)
+    calls = len(server.calls)
+    if changed == "limits":
+        config_file(tmp_path, server, CONFIG + PRM + "[limits]\nmax_steps = 7\n")
+    else:
+        Path(data).write_text(Path(data).read_text().replace("plus 1?", "plus 1, please?"))
+    refused(ConfigError, "name another run", *words)
+    assert len(server.calls) == calls
+    good(*words[:-1], "another")
+    assert len(server.calls) > calls
 
 
 def test_replay_is_billed_at_the_prices_of_the_file(

@@ -1,14 +1,18 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from tests.bench.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUMMARY, UNREACHED
 
+from steproute.bench.bill import bill
 from steproute.bench.compare import COMPARED, Comparison, Pair, Row
 from steproute.bench.formatting import policy_label
 from steproute.bench.summary import AXES, Curved, Summary
@@ -210,13 +214,21 @@ def test_models_that_take_no_time_have_no_share_of_it() -> None:
 
 def test_what_a_tree_saved_is_told_from_what_was_billed() -> None:
     shared = " ".join(printed(replace(SUMMARY, paid_usd=0.2)).split())
-    assert "billed to routes $0.5000, paid $0.2000 (shared steps once)" in shared
+    assert "billed to routes $0.5000 and to interrupted attempts $0.01000, paid $0.2000 (shared steps once)" in shared
+
+
+@given(st.lists(st.decimals(0, 1000, places=6), min_size=3, max_size=3))
+def test_there_is_one_total_and_its_parts_add_up_to_it(usd: list[Decimal]) -> None:
+    fields = dict(zip(("spent_usd", "interrupted_usd", "grading_usd"), map(float, usd), strict=True))
+    total, *parts = map(float, re.findall(r"\$([\d.]+)", bill(replace(SUMMARY, paid_usd=None, **fields))))
+    assert total == pytest.approx(float(sum(usd)), rel=0.001)
+    assert sum(parts) == pytest.approx(total if sum(map(bool, usd)) > 1 else 0, rel=0.003)
 
 
 def test_failures_and_interrupted_spending_are_reported() -> None:
     found = " ".join(printed(SUMMARY).split())
     assert "1 failed, 2 undecided (counted as not correct)" in found
-    assert "interrupted attempts $0.01" in found
+    assert "paid $0.5100: $0.5000 for results, $0.01000 for interrupted attempts" in found
     assert "1 × prm: BackendUnavailable: prm-7b: status 503: <busy>, request 12. First: problem 'p'" in found
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -34,21 +34,28 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a mix spends of one kind of cost per problem; share: over what always-strong spends of it."""
+
+    mean: float
+    share: float
+    share_ci95: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """A mix on problems that did not choose it, with 95 % bootstrap intervals.
 
-    cost: strong tokens or dollars per problem; cost_share: over that of always-strong; accuracy_share: accuracy over
-    that of always-strong. The intervals cover both halves: other problems would have chosen another mix, and measured
+    spent: strong tokens and dollars, those of them that always-strong spends any of; accuracy_share: accuracy over that
+    of always-strong. The intervals cover both halves: other problems would have chosen another mix, and measured
     another cost.
     """
 
     problems: int
     accuracy: float
-    cost: float
-    cost_share: float
     accuracy_share: float
-    cost_share_ci95: Interval
     accuracy_share_ci95: Interval
+    spent: Mapping[Axis, Spending]
 
 
 def halves(problem_ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -121,34 +128,41 @@ def measure_mix(
     goal: Goal,
     knobs: Sequence[float],
     choosing: tuple[Outcomes, Outcomes],
-    measuring: tuple[Outcomes, Outcomes],
+    measuring: Mapping[Axis, tuple[Outcomes, Outcomes]],
     rng: np.random.Generator,
 ) -> Measured:
     """What a mix spends and reaches, in expectation over which problems get which knob.
 
-    choosing, measuring: the sweep (knob, problem) and always-strong (problem,) on either half. Raises DatasetError if
-    the problems are too few for intervals that say something: under 30 that measure, or an interval of either share
-    that their number alone makes wider than ± 0.1.
+    choosing, measuring: the sweep (knob, problem) and always-strong (problem,) on either half; choosing by the goal's
+    cost, measuring by it and any other. Raises DatasetError if the problems are too few for intervals that say
+    something: under 30 that measure, or an interval of either share that their number alone makes wider than ± 0.1.
     """
-    swept, strong = measuring
-    count = len(strong.correct)
+    swept, strong = measuring[goal.axis]
+    count, weights = len(strong.correct), _weights(mix, knobs)
     check_enough(count)
-    means = _Means.of(swept, strong, np.full((1, count), 1.0))
-    drawn = _Means.of(swept, strong, np.concatenate(list(draws(count, RESAMPLES, rng))))
-    weights = _weights(mix, knobs)
-    _check_width(count, *drawn.shares(weights))
+    counts = np.concatenate(list(draws(count, RESAMPLES, rng)))
+    _check_width(count, count + len(choosing[1].correct), *_Means.of(swept, strong, counts).shares(weights))
     again = _Means.of(*choosing, np.concatenate(list(draws(len(choosing[1].correct), RESAMPLES, rng))))
     rechosen = np.stack([_weights(again.mix(goal, knobs, index), knobs) for index in range(RESAMPLES)])
-    (cost_share,), (accuracy_share,) = means.shares(weights)
-    costs, accuracies = drawn.shares(rechosen)
+    accuracy = float(weights @ swept.correct.mean(axis=1))
     return Measured(
         problems=count,
-        accuracy=float(weights @ swept.correct.mean(axis=1)),
-        cost=float(weights @ swept.cost.mean(axis=1)),
-        cost_share=float(cost_share),
-        accuracy_share=float(accuracy_share),
-        cost_share_ci95=percentiles(costs),
-        accuracy_share_ci95=percentiles(accuracies),
+        accuracy=accuracy,
+        accuracy_share=accuracy / float(strong.correct.mean()),
+        accuracy_share_ci95=percentiles(_Means.of(swept, strong, counts).shares(rechosen)[1]),
+        spent={
+            axis: _spending(*both, counts, weights, rechosen) for axis, both in measuring.items() if both[1].cost.any()
+        },
+    )
+
+
+def _spending(swept: Outcomes, strong: Outcomes, counts: F64, weights: F64, rechosen: F64) -> Spending:
+    """What a mix spends; counts: of each problem in each resample, rechosen: the mix that each would have chosen."""
+    mean = float(weights @ swept.cost.mean(axis=1))
+    return Spending(
+        mean=mean,
+        share=mean / float(strong.cost.mean()),
+        share_ci95=percentiles(_Means.of(swept, strong, counts).shares(rechosen)[0]),
     )
 
 
@@ -191,15 +205,26 @@ def _weights(mix: Mix, knobs: Sequence[float]) -> F64:
     return weights
 
 
-def _check_width(count: int, costs: F64, accuracies: F64) -> None:
-    for name, shares in (("strong's cost", costs), ("strong accuracy", accuracies)):
-        interval = percentiles(shares)
-        width = (interval.high - interval.low) / 2
-        if not width <= WIDEST:
-            needed = f"about {2 * int(np.ceil(count * (width / WIDEST) ** 2))}" if np.isfinite(width) else "more"
-            raise DatasetError(
-                f"calibrate: {count} problems say the share of {name} to ± {width:.2f} only. Give {needed}."
-            )
+def _check_width(count: int, total: int, costs: F64, accuracies: F64) -> None:
+    """Raises DatasetError if `count` of `total` problems measure a share too roughly, with how many do for both."""
+    widths = {"cost": _half_width(costs), "accuracy": _half_width(accuracies)}
+    wide = {name: width for name, width in widths.items() if not width <= WIDEST}
+    if not wide:
+        return
+    found = " and ".join(f"the share of strong's {name} to ± {width:.2f}" for name, width in wide.items())
+    widest = max(wide.values())
+    needed = f"--problems {math.ceil(total * (widest / WIDEST) ** 2)}" if math.isfinite(widest) else "more problems"
+    raise DatasetError(
+        f"calibrate: of your {total} problems {count} measure, and they say {found} only; ± {WIDEST:.2f} is needed. "
+        f"Nothing is lost: the same command with {needed} goes on, if the data hold as many."
+    )
+
+
+def _half_width(shares: F64) -> float:
+    """Of the 95 % interval, infinite if some resamples have no share."""
+    interval = percentiles(shares)
+    width = (interval.high - interval.low) / 2
+    return width if math.isfinite(width) else math.inf
 
 
 def chosen(outcomes: Outcomes, indices: NDArray[np.intp]) -> Outcomes:

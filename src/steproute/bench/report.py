@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from steproute.bench.bill import bill
 from steproute.bench.compare import COMPARED, Comparison
 from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.bench.differences import LOWER_IS_BETTER
@@ -47,6 +48,7 @@ def write_report(
     points = [(f"{point.knob:g}", point) for point in summary.points]
     page = environment.get_template("report.html.j2").render(
         summary=summary,
+        bill=bill,
         policies=swept(summary),
         examples=examples,
         headlines=headlines(summary),

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from steproute.artifacts import write_artifact
+from steproute.bench.bootstrap import Outcomes
 from steproute.bench.calibrate import (
     Goal,
     Measured,
@@ -24,7 +25,7 @@ from steproute.bench.calibrate import (
 from steproute.bench.datasets import Fields, load_problems
 from steproute.bench.failures import fallback_groups
 from steproute.bench.formatting import dollars
-from steproute.bench.summary import JudgedRuns
+from steproute.bench.summary import AXES, Axis, JudgedRuns
 from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
@@ -124,13 +125,20 @@ def calibrate(
     curve, accuracy = budget_curve(grid, choosing[0], goal.axis)
     cost = cost_for(goal, curve, accuracy, choosing[1])
     mix = curve.mix(cost)
-    others = chosen(swept, measuring), chosen(strong, measuring)
+    others: dict[Axis, tuple[Outcomes, Outcomes]] = {
+        axis: (
+            chosen(judged.outcomes(sweep.policy.routes, axis), measuring),
+            chosen(judged.anchor(sweep.strong, axis), measuring),
+        )
+        for axis in AXES
+    }
     measured = measure_mix(mix, goal, grid, choosing, others, np.random.default_rng(seed))
     facts: dict[str, Any] = {
         "data": data,
         "seed": seed,
         "goal": goal.kind,
         "fitted_on": len(fitting),
+        "mix": asdict(mix),
         "measured": asdict(measured),
     }
     deviation = relative_deviation(mix, grid, choosing[0])
@@ -177,8 +185,7 @@ def _check_costs(goal: Goal, roles: Cast) -> None:
 def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) -> None:
     console = Terminal(highlight=False, soft_wrap=True)
     knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
-    spent, reached = measured.cost_share_ci95, measured.accuracy_share_ci95
-    cost = f"{measured.cost:.1f} strong tokens" if goal.axis == "tokens" else dollars(measured.cost)
+    reached = measured.accuracy_share_ci95
     asked = {
         "tokens": f"a budget of {goal.value:.1%} of always-strong's tokens",
         "usd": f"a budget of {dollars(goal.value)} per problem",
@@ -189,9 +196,10 @@ def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) ->
     console.print(
         f"measured on {measured.problems} other problems; the 95 % intervals cover the choice and the measurement:"
     )
-    console.print(
-        f"  {cost} per problem, {measured.cost_share:.1%} of always-strong's [{spent.low:.1%}, {spent.high:.1%}]"
-    )
+    for axis, spent in measured.spent.items():
+        cost = f"{spent.mean:.1f} strong tokens" if axis == "tokens" else dollars(spent.mean)
+        low, high = spent.share_ci95.low, spent.share_ci95.high
+        console.print(f"  {cost} per problem, {spent.share:.1%} of always-strong's [{low:.1%}, {high:.1%}]")
     console.print(
         f"  accuracy {measured.accuracy:.1%}, {measured.accuracy_share:.1%} of strong's "
         f"[{reached.low:.1%}, {reached.high:.1%}]"

@@ -10,11 +10,12 @@ import typer
 from rich.rule import Rule
 
 from steproute.bench.datasets import load_problems
-from steproute.cli.evaluate import run_to_files, show
+from steproute.cli.evaluate import claimed, run_to_files, show
 from steproute.cli.live import LiveView
-from steproute.cli.options import Config, Seed
+from steproute.cli.options import Config, Name, Seed
 from steproute.cli.own_demo import own_demo
 from steproute.cli.program import program
+from steproute.cli.spending import tree_limit
 from steproute.cli.terminal import Terminal
 from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
 from steproute.core.errors import ConfigError
@@ -22,6 +23,7 @@ from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 from steproute.lab.checker import Verdict, check_steps
 from steproute.lab.story import Story
@@ -42,6 +44,7 @@ def demo(
     config: Config = None,
     data: Annotated[str | None, typer.Option(help="With --config: the problems, such as own.jsonl.")] = None,
     problems: Annotated[int | None, typer.Option(help="Number of problems. Default: 200; with --config 50.")] = None,
+    name: Name = None,
 ) -> None:
     """Show what routing steps gains: one problem step by step, then many problems at every budget.
 
@@ -53,12 +56,14 @@ def demo(
     console = Terminal()
     if (config is None) != (data is None):
         raise ConfigError("config, data: give both, for your models and your problems, or neither, for the lab.")
-    own = None if config is None or data is None else own_demo(config, data, problems, seed)
-    run = _config(_PROBLEMS if problems is None else problems, seed) if own is None else own.run
-    folder = runs / run.name
+    own = None if config is None or data is None else own_demo(config, data, problems, seed, name)
+    run = _config(_PROBLEMS if problems is None else problems, seed, name) if own is None else own.run
+    folder, sweep = runs / run.name, run.sweep()
     chosen = run.answer.on(load_problems(run.data, run.problems, seed))
-    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree:
-        cast = tree.cast(lab_cast() if own is None else own.setup.roles)
+    with claimed(run, sweep, chosen, folder):  # refused before the first call, if at all
+        roles = lab_cast() if own is None else own.setup.roles
+    with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, None, folder) as paid:
+        cast = tree.cast(run.answer.graded(limited(roles, paid)))
         _say(console, "1 of 3: one problem, step by step", _ONE if own is None else own.one)
         if own is None:
             _show_one(console, chosen, cast, seed)
@@ -66,7 +71,7 @@ def demo(
             own.show_one(console, chosen, cast, folder)
         about = _many(run) if own is None else [own.many]
         _say(console, f"2 of 3: {len(chosen)} problems at every budget", *about)
-        summary = run_to_files(run, run.sweep(), chosen, cast, folder)
+        summary = run_to_files(run, sweep, chosen, cast, folder, paid=paid)
     _say(console, "3 of 3: what a user gains")
     show(summary, folder)
     even = [_EVEN] if own is None and problems is None else []
@@ -90,9 +95,9 @@ _NEXT: Final = (
 )
 
 
-def _config(problems: int, seed: int) -> RunConfig:
+def _config(problems: int, seed: int, name: str | None) -> RunConfig:
     return RunConfig(
-        name=f"demo-{seed}",
+        name=f"demo-{seed}" if name is None else name,
         data="lab:test",
         problems=problems,
         knobs=_KNOBS,

@@ -1,6 +1,7 @@
 """`steproute eval`: sweep a policy's knob over a data set."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -56,6 +57,7 @@ from steproute.engine.cast import Cast
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
+from steproute.engine.spending import SpendingLimit
 from steproute.engine.trace_file import TraceFile
 
 _EXAMPLES: Final = 3
@@ -143,10 +145,14 @@ def run_to_files(
     folder: Path,
     *,
     keep_failed: bool = False,
+    paid: SpendingLimit | None = None,
 ) -> Summary:
-    """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files."""
+    """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files.
+
+    paid: counts what the backends are paid, if the cast shares steps by a tree.
+    """
     solved = solve_and_grade(config, sweep, problems, cast, folder, keep_failed=keep_failed)
-    summary = summary_of(config, sweep, problems, solved)
+    summary = summary_of(config, sweep, problems, solved, paid_usd=None if paid is None else paid.spent_usd)
     write_summary(summary, folder / "summary.json")
     plot_pareto(summary, folder / "pareto.png")
     write_report(summary, examples(sweep, problems, solved.traces), folder / "report.html")
@@ -184,12 +190,18 @@ def solve_and_grade(
 ) -> Solved:
     """Run, resume or grow a sweep in `folder`: what it does not hold yet is solved and graded."""
     check_needs(sweep.routes, cast)
-    selection = config.selection(sweep, problems)
-    with TraceFile(folder / "traces.jsonl.zst") as traces:
-        claim_folder(folder, config.conditions(), selection, begun=len(traces) > 0)
+    with claimed(config, sweep, problems, folder) as traces:
         settings = replace(config.settings, keep_failed=keep_failed)
         with GradeBook(cast.grading, folder / GRADES, settings.limits.retries) as book:
             return _with_progress(settings, sweep, problems, cast, traces, book)
+
+
+@contextmanager
+def claimed(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], folder: Path) -> Iterator[TraceFile]:
+    """The traces of a run's folder, held by this process; raises ConfigError where `claim_folder` does."""
+    with TraceFile(folder / "traces.jsonl.zst") as traces:
+        claim_folder(folder, config.conditions(), config.selection(sweep, problems), begun=len(traces) > 0)
+        yield traces
 
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:

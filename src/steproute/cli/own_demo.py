@@ -21,6 +21,7 @@ from steproute.strategies.single import Single
 
 _PROBLEMS: Final = 50
 _IN_FLIGHT: Final = 32
+_DIGEST: Final = 8  # hexadecimal digits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,12 +128,15 @@ def _mark(grade: Grade | None) -> bool | None:
     return None if grade is None or grade.verdict is Verdict.UNDECIDED else grade.verdict is Verdict.RIGHT
 
 
-def own_demo(config: Path, data: str, problems: int | None, seed: int) -> OwnDemo:
-    """The demo of these models. Raises ConfigError if they lack what it needs, before any is called."""
+def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str | None = None) -> OwnDemo:
+    """The demo of these models. Raises ConfigError if they lack what it needs, before any is called.
+
+    name: of the run; without one it is that of the file with the digest of its models.
+    """
     setup = read_setup(config, data)
     policy, others = _policies(setup.roles)
     run = replace(setup, route=RouteSettings(policy=policy.name)).run(
-        name_of(f"demo-{config.stem}-{data}-{seed}"),
+        name_of(f"demo-{config.stem}-{setup.digest[:_DIGEST]}-{data}-{seed}") if name is None else name,
         data,
         problems=problems or _PROBLEMS,
         knobs=policy.knobs,

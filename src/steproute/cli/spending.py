@@ -37,10 +37,15 @@ def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None
     What was paid before is in the journal beside the tree. A tree without one has what the run in `folder` was billed,
     which is about as much or more.
     """
-    with PaidJournal(tree.path.with_name(f"{tree.path.name}.paid")) as journal:
+    with PaidJournal(journal_of(tree.path)) as journal:
         if journal.is_new and folder is not None and (billed := _spent(folder)):
             journal.enter(billed)
         yield SpendingLimit(limit, spent_usd=journal.paid_usd, on_paid=journal.enter)
+
+
+def journal_of(tree: Path) -> Path:
+    """The journal beside a step tree's file."""
+    return tree.with_name(f"{tree.name}.paid")
 
 
 def _spent(folder: Path, roles: Cast | None = None) -> Decimal:

@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from steproute.bench.bill import bill
 from steproute.bench.bootstrap import METRICS
 from steproute.bench.failures import FELL_BACK, FailureGroup
 from steproute.bench.formatting import (
@@ -203,15 +204,7 @@ def _line(*cells: str, style: str = "") -> Text:
 
 def remarks(summary: Summary) -> str:
     """What was spent, and what is missing."""
-    remarks = [f"spent {dollars(summary.spent_usd)}"]
-    if summary.paid_usd is not None:
-        remarks = [
-            f"billed to routes {dollars(summary.spent_usd)}, paid {dollars(summary.paid_usd)} (shared steps once)"
-        ]
-    if summary.interrupted_usd:
-        remarks.append(f"interrupted attempts {dollars(summary.interrupted_usd)}")
-    if summary.grading_usd:
-        remarks.append(f"grading {dollars(summary.grading_usd)}, not a part of any route's cost")
+    remarks = [bill(summary)]
     if summary.failed or summary.undecided:
         remarks.append(f"[yellow]{summary.failed} failed, {summary.undecided} undecided (counted as not correct)[/]")
     for reason, count in summary.undecided_reasons.items():

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, cast, get_args
 
 import typer
 
 from steproute.artifacts import Artifact, write_artifact
+from steproute.bench.bill import paid_for
 from steproute.bench.datasets import Fields
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
-from steproute.cli.spending import checked_limit
+from steproute.cli.spending import checked_limit, journal_of
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import (
@@ -26,6 +28,7 @@ from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import tree_path
 from steproute.config import read_setup
 from steproute.core.errors import ConfigError
+from steproute.engine.paid_journal import paid_so_far
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
@@ -39,10 +42,14 @@ _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """One way to train. estimate: prints what it is going to cost, and calls and writes nothing."""
+    """One way to train. estimate: prints what it is going to cost, and calls and writes nothing.
+
+    tree: the step tree that it grows, None if it grows none.
+    """
 
     estimate: Callable[[], None]
     train: Callable[[], Artifact]
+    tree: Path | None = None
 
 
 def train(
@@ -127,6 +134,7 @@ def train(
             train=lambda: planned(
                 fit_on_labels(scored.read(Path(data)), strong_accuracy, step_tokens), belief, facts, console
             ),
+            tree=scored.path,
         )
     elif policy == POMDP and is_trim_world(data) and config is None:
         task = _Task(
@@ -152,14 +160,28 @@ def train(
         task = _Task(
             estimate=lambda: print_training_estimate(training, passes),
             train=lambda: _trained(training, kind, belief, lam, passes, lab=config is None),
+            tree=training.path,
         )
     if estimate:
         task.estimate()
         return
+    before = _paid(task.tree)
     artifact = task.train()
+    if task.tree is not None:
+        _print_bill(console, before, _paid(task.tree))
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
+
+
+def _paid(tree: Path | None) -> Decimal:
+    """Dollars that growing a tree has cost so far."""
+    return Decimal(0) if tree is None else paid_so_far(journal_of(tree))
+
+
+def _print_bill(console: Terminal, before: Decimal, after: Decimal) -> None:
+    parts = {"now": float(after - before), "by earlier commands over the same step tree": float(before)}
+    console.print(paid_for(parts), highlight=False, soft_wrap=True)
 
 
 def _trained(training: Training, labels: Labels, belief: str, lam: float | None, passes: int, *, lab: bool) -> Artifact:

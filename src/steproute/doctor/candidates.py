@@ -9,6 +9,7 @@ from steproute.bench.auc import CHOOSES_FROM, can_choose, within_prefix_auc
 from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Prefix, Step
+from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, ok, warning
 from steproute.doctor.probe import LAB_PROBE, probe_of, problem_of
 from steproute.engine.cast import Judge
@@ -88,7 +89,7 @@ async def candidate_findings(config: ConfigFile, role: str, judge: Judge) -> Asy
     for number, group in enumerate(groups):
         for texts, label in ((group.correct, True), (group.incorrect, False)):
             for text in texts:
-                scores.append(await _score(judge, problem_of(config, group.problem), (*group.before, text)))
+                scores.append(await _score(config, judge, problem_of(config, group.problem), (*group.before, text)))
                 labels.append(label)
                 prefixes.append(number)
     auc = within_prefix_auc(scores, labels, prefixes)
@@ -111,8 +112,8 @@ def lab_candidates() -> Sequence[CandidateStep]:
     return groups
 
 
-async def _score(judge: Judge, problem: Problem, texts: Sequence[str]) -> float:
+async def _score(config: ConfigFile, judge: Judge, problem: Problem, texts: Sequence[str]) -> float:
     reworded = map(problem.rule.reworded, texts)
     steps = (Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in reworded)
     prefix = Prefix(problem=problem, session="doctor/candidates").extended(*steps)
-    return (await judge.scorer.score(prefix)).values[-1]
+    return (await asked(config, judge.scorer.name, lambda meter: judge.scorer.score(prefix, meter))).values[-1]

@@ -8,9 +8,10 @@ from typing import Any, Final
 from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Stop
+from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import Prober, probe_of, problem_of
-from steproute.doctor.remedies import OTHER_MODE
+from steproute.doctor.remedies import other_mode
 from steproute.doctor.route import reader_of_logprobs
 from steproute.remote.connection import ServerConnection
 from steproute.remote.model_list import names_of
@@ -33,8 +34,8 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
     writer = config.writer(role, {})
     connection = getattr(writer.model, "connection", None)
     if isinstance(connection, ServerConnection):
-        yield await _listed(name, connection, str(config.tables["models"][role].get("model")))
-    prober = Prober(writer, problem_of(config, probe_of(config).problem))
+        yield await _listed(config, name, connection, str(config.tables["models"][role].get("model")))
+    prober = Prober(config, writer, problem_of(config, probe_of(config).problem))
     began = time.monotonic()
     first = await prober.write()
     seconds = time.monotonic() - began
@@ -55,9 +56,9 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
-async def _listed(name: str, connection: ServerConnection[Any], model: str) -> Finding:
+async def _listed(config: ConfigFile, name: str, connection: ServerConnection[Any], model: str) -> Finding:
     try:
-        models = await connection.models()
+        models = await asked(config, name, lambda meter: connection.models())
     except BackendError as failure:
         if "status" not in str(failure) or "status 401" in str(failure) or "status 403" in str(failure):
             raise
@@ -102,11 +103,13 @@ async def _continues(name: str, prober: "Prober", first: Draft) -> Finding:
         remedy = 'The chat template trims the end of the partial answer: set stop = "client", or use completions.'
         return failed(name, check, "an empty step came back", remedy)
     if second.text.split() == first.text.split():
-        return failed(name, check, f"it starts over: {second.text[:40]!r}", OTHER_MODE)
+        return failed(name, check, f"it starts over: {second.text[:40]!r}", other_mode(prober.continuation))
     if not prober.truly_continues:
         return ok(name, check, f"writes one next step: {second.text[:40]!r}")
     whole = (await prober.write(to_end=True)).text
     expected = " ".join(f"{first.text}\n\n{second.text[:_COMPARED]}".split())
     if not " ".join(whole.split()).startswith(expected):
-        return failed(name, check, f"after its own first step it writes {second.text[:40]!r}", OTHER_MODE)
+        return failed(
+            name, check, f"after its own first step it writes {second.text[:40]!r}", other_mode(prober.continuation)
+        )
     return ok(name, check, second.text[:40].strip())

@@ -7,6 +7,7 @@ from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Sampling, Step
+from steproute.doctor.asking import asked
 from steproute.engine.cast import Writer
 
 _STEP_TOKENS: Final = 256
@@ -50,17 +51,18 @@ def check(file: str, probe: ProbeSettings) -> None:
 class Prober:
     """Greedy steps of one model."""
 
-    def __init__(self, writer: Writer, problem: Problem) -> None:
-        self._writer, self._problem = writer, problem
+    def __init__(self, config: ConfigFile, writer: Writer, problem: Problem) -> None:
+        self._config, self._writer, self._problem = config, writer, problem
         settings = getattr(writer.model, "settings", None)
         self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
+        self.continuation = str(getattr(settings, "continuation", "completions"))
 
     @property
     def truly_continues(self) -> bool:
         """Whether what it writes in two calls can be compared with what it writes in one."""
         settings = getattr(self._writer.model, "settings", None)
         sent = set(getattr(settings, "sampling_fields", ("temperature",))) - set(getattr(settings, "omitted", ()))
-        return "temperature" in sent and getattr(settings, "continuation", "completions") != "instruct"
+        return "temperature" in sent and self.continuation != "instruct"
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:
         """One step after `steps`, or all to the end."""
@@ -72,5 +74,6 @@ class Prober:
         sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=most)
         if to_end:
             sampling = replace(sampling, stop=None)
-        (draft,) = await self._writer.model.propose(prefix, 1, sampling)
+        model = self._writer.model
+        (draft,) = await asked(self._config, model.name, lambda meter: model.propose(prefix, 1, sampling, meter))
         return draft

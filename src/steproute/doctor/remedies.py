@@ -6,10 +6,16 @@ from typing import Final
 from steproute.core.errors import ArtifactError, ConfigError, SteprouteError, TooFewTokens
 
 _TOLD: Final = re.compile(r".*\b((?:Set|Use|pip install) .*)$", re.DOTALL)
-OTHER_MODE: Final = (
-    "Choose a continuation mode that the server knows (vLLM and SGLang: completions or continue_final_message; "
-    "llama.cpp: completions or prefill; hosted chat APIs: instruct)."
-)
+_MODES: Final = "vLLM and SGLang: completions or continue_final_message; llama.cpp: completions or prefill"
+
+
+def other_mode(continuation: str) -> str:
+    """What to do about a model that does not go on in the mode that it has."""
+    if continuation == "instruct":
+        return (
+            f"Choose a model that follows instructions, or another continuation mode if the server has one ({_MODES})."
+        )
+    return f"Choose a continuation mode that the server knows ({_MODES}; hosted chat APIs: instruct)."
 
 
 def remedy_for(failure: SteprouteError, backend: str) -> str:
@@ -28,7 +34,7 @@ def _remedy_for_answer(failure: str, told: "re.Match[str] | None") -> str:
     if "Use mode =" in failure or "use mode =" in failure:
         return "Change the scorer's mode or question, or switch its model's thinking off by extra."
     if "starts the solution over" in failure:
-        return OTHER_MODE
+        return other_mode("instruct")  # the one mode that notices it
     if "Connect" in failure or "connection" in failure:
         return "Start the server, and check base_url's host and port."
     if told is not None:

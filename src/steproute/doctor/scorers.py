@@ -7,6 +7,7 @@ from typing import Final
 from steproute.config import ConfigFile
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
+from steproute.doctor.asking import asked
 from steproute.doctor.candidates import CONFIDENCE, candidate_findings
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import probe_of, problem_of
@@ -28,11 +29,11 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
         return
     began = time.monotonic()
     for count in range(1, len(probe.right) + 1):
-        await _scores(judge, problem, probe.right[:count])
+        await _scores(config, judge, problem, probe.right[:count])
     seconds = (time.monotonic() - began) / len(probe.right)
     yield ok(name, "one score a step", f"for 1 to {len(probe.right)} steps, {seconds:.2f} s a call")
-    right = min(await _scores(judge, problem, probe.right))
-    wrong = min(await _scores(judge, problem, probe.wrong))
+    right = min(await _scores(config, judge, problem, probe.right))
+    wrong = min(await _scores(config, judge, problem, probe.wrong))
     seen = f"lowest score of right steps {right:.2f}, with wrong ones {wrong:.2f}"
     if right < wrong:
         remedy = "The score is upside down: does the server give [p_good, p_bad], or another head?"
@@ -48,6 +49,7 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
-async def _scores(judge: Judge, problem: Problem, steps: tuple[str, ...]) -> tuple[float, ...]:
+async def _scores(config: ConfigFile, judge: Judge, problem: Problem, steps: tuple[str, ...]) -> tuple[float, ...]:
     done = tuple(Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in steps)
-    return (await judge.scorer.score(Prefix(problem=problem, steps=done, session="doctor"))).values
+    prefix = Prefix(problem=problem, steps=done, session="doctor")
+    return (await asked(config, judge.scorer.name, lambda meter: judge.scorer.score(prefix, meter))).values
