@@ -61,7 +61,8 @@ def test_processbench_and_a_scorer_give_a_model_that_tells_the_states_apart(proc
 )
 def test_a_row_that_is_no_labelled_solution_is_named(tmp_path: Path, row: dict[str, object], message: str) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"steps": ["a"], "label": -1}) + "\n" + json.dumps(row) + "\n")
+    rows = [{"problem": "p", **each} for each in ({"steps": ["a"], "label": -1}, row)]
+    path.write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(DatasetError, match=message):
         read_labelled(path)
 

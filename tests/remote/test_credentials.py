@@ -149,7 +149,7 @@ CONFIG = (
 backend = "vllm-pooling"
 base_url = "{url}"
 model = "m"
-gate = {{ in_flight = 4 }}
+gate = {{ in_flight = 4, open_s = 0.05 }}
 """
 )
 

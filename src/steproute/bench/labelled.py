@@ -99,7 +99,8 @@ def steps_of(solutions: Sequence[Labelled]) -> LabelledSteps:
 def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
     text, steps, label, scores = (row.get(name) for name in ("problem", "steps", "label", "scores"))
     where = f"{path}, line {number}"
-    if not isinstance(text, str) or not text.strip():
+    text = "" if text is None and scores is not None else text  # only a scorer reads it
+    if not isinstance(text, str) or (scores is None and not text.strip()):
         raise DatasetError(f"{where}: problem is {str(text)[:40]!r}. Give the problem that the steps solve.")
     if not isinstance(steps, list) or not steps or not all(isinstance(step, str) for step in steps):
         raise DatasetError(f"{where}: steps is {str(steps)[:40]!r}. Give a list of the solution's steps.")
