@@ -140,7 +140,7 @@ def _measured(
     for axis in (axis for axis in AXES if axis == "tokens" or _costs_more(runs, sweep, axis)):
         swept = [runs.outcomes(each.routes, axis) for each in series]
         anchors = runs.anchor(sweep.weak, axis), runs.anchor(sweep.strong, axis)
-        measure(curve_of(series[0].knobs, swept[0], *anchors))
+        measure(curve_of(series[0].knobs, swept[0], *anchors))  # raises without a gap, before any resample is drawn
         samples = metric_samples(swept, *anchors, np.random.default_rng(seed), resamples=resamples)
         for row, sample in zip(metrics, samples, strict=True):
             row[axis] = _with_intervals(sample)

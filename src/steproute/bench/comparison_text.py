@@ -32,7 +32,7 @@ def difference_text(pair: Pair) -> str:
 
 
 def standing(pair: Pair) -> str:
-    """Whether the first of the two is ahead, behind, or not told apart from the other by the corrected p-value."""
+    """Whether the first of the two is ahead or behind by the corrected p-value; `level` if that is not significant."""
     if pair.p is None or pair.p_holm is None:
         return "–"
     if pair.better is None or pair.p_holm > SIGNIFICANT:

@@ -57,6 +57,11 @@ def failure_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
     )
 
 
+def fallen_back(traces: Iterable[Trace]) -> list[Trace]:
+    """The judged solutions that were finished without a model or scorer that failed."""
+    return [trace for trace in traces if trace.verdict is not None and trace.fallbacks]
+
+
 def fallback_groups(traces: Iterable[Trace]) -> list[FailureGroup]:
     """As `failure_groups`, for solutions that were finished without a model or scorer; each counts once a reason."""
     return _grouped(group for trace in traces for group in _fallbacks(trace))

@@ -14,7 +14,7 @@ import numpy as np
 from steproute.bench.answers import Verdict
 from steproute.bench.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.bench.contents import Contents, contents
-from steproute.bench.failures import FailureGroup, failure_groups, fallback_groups
+from steproute.bench.failures import FailureGroup, failure_groups, fallback_groups, fallen_back
 from steproute.bench.latency import called_seconds, measured_seconds
 from steproute.bench.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
 from steproute.bench.operating_points import OperatingPoint, Spent, operating_points
@@ -228,7 +228,7 @@ def summarise(
     Raises DatasetError if no problem was judged in every route.
     """
     table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None)
-    fell_back = [trace for trace in traces if trace.verdict is not None and trace.fallbacks]
+    fell_back = fallen_back(traces)
     policy = _curved(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,

@@ -23,7 +23,7 @@ from steproute.bench.calibrate import (
     relative_deviation,
 )
 from steproute.bench.datasets import Fields, load_problems
-from steproute.bench.failures import fallback_groups
+from steproute.bench.failures import fallback_groups, fallen_back
 from steproute.bench.formatting import dollars
 from steproute.bench.summary import AXES, Axis, JudgedRuns
 from steproute.cli.estimate import print_estimate
@@ -144,7 +144,7 @@ def calibrate(
     deviation = relative_deviation(mix, grid, choosing[0])
     write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts), folder)
     _show(mix, goal, len(fitting), measured, folder)
-    fell_back = [trace for trace in solved.traces if trace.verdict is not None and trace.fallbacks]
+    fell_back = fallen_back(solved.traces)
     print_fallbacks(Terminal(), len(fell_back), fallback_groups(fell_back))
 
 

@@ -44,7 +44,7 @@ _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 class _Task:
     """One way to train. estimate: prints what it is going to cost, and calls and writes nothing.
 
-    tree: the step tree that it grows, None if it grows none.
+    tree: the step tree whose growth is paid for; None if there is none, or if the lab's models grow it.
     """
 
     estimate: Callable[[], None]
@@ -160,7 +160,7 @@ def train(
         task = _Task(
             estimate=lambda: print_training_estimate(training, passes),
             train=lambda: _trained(training, kind, belief, lam, passes, lab=config is None),
-            tree=training.path,
+            tree=None if config is None else training.path,
         )
     if estimate:
         task.estimate()

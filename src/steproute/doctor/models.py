@@ -60,7 +60,7 @@ async def _listed(config: ConfigFile, name: str, connection: ServerConnection[An
     try:
         models = await asked(config, name, lambda meter: connection.models())
     except BackendError as failure:
-        if "status" not in str(failure) or "status 401" in str(failure) or "status 403" in str(failure):
+        if failure.status in (None, 401, 403):
             raise
         return warning(name, "model", f"no list of models ({failure})", _NO_LIST)
     if not models:

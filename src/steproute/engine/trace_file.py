@@ -65,8 +65,7 @@ class TraceFile:
     """The traces of one run and the bills of its attempts under way, held by one process at a time.
 
     A trace is known by its route, problem and seed. A settled solution is never attempted again, so another trace of it
-    is the same attempt with another verdict; one of a solution that fell
-    back is if it differs in the verdict alone.
+    is the same attempt, graded again. So is another trace of a solution that fell back, if only the verdict differs.
 
     Memory holds the place of each problem's newest ending, no trace. Opening changes nothing in the file; the first
     append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is damaged or

@@ -1,6 +1,5 @@
 """Step models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways before them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -156,8 +155,7 @@ class OpenAiModel:
             back = {"model": self.settings.model, "tokens": tokens}
             return (await self.connection.post("/detokenize", back, _Prompt)).prompt
         except BackendError as failure:
-            said = str(failure)
-            if not re.search("status (404|405|501)", said) or "does not exist" in said:
+            if failure.status not in (404, 405, 501) or "does not exist" in str(failure):
                 raise
             unrendered = BackendError(
                 f"template: 'server' needs a server that renders chat templates ({failure}). Set template to the "

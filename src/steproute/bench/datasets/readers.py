@@ -15,6 +15,7 @@ SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".csv", ".csv.gz", ".parquet")
 Row = dict[str, object]
 _LONGEST_CELL: Final = 2**31 - 1
 _DEEPEST: Final = 100
+_HOW_TO_NAME: Final = "Write hf:org/name:split or hf:org/name/config:split, or a local folder of .jsonl files."
 
 
 def suffix_of(path: str) -> str:
@@ -61,9 +62,6 @@ def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
     except Exception as failure:  # the library lets errors of every package through that it reads with
         reason = failure.__cause__ or failure
         raise DatasetError(f"data: hf:{name} cannot be loaded ({reason}). {_HOW_TO_NAME}") from None
-
-
-_HOW_TO_NAME: Final = "Write hf:org/name:split or hf:org/name/config:split, or a local folder of .jsonl files."
 
 
 def _opened(path: Path) -> IO[str]:
