@@ -55,10 +55,12 @@ def _check_names(
 ) -> None:
     for key in table:
         if key in elsewhere:
-            raise ConfigError(f"{dot}{key}: {table[key]!r} has no effect here: {elsewhere[key]}.", remedy="Remove it.")
+            raise ConfigError(
+                f"{table[key]!r} has no effect here: {elsewhere[key]}.", where=dot + key, remedy="Remove it."
+            )
         if key not in known:
             names = ", ".join(sorted(known.keys() - elsewhere.keys()))
-            raise ConfigError(f"{dot}{key}: unknown. Known fields: {names}.")
+            raise ConfigError("unknown.", where=dot + key, remedy=f"Known fields: {names}.")
     for name, each in known.items():
         if name not in table and each.default is MISSING and each.default_factory is MISSING:
             raise ConfigError("missing.", where=dot + name, remedy=_choices(each) or f"Set {name} = ….")

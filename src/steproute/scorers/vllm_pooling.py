@@ -74,8 +74,8 @@ class VllmPoolingScorer:
             raise ScorerError(
                 f"{len(pairs)} pairs for {len(prefix.steps)} steps.",
                 where=self.name,
-                remedy=f"Is the server's step_tag_id that of {settings.marker!r}, and is {settings.marker!r} "
-                "not in the problem's text?",
+                remedy="Set marker to the step tag that the server was started with (--pooler-config step_tag_id). "
+                f"Is {settings.marker!r} in the problem's text?",
             )
         for pair in pairs:
             if len(pair) != 2 or not all(0 <= share <= 1 for share in pair):
