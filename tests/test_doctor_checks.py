@@ -66,7 +66,8 @@ def _agg(inputs: int) -> Artifact:
 
 def _mixture(policy: str) -> Artifact:
     knobs = (1e-3, 1e-1) if "/" in policy else (0.1, 0.9)
-    return mixture_artifact(BudgetCurve(axis="tokens", knobs=knobs, costs=(1.0, 2.0)), 1.5, 0.5, 1.0, policy, {})
+    curve = BudgetCurve(axis="tokens", knobs=knobs, costs=(1.0, 2.0))
+    return mixture_artifact(curve, 1.5, 0.5, 1.0, policy, {}, Path(policy) if "/" in policy else None)
 
 
 @pytest.mark.parametrize("knob", [0.01, 0.5])

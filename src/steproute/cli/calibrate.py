@@ -53,7 +53,7 @@ from steproute.cli.options import (
 from steproute.cli.spending import within_limit
 from steproute.cli.tables import print_fallbacks
 from steproute.cli.terminal import Terminal
-from steproute.config import check_needs, parsed_settings, read_setup
+from steproute.config import check_needs, parsed_settings, policy_folder, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.cast import Cast
 from steproute.engine.run_folder import name_of
@@ -148,7 +148,7 @@ def calibrate(
         "measured": asdict(measured),
     }
     deviation = relative_deviation(mix, grid, choosing[0])
-    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts), folder)
+    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts, policy_folder(policy)), folder)
     _show(mix, goal, len(fitting), measured, folder)
     fell_back = fallen_back(solved.traces)
     print_fallbacks(Terminal(), len(fell_back), fallback_groups(fell_back))

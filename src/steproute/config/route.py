@@ -114,12 +114,16 @@ def policy_family(name: str) -> PolicyFamily:
 
     Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
     """
-    if "/" in name:
-        return load_policy(Path(name))
-    if has_shipped(name):
-        return load_policy(_shipped_folder(name))
-    family: PolicyFamily = policies.get(name)
+    folder = policy_folder(name)
+    family: PolicyFamily = policies.get(name) if folder is None else load_policy(folder)
     return family
+
+
+def policy_folder(name: str) -> Path | None:
+    """The folder of a trained policy, named by its path or shipped; None for a registered policy's name."""
+    if "/" in name:
+        return Path(name)
+    return _shipped_folder(name) if has_shipped(name) else None
 
 
 def has_shipped(name: str) -> bool:

@@ -109,13 +109,19 @@ def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
 
 
 def mixture_artifact(
-    curve: BudgetCurve, cost: float, goal: float, deviation: float, policy: str, facts: dict[str, Any]
+    curve: BudgetCurve,
+    cost: float,
+    goal: float,
+    deviation: float,
+    policy: str,
+    facts: dict[str, Any],
+    folder: Path | None = None,
 ) -> Artifact:
-    """A calibrated policy as an artefact, whole: where `policy` is a folder, its artefact goes along.
+    """A calibrated policy as an artefact, whole: the artefact of a trained policy, in its `folder`, goes along.
 
     The numbers are those of MixtureFamily. Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
     """
-    inner = read_artifact(Path(policy)) if "/" in policy else None
+    inner = None if folder is None else read_artifact(folder)
     if inner is None:
         policies.get(policy)
     made = {
