@@ -360,9 +360,9 @@ def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_r
 
 
 def test_the_shipped_policy_is_calibrated_and_goes_along_whole(tmp_path: Path) -> None:
-    steproute(tmp_path, "calibrate", "--policy", "lab-agg", "--budget", "0.6", "--problems", "60", "--name", "agg")
+    steproute(tmp_path, "calibrate", "--policy", "lab-agg", "--budget", "0.6", "--problems", "80", "--name", "agg")
     facts = json.loads((tmp_path / "runs/agg/policy.json").read_text())
-    assert facts["inner"]["kind"] == "agg"
+    assert facts["facts"]["inner"]["kind"] == "agg"
     steproute(tmp_path, "eval", "--policy", "runs/agg", "--problems", "4", "--baselines", "", "--name", "used")
 
 
