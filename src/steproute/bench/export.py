@@ -19,7 +19,7 @@ Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 _Write = Callable[[Sequence[Any]], object]
 _TRACES_AT_ONCE: Final = 100
-_ROW_GROUP: Final = 20_000
+_ROW_GROUP: Final = 10_000
 _encoder: Final = msgspec.json.Encoder(decimal_format="string")
 
 

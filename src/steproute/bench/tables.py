@@ -119,9 +119,9 @@ def _problem_rows(trace: Trace) -> Iterator[ProblemRow]:
     route, usage = RouteName.parse(trace.route), total_usage(trace.account)
     yield ProblemRow(
         **_key(trace),
-        strategy=route and route.strategy,
-        policy=route and route.policy,
-        knob=route and route.knob,
+        strategy=None if route is None else route.strategy,
+        policy=None if route is None else route.policy,
+        knob=None if route is None else route.knob,
         outcome=trace.outcome.value,
         correct=None if trace.verdict is None else trace.verdict is Verdict.RIGHT,
         undecided=trace.verdict is Verdict.UNDECIDED,
@@ -165,9 +165,9 @@ def _step_rows(trace: Trace) -> Iterator[StepRow]:
             decision=step.decision and step.decision.value,
             rejected_text=step.rejected,
             rejected_score=step.rejected_score,
-            mean_logprob=confidence and confidence.mean_logprob,
-            min_logprob=confidence and confidence.min_logprob,
-            first_token_entropy=confidence and confidence.first_token_entropy,
+            mean_logprob=None if confidence is None else confidence.mean_logprob,
+            min_logprob=None if confidence is None else confidence.min_logprob,
+            first_token_entropy=None if confidence is None else confidence.first_token_entropy,
         )
 
 
