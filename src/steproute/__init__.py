@@ -4,6 +4,8 @@ A cheap model writes each step, a process reward model scores it, a policy decid
 again.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.decision import Decision
 from steproute.core.errors import SteprouteError
@@ -17,6 +19,9 @@ from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+
+if TYPE_CHECKING:
+    from steproute.bench.run import Run
 
 __all__ = [
     "AccountLine",
@@ -37,6 +42,7 @@ __all__ = [
     "Price",
     "Problem",
     "Purpose",
+    "Run",
     "Sampling",
     "Scores",
     "Step",
@@ -50,3 +56,12 @@ __all__ = [
     "Verdict",
     "Writer",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Run`, whose modules are loaded when it is first used."""
+    if name != "Run":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from steproute.bench.run import Run
+
+    return Run

@@ -25,7 +25,6 @@ from steproute.bench.sweep import Cell, Series, Sweep
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.usage import Purpose
 from steproute.core.whole_file import write_whole
 from steproute.engine.runner import Route
 
@@ -184,7 +183,7 @@ class JudgedRuns:
             strong_tokens=strong,
             strong_share=strong / self.strong_tokens if self.strong_tokens else math.nan,
             weak_tokens=_mean([trace.generated_tokens("weak") for trace in traces]),
-            discarded_tokens=_mean([_thrown_away(trace) for trace in traces]),
+            discarded_tokens=_mean([trace.discarded_tokens() for trace in traces]),
             prm_tokens=_mean([trace.scored_tokens() for trace in traces]),
             cost_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0)) / len(traces)),
             calls=_mean([len(trace.account) for trace in traces]),
@@ -342,14 +341,6 @@ def _with_intervals(curve: Curve, intervals: dict[str, Interval]) -> dict[str, f
 
 def _ends(interval: Interval) -> Interval95:
     return finite(interval.low), finite(interval.high)
-
-
-def _thrown_away(trace: Trace) -> int:
-    return sum(
-        line.usage.output_tokens
-        for line in trace.account
-        if line.purpose in (Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
-    )
 
 
 def _mean(values: Sequence[float]) -> float:

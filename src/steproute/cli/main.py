@@ -14,6 +14,7 @@ from steproute.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     init,
     lab,
     metrics,
@@ -53,6 +54,7 @@ app.command("train", cls=PlainCommand)(train.train)
 app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
 app.command("calibrate-scorer", cls=PlainCommand)(calibrate_scorer.calibrate_scorer)
 app.command("compare", cls=PlainCommand)(compare.compare_policies)
+app.command("export", cls=PlainCommand)(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(lab.app, name="lab")
 

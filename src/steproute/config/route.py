@@ -14,12 +14,12 @@ from steproute.artifacts import FACTS
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Policy, PolicyFamily, Strategy, takes_over
 from steproute.core.registry import policies, strategies
+from steproute.core.route_name import SINGLE, RouteName
 from steproute.core.settings import converted
 from steproute.engine.episode import Episode
 from steproute.policies.stored import load_policy
 
 TAKEOVER: Final = "takeover_steps"
-_SINGLE: Final = "single"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +71,7 @@ class RouteSettings:
     @property
     def name(self) -> str:
         """The name that its traces carry: routes that solve differently have different ones."""
-        settings = ",".join(f"{key}={_exactly(value)}" for key, value in sorted(self.settings.items()))
-        own = f"({settings})" if settings else ""
-        return f"{self.strategy}{own}/{self.policy}={_exactly(self.knob)}"
+        return str(RouteName.of(self.strategy, self.settings, self.policy, self.knob))
 
 
 def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
@@ -141,7 +139,7 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
 
     Raises ConfigError for an unknown name, one that takes no policy, and settings that it or its policy does not use.
     """
-    if name == _SINGLE:
+    if name == SINGLE:
         raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
     given = _checked(name, settings)
     if TAKEOVER in given and not takes_over(policy):
@@ -173,14 +171,6 @@ def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         except msgspec.ValidationError as failure:
             raise ConfigError(f"{str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.", where=key) from None
     return checked
-
-
-def _exactly(value: Any) -> str:
-    """A setting's value; a number as short as it can be without being taken for another one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
 
 
 def _shipped_folder(name: str) -> Path:

@@ -9,6 +9,7 @@ from steproute.core.usage import AccountLine, Purpose, Usage
 from steproute.core.verdict import Verdict
 
 _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
+_DISCARDED = (Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,10 @@ class Trace:
         """Output tokens of a role, of all purposes that generate or of the given ones."""
         wanted = purposes or _GENERATING
         return total_usage(x for x in self.account if x.role == role and x.purpose in wanted).output_tokens
+
+    def discarded_tokens(self) -> int:
+        """Output tokens of all models that no solution kept."""
+        return total_usage(x for x in self.account if x.purpose in _DISCARDED).output_tokens
 
     def scored_tokens(self) -> int:
         """Tokens that scorers read, cached or not."""

@@ -1,7 +1,10 @@
 """Files that are replaced as a whole: whoever reads one finds the old content or the new, never half of it."""
 
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from steproute.core.errors import StorageError
 
@@ -11,17 +14,43 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises StorageError that names the file, for example if the disk is full. The old file is then untouched.
     """
-    draft = path.with_name(f".{path.name}.tmp")
+    with whole_files(path) as (file,):
+        file.write(content)
+
+
+@contextmanager
+def whole_files(*paths: Path) -> Iterator[Sequence[BinaryIO]]:
+    """Files to write, which replace `paths` together when the block ends; makes their folders.
+
+    If the block raises, or is interrupted, the old files are untouched and nothing of the new ones is left. Raises
+    StorageError that names the files.
+    """
+    drafts = [path.with_name(f".{path.name}.tmp") for path in paths]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync_folder(path.parent)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as opened:
+            files = [opened.enter_context(draft.open("wb")) for draft in drafts]
+            yield files
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        for draft, path in zip(drafts, paths, strict=True):
+            draft.replace(path)
+        for folder in {path.parent for path in paths}:
+            _sync_folder(folder)
     except OSError as failure:
-        raise StorageError.of(path, failure) from None
+        _delete(drafts)
+        raise StorageError.of(", ".join(map(str, paths)), failure) from None
+    except BaseException:
+        _delete(drafts)
+        raise
+
+
+def _delete(drafts: Sequence[Path]) -> None:
+    for draft in drafts:
+        if draft.exists():
+            draft.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from sys import intern
 from types import TracebackType
@@ -184,23 +185,45 @@ def read_traces(path: Path) -> list[Trace]:
 
     One that was graded again comes once with each verdict, the newest last.
     """
-    return list(iterate_traces(path))
+    return [_decode(_decoder, frame, path, number) for number, frame in _frames(path)]
 
 
-def iterate_traces(path: Path) -> Iterator[Trace]:
-    """As `read_traces`, one at a time."""
-    if not path.exists():
-        raise DatasetError(f"{path} does not exist.", where="traces", remedy="Give the folder of a run.")
-    for number, frame in enumerate(scan_frames(path, _KIND), start=1):
-        yield _decode(_decoder, frame, path, number)
+class NewestTraces:
+    """The trace that counts of each route, problem and seed, as a file holds them when this is made; it may be in use.
+
+    It is the newest one that ended, or a cancelled one if there is no other. Iterating reads the file again, one trace
+    at a time. Raises DatasetError as `read_traces`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        newest: dict[tuple[str, str, int], tuple[bool, int]] = {}
+        for number, frame in _frames(path):
+            ending = _decode(_ending_decoder, frame, path, number)
+            rank = ending.outcome is not Outcome.CANCELLED, number
+            newest[ending.key] = max(rank, newest.get(ending.key, rank))
+        self._numbers = frozenset(number for _, number in newest.values())
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[Trace]:
+        last = max(self._numbers, default=0)
+        for number, frame in islice(_frames(self.path), last):
+            if number in self._numbers:
+                yield _decode(_decoder, frame, self.path, number)
 
 
 def newest_traces(path: Path) -> list[Trace]:
-    """The newest trace of each route, problem and seed, whose verdict is the one that counts.
+    """As `NewestTraces`, all at once."""
+    return list(NewestTraces(path))
 
-    Raises DatasetError as `read_traces`.
-    """
-    return list({(trace.route, trace.problem_id, trace.seed): trace for trace in iterate_traces(path)}.values())
+
+def _frames(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The whole frames of a file, counted from 1."""
+    if not path.exists():
+        raise DatasetError(f"{path} does not exist.", where="traces", remedy="Give the folder of a run.")
+    return enumerate(scan_frames(path, _KIND), start=1)
 
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", frame: bytes, path: Path, number: int | None = None) -> _T:
