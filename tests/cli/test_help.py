@@ -18,7 +18,8 @@ def commands() -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
     groups: list[tuple[tuple[str, ...], TyperGroup]] = [((), get_command(app))]  # type: ignore[list-item]
     while groups:
         words, group = groups.pop()
-        for name, found in group.commands.items():
+        for name in group.commands:
+            _, found, _ = group.resolve_command(Context(group), [name])  # type: ignore[arg-type]
             if isinstance(found, TyperGroup):
                 groups.append(((*words, name), found))
             else:

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import httpx2
 import msgspec
-import openai
 
 from steproute.core.errors import (
     BackendError,
@@ -35,6 +34,7 @@ from steproute.remote.server import Server
 
 if TYPE_CHECKING:
     import anthropic
+    import openai
 
 _SHOWN: Final = 300
 _READ: Final = 20_000
@@ -235,17 +235,23 @@ class ServerConnection(ABC, Generic[_Client]):
         return self.key.hidden_in(text[:_READ])[:_SHOWN]
 
 
-class Connection(ServerConnection[openai.AsyncOpenAI]):
+class Connection(ServerConnection["openai.AsyncOpenAI"]):
     """A connection to an OpenAI-compatible server."""
 
     models_path = "/models"
 
+    def __init__(self, name: str, server: Server) -> None:
+        super().__init__(name, server)
+        import openai  # takes half a second to load, which a wrong setting need not
+
+        self._openai = openai
+
     @property
     def _package(self) -> ModuleType:
-        return openai
+        return self._openai
 
-    def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        client = openai.AsyncOpenAI(
+    def _made(self, http: httpx2.AsyncClient) -> "openai.AsyncOpenAI":
+        client = self._openai.AsyncOpenAI(
             base_url=self.server.url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
         client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
@@ -261,6 +267,7 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 
         unpaid: called where the server refused the request or never got it, so that nothing was computed.
         """
+        openai = self._openai
         async with self.call() as client:
             try:
                 response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
