@@ -19,7 +19,7 @@ def commands() -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
     while groups:
         words, group = groups.pop()
         for name in group.commands:
-            _, found, _ = group.resolve_command(Context(group), [name])  # type: ignore[arg-type]
+            _, found, _ = group.resolve_command(typer.Context(group), [name])  # type: ignore[arg-type]
             if isinstance(found, TyperGroup):
                 groups.append(((*words, name), found))
             else:

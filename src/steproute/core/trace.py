@@ -80,7 +80,9 @@ class Trace:
 
     def usage_by_role(self) -> dict[str, RoleUsage]:
         """What each role has used, in the order of their first calls."""
-        lines = {role: [x for x in self.account if x.role == role] for role in dict.fromkeys(x.role for x in self.account)}
+        lines = {
+            role: [x for x in self.account if x.role == role] for role in dict.fromkeys(x.role for x in self.account)
+        }
         return {role: _role_usage(own) for role, own in lines.items()}
 
     def generated_tokens(self, role: str, *purposes: Purpose) -> int:
