@@ -186,7 +186,9 @@ def test_connections_are_closed(config: str, loaded: bool) -> None:
 def test_every_name_of_the_package_is_there_for_tools_and_at_run_time() -> None:
     tree = ast.parse(Path(steproute.__file__).read_text())
     (typed,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {name.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for name in node.names}
+    imported = {
+        name.name: node.module for node in typed.body if isinstance(node, ast.ImportFrom) for name in node.names
+    }
     assert imported == steproute._PLACES
     assert sorted(imported) == sorted(steproute.__all__)
     assert all(hasattr(steproute, name) and name in dir(steproute) for name in steproute.__all__)
