@@ -170,9 +170,7 @@ async def asolve(
     )
     default = LAB_ROUTE if config is None and policy is None and knob is None else setup.route
     chosen = default.changed(strategy=strategy, policy=policy, knob=knob, settings=settings)
-    route = Route(name=chosen.name, strategy=chosen.strategy_at(seed))
-    check_needs([route], setup.roles)
-    check_answers([route], setup.answer.answer_rule)
+    route = _checked_route(chosen, setup, seed)
     episode = Episode(asked, setup.roles, route=route.name, limits=limits, seed=seed, on_event=on_event)
     trace = await episode.run(route.strategy)
     if trace.failed:
@@ -192,6 +190,13 @@ def _read(config: str | Path | None) -> Setup:
     """In a thread, since it reads files and imports packages; the lab's networks are to be loaded once."""
     with _ONE_AT_A_TIME:
         return read_setup(None if config is None else Path(config))
+
+
+def _checked_route(chosen: RouteSettings, setup: Setup, seed: int) -> Route:
+    route = Route(name=chosen.name, strategy=chosen.strategy_at(seed))
+    check_needs([route], setup.roles)
+    check_answers([route], setup.answer.answer_rule)
+    return route
 
 
 def _check_lab_problem(problem: Problem) -> None:
