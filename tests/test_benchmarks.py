@@ -78,3 +78,9 @@ def test_gsm8ks_solutions_state_their_answers_and_few_are_stated_too_early(data_
     for row in found[2:]:
         assert row["stated_before_last"] <= 1  # type: ignore[operator]
         assert row["last_states"] >= 0.8 * row["last_speaks"] > 0  # type: ignore[operator]
+
+
+def test_start_up_measures_each_start_in_a_process_of_its_own() -> None:
+    found = rows("start_up", "--times", "1")
+    assert [row["start"] for row in found][:2] == ["python", "import steproute"]
+    assert all(isinstance(row["cpu_s"], float) and row["cpu_s"] > 0 for row in found)

@@ -4,24 +4,25 @@ A cheap model writes each step, a process reward model scores it, a policy decid
 again.
 """
 
-from typing import TYPE_CHECKING, Any
-
-from steproute.core.answer_rule import AnswerRule
-from steproute.core.decision import Decision
-from steproute.core.errors import SteprouteError
-from steproute.core.grade import Grade, Verdict
-from steproute.core.observation import Observation
-from steproute.core.ports import Grader, Policy, StepModel, StepScorer, Strategy
-from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
-from steproute.core.trace import Trace
-from steproute.core.usage import AccountLine, Price, Purpose, Usage
-from steproute.engine.cast import Cast, Judge, Writer
-from steproute.engine.episode import Episode
-from steproute.engine.limits import Limits
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from steproute.bench.run import Run
+    from steproute.core.answer_rule import AnswerRule
+    from steproute.core.decision import Decision
+    from steproute.core.errors import SteprouteError
+    from steproute.core.grade import Grade, Verdict
+    from steproute.core.observation import Observation
+    from steproute.core.ports import Grader, Policy, StepModel, StepScorer, Strategy
+    from steproute.core.problem import Problem
+    from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
+    from steproute.core.trace import Trace
+    from steproute.core.usage import AccountLine, Price, Purpose, Usage
+    from steproute.engine.cast import Cast, Judge, Writer
+    from steproute.engine.episode import Episode
+    from steproute.engine.limits import Limits
+    from steproute.solving import ProblemFailed, Solution, asolve, load_config, solve
 
 __all__ = [
     "AccountLine",
@@ -41,10 +42,12 @@ __all__ = [
     "Prefix",
     "Price",
     "Problem",
+    "ProblemFailed",
     "Purpose",
     "Run",
     "Sampling",
     "Scores",
+    "Solution",
     "Step",
     "StepModel",
     "StepScorer",
@@ -55,13 +58,38 @@ __all__ = [
     "Usage",
     "Verdict",
     "Writer",
+    "asolve",
+    "load_config",
+    "solve",
 ]
+
+_MODULES: Final = {
+    "bench.run": ("Run",),
+    "core.answer_rule": ("AnswerRule",),
+    "core.decision": ("Decision",),
+    "core.errors": ("SteprouteError",),
+    "core.grade": ("Grade", "Verdict"),
+    "core.observation": ("Observation",),
+    "core.ports": ("Grader", "Policy", "StepModel", "StepScorer", "Strategy"),
+    "core.problem": ("Problem",),
+    "core.solution": ("Draft", "Meter", "Outcome", "Prefix", "Sampling", "Scores", "Step", "Stop"),
+    "core.trace": ("Trace",),
+    "core.usage": ("AccountLine", "Price", "Purpose", "Usage"),
+    "engine.cast": ("Cast", "Judge", "Writer"),
+    "engine.episode": ("Episode",),
+    "engine.limits": ("Limits",),
+    "solving": ("ProblemFailed", "Solution", "asolve", "load_config", "solve"),
+}
+_PLACES: Final = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """`Run`, whose modules are loaded when it is first used."""
-    if name != "Run":
+    """Import a name when it is first used (PEP 562), so that `import steproute` loads nothing else."""
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from steproute.bench.run import Run
+    value = globals()[name] = getattr(import_module(_PLACES[name]), name)
+    return value
 
-    return Run
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -49,7 +49,7 @@ class Counting:
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
-        self.calls[prefix.session] += 1
+        self.calls[prefix.session.rsplit("/", 1)[0]] += 1
         await asyncio.sleep(0)
         ended = sampling.stop is None or len(prefix.steps) == STEPS - 1
         sound = "slip" not in prefix.text and drawn(self.name, sampling.seed) < (0.98 if self.name == "strong" else 0.5)
@@ -59,7 +59,7 @@ class Counting:
         return [Draft(model=self.name, text=text, stop=Stop.SEPARATOR, usage=usage)]
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        self.calls[prefix.session] += 1
+        self.calls[prefix.session.rsplit("/", 1)[0]] += 1
         values = tuple(drawn(step.text) / 2 + ("slip" not in step.text) / 2 for step in prefix.steps)
         return Scores(values=values, model=self.name, usage=Usage(input_tokens=3))
 

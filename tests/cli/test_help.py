@@ -18,7 +18,8 @@ def commands() -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
     groups: list[tuple[tuple[str, ...], TyperGroup]] = [((), get_command(app))]  # type: ignore[list-item]
     while groups:
         words, group = groups.pop()
-        for name, found in group.commands.items():
+        for name in group.commands:
+            _, found, _ = group.resolve_command(typer.Context(group), [name])  # type: ignore[arg-type]
             if isinstance(found, TyperGroup):
                 groups.append(((*words, name), found))
             else:
@@ -34,6 +35,21 @@ def test_every_command_has_an_example_and_keeps_its_brackets(words: tuple[str, .
     for text in (found.help, *(getattr(each, "help", None) for each in found.params)):
         for bracketed in re.findall(r"\\(\[[^]]*])", text or ""):
             assert bracketed in shown
+
+
+def test_the_list_of_commands_says_what_their_own_helps_say() -> None:
+    group: TyperGroup = get_command(app)  # type: ignore[assignment]
+    for name in group.commands:
+        listed = group.get_command(typer.Context(group), name)
+        _, own, _ = group.resolve_command(typer.Context(group), [name])  # type: ignore[arg-type]
+        assert listed is not own
+        assert listed is not None
+        assert own is not None
+        assert listed.help == own.help
+
+
+def test_a_misspelt_command_is_suggested() -> None:
+    assert "Did you mean 'solve'?" in " ".join(CliRunner().invoke(app, ["solv"]).output.split())
 
 
 def test_a_bracket_in_a_help_text_is_no_tag() -> None:

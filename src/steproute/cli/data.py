@@ -1,4 +1,4 @@
-"""`steproute data`: benchmarks from their original sources."""
+"""Benchmarks: what there is, and how to get it."""
 
 import json as jsonlib
 from pathlib import Path
@@ -17,7 +17,7 @@ from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
 
-app = typer.Typer(no_args_is_help=True, help="Benchmarks: what there is, and how to get it.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 
 @app.command(cls=PlainCommand)

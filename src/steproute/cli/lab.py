@@ -1,4 +1,4 @@
-"""`steproute lab`: the bundled world, looked at and measured."""
+"""The bundled lab: problems and models."""
 
 import asyncio
 import json as jsonlib
@@ -21,7 +21,7 @@ from steproute.lab.hugging_face import export_for_servers
 from steproute.lab.models import LAB_SAMPLING, Servable
 from steproute.lab.story import Split, Story, generate
 
-app = typer.Typer(no_args_is_help=True, help="The bundled lab: problems and models.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 
 @app.command(cls=PlainCommand)

@@ -1,7 +1,6 @@
 """One problem as it is being solved: who wrote each step, what it scored, what was decided, what it has cost so far."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Final
 
 from rich.markup import escape
@@ -14,7 +13,7 @@ from steproute.core.decision import Decision
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
-from steproute.core.trace import Trace, total_usage
+from steproute.core.trace import Trace
 
 Checker = Callable[[Problem, Sequence[str]], bool]
 """Whether the newest step of a solution is correct and stands on correct steps."""
@@ -121,10 +120,7 @@ class LiveView:
 def _bill(trace: Trace) -> list[str]:
     """Dollars of each role, the tokens that it read, and those that it wrote if it writes."""
     lines = []
-    for role in dict.fromkeys(line.role for line in trace.account):
-        own = [line for line in trace.account if line.role == role]
-        cost = sum((line.cost_usd for line in own), Decimal(0))
-        usage = total_usage(own)
-        wrote = f", {usage.output_tokens} written" if usage.output_tokens else ""
-        lines.append(f"{escape(role)} ${cost:.6f} ({usage.read_tokens} tokens read{wrote})")
+    for role, used in trace.usage_by_role().items():
+        wrote = f", {used.output_tokens} written" if used.output_tokens else ""
+        lines.append(f"{escape(role)} ${used.cost_usd:.6f} ({used.read_tokens} tokens read{wrote})")
     return lines

@@ -1,30 +1,12 @@
 """`steproute`: the command line."""
 
 import sys
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import typer
-from rich.markup import escape
 
-from steproute.cli import (
-    calibrate,
-    calibrate_scorer,
-    compare,
-    data,
-    demo,
-    doctor,
-    evaluate,
-    export,
-    init,
-    lab,
-    metrics,
-    plan,
-    replay,
-    solve,
-    train,
-)
-from steproute.cli.plain_help import PlainCommand
-from steproute.cli.terminal import Terminal
+from steproute.cli.lazy_group import LazyGroup
 from steproute.core.errors import (
     ArtifactError,
     ConfigError,
@@ -34,29 +16,38 @@ from steproute.core.errors import (
     StorageError,
 )
 
+
+class Commands(LazyGroup):
+    """All commands, in the order in which help lists them."""
+
+    places: ClassVar[Mapping[str, str]] = {
+        "solve": "steproute.cli.solve:solve",
+        "eval": "steproute.cli.evaluate:evaluate",
+        "demo": "steproute.cli.demo:demo",
+        "init": "steproute.cli.init:init",
+        "doctor": "steproute.cli.doctor:doctor",
+        "metrics": "steproute.cli.metrics:metrics",
+        "replay": "steproute.cli.replay:replay",
+        "plan": "steproute.cli.plan:plan",
+        "train": "steproute.cli.train:train",
+        "calibrate": "steproute.cli.calibrate:calibrate",
+        "calibrate-scorer": "steproute.cli.calibrate_scorer:calibrate_scorer",
+        "compare": "steproute.cli.compare:compare_policies",
+        "export": "steproute.cli.export:export",
+        "data": "steproute.cli.data:app",
+        "lab": "steproute.cli.lab:app",
+    }
+
+
 app = typer.Typer(
     name="steproute",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Step-level hybrid inference: a cheap model writes each step, a process reward model scores it, "
     "an expensive model repairs the few that fail.",
 )
-app.command("solve", cls=PlainCommand)(solve.solve)
-app.command("eval", cls=PlainCommand)(evaluate.evaluate)
-app.command("demo", cls=PlainCommand)(demo.demo)
-app.command("init", cls=PlainCommand)(init.init)
-app.command("doctor", cls=PlainCommand)(doctor.doctor)
-app.command("metrics", cls=PlainCommand)(metrics.metrics)
-app.command("replay", cls=PlainCommand)(replay.replay)
-app.command("plan", cls=PlainCommand)(plan.plan)
-app.command("train", cls=PlainCommand)(train.train)
-app.command("calibrate", cls=PlainCommand)(calibrate.calibrate)
-app.command("calibrate-scorer", cls=PlainCommand)(calibrate_scorer.calibrate_scorer)
-app.command("compare", cls=PlainCommand)(compare.compare_policies)
-app.command("export", cls=PlainCommand)(export.export)
-app.add_typer(data.app, name="data")
-app.add_typer(lab.app, name="lab")
 
 
 @app.callback(invoke_without_command=True)
@@ -92,5 +83,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
+    from rich.markup import escape
+
+    from steproute.cli.terminal import Terminal  # rich's console takes a while to load
+
     Terminal(stderr=True, highlight=False, soft_wrap=True).print(f"[red]error:[/] {escape(message)}", markup=True)
     sys.exit(code)

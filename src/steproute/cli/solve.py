@@ -1,31 +1,23 @@
 """`steproute solve`: one problem, live."""
 
-import asyncio
 import shlex
-from decimal import Decimal
 from itertools import islice
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
 
+from steproute import solving
 from steproute.cli.live import LiveView
 from steproute.cli.options import Config, Policy, Seed, Settings, Strategy
 from steproute.cli.program import program
 from steproute.cli.terminal import Terminal, print_json
-from steproute.config import RouteSettings, check_answers, check_needs, parsed_settings, read_setup
+from steproute.config import parsed_settings
 from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
-from steproute.engine.episode import Episode
-from steproute.engine.runner import Route
-from steproute.lab.story import MAX_VALUE, Story, generate
-
-LAB_ROUTE: Final = RouteSettings(policy="lab-agg", knob=0.002)
-"""TRIM-Agg as it is shipped, at a price of a strong token that buys most of the strong model's accuracy."""
-
-
-_EXAMPLE: Final = "(1) Ben has 30 coins. (2) Mia has 12 more coins than Ben. How many coins does Mia have now?"
+from steproute.lab.story import generate
+from steproute.solving import LAB_PROBLEM, LAB_PROBLEMS, NotALabProblem, ProblemFailed
 
 
 def solve(
@@ -52,28 +44,31 @@ def solve(
 
     Example: steproute solve --sample 3 --knob 0.5
     """
-    setup = read_setup(config)
-    (problem,) = setup.answer.on([_problem(text, sample, lab=config is None)])
-    limits = setup.limits.changed(
-        max_tokens=max_tokens,
-        max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
-        deadline_s=deadline_s,
-    )
-    default = LAB_ROUTE if config is None and policy is None and knob is None else setup.route
-    chosen = default.changed(strategy=strategy, policy=policy, knob=knob, settings=parsed_settings(settings))
-    route = Route(name=chosen.name, strategy=chosen.strategy_at(seed))
-    check_needs([route], setup.roles)
-    check_answers([route], setup.answer.answer_rule)
-    view = LiveView(Terminal(stderr=json))
-    episode = Episode(problem, setup.roles, route=route.name, limits=limits, seed=seed, on_event=view)
-    trace = asyncio.run(episode.run(route.strategy))
+    try:
+        trace = solving.solve(
+            _problem(text, sample),
+            config=config,
+            strategy=strategy,
+            policy=policy,
+            knob=knob,
+            settings=parsed_settings(settings),
+            max_tokens=max_tokens,
+            max_cost_usd=max_cost_usd,
+            deadline_s=deadline_s,
+            seed=seed,
+            on_event=LiveView(Terminal(stderr=json)),
+        ).trace
+    except ProblemFailed as failure:
+        trace = failure.trace
+    except NotALabProblem as failure:
+        raise DatasetError(f"{failure.reason}\n\n{_what_the_lab_can_do()}") from None
     if json:
         print_json(msgspec.json.encode(trace).decode())
     if trace.failed:
         raise typer.Exit(1)
 
 
-def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
+def _problem(text: str | None, sample: int | None) -> str | Problem:
     if sample is not None:
         if text is not None:
             raise DatasetError(
@@ -83,21 +78,14 @@ def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
         return next(islice(generate("test"), sample, None))
     if text is None:
         raise DatasetError("none given. Quote one, or take a test problem with --sample 0.", where="problem")
-    problem = Problem(id="solve", text=text.strip())
-    if lab:
-        try:
-            Story.parse(problem.text)
-        except DatasetError as failure:
-            raise DatasetError(f"{failure}\n\n{_what_the_lab_can_do()}") from None
-    return problem
+    return text
 
 
 def _what_the_lab_can_do() -> str:
     me = program()
     return (
-        "Without --config the bundled lab solves the problem. Its tiny models read one kind: numbered sentences about "
-        f"how many things people have, in whole numbers from 1 to {MAX_VALUE}, and a question at the end:\n"
-        f"  {me} solve {shlex.quote(_EXAMPLE)}\n"
+        f"Without --config the bundled lab solves the problem. Its tiny models read one kind: {LAB_PROBLEMS}:\n"
+        f"  {me} solve {shlex.quote(LAB_PROBLEM)}\n"
         f"  {me} solve --sample 0\n"
         "For any other problem connect models of your own:\n"
         f"  {me} init --template vllm      (other templates: {me} init --help)\n"

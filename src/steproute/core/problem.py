@@ -1,5 +1,6 @@
 """A question to solve."""
 
+import hashlib
 from dataclasses import dataclass, field
 
 from steproute.core.answer_rule import BOXED, AnswerRule
@@ -19,6 +20,12 @@ class Problem:
     answer: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     rule: AnswerRule = BOXED
+
+    @classmethod
+    def ask(cls, text: str) -> "Problem":
+        """A question by its text alone, which its id is made of."""
+        text = text.strip()
+        return cls(id=hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12], text=text)
 
     def __post_init__(self) -> None:
         if not self.id.strip():

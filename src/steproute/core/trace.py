@@ -1,6 +1,6 @@
 """A finished solution, with everything that was spent on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -21,6 +21,16 @@ class Fallback:
 
     role: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleUsage:
+    """What the calls of one role have used. read_tokens: cached or not; output_tokens: whatever became of them."""
+
+    calls: int
+    read_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +77,14 @@ class Trace:
     @property
     def cost_usd(self) -> Decimal:
         """Everything spent, drafts that were thrown away and scoring included."""
-        return sum((line.cost_usd for line in self.account), Decimal(0))
+        return _cost_usd(self.account)
+
+    def usage_by_role(self) -> dict[str, RoleUsage]:
+        """What each role has used, in the order of their first calls."""
+        lines = {
+            role: [x for x in self.account if x.role == role] for role in dict.fromkeys(x.role for x in self.account)
+        }
+        return {role: _role_usage(own) for role, own in lines.items()}
 
     def generated_tokens(self, role: str, *purposes: Purpose) -> int:
         """Output tokens of a role, of all purposes that generate or of the given ones."""
@@ -86,3 +103,17 @@ class Trace:
 def total_usage(lines: Iterable[AccountLine]) -> Usage:
     """Sum of the lines' usage."""
     return sum((line.usage for line in lines), Usage())
+
+
+def _cost_usd(lines: Iterable[AccountLine]) -> Decimal:
+    return sum((line.cost_usd for line in lines), Decimal(0))
+
+
+def _role_usage(lines: Sequence[AccountLine]) -> RoleUsage:
+    total = total_usage(lines)
+    return RoleUsage(
+        calls=len(lines),
+        read_tokens=total.read_tokens,
+        output_tokens=total.output_tokens,
+        cost_usd=_cost_usd(lines),
+    )

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import replace
 from decimal import Decimal
-from itertools import pairwise
+from itertools import count, pairwise
+from typing import Final
 
 from steproute.core.decision import Decision
 from steproute.core.errors import (
@@ -35,6 +36,8 @@ from steproute.engine.cast import Cast, Judge
 from steproute.engine.limits import Limits
 from steproute.engine.metering import Bill, MeteredCalls, blamed, now
 
+_NUMBERS: Final = count()  # a problem that is solved again finds nothing in a backend's cache, so it costs the same
+
 
 class Episode:
     """State of one problem from start to trace. Strategies call `start`, `propose`, `score`, `decide` and `accept`,
@@ -57,7 +60,8 @@ class Episode:
         self._account = Account(lambda line: on_event(Billed(line)))
         self._budget = Budget(limits, self._account)
         self._calls = MeteredCalls(self._account, limits.retries)
-        self._prefix = Prefix(problem=problem, separator=separator, session=f"{route}/{seed}/{problem.id}")
+        session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
+        self._prefix = Prefix(problem=problem, separator=separator, session=session)
         self._attempts: Counter[tuple[str, int]] = Counter()
         self._drafts = 0
         self._clamped: dict[int, Outcome] = {}

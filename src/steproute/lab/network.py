@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from steproute.core.errors import ArtifactError
 from steproute.lab.tokenizer import Tokenizer
@@ -34,6 +33,8 @@ class Network:
     """Graph, weights and caches of one lab model. Not thread-safe: one worker thread owns it."""
 
     def __init__(self, path: Path, batch: int = 32) -> None:
+        import onnxruntime  # other models do without it
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -5,10 +5,9 @@ from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from openai import AsyncOpenAI
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import (
@@ -45,6 +44,9 @@ from steproute.remote.connection import Connection
 from steproute.remote.json_fields import table
 from steproute.remote.stream import chunks, most_tokens
 from steproute.remote.token_counts import TokenCounts
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 _KEPT_PROMPTS: Final = 4096
 _OVERFLOWS: Final = 3
@@ -258,7 +260,7 @@ class OpenAiModel:
                         break
         reply.check()
 
-    def _opened(self, client: AsyncOpenAI, wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
+    def _opened(self, client: "AsyncOpenAI", wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
         """The request as a stream of bytes: the client's own parsing takes longer than a small step."""
         if "prompt" in wanted:
             prompt = wanted.pop("prompt")

@@ -3,16 +3,14 @@
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
-from weakref import WeakKeyDictionary
 
 import httpx2
 import msgspec
-import openai
 
 from steproute.core.errors import (
     BackendError,
@@ -35,6 +33,7 @@ from steproute.remote.server import Server
 
 if TYPE_CHECKING:
     import anthropic
+    import openai
 
 _SHOWN: Final = 300
 _READ: Final = 20_000
@@ -73,7 +72,8 @@ class ServerConnection(ABC, Generic[_Client]):
         self.proxy = proxy_for(server.url, server.proxy)
         self.key = ApiKey(server.api_key_env, server.base_url, self.proxy)
         self._at = f" (at {self.key.hidden_in(shown_address(server.url))})"
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, _Client] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
+        self._closers: dict[asyncio.AbstractEventLoop, AsyncGenerator[None, None]] = {}
 
     @property
     @abstractmethod
@@ -84,27 +84,33 @@ class ServerConnection(ABC, Generic[_Client]):
     def _made(self, http: httpx2.AsyncClient) -> _Client:
         """A client that never retries."""
 
-    @property
-    def client(self) -> _Client:
-        """The running event loop's client, which never retries."""
+    async def _client(self) -> _Client:
+        """The running event loop's client, which never retries. It is closed with the loop."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
-            limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_KEEPALIVE_S)
-            login = login_of(self.server.base_url)
-            client = self._made(
-                httpx2.AsyncClient(
-                    timeout=timeout,
-                    limits=limits,
-                    trust_env=False,
-                    verify=_trusted(),
-                    auth=None if login is None else httpx2.BasicAuth(*login),
-                    proxy=self.proxy or None,
-                )
-            )
-            client._custom_headers = {}  # those of OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS
-            self._clients[loop] = client
+            for ended in [each for each in self._clients if each.is_closed()]:
+                del self._clients[ended], self._closers[ended]
+            self._clients[loop] = client = self._new_client()
+            self._closers[loop] = closer = _closing(client)
+            await anext(closer)
         return self._clients[loop]
+
+    def _new_client(self) -> _Client:
+        timeout = httpx2.Timeout(self.server.read_s, connect=self.server.connect_s)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=_KEEPALIVE_S)
+        login = login_of(self.server.base_url)
+        client = self._made(
+            httpx2.AsyncClient(
+                timeout=timeout,
+                limits=limits,
+                trust_env=False,
+                verify=_trusted(),
+                auth=None if login is None else httpx2.BasicAuth(*login),
+                proxy=self.proxy or None,
+            )
+        )
+        client._custom_headers = {}  # those of OPENAI_CUSTOM_HEADERS and ANTHROPIC_CUSTOM_HEADERS
+        return client
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[_Client]:
@@ -116,7 +122,7 @@ class ServerConnection(ABC, Generic[_Client]):
         name, at, package = self.name, self._at, self._package
         try:
             async with asyncio.timeout(self.server.total_s):
-                yield self.client
+                yield await self._client()
         except TimeoutError:
             raise BackendTimeout(f"no complete answer within {self.server.total_s:g} s{at}", where=name) from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
@@ -240,17 +246,23 @@ class ServerConnection(ABC, Generic[_Client]):
         return self.key.hidden_in(text[:_READ])[:_SHOWN]
 
 
-class Connection(ServerConnection[openai.AsyncOpenAI]):
+class Connection(ServerConnection["openai.AsyncOpenAI"]):
     """A connection to an OpenAI-compatible server."""
 
     models_path = "/models"
 
+    def __init__(self, name: str, server: Server) -> None:
+        super().__init__(name, server)
+        import openai  # takes half a second to load, which a wrong setting need not
+
+        self._openai = openai
+
     @property
     def _package(self) -> ModuleType:
-        return openai
+        return self._openai
 
-    def _made(self, http: httpx2.AsyncClient) -> openai.AsyncOpenAI:
-        client = openai.AsyncOpenAI(
+    def _made(self, http: httpx2.AsyncClient) -> "openai.AsyncOpenAI":
+        client = self._openai.AsyncOpenAI(
             base_url=self.server.url, api_key=self.key.sent, max_retries=0, timeout=http.timeout, http_client=http
         )
         client.organization = client.project = None  # those of OPENAI_ORG_ID and OPENAI_PROJECT_ID
@@ -266,6 +278,7 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
 
         unpaid: called where the server refused the request or never got it, so that nothing was computed.
         """
+        openai = self._openai
         async with self.call() as client:
             try:
                 response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
@@ -279,6 +292,14 @@ class Connection(ServerConnection[openai.AsyncOpenAI]):
                     unpaid()
                 raise
             return msgspec.json.decode(text, type=answer)
+
+
+async def _closing(client: "openai.AsyncOpenAI | anthropic.AsyncAnthropic") -> AsyncGenerator[None, None]:
+    """Closes the client when the event loop closes its generators, or when nothing refers to this one any more."""
+    try:
+        yield
+    finally:
+        await client.close()
 
 
 @cache

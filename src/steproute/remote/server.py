@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass, field
 
-import httpx2
-
 from steproute.core.errors import ConfigError
 from steproute.remote.address import shown_address, without_login
 from steproute.remote.proxy import check_proxy
@@ -69,6 +67,8 @@ def _check_address(base_url: str) -> None:
             where="base_url",
             remedy="Remove it, and set api_key_env to the variable that holds the key.",
         )
+    import httpx2  # the lab does without it
+
     try:
         host = httpx2.URL(base_url).host
     except httpx2.InvalidURL:
