@@ -83,7 +83,7 @@ def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
         return next(islice(generate("test"), sample, None))
     if text is None:
         raise DatasetError("none given. Quote one, or take a test problem with --sample 0.", where="problem")
-    problem = Problem(id="solve", text=text.strip())
+    problem = Problem.ask(id="solve", text=text.strip())
     if lab:
         try:
             Story.parse(problem.text)
