@@ -1,7 +1,6 @@
 """Reasoning models: what becomes of their thoughts in each mode."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.models.test_openai_server import BEGUN, PROBLEM, SAMPLING, Canned, as
 from tests.remote.hostile import Asked
 
 from steproute.core.errors import BackendError, ConfigError
+from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
