@@ -40,7 +40,7 @@ async def references(name: str, limit: int | None) -> dict[str, object]:
     """GSM8K's own solutions, by the numeric grader."""
     grader, right, rows = NumericGrader(), 0, list(islice(read_rows(data_file(name)), limit))
     for _, row in rows:
-        problem = Problem(id="p", text="?", answer=str(row["answer"]), rule=FINAL_LINE)
+        problem = Problem.ask(id="p", text="?", answer=str(row["answer"]), rule=FINAL_LINE)
         answer = final_line(str(row["solution"]))
         right += (await grader.grade(problem, answer, "", Meter())).verdict is Verdict.RIGHT
     return {"set": name, "solutions": len(rows), "right": right}

@@ -69,7 +69,7 @@ def step_ms(strategy: Strategy[Episode], problems: int, in_flight: int) -> float
     async def work_through() -> int:
         steps = 0
         for i in queue:
-            trace = await Episode(Problem(id=str(i), text="two and two?"), cast, route="t").run(strategy)
+            trace = await Episode(Problem.ask(id=str(i), text="two and two?"), cast, route="t").run(strategy)
             steps += len(trace.steps)
         return steps
 
@@ -145,7 +145,7 @@ def decisions_per_second(policy: Policy, seconds: float) -> float:
         logprobs=(-0.1,) * 60,
         first_token_entropy=0.3,
     )
-    prefix = Prefix(problem=Problem(id="p", text="t"), steps=steps)
+    prefix = Prefix(problem=Problem.ask(id="p", text="t"), steps=steps)
     scores = tuple(RNG.uniform(0.2, 1.0, size=STEPS).tolist())
     seen = Observation(prefix=prefix, draft=draft, scores=scores, max_steps=HORIZON)
     policy.decide(seen)

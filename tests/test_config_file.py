@@ -369,7 +369,7 @@ def test_the_table_of_answers_sets_the_rule_and_the_grader_of_a_run(tmp_path: Pa
     assert setup.roles.grading.grader == NumericGrader(relative=0.01)
     run = setup.run("a", "gsm8k")
     assert run.document()["answer"] == {"rule": "final_line", "grader": "numeric", "settings": {"relative": 0.01}}
-    (problem,) = setup.answer.on([Problem(id="p", text="?")])
+    (problem,) = setup.answer.on([Problem.ask(id="p", text="?")])
     assert problem.rule is FINAL_LINE
     assert setup.graded_by(grader="exact").answer == AnswerSettings(rule="final_line", grader="exact")
     assert setup.graded_by(settings={"absolute": 1.0}).answer.settings == {"relative": 0.01, "absolute": 1.0}

@@ -74,7 +74,7 @@ def served(folder: Path, text: str) -> tuple[Trace, list[Finding]]:
     async def run() -> tuple[Trace, list[Finding]]:
         async with JudgingServer(lambda request: None).running() as server:
             config = read(folder, text, server.url)
-            episode = Episode(Problem(id="p", text="A riddle."), config.cast(), route="t", limits=config.limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), config.cast(), route="t", limits=config.limits)
             return await episode.run(config.route.strategy_at(0)), await examine(config)
 
     return asyncio.run(run())

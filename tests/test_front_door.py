@@ -74,7 +74,7 @@ def test_events_come_as_they_happen() -> None:
 
 
 def test_a_problem_keeps_its_id_and_its_gold_answer() -> None:
-    solution = steproute.solve(steproute.Problem(id="mine", text=LAB_PROBLEM, answer="42"), seed=3)
+    solution = steproute.solve(steproute.Problem.ask(LAB_PROBLEM, id="mine", answer="42"), seed=3)
     assert (solution.trace.problem_id, solution.trace.seed) == ("mine", 3)
     assert solution.problem.answer == "42"
 

@@ -160,7 +160,7 @@ async def asolve(
     """
     check_seed("seed", seed)
     setup = config if isinstance(config, Setup) else await asyncio.to_thread(_read, config)
-    (asked,) = setup.answer.on([Problem.ask(problem) if isinstance(problem, str) else problem])
+    (asked,) = setup.answer.on([Problem.ask(problem.strip()) if isinstance(problem, str) else problem])
     if config is None:
         _check_lab_problem(asked)
     limits = setup.limits.changed(

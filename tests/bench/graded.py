@@ -26,7 +26,7 @@ def sweep(policy: Series, *baselines: Series) -> Sweep:
 
 
 def problems(count: int) -> list[Problem]:
-    return [Problem(id=f"p{index}", text="?", answer="1") for index in range(count)]
+    return [Problem.ask(id=f"p{index}", text="?", answer="1") for index in range(count)]
 
 
 def graded(

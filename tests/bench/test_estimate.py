@@ -95,14 +95,14 @@ def test_nothing_missing_takes_nothing() -> None:
 
 @pytest.mark.parametrize(("data", "embedded"), [("lab", True), ("trim-world", True), ("own.jsonl", False)])
 def test_a_prior_is_an_interval_with_its_source(data: str, embedded: bool) -> None:
-    shape = prior_shape(data, [Problem(id="a", text="How many?")], embedded=embedded)
+    shape = prior_shape(data, [Problem.ask(id="a", text="How many?")], embedded=embedded)
     for part in (shape.steps, shape.tokens, shape.prompt, shape.call_s, shape.token_s):
         assert 0 <= part.low <= part.expected <= part.high
     assert shape.source
 
 
 def test_a_longer_problem_has_a_longer_prompt() -> None:
-    short, long = (prior_shape("x", [Problem(id="a", text=text)], embedded=False) for text in ("a", "a " * 900))
+    short, long = (prior_shape("x", [Problem.ask(id="a", text=text)], embedded=False) for text in ("a", "a " * 900))
     assert long.prompt.low > short.prompt.high
 
 

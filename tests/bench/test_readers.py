@@ -44,8 +44,8 @@ def write(path: Path) -> Path:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.csv", "a.csv.gz", "a.parquet"])
 def test_every_form_gives_the_same_problems(tmp_path: Path, name: str) -> None:
     first, second = load_problems(str(write(tmp_path / name)), fields=FIELDS)
-    assert first == Problem(id="a", text="1 + 1?", answer="2", tags={"topic": "sums"})
-    assert second == Problem(id="b", text='3, 4 or\n"five"?', answer="5")
+    assert first == Problem.ask(id="a", text="1 + 1?", answer="2", tags={"topic": "sums"})
+    assert second == Problem.ask(id="b", text='3, 4 or\n"five"?', answer="5")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ class TestPlugins:
     def registered(self) -> Iterator[None]:
         def sums(variant: str, seed: int) -> Iterator[Problem]:
             for number in range(3):
-                yield Problem(id=f"{0 if variant == 'twice' else number}", text=f"{number} + {seed}?", answer="1")
+                yield Problem.ask(id=f"{0 if variant == 'twice' else number}", text=f"{number} + {seed}?", answer="1")
 
         datasets.register("sums")(sums)
         yield

@@ -29,7 +29,7 @@ TRACE = Trace(
     latency_s=0.1,
     seed=0,
 )
-PROBLEM = Problem(id="p", text="How many & why?", answer="42")
+PROBLEM = Problem.ask(id="p", text="How many & why?", answer="42")
 
 
 def page(tmp_path: Path, summary: object = SUMMARY, verdict: Verdict = Verdict.RIGHT) -> str:

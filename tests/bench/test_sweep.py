@@ -22,7 +22,7 @@ WEAK, STRONG, MIDDLE = (
     Route(name=name, strategy=Single(role)) for name, role in (("w", "weak"), ("s", "strong"), ("m", "weak"))
 )
 SWEEP = Sweep(weak=WEAK, strong=STRONG, policy=Series(name="threshold", knobs=(0.5,), routes=(MIDDLE,)))
-PROBLEMS = [Problem(id=str(number), text="?", answer=str(number)) for number in range(3)]
+PROBLEMS = [Problem.ask(id=str(number), text="?", answer=str(number)) for number in range(3)]
 
 
 def solve(path: Path, weak: ScriptedModel | None = None, problems: list[Problem] = PROBLEMS) -> Solved:

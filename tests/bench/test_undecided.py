@@ -24,7 +24,7 @@ WEAK, STRONG, MIDDLE = (
     Route(name=name, strategy=Single(role)) for name, role in (("w", "weak"), ("s", "strong"), ("m", "weak"))
 )
 SWEEP = Sweep(weak=WEAK, strong=STRONG, policy=Series(name="threshold", knobs=(0.5,), routes=(MIDDLE,)))
-PROBLEMS = [Problem(id=str(number), text="?", answer="1") for number in range(10)]
+PROBLEMS = [Problem.ask(id=str(number), text="?", answer="1") for number in range(10)]
 
 
 def graded(route: Route, problem: Problem, verdict: Verdict) -> Trace:

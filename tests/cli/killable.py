@@ -55,7 +55,7 @@ def killable(runs: Path, small: bool = False) -> None:
     log = os.open(runs / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     config = RunConfig(name="run", data="made-up", knobs=(0.5,), in_flight=8, seeds=(1,) if small else (0, 1))
     count = PROBLEMS // 2 if small else PROBLEMS
-    problems = [Problem(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(count)]
+    problems = [Problem.ask(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(count)]
     writers = {role: Writer(model=Logging(role, log), price=_PRICE) for role in ("weak", "strong")}
     cast = Cast(writers=writers, judges={"prm": Judge(scorer=Logging("prm", log), price=_PRICE)})
     run_to_files(config, config.sweep(), problems, cast, runs / config.name)

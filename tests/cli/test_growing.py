@@ -65,7 +65,9 @@ class Counting:
 
 
 def made_up(count: int) -> list[Problem]:
-    return [Problem(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(1, count + 1)]
+    return [
+        Problem.ask(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(1, count + 1)
+    ]
 
 
 def grow(runs: Path, run: RunConfig, count: int, *, tree: bool = False) -> tuple[Counter[str], Solved]:

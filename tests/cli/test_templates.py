@@ -127,7 +127,7 @@ def over_stand_ins(path: Path) -> tuple[list[Finding], Outcome, set[str]]:
             path.write_text(re.sub(r'^base_url = "(.*)"$', served, text, flags=re.MULTILINE))  # noqa: ASYNC240
             config = read_config(path)
             findings = await examine(config)
-            problem = Problem(id="p", text="What is 6 * 7?")
+            problem = Problem.ask(id="p", text="What is 6 * 7?")
             episode = Episode(problem, config.cast(), route="template", limits=config.limits)
             trace = await episode.run(config.route.strategy_at(0))
             return findings, trace.outcome, {line.role for line in trace.account}

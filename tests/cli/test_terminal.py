@@ -49,7 +49,7 @@ def live(text: str) -> str:
         seed=0, error=text, notes=(text,),
     )  # fmt: skip
     for event in (
-        Started(Problem(id=text, text=text, answer=f"{text}!")),
+        Started(Problem.ask(id=text, text=text, answer=f"{text}!")),
         Drafted(draft),
         Billed(line),
         Scored(Scores(values=(0.5,), model=text, usage=Usage())),

@@ -80,7 +80,7 @@ def solve(strategy: Wasteful, max_tokens: int, retries: int) -> Trace:
     sampling = Sampling(max_tokens=MOST)
     cast = Cast(writers={role: Writer(model=model, sampling=sampling) for role, model in models.items()})
     limits = Limits(max_steps=STEPS, max_tokens=max_tokens, retries=retries)
-    trace = run_virtually(Episode(Problem(id="p", text="?"), cast, route="t", limits=limits).run(strategy))
+    trace = run_virtually(Episode(Problem.ask(id="p", text="?"), cast, route="t", limits=limits).run(strategy))
     for role, model in models.items():
         assert trace.generated_tokens(role) == model.generated
     assert sum(model.generated for model in models.values()) <= max_tokens

@@ -45,7 +45,7 @@ from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-PROBLEM = Problem(id="p", text="How many?", answer="1")
+PROBLEM = Problem.ask(id="p", text="How many?", answer="1")
 WEAK_PRICE = Price(input=Decimal("0.1"), output=Decimal("0.4"))
 STRONG_PRICE = Price(input=Decimal(2), output=Decimal(8))
 

@@ -18,7 +18,7 @@ from steproute.engine.grade_book import GradeBook
 PRICE = Price(input=Decimal(10), output=Decimal(20))
 CALL = Usage(input_tokens=100, output_tokens=3)
 CALL_USD = Decimal("0.00106")
-PROBLEM = Problem(id="p", text="How many?", answer="5")
+PROBLEM = Problem.ask(id="p", text="How many?", answer="5")
 
 
 class Paid:
@@ -80,7 +80,7 @@ def test_a_grader_that_reads_solutions_is_asked_about_each() -> None:
 def test_failed_problems_and_those_without_a_gold_answer_have_no_verdict() -> None:
     grader = Paid()
     book = GradeBook(role(grader))
-    unknown = Problem(id="p", text="How many?")
+    unknown = Problem.ask(id="p", text="How many?")
     assert graded(book, [trace(outcome=Outcome.FAILED)]) == graded(book, [trace()], unknown) == [None]
     assert (grader.asked, book.spent_usd) == (0, 0)
 

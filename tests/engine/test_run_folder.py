@@ -20,7 +20,7 @@ from steproute.core.errors import ArtifactError, ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name, claim_folder, name_of
 
-PROBLEMS = [Problem(id=f"p{number}", text=f"what is {number}?", answer=str(number)) for number in range(5)]
+PROBLEMS = [Problem.ask(id=f"p{number}", text=f"what is {number}?", answer=str(number)) for number in range(5)]
 CONFIG = RunConfig(name="a", data="mine.jsonl")
 
 
@@ -125,7 +125,9 @@ def test_another_seed_is_refused_with_the_option_that_adds_one(tmp_path: Path) -
 
 
 def one(number: int, **change: Any) -> list[Problem]:
-    return [*PROBLEMS[:number], replace(PROBLEMS[number], **change), *PROBLEMS[number + 1 :]]
+    known = PROBLEMS[number]
+    changed = Problem.ask(**{"text": known.text, "id": known.id, "answer": known.answer, **change})
+    return [*PROBLEMS[:number], changed, *PROBLEMS[number + 1 :]]
 
 
 @pytest.mark.parametrize(
@@ -136,8 +138,8 @@ def one(number: int, **change: Any) -> list[Problem]:
         (one(2, answer=None), "1 of its 5 problems has changed since it began, first 'p2'"),
         (one(1, text="what is 1? "), "1 of its 5 problems"),
         ([replace(problem, answer="0") for problem in PROBLEMS[1:]], "4 of its 5 problems have changed"),
-        ([*one(1, id="q"), Problem(id="p1", text="new")], "1 of its 5 problems has changed since it began, first 'p1'"),
-        ([PROBLEMS[1], replace(PROBLEMS[0], text="\ud800")], "1 of its 5 problems"),
+        ([*one(1, id="q"), Problem.ask("new", id="p1")], "1 of its 5 problems has changed since it began, first 'p1'"),
+        ([PROBLEMS[1], Problem.ask("\ud800", id=PROBLEMS[0].id)], "1 of its 5 problems"),
     ],
 )  # fmt: skip
 def test_changed_problems_are_counted_and_the_first_is_named(
@@ -156,7 +158,7 @@ def test_changed_problems_are_counted_and_the_first_is_named(
         PROBLEMS[:1],
         PROBLEMS[::-1],
         PROBLEMS[3:],
-        [*PROBLEMS, Problem(id="p5", text="new")],
+        [*PROBLEMS, Problem.ask(id="p5", text="new")],
         one(3, id="q"),
         one(0, id="\ud800"),
     ],

@@ -32,7 +32,7 @@ from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
 from steproute.strategies.single import Single
 
-PROBLEMS = [Problem(id=str(i), text=f"problem {i}") for i in range(12)]
+PROBLEMS = [Problem.ask(id=str(i), text=f"problem {i}") for i in range(12)]
 ROUTE = Route(name="single/weak", strategy=Single("weak"))
 
 

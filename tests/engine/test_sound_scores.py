@@ -115,7 +115,7 @@ def test_scores_that_are_none_fail_the_problem_and_reach_neither_policy_nor_tree
     model = ScriptedModel("weak", [Say("a"), Say("b")])
     cast = Cast(writers={"weak": Writer(model=model), "strong": Writer(model=model)}, judges={"prm": judge(reply, way)})
     strategy = (Pipelined if way == "ahead" else Stepwise)(policy=Threshold(0.5))
-    problem = Problem(id="p", text="?")
+    problem = Problem.ask(id="p", text="?")
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
         used = tree.cast(cast) if way.endswith("tree") else cast
         asyncio.run(run([(Route(name="r", strategy=strategy), problem)], used, RunSettings(), traces))
@@ -140,7 +140,7 @@ def test_a_route_that_declares_what_to_do_then_goes_on(declared: str) -> None:
         judges={"prm": Judge(scorer=Reply(scores([math.nan])))},
     )
     limits = Limits(on_scorer_failure=declared)  # type: ignore[arg-type]
-    episode = Episode(Problem(id="p", text="?"), cast, route="r", limits=limits)
+    episode = Episode(Problem.ask(id="p", text="?"), cast, route="r", limits=limits)
     trace = asyncio.run(episode.run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.ANSWERED
     assert "score 1, nan, is undefined" in trace.notes[0]

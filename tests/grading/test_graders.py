@@ -28,7 +28,7 @@ RIGHT, WRONG, UNDECIDED = Verdict
 
 
 def grade(grader: Grader, gold: str, answer: str | None, solution: str = "", **problem: Any) -> Grade:
-    asked = Problem(id="p", text="How many?", answer=gold, **problem)
+    asked = Problem.ask(id="p", text="How many?", answer=gold, **problem)
     return asyncio.run(grader.grade(asked, answer, solution, Meter()))
 
 
@@ -239,7 +239,7 @@ def test_what_goes_wrong_in_a_users_function_is_undecided_with_the_reason(own: A
 
 @pytest.mark.parametrize("name", ["counts", "counts_slowly"])
 def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any, name: str) -> None:
-    problem = Problem(id="p", text="How many?", answer="5")
+    problem = Problem.ask(id="p", text="How many?", answer="5")
     grader: Grader = own(name)
 
     async def together() -> list[Grade]:
@@ -251,7 +251,7 @@ def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any,
 
 def test_waiting_for_another_call_does_not_count_towards_the_timeout(own: Any) -> None:
     """Five calls that take the whole timeout each; if they shared it, only the first would begin."""
-    grader, problem = own("starts", timeout_s=0.05), Problem(id="p", text="How many?", answer="5")
+    grader, problem = own("starts", timeout_s=0.05), Problem.ask(id="p", text="How many?", answer="5")
 
     async def together() -> None:
         await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(5)))
@@ -354,6 +354,6 @@ def test_a_judge_needs_a_model_that_is_there() -> None:
 
 
 def test_a_grade_keeps_its_problem_light() -> None:
-    problem = Problem(id="p", text="t", answer="5")
+    problem = Problem.ask(id="p", text="t", answer="5")
     assert replace(problem, rule=NONE) != problem
     assert hash(problem.rule) != hash(NONE)

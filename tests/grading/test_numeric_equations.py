@@ -92,7 +92,7 @@ WORDED = ["x = 7 and y", "7 or eight", "7 factorial", "7 hundred", "7 minus x", 
 
 
 def verdict(gold: str, answer: str, *, ignore_units: bool = False) -> Verdict:
-    problem = Problem(id="p", text="How many?", answer=gold)
+    problem = Problem.ask(id="p", text="How many?", answer=gold)
     return asyncio.run(NumericGrader(ignore_units=ignore_units).grade(problem, answer, "", Meter())).verdict
 
 

@@ -69,7 +69,7 @@ def test_a_wrong_value_anywhere_is_the_first_wrong_step(seed: int, position: int
 
 
 def test_the_oracle_regenerates_exactly_the_first_wrong_step() -> None:
-    problem = Problem(id="p", text=STORY.text)
+    problem = Problem.ask(id="p", text=STORY.text)
 
     def decision(done: list[str], newest: str) -> Decision:
         prefix = Prefix(problem=problem, steps=tuple(Step(role="weak", text=text, tokens=1) for text in done))

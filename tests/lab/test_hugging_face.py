@@ -49,7 +49,7 @@ def test_the_reward_model_reads_what_qwens_reads() -> None:
     servers = Tokenizer.from_str(json.dumps(_tokenizer([*vocabulary(), MARKER])))
     problem, *steps = TEXTS[0].split("\n\n")
     marked = "".join(step + MARKER for step in steps)
-    before, after = StepText(text=QWEN_PRM, marker=MARKER).around(Prefix(problem=Problem(id="p", text=problem)))
+    before, after = StepText(text=QWEN_PRM, marker=MARKER).around(Prefix(problem=Problem.ask(id="p", text=problem)))
     text = before + marked + after
     assert servers.encode(text).ids == servers.encode(f"{problem}\n\n{marked}").ids
 

@@ -134,13 +134,13 @@ def test_scores_do_not_depend_on_what_the_session_held_before() -> None:
 
 def test_a_problem_that_fills_the_context_ends_by_name() -> None:
     text = " ".join(f"({label}) It is a sunny day." for label in range(1, 21)) * 4
-    problem = Problem(id="long", text=f"{text} How many pens does Ben have now?")
+    problem = Problem.ask(id="long", text=f"{text} How many pens does Ben have now?")
     trace = asyncio.run(Episode(problem, lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.CONTEXT_OVERFLOW
 
 
 def test_text_outside_the_language_fails_the_problem_with_the_reason() -> None:
-    problem = Problem(id="x", text="What is the meaning of life?")
+    problem = Problem.ask(id="x", text="What is the meaning of life?")
     trace = asyncio.run(Episode(problem, lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.FAILED
     assert "not in the lab's vocabulary" in (trace.error or "")
@@ -169,7 +169,7 @@ def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
 def test_a_number_that_the_lab_does_not_know_is_refused(part: LabModel | LabPrm) -> None:
     """The models would read and write its first two digits."""
     text = "(1) Ben has 3000 coins. How many coins does Ben have now?"
-    start = prefix(Problem(id="large", text=text), "large", "(1) Ben has 30.")
+    start = prefix(Problem.ask(id="large", text=text), "large", "(1) Ben has 30.")
     work = part.propose(start) if isinstance(part, LabModel) else part.score(start)
     with pytest.raises((BackendError, ScorerError), match="3000 is above 99"):
         asyncio.run(work)  # type: ignore[arg-type]

@@ -396,7 +396,7 @@ def test_foreign_steps_are_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "problem", [Problem(id="x", text="1 + 1?"), Problem(id="x", text="1 + 1?", tags={"level": "2"})]
+    "problem", [Problem.ask(id="x", text="1 + 1?"), Problem.ask(id="x", text="1 + 1?", tags={"level": "2"})]
 )
 def test_foreign_problems_are_refused(problem: Problem) -> None:
     (trace,) = solve(Single("weak"), [problem])

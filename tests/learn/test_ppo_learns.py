@@ -22,7 +22,7 @@ from steproute.policies.learned import DecisionNetwork
 
 TOKENS = 10
 LAM = 0.02  # a strong step costs 0.2 of a correct answer, and is worth 0.5 on average
-PROBLEMS = [Problem(id=f"p{index}", text="Two steps?", answer="1") for index in range(60)]
+PROBLEMS = [Problem.ask(id=f"p{index}", text="Two steps?", answer="1") for index in range(60)]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def problems(seed: int, count: int = 300) -> tuple[list[str], list[bool]]:
 
 def seen(text: str) -> Observation:
     return Observation(
-        prefix=Prefix(problem=Problem(id="p", text=text)),
+        prefix=Prefix(problem=Problem.ask(id="p", text=text)),
         draft=Draft(model="", text="", stop=Stop.SEPARATOR, usage=Usage()),
         scores=(),
         max_steps=30,

@@ -28,7 +28,7 @@ from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.prompts import Continuation, half_answered, one_step_asked
 from steproute.remote.server import Server
 
-PROBLEM = Problem(id="p", text="A riddle.")
+PROBLEM = Problem.ask(id="p", text="A riddle.")
 EMPTY = Prefix(problem=PROBLEM)
 BEGUN = EMPTY.extended(Step(role="weak", text="Step 1: so then", tokens=3))
 LONGER = BEGUN.extended(Step(role="weak", text="Step 2: so then", tokens=3))

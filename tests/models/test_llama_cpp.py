@@ -95,7 +95,7 @@ def ask(server: HostileServer, meter: Meter, n: int = 1, **more: Any) -> None:
                 model="m", server=Server(base_url=server.url), kind="llama-cpp-python", template="none", **more
             )
             await OpenAiModel("m", settings).propose(
-                Prefix(problem=Problem(id="p", text="A riddle.")), n, UNBOUND, meter
+                Prefix(problem=Problem.ask(id="p", text="A riddle.")), n, UNBOUND, meter
             )
 
     asyncio.run(run())

@@ -27,7 +27,7 @@ from steproute.models.prompts import Continuation
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.server import Server
 
-PROBLEM = Problem(id="p", text="A riddle.")
+PROBLEM = Problem.ask(id="p", text="A riddle.")
 BEGUN = Prefix(problem=PROBLEM, steps=(Step(role="weak", text="Step 1: so then", tokens=3),))
 SAMPLING = Sampling(temperature=0.3, top_p=0.9, top_k=5, max_tokens=40, seed=11)
 
@@ -117,7 +117,7 @@ def test_each_problem_has_a_prompt_of_its_own_however_many_one_model_solves(tmp_
         async with HostileServer(lambda request: None).running() as server:
             model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template=template))
             for text in ("A riddle.", "Another.", "A riddle."):
-                await model.propose(Prefix(problem=Problem(id="p", text=text)), 1, SAMPLING)
+                await model.propose(Prefix(problem=Problem.ask(id="p", text=text)), 1, SAMPLING)
             return server
 
     server = asyncio.run(run())
@@ -135,7 +135,7 @@ def test_a_problem_under_two_rules_has_two_prompts(tmp_path: Path) -> None:
             settings = OpenAiSettings(model="m", server=Server(base_url=server.url), template=str(tmp_path))
             model = OpenAiModel("m", settings)
             for rule in (BOXED, FINAL_LINE, BOXED):
-                await model.propose(Prefix(problem=Problem(id="p", text="A riddle.", rule=rule)), 1, SAMPLING)
+                await model.propose(Prefix(problem=Problem.ask(id="p", text="A riddle.", rule=rule)), 1, SAMPLING)
             return [request.body["prompt"] for request in server.asked]
 
     assert asyncio.run(run()) == [f"[{rule.instructions}][A riddle.]" for rule in (BOXED, FINAL_LINE, BOXED)]
@@ -396,7 +396,7 @@ def test_a_context_that_was_too_short_once_ends_no_other_problem() -> None:
     message = "maximum context length is 6400 tokens. However, you requested 6500 tokens (6400 in the messages"
 
     async def run() -> list[Stop]:
-        long = Prefix(problem=Problem(id="q", text="A riddle. " * 1400))
+        long = Prefix(problem=Problem.ask(id="q", text="A riddle. " * 1400))
         server = Canned([{"error": {"message": message, "code": 400}}, text_chunk("a st", "length")], status=400)
         async with server.running():
             model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template="none"))

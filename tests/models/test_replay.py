@@ -14,7 +14,7 @@ from steproute.strategies.cascade import Cascade
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-PROBLEM = Problem(id="p", text="How many?", answer="2")
+PROBLEM = Problem.ask(id="p", text="How many?", answer="2")
 WEAK = [
     Recording(problem_id="p", steps=("a", "b", "\\boxed{1}"), step_tokens=(3, 4, 5), scores=(0.9, 0.2, 0.8)),
     Recording(problem_id="p", steps=("a", "c", "\\boxed{2}"), step_tokens=(3, 6, 5), scores=(0.9, 0.8)),

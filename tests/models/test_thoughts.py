@@ -1,7 +1,6 @@
 """Reasoning models: what becomes of their thoughts in each mode."""
 
 import asyncio
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.models.test_openai_server import BEGUN, PROBLEM, SAMPLING, Canned, as
 from tests.remote.hostile import Asked
 
 from steproute.core.errors import BackendError, ConfigError
+from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -129,7 +129,7 @@ def test_a_step_that_is_lost_in_a_thought_is_told_from_one_that_is_not_there(
 
 def test_what_instructions_tell_of_thoughts_opens_none() -> None:
     chosen: dict[str, Any] = {"template": "none", "thinking": "hide", "stop": "client"}
-    told = Prefix(problem=replace(PROBLEM, text="Think in <think> first."))
+    told = Prefix(problem=Problem.ask("Think in <think> first.", id="p"))
     (draft,), _, _ = ask(Canned([text_chunk("A step\n\nmore")]), told, **chosen)
     assert (draft.text, draft.stop) == ("A step", Stop.SEPARATOR)
 

@@ -23,7 +23,7 @@ def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:
     steps = tuple(Step(role="weak", text=f"s{i}", tokens=5) for i in range(len(scores) - 1))
     draft = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(output_tokens=tokens))
     return Observation(
-        prefix=Prefix(problem=Problem(id="p", text="t"), steps=steps), draft=draft, scores=scores, max_steps=30
+        prefix=Prefix(problem=Problem.ask(id="p", text="t"), steps=steps), draft=draft, scores=scores, max_steps=30
     )
 
 

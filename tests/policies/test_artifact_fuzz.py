@@ -28,7 +28,7 @@ from steproute.scorers.calibration_file import load_score_map, score_map_artifac
 
 RNG = np.random.default_rng(0)
 SEEN = Observation(
-    prefix=Prefix(problem=Problem(id="p", text="what is 2 + 2?")),
+    prefix=Prefix(problem=Problem.ask(id="p", text="what is 2 + 2?")),
     draft=Draft(
         model="m", text="a step", stop=Stop.SEPARATOR, usage=Usage(output_tokens=3), logprobs=(-0.1, -0.2, -0.3)
     ),

@@ -21,7 +21,9 @@ ONE = BudgetCurve(axis="usd", knobs=(0.2,), costs=(4.0,))
 
 def seen(name: str, score: float = 0.5) -> Observation:
     draft = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(output_tokens=9))
-    return Observation(prefix=Prefix(problem=Problem(id=name, text="t")), draft=draft, scores=(score,), max_steps=30)
+    return Observation(
+        prefix=Prefix(problem=Problem.ask(id=name, text="t")), draft=draft, scores=(score,), max_steps=30
+    )
 
 
 def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> None:

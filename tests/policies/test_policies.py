@@ -12,7 +12,7 @@ scores = st.floats(0, 1)
 
 def seen(score: float, problem: str = "p", decisions: tuple[Decision, ...] = ()) -> Observation:
     steps = tuple(Step(role="strong", text="x", tokens=1, decision=decision) for decision in decisions)
-    prefix = Prefix(problem=Problem(id=problem, text="?"), steps=steps)
+    prefix = Prefix(problem=Problem.ask(id=problem, text="?"), steps=steps)
     draft = Draft(model="w", text="y", stop=Stop.SEPARATOR, usage=Usage())
     return Observation(prefix=prefix, draft=draft, scores=(*[0.9] * len(steps), score), max_steps=30)
 

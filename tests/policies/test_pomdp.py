@@ -43,7 +43,7 @@ def seen(
     )
     draft = Draft(model="w", text=text, stop=stop, usage=Usage(output_tokens=tokens))
     return Observation(
-        prefix=Prefix(problem=Problem(id="p", text="?"), steps=steps), draft=draft, scores=scores, max_steps=30
+        prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=steps), draft=draft, scores=scores, max_steps=30
     )
 
 
@@ -155,7 +155,7 @@ def test_the_filter_reads_the_score_of_the_draft_that_was_rejected(rejected: flo
         Step(role="weak", text="x", tokens=1, decision=Decision.ACCEPT),
         Step(role="strong", text="x", tokens=1, decision=Decision.REGENERATE, rejected_score=rejected),
     )
-    observation = replace(seen(0.9, 0.9, 0.9), prefix=Prefix(problem=Problem(id="p", text="?"), steps=steps))
+    observation = replace(seen(0.9, 0.9, 0.9), prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=steps))
     first = MODEL.posterior(1.0, 0.9, MODEL.first_belief())
     second = MODEL.posterior(0.9, rejected, MODEL.predict(first, regenerate=False))
     third = MODEL.posterior(0.9, 0.9, MODEL.predict(second, regenerate=True))

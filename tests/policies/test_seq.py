@@ -23,7 +23,10 @@ def observation(scores: list[float]) -> Observation:
     steps = tuple(Step(role="weak", text=f"s{i}", tokens=30 * (i + 1)) for i in range(len(scores) - 1))
     draft = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(output_tokens=60))
     return Observation(
-        prefix=Prefix(problem=Problem(id="p", text="t"), steps=steps), draft=draft, scores=tuple(scores), max_steps=30
+        prefix=Prefix(problem=Problem.ask(id="p", text="t"), steps=steps),
+        draft=draft,
+        scores=tuple(scores),
+        max_steps=30,
     )
 
 

@@ -102,7 +102,7 @@ class HostileServer:
         if request.path.endswith("/pooling"):
             return await self._pool(request, writer)
         if request.path.endswith("/tokenize"):
-            return await self._send(writer, 200, {"tokens": list(body["messages"][-1]["content"].encode())})
+            return await self._send(writer, 200, {"tokens": list(_text(body["messages"][-1]).encode())})
         if request.path.endswith("/detokenize"):
             return await self._send(writer, 200, {"prompt": f"<user>{bytes(body['tokens']).decode()}<assistant>"})
         return await self._stream(request, writer, reader)
@@ -190,7 +190,7 @@ class HostileServer:
         return True
 
     def _said(self, body: dict[str, Any]) -> str:
-        return "".join(m["content"] for m in body["messages"]) if "messages" in body else body["prompt"]
+        return "".join(map(_text, body["messages"])) if "messages" in body else body["prompt"]
 
     def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
         """Words of what comes next; None is the stop string, which is generated but not sent."""
@@ -233,3 +233,8 @@ class HostileServer:
     async def _write(self, writer: asyncio.StreamWriter, data: bytes) -> None:
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)

@@ -25,7 +25,7 @@ class HostileAnthropic(HostileServer):
     def _refusal(self, request: Asked) -> str:
         body, last = request.body, request.body["messages"][-1]
         blocks = [*body.get("system", []), *(block for each in body["messages"] for block in each["content"])]
-        if any(not block["text"].strip() for block in blocks):
+        if any(not block["text"].strip() for block in blocks if block["type"] == "text"):
             return "messages: text content blocks must contain non-whitespace text"
         if len([block for block in blocks if "cache_control" in block]) > 4:
             return "A maximum of 4 blocks with cache_control may be provided."
@@ -42,7 +42,7 @@ class HostileAnthropic(HostileServer):
 
     def _said(self, body: dict[str, Any]) -> str:
         turns = [*([{"content": body["system"]}] if "system" in body else []), *body["messages"]]
-        return "\n".join("".join(block["text"] for block in turn["content"]) for turn in turns)
+        return "\n".join("".join(block.get("text", "") for block in turn["content"]) for turn in turns)
 
     def _pieces(self, said: str, stops: bool, one_step: bool) -> list[str | None]:
         begun: list[str | None] = [] if one_step or "Step" not in said else ["\n\n"]

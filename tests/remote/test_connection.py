@@ -184,7 +184,7 @@ def test_an_answer_that_trickles_on_is_given_up_when_the_whole_call_has_taken_to
                 model = AnthropicModel("m", AnthropicSettings(model="m", server=here))
             with pytest.raises(BackendTimeout, match=r"m: no complete answer within 0\.1 s"):
                 async with asyncio.timeout(10):
-                    await model.propose(Prefix(problem=Problem(id="p", text="A riddle.")), 1, sampling, meter)
+                    await model.propose(Prefix(problem=Problem.ask(id="p", text="A riddle.")), 1, sampling, meter)
             return meter
 
     assert asyncio.run(run()).total.read_tokens > 0, "what had come is paid for"
@@ -202,7 +202,7 @@ def solved(mode: str, text: str, **further: object) -> Trace:
     async def run() -> Trace:
         async with kind(lambda request: None).running() as server:
             cast = Cast(writers={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
-            trace = await Episode(Problem(id="p", text=text), cast, route="t").run(Single("weak"))
+            trace = await Episode(Problem.ask(id="p", text=text), cast, route="t").run(Single("weak"))
             assert not server.asked
             return trace
 
@@ -238,7 +238,7 @@ def test_a_problem_that_no_server_can_be_sent_fails_before_any_is_asked(mode: st
 def test_a_model_that_is_asked_without_the_engine_refuses_what_cannot_be_sent(mode: str, place: str, half: str) -> None:
     settings = dict(MODES[mode])
     kind = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
-    problem = Problem(id="p", text=f"A riddle {half}." if place == "problem" else "A riddle.")
+    problem = Problem.ask(id="p", text=f"A riddle {half}." if place == "problem" else "A riddle.")
     steps = (Step(role="weak", text=half, tokens=1),) if place == "step" else ()
 
     async def run() -> Meter:
@@ -259,7 +259,7 @@ def test_a_step_that_no_judge_can_be_sent_is_not_paid_for() -> None:
             scorer = VllmPoolingScorer("prm", settings)
             step = Step(role="weak", text="\udfff", tokens=1)
             with pytest.raises(BackendError, match="cannot be sent"):
-                await scorer.score(Prefix(problem=Problem(id="p", text="A riddle."), steps=(step,)), meter)
+                await scorer.score(Prefix(problem=Problem.ask(id="p", text="A riddle."), steps=(step,)), meter)
             return meter
 
     assert asyncio.run(run()).calls == []

@@ -28,7 +28,7 @@ from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.stepwise import Stepwise
 
-PROBLEM = Problem(id="p", text="A riddle.")
+PROBLEM = Problem.ask(id="p", text="A riddle.")
 PRICE = Price(input=Decimal(1), output=Decimal(10))
 MODES: dict[str, dict[str, object]] = {
     "completions": {"template": "none"},

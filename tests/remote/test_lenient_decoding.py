@@ -26,7 +26,7 @@ from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluati
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.stepwise import Stepwise
 
-PREFIX = Prefix(problem=Problem(id="p", text="2 + 3?"))
+PREFIX = Prefix(problem=Problem.ask(id="p", text="2 + 3?"))
 TEXT = "2 + 3 = 5, so \\boxed{5}."
 USED = {"prompt_tokens": 20, "completion_tokens": 4, "total_tokens": 24}
 USAGE: dict[str, Any] = {"choices": [], "usage": USED}

@@ -83,7 +83,7 @@ def solve(strategy: Stepwise, count: int, at_once: int = 1000) -> tuple[list[Tra
                     return await episode.run(strategy)
 
             episodes = [
-                Episode(Problem(id=str(n), text=f"Riddle {n}."), cast, route="t", limits=Limits(retries=20))
+                Episode(Problem.ask(id=str(n), text=f"Riddle {n}."), cast, route="t", limits=Limits(retries=20))
                 for n in range(count)
             ]
             return list(await asyncio.gather(*map(solved, episodes))), server

@@ -59,7 +59,7 @@ def ask(shape: Shape, body: bytes, content_type: str = "text/event-stream") -> t
     async def run() -> tuple[Draft, Usage]:
         async with Serving(body, content_type).running() as server:
             meter = Meter()
-            prefix = Prefix(problem=Problem(id="p", text="2 + 3?"))
+            prefix = Prefix(problem=Problem.ask(id="p", text="2 + 3?"))
             (draft,) = await model_of(shape, server.url).propose(prefix, 1, Sampling(max_tokens=64, stop=None), meter)
             return draft, meter.total
 

@@ -73,7 +73,7 @@ def solve(
                 writers={"weak": writer, "strong": writer},
                 judges={"strong": Judge(scorer=judge, price=JUDGE_PRICE)},
             )
-            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", limits=limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", limits=limits)
             trace = await episode.run(SpecReason(policy=Threshold(0.5)))
             return trace, [request for request in hostile.asked if hostile.judges(request)]
 
@@ -161,7 +161,7 @@ def test_a_reward_model_that_gives_a_wrong_number_of_scores_is_paid_for(fault: F
             judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
             model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
             cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
-            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t")
+            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t")
             return await episode.run(Stepwise(policy=Threshold(0.5))), hostile.asked[-1]
 
     trace, asked = asyncio.run(run())
@@ -181,7 +181,7 @@ def test_a_judgement_that_is_cancelled_is_paid_for() -> None:
             judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
             model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
             cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
-            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", on_event=events.append)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", on_event=events.append)
             solving = asyncio.create_task(episode.run(Stepwise(policy=Threshold(0.5))))
             while not hostile.asked or "pooling" not in hostile.asked[-1].path:
                 await asyncio.sleep(0.001)
@@ -215,7 +215,7 @@ def test_a_judge_whose_context_is_too_small_is_a_scorer_that_failed(
             writer = Writer(model=OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none")))
             cast = Cast(writers={"weak": writer, "strong": writer}, judges={"prm": Judge(scorer=judge)})
             limits = Limits(on_scorer_failure=declared)
-            episode = Episode(Problem(id="p", text="A riddle."), cast, route="t", limits=limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", limits=limits)
             return await episode.run(Stepwise(policy=Threshold(0.5)))
 
     trace = asyncio.run(run())

@@ -33,7 +33,7 @@ LIMITS = settings(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
 )
-PREFIX = Prefix(problem=Problem(id="p", text="2 + 3?"))
+PREFIX = Prefix(problem=Problem.ask(id="p", text="2 + 3?"))
 
 
 class Pieces(httpx2.AsyncByteStream):

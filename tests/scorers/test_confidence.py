@@ -25,7 +25,7 @@ SURE = Confidence(mean_logprob=log(0.9), min_logprob=log(0.5), first_token_entro
 
 
 def score(step: Step, measure: Measure = "mean") -> float:
-    prefix = Prefix(problem=Problem(id="p", text="A riddle."), steps=(step,))
+    prefix = Prefix(problem=Problem.ask(id="p", text="A riddle."), steps=(step,))
     (value,) = asyncio.run(ConfidenceScorer("sure", ConfidenceSettings(measure=measure)).score(prefix)).values
     return value
 

@@ -28,7 +28,7 @@ from steproute.scorers.ensemble import EnsembleScorer, EnsembleSettings
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 
-PROBLEM = Problem(id="p", text="A riddle.")
+PROBLEM = Problem.ask(id="p", text="A riddle.")
 
 
 @dataclass

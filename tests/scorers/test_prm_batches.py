@@ -14,7 +14,7 @@ from steproute.scorers.prm_batches import PrmWorker, Reading
 
 
 def prefix_of(tokens: int, steps: int = 1) -> Prefix:
-    problem = Problem(id="p", text="x" * tokens)
+    problem = Problem.ask(id="p", text="x" * tokens)
     return Prefix(problem=problem, steps=tuple(Step(role="w", text=".", tokens=1) for _ in range(steps)))
 
 

@@ -24,7 +24,7 @@ def healthy(**settings: Any) -> JudgingServer:
 
 def prefix_of(*steps: str, session: str = "s") -> Prefix:
     done = tuple(Step(role="weak", text=text, tokens=0) for text in steps)
-    return Prefix(problem=Problem(id="p", text="A riddle."), steps=done, session=session)
+    return Prefix(problem=Problem.ask(id="p", text="A riddle."), steps=done, session=session)
 
 
 def scorer_of(server: JudgingServer, **settings: Any) -> SelfEvaluationScorer:

@@ -29,7 +29,7 @@ STEPS = ("First, 3 * 4 = 12.", "Then 12 - 5\nwhich is 7.", "So \\boxed{7}.")
 
 def prefix_of(*steps: str, problem: str = "How many pens?") -> Prefix:
     done = tuple(Step(role="weak", text=text, tokens=0) for text in steps)
-    return Prefix(problem=Problem(id="p", text=problem), steps=done)
+    return Prefix(problem=Problem.ask(id="p", text=problem), steps=done)
 
 
 def save_tiny(folder: Path, head: dict[str, Any], *, sharded: bool = False, context: int = 512) -> None:

@@ -14,7 +14,7 @@ from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 
 STEPS = tuple(Step(role="weak", text=text, tokens=1) for text in ("a", "b"))
-TWO_STEPS = Prefix(problem=Problem(id="p", text="A riddle."), steps=STEPS)
+TWO_STEPS = Prefix(problem=Problem.ask(id="p", text="A riddle."), steps=STEPS)
 
 
 def score(pairs: list[list[float]], meter: Meter) -> Scores:

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.servers
 STEPROUTE = str(Path(sys.executable).with_name("steproute"))
 GREEDY = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=40)
 LINES = replace(GREEDY, stop="\n", max_tokens=24)
-SPRINTS = Problem(
+SPRINTS = Problem.ask(
     id="sprints",
     text="James decides to run 3 sprints 3 times a week. He runs 60 meters each sprint. "
     "How many total meters does he run a week?",
@@ -102,7 +102,7 @@ def test_its_server_writes_the_same_greedy_steps_with_the_same_probabilities(ggu
         prefix = Prefix(problem=problem, session=problem.id, separator="\n")
         for done in range(3):
             # The server would go on from what it has in its cache, and small batches give other numbers.
-            await there.propose(Prefix(problem=Problem(id="other", text="Z")), 1, replace(GREEDY, max_tokens=1))
+            await there.propose(Prefix(problem=Problem.ask(id="other", text="Z")), 1, replace(GREEDY, max_tokens=1))
             (own,), (got,) = await here.propose(prefix, 1, LINES), await there.propose(prefix, 1, LINES)
             assert (got.text, got.stop) == (own.text, own.stop), (problem.id, done)
             assert got.logprobs is not None
@@ -225,7 +225,7 @@ def test_a_full_context_ends_the_solution_in_so_many_words(gguf: str, llama_serv
     (draft,) = write(small, begun, replace(GREEDY, stop=None, max_tokens=500))
     assert draft.stop is Stop.CONTEXT
     assert draft.usage.read_tokens + draft.usage.output_tokens == 256
-    long = Problem(id="long", text="one word and " * 400)
+    long = Problem.ask(id="long", text="one word and " * 400)
     with pytest.raises(ContextOverflow, match="Raise n_ctx"):
         write(small, Prefix(problem=long))
     for model in (small, remote(llama_server)):

@@ -25,7 +25,9 @@ def whole(answer: str, tokens: int = 20) -> Say:
 
 def seen(score: float = 0.5, step: str = "p", **draft: object) -> Observation:
     written = Draft(model="m", text="x", stop=Stop.SEPARATOR, usage=Usage(), **draft)  # type: ignore[arg-type]
-    return Observation(prefix=Prefix(problem=Problem(id=step, text="t")), draft=written, scores=(score,), max_steps=30)
+    return Observation(
+        prefix=Prefix(problem=Problem.ask(id=step, text="t")), draft=written, scores=(score,), max_steps=30
+    )
 
 
 def test_an_answer_that_its_own_samples_confirm_is_kept_and_every_sample_is_paid_for() -> None:

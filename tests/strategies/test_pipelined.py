@@ -510,7 +510,7 @@ def test_it_is_a_strategy_by_name_with_takeover() -> None:
 
 
 def test_two_problems_of_one_run_do_not_meet() -> None:
-    first, second = Problem(id="a", text="?"), Problem(id="b", text="?")
+    first, second = Problem.ask(id="a", text="?"), Problem.ask(id="b", text="?")
     cast = Cast(
         writers={"weak": Writer(model=SeededModel("w")), "strong": Writer(model=SeededModel("s"))},
         judges={"prm": Judge(scorer=SeededScorer())},

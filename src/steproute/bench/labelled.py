@@ -116,7 +116,7 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
         or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores)
     ):
         raise DatasetError(f"scores do not give a number from 0 to 1 for each of {len(steps)} steps.", where=where)
-    problem = Problem(id=str(row.get("id") or f"{path.name}:{number}"), text=text)
+    problem = Problem.ask(id=str(row.get("id") or f"{path.name}:{number}"), text=text)
     check_encoding(where, (("id", problem.id), ("problem", text), *(("steps", step) for step in steps)))
     return Labelled(
         problem=problem,

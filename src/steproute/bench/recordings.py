@@ -107,7 +107,9 @@ def _recorded(
     weak, strong, prm = names
     return Recorded(
         problems=[
-            Problem(id=row["problem_id"], text=row["problem"], answer=row["answer"], tags={"subject": row["subject"]})
+            Problem.ask(
+                id=row["problem_id"], text=row["problem"], answer=row["answer"], tags={"subject": row["subject"]}
+            )
             for row in rows
         ],
         cast=Cast(

@@ -66,7 +66,7 @@ class SimWorld:
         random = Random(f"problems/{seed}")
         lengths = [round(random.lognormvariate(log(self.steps), self.steps_spread)) for _ in range(count)]
         return [
-            Problem(id=f"sim-{seed}-{i}", text=f"problem {i}", answer="1", tags={"steps": str(min(max(n, 2), 30))})
+            Problem.ask(id=f"sim-{seed}-{i}", text=f"problem {i}", answer="1", tags={"steps": str(min(max(n, 2), 30))})
             for i, n in enumerate(lengths)
         ]
 

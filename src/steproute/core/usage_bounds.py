@@ -4,11 +4,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from steproute.core.ports import StepModel, StepScorer
+from steproute.core.problem import attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
 
 TEMPLATE_TOKENS: Final = 1024
 """Room for what a chat template and a continuation mode put around the texts of a request."""
+_ATTACHMENT_TOKENS: Final = 20_000
+"""Room for an image or another part that is no text: above the most that a current model makes of one image."""
 
 
 def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
@@ -39,7 +42,8 @@ def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
 def most_read(prefix: Prefix, *further: str) -> int:
     """Tokens of a request that quotes problem, steps and `further` texts once, at most."""
     steps = (step.text + prefix.separator for step in prefix.steps)
-    return byte_count([prefix.problem.text, *steps, *further]) + TEMPLATE_TOKENS
+    attached = sum(map(attachments_of, prefix.problem.messages)) * _ATTACHMENT_TOKENS
+    return byte_count([prefix.problem.canonical, *steps, *further]) + attached + TEMPLATE_TOKENS
 
 
 def byte_count(texts: Iterable[str]) -> int:

@@ -33,7 +33,7 @@ def probe_of(config: ConfigFile) -> ProbeSettings:
 
 def problem_of(config: ConfigFile, text: str) -> Problem:
     """A problem to ask about, under the file's answer rule."""
-    return Problem(id="doctor", text=text, rule=config.answer.answer_rule)
+    return Problem.ask(id="doctor", text=text, rule=config.answer.answer_rule)
 
 
 def check(file: str, probe: ProbeSettings) -> None:

@@ -397,7 +397,7 @@ def _said(failure: BackendError | ScorerError) -> str:
 
 
 def _unwritable(problem: Problem) -> str | None:
-    for name, text in (("id", problem.id), ("text", problem.text)):
+    for name, text in (("id", problem.id), ("text", problem.canonical)):
         if not is_writable(text):
             return (
                 f"problem.{name}: holds half a character, {writable(text)[:80]!r}, which no file can hold. Correct the "

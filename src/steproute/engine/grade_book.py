@@ -140,5 +140,5 @@ class GradeBook:
 
 def _key(problem: Problem, answer: str | None, text: str | None) -> str:
     """What decides a grade within a run, which has one grader."""
-    parts = problem.id, problem.text, problem.answer, answer, text
+    parts = problem.id, problem.canonical, problem.answer, answer, text
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()

@@ -217,7 +217,7 @@ def _split(digests: str) -> list[str]:
 
 
 def _row(problem: Problem) -> str:
-    return _digest([problem.id]) + _digest([problem.id, problem.text, problem.answer])
+    return _digest([problem.id]) + _digest([problem.id, problem.canonical, problem.answer])
 
 
 def _digest(content: list[str | None]) -> str:

@@ -244,7 +244,7 @@ class _PrefixCache:
 
         again: tokens at the end that are read anew even where they are cached.
         """
-        text = prefix.separator.join([prefix.problem.text, *(step.text for step in prefix.steps), ""])
+        text = prefix.separator.join([prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         before, tokens = self._newest.pop(prefix.session, ("", 0))
         longer = text.startswith(before)  # the usual case, and quick to see
@@ -259,7 +259,7 @@ class _PrefixCache:
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
     """Who, drawn or asked how, after which text; it decides a node's content, whoever grows the tree and when."""
     rule = prefix.problem.rule
-    parts: tuple[Any, ...] = (name, place, prefix.problem.text, prefix.separator, prefix.text)
+    parts: tuple[Any, ...] = (name, place, prefix.problem.canonical, prefix.separator, prefix.text)
     if rule is not BOXED:  # whose nodes are those of trees from before there were others
         parts += (rule.name,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

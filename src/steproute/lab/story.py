@@ -177,7 +177,7 @@ def generate(split: Split, seed: int = 0, difficulty: str = "standard") -> Itera
         story = write_story(rng, DIFFICULTIES[difficulty])
         text = story.text
         if hashlib.blake2b(text.encode(), digest_size=8).digest()[0] % 10 in _BUCKETS[split]:
-            yield Problem(id=f"lab/{difficulty}/{split}/{seed}/{count}", text=text, answer=str(story.answer))
+            yield Problem.ask(id=f"lab/{difficulty}/{split}/{seed}/{count}", text=text, answer=str(story.answer))
             count += 1
 
 

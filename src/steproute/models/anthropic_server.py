@@ -12,6 +12,7 @@ from steproute.core.errors import (
     ContinuationUnsupported,
     TooFewTokens,
 )
+from steproute.core.problem import Message, texts_of
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
@@ -21,7 +22,7 @@ from steproute.core.usage_bounds import most_read
 from steproute.models.anthropic_prompt import conversation
 from steproute.models.anthropic_stream import Event, message_events
 from steproute.models.instruct import instructed, instructed_bound
-from steproute.models.prompts import Continuation, Message, half_answered, instructed_by
+from steproute.models.prompts import Continuation, half_answered, instructed_by
 from steproute.models.step_cutter import StepCutter
 from steproute.remote.anthropic_connection import AnthropicConnection
 from steproute.remote.finish import Ending, check_finish, ending_of
@@ -120,7 +121,7 @@ class AnthropicModel:
             meter.usage = sum((reply.usage for reply in replies), start=Usage())
 
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
-        prompt_tokens = estimated_tokens("".join(message["content"] for message in messages))
+        prompt_tokens = estimated_tokens("".join(text for message in messages for text in texts_of(message)))
         replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
         await together(*(self._answer(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]

@@ -12,7 +12,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from steproute.core.errors import BackendError, ConfigError
-from steproute.models.prompts import Message
+from steproute.core.problem import Message
 
 _TEMPLATE_FILE: Final = "chat_template.jinja"
 _TOKENIZER_FILE: Final = "tokenizer_config.json"

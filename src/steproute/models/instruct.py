@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.errors import BackendError
+from steproute.core.problem import Message
 from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import TEMPLATE_TOKENS
-from steproute.models.prompts import COMPLETE, Message, one_step_asked, rest_asked
+from steproute.models.prompts import COMPLETE, one_step_asked, rest_asked
 
 Ask = Callable[[Sequence[Message], Sampling, Meter], Awaitable[list[Draft]]]
 _TELLING: Final = 12

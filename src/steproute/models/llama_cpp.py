@@ -20,7 +20,7 @@ from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_read
 from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
-from steproute.models.prompts import instructed_by, question
+from steproute.models.prompts import instructed_by, plain_question, question, tools_of
 from steproute.models.step_cutter import StepCutter
 from steproute.models.thoughts import Thinking, opens_thought, with_thought_closed
 
@@ -119,9 +119,10 @@ class LlamaCppModel:
 
     def _prompt(self, prefix: Prefix) -> str:
         if self._template is None:
-            return prefix.problem.text + prefix.separator
+            return plain_question(prefix, self.name) + prefix.separator
         off = {"enable_thinking": False} if self.settings.thinking == "off" else {}
-        prompt = self._template.prompt(question(prefix, self.settings.instructions), **off)
+        messages = question(prefix, self.settings.instructions)
+        prompt = self._template.prompt(messages, **tools_of(prefix), **off)
         return with_thought_closed(prompt, self.settings.thinking, bool(prefix.steps))
 
 

@@ -16,6 +16,7 @@ from steproute.core.errors import (
     ContextOverflow,
     FieldRefused,
 )
+from steproute.core.problem import Message, texts_of
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
 from steproute.core.usage import Usage
@@ -33,10 +34,11 @@ from steproute.models.openai_request import (
 from steproute.models.openai_settings import TELLS_STOP, OpenAiSettings
 from steproute.models.prompts import (
     Continuation,
-    Message,
     half_answered,
     instructed_by,
+    plain_question,
     question,
+    tools_of,
     written,
 )
 from steproute.models.thoughts import with_thought_closed
@@ -112,7 +114,7 @@ class OpenAiModel:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
 
         async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
-            return await self._ask({"messages": messages}, prefix, n, sampling, meter)
+            return await self._ask({"messages": messages, **tools_of(prefix)}, prefix, n, sampling, meter)
 
         return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
 
@@ -121,33 +123,34 @@ class OpenAiModel:
         settings = self.settings
         if settings.continuation is Continuation.COMPLETIONS:
             if settings.template == "none":
-                return {"prompt": prefix.problem.text + prefix.separator + written(prefix)}
+                return {"prompt": plain_question(prefix, self.name) + prefix.separator + written(prefix)}
             prompt = await self._render(prefix)
             return {"prompt": with_thought_closed(prompt, settings.thinking, bool(prefix.steps)) + written(prefix)}
-        body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions)}
+        body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions), **tools_of(prefix)}
         if settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE and prefix.steps:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         return body
 
     async def _render(self, prefix: Prefix) -> str:
         """The chat template around the problem, up to where the answer begins."""
-        place = prefix.problem.rule, prefix.problem.text
+        place = prefix.problem.rule, prefix.problem.canonical
         found = self._rendered.get(place)
         if found is not None:
             return found
         messages = question(prefix, self.settings.instructions)
         if self._template is None:
-            prompt = await self._rendered_by_server(messages)
+            prompt = await self._rendered_by_server({"messages": messages, **tools_of(prefix)})
         else:
             keeps_bos = self.settings.kind in TELLS_STOP
-            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **template_variables(self.settings))
+            variables = tools_of(prefix) | template_variables(self.settings)
+            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **variables)
         if len(self._rendered) >= _KEPT_PROMPTS:
             self._rendered.clear()
         self._rendered[place] = prompt
         return prompt
 
-    async def _rendered_by_server(self, messages: Sequence[Message]) -> str:
-        asked = {"model": self.settings.model, "messages": messages}
+    async def _rendered_by_server(self, conversation: Mapping[str, Any]) -> str:
+        asked = {"model": self.settings.model, **conversation}
         try:
             if self.settings.kind not in TELLS_STOP:
                 wanted = {**asked, **template_settings(self.settings)}
@@ -172,7 +175,7 @@ class OpenAiModel:
     ) -> list[Draft]:
         """One streamed request, made again with fewer tokens if the server says that so many find no room, and without
         the fields that it refuses."""
-        said = body.get("prompt") or "".join(message["content"] for message in body["messages"])
+        said = body.get("prompt") or "".join(text for message in body["messages"] for text in texts_of(message))
         wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
         tries_left = _OVERFLOWS
         while True:

@@ -1,12 +1,12 @@
 """How a half-written answer is put to a backend, by continuation mode."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
+from steproute.core.errors import BackendError
+from steproute.core.problem import SYSTEM_ROLES, Message
 from steproute.core.solution import Prefix
-
-Message = Mapping[str, str]
 
 COMPLETE: Final = "[complete]"
 NOTHING_YET: Final = "(nothing yet)"
@@ -37,15 +37,33 @@ def written(prefix: Prefix) -> str:
 
 
 def instructed_by(prefix: Prefix, instructions: str | None) -> str:
-    """The given instructions, or those of the problem's answer rule where none are given."""
-    return prefix.problem.rule.instructions if instructions is None else instructions
+    """The given instructions. If none are given: those of the problem's answer rule, but none for a conversation that
+    brings its own and whose answer nothing has to find."""
+    if instructions is not None:
+        return instructions
+    problem = prefix.problem
+    return "" if problem.has_system and not problem.rule.extracts else problem.rule.instructions
 
 
 def question(prefix: Prefix, instructions: str | None) -> list[Message]:
     """The conversation before the answer begins; instructions: see `instructed_by`."""
-    asked: Message = {"role": "user", "content": prefix.problem.text}
-    system = instructed_by(prefix, instructions)
-    return [{"role": "system", "content": system}, asked] if system else [asked]
+    return _with_system(prefix.problem.messages, instructed_by(prefix, instructions))
+
+
+def plain_question(prefix: Prefix, name: str) -> str:
+    """The problem for a model without a chat template; raises BackendError if it is more than a text."""
+    if not prefix.problem.is_plain:
+        raise BackendError(
+            f"problem {prefix.problem.id!r} is a conversation, and without a chat template only a question fits.",
+            where=f"{name}: template",
+            remedy="Set template to that of a chat model.",
+        )
+    return prefix.problem.text
+
+
+def tools_of(prefix: Prefix) -> dict[str, Any]:
+    """The field of a chat request that offers the problem's tools, if it has any."""
+    return {"tools": list(prefix.problem.tools)} if prefix.problem.tools else {}
 
 
 def half_answered(prefix: Prefix, instructions: str | None) -> list[Message]:
@@ -69,8 +87,19 @@ def rest_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
 
 
 def _quoted(prefix: Prefix, instructions: str | None, wanted: str) -> list[Message]:
-    asked = f"Problem:\n{prefix.problem.text}\n\nSolution so far:\n{written(prefix) or NOTHING_YET}"
-    return [
-        {"role": "system", "content": f"{instructed_by(prefix, instructions)}\n\n{wanted}".strip()},
-        {"role": "user", "content": asked},
-    ]
+    system = f"{instructed_by(prefix, instructions)}\n\n{wanted}".strip()
+    so_far = f"Solution so far:\n{written(prefix) or NOTHING_YET}"
+    if prefix.problem.is_plain:
+        asked = f"Problem:\n{prefix.problem.text}\n\n{so_far}"
+        return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+    return [*_with_system(prefix.problem.messages, system), {"role": "user", "content": so_far}]
+
+
+def _with_system(messages: Sequence[Message], system: str) -> list[Message]:
+    """The conversation with instructions in front, within its own system message if it has one with a text."""
+    first, *others = messages
+    if not system:
+        return list(messages)
+    if first["role"] in SYSTEM_ROLES and isinstance(first["content"], str):
+        return [{**first, "content": f"{first['content']}\n\n{system}"}, *others]
+    return [{"role": "system", "content": system}, *messages]

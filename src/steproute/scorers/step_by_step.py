@@ -60,7 +60,7 @@ class StepByStep:
 
 def _keys(prefix: Prefix) -> list[bytes]:
     """One for each step: the session, the problem and all steps up to it."""
-    digest = hashlib.blake2b(repr((prefix.session, prefix.problem.text)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr((prefix.session, prefix.problem.canonical)).encode(), digest_size=16)
     keys = []
     for step in prefix.steps:
         digest.update(repr(step.text).encode())

@@ -57,7 +57,7 @@ def _problem(where: str, place: str, row: Row, fields: Fields) -> Problem:
     if not isinstance(text, str) or not text.strip():
         raise DatasetError(f"{question} is {text!r}.", where=where, remedy="Give each line a non-empty string.")
     used = {question, fields.answer or _ANSWER, fields.id or _ID}
-    problem = Problem(
+    problem = Problem.ask(
         id=_id(where, place, row, fields.id),
         text=text,
         answer=_gold_answer(where, row, fields.answer),

@@ -42,7 +42,7 @@ def generate(variant: str, seed: int, parameters: WorldParameters | None = None)
         draw = int.from_bytes(hashlib.blake2b(f"difficulty/{problem_id}".encode(), digest_size=8).digest())
         difficulty = _NORMAL.inv_cdf(((draw >> 11) + 0.5) * 2.0**-53)
         logits = {model: logit - assumption.spread * difficulty for model, logit in assumption.logits.items()}
-        yield Problem(
+        yield Problem.ask(
             id=problem_id,
             text=f"Problem {index} of {NAME}:{split}/{name}, seed {seed}.",
             answer=str(draw % _ANSWERS),
