@@ -20,8 +20,8 @@ _SPECIAL: Final = str.maketrans({"|": "\\|", "<": "&lt;", "*": "\\*", "\n": " "}
 _HEAD: Final = """\
 # Commands
 
-Every command and option. `python docs/cli_reference.py` writes this page from the code; `steproute COMMAND --help` prints
-the same."""
+Every command and option. `python docs/cli_reference.py` writes this page from the code; `steproute COMMAND --help`
+prints the same."""
 
 
 def page() -> str:
