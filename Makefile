@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-servers lint bench reference docs clean
+.PHONY: demo test test-train test-servers lint bench reference published-curves docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/steproute demo
@@ -36,6 +36,8 @@ bench: $(VENV)/.bench
 reference: $(VENV)/.installed
 	$(BIN)/python docs/steproute_toml.py
 	$(BIN)/python docs/cli_reference.py
+
+published-curves: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py
 
 # The variable silences a notice about MkDocs 2, which the extra excludes.
