@@ -60,7 +60,7 @@ class HostileServer:
         try:
             yield self
         finally:
-            server.close()  # from Python 3.12 on, leaving `async with server` waits for clients that keep connections open
+            server.close()  # `async with server` waits for clients with open connections, from Python 3.12 on
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
