@@ -197,9 +197,9 @@ def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:
 @pytest.mark.parametrize(
     ("edits", "faults", "check", "remedy"),
     [
-        ([], {"gives_logprobs": False}, "answers", "mode or question"),
-        ([], {"words": ("Let", "me")}, "answers", "mode or question"),
-        ([("[route]", 'mode = "digit"\n[route]')], {"words": ("good", "bad")}, "answers", "mode or question"),
+        ([], {"gives_logprobs": False}, "answers", "Use mode = 'digit'"),
+        ([], {"words": ("Let", "me")}, "answers", "or use mode = 'digit'"),
+        ([("[route]", 'mode = "digit"\n[route]')], {"words": ("good", "bad")}, "answers", "or use mode = 'yes-no'"),
         ([("[route]", 'mode = "digit"\n[route]')], {"words": ("1", "8")}, "tells right from wrong", "upside down"),
         ([("scorers.strong", "scorers.other")], {}, "roles", "a policy that reads no scores"),
     ],

@@ -28,11 +28,13 @@ _T = TypeVar("_T")
 
 
 class UnsoundArtifact(ArtifactError):
-    """A file or field of an artefact is missing or damaged: `reason`, and what to do, empty for making it again."""
+    """A file or field of an artefact is missing or damaged. `remedy` is empty for making it again."""
 
-    def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(f"artefact: {reason}. {remedy or 'Make it again.'}")
-        self.reason, self.remedy = reason, remedy
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, where="artefact", remedy=remedy)
+
+    def __str__(self) -> str:
+        return f"artefact: {self.message}. {self.remedy or 'Make it again.'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

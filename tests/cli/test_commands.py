@@ -359,6 +359,13 @@ def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_r
     steproute(tmp_path, *words)
 
 
+def test_the_shipped_policy_is_calibrated_and_goes_along_whole(tmp_path: Path) -> None:
+    steproute(tmp_path, "calibrate", "--policy", "lab-agg", "--budget", "0.6", "--problems", "80", "--name", "agg")
+    facts = json.loads((tmp_path / "runs/agg/policy.json").read_text())
+    assert facts["facts"]["inner"]["kind"] == "agg"
+    steproute(tmp_path, "eval", "--policy", "runs/agg", "--problems", "4", "--baselines", "", "--name", "used")
+
+
 def test_a_scorer_is_calibrated_and_used_or_says_what_it_needs(tmp_path: Path) -> None:
     rows = [
         {"group": f"p{n // 4}", "score": 0.05 + 0.9 * (n % 10) / 10, "right": n % 10 > 4 + (n % 3)} for n in range(400)

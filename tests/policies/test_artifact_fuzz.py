@@ -87,7 +87,7 @@ def _artifacts(folder: Path) -> dict[str, Artifact]:
     write_artifact(made["agg"], folder / "agg")
     curve = BudgetCurve(axis="tokens", knobs=(0.1, 0.05), costs=(5.0, 20.0))
     named = BudgetCurve(axis="usd", knobs=(0.2, 0.6), costs=(0.0, 0.001))
-    made["mixture of a folder"] = mixture_artifact(curve, 10.0, 0.2, 1.5, str(folder / "agg"), {})
+    made["mixture of a folder"] = mixture_artifact(curve, 10.0, 0.2, 1.5, str(folder / "agg"), {}, folder / "agg")
     made["mixture"] = mixture_artifact(named, 0.0005, 0.0005, 1.5, "threshold", {})
     return made
 

@@ -38,7 +38,7 @@ def test_a_calibrated_policy_comes_back_whole_even_around_a_calibrated_one(tmp_p
     write_artifact(mixture_artifact(CURVE, 3.7, 0.2, 1.0, "threshold", {}), tmp_path / "a")
     inner = load_policy(tmp_path / "a")
     assert inner == MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0)
-    write_artifact(mixture_artifact(ONE, 4.0, 0.5, 0.3, f"{tmp_path}/a", {}), tmp_path / "b")
+    write_artifact(mixture_artifact(ONE, 4.0, 0.5, 0.3, f"{tmp_path}/a", {}, tmp_path / "a"), tmp_path / "b")
     (tmp_path / "a/policy.json").unlink()
     assert load_policy(tmp_path / "b") == MixtureFamily(inner, ONE, 4.0, 0.5, 0.3)
 

@@ -44,7 +44,11 @@ def roc_auc_interval(
     ranking = _Ranking.of(scores, labels)
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if group.shape != ranking.order.shape:
-        raise ConfigError(f"groups: shape {group.shape} for {len(ranking.order)} items. Give one group for each item.")
+        raise ConfigError(
+            f"shape {group.shape} for {len(ranking.order)} items.",
+            where="groups",
+            remedy="Give one group for each item.",
+        )
     aucs = np.concatenate([ranking.auc(count[:, group]) for count in draws(len(names), resamples, rng)])
     return percentiles(aucs[~np.isnan(aucs)])
 
@@ -84,11 +88,15 @@ def within_prefix_auc_interval(
     prefix, won, pairs = _within_prefix_pairs(scores, labels, prefixes)
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if group.shape != prefix.shape:
-        raise ConfigError(f"groups: shape {group.shape} for {len(prefix)} items. Give one group for each item.")
+        raise ConfigError(
+            f"shape {group.shape} for {len(prefix)} items.", where="groups", remedy="Give one group for each item."
+        )
     group_of = np.zeros(len(won), np.intp)
     group_of[prefix] = group
     if (group_of[prefix] != group).any():
-        raise ConfigError("groups: one prefix belongs to two groups. Give all steps of a prefix the same group.")
+        raise ConfigError(
+            "one prefix belongs to two groups.", where="groups", remedy="Give all steps of a prefix the same group."
+        )
     of_group = np.stack([np.bincount(group_of, each, len(names)) for each in (won, pairs)], axis=1)
     totals = np.concatenate([count @ of_group for count in draws(len(names), resamples, rng)])  # (resample, 2)
     aucs = np.divide(totals[:, 0], totals[:, 1], out=np.full(len(totals), np.nan), where=totals[:, 1] > 0)
@@ -109,7 +117,9 @@ def _within_prefix_pairs(
     score, label = _checked(scores, labels)
     _, prefix = np.unique(np.asarray(prefixes), return_inverse=True)
     if prefix.shape != score.shape:
-        raise ConfigError(f"prefixes: shape {prefix.shape} for {len(score)} items. Give one for each item.")
+        raise ConfigError(
+            f"shape {prefix.shape} for {len(score)} items.", where="prefixes", remedy="Give one for each item."
+        )
     order = np.lexsort((score, prefix))
     begins = _changes(score[order]) | _changes(prefix[order])
     tie = np.cumsum(begins) - 1  # which run of equal scores of one prefix each item belongs to
@@ -126,9 +136,13 @@ def _within_prefix_pairs(
 def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[F64, npt.NDArray[np.bool_]]:
     score, label = np.asarray(scores, np.float64), np.asarray(labels, np.bool_)
     if score.ndim != 1 or score.shape != label.shape:
-        raise ConfigError(f"scores: shape {score.shape}, labels {label.shape}. Give one of each per item.")
+        raise ConfigError(
+            f"shape {score.shape}, labels {label.shape}.", where="scores", remedy="Give one of each per item."
+        )
     if len(score) == 0 or np.isnan(score).any():
-        raise ConfigError("scores: none, or one is NaN. Leave unscored items out of scores and labels.")
+        raise ConfigError(
+            "none, or one is NaN.", where="scores", remedy="Leave unscored items out of scores and labels."
+        )
     return score, label
 
 

@@ -42,9 +42,11 @@ class Outcomes:
     def __post_init__(self) -> None:
         shape, tokens = np.shape(self.correct), np.shape(self.cost)
         if shape != tokens or 0 in shape:
-            raise ConfigError(f"outcomes: correct is {shape} and cost {tokens}. Give one of each per problem.")
+            raise ConfigError(
+                f"correct is {shape} and cost {tokens}.", where="outcomes", remedy="Give one of each per problem."
+            )
         if not (np.isfinite(self.cost).all() and np.min(self.cost) >= 0):
-            raise ConfigError("outcomes.cost: negative or not finite. Give counts, 0 or more.")
+            raise ConfigError("negative or not finite.", where="outcomes.cost", remedy="Give counts, 0 or more.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,9 @@ def curve_of(knobs: Sequence[float], sweep: Outcomes, weak: Outcomes, strong: Ou
     """
     _check_paired(sweep, weak, strong)
     if len(knobs) != len(sweep.correct):
-        raise ConfigError(f"knobs: {len(knobs)} for {len(sweep.correct)} rows of outcomes. Give one for each row.")
+        raise ConfigError(
+            f"{len(knobs)} for {len(sweep.correct)} rows of outcomes.", where="knobs", remedy="Give one for each row."
+        )
     accuracy, tokens = sweep.correct.mean(axis=1), sweep.cost.mean(axis=1)
     return Curve(
         points=tuple(
@@ -178,6 +182,7 @@ def _check_paired(sweep: Outcomes, weak: Outcomes, strong: Outcomes) -> None:
     shapes = [np.shape(x.correct) for x in (sweep, weak, strong)]
     if [len(shape) for shape in shapes] != [2, 1, 1] or len({shape[-1] for shape in shapes}) != 1:
         raise ConfigError(
-            f"outcomes: shapes {shapes} of sweep, weak and strong do not fit. "
-            "Give (knob, problem), (problem,), (problem,) with the same problems in the same order."
+            f"shapes {shapes} of sweep, weak and strong do not fit.",
+            where="outcomes",
+            remedy="Give (knob, problem), (problem,), (problem,) with the same problems in the same order.",
         )

@@ -68,8 +68,9 @@ def check_enough(measuring: int) -> None:
     """Raises DatasetError if so many problems are too few to measure a mix on, whatever they show."""
     if measuring < LEAST_PROBLEMS:
         raise DatasetError(
-            f"calibrate: {measuring} problems are left to measure on, {LEAST_PROBLEMS} are the least. Give more "
-            "problems."
+            f"{measuring} problems are left to measure on, {LEAST_PROBLEMS} are the least.",
+            where="calibrate",
+            remedy="Give more problems.",
         )
 
 
@@ -98,12 +99,16 @@ def cost_for(goal: Goal, curve: BudgetCurve, accuracy: F64, strong: Outcomes) ->
     cost = _cost_for(goal, curve, accuracy, float(strong.cost.mean()), float(strong.correct.mean()))
     if goal.kind != "accuracy" and cost < curve.costs[0]:
         raise ConfigError(
-            f"budget: {cost:.4g} per problem is below {curve.costs[0]:.4g}, what the cheapest knob spends. Raise it."
+            f"{cost:.4g} per problem is below {curve.costs[0]:.4g}, what the cheapest knob spends.",
+            where="budget",
+            remedy="Raise it.",
         )
     best = float(accuracy[-1] / strong.correct.mean())
     if goal.kind == "accuracy" and goal.value > best:
         raise ConfigError(
-            f"target: no knob reaches {goal.value:.1%} of strong's accuracy; the best one has {best:.1%}. Lower it."
+            f"no knob reaches {goal.value:.1%} of strong's accuracy; the best one has {best:.1%}.",
+            where="target",
+            remedy="Lower it.",
         )
     return cost
 
@@ -215,8 +220,10 @@ def _check_width(count: int, total: int, costs: F64, accuracies: F64) -> None:
     widest = max(wide.values())
     needed = f"--problems {math.ceil(total * (widest / WIDEST) ** 2)}" if math.isfinite(widest) else "more problems"
     raise DatasetError(
-        f"calibrate: of your {total} problems {count} measure, and they say {found} only; ± {WIDEST:.2f} is needed. "
-        f"Nothing is lost: the same command with {needed} goes on, if the data hold as many."
+        f"of your {total} problems {count} measure, and they say {found} only; ± {WIDEST:.2f} "
+        f"is needed. Nothing is lost: the same command with {needed} goes on, if the data hold "
+        "as many.",
+        where="calibrate",
     )
 
 

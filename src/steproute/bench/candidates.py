@@ -73,7 +73,11 @@ async def candidates_in_tree(tree: StepTree, cast: Cast, problems: Sequence[Prob
     known = tree.cast(cast, grow=False)
     rows = [row for problem in problems for row in await _walk(tree, known, problem, seed)]
     if not rows:
-        raise DatasetError("tree: it holds no scored step of these problems. Name the data and seed that it grew from.")
+        raise DatasetError(
+            "it holds no scored step of these problems.",
+            where="tree",
+            remedy="Name the data and seed that it grew from.",
+        )
     return LabelledSteps.of(rows)
 
 

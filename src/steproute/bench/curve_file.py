@@ -56,9 +56,13 @@ class _Node:
 
     def get(self, field: str) -> "_Node":
         if not isinstance(self.value, dict):
-            raise DatasetError(f"{self.where}: {_short(self.value)} is not an object. Give one with {field!r}.")
+            raise DatasetError(
+                f"{_short(self.value)} is not an object.", where=self.where, remedy=f"Give one with {field!r}."
+            )
         if field not in self.value:
-            raise DatasetError(f"{self.where}.{field}: missing. Add it; fields here: {_names(self.value)}.")
+            raise DatasetError(
+                "missing.", where=f"{self.where}.{field}", remedy=f"Add it; fields here: {_names(self.value)}."
+            )
         return _Node(f"{self.where}.{field}", self.value[field])
 
     def has(self, field: str) -> bool:
@@ -66,13 +70,15 @@ class _Node:
 
     def items(self) -> "list[_Node]":
         if not isinstance(self.value, list) or not self.value:
-            raise DatasetError(f"{self.where}: {_short(self.value)} is not a list of points. Give one for each knob.")
+            raise DatasetError(
+                f"{_short(self.value)} is not a list of points.", where=self.where, remedy="Give one for each knob."
+            )
         return [_Node(f"{self.where}[{index}]", value) for index, value in enumerate(self.value)]
 
     def number(self) -> float:
         if not isinstance(self.value, float) or not math.isfinite(self.value):
             raise DatasetError(
-                f"{self.where}: {_short(self.value)} is not a number. Give a finite one, without quotes."
+                f"{_short(self.value)} is not a number.", where=self.where, remedy="Give a finite one, without quotes."
             )
         return self.value
 
@@ -81,13 +87,19 @@ def _load(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file. Give the path of a curve's JSON file.") from None
+        raise DatasetError(
+            "there is no such file.", where=path, remedy="Give the path of a curve's JSON file."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read as text ({error}). Give a curve's JSON file.") from error
+        raise DatasetError(
+            f"cannot be read as text ({error}).", where=path, remedy="Give a curve's JSON file."
+        ) from error
     try:
         document: object = json.loads(text, parse_int=float)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise DatasetError(f"{path}: not valid JSON ({error}). Correct it there, or write the file again.") from error
+        raise DatasetError(
+            f"not valid JSON ({error}).", where=path, remedy="Correct it there, or write the file again."
+        ) from error
     return document
 
 
@@ -95,18 +107,20 @@ def _select(path: Path, document: object, name: str | None) -> _Node:
     if isinstance(document, list) or (isinstance(document, dict) and "points" in document):
         if name is not None:
             raise DatasetError(
-                f"{path}: {name!r} was asked for, but the file holds one curve without a name. Name none."
+                f"{name!r} was asked for, but the file holds one curve without a name.", where=path, remedy="Name none."
             )
         return _Node(f"{path}: $", document)
     if not isinstance(document, dict) or not document:
         raise DatasetError(
-            f"{path}: {_short(document)} holds no curve. Give an object with 'points', or a list of points."
+            f"{_short(document)} holds no curve.",
+            where=path,
+            remedy="Give an object with 'points', or a list of points.",
         )
     if name is None and len(document) > 1:
-        raise DatasetError(f"{path}: holds several curves. Name one of {_names(document)}.")
+        raise DatasetError("holds several curves.", where=path, remedy=f"Name one of {_names(document)}.")
     wanted = next(iter(document)) if name is None else name
     if wanted not in document:
-        raise DatasetError(f"{path}: has no curve {wanted!r}. Name one of {_names(document)}.")
+        raise DatasetError(f"has no curve {wanted!r}.", where=path, remedy=f"Name one of {_names(document)}.")
     return _Node(f"{path}: {wanted}", document[wanted])
 
 
@@ -130,8 +144,8 @@ def _weak(curve: _Node) -> Anchor:
     if len(free) != 1:
         found = f"points with 0 strong tokens differ in accuracy ({sorted(x.accuracy for x in free)})"
         raise DatasetError(
-            f"{curve.where}.weak: missing, and {found if free else 'no point spends 0 strong tokens'}. "
-            f"{_ANCHOR_REMEDY.format('weak')}"
+            f"missing, and {found if free else 'no point spends 0 strong tokens'}. {_ANCHOR_REMEDY.format('weak')}",
+            where=f"{curve.where}.weak",
         )
     return free.pop()
 
@@ -144,14 +158,17 @@ def _strong(curve: _Node) -> Anchor:
     largest, row = max(dialled, key=lambda pair: pair[0], default=(None, curve))
     if largest != 1:
         raise DatasetError(
-            f"{curve.where}.strong: missing, and the largest {shape.dial} is {largest}, not 1 (always strong). "
-            f"{_ANCHOR_REMEDY.format('strong')}"
+            f"missing, and the largest {shape.dial} is {largest}, not 1 (always strong). "
+            f"{_ANCHOR_REMEDY.format('strong')}",
+            where=f"{curve.where}.strong",
         )
     strong = _outcome(row, shape)
     if strong.strong_tokens < max(_outcome(other, shape).strong_tokens for other in _rows(curve)):
         raise DatasetError(
-            f"{curve.where}.strong: missing, and the point with {shape.dial} 1 spends {strong.strong_tokens} strong "
-            f"tokens, less than another point, so it may not be always strong. {_ANCHOR_REMEDY.format('strong')}"
+            f"missing, and the point with {shape.dial} 1 spends {strong.strong_tokens} strong "
+            "tokens, less than another point, so it may not be always strong. "
+            f"{_ANCHOR_REMEDY.format('strong')}",
+            where=f"{curve.where}.strong",
         )
     return strong
 
@@ -168,10 +185,12 @@ def _outcome(row: _Node, shape: _Shape) -> Anchor:
     accuracy, strong_tokens = row.get("accuracy"), row.get(shape.strong_tokens)
     if not 0 <= accuracy.number() <= 1:
         raise DatasetError(
-            f"{accuracy.where}: {accuracy.value} is outside [0, 1]. Give the share of problems, as 0.73."
+            f"{accuracy.value} is outside [0, 1].", where=accuracy.where, remedy="Give the share of problems, as 0.73."
         )
     if strong_tokens.number() < 0:
-        raise DatasetError(f"{strong_tokens.where}: {strong_tokens.value} is negative. Give the mean per problem.")
+        raise DatasetError(
+            f"{strong_tokens.value} is negative.", where=strong_tokens.where, remedy="Give the mean per problem."
+        )
     return Anchor(accuracy=accuracy.number(), strong_tokens=strong_tokens.number())
 
 

@@ -87,7 +87,7 @@ def read_labelled_steps(path: Path) -> LabelledSteps:
     for number, row in read_rows(path):
         rows += _solution_steps(path, number, row) if "steps" in row else [_step(path, number, row)]
     if not rows:
-        raise DatasetError(f"{path}: there is no row. Give one labelled step or solution per line.")
+        raise DatasetError("there is no row.", where=path, remedy="Give one labelled step or solution per line.")
     return LabelledSteps.of(rows)
 
 
@@ -101,17 +101,21 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
     where = f"{path}, line {number}"
     text = "" if text is None and scores is not None else text  # only a scorer reads it
     if not isinstance(text, str) or (scores is None and not text.strip()):
-        raise DatasetError(f"{where}: problem is {str(text)[:40]!r}. Give the problem that the steps solve.")
+        raise DatasetError(
+            f"problem is {str(text)[:40]!r}.", where=where, remedy="Give the problem that the steps solve."
+        )
     if not isinstance(steps, list) or not steps or not all(isinstance(step, str) for step in steps):
-        raise DatasetError(f"{where}: steps is {str(steps)[:40]!r}. Give a list of the solution's steps.")
+        raise DatasetError(f"steps is {str(steps)[:40]!r}.", where=where, remedy="Give a list of the solution's steps.")
     if not isinstance(label, int) or not -1 <= label < len(steps):
-        raise DatasetError(f"{where}: label is {label!r}. Give the first wrong step's index, or -1 for none.")
+        raise DatasetError(
+            f"label is {label!r}.", where=where, remedy="Give the first wrong step's index, or -1 for none."
+        )
     if scores is not None and (
         not isinstance(scores, list)
         or len(scores) != len(steps)
         or not all(isinstance(score, int | float) and 0 <= score <= 1 for score in scores)
     ):
-        raise DatasetError(f"{where}: scores do not give a number from 0 to 1 for each of {len(steps)} steps.")
+        raise DatasetError(f"scores do not give a number from 0 to 1 for each of {len(steps)} steps.", where=where)
     problem = Problem(id=str(row.get("id") or f"{path.name}:{number}"), text=text)
     check_encoding(where, (("id", problem.id), ("problem", text), *(("steps", step) for step in steps)))
     return Labelled(
@@ -125,9 +129,9 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
 def _step(path: Path, number: int, row: dict[str, object]) -> tuple[str, str, float, bool]:
     score, right = row.get("score"), row.get("right")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        raise DatasetError(f"{path}, line {number}: score is {score!r}. Give a number from 0 to 1.")
+        raise DatasetError(f"score is {score!r}.", where=f"{path}, line {number}", remedy="Give a number from 0 to 1.")
     if not isinstance(right, bool):
-        raise DatasetError(f"{path}, line {number}: right is {right!r}. Give true or false.")
+        raise DatasetError(f"right is {right!r}.", where=f"{path}, line {number}", remedy="Give true or false.")
     group = str(row.get("group", number))
     check_encoding(f"{path}, line {number}", [("group", group)])
     return group, repr((group, row.get("prefix", number))), float(score), right
@@ -136,7 +140,9 @@ def _step(path: Path, number: int, row: dict[str, object]) -> tuple[str, str, fl
 def _solution_steps(path: Path, number: int, row: dict[str, object]) -> list[tuple[str, str, float, bool]]:
     solution = _labelled(path, number, row)
     if solution.scores is None:
-        raise DatasetError(f"{path}, line {number}: scores are missing. Give a number from 0 to 1 for each step.")
+        raise DatasetError(
+            "scores are missing.", where=f"{path}, line {number}", remedy="Give a number from 0 to 1 for each step."
+        )
     return _rows(solution)
 
 

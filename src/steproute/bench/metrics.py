@@ -40,7 +40,9 @@ class CurvePoint:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.knob):
-            raise ConfigError(f"knob: {self.knob} is not a number. Give the policy's setting at this point.")
+            raise ConfigError(
+                f"{self.knob} is not a number.", where="knob", remedy="Give the policy's setting at this point."
+            )
         _check_outcome(self.accuracy, self.strong_tokens)
 
 
@@ -58,7 +60,7 @@ class Curve:
 
     def __post_init__(self) -> None:
         if not self.points:
-            raise ConfigError("points: the curve has none. Give one for each knob that was run.")
+            raise ConfigError("the curve has none.", where="points", remedy="Give one for each knob that was run.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ def cpt(curve: Curve, share: float) -> float:
     dearer. Source: TRIM, metrics.
     """
     if not 0 < share <= 1:
-        raise ConfigError(f"share: {share} is outside (0, 1]. Give 0.5 for CPT(50%).")
+        raise ConfigError(f"{share} is outside (0, 1].", where="share", remedy="Give 0.5 for CPT(50%).")
     _gap(curve)
     return float(_as_curves(curve).cpt(share)[0])
 
@@ -145,7 +147,7 @@ def delta_ibc(curve: Curve, *, regions: int = REGIONS) -> float:
     dearer. Source: AutoMix (arXiv 2310.12963), main results; TRIM, metrics.
     """
     if regions < 1:
-        raise ConfigError(f"regions: {regions} is below 1. AutoMix uses {REGIONS}.")
+        raise ConfigError(f"{regions} is below 1. AutoMix uses {REGIONS}.", where="regions")
     _gap(curve)
     return float(_as_curves(curve).delta_ibc(regions)[0])
 
@@ -169,16 +171,22 @@ def budgeted_accuracy(curve: Curve, c: float) -> float:
     outside [0, 1], UndefinedMetric where strong is no dearer than weak. Source: TRIM, metrics.
     """
     if not 0 <= c <= 1:
-        raise ConfigError(f"c: {c} is outside [0, 1]. Give the budget as a fraction of strong-only tokens, as 0.2.")
+        raise ConfigError(
+            f"{c} is outside [0, 1].", where="c", remedy="Give the budget as a fraction of strong-only tokens, as 0.2."
+        )
     _check_dearer(curve)
     return float(_as_curves(curve).accuracy_at(c)[0])
 
 
 def _check_outcome(accuracy: float, strong_tokens: float) -> None:
     if not 0 <= accuracy <= 1:
-        raise ConfigError(f"accuracy: {accuracy} is outside [0, 1]. Give the share of problems, 0.73 for 73 %.")
+        raise ConfigError(
+            f"{accuracy} is outside [0, 1].", where="accuracy", remedy="Give the share of problems, 0.73 for 73 %."
+        )
     if not (math.isfinite(strong_tokens) and strong_tokens >= 0):
-        raise ConfigError(f"strong_tokens: {strong_tokens} is not a count. Give the mean per problem, 0 or more.")
+        raise ConfigError(
+            f"{strong_tokens} is not a count.", where="strong_tokens", remedy="Give the mean per problem, 0 or more."
+        )
 
 
 def _check_dearer(curve: Curve) -> None:

@@ -17,7 +17,9 @@ def proportion_interval(successes: int, trials: int) -> Interval:
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ConfigError(
-            f"successes: {successes} of {trials} trials cannot be. Give 0 <= successes <= trials, trials > 0."
+            f"{successes} of {trials} trials cannot be.",
+            where="successes",
+            remedy="Give 0 <= successes <= trials, trials > 0.",
         )
     z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     share, shrink = successes / trials, 1 + z**2 / trials
@@ -36,7 +38,9 @@ def grouped_proportion_interval(
     value = np.asarray(values, np.float64)
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     if value.ndim != 1 or value.shape != group.shape or not value.size:
-        raise ConfigError(f"values: shape {value.shape}, groups {group.shape}. Give one of each per item.")
+        raise ConfigError(
+            f"shape {value.shape}, groups {group.shape}.", where="values", remedy="Give one of each per item."
+        )
     true, items = np.bincount(group, value), np.bincount(group).astype(np.float64)
     shares = [count @ true / (count @ items) for count in draws(len(names), resamples, rng)]
     return percentiles(np.concatenate(shares))

@@ -132,7 +132,9 @@ def _text(root: Element, at: tuple[float, float], text: str) -> None:
 def _checked(scores: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[F64, F64]:
     score, label = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     if score.ndim != 1 or score.shape != label.shape or not score.size:
-        raise ConfigError(f"scores: shape {score.shape}, labels {label.shape}. Give one of each per item.")
+        raise ConfigError(
+            f"shape {score.shape}, labels {label.shape}.", where="scores", remedy="Give one of each per item."
+        )
     if not ((score >= 0) & (score <= 1)).all():
-        raise ConfigError("scores: one is outside [0, 1] or NaN. Give probabilities.")
+        raise ConfigError("one is outside [0, 1] or NaN.", where="scores", remedy="Give probabilities.")
     return score, label

@@ -27,7 +27,7 @@ class Interval:
 def draws(size: int, resamples: int, rng: np.random.Generator) -> Iterator[F64]:
     """How often each of `size` things is drawn in a resample; blocks of shape (resample, thing)."""
     if resamples < 1:
-        raise ConfigError(f"resamples: {resamples} is below 1. {RESAMPLES} is usual.")
+        raise ConfigError(f"{resamples} is below 1. {RESAMPLES} is usual.", where="resamples")
     for done in range(0, resamples, _BLOCK):
         block = min(_BLOCK, resamples - done)
         yield rng.multinomial(size, np.full(size, 1 / size), size=block).astype(np.float64)

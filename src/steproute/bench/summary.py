@@ -155,7 +155,7 @@ class JudgedRuns:
         self.judged = [problem_id for problem_id, needed in cells.items() if needed <= self._cells.keys()]
         if not self.judged:
             reasons = "".join(f"\n  {group}" for group in failure_groups(traces))
-            raise DatasetError(f"eval: no problem was judged in every route. Failed:{reasons or ' none.'}")
+            raise DatasetError(f"no problem was judged in every route. Failed:{reasons or ' none.'}", where="eval")
         self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
 
     def outcomes(self, routes: Sequence[Route], axis: Cost = "tokens") -> Outcomes:

@@ -53,7 +53,7 @@ from steproute.cli.options import (
 from steproute.cli.spending import within_limit
 from steproute.cli.tables import print_fallbacks
 from steproute.cli.terminal import Terminal
-from steproute.config import check_needs, parsed_settings, read_setup
+from steproute.config import check_needs, parsed_settings, policy_folder, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.cast import Cast
 from steproute.engine.run_folder import name_of
@@ -119,9 +119,15 @@ def calibrate(
     swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)
     grid, choosing = sweep.policy.knobs, (chosen(swept, fitting), chosen(strong, fitting))
     if not choosing[1].correct.any():
-        raise DatasetError("calibrate: strong solved none of the problems that choose. Check the models or the data.")
+        raise DatasetError(
+            "strong solved none of the problems that choose.", where="calibrate", remedy="Check the models or the data."
+        )
     if not choosing[1].cost.any():
-        raise DatasetError(f"calibrate: strong used no {goal.axis} on the problems that choose. Check what it reports.")
+        raise DatasetError(
+            f"strong used no {goal.axis} on the problems that choose.",
+            where="calibrate",
+            remedy="Check what it reports.",
+        )
     curve, accuracy = budget_curve(grid, choosing[0], goal.axis)
     cost = cost_for(goal, curve, accuracy, choosing[1])
     mix = curve.mix(cost)
@@ -142,7 +148,7 @@ def calibrate(
         "measured": asdict(measured),
     }
     deviation = relative_deviation(mix, grid, choosing[0])
-    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts), folder)
+    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts, policy_folder(policy)), folder)
     _show(mix, goal, len(fitting), measured, folder)
     fell_back = fallen_back(solved.traces)
     print_fallbacks(Terminal(), len(fell_back), fallback_groups(fell_back))
@@ -160,11 +166,15 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
         )
     if budget is not None:
         if not 0 < budget <= 1:
-            raise ConfigError(f"budget: {budget:g} is outside (0, 1]. Give the share of always-strong's tokens.")
+            raise ConfigError(
+                f"{budget:g} is outside (0, 1].", where="budget", remedy="Give the share of always-strong's tokens."
+            )
         return Goal(budget, "tokens")
     if budget_usd is not None:
         if not 0 < budget_usd < math.inf:
-            raise ConfigError(f"budget-usd: {budget_usd:g} is no budget. Give the dollars a problem, such as 0.002.")
+            raise ConfigError(
+                f"{budget_usd:g} is no budget.", where="budget-usd", remedy="Give the dollars a problem, such as 0.002."
+            )
         return Goal(budget_usd, "usd")
     match = _TARGET.fullmatch(target)
     if match is None or not 0 < float(match[1]) <= 100:
@@ -177,8 +187,10 @@ def _check_costs(goal: Goal, roles: Cast) -> None:
     price = roles.writer("strong").price
     if goal.kind == "usd" and not (price.input or price.output):
         raise ConfigError(
-            "budget-usd: models.strong has no price above 0, so no dollars can be compared with what it costs. Set "
-            "price = { input = …, output = … } below [models.strong], in dollars per million tokens, or give --budget."
+            "models.strong has no price above 0, so no dollars can be compared with what it costs.",
+            where="budget-usd",
+            remedy="Set price = { input = …, output = … } below [models.strong], in dollars per million "
+            "tokens, or give --budget.",
         )
 
 

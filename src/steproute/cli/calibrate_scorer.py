@@ -80,7 +80,7 @@ def calibrate_scorer(
     Example: steproute calibrate-scorer --problems 300 --method isotonic
     """
     if method not in _METHODS:
-        raise ConfigError(f"method: {method!r} is unknown. Use temperature or isotonic.")
+        raise ConfigError(f"{method!r} is unknown.", where="method", remedy="Use temperature or isotonic.")
     setup = read_setup(config)
     _check_uncalibrated(setup)
     if is_lab(data):
@@ -120,7 +120,9 @@ def _check_uncalibrated(setup: Setup) -> None:
     """A map for scores that are mapped already would be of no use in the file, which holds one."""
     judge = setup.roles.judges.get("prm")
     if judge is not None and isinstance(judge.scorer, CalibratedScorer):
-        raise ConfigError("scorers.prm.calibration: is set. Remove it while the scorer is calibrated again.")
+        raise ConfigError(
+            "is set.", where="scorers.prm.calibration", remedy="Remove it while the scorer is calibrated again."
+        )
 
 
 def _fit(method: str, steps: LabelledSteps) -> ScoreMap:
@@ -128,7 +130,9 @@ def _fit(method: str, steps: LabelledSteps) -> ScoreMap:
     try:
         return fit(steps.scores, steps.correct.astype(np.float64))
     except ImportError as missing:
-        raise ConfigError(f"calibrate-scorer needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+        raise ConfigError(
+            f"calibrate-scorer needs {missing.name}.", remedy="Run: pip install 'steproute[learn]'."
+        ) from None
 
 
 def _show(figures: dict[str, ScorerFigures], measured: int, kept: str, out: Path) -> None:
@@ -179,7 +183,9 @@ def _on_lab(cast: Cast, problems: list[Problem], seed: int, tree: Path | None) -
 def _from_file(setup: Setup, data: str, tree: Path | None, in_flight: int) -> tuple[LabelledSteps, LabelledSteps]:
     """Labelled steps of a file; solutions without scores are scored by the scorer of the steproute.toml."""
     if tree is not None and not setup.digest:
-        raise ConfigError(f"tree: {tree} has no labels for {data}. Give lab problems, or leave it out.")
+        raise ConfigError(
+            f"{tree} has no labels for {data}.", where="tree", remedy="Give lab problems, or leave it out."
+        )
     _check_labelled(data)
     if holds_labels(data):
         path = tree_path(tree, setup)
@@ -198,7 +204,8 @@ def _check_labelled(data: str) -> None:
         problems = not {"steps", "score", "right"} & first.keys()
     if problems:
         raise DatasetError(
-            f"data: {data} holds problems, and a scorer is calibrated on steps that are known to be correct or not. "
-            "Give solutions in ProcessBench's format, {problem, steps, label} per line with the index of the first "
-            "incorrect step or -1, or lab:validation."
+            f"{data} holds problems, and a scorer is calibrated on steps that are known to be correct or not.",
+            where="data",
+            remedy="Give solutions in ProcessBench's format, {problem, steps, label} per line with the "
+            "index of the first incorrect step or -1, or lab:validation.",
         )

@@ -82,7 +82,9 @@ def _checked(names: list[str]) -> list[str]:
         return list(SOURCES)
     for name in names:
         if name not in SOURCES:
-            raise ConfigError(f"data: no source of {name!r} is known. Use some of {', '.join(SOURCES)}.")
+            raise ConfigError(
+                f"no source of {name!r} is known.", where="data", remedy=f"Use some of {', '.join(SOURCES)}."
+            )
     return names
 
 

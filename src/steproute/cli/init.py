@@ -40,15 +40,15 @@ def init(
     Example: steproute init --template vllm
     """
     if template not in TEMPLATES:
-        raise ConfigError(f"template: {template!r} is unknown. Use one of {', '.join(TEMPLATES)}.")
+        raise ConfigError(f"{template!r} is unknown.", where="template", remedy=f"Use one of {', '.join(TEMPLATES)}.")
     if out.exists() and not force:
-        raise ConfigError(f"out: {out} exists. Overwrite it with --force, or name another file.")
+        raise ConfigError(f"{out} exists. Overwrite it with --force, or name another file.", where="out")
     text = (files("steproute.cli") / "templates" / f"{template}.toml").read_text()
     try:
         out.write_text(text)
     except OSError as failure:
         raise ConfigError(
-            f"out: {out} cannot be written ({failure.strerror}). Name a file in a folder that exists."
+            f"{out} cannot be written ({failure.strerror}).", where="out", remedy="Name a file in a folder that exists."
         ) from None
     edits = "edit what its # EDIT lines name, then:" if "# EDIT" in text else "next:"
     problem, data = ("--sample 1", "lab") if template == "lab" else ("'…'", "gsm8k")

@@ -87,7 +87,7 @@ def sample(
     Example: steproute lab sample --count 2 --difficulty hard
     """
     if split not in get_args(Split):
-        raise ConfigError(f"split: {split!r} is unknown. Use one of {', '.join(get_args(Split))}.")
+        raise ConfigError(f"{split!r} is unknown.", where="split", remedy=f"Use one of {', '.join(get_args(Split))}.")
     check_between("count", count, 1, MOST_PROBLEMS, "Give the number of problems to print.")
     for problem in islice(generate(split, seed, difficulty), count):  # type: ignore[arg-type]
         typer.echo("\n".join((problem.text, "", *Story.parse(problem.text).solution(), "")))

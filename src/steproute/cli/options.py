@@ -88,7 +88,9 @@ def numbers(text: str) -> tuple[float, ...]:
     except ValueError:
         found = (math.nan,)
     if not all(map(math.isfinite, found)):
-        raise ConfigError(f"knobs: {text!r} is not a list of numbers. Give them with commas, such as 0,0.5,1.")
+        raise ConfigError(
+            f"{text!r} is not a list of numbers.", where="knobs", remedy="Give them with commas, such as 0,0.5,1."
+        )
     return found
 
 
@@ -97,9 +99,11 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
     parts = [re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part) for part in listed(text)]
     ranges = [range(int(part[1]), int(part[2] or part[1]) + 1) for part in parts if part is not None]
     if len(ranges) < len(parts) or not all(ranges):
-        raise ConfigError(f"{option}: {text!r} is no list of whole numbers. Write 0,1,2 or 0-4.")
+        raise ConfigError(f"{text!r} is no list of whole numbers.", where=option, remedy="Write 0,1,2 or 0-4.")
     if (count := sum(map(len, ranges))) > _MOST_SEEDS:
-        raise ConfigError(f"{option}: {text!r} are {count} numbers. Give at most {_MOST_SEEDS}, such as 0,1,2 or 0-4.")
+        raise ConfigError(
+            f"{text!r} are {count} numbers.", where=option, remedy=f"Give at most {_MOST_SEEDS}, such as 0,1,2 or 0-4."
+        )
     return tuple(number for each in ranges for number in each)
 
 
@@ -112,7 +116,9 @@ def names(option: str, text: str) -> list[str]:
     """A list of names from a command line; raises ConfigError for none, or one that is given twice."""
     found = listed(text)
     if not found or len(set(found)) != len(found):
-        raise ConfigError(f"{option}: {text!r} names none, or one of them twice. Give each once, with commas.")
+        raise ConfigError(
+            f"{text!r} names none, or one of them twice.", where=option, remedy="Give each once, with commas."
+        )
     return found
 
 

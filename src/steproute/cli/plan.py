@@ -97,7 +97,9 @@ def _model(folder: Path, observations: str) -> StepPomdp:
         return load_reference(folder, observations)
     family = load_policy(folder)
     if not isinstance(family, PomdpFamily):
-        raise ConfigError(f"reference: {folder} is no TRIM-POMDP. Name a folder of `train --policy pomdp`.")
+        raise ConfigError(
+            f"{folder} is no TRIM-POMDP.", where="reference", remedy="Name a folder of `train --policy pomdp`."
+        )
     return family.plan.model
 
 
@@ -105,18 +107,22 @@ def _cost(cost: float | None, config: Path | None, answer_usd: float | None, rew
     """The cost per strong token in units of `reward`, which a correct answer earns."""
     by_price = config is not None and answer_usd is not None
     if (cost is not None) == by_price or (not by_price and (config is not None or answer_usd is not None)):
-        raise ConfigError("cost: give --cost, or both --config and --answer-usd.")
+        raise ConfigError("give --cost, or both --config and --answer-usd.", where="cost")
     if cost is not None:
         if not 0 <= cost < math.inf:
-            raise ConfigError(f"cost: {cost:g} is no cost. Give rewards per strong token, 0 or more, such as 0.25.")
+            raise ConfigError(
+                f"{cost:g} is no cost.", where="cost", remedy="Give rewards per strong token, 0 or more, such as 0.25."
+            )
         return cost
     assert config is not None
     assert answer_usd is not None
     if not 0 < answer_usd < math.inf:
-        raise ConfigError(f"answer-usd: {answer_usd:g} is no worth. Give finite dollars above 0.")
+        raise ConfigError(f"{answer_usd:g} is no worth.", where="answer-usd", remedy="Give finite dollars above 0.")
     token_usd = read_config(config).price("models", "strong").output / 1_000_000
     if not token_usd:
-        raise ConfigError(f"{config.name}: models.strong.price: its output costs nothing. Set it, or give --cost.")
+        raise ConfigError(
+            "models.strong.price: its output costs nothing.", where=config.name, remedy="Set it, or give --cost."
+        )
     return reward * float(token_usd) / answer_usd
 
 
@@ -126,10 +132,12 @@ def _stages(text: str, count: int) -> list[int]:
     try:
         chosen = [int(part) for part in text.split(",")]
     except ValueError:
-        raise ConfigError(f"stages: {text!r} is not a list of numbers. Give them with commas, such as 0,2,5.") from None
+        raise ConfigError(
+            f"{text!r} is not a list of numbers.", where="stages", remedy="Give them with commas, such as 0,2,5."
+        ) from None
     for stage in chosen:
         if not 0 <= stage < count:
-            raise ConfigError(f"stages: {stage} is outside 0 … {count - 1}.")
+            raise ConfigError(f"{stage} is outside 0 … {count - 1}.", where="stages")
     return chosen
 
 
@@ -139,15 +147,18 @@ def _beliefs(path: Path | None) -> F64:
     try:
         found = np.array(jsonlib.loads(path.read_bytes()), float)
     except FileNotFoundError:
-        raise DatasetError(f"beliefs: {path} does not exist.") from None
+        raise DatasetError(f"{path} does not exist.", where="beliefs") from None
     except (ValueError, TypeError, OverflowError, RecursionError, OSError) as failure:
-        raise DatasetError(f"beliefs: {path} is not a JSON list of three numbers each ({failure}).") from None
+        raise DatasetError(f"{path} is not a JSON list of three numbers each ({failure}).", where="beliefs") from None
     if found.ndim != 2 or found.shape[1] != 3:
-        raise DatasetError(f"beliefs: {path} has shape {found.shape}. Give a list of three numbers each.")
+        raise DatasetError(
+            f"{path} has shape {found.shape}.", where="beliefs", remedy="Give a list of three numbers each."
+        )
     for row, belief in enumerate(found):
         if not ((belief >= 0).all() and abs(belief.sum() - 1) <= _ROUNDING):
             raise DatasetError(
-                f"beliefs: row {row} of {path}, {belief.tolist()}, is not a probability distribution. Give three "
-                "numbers of 0 or more that add up to 1."
+                f"row {row} of {path}, {belief.tolist()}, is not a probability distribution.",
+                where="beliefs",
+                remedy="Give three numbers of 0 or more that add up to 1.",
             )
     return found

@@ -40,7 +40,9 @@ def replay(
     Example: steproute replay qwen3 --knobs 0,0.25,0.5,0.75,1
     """
     if strategy not in _WHOLE:
-        raise ConfigError(f"strategy: {strategy!r} needs steps that nobody recorded. Use {' or '.join(_WHOLE)}.")
+        raise ConfigError(
+            f"{strategy!r} needs steps that nobody recorded.", where="strategy", remedy=f"Use {' or '.join(_WHOLE)}."
+        )
     source, digest = load_recorded(recorded), ""
     if config is not None:
         file = read_config(config)

@@ -56,8 +56,10 @@ class ScoredLabels:
         if unscored and not self.setup.digest:
             number = next(number for number, row in enumerate(rows, 1) if row.scores is None)
             raise DatasetError(
-                f"{data}, row {number}: scores are missing. Give a number from 0 to 1 for each step, or --config with "
-                "a steproute.toml whose scorer scores them."
+                "scores are missing.",
+                where=f"{data}, row {number}",
+                remedy="Give a number from 0 to 1 for each step, or --config with a steproute.toml whose "
+                "scorer scores them.",
             )
         if unscored:
             check_needs([Route(name="scoring", strategy=GivenSolutions({}))], self.setup.roles)
@@ -67,8 +69,10 @@ class ScoredLabels:
     def _check_reads_text(self, data: Path) -> None:
         if reads_confidence(self.setup.roles.judge()):
             raise ConfigError(
-                f"scorers.prm: it reads log-probabilities of the calls that wrote the steps, and the steps of {data} "
-                "were written elsewhere. Use a scorer that reads text, or give scores in the file."
+                "it reads log-probabilities of the calls that wrote the steps, and the steps of "
+                f"{data} were written elsewhere.",
+                where="scorers.prm",
+                remedy="Use a scorer that reads text, or give scores in the file.",
             )
 
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:

@@ -76,11 +76,13 @@ def solve(
 def _problem(text: str | None, sample: int | None, *, lab: bool) -> Problem:
     if sample is not None:
         if text is not None:
-            raise DatasetError(f"problem: both {text!r} and --sample {sample} are given. Leave out one of them.")
+            raise DatasetError(
+                f"both {text!r} and --sample {sample} are given.", where="problem", remedy="Leave out one of them."
+            )
         check_between("sample", sample, 0, MOST_PROBLEMS - 1, "Give the number of a test problem, from 0.")
         return next(islice(generate("test"), sample, None))
     if text is None:
-        raise DatasetError("problem: none given. Quote one, or take a test problem with --sample 0.")
+        raise DatasetError("none given. Quote one, or take a test problem with --sample 0.", where="problem")
     problem = Problem(id="solve", text=text.strip())
     if lab:
         try:

@@ -145,7 +145,9 @@ def train(
         _check_solvable(data, config)
         kind = cast(Labels, labels or ("steps" if config is None and is_lab(data) else "outcomes"))
         if kind == "steps" and (config is not None or not is_lab(data)):
-            raise ConfigError("labels: steps need a checker, which only the bundled lab has. Use outcomes.")
+            raise ConfigError(
+                "steps need a checker, which only the bundled lab has.", where="labels", remedy="Use outcomes."
+            )
         training = Training(
             policy=policy,
             setup=setup,
@@ -195,7 +197,9 @@ def _trained(training: Training, labels: Labels, belief: str, lam: float | None,
 
 def _on_run(fit: RunFit, policy: str, belief: str, console: Terminal) -> _Task:
     if policy != POMDP:
-        raise ConfigError(f"run: {policy} learns from solutions of its own. Leave --run out, or train pomdp.")
+        raise ConfigError(
+            f"{policy} learns from solutions of its own.", where="run", remedy="Leave --run out, or train pomdp."
+        )
 
     def train() -> Artifact:
         model, facts = fit.fit()
@@ -207,12 +211,13 @@ def _on_run(fit: RunFit, policy: str, belief: str, console: Terminal) -> _Task:
 def _check_choice(name: str, value: str | None, choices: Sequence[str | None]) -> None:
     if value not in choices:
         what = "has nothing to train" if name == "policy" else "is unknown"
-        raise ConfigError(f"{name}: {value!r} {what}. Use one of {', '.join(filter(None, choices))}.")
+        raise ConfigError(f"{value!r} {what}.", where=name, remedy=f"Use one of {', '.join(filter(None, choices))}.")
 
 
 def _check_solvable(data: str, config: Path | None) -> None:
     if config is None and not is_lab(data) and not is_trim_world(data):
         raise ConfigError(
-            f"data: {data!r} cannot be solved by the embedded models. Use lab:train or trim-world:train, or give your "
-            "models with --config."
+            f"{data!r} cannot be solved by the embedded models.",
+            where="data",
+            remedy="Use lab:train or trim-world:train, or give your models with --config.",
         )

@@ -93,4 +93,4 @@ _CTRL_C: Final = 130
 
 
 def _missing(policy: str, missing: ImportError) -> ConfigError:
-    return ConfigError(f"policy: {policy} needs {missing.name}. Run: pip install 'steproute[learn]'.")
+    return ConfigError(f"{policy} needs {missing.name}.", where="policy", remedy="Run: pip install 'steproute[learn]'.")

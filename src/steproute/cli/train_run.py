@@ -72,8 +72,9 @@ class RunFit:
         document = run_document(self.folder)
         if self.setup.digest and self.setup.digest != document.get("config_digest", ""):
             raise ConfigError(
-                f"run: {self.folder} is of other models or scorers than this steproute.toml. Give the file that it was "
-                "made with, or leave --config out."
+                f"{self.folder} is of other models or scorers than this steproute.toml.",
+                where="run",
+                remedy="Give the file that it was made with, or leave --config out.",
             )
         return document
 
@@ -109,8 +110,10 @@ class RunFit:
         most = getattr(grading.grader, "most_usage", None)
         if most is None:
             raise ConfigError(
-                f"estimate: the grader {grading.name!r} has no most_usage, so what {len(missing)} verdicts may cost is "
-                "not known. Leave --estimate out, and bound the run with --max-usd."
+                f"the grader {grading.name!r} has no most_usage, so what {len(missing)} verdicts may "
+                "cost is not known.",
+                where="estimate",
+                remedy="Leave --estimate out, and bound the run with --max-usd.",
             )
         traces = [trace for trace in missing if trace.problem_id in problems]
         return [(grading.price, most(problems[trace.problem_id], trace.answer, _solution(trace))) for trace in traces]
@@ -128,7 +131,7 @@ class RunFit:
         try:
             roles = _answer(document).graded(self.setup.roles)
         except ConfigError as failure:
-            raise ConfigError(f"{where}: {failure}{f' {_SAME_FILE}' if others else ''}") from None
+            raise ConfigError(f"{failure}{f' {_SAME_FILE}' if others else ''}", where=where) from None
         if roles.grading.is_paid and others:
             raise ConfigError(f"{where}, and its grader asks a model. {_SAME_FILE}")
         return roles

@@ -157,7 +157,8 @@ def training_problems(data: str, count: int | None, seed: int, fields: Fields = 
     for problem in problems:
         if problem.answer is None:
             raise DatasetError(
-                f"data: problem {problem.id!r} has no gold answer, and training needs one of each. Add 'answer', or "
-                "leave it out."
+                f"problem {problem.id!r} has no gold answer, and training needs one of each.",
+                where="data",
+                remedy="Add 'answer', or leave it out.",
             )
     return problems

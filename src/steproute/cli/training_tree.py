@@ -29,8 +29,9 @@ def tree_path(tree: Path | None, setup: Setup) -> Path:
     grown_by = note.read_text().strip() if note.is_file() else ""
     if path.exists() and grown_by != setup.digest:
         raise ConfigError(
-            f"tree: {path} grew by other models or scorers than those of this steproute.toml. Name another file, or "
-            "leave --tree out."
+            f"{path} grew by other models or scorers than those of this steproute.toml.",
+            where="tree",
+            remedy="Name another file, or leave --tree out.",
         )
     return path
 

@@ -11,6 +11,7 @@ from steproute.config.route import (
     has_shipped,
     parsed_settings,
     policy_family,
+    policy_folder,
 )
 from steproute.config.run import RunConfig
 from steproute.config.setup import Setup, read_setup
@@ -32,6 +33,7 @@ __all__ = [
     "lab_cast",
     "parsed_settings",
     "policy_family",
+    "policy_folder",
     "read_config",
     "read_setup",
     "trim_world_roles",

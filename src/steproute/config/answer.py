@@ -60,7 +60,11 @@ class AnswerSettings:
 
     def _grader(self, roles: Cast) -> Grader:
         if self.grader not in graders.names():
-            raise ConfigError(f"answer.grader: {self.grader!r} is unknown. Use one of {', '.join(graders.names())}.")
+            raise ConfigError(
+                f"{self.grader!r} is unknown.",
+                where="answer.grader",
+                remedy=f"Use one of {', '.join(graders.names())}.",
+            )
         kind: type[Any] = graders.get(self.grader)
         try:
             if hasattr(kind, "configured"):
@@ -68,9 +72,11 @@ class AnswerSettings:
             else:
                 grader = converted("", self.settings, kind) if is_dataclass(kind) else kind(**self.settings)
         except ConfigError as failure:
-            raise ConfigError(f"answer.{failure}") from None
+            raise failure.inside("answer", ".") from None
         except TypeError as failure:
-            raise ConfigError(f"answer: {self.grader}: {failure}. Correct or remove that setting.") from None
+            raise ConfigError(
+                f"{self.grader}: {failure}.", where="answer", remedy="Correct or remove that setting."
+            ) from None
         return cast(Grader, grader)
 
 
@@ -84,4 +90,5 @@ def read_answer(where: str, table: Mapping[str, Any]) -> AnswerSettings:
     try:
         return replace(converted(where, common, AnswerSettings), settings=settings)
     except ConfigError as failure:
-        raise ConfigError(str(failure).replace(f"{where}.answer.", f"{where}.")) from None
+        failure.where = failure.where.replace(f"{where}.answer.", f"{where}.")
+        raise

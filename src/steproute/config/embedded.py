@@ -62,5 +62,7 @@ def embedded_roles(data: str, scorer: str = "") -> Cast:
     if not is_trim_world(data):
         return lab_cast(scorer)
     if scorer:
-        raise ConfigError(f"scorer: {scorer!r} calibrates the lab's PRM, and {data} has its own. Leave it out.")
+        raise ConfigError(
+            f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."
+        )
     return trim_world_roles()

@@ -83,7 +83,9 @@ class ConfigFile:
     def price(self, part: str, role: str) -> Price:
         """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
         if role not in self.tables[part]:
-            raise ConfigError(f"{self.path.name}: {part}.{role}: is missing. Describe [{part}.{role}] with its price.")
+            raise ConfigError(
+                f"{part}.{role}: is missing. Describe [{part}.{role}] with its price.", where=self.path.name
+            )
         return _price(f"{self.path.name}: {part}.{role}", self.tables[part][role])
 
     def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
@@ -91,7 +93,9 @@ class ConfigFile:
         table = self.tables["models"][role]
         where, price, gate = self._shared(f"models.{role}", table, gates)
         if "calibration" in table:
-            raise ConfigError(f"{where}.calibration: maps a scorer's scores. Put it below a scorer, or remove it.")
+            raise ConfigError(
+                "maps a scorer's scores.", where=f"{where}.calibration", remedy="Put it below a scorer, or remove it."
+            )
         sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling, _SET_BY_CALLS)
         return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
 
@@ -107,7 +111,9 @@ class ConfigFile:
         table = self.tables["scorers"][role]
         where, price, gate = self._shared(f"scorers.{role}", table, gates)
         if "sampling" in table:
-            raise ConfigError(f"{where}.sampling: a scorer samples nothing. Put it below a model, or remove it.")
+            raise ConfigError(
+                "a scorer samples nothing.", where=f"{where}.sampling", remedy="Put it below a model, or remove it."
+            )
         names = self._members(where, table, (*within, role))
         members = {name: self.judge(name, gates, judges, (*within, role)) for name in names}
         made_of = {"of": [member.scorer for member in members.values()]} if members else {}
@@ -116,7 +122,7 @@ class ConfigFile:
             try:
                 scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
             except ArtifactError as failure:
-                raise ArtifactError(f"{where}.calibration: {failure}") from None
+                raise failure.inside(f"{where}.calibration") from None
         judges[role] = Judge(scorer=scorer, price=price, gate=gate, members=members)
         return judges[role]
 
@@ -124,17 +130,25 @@ class ConfigFile:
         """The roles of the scorers that an ensemble is made of."""
         names = table.get("of", [])
         if not isinstance(names, list):
-            raise ConfigError(f"{where}.of: {names!r} is no list. Name the scorers that it is made of.")
+            raise ConfigError(
+                f"{names!r} is no list.", where=f"{where}.of", remedy="Name the scorers that it is made of."
+            )
         if names and "price" in table:
-            raise ConfigError(f"{where}.price: its members are paid, each at its own price. Remove it.")
+            raise ConfigError(
+                "its members are paid, each at its own price.", where=f"{where}.price", remedy="Remove it."
+            )
         if names and "gate" in table:
-            raise ConfigError(f"{where}.gate: its members are asked, each behind its own gate. Set theirs.")
+            raise ConfigError(
+                "its members are asked, each behind its own gate.", where=f"{where}.gate", remedy="Set theirs."
+            )
         for name in names:
             if not isinstance(name, str) or name not in self.tables["scorers"] or name in within:
                 others = ", ".join(role for role in self.tables["scorers"] if role not in within) or "none"
-                raise ConfigError(f"{where}.of: {name!r} is no other scorer of this file. Name some of: {others}.")
+                raise ConfigError(
+                    f"{name!r} is no other scorer of this file.", where=f"{where}.of", remedy=f"Name some of: {others}."
+                )
         if len(set(names)) != len(names):
-            raise ConfigError(f"{where}.of: {', '.join(names)} repeats a scorer. Name each once.")
+            raise ConfigError(f"{', '.join(names)} repeats a scorer.", where=f"{where}.of", remedy="Name each once.")
         return names
 
     def _shared(self, name: str, table: Mapping[str, Any], gates: dict[_Place, Gate]) -> tuple[str, Price, Gate | None]:
@@ -167,22 +181,24 @@ class ConfigFile:
             if found[name] != found[first]:
                 server = shown_address(place[0])
                 raise ConfigError(
-                    f"{self.path.name}: {name}.gate: {table['gate']} is not that of {first}, which is of the same "
-                    f"server and model ({server}, {place[1]}). Give both the same, or only one of them."
+                    f"{name}.gate: {table['gate']} is not that of {first}, which is of the same server and "
+                    f"model ({server}, {place[1]}).",
+                    where=self.path.name,
+                    remedy="Give both the same, or only one of them.",
                 )
         return next(iter(found.values()), GateSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}
         if not isinstance(backend := table.get("backend"), str):
-            raise ConfigError(f"{where}.backend: missing. Use one of {', '.join(kind.names())}.")
+            raise ConfigError("missing.", where=f"{where}.backend", remedy=f"Use one of {', '.join(kind.names())}.")
         try:
             made = kind.get(backend)
             return made.configured(role, own) if hasattr(made, "configured") else made(**own)
         except (ConfigError, ContinuationUnsupported) as failure:
-            raise ConfigError(f"{where}: {failure}") from None
+            raise ConfigError(failure.message, where=failure.inside(where).where, remedy=failure.remedy) from None
         except TypeError as failure:
-            raise ConfigError(f"{where}: {failure}. Correct or remove that field.") from None
+            raise ConfigError(f"{failure}.", where=where, remedy="Correct or remove that field.") from None
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -191,23 +207,29 @@ def read_config(path: Path) -> ConfigFile:
         text = path.read_text()
         document = tomllib.loads(text)
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist. Write one with `steproute init`.") from None
+        raise ConfigError(f"{path} does not exist.", remedy="Write one with `steproute init`.") from None
     except OSError as failure:
-        raise ConfigError(f"{path} cannot be read ({failure.strerror}). Name a file such as steproute.toml.") from None
+        raise ConfigError(
+            f"{path} cannot be read ({failure.strerror}).", remedy="Name a file such as steproute.toml."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
-        raise ConfigError(f"{path}: no TOML ({failure}).") from None
+        raise ConfigError(f"no TOML ({failure}).", where=path) from None
     for part, table in document.items():
         if part not in _PARTS:
-            raise ConfigError(f"{path.name}: {part} is unknown. Use {', '.join(_PARTS)}.")
+            raise ConfigError(f"{part} is unknown.", where=path.name, remedy=f"Use {', '.join(_PARTS)}.")
         if not isinstance(table, dict):
-            raise ConfigError(f"{path.name}: {part} is no table. Write it as [{part}].")
+            raise ConfigError(f"{part} is no table.", where=path.name, remedy=f"Write it as [{part}].")
     parts: dict[str, Mapping[str, Any]] = {part: document.get(part, {}) for part in ("models", "scorers")}
     for part, roles in parts.items():
         for role, table in roles.items():
             if not isinstance(table, dict):
-                raise ConfigError(f"{path.name}: {part}.{role} is no table. Write it as [{part}.{role}].")
+                raise ConfigError(
+                    f"{part}.{role} is no table.", where=path.name, remedy=f"Write it as [{part}.{role}]."
+                )
     if not parts["models"]:
-        raise ConfigError(f"{path.name}: models: there is none. Describe at least [models.weak] and [models.strong].")
+        raise ConfigError(
+            "models: there is none. Describe at least [models.weak] and [models.strong].", where=path.name
+        )
     return ConfigFile(
         path=path,
         digest=hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest(),
@@ -232,17 +254,22 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
         return UNSET
     if not isinstance(given, dict) or not {"input", "output"} <= given.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
-            f"{where}.price: give input and output, and if they differ from input cache_read and cache_write, "
-            "in dollars per million tokens."
+            "give input and output, and if they differ from input cache_read and cache_write, in "
+            "dollars per million tokens.",
+            where=f"{where}.price",
         )
     try:
         numbers = {name: Decimal(str(given[name])) for name in _PRICES if name in given}
     except InvalidOperation:
-        raise ConfigError(f"{where}.price: {given} holds something that is no number. Give dollars.") from None
+        raise ConfigError(
+            f"{given} holds something that is no number.", where=f"{where}.price", remedy="Give dollars."
+        ) from None
     for name, number in numbers.items():
         if not (number.is_finite() and number >= 0):
             fault = "below 0" if number.is_finite() else "no finite number"
-            raise ConfigError(f"{where}.price: {name} = {number} is {fault}. Give dollars a million tokens.")
+            raise ConfigError(
+                f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars a million tokens."
+            )
     return Price(**numbers, table=str(given.get("table", "steproute.toml")))
 
 
@@ -253,4 +280,6 @@ def _limits(where: str, table: Mapping[str, Any]) -> Limits:
     try:
         return converted(where, {**table, "max_cost_usd": Decimal(str(money))}, Limits)
     except InvalidOperation:
-        raise ConfigError(f"{where}.max_cost_usd: {money!r} is no number. Give dollars, or leave it out.") from None
+        raise ConfigError(
+            f"{money!r} is no number.", where=f"{where}.max_cost_usd", remedy="Give dollars, or leave it out."
+        ) from None

@@ -17,8 +17,9 @@ def check_needs(routes: Iterable[Route], roles: Cast) -> None:
             if role not in roles.writers:
                 there = ", ".join(sorted(roles.writers))
                 raise ConfigError(
-                    f"{route.name}: it asks the model {role!r}, and there are only {there}. Describe [models.{role}] "
-                    "in the steproute.toml, or leave that policy out."
+                    f"it asks the model {role!r}, and there are only {there}. Describe [models.{role}] in "
+                    "the steproute.toml, or leave that policy out.",
+                    where=route.name,
                 )
         for scorer in needs.scorers:
             _check_scorer(route.name, scorer, needs.models, roles)
@@ -31,8 +32,9 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
     for route in routes:
         if needs_of(route.strategy).answers and not rule.extracts:
             raise ConfigError(
-                f"{route.name}: it compares final answers, and the answer rule {rule.name!r} extracts none. Use "
-                "another rule, or leave that strategy out."
+                f"it compares final answers, and the answer rule {rule.name!r} extracts none.",
+                where=route.name,
+                remedy="Use another rule, or leave that strategy out.",
             )
 
 
@@ -40,9 +42,11 @@ def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -
     if scorer not in roles.judges:
         there = ", ".join(sorted(roles.judges)) or "none"
         raise ConfigError(
-            f"{route}: it reads scores of the scorer {scorer!r}, and there is {there}. Describe [scorers.{scorer}] in "
-            'the steproute.toml: backend = "vllm-pooling" or "transformers-prm" for a reward model, "self-evaluation" '
-            f"to have one of your models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}."
+            f"it reads scores of the scorer {scorer!r}, and there is {there}. Describe "
+            f'[scorers.{scorer}] in the steproute.toml: backend = "vllm-pooling" or '
+            '"transformers-prm" for a reward model, "self-evaluation" to have one of your '
+            f"models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}.",
+            where=route,
         )
     if getattr(roles.judges[scorer].scorer, "reads_confidence", False):
         _check_logprobs(f"{route}: the scorer {scorer!r}", models, roles)
@@ -59,6 +63,7 @@ def _check_logprobs(reader: str, models: Iterable[str], roles: Cast) -> None:
     for role in models:
         if not gives_logprobs(roles.writers[role].model):
             raise ConfigError(
-                f"{reader} reads log-probabilities, and the model {role!r} gives none. Set logprobs = 5 below "
-                f"[models.{role}] if its server offers them, or use another policy or scorer."
+                f"{reader} reads log-probabilities, and the model {role!r} gives none.",
+                remedy=f"Set logprobs = 5 below [models.{role}] if its server offers them, or use another "
+                "policy or scorer.",
             )

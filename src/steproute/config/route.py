@@ -90,7 +90,7 @@ def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
     try:
         return replace(route, settings=_checked(route.strategy, own))
     except ConfigError as failure:
-        raise ConfigError(f"{where}.{failure}") from None
+        raise failure.inside(where, ".") from None
 
 
 def parsed_settings(
@@ -101,7 +101,7 @@ def parsed_settings(
     for text in assignments or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise ConfigError(f"{option}: {text!r} is no setting. Write NAME=VALUE, such as {example}.")
+            raise ConfigError(f"{text!r} is no setting.", where=option, remedy=f"Write NAME=VALUE, such as {example}.")
         try:
             settings[name.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -114,12 +114,16 @@ def policy_family(name: str) -> PolicyFamily:
 
     Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
     """
-    if "/" in name:
-        return load_policy(Path(name))
-    if has_shipped(name):
-        return load_policy(_shipped_folder(name))
-    family: PolicyFamily = policies.get(name)
+    folder = policy_folder(name)
+    family: PolicyFamily = policies.get(name) if folder is None else load_policy(folder)
     return family
+
+
+def policy_folder(name: str) -> Path | None:
+    """The folder of a trained policy, named by its path or shipped; None for a registered policy's name."""
+    if "/" in name:
+        return Path(name)
+    return _shipped_folder(name) if has_shipped(name) else None
 
 
 def has_shipped(name: str) -> bool:
@@ -138,7 +142,7 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
     Raises ConfigError for an unknown name, one that takes no policy, and settings that it or its policy does not use.
     """
     if name == _SINGLE:
-        raise ConfigError("strategy: 'single' takes no policy. Use stepwise or another that decides.")
+        raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
     given = _checked(name, settings)
     if TAKEOVER in given and not takes_over(policy):
         raise no_takeover(given[TAKEOVER], type(policy).__name__)
@@ -149,8 +153,9 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
 def no_takeover(steps: int, policy: str) -> ConfigError:
     """The error for a length of takeovers where none can come."""
     return ConfigError(
-        f"takeover_steps: {steps} has no effect, since no takeover comes from {policy}. Leave it out, or use "
-        "the policy threshold+takeover."
+        f"{steps} has no effect, since no takeover comes from {policy}.",
+        where="takeover_steps",
+        remedy="Leave it out, or use the policy threshold+takeover.",
     )
 
 
@@ -162,11 +167,11 @@ def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     checked = {}
     for key, value in settings.items():
         if key not in has:
-            raise ConfigError(f"{key}: strategy {strategy!r} has no such setting, but {', '.join(has) or 'none'}.")
+            raise ConfigError(f"strategy {strategy!r} has no such setting, but {', '.join(has) or 'none'}.", where=key)
         try:
             checked[key] = msgspec.convert(value, types.get(key, Any))
         except msgspec.ValidationError as failure:
-            raise ConfigError(f"{key}: {str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.") from None
+            raise ConfigError(f"{str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.", where=key) from None
     return checked
 
 

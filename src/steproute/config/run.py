@@ -59,9 +59,13 @@ class RunConfig:
         for seed in self.seeds:
             check_seed("seeds", seed)
         if self.in_flight < 1:
-            raise ConfigError(f"in_flight: {self.in_flight} is below 1. Give how many problems to work on at once.")
+            raise ConfigError(
+                f"{self.in_flight} is below 1.", where="in_flight", remedy="Give how many problems to work on at once."
+            )
         if len(set(self.seeds)) != len(self.seeds):
-            raise ConfigError(f"seeds: {', '.join(map(str, self.seeds))} repeat a value. Give each one once.")
+            raise ConfigError(
+                f"{', '.join(map(str, self.seeds))} repeat a value.", where="seeds", remedy="Give each one once."
+            )
 
     @property
     def settings(self) -> RunSettings:
@@ -129,13 +133,18 @@ class RunConfig:
             return Series(name=name, knobs=(0.0,), routes=(route,))
         if strategy == "single":
             raise ConfigError(
-                "strategy: 'single' takes no policy. Every run has always-weak and always-strong beside it; "
-                "name another model as the policy single:mid."
+                "'single' takes no policy. Every run has always-weak and always-strong beside it; name "
+                "another model as the policy single:mid.",
+                where="strategy",
             )
         family = policy_family(policy)
         chosen = tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
-            raise ConfigError(f"knobs: {', '.join(f'{knob:g}' for knob in chosen)} repeat a value. Give each one once.")
+            raise ConfigError(
+                f"{', '.join(f'{knob:g}' for knob in chosen)} repeat a value.",
+                where="knobs",
+                remedy="Give each one once.",
+            )
         routes = []
         for knob in chosen:
             at_knob = family.at(knob, seed)

@@ -78,7 +78,9 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     if config is None:
         return Setup(roles=embedded_roles(data, scorer), scorer=scorer)
     if scorer:
-        raise ConfigError("scorer: belongs to the lab's PRM. Put calibration = … below [scorers.prm] of the file.")
+        raise ConfigError(
+            "belongs to the lab's PRM.", where="scorer", remedy="Put calibration = … below [scorers.prm] of the file."
+        )
     read = read_config(config)
     setup = Setup(
         roles=read.cast(),
@@ -91,4 +93,4 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     try:
         return setup.graded_by()
     except ConfigError as failure:
-        raise ConfigError(f"{config.name}: {failure}") from None
+        raise failure.inside(config.name) from None

@@ -73,5 +73,5 @@ RULES: Final[Mapping[str, AnswerRule]] = {rule.name: rule for rule in (BOXED, FI
 def rule_named(name: str) -> AnswerRule:
     """The rule of that name; raises ConfigError that lists the names."""
     if name not in RULES:
-        raise ConfigError(f"answer.rule: {name!r} is unknown. Use one of {', '.join(RULES)}.")
+        raise ConfigError(f"{name!r} is unknown.", where="answer.rule", remedy=f"Use one of {', '.join(RULES)}.")
     return RULES[name]

@@ -14,7 +14,7 @@ def check_between(name: str, value: int, least: int, most: int, remedy: str) -> 
     """Raises ConfigError that names the setting, the value and the remedy, for one below `least` or above `most`."""
     if not least <= value <= most:
         bound = f"below {least}" if value < least else f"above {most}"
-        raise ConfigError(f"{name}: {value} is {bound}. {remedy}")
+        raise ConfigError(f"{value} is {bound}. {remedy}", where=name)
 
 
 def check_seed(name: str, seed: int) -> None:

@@ -1,18 +1,39 @@
-"""Every error that steproute raises on purpose; each message says what was wrong, where, and what to do."""
+"""Every error that steproute raises on purpose: what is wrong, where, and what to do, each as a field."""
 
-from typing import Final
+from typing import Final, Self
 
 _LASTING: Final = frozenset({401, 403, 404})  # a wrong key, no permission, a wrong address or model
 
 
 class SteprouteError(Exception):
-    """Base of all steproute errors.
+    """Base of all steproute errors. As text it reads "where: message remedy".
 
-    role: of the model or scorer that failed, if one did; status: the HTTP status that its server answered with, if any.
+    where: the field, file or backend that is wrong, empty if it is none of them. remedy: what to do, as a sentence.
+    role: of the model or scorer that failed, if one did. status: the HTTP status of its server's answer, if any;
+    request_id: the server's name for that answer, empty if it gave none.
     """
 
     role: str | None = None
     status: int | None = None
+    request_id: str = ""
+
+    def __init__(self, message: str, *, where: object = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message, self.where, self.remedy = message, str(where), remedy
+
+    def __str__(self) -> str:
+        return f"{self.located} {self.remedy}" if self.remedy else self.located
+
+    @property
+    def located(self) -> str:
+        """Where and what, without the remedy; a sentence if a remedy follows."""
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{text}." if self.remedy and not text.endswith((".", "?", "!")) else text
+
+    def inside(self, place: object, joint: str = ": ") -> Self:
+        """The same error with `place` before its `where`."""
+        self.where = f"{place}{joint}{self.where}" if self.where else str(place)
+        return self
 
     @property
     def is_lasting(self) -> bool:
@@ -31,8 +52,10 @@ class BackendError(SteprouteError):
 class TransientError(BackendError):
     """A backend error that may pass; `retry_after_s` is how long the backend asked to wait, if it did."""
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, *, where: object = "", remedy: str = ""
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
         self.retry_after_s = retry_after_s
 
 
@@ -46,8 +69,8 @@ class CircuitOpen(BackendUnavailable):
     failed_probes: calls that have since been let through, one at a time, and failed as well.
     """
 
-    def __init__(self, message: str, retry_after_s: float, failed_probes: int) -> None:
-        super().__init__(message, retry_after_s)
+    def __init__(self, message: str, retry_after_s: float, failed_probes: int, *, where: object = "") -> None:
+        super().__init__(message, retry_after_s, where=where)
         self.failed_probes = failed_probes
 
 
@@ -66,8 +89,8 @@ class ContinuationUnsupported(BackendError):
 class FieldRefused(BackendError):
     """The backend refuses fields of the request, which are `fields`."""
 
-    def __init__(self, message: str, fields: tuple[str, ...]) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, fields: tuple[str, ...], *, where: object = "") -> None:
+        super().__init__(message, where=where)
         self.fields = fields
 
 
@@ -118,6 +141,7 @@ class StorageError(SteprouteError):
         """The operating system's refusal in one line, with what to do."""
         reason = failure.strerror or type(failure).__name__
         return cls(
-            f"{path}: {reason}. Everything that was finished is kept. Free some space or make the folder writable; "
-            "the same command then goes on where this one stopped."
+            f"{reason}. Everything that was finished is kept.",
+            where=path,
+            remedy="Free some space or make the folder writable; the same command then goes on where this one stopped.",
         )

@@ -22,6 +22,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not self.id.strip():
-            raise DatasetError("problem.id: is empty. Give every problem an id that is unique in its data set.")
+            raise DatasetError(
+                "is empty.", where="problem.id", remedy="Give every problem an id that is unique in its data set."
+            )
         if not self.text.strip():
-            raise DatasetError(f"problem.text: problem {self.id!r} is empty. Give it a question.")
+            raise DatasetError(f"problem {self.id!r} is empty.", where="problem.text", remedy="Give it a question.")

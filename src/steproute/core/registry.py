@@ -24,7 +24,7 @@ class Registry:
 
         def add(cls: _C) -> _C:
             if name in self._registered or self._published(name) not in ("", f"{cls.__module__}:{cls.__qualname__}"):
-                raise ConfigError(f"{self.kind}: the name {name!r} is taken. Choose another one.")
+                raise ConfigError(f"the name {name!r} is taken.", where=self.kind, remedy="Choose another one.")
             self._registered[name] = cls  # type: ignore[assignment]
             return cls
 
@@ -44,7 +44,7 @@ class Registry:
             return self._registered[name]
         for point in entry_points(group=f"steproute.{self.kind}", name=name):
             return point.load()
-        raise ConfigError(f"{self.kind}: {name!r} is unknown. Use one of {', '.join(self.names())}.")
+        raise ConfigError(f"{name!r} is unknown.", where=self.kind, remedy=f"Use one of {', '.join(self.names())}.")
 
 
 models: Final = Registry("models")

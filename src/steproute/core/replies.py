@@ -14,8 +14,9 @@ def sound_draft(draft: Draft, model: str) -> Draft:
     """The draft, whose text a trace can hold; raises BackendError."""
     if not is_writable(draft.text):
         raise BackendError(
-            f"{model}: wrote half a character, {writable(draft.text)[:80]!r}, which no file can hold. Check how the "
-            "backend decodes its tokens."
+            f"wrote half a character, {writable(draft.text)[:80]!r}, which no file can hold.",
+            where=model,
+            remedy="Check how the backend decodes its tokens.",
         )
     return draft
 
@@ -23,7 +24,7 @@ def sound_draft(draft: Draft, model: str) -> Draft:
 def returned_scores(reply: object, scorer: str) -> Scores:
     """The reply, which has to be Scores; raises ScorerError."""
     if not isinstance(reply, Scores):
-        raise ScorerError(f"{scorer}: returned {_short(reply)} instead of Scores. Return Scores with one per step.")
+        raise ScorerError(f"returned {_short(reply)} instead of Scores. Return Scores with one per step.", where=scorer)
     return reply
 
 
@@ -33,10 +34,12 @@ def sound_scores(scores: Scores, scorer: str, steps: int | None = None) -> Score
     Raises ScorerError that names the scorer and the value.
     """
     if not isinstance(scores.values, Iterable) or isinstance(scores.values, str | bytes):
-        raise ScorerError(f"{scorer}: its scores are {_short(scores.values)}. Return one probability for each step.")
+        raise ScorerError(
+            f"its scores are {_short(scores.values)}. Return one probability for each step.", where=scorer
+        )
     values = tuple(_sound(value, scorer, number) for number, value in enumerate(scores.values, start=1))
     if steps is not None and len(values) != steps:
-        raise ScorerError(f"{scorer}: gave {len(values)} scores for {steps} steps. Return one for each step.")
+        raise ScorerError(f"gave {len(values)} scores for {steps} steps. Return one for each step.", where=scorer)
     return replace(scores, values=values)
 
 
@@ -49,7 +52,7 @@ def _sound(value: Any, scorer: str, number: int) -> float:
         fault = "is outside [0, 1]"
     else:
         return float(value)
-    raise ScorerError(f"{scorer}: score {number}, {_short(value)}, {fault}. Return a probability for each step.")
+    raise ScorerError(f"score {number}, {_short(value)}, {fault}. Return a probability for each step.", where=scorer)
 
 
 def _is_number(value: object) -> bool:

@@ -44,9 +44,10 @@ def converted(where: str, table: object, kind: type[_T], elsewhere: Mapping[str,
         what, _, place = str(failure).partition(" - at `$")
         field = place.strip("`.")
         remedy = _choices(known[field]) if field in known else ""
-        raise ConfigError(f"{dot + field if field else where}: {what[0].lower()}{what[1:]}.{remedy}") from None
+        said, at = f"{what[0].lower()}{what[1:]}.", dot + field if field else where
+        raise ConfigError(said, where=at, remedy=remedy) from None
     except ConfigError as failure:
-        raise ConfigError(f"{dot}{failure}") from None
+        raise (failure.inside(where, ".") if where else failure) from None
 
 
 def _check_names(
@@ -54,13 +55,15 @@ def _check_names(
 ) -> None:
     for key in table:
         if key in elsewhere:
-            raise ConfigError(f"{dot}{key}: {table[key]!r} has no effect here: {elsewhere[key]}. Remove it.")
+            raise ConfigError(
+                f"{table[key]!r} has no effect here: {elsewhere[key]}.", where=dot + key, remedy="Remove it."
+            )
         if key not in known:
             names = ", ".join(sorted(known.keys() - elsewhere.keys()))
-            raise ConfigError(f"{dot}{key}: unknown. Known fields: {names}.")
+            raise ConfigError("unknown.", where=dot + key, remedy=f"Known fields: {names}.")
     for name, each in known.items():
         if name not in table and each.default is MISSING and each.default_factory is MISSING:
-            raise ConfigError(f"{dot}{name}: missing.{_choices(each) or f' Set {name} = ….'}")
+            raise ConfigError("missing.", where=dot + name, remedy=_choices(each) or f"Set {name} = ….")
 
 
 def _choices(field: Field[Any]) -> str:
@@ -70,4 +73,4 @@ def _choices(field: Field[Any]) -> str:
         words = list(get_args(field.type))
     elif isinstance(field.type, type) and issubclass(field.type, Enum):
         words = [member.value for member in field.type]
-    return f" Use one of {', '.join(words)}." if words else ""
+    return f"Use one of {', '.join(words)}." if words else ""

@@ -56,13 +56,17 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.temperature) and self.temperature >= 0):
-            raise ConfigError(f"temperature: {self.temperature} is no temperature. Give 0 for greedy, or more.")
+            raise ConfigError(
+                f"{self.temperature} is no temperature.", where="temperature", remedy="Give 0 for greedy, or more."
+            )
         if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p: {self.top_p} is outside (0, 1]. Give 1 for all tokens.")
+            raise ConfigError(f"{self.top_p} is outside (0, 1].", where="top_p", remedy="Give 1 for all tokens.")
         if self.top_k < 0:
-            raise ConfigError(f"top_k: {self.top_k} is below 0. Give 0 for all tokens.")
+            raise ConfigError(f"{self.top_k} is below 0.", where="top_k", remedy="Give 0 for all tokens.")
         if self.max_tokens < 1:
-            raise ConfigError(f"max_tokens: {self.max_tokens} is below 1. Give how many tokens a draft may take.")
+            raise ConfigError(
+                f"{self.max_tokens} is below 1.", where="max_tokens", remedy="Give how many tokens a draft may take."
+            )
 
 
 @dataclass(slots=True)

@@ -72,7 +72,9 @@ class FirstStep:
 def _break(separator: str) -> re.Pattern[str]:
     """What ends a step."""
     if not separator:
-        raise ConfigError("separator: is empty. Give the text that ends a step, such as a blank line.")
+        raise ConfigError(
+            "is empty.", where="separator", remedy="Give the text that ends a step, such as a blank line."
+        )
     if separator.strip("\n"):
         return re.compile(re.escape(separator))
     return re.compile(rf"\n(?:[^\S\n]*\n){{{len(separator) - 1}}}")

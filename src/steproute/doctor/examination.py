@@ -36,7 +36,7 @@ async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Fin
             async for finding in findings:
                 collected.append(finding)  # noqa: PERF401 - those before a failure count
     except SteprouteError as failure:
-        collected.append(failed(backend, "answers", str(failure), remedy_for(failure, backend)))
+        collected.append(failed(backend, "answers", failure.located, remedy_for(failure, backend)))
     except TimeoutError:
         collected.append(failed(backend, "answers", f"not within {_DEADLINE_S:g} s", "Is the server overloaded?"))
     return collected

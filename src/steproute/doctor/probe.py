@@ -39,12 +39,15 @@ def problem_of(config: ConfigFile, text: str) -> Problem:
 def check(file: str, probe: ProbeSettings) -> None:
     """Raises ConfigError that names `file` and the field, for a probe that asks nothing."""
     if not probe.problem.strip():
-        raise ConfigError(f"{file}: doctor.problem: {probe.problem!r} is empty. Give a problem, or leave it out.")
+        raise ConfigError(
+            f"doctor.problem: {probe.problem!r} is empty.", where=file, remedy="Give a problem, or leave it out."
+        )
     for name, steps in (("right", probe.right), ("wrong", probe.wrong)):
         if not steps or not all(step.strip() for step in steps):
             raise ConfigError(
-                f"{file}: doctor.{name}: {list(steps)} holds no step, or an empty one. Give one step or more, or leave "
-                "it out."
+                f"doctor.{name}: {list(steps)} holds no step, or an empty one.",
+                where=file,
+                remedy="Give one step or more, or leave it out.",
             )
 
 

@@ -14,7 +14,7 @@ def role_findings(config: ConfigFile) -> list[Finding]:
     try:
         needs = needs_of(route.strategy_at(0))
     except SteprouteError as failure:
-        return [failed("route", "policy", str(failure), "Correct [route].")]
+        return [failed("route", "policy", failure.located, failure.remedy or "Correct [route].")]
     missing = [f"models.{role}" for role in needs.models if role not in there["models"]]
     missing += [f"scorers.{role}" for role in needs.scorers if role not in there["scorers"]]
     if missing:

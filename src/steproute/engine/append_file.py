@@ -30,7 +30,7 @@ class AppendFile:
         except BlockingIOError:
             self.close()
             raise ConfigError(
-                f"run: {self.path} is in use by another process. Wait for it, or name another run."
+                f"{self.path} is in use by another process.", where="run", remedy="Wait for it, or name another run."
             ) from None
 
     def read(self, size: int, start: int) -> bytes:

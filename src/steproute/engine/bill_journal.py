@@ -96,6 +96,7 @@ def _entries(path: Path) -> list[_Bill | _Killed]:
         return [_decoder.decode(line) for line in lines]
     except msgspec.DecodeError as failure:
         raise DatasetError(
-            f"{path}: damaged ({failure}). It was not changed. Delete it to go on without the dollars that killed "
-            "attempts had spent."
+            f"damaged ({failure}). It was not changed.",
+            where=path,
+            remedy="Delete it to go on without the dollars that killed attempts had spent.",
         ) from None

@@ -36,7 +36,7 @@ class Judge:
 
     def __post_init__(self) -> None:
         if self.members and not isinstance(self.scorer, CombiningScorer):
-            raise ConfigError(f"members: {self.scorer.name} combines no scorers. Use an ensemble.")
+            raise ConfigError(f"{self.scorer.name} combines no scorers.", where="members", remedy="Use an ensemble.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +67,16 @@ class Cast:
     def writer(self, role: str) -> Writer:
         """The writer of `role`; raises ConfigError that lists the roles there are."""
         if role not in self.writers:
-            raise ConfigError(f"role: {role!r} has no model. Roles of this run: {', '.join(sorted(self.writers))}.")
+            raise ConfigError(
+                f"{role!r} has no model. Roles of this run: {', '.join(sorted(self.writers))}.", where="role"
+            )
         return self.writers[role]
 
     def judge(self, role: str = "prm") -> Judge:
         """The scorer of `role`; raises ConfigError where there is none."""
         if role not in self.judges:
             there = ", ".join(sorted(self.judges)) or "none"
-            raise ConfigError(f"{role}: this strategy scores steps, but the run has no such scorer, only {there}.")
+            raise ConfigError(f"this strategy scores steps, but the run has no such scorer, only {there}.", where=role)
         return self.judges[role]
 
 

@@ -274,8 +274,9 @@ class Episode:
                 scores = await self._calls.make(bill, judge.gate, ask, ahead=ahead)
             except ContextOverflow as failure:  # the judge's, which says nothing about the solution
                 raise ScorerError(
-                    f"{scorer.name}: step {len(prefix.steps)} finds no room in its context ({failure}). Give it a "
-                    "longer one, or set limits.max_steps lower."
+                    f"step {len(prefix.steps)} finds no room in its context ({failure}).",
+                    where=scorer.name,
+                    remedy="Give it a longer one, or set limits.max_steps lower.",
                 ) from None
             for call in scores.billed:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)

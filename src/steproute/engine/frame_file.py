@@ -175,12 +175,16 @@ def _is_torn(rest: bytes) -> bool:
 
 def _damaged(path: Path, kind: str, number: int, start: int) -> DatasetError:
     return DatasetError(
-        f"{path}: frame {number}, from byte {start} on, is damaged. The file was not changed. Restore a copy of it; to "
-        f"keep only the {kind} before the damage, run: head -c {start} {path} > sound.zst, and put that in its place."
+        f"frame {number}, from byte {start} on, is damaged. The file was not changed.",
+        where=path,
+        remedy=f"Restore a copy of it; to keep only the {kind} before the damage, run: head -c "
+        f"{start} {path} > sound.zst, and put that in its place.",
     )
 
 
 def _foreign(path: Path, kind: str) -> DatasetError:
     return DatasetError(
-        f"{path}: does not hold {kind} of steproute. The file was not changed. Name another file, or move it away."
+        f"does not hold {kind} of steproute. The file was not changed.",
+        where=path,
+        remedy="Name another file, or move it away.",
     )

@@ -46,11 +46,13 @@ class GateSettings:
     def __post_init__(self) -> None:
         for name in ("in_flight", "failures_to_open"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: {getattr(self, name)} is below 1. Give 1 or more.")
+                raise ConfigError(f"{getattr(self, name)} is below 1.", where=name, remedy="Give 1 or more.")
         if self.tokens_per_minute is not None and self.tokens_per_minute < 1:
-            raise ConfigError(f"tokens_per_minute: {self.tokens_per_minute} is below 1. Leave it out for no limit.")
+            raise ConfigError(
+                f"{self.tokens_per_minute} is below 1.", where="tokens_per_minute", remedy="Leave it out for no limit."
+            )
         if not self.open_s > 0:
-            raise ConfigError(f"open_s: {self.open_s} is not above 0. Give a number of seconds.")
+            raise ConfigError(f"{self.open_s} is not above 0.", where="open_s", remedy="Give a number of seconds.")
 
 
 class Gate:
@@ -90,7 +92,7 @@ class Gate:
         clock = asyncio.get_running_loop().time
         asked = clock()
         if meter.ahead and not self._free(asked):
-            raise BackendUnavailable(f"{self.name}: no turn is free for a call that may be in vain")
+            raise BackendUnavailable("no turn is free for a call that may be in vain", where=self.name)
         await self._admit()
         meter.wait_s += clock() - asked
         self._started += 1

@@ -129,7 +129,9 @@ class GradeBook:
             try:
                 node = _decoder.decode(frame)
             except msgspec.DecodeError as failure:
-                raise DatasetError(f"grades: {failure}. The file was not changed. Name another run.") from None
+                raise DatasetError(
+                    f"{failure}. The file was not changed.", where="grades", remedy="Name another run."
+                ) from None
             if isinstance(node, _Line):
                 self._spent_usd += node.line.cost_usd
             else:

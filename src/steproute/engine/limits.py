@@ -30,11 +30,15 @@ class Limits:
         for name in ("max_tokens", "max_cost_usd", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
-                raise ConfigError(f"{name}: {value} is not a budget. Give a number above 0, or leave it out.")
+                raise ConfigError(
+                    f"{value} is not a budget.", where=name, remedy="Give a number above 0, or leave it out."
+                )
         if self.max_steps < 1:
-            raise ConfigError(f"max_steps: {self.max_steps} leaves no room for a step. Give at least 1.")
+            raise ConfigError(
+                f"{self.max_steps} leaves no room for a step.", where="max_steps", remedy="Give at least 1."
+            )
         if self.retries < 0:
-            raise ConfigError(f"retries: {self.retries} is negative. Give 0 or more.")
+            raise ConfigError(f"{self.retries} is negative.", where="retries", remedy="Give 0 or more.")
 
     @property
     def without_fallbacks(self) -> "Limits":

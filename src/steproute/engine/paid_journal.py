@@ -56,5 +56,7 @@ def paid_so_far(path: Path) -> Decimal:
         return sum((Decimal(line.decode()) for line in lines), Decimal(0))
     except (InvalidOperation, UnicodeDecodeError):
         raise DatasetError(
-            f"{path}: damaged. It was not changed. Delete it to count what the tree's runs were billed instead."
+            "damaged. It was not changed.",
+            where=path,
+            remedy="Delete it to count what the tree's runs were billed instead.",
         ) from None

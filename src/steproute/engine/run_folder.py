@@ -31,8 +31,10 @@ def checked_name(name: str) -> str:
     """A run's name, which is the name of its folder; raises ConfigError for one that is no plain name."""
     if not _is_plain(name):
         raise ConfigError(
-            f"name: {name[:80]!r} is no plain name. Begin with a letter or a digit, go on with letters, digits, spaces "
-            f"and . _ + - = @ , only, and stay within {_LONGEST_NAME} bytes."
+            f"{name[:80]!r} is no plain name.",
+            where="name",
+            remedy="Begin with a letter or a digit, go on with letters, digits, spaces and . _ + - = @ , "
+            f"only, and stay within {_LONGEST_NAME} bytes.",
         )
     return name
 
@@ -71,8 +73,8 @@ def claim_folder(folder: Path, conditions: Mapping[str, Any], selection: Selecti
     if not path.exists():
         if begun:
             raise ConfigError(
-                f"run {folder.name!r}: {path} is missing, so its traces may be of other settings. Restore it, or name "
-                "another run."
+                f"run {folder.name!r}: {path} is missing, so its traces may be of other settings.",
+                remedy="Restore it, or name another run.",
             )
         write_whole(path, tomli_w.dumps(now).encode())
         return
@@ -136,7 +138,9 @@ class _RunFile(msgspec.Struct):
 def run_document(folder: Path) -> dict[str, Any]:
     """The `run.toml` of a run's folder; raises ConfigError if it is missing or damaged."""
     if not (folder / "run.toml").is_file():
-        raise ConfigError(f"run: {folder} holds no run.toml. Name the folder of a run of `eval` or `compare`.")
+        raise ConfigError(
+            f"{folder} holds no run.toml.", where="run", remedy="Name the folder of a run of `eval` or `compare`."
+        )
     return _read(folder / "run.toml")
 
 
@@ -151,11 +155,15 @@ def _read(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_bytes().decode())
         msgspec.convert(document, _RunFile)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as failure:
-        raise ConfigError(f"run.toml: {path} is damaged ({failure}). Restore it, or name another run.") from None
+        raise ConfigError(
+            f"{path} is damaged ({failure}).", where="run.toml", remedy="Restore it, or name another run."
+        ) from None
     except msgspec.ValidationError as failure:
         raise ConfigError(
-            f"run.toml: {path} is incomplete or of an older version ({failure}). Whether the run's policies and "
-            "problems have changed is not known. Name another run."
+            f"{path} is incomplete or of an older version ({failure}). Whether the run's policies "
+            "and problems have changed is not known.",
+            where="run.toml",
+            remedy="Name another run.",
         ) from None
     return document
 

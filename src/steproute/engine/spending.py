@@ -45,7 +45,9 @@ class SpendingLimit:
         on_paid: Callable[[Decimal], None] = lambda usd: None,
     ) -> None:
         if max_usd is not None and not (isfinite(max_usd) and max_usd > 0):
-            raise ConfigError(f"max_usd: {max_usd} is no limit. Give dollars above 0, or leave it out.")
+            raise ConfigError(
+                f"{max_usd} is no limit.", where="max_usd", remedy="Give dollars above 0, or leave it out."
+            )
         self.max_usd, self.spent_usd = max_usd, spent_usd
         self.reserved_usd = self.excess_usd = Decimal(0)
         self._on_paid = on_paid
@@ -123,8 +125,9 @@ class SpendingLimit:
 
     def _reached(self, usd: Decimal) -> SpendingLimitReached:
         return SpendingLimitReached(
-            f"max_usd: ${self.spent_usd:.6f} of ${self.max_usd} are spent, and the next call can cost up to "
-            f"${usd:.6f}, so it was not made."
+            f"${self.spent_usd:.6f} of ${self.max_usd} are spent, and the next call can cost up to "
+            f"${usd:.6f}, so it was not made.",
+            where="max_usd",
         )
 
 
@@ -144,8 +147,10 @@ def check_priced(cast: Cast) -> None:
     for where, price in prices.items():
         if not price.is_set:
             raise ConfigError(
-                f"max_usd: {where} has no price, so what it costs is not known. Set price = {{ input = …, output = … "
-                f"}} below [{where}], in dollars per million tokens, 0 for what costs nothing, or leave --max-usd out."
+                f"{where} has no price, so what it costs is not known.",
+                where="max_usd",
+                remedy=f"Set price = {{ input = …, output = … }} below [{where}], in dollars per million "
+                "tokens, 0 for what costs nothing, or leave --max-usd out.",
             )
 
 

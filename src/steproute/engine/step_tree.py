@@ -60,9 +60,13 @@ class StepTree:
 
     def __init__(self, path: Path, width: int | None) -> None:
         if width is None and not path.is_file():
-            raise DatasetError(f"tree: {path} does not exist. Name the tree of a `train` or `compare` run.")
+            raise DatasetError(
+                f"{path} does not exist.", where="tree", remedy="Name the tree of a `train` or `compare` run."
+            )
         if width is not None and width < 1:
-            raise ConfigError(f"width: {width} is below 1. Give the number of samples a model at each prefix.")
+            raise ConfigError(
+                f"{width} is below 1.", where="width", remedy="Give the number of samples a model at each prefix."
+            )
         self.path, self.width = path, width or 0
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
@@ -125,20 +129,22 @@ class StepTree:
             try:
                 node = _decoder.decode(frame)
             except msgspec.DecodeError as failure:
-                raise DatasetError(f"{path}, node {number}: {failure}. {_REMEDY}") from None
+                raise DatasetError(f"{failure}. {_REMEDY}", where=f"{path}, node {number}") from None
             if (number == 1) != isinstance(node, _Head):
-                raise DatasetError(f"{path}, node {number}: this is no step tree. {_REMEDY}")
+                raise DatasetError(f"this is no step tree. {_REMEDY}", where=f"{path}, node {number}")
             if not isinstance(node, _Head):
                 self._known[node.key] = node.value
             elif node.format != FORMAT:
-                raise DatasetError(f"{path}: the tree is of format {node.format}, not {FORMAT}. {_REMEDY}")
+                raise DatasetError(f"the tree is of format {node.format}, not {FORMAT}. {_REMEDY}", where=path)
             elif not self.width:
                 self.width = node.width
             elif node.width != self.width:
-                raise ConfigError(f"width: {path} holds {node.width} samples a prefix, not {self.width}.")
+                raise ConfigError(f"{path} holds {node.width} samples a prefix, not {self.width}.", where="width")
         if number == 0:
             if not self.width:
-                raise DatasetError(f"{path}: this is no step tree. Name the tree of a `train` or `compare` run.")
+                raise DatasetError(
+                    "this is no step tree.", where=path, remedy="Name the tree of a `train` or `compare` run."
+                )
             self._frames.append(msgspec.json.encode(_Head(FORMAT, self.width)) + b"\n")
 
 
@@ -163,7 +169,9 @@ class TreeModel:
 
         async def write() -> Draft:
             if not self._grow:
-                raise BackendError(f"tree: {self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.")
+                raise BackendError(
+                    f"{self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.", where="tree"
+                )
             here = replace(prefix, session=key)  # no cached state of whoever came by
             own = meter.part()
             async with turn_at(self._gate, own):
@@ -210,7 +218,9 @@ class TreeScorer:
     ) -> Scores:
         async def judge() -> Scores:
             if not self._grow:
-                raise ScorerError(f"tree: {self.name} has no score of step {len(prefix.steps)}. Let the tree grow.")
+                raise ScorerError(
+                    f"{self.name} has no score of step {len(prefix.steps)}. Let the tree grow.", where="tree"
+                )
             async with turn_at(self._gate, meter):
                 # no cached state of whoever came by
                 scores = returned_scores(await judged(replace(prefix, session=key)), self.name)

@@ -190,7 +190,7 @@ def read_traces(path: Path) -> list[Trace]:
 def iterate_traces(path: Path) -> Iterator[Trace]:
     """As `read_traces`, one at a time."""
     if not path.exists():
-        raise DatasetError(f"traces: {path} does not exist. Give the folder of a run.")
+        raise DatasetError(f"{path} does not exist.", where="traces", remedy="Give the folder of a run.")
     for number, frame in enumerate(scan_frames(path, _KIND), start=1):
         yield _decode(_decoder, frame, path, number)
 
@@ -209,7 +209,8 @@ def _decode(decoder: "msgspec.json.Decoder[_T]", frame: bytes, path: Path, numbe
         return decoder.decode(frame)
     except msgspec.ValidationError as failure:
         raise DatasetError(
-            f"{where}: {failure}. The file was not changed. It is from another version, or not ours: name another run."
+            f"{failure}. The file was not changed. It is from another version, or not ours: name another run.",
+            where=where,
         ) from None
     except msgspec.DecodeError as failure:
-        raise DatasetError(f"{where}: {failure}. The file was not changed.") from None
+        raise DatasetError(f"{failure}. The file was not changed.", where=where) from None

@@ -47,9 +47,15 @@ class JudgeSettings:
 
     def __post_init__(self) -> None:
         if "{answer}" not in self.prompt:
-            raise ConfigError(f"prompt: {self.prompt[:60]!r} lacks {{answer}}. Put it where the model shall read it.")
+            raise ConfigError(
+                f"{self.prompt[:60]!r} lacks {{answer}}.",
+                where="prompt",
+                remedy="Put it where the model shall read it.",
+            )
         if self.max_tokens < 1:
-            raise ConfigError(f"max_tokens: {self.max_tokens} is below 1. Give how many tokens a reply may take.")
+            raise ConfigError(
+                f"{self.max_tokens} is below 1.", where="max_tokens", remedy="Give how many tokens a reply may take."
+            )
 
 
 class JudgeGrader:
@@ -66,7 +72,9 @@ class JudgeGrader:
         read = converted("", settings, JudgeSettings)
         if read.model not in models:
             there = ", ".join(sorted(models))
-            raise ConfigError(f"model: there is no model {read.model!r}, only {there}. Describe [models.{read.model}].")
+            raise ConfigError(
+                f"there is no model {read.model!r}, only {there}. Describe [models.{read.model}].", where="model"
+            )
         return cls(read, models[read.model])
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
@@ -79,7 +87,7 @@ class JudgeGrader:
             return Grade.of(False)
         drafts = await self._model.propose(self._prefix(problem, text), 1, self._sampling, meter)
         if len(drafts) != 1:
-            raise BackendError(f"{self._model.name}: returned {len(drafts)} drafts, and 1 was asked for")
+            raise BackendError(f"returned {len(drafts)} drafts, and 1 was asked for", where=self._model.name)
         draft = drafts[0]
         call = ModelCall(usage=draft.usage, latency_s=draft.latency_s, request_id=draft.request_id)
         return replace(_read(draft.text, cut=draft.stop is not Stop.END), calls=(*draft.sent_back, call))

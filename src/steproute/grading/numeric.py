@@ -51,7 +51,7 @@ class NumericGrader:
         for name in ("relative", "absolute"):
             value = getattr(self, name)
             if not (isfinite(value) and value >= 0):
-                raise ConfigError(f"{name}: {value} is no tolerance. Give 0 or more.")
+                raise ConfigError(f"{value} is no tolerance.", where=name, remedy="Give 0 or more.")
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         """RIGHT within the tolerance; an answer that is no number is wrong, and such a gold answer UNDECIDED."""

@@ -32,9 +32,11 @@ class RegexGrader:
 
     def __post_init__(self) -> None:
         if (fault := _fault(self.pattern)) is not None:
-            raise ConfigError(f"pattern: {self.pattern!r} is no regular expression ({fault}). Correct it.")
+            raise ConfigError(
+                f"{self.pattern!r} is no regular expression ({fault}).", where="pattern", remedy="Correct it."
+            )
         if not 0 < self.cpu_s < float("inf"):
-            raise ConfigError(f"cpu_s: {self.cpu_s} is no time. Give seconds, above 0.")
+            raise ConfigError(f"{self.cpu_s} is no time.", where="cpu_s", remedy="Give seconds, above 0.")
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         """RIGHT for a match; no answer is wrong. UNDECIDED for a gold answer that is no pattern, and out of time."""

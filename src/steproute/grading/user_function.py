@@ -31,7 +31,7 @@ class PythonSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout_s < float("inf"):
-            raise ConfigError(f"timeout_s: {self.timeout_s} is no time. Give seconds, above 0.")
+            raise ConfigError(f"{self.timeout_s} is no time.", where="timeout_s", remedy="Give seconds, above 0.")
 
 
 class PythonGrader:
@@ -103,7 +103,9 @@ async def _in_a_thread(function: Callable[..., object], *arguments: Any) -> obje
 def _imported(name: str) -> Callable[..., object]:
     module, colon, function = name.partition(":")
     if not colon or not module or not function:
-        raise ConfigError(f"function: {name!r} is no function. Write MODULE:FUNCTION, such as my_grader:is_right.")
+        raise ConfigError(
+            f"{name!r} is no function.", where="function", remedy="Write MODULE:FUNCTION, such as my_grader:is_right."
+        )
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -111,9 +113,12 @@ def _imported(name: str) -> Callable[..., object]:
         found = getattr(importlib.import_module(module), function)
     except Exception as failure:
         raise ConfigError(
-            f"function: {name!r} cannot be imported ({type(failure).__name__}: {failure}). Put {module}.py into the "
-            "current folder, or install its package."
+            f"{name!r} cannot be imported ({type(failure).__name__}: {failure}).",
+            where="function",
+            remedy=f"Put {module}.py into the current folder, or install its package.",
         ) from None
     if not callable(found):
-        raise ConfigError(f"function: {name!r} is {found!r:.80}, which cannot be called. Name a function.")
+        raise ConfigError(
+            f"{name!r} is {found!r:.80}, which cannot be called.", where="function", remedy="Name a function."
+        )
     return found  # type: ignore[no-any-return]

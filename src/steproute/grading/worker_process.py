@@ -38,8 +38,9 @@ class Worker:
             assert process.stdin is not None
             if not self._ready and self._read(process, _STARTUP_S) is not True:
                 raise ConfigError(
-                    f"answers: the worker {self._module} did not start. Reinstall steproute with math-verify, and see "
-                    "its error above."
+                    f"the worker {self._module} did not start. Reinstall steproute with math-verify, and "
+                    "see its error above.",
+                    where="answers",
                 )
             self._ready = True
             try:

@@ -193,7 +193,9 @@ def _judged(source: Worker, prefix: Prefix) -> list[int]:
 def _prompt(source: Worker, prefix: Prefix) -> list[int]:
     """Problem and steps, each closed by the separator."""
     if prefix.separator != SEPARATOR:
-        raise ConfigError(f"separator: {prefix.separator!r} is not the lab's. Its models end a step with a blank line.")
+        raise ConfigError(
+            f"{prefix.separator!r} is not the lab's. Its models end a step with a blank line.", where="separator"
+        )
     tokenizer = source.network.tokenizer
     if (number := next((int(n) for n in _NUMBER.findall(prefix.problem.text) if int(n) > MAX_VALUE), None)) is not None:
         raise BackendError(

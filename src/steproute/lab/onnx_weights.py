@@ -33,7 +33,9 @@ def read_weights(path: Path) -> tuple[dict[str, F32], ModelFacts]:
         import onnx
         from onnx import numpy_helper
     except ImportError as missing:
-        raise ConfigError(f"reading lab weights needs {missing.name}. Run: pip install 'steproute[learn]'.") from None
+        raise ConfigError(
+            f"reading lab weights needs {missing.name}.", remedy="Run: pip install 'steproute[learn]'."
+        ) from None
     model = onnx.load(path)
     found = {item.key: item.value for item in model.metadata_props}
     facts = ModelFacts(

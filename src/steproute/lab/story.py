@@ -166,9 +166,11 @@ def generate(split: Split, seed: int = 0, difficulty: str = "standard") -> Itera
     Raises ConfigError for an unknown split or difficulty.
     """
     if split not in _BUCKETS:
-        raise ConfigError(f"lab split: {split!r} is unknown. Use one of {', '.join(_SPLITS)}.")
+        raise ConfigError(f"lab split: {split!r} is unknown.", remedy=f"Use one of {', '.join(_SPLITS)}.")
     if difficulty not in DIFFICULTIES:
-        raise ConfigError(f"lab difficulty: {difficulty!r} is unknown. Use one of {', '.join(DIFFICULTIES)}.")
+        raise ConfigError(
+            f"lab difficulty: {difficulty!r} is unknown.", remedy=f"Use one of {', '.join(DIFFICULTIES)}."
+        )
     rng = np.random.default_rng([seed, _SPLITS.index(split), *difficulty.encode()])
     count = 0
     while True:
@@ -280,8 +282,9 @@ class _Writer:
 def _check_value(sentence: str, value: int) -> None:
     if not 1 <= value <= MAX_VALUE:
         raise DatasetError(
-            f"lab problem: {sentence!r} brings in {value}. The lab's models know whole numbers from 1 to {MAX_VALUE}, "
-            "so no quantity may be another. Use smaller numbers, or models of your own."
+            f"lab problem: {sentence!r} brings in {value}. The lab's models know whole numbers "
+            f"from 1 to {MAX_VALUE}, so no quantity may be another.",
+            remedy="Use smaller numbers, or models of your own.",
         )
 
 

@@ -53,7 +53,7 @@ def costs_for(model: StepPomdp) -> list[float]:
 def _step_accuracy(checked: Sequence[Checked]) -> float:
     steps = [right for item in checked for right in item.on_right_prefix]
     if not steps:
-        raise ConfigError("problems: there are none to fit on. Raise --problems.")
+        raise ConfigError("there are none to fit on.", where="problems", remedy="Raise --problems.")
     return sum(steps) / len(steps)
 
 

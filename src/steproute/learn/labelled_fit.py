@@ -69,7 +69,7 @@ def _scores(trace: Trace) -> tuple[float, ...]:
     scores = tuple(step.score for step in finished(trace).steps if step.score is not None)
     if len(scores) < len(trace.steps):
         raise BackendError(
-            f"scoring: solution {trace.problem_id} ended with {trace.outcome.value} before its scores came."
+            f"solution {trace.problem_id} ended with {trace.outcome.value} before its scores came.", where="scoring"
         )
     return scores
 
@@ -85,7 +85,7 @@ def fit_on_labelled(solutions: Sequence[LabelledSolution], *, strong_accuracy: f
         len(solution.scores) if solution.first_wrong is None else solution.first_wrong for solution in solutions
     )
     if right + wrong == 0:
-        raise DatasetError("labelled solutions: there are none. Give a file with rows.")
+        raise DatasetError("labelled solutions: there are none.", remedy="Give a file with rows.")
     return StepPomdp(
         weak_accuracy=right / (right + wrong),
         strong_accuracy=strong_accuracy,

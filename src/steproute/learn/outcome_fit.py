@@ -99,8 +99,10 @@ def fit_first_errors(solutions: Sequence[GradedSolution]) -> FirstErrors:
     correct = sum(solution.correct for solution in solutions)
     if not 0 < correct < len(solutions):
         raise DatasetError(
-            f"solutions: the weak model has {correct} correct and {len(solutions) - correct} incorrect answers, and "
-            "both kinds are needed. Use more problems, or others."
+            f"the weak model has {correct} correct and {len(solutions) - correct} incorrect "
+            "answers, and both kinds are needed.",
+            where="solutions",
+            remedy="Use more problems, or others.",
         )
     padded = _Padded.of(solutions)
     reading, recovery = _PRIOR, _RECOVERED / _ERRORS
@@ -139,7 +141,7 @@ def step_accuracy(solutions: Sequence[tuple[int, bool]], recovery: float = 0.0) 
     """
     counted = [(steps, correct) for steps, correct in solutions if steps]
     if not counted:
-        raise DatasetError("solutions: the strong model has none with a step. Use more problems.")
+        raise DatasetError("the strong model has none with a step.", where="solutions", remedy="Use more problems.")
     steps, correct = np.array([n for n, _ in counted], float), np.array([ok for _, ok in counted], bool)
     answers = _Answers(steps, correct, recovery)
     best = int(np.argmax([answers.log_likelihood(p) for p in _ACCURACIES]))

@@ -60,12 +60,16 @@ def solo_traces(traces: Iterable[Trace], where: str) -> SoloTraces:
     scored = [found for found in routes.values() if all(map(_weak_scored, found))]
     if not scored:
         raise DatasetError(
-            f"run: {where} has no route in which the weak model wrote every step and each was scored. Evaluate with "
-            "the knob 0, such as `steproute eval --policy threshold --knobs 0,0.5,1`, or leave --run out."
+            f"{where} has no route in which the weak model wrote every step and each was scored. "
+            "Evaluate with the knob 0, such as `steproute eval --policy threshold --knobs "
+            "0,0.5,1`, or leave --run out.",
+            where="run",
         )
     strong = routes.get("single/strong", [])
     if not strong:
-        raise DatasetError(f"run: {where} has no finished solution by the strong model alone. Finish that run first.")
+        raise DatasetError(
+            f"{where} has no finished solution by the strong model alone. Finish that run first.", where="run"
+        )
     return SoloTraces(weak=max(scored, key=len), strong=strong)
 
 

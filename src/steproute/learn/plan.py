@@ -33,7 +33,9 @@ def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan
     Raises ConfigError for a negative cost.
     """
     if any(not cost >= 0 for cost in costs):
-        raise ConfigError(f"costs: {list(costs)} holds a negative one. Give rewards per token, such as 0.25.")
+        raise ConfigError(
+            f"{list(costs)} holds a negative one.", where="costs", remedy="Give rewards per token, such as 0.25."
+        )
     line = _Line(model, points)
     upper = np.empty((len(costs), model.stages, points))
     alphas = np.empty((len(costs), model.stages, points, 2))

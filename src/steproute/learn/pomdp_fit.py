@@ -84,7 +84,7 @@ def fit_hazard(step_counts: Sequence[int], max_steps: int = MAX_STEPS) -> F64:
     before step 2 and 1 at the last. Source: TRIM, TRIM-POMDP's terminal predictor.
     """
     if not len(step_counts):
-        raise DatasetError("step counts: there are none. Give the lengths of weak solutions.")
+        raise DatasetError("step counts: there are none.", remedy="Give the lengths of weak solutions.")
     counts = np.clip(np.asarray(step_counts, float), _FEWEST_STEPS, max_steps)
     width = max(counts.std(ddof=1) if len(counts) > 1 else 0.0, 1e-3) * _HAZARD_BANDWIDTH
     edges = np.arange(_FEWEST_STEPS, max_steps + 2) - 0.5

@@ -34,7 +34,7 @@ def load_reference(folder: Path, observations: str = "math_train") -> StepPomdp:
             observations=np.stack([_grid(states[str(state)], bins) for state in range(3)]),
         )
     except (KeyError, TypeError, ValueError) as failure:
-        raise ArtifactError(f"{folder}: its parameter files lack or misspell {failure}.") from None
+        raise ArtifactError(f"its parameter files lack or misspell {failure}.", where=folder) from None
 
 
 def embedded_reference() -> StepPomdp:
@@ -59,8 +59,8 @@ def _grid(state: dict[str, Any], bins: int) -> F64:
 def _read(folder: Path, pattern: str) -> Any:
     paths = sorted(folder.glob(pattern))
     if not paths:
-        raise ArtifactError(f"{folder}: holds no {pattern}. Name a folder of TRIM-POMDP's parameters.")
+        raise ArtifactError(f"holds no {pattern}.", where=folder, remedy="Name a folder of TRIM-POMDP's parameters.")
     try:
         return json.loads(paths[0].read_bytes())
     except json.JSONDecodeError as failure:
-        raise ArtifactError(f"{paths[0]}: line {failure.lineno} is not JSON: {failure.msg}.") from None
+        raise ArtifactError(f"line {failure.lineno} is not JSON: {failure.msg}.", where=paths[0]) from None

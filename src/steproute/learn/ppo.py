@@ -44,9 +44,13 @@ class PpoSettings:
 
     def __post_init__(self) -> None:
         if self.lam is not None and not 0 < self.lam[0] <= self.lam[1]:
-            raise ConfigError(f"lam: {self.lam[0]:g} is no cost of a strong token. Give a number above 0.")
+            raise ConfigError(
+                f"{self.lam[0]:g} is no cost of a strong token.", where="lam", remedy="Give a number above 0."
+            )
         if self.passes < 1:
-            raise ConfigError(f"passes: {self.passes} is below 1. Give how often to go through the problems.")
+            raise ConfigError(
+                f"{self.passes} is below 1.", where="passes", remedy="Give how often to go through the problems."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,11 @@ def train_network(
     """
     held = int(len(problems) * settings.held_out)
     if held < 1 or held >= len(problems):
-        raise ConfigError(f"problems: {len(problems)} are too few to hold {settings.held_out:g} of them out. Use more.")
+        raise ConfigError(
+            f"{len(problems)} are too few to hold {settings.held_out:g} of them out.",
+            where="problems",
+            remedy="Use more.",
+        )
     torch.manual_seed(settings.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

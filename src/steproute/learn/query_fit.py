@@ -66,7 +66,9 @@ def _prepared(texts: Sequence[str], right: Sequence[bool]) -> tuple[TfIdf, F64, 
     solved = sum(right)
     if min(solved, len(right) - solved) < _LEAST_OF_EITHER:
         raise DatasetError(
-            f"problems: weak solved {solved} of {len(right)}; {_LEAST_OF_EITHER} of either are the least. Use more."
+            f"weak solved {solved} of {len(right)}; {_LEAST_OF_EITHER} of either are the least.",
+            where="problems",
+            remedy="Use more.",
         )
     occurs: dict[str, int] = {}
     for problem in texts:

@@ -71,6 +71,6 @@ def finished(trace: Trace) -> Trace:
 
 def _failed(problem_id: str, reason: str) -> BackendError:
     return BackendError(
-        f"problem {problem_id!r}: {reason.rstrip('.')}. The same command goes on where this one stopped; leave the "
-        "problem out if it always fails."
+        f"problem {problem_id!r}: {reason.rstrip('.')}.",
+        remedy="The same command goes on where this one stopped; leave the problem out if it always fails.",
     )

@@ -134,10 +134,12 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         if not problems:
-            raise ConfigError("problems: there are none to route. Raise their number.")
+            raise ConfigError("there are none to route.", where="problems", remedy="Raise their number.")
         if not 0 < low <= high:
             raise ConfigError(
-                f"lam: [{low:g}, {high:g}] is no range of costs. Give two numbers above 0, smaller first."
+                f"[{low:g}, {high:g}] is no range of costs.",
+                where="lam",
+                remedy="Give two numbers above 0, smaller first.",
             )
         self.action_space = gym.spaces.Discrete(len(DECISIONS))
         self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
@@ -179,7 +181,9 @@ class RoutingEnv(gym.Env[F32, np.int64]):
                 return self._features(news), {}
             finished(news)
             problem = None
-        raise ConfigError("problems: none of those drawn came to a first decision. Solve one to see why it fails.")
+        raise ConfigError(
+            "none of those drawn came to a first decision. Solve one to see why it fails.", where="problems"
+        )
 
     async def act(self, action: int) -> tuple[F32, float, bool, bool, dict[str, Any]]:
         """`step`, for whoever runs several environments in one loop."""

@@ -38,6 +38,7 @@ def _check(labels: F64) -> None:
     right = int(labels.sum())
     if min(right, len(labels) - right) < _LEAST_OF_EITHER:
         raise DatasetError(
-            f"labelled steps: {right} right and {len(labels) - right} wrong; {_LEAST_OF_EITHER} of either are the "
-            "least. Use more."
+            f"labelled steps: {right} right and {len(labels) - right} wrong; {_LEAST_OF_EITHER} of "
+            "either are the least.",
+            remedy="Use more.",
         )

@@ -58,14 +58,18 @@ class AnthropicSettings:
     def __post_init__(self) -> None:
         if self.continuation not in _CAN:
             raise ContinuationUnsupported(
-                f"continuation: {self.continuation.value!r} is not offered by the Messages API. "
-                f"Use {' or '.join(repr(mode.value) for mode in _CAN)}."
+                f"{self.continuation.value!r} is not offered by the Messages API.",
+                where="continuation",
+                remedy=f"Use {' or '.join(repr(mode.value) for mode in _CAN)}.",
             )
         if self.thinking == "hide" and (self.continuation is Continuation.PREFILL or self.sampling_fields):
-            raise ConfigError("thinking: 'hide' goes with neither prefill nor sampling_fields. Use 'off'.")
+            raise ConfigError(
+                "'hide' goes with neither prefill nor sampling_fields.", where="thinking", remedy="Use 'off'."
+            )
         if self.thinking_budget and (self.thinking == "off" or self.thinking_budget < _LEAST_BUDGET):
             raise ConfigError(
-                f"thinking_budget: {self.thinking_budget} needs thinking = 'hide' and at least {_LEAST_BUDGET} tokens."
+                f"{self.thinking_budget} needs thinking = 'hide' and at least {_LEAST_BUDGET} tokens.",
+                where="thinking_budget",
             )
 
 
@@ -126,8 +130,9 @@ class AnthropicModel:
         settings = self.settings
         if settings.thinking_budget >= sampling.max_tokens:
             raise TooFewTokens(
-                f"{self.name}: thinking_budget: {settings.thinking_budget} leaves nothing of {sampling.max_tokens} "
-                "tokens. Lower it, or raise sampling.max_tokens or the problem's budget."
+                f"thinking_budget: {settings.thinking_budget} leaves nothing of {sampling.max_tokens} tokens.",
+                where=self.name,
+                remedy="Lower it, or raise sampling.max_tokens or the problem's budget.",
             )
         wanted: dict[str, Any] = {name: getattr(sampling, name) for name in settings.sampling_fields}
         thinking: dict[str, object] = {"type": "disabled"}

@@ -33,7 +33,9 @@ class ChatTemplate:
         """That of a tokenizer's folder. Raises ConfigError where the folder holds none, or one that is damaged."""
         if not folder.is_dir():
             raise ConfigError(
-                f"template: there is no folder {folder}. Set it to a tokenizer's folder, 'server' or 'none'."
+                f"there is no folder {folder}.",
+                where="template",
+                remedy="Set it to a tokenizer's folder, 'server' or 'none'.",
             )
         settings = _tokenizer_settings(folder)
         tokens = {key: _text(value) for key, value in settings.items() if key.endswith("_token") and value}
@@ -50,8 +52,9 @@ class ChatTemplate:
             prompt = self._template.render({**always, **self._tokens, **settings})
         except (TemplateError, TypeError, ValueError) as failure:
             raise BackendError(
-                f"template: that of {self._place} cannot render the messages ({failure}). "
-                "Set instructions = '' if it takes no system message, or correct it."
+                f"that of {self._place} cannot render the messages ({failure}).",
+                where="template",
+                remedy="Set instructions = '' if it takes no system message, or correct it.",
             ) from None
         return prompt if begins_with_bos else prompt.removeprefix(self._tokens.get("bos_token", ""))
 
@@ -61,7 +64,9 @@ def _tokenizer_settings(folder: Path) -> Mapping[str, object]:
     try:
         settings = json.loads(path.read_text("utf-8")) if path.exists() else {}
     except (OSError, ValueError) as failure:
-        raise ConfigError(f"template: {path} is no JSON ({failure}). Download the tokenizer again.") from None
+        raise ConfigError(
+            f"{path} is no JSON ({failure}).", where="template", remedy="Download the tokenizer again."
+        ) from None
     return settings if isinstance(settings, dict) else {}
 
 
@@ -71,14 +76,17 @@ def _source(folder: Path, settings: Mapping[str, object]) -> str:
     try:
         source: object = path.read_text("utf-8") if path.exists() else settings.get("chat_template")
     except (OSError, ValueError) as failure:
-        raise ConfigError(f"template: {path} cannot be read ({failure}). Download the tokenizer again.") from None
+        raise ConfigError(
+            f"{path} cannot be read ({failure}).", where="template", remedy="Download the tokenizer again."
+        ) from None
     if isinstance(source, list):
         named = {str(each.get("name")): each.get("template") for each in source if isinstance(each, dict)}
         source = named.get("default")
     if not isinstance(source, str):
         raise ConfigError(
-            f"template: {folder} has no {_TEMPLATE_FILE}, nor a chat_template in its {_TOKENIZER_FILE}. "
-            "Use a chat model's tokenizer, or 'none' for a base model."
+            f"{folder} has no {_TEMPLATE_FILE}, nor a chat_template in its {_TOKENIZER_FILE}.",
+            where="template",
+            remedy="Use a chat model's tokenizer, or 'none' for a base model.",
         )
     return source
 
@@ -92,7 +100,9 @@ def _parsed(place: Path, source: str) -> Template:
     try:
         return environment.from_string(source)
     except TemplateError as failure:
-        raise ConfigError(f"template: that of {place} is damaged ({failure}). Download the model again.") from None
+        raise ConfigError(
+            f"that of {place} is damaged ({failure}).", where="template", remedy="Download the model again."
+        ) from None
 
 
 def _text(token: object) -> str:

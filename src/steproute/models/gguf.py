@@ -72,7 +72,9 @@ class Gguf:
                 path, n_ctx=n_ctx, n_threads=threads, n_threads_batch=threads, n_gpu_layers=gpu_layers, verbose=False
             )
         except ValueError as failure:
-            raise ConfigError(f"path: llama.cpp cannot load {path} with a context of {n_ctx} ({failure}).") from None
+            raise ConfigError(
+                f"llama.cpp cannot load {path} with a context of {n_ctx} ({failure}).", where="path"
+            ) from None
         self._memory = llama_cpp.llama_get_memory(self._llama.ctx)
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._llama.model)
         self._adds_bos = bool(llama_cpp.llama_vocab_get_add_bos(self._vocabulary))
@@ -195,9 +197,13 @@ def _check(path: Path) -> None:
         with path.open("rb") as file:
             magic = file.read(len(_MAGIC))
     except OSError as failure:
-        raise ConfigError(f"path: {path} cannot be read ({failure.strerror}). Set path to a GGUF file.") from None
+        raise ConfigError(
+            f"{path} cannot be read ({failure.strerror}).", where="path", remedy="Set path to a GGUF file."
+        ) from None
     if magic != _MAGIC:
-        raise ConfigError(f"path: {path} is no GGUF file. Set path to one, such as a model's …-Q4_K_M.gguf.")
+        raise ConfigError(
+            f"{path} is no GGUF file.", where="path", remedy="Set path to one, such as a model's …-Q4_K_M.gguf."
+        )
 
 
 def _package() -> Any:
@@ -205,6 +211,6 @@ def _package() -> Any:
         import llama_cpp
     except ImportError:
         raise ConfigError(
-            "backend: 'llama.cpp' needs llama-cpp-python. Install it: pip install 'steproute[local]'"
+            "'llama.cpp' needs llama-cpp-python.", where="backend", remedy="Install it: pip install 'steproute[local]'"
         ) from None
     return llama_cpp

@@ -39,8 +39,9 @@ async def instructed(
         if not any(restarts(draft.text, earlier, prefix.separator) for draft in redone):
             return [replace(new, sent_back=(_call(old),)) for old, new in zip(drafts, redone, strict=True)]
     raise BackendError(
-        f"{name}: its reply starts the solution over instead of going on. Use a model that follows instructions, "
-        "or a continuation mode that needs none."
+        "its reply starts the solution over instead of going on.",
+        where=name,
+        remedy="Use a model that follows instructions, or a continuation mode that needs none.",
     )
 
 

@@ -50,7 +50,7 @@ class LlamaCppSettings:
     def __post_init__(self) -> None:
         for name, least in (("n_ctx", 1), ("threads", 0), ("gpu_layers", -1), ("sessions", 1)):
             if getattr(self, name) < least:
-                raise ConfigError(f"{name}: {getattr(self, name)} is below {least}.")
+                raise ConfigError(f"{getattr(self, name)} is below {least}.", where=name)
 
 
 class LlamaCppModel:
@@ -68,7 +68,9 @@ class LlamaCppModel:
         )
         self._template = self._gguf.template if settings.template == "gguf" else None
         if settings.template == "gguf" and self._template is None:
-            raise ConfigError(f"template: {settings.path} holds no chat template. Set template to 'none'.")
+            raise ConfigError(
+                f"{settings.path} holds no chat template.", where="template", remedy="Set template to 'none'."
+            )
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"steproute-llama-{name}")
 
     @classmethod

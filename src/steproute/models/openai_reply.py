@@ -101,7 +101,7 @@ class Reply:
 
     def _take(self, choice: Choice, counted: int | None) -> None:
         if not 0 <= choice.index < self.n:
-            raise BackendUnavailable(f"{self._name}: answer {choice.index} of {self.n} was not asked for")
+            raise BackendUnavailable(f"answer {choice.index} of {self.n} was not asked for", where=self._name)
         piece = choice.thought + choice.piece
         if piece and not choice.whole and self._repeats.take(piece, counted):
             self._check_repeats(True)
@@ -124,12 +124,13 @@ class Reply:
             answer.finish = answer.finish or self._unsaid_finish(answer)
             check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
             if answer.refusal and not answer.cutter.text:
-                raise BackendError(f"{self._name}: the model refuses to answer: {answer.refusal[:_SHOWN]!r}")
+                raise BackendError(f"the model refuses to answer: {answer.refusal[:_SHOWN]!r}", where=self._name)
             if answer.ending is Ending.REGULAR and self._lost_in_thought(answer):
                 raise BackendError(
-                    f"{self._name}: its answer holds thoughts and no step: the server ends it inside them, or takes "
-                    "the step for one. Set stop = 'client' and thinking = 'hide', or switch off thoughts or the "
-                    "server's parser of them."
+                    "its answer holds thoughts and no step: the server ends it inside them, or takes the step for one.",
+                    where=self._name,
+                    remedy="Set stop = 'client' and thinking = 'hide', or switch off thoughts or the server's "
+                    "parser of them.",
                 )
 
     def drafts(self, shortened: bool) -> list[Draft]:
@@ -160,7 +161,7 @@ class Reply:
     def _check_repeats(self, found: bool) -> None:
         """Raises BackendUnavailable if a piece came twice, for servers that count tokens in every piece."""
         if found and self._tells_stop and self.n == 1:
-            raise BackendUnavailable(f"{self._name}: a piece came twice")
+            raise BackendUnavailable("a piece came twice", where=self._name)
 
     def _unsaid_finish(self, answer: "Answer") -> str:
         """How an answer ended that has its count and the stream's end mark but gives no reason; empty for others."""

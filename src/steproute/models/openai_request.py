@@ -44,8 +44,8 @@ def remedy_for_refused(fields: tuple[str, ...]) -> str:
     if not fields:
         return ""
     if fields[0] in LOGPROBS:
-        return ". Set logprobs = 0: this model gives none."
-    return f". Set omit = {json.dumps(fields)} in this model's table."
+        return "Set logprobs = 0: this model gives none."
+    return f"Set omit = {json.dumps(fields)} in this model's table."
 
 
 def _common(settings: OpenAiSettings, sampling: Sampling, n: int, chat: bool) -> dict[str, Any]:

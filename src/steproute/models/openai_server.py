@@ -104,7 +104,7 @@ class OpenAiModel:
     ) -> list[Draft]:
         """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
         if n > 1 and self.settings.kind == "llama-cpp-python":
-            raise BackendError(f"{self.name}: this server writes one answer a request, and {n} were asked for")
+            raise BackendError(f"this server writes one answer a request, and {n} were asked for", where=self.name)
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
@@ -155,11 +155,12 @@ class OpenAiModel:
             back = {"model": self.settings.model, "tokens": tokens}
             return (await self.connection.post("/detokenize", back, _Prompt)).prompt
         except BackendError as failure:
-            if failure.status not in (404, 405, 501) or "does not exist" in str(failure):
+            if failure.status not in (404, 405, 501) or "does not exist" in failure.message:
                 raise
             unrendered = BackendError(
-                f"template: 'server' needs a server that renders chat templates ({failure}). Set template to the "
-                "folder of the model's tokenizer, or to 'none' for a base model."
+                f"'server' needs a server that renders chat templates ({failure.located}).",
+                where="template",
+                remedy="Set template to the folder of the model's tokenizer, or to 'none' for a base model.",
             )
             unrendered.status = failure.status
             raise unrendered from None
@@ -198,7 +199,8 @@ class OpenAiModel:
         refused = tuple(name for name in failure.fields if name not in settings.omitted)
         optional = tuple(name for name in refused if may_be_left_out(name, settings))
         if meter.usage != Usage() or not optional:
-            raise BackendError(f"{failure}{remedy_for_refused(refused)}") from None
+            failure.remedy = remedy_for_refused(refused)
+            raise failure from None
         self.refused = tuple(dict.fromkeys((*self.refused, *optional)))
         self.settings = self.settings.without(optional)
 

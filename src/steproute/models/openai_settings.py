@@ -69,28 +69,36 @@ class OpenAiSettings:
         can = _CAN[self.kind]
         if self.continuation not in can:
             raise ContinuationUnsupported(
-                f"continuation: {self.continuation.value!r} is not offered by {self.kind} servers. "
-                f"Use {' or '.join(repr(mode.value) for mode in can)}."
+                f"{self.continuation.value!r} is not offered by {self.kind} servers.",
+                where="continuation",
+                remedy=f"Use {' or '.join(repr(mode.value) for mode in can)}.",
             )
         if self.kind == "ollama" and self.continuation is Continuation.COMPLETIONS and self.template != "none":
             raise ConfigError(
-                f"template: {self.template!r} would be wrapped in the template that Ollama puts around every prompt. "
-                "Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model."
+                f"{self.template!r} would be wrapped in the template that Ollama puts around every prompt.",
+                where="template",
+                remedy="Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model.",
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
-            raise ConfigError("stop: 'server' would end a step inside hidden thoughts or a prefill. Use 'client'.")
+            raise ConfigError(
+                "'server' would end a step inside hidden thoughts or a prefill.", where="stop", remedy="Use 'client'."
+            )
         chat = self.continuation is not Continuation.COMPLETIONS
         if self.thinking == "off" and chat and self.kind in ("openai", "llama-cpp-python"):
             raise ConfigError(
-                f"thinking: {self.kind} servers have no common way to switch thoughts off. Leave it out, and put what "
-                'this one takes into extra, such as extra = { reasoning_effort = "none" }.'
+                f"{self.kind} servers have no common way to switch thoughts off.",
+                where="thinking",
+                remedy="Leave it out, and put what this one takes into extra, such as extra = { "
+                'reasoning_effort = "none" }.',
             )
         if not 0 <= self.logprobs <= 20:
-            raise ConfigError(f"logprobs: {self.logprobs} is outside [0, 20].")
+            raise ConfigError(f"{self.logprobs} is outside [0, 20].", where="logprobs")
         rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"
         if self.kind == "llama-cpp-python" and rendered:
             raise ConfigError(
-                "template: llama-cpp-python's server renders no template. Use a tokenizer's folder or 'none'."
+                "llama-cpp-python's server renders no template.",
+                where="template",
+                remedy="Use a tokenizer's folder or 'none'.",
             )
 
     @property
@@ -112,8 +120,16 @@ class OpenAiSettings:
 def _check_omitted(omit: tuple[str, ...], logprobs: int) -> None:
     for name in omit:
         if name not in FIELDS:
-            raise ConfigError(f"omit: {name!r} is no field that is sent. Use some of {', '.join(FIELDS)}.")
+            raise ConfigError(
+                f"{name!r} is no field that is sent.", where="omit", remedy=f"Use some of {', '.join(FIELDS)}."
+            )
     if set(LIMITS) <= set(omit):
-        raise ConfigError(f"omit: without {' and '.join(LIMITS)} no budget could be kept. Leave out one of them.")
+        raise ConfigError(
+            f"without {' and '.join(LIMITS)} no budget could be kept.", where="omit", remedy="Leave out one of them."
+        )
     if logprobs and LOGPROBS[0] in omit:
-        raise ConfigError(f"omit: 'logprobs' contradicts logprobs = {logprobs}. Set logprobs = 0, or do not omit it.")
+        raise ConfigError(
+            f"'logprobs' contradicts logprobs = {logprobs}.",
+            where="omit",
+            remedy="Set logprobs = 0, or do not omit it.",
+        )

@@ -32,8 +32,9 @@ class ReplayModel:
         found = [recording for recording in self._recordings.through(prefix) if len(recording.steps) > done]
         if not found:
             raise BackendError(
-                f"replay: no recording of {self.name} gives step {done + 1} of {prefix.problem.id!r} after this "
-                "prefix. Recorded solutions support the strategies single and cascade."
+                f"no recording of {self.name} gives step {done + 1} of {prefix.problem.id!r} after this prefix.",
+                where="replay",
+                remedy="Recorded solutions support the strategies single and cascade.",
             )
         rng = np.random.default_rng(sampling.seed)
         chosen = [found[int(rng.integers(len(found)))] for _ in range(n)]
@@ -48,8 +49,10 @@ class ReplayModel:
         )
         if usage.output_tokens > sampling.max_tokens:
             raise BackendError(
-                f"replay: the recorded continuation has {usage.output_tokens} tokens, {sampling.max_tokens} are "
-                "allowed, and a recording cannot be cut. Raise the token limit."
+                f"the recorded continuation has {usage.output_tokens} tokens, {sampling.max_tokens} "
+                "are allowed, and a recording cannot be cut.",
+                where="replay",
+                remedy="Raise the token limit.",
             )
         return Draft(
             model=self.name,

@@ -63,11 +63,11 @@ class AggNetwork:
         try:
             answer = self.logits(np.zeros(AGGREGATES + (CONFIDENCES if self.confident else 0) + 1))
         except (KeyError, ValueError, IndexError) as failure:
-            raise ConfigError(f"network: its weights do not fit together ({failure}).") from None
+            raise ConfigError(f"its weights do not fit together ({failure}).", where="network") from None
         if not np.isfinite(answer).all():
-            raise ConfigError(f"network: it answers {answer.tolist()}, no finite logits.")
+            raise ConfigError(f"it answers {answer.tolist()}, no finite logits.", where="network")
         if answer.shape != (len(DECISIONS),):
-            raise ConfigError(f"network: it answers {answer.shape}, not one logit a decision.")
+            raise ConfigError(f"it answers {answer.shape}, not one logit a decision.", where="network")
 
     @property
     def confident(self) -> bool:

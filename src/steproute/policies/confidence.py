@@ -28,7 +28,7 @@ class Confidence:
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
-            raise ConfigError(f"threshold: {self.threshold} is outside [0, 1]. Give a probability.")
+            raise ConfigError(f"{self.threshold} is outside [0, 1].", where="threshold", remedy="Give a probability.")
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "Confidence":
@@ -61,7 +61,7 @@ class FirstTokenEntropy:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.threshold) and self.threshold >= 0):
-            raise ConfigError(f"threshold: {self.threshold} is no entropy. Give nats, 0 or more.")
+            raise ConfigError(f"{self.threshold} is no entropy.", where="threshold", remedy="Give nats, 0 or more.")
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "FirstTokenEntropy":
@@ -72,7 +72,9 @@ class FirstTokenEntropy:
         """Regenerate a step that began in doubt."""
         entropy = seen.draft.first_token_entropy
         if entropy is None:
-            raise ConfigError(f"policy: {seen.draft.model} gives no entropies. Use a policy that reads scores.")
+            raise ConfigError(
+                f"{seen.draft.model} gives no entropies.", where="policy", remedy="Use a policy that reads scores."
+            )
         return Decision.REGENERATE if entropy > self.threshold else Decision.ACCEPT
 
 
@@ -80,5 +82,7 @@ def token_logprobs(seen: Observation) -> tuple[float, ...]:
     """Log-probabilities of the newest step's tokens; raises ConfigError where the backend gave none."""
     logprobs = seen.draft.logprobs
     if not logprobs:
-        raise ConfigError(f"policy: {seen.draft.model} gives no log-probabilities. Use a policy that reads scores.")
+        raise ConfigError(
+            f"{seen.draft.model} gives no log-probabilities.", where="policy", remedy="Use a policy that reads scores."
+        )
     return logprobs

@@ -81,7 +81,7 @@ class LearnedFamily:
         """The policy at one λ; raises ConfigError for one that it was not trained for."""
         if not self.low * 0.999 <= knob <= self.high * 1.001:
             raise ConfigError(
-                f"knob: λ = {knob:g} is outside [{self.low:g}, {self.high:g}], where the policy was trained."
+                f"λ = {knob:g} is outside [{self.low:g}, {self.high:g}], where the policy was trained.", where="knob"
             )
         return Learned(self.network, knob, self.low, self.high)
 

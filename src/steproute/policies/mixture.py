@@ -24,7 +24,11 @@ class Mix:
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:
-            raise ConfigError(f"share: {self.share} is outside [0, 1]. Give the share of problems at the higher knob.")
+            raise ConfigError(
+                f"{self.share} is outside [0, 1].",
+                where="share",
+                remedy="Give the share of problems at the higher knob.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ class BudgetCurve:
 
     def __post_init__(self) -> None:
         if not self.knobs or len(self.knobs) != len(self.costs) or any(b <= a for a, b in pairwise(self.costs)):
-            raise ConfigError(f"curve: {len(self.knobs)} knobs with costs {self.costs} are no ascending curve.")
+            raise ConfigError(f"{len(self.knobs)} knobs with costs {self.costs} are no ascending curve.", where="curve")
 
     def mix(self, cost: float) -> Mix:
         """The mix that spends `cost` a problem; the nearest end where no mix does."""
@@ -76,7 +80,9 @@ class MixtureFamily:
         """The calibrated policy; raises ConfigError for another goal."""
         if knob != self.goal:
             raise ConfigError(
-                f"knob: {knob:g} is not {self.goal:g}, what the policy was calibrated for. Give that, or none."
+                f"{knob:g} is not {self.goal:g}, what the policy was calibrated for.",
+                where="knob",
+                remedy="Give that, or none.",
             )
         return self.spending(self.cost, seed)
 

@@ -30,7 +30,7 @@ class Pomdp:
     def __post_init__(self) -> None:
         if self.cost not in self.plan.costs:
             known = ", ".join(f"{cost:g}" for cost in self.plan.costs)
-            raise ConfigError(f"cost: {self.cost} is not in the plan. It holds {known}.")
+            raise ConfigError(f"{self.cost} is not in the plan. It holds {known}.", where="cost")
 
     def decide(self, seen: Observation) -> Decision:
         """Compare what regenerating gains with what it costs."""
@@ -79,7 +79,8 @@ class PomdpFamily:
             return Pomdp(self.plan, costs[int(knob) - 1], self.belief)
         if knob not in costs:
             raise ConfigError(
-                f"knob: {knob:g} is no rank of this TRIM-POMDP. Give a whole number from 1, which spends least, to "
-                f"{len(costs)}, which spends most."
+                f"{knob:g} is no rank of this TRIM-POMDP.",
+                where="knob",
+                remedy=f"Give a whole number from 1, which spends least, to {len(costs)}, which spends most.",
             )
         return Pomdp(self.plan, knob, self.belief)

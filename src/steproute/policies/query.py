@@ -38,7 +38,9 @@ class TfIdf:
 
     def __post_init__(self) -> None:
         if self.idf.shape != (len(self.terms),):
-            raise ConfigError(f"idf: shape {self.idf.shape} for {len(self.terms)} terms. Give one for each.")
+            raise ConfigError(
+                f"shape {self.idf.shape} for {len(self.terms)} terms.", where="idf", remedy="Give one for each."
+            )
 
     def vector(self, text: str) -> F64:
         """(term,), of length 1 unless no term is known."""
@@ -116,7 +118,7 @@ class QueryFamily:
     def at(self, knob: float, seed: int) -> Query:
         """The policy with its knob, the threshold, at `knob`; raises ConfigError outside [0, 1]."""
         if not 0 <= knob <= 1:
-            raise ConfigError(f"knob: {knob:g} is outside [0, 1]. Give a probability.")
+            raise ConfigError(f"{knob:g} is outside [0, 1].", where="knob", remedy="Give a probability.")
         return Query(self.predictor, knob)
 
 

@@ -24,7 +24,9 @@ class RandomRouting:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rate <= 1:
-            raise ConfigError(f"rate: {self.rate} is outside [0, 1]. Give the share of steps to regenerate.")
+            raise ConfigError(
+                f"{self.rate} is outside [0, 1].", where="rate", remedy="Give the share of steps to regenerate."
+            )
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "RandomRouting":

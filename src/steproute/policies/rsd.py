@@ -25,7 +25,9 @@ class Rsd:
 
     def __post_init__(self) -> None:
         if not self.scale >= 0:
-            raise ConfigError(f"scale: {self.scale} is below 0. Give 0 or more; 1 accepts with probability r_t.")
+            raise ConfigError(
+                f"{self.scale} is below 0.", where="scale", remedy="Give 0 or more; 1 accepts with probability r_t."
+            )
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "Rsd":

@@ -46,11 +46,11 @@ class SeqNetwork:
         try:
             answer = self.logits(np.array([0.0, HORIZON, *np.zeros(STEP_FEATURES * HORIZON)]))
         except (KeyError, ValueError, IndexError) as failure:
-            raise ConfigError(f"network: its weights do not fit together ({failure}).") from None
+            raise ConfigError(f"its weights do not fit together ({failure}).", where="network") from None
         if not np.isfinite(answer).all():
-            raise ConfigError(f"network: it answers {answer.tolist()}, no finite logits.")
+            raise ConfigError(f"it answers {answer.tolist()}, no finite logits.", where="network")
         if answer.shape != (len(DECISIONS),):
-            raise ConfigError(f"network: it answers {answer.shape}, not one logit a decision.")
+            raise ConfigError(f"it answers {answer.shape}, not one logit a decision.", where="network")
 
     def features(self, seen: Observation, lam: float) -> F64:
         """See `sequence_features`."""

@@ -35,21 +35,25 @@ class StepPomdp:
         for name in ("weak_accuracy", "strong_accuracy"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
-                raise ConfigError(f"{name}: {value} is outside [0, 1]. Give the share of right steps.")
+                raise ConfigError(f"{value} is outside [0, 1].", where=name, remedy="Give the share of right steps.")
         for name in ("step_tokens", "task_reward"):
             value = getattr(self, name)
             if not value > 0:
-                raise ConfigError(f"{name}: {value} is not above 0.")
+                raise ConfigError(f"{value} is not above 0.", where=name)
         if self.hazard.ndim != 1 or len(self.hazard) < 2 or ((self.hazard < 0) | (self.hazard > 1)).any():
-            raise ConfigError("hazard: has to be at least two probabilities, one for each count of steps from 0.")
+            raise ConfigError(
+                "has to be at least two probabilities, one for each count of steps from 0.", where="hazard"
+            )
         if self.hazard[-1] != 1:
-            raise ConfigError(f"hazard: its last entry is {self.hazard[-1]}. It has to be 1: every solution ends.")
+            raise ConfigError(
+                f"its last entry is {self.hazard[-1]}. It has to be 1: every solution ends.", where="hazard"
+            )
         shape = self.observations.shape
         if len(shape) != 3 or shape[0] != 3 or (self.observations < 0).any():
-            raise ConfigError(f"observations: shape {shape} is not (3, bins, bins) of probabilities.")
+            raise ConfigError(f"shape {shape} is not (3, bins, bins) of probabilities.", where="observations")
         sums = self.observations.sum((1, 2))
         if not np.allclose(sums, 1, atol=1e-6):
-            raise ConfigError(f"observations: the states' sums are {sums.tolist()}. Each has to be 1.")
+            raise ConfigError(f"the states' sums are {sums.tolist()}. Each has to be 1.", where="observations")
 
     @property
     def stages(self) -> int:

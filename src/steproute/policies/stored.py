@@ -46,12 +46,13 @@ def load_policy(folder: Path) -> PolicyFamily:
     try:
         return _built(read_artifact(folder), folder)
     except UnsoundArtifact as failure:
-        raise ArtifactError(f"policy: {failure.reason}. {failure.remedy or 'Train the policy again.'}") from None
+        remedy = failure.remedy or "Train the policy again."
+        raise ArtifactError(f"{failure.message}.", where="policy", remedy=remedy) from None
 
 
 def _built(artifact: Artifact, folder: Path) -> PolicyFamily:
     if artifact.kind not in _KINDS:
-        raise ArtifactError(f"policy: {folder} is of kind {artifact.kind!r}, which this version does not know.")
+        raise ArtifactError(f"{folder} is of kind {artifact.kind!r}, which this version does not know.", where="policy")
     try:
         family = _KINDS[artifact.kind](artifact)
         for knob in family.knobs:
@@ -59,9 +60,13 @@ def _built(artifact: Artifact, folder: Path) -> PolicyFamily:
     except ArtifactError:
         raise
     except KeyError as failure:
-        raise ArtifactError(f"policy: {folder} is incomplete: {failure} is missing. Train the policy again.") from None
+        raise ArtifactError(
+            f"{folder} is incomplete: {failure} is missing.", where="policy", remedy="Train the policy again."
+        ) from None
     except (ConfigError, TypeError, ValueError, IndexError, RecursionError, OverflowError) as failure:
-        raise ArtifactError(f"policy: {folder} does not fit together ({failure}). Train the policy again.") from None
+        raise ArtifactError(
+            f"{folder} does not fit together ({failure}).", where="policy", remedy="Train the policy again."
+        ) from None
     return family
 
 
@@ -104,13 +109,19 @@ def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
 
 
 def mixture_artifact(
-    curve: BudgetCurve, cost: float, goal: float, deviation: float, policy: str, facts: dict[str, Any]
+    curve: BudgetCurve,
+    cost: float,
+    goal: float,
+    deviation: float,
+    policy: str,
+    facts: dict[str, Any],
+    folder: Path | None = None,
 ) -> Artifact:
-    """A calibrated policy as an artefact, whole: where `policy` is a folder, its artefact goes along.
+    """A calibrated policy as an artefact, whole: the artefact of a trained policy, in its `folder`, goes along.
 
     The numbers are those of MixtureFamily. Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
     """
-    inner = read_artifact(Path(policy)) if "/" in policy else None
+    inner = None if folder is None else read_artifact(folder)
     if inner is None:
         policies.get(policy)
     made = {
@@ -129,8 +140,10 @@ def _pomdp(artifact: Artifact) -> PomdpFamily:
     shape = (len(arrays["costs"]), model.stages, arrays["upper"].shape[2])
     if arrays["upper"].shape != shape or arrays["alphas"].shape != (*shape, 2) or shape[2] < 2:
         raise ArtifactError(
-            f"policy: upper, alphas: shapes {arrays['upper'].shape} and {arrays['alphas'].shape} are not those of a "
-            f"plan of {shape[0]} costs and {shape[1]} stages. Train the policy again."
+            f"upper, alphas: shapes {arrays['upper'].shape} and {arrays['alphas'].shape} are not "
+            f"those of a plan of {shape[0]} costs and {shape[1]} stages.",
+            where="policy",
+            remedy="Train the policy again.",
         )
     plan = Plan(model=model, costs=arrays["costs"], upper=arrays["upper"], alphas=arrays["alphas"])
     return PomdpFamily(plan, sound_choice(artifact.facts, "belief", get_args(Belief)))
@@ -140,11 +153,15 @@ def _learned(artifact: Artifact) -> LearnedFamily:
     network = _NETWORKS[artifact.kind](sound_arrays(artifact))
     low, high = sound_number(artifact.facts, "low"), sound_number(artifact.facts, "high")
     if not 0 < low <= high:
-        raise ArtifactError(f"policy: low, high: {low:g}, {high:g} are no range of λ. Train the policy again.")
+        raise ArtifactError(
+            f"low, high: {low:g}, {high:g} are no range of λ.", where="policy", remedy="Train the policy again."
+        )
     features = artifact.facts.get("features")
     if features != _FEATURES.get(artifact.kind):
         raise ArtifactError(
-            f"policy: features: it was trained on {features or 'raw scores'!r}. Train the policy again."
+            f"features: it was trained on {features or 'raw scores'!r}.",
+            where="policy",
+            remedy="Train the policy again.",
         )
     return LearnedFamily(network, low, high)
 
@@ -152,7 +169,9 @@ def _learned(artifact: Artifact) -> LearnedFamily:
 def _query(artifact: Artifact) -> QueryFamily:
     terms = artifact.facts["terms"]
     if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
-        raise ArtifactError(f"policy: terms: {terms!r:.80} is no list of words. Train the policy again.")
+        raise ArtifactError(
+            f"terms: {terms!r:.80} is no list of words.", where="policy", remedy="Train the policy again."
+        )
     predictor: SimilarityRanking | TextClassifier
     if artifact.kind == QUERY_SW:
         arrays = sound_arrays(artifact, idf=1, grid=1, vectors=2, right=1)
@@ -161,7 +180,9 @@ def _query(artifact: Artifact) -> QueryFamily:
         arrays = sound_arrays(artifact, idf=1, grid=1, weights=1, bias=1)
         predictor = TextClassifier(TfIdf(tuple(terms), arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
     if not 0 <= (chance := predictor.probability("a question")) <= 1:
-        raise ArtifactError(f"policy: its arrays predict {chance:g}, which is no probability. Train the policy again.")
+        raise ArtifactError(
+            f"its arrays predict {chance:g}, which is no probability.", where="policy", remedy="Train the policy again."
+        )
     return QueryFamily(predictor, tuple(arrays["grid"].tolist()))
 
 
@@ -170,7 +191,7 @@ def _mixture(artifact: Artifact) -> MixtureFamily:
     numbers = {name: sound_number(facts["numbers"], name) for name in ("cost", "goal", "deviation")}
     for name, value in numbers.items():
         if value < 0:
-            raise ArtifactError(f"policy: {name}: {value:g} is negative. Calibrate the policy again.")
+            raise ArtifactError(f"{name}: {value:g} is negative.", where="policy", remedy="Calibrate the policy again.")
     inner = _inner(artifact)
     costs = BudgetCurve(
         axis=sound_choice(curve, "axis", get_args(Axis)),
@@ -186,13 +207,15 @@ def _inner(artifact: Artifact) -> PolicyFamily:
     """The policy that a mixture is made of: a registered one by name, or the artefact that went along."""
     facts = artifact.facts
     if not isinstance(facts["policy"], str):
-        raise ArtifactError(f"policy: policy: {facts['policy']!r:.80} is no name. Calibrate the policy again.")
+        raise ArtifactError(
+            f"policy: {facts['policy']!r:.80} is no name.", where="policy", remedy="Calibrate the policy again."
+        )
     if facts["inner"] is None:
         family: PolicyFamily = policies.get(facts["policy"])
         return family
     kind, inner_facts = facts["inner"]["kind"], facts["inner"]["facts"]
     if not isinstance(kind, str) or not isinstance(inner_facts, dict):
-        raise ArtifactError("policy: inner: is no artefact. Calibrate the policy again.")
+        raise ArtifactError("inner: is no artefact.", where="policy", remedy="Calibrate the policy again.")
     return _built(Artifact(kind=kind, arrays=artifact.arrays, facts=inner_facts), Path(facts["policy"]))
 
 

@@ -50,7 +50,9 @@ class ThresholdTakeover:
     def __post_init__(self) -> None:
         _check("threshold", self.threshold)
         if self.patience < 1:
-            raise ConfigError(f"patience: {self.patience} is below 1. Give the number of low steps that hands over.")
+            raise ConfigError(
+                f"{self.patience} is below 1.", where="patience", remedy="Give the number of low steps that hands over."
+            )
 
     @classmethod
     def at(cls, knob: float, seed: int) -> "ThresholdTakeover":
@@ -66,4 +68,6 @@ class ThresholdTakeover:
 
 def _check(name: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise ConfigError(f"{name}: {value} is outside [0, 1]. Scores are probabilities; give a number from 0 to 1.")
+        raise ConfigError(
+            f"{value} is outside [0, 1]. Scores are probabilities; give a number from 0 to 1.", where=name
+        )

@@ -27,7 +27,9 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
             import anthropic
         except ModuleNotFoundError:
             raise ConfigError(
-                "backend: 'anthropic' needs a package that is not installed. pip install 'steproute[anthropic]'"
+                "'anthropic' needs a package that is not installed.",
+                where="backend",
+                remedy="pip install 'steproute[anthropic]'",
             ) from None
         self._anthropic = anthropic
         super().__init__(name, server)
@@ -52,14 +54,16 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
             return super()._lasting(status, message, said)
         if "prefill" in message.lower():
             return ContinuationUnsupported(
-                f"continuation: 'prefill' is not offered by this model ({said}). Use 'instruct'."
+                f"'prefill' is not offered by this model ({self.name}: {said}).",
+                where="continuation",
+                remedy="Use 'instruct'.",
             )
         if _SAMPLING.search(message):
             return BackendError(
-                f"{said}. Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
+                said, remedy="Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
             )
         if "thinking" in message:
             return BackendError(
-                f"{said}. Set thinking = 'hide' without thinking_budget where it cannot be switched off."
+                said, remedy="Set thinking = 'hide' without thinking_budget where it cannot be switched off."
             )
         return super()._lasting(status, message, said)

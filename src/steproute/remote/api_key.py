@@ -38,11 +38,12 @@ class ApiKey:
 def _key_in(variable: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise ConfigError(f"api_key_env: the variable {variable} is not set. Set it to the key.")
+        raise ConfigError(f"the variable {variable} is not set.", where="api_key_env", remedy="Set it to the key.")
     if not (key.isascii() and key.isprintable()):
         raise ConfigError(
-            f"api_key_env: the variable {variable} holds characters that no key has. Set it to the key alone, in "
-            "printable ASCII."
+            f"the variable {variable} holds characters that no key has.",
+            where="api_key_env",
+            remedy="Set it to the key alone, in printable ASCII.",
         )
     return key
 

@@ -44,11 +44,11 @@ _NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
 _KEEPALIVE_S: Final = 2.0  # well below uvicorn's 5 s, so that no call is sent on a connection that is being closed
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
-    401: ". Check the key in the variable that api_key_env names.",
-    402: ". The account has no money left.",
-    403: ". The key may not use this model.",
-    404: ". Check base_url (does it end in /v1?) and the model's name.",
-    407: ". The proxy asks for a user and a password. Set them in proxy, as http://user:password@host:port.",
+    401: "Check the key in the variable that api_key_env names.",
+    402: "The account has no money left.",
+    403: "The key may not use this model.",
+    404: "Check base_url (does it end in /v1?) and the model's name.",
+    407: "The proxy asks for a user and a password. Set them in proxy, as http://user:password@host:port.",
 }
 
 _T = TypeVar("_T")
@@ -118,23 +118,24 @@ class ServerConnection(ABC, Generic[_Client]):
             async with asyncio.timeout(self.server.total_s):
                 yield self.client
         except TimeoutError:
-            raise BackendTimeout(f"{name}: no complete answer within {self.server.total_s:g} s{at}") from None
+            raise BackendTimeout(f"no complete answer within {self.server.total_s:g} s{at}", where=name) from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
             reason = self._reason(failure)
-            raise BackendTimeout(f"{name}: {reason}; no answer in time{at}{self._way(failure)}") from None
+            raise BackendTimeout(f"{reason}; no answer in time{at}{self._way(failure)}", where=name) from None
         except package.APIStatusError as failure:
             if 300 <= failure.status_code < 400:
                 raise self._redirected(failure.response) from None
             raise self.error(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
-            raise BackendUnavailable(f"{name}: {self._reason(failure)}{at}{self._way(failure)}") from None
+            raise BackendUnavailable(f"{self._reason(failure)}{at}{self._way(failure)}", where=name) from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
-            raise BackendUnavailable(f"{name}: its answer is damaged ({self._reason(failure)}){at}") from None
+            raise BackendUnavailable(f"its answer is damaged ({self._reason(failure)}){at}", where=name) from None
         except UnicodeEncodeError as failure:
             held = failure.object[failure.start]
             raise BackendError(
-                f"{name}: the text cannot be sent, since it holds the lone surrogate {held!r}. Remove it from the "
-                "problem's text or the instructions."
+                f"the text cannot be sent, since it holds the lone surrogate {held!r}.",
+                where=name,
+                remedy="Remove it from the problem's text or the instructions.",
             ) from None
 
     async def models(self) -> dict[str, int | None] | None:
@@ -152,14 +153,15 @@ class ServerConnection(ABC, Generic[_Client]):
     def error(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean; the error carries the status."""
         failure = self._meaning(status, body, headers)
-        failure.status = status
+        failure.where = failure.where or self.name
+        failure.status, failure.request_id = status, headers.get("x-request-id") or headers.get("request-id", "")
         return failure
 
     def _meaning(self, status: int, body: object, headers: Mapping[str, str]) -> BackendError:
         refusal = Refusal.of(body)
-        said = f"{self.name}: status {status}: {self._shown(refusal.message)}{self._at}"
+        said = f"status {status}: {self._shown(refusal.message)}{self._at}"
         if refusal.is_spent:
-            return BackendError(f"{said}{_REMEDIES[402]}")
+            return BackendError(said, remedy=_REMEDIES[402])
         if status not in _NO_OVERFLOW and refusal.is_overflow:
             return ContextOverflow(f"{said}. The model's context has no room for it.", *refusal.room)
         if status == 429:
@@ -177,8 +179,9 @@ class ServerConnection(ABC, Generic[_Client]):
     def foreign(self, foreign: Foreign) -> BackendError:
         """What it means that something else than a model's answer came with status 200."""
         return BackendError(
-            f"{self.name}: base_url: {shown_address(self.server.url)} answers with {self._shown(foreign.what)}, which "
-            "is no model's answer. Does base_url end in /v1, or in the path that the server's documents give?"
+            f"{shown_address(self.server.url)} answers with {self._shown(foreign.what)}, which is no model's answer.",
+            where=f"{self.name}: base_url",
+            remedy="Does base_url end in /v1, or in the path that the server's documents give?",
         )
 
     def _to_wait_for(self, kind: type[TransientError], said: str, wait_s: float | None) -> BackendError:
@@ -187,8 +190,8 @@ class ServerConnection(ABC, Generic[_Client]):
         if wait_s is None or wait_s <= longest:
             return kind(said, wait_s)
         return BackendError(
-            f"{said}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}. Run the same command "
-            "again after that time. Set longest_wait_s higher to wait for it."
+            f"{said}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}.",
+            remedy="Run the same command again after that time. Set longest_wait_s higher to wait for it.",
         )
 
     def _refused(self, body: str) -> tuple[str, ...]:
@@ -206,23 +209,25 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def _lasting(self, status: int, message: str, said: str) -> BackendError:
         """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
-        return BackendError(f"{said}{_REMEDIES.get(status, '')}")
+        return BackendError(said, remedy=_REMEDIES.get(status, ""))
 
     def _redirected(self, response: httpx2.Response) -> BackendError:
         """Where a redirect leads. It is not followed, for a key is not to go where nobody sent it."""
-        said = f"{self.name}: status {response.status_code}: the server redirects"
+        said = f"status {response.status_code}: the server redirects"
         asked, better = response.request.url, "an address that answers itself"
         try:
             target = asked.join(response.headers["location"])
             target = target.copy_with(username="", password="", query=None, fragment=None)
         except (httpx2.InvalidURL, KeyError):
-            return BackendError(f"{said}. Set base_url to {better}.")
+            return BackendError(said, where=self.name, remedy=f"Set base_url to {better}.")
         below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
         if target.path.endswith(below):
             version = self.server.url.rstrip("/").removeprefix(self.server.root)
             root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
             better = self._shown(root + version)
-        return BackendError(f"{said} to {self._shown(str(target))}. Set base_url to {better}.")
+        return BackendError(
+            f"{said} to {self._shown(str(target))}", where=self.name, remedy=f"Set base_url to {better}."
+        )
 
     def _reason(self, failure: BaseException) -> str:
         """The innermost reason, which the client's own wrappers hide."""

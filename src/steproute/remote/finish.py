@@ -56,16 +56,19 @@ def check_finish(name: str, reason: str, hint: str = "", field: str = "finish_re
     hint: what may help against a stream that breaks off.
     """
     if not reason:
-        raise BackendUnavailable(f"{name}: the stream broke off before the answer was complete{hint}")
+        raise BackendUnavailable(f"the stream broke off before the answer was complete{hint}", where=name)
     match ending_of(reason):
         case Ending.FILTERED:
             raise BackendError(
-                f"{name}: the server's content filter stopped the answer ({field} {reason!r}). Use another model for "
-                "this problem, or change what the filter takes offence at."
+                f"the server's content filter stopped the answer ({field} {reason!r}).",
+                where=name,
+                remedy="Use another model for this problem, or change what the filter takes offence at.",
             )
         case Ending.REFUSED:
             raise BackendError(
-                f"{name}: the model refuses to answer ({field} {reason!r}). Use another model for this problem."
+                f"the model refuses to answer ({field} {reason!r}).",
+                where=name,
+                remedy="Use another model for this problem.",
             )
         case Ending.UNKNOWN:
-            raise BackendUnavailable(f"{name}: the answer ended by {reason.lower()!r}, which is no regular end")
+            raise BackendUnavailable(f"the answer ended by {reason.lower()!r}, which is no regular end", where=name)

@@ -20,11 +20,17 @@ def check_proxy(proxy: str) -> None:
         return
     if not _PROXY.fullmatch(proxy):
         raise ConfigError(
-            f"proxy: {shown_address(proxy)!r} is no proxy. Use an address such as http://proxy.example:3128, or "
-            f"{ENVIRONMENT!r} for that of HTTP_PROXY, HTTPS_PROXY and NO_PROXY."
+            f"{shown_address(proxy)!r} is no proxy.",
+            where="proxy",
+            remedy=f"Use an address such as http://proxy.example:3128, or {ENVIRONMENT!r} for that of "
+            "HTTP_PROXY, HTTPS_PROXY and NO_PROXY.",
         )
     if proxy.lower().startswith("socks") and find_spec("socksio") is None:
-        raise ConfigError(f"proxy: {shown_address(proxy)!r} needs a package that is not installed. pip install socksio")
+        raise ConfigError(
+            f"{shown_address(proxy)!r} needs a package that is not installed.",
+            where="proxy",
+            remedy="pip install socksio",
+        )
 
 
 def proxy_for(address: str, proxy: str) -> str:

@@ -34,9 +34,11 @@ class Server:
         _check_address(self.base_url)
         for name in ("connect_s", "read_s", "total_s"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}: {getattr(self, name)} is not above 0.")
+                raise ConfigError(f"{getattr(self, name)} is not above 0.", where=name)
         if not self.longest_wait_s >= 0:
-            raise ConfigError(f"longest_wait_s: {self.longest_wait_s} is below 0. Give seconds, 0 for no wait.")
+            raise ConfigError(
+                f"{self.longest_wait_s} is below 0.", where="longest_wait_s", remedy="Give seconds, 0 for no wait."
+            )
         check_proxy(self.proxy)
 
     @property
@@ -58,11 +60,14 @@ def server_root(base_url: str) -> str:
 def _check_address(base_url: str) -> None:
     shown = shown_address(base_url)
     if not re.match(r"https?://[^/\s]+", base_url):
-        raise ConfigError(f"base_url: {shown!r} is no address. Give one such as http://127.0.0.1:8000/v1.")
+        raise ConfigError(
+            f"{shown!r} is no address.", where="base_url", remedy="Give one such as http://127.0.0.1:8000/v1."
+        )
     if re.search("[?#]", base_url):
         raise ConfigError(
-            f"base_url: {shown!r} is followed by a query or a fragment. Remove it, and set api_key_env to the "
-            "variable that holds the key."
+            f"{shown!r} is followed by a query or a fragment.",
+            where="base_url",
+            remedy="Remove it, and set api_key_env to the variable that holds the key.",
         )
     try:
         host = httpx2.URL(base_url).host
@@ -70,5 +75,5 @@ def _check_address(base_url: str) -> None:
         host = ""
     if not host:
         raise ConfigError(
-            f"base_url: {shown!r} is no address. Write / : @ in a user or a password as %2F %3A %40."
+            f"{shown!r} is no address.", where="base_url", remedy="Write / : @ in a user or a password as %2F %3A %40."
         ) from None

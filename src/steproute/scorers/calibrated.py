@@ -39,7 +39,7 @@ class Temperature:
 
     def __post_init__(self) -> None:
         if not self.temperature > 0:
-            raise ConfigError(f"temperature: {self.temperature} is not above 0. Fit it again.")
+            raise ConfigError(f"{self.temperature} is not above 0.", where="temperature", remedy="Fit it again.")
 
     def __call__(self, scores: F64) -> F64:
         """Scores of exactly 0 and 1 are taken as 1e-6 from the edge."""
@@ -61,11 +61,17 @@ class Isotonic:
 
     def __post_init__(self) -> None:
         if self.scores.shape != self.values.shape or self.scores.ndim != 1 or not self.scores.size:
-            raise ConfigError(f"isotonic: {self.scores.shape} scores and {self.values.shape} values are no map.")
+            raise ConfigError(
+                f"{self.scores.shape} scores and {self.values.shape} values are no map.", where="isotonic"
+            )
         if (np.diff(self.scores) < 0).any() or (np.diff(self.values) < 0).any():
-            raise ConfigError("isotonic: scores or values do not ascend. Fit it again.")
+            raise ConfigError("scores or values do not ascend.", where="isotonic", remedy="Fit it again.")
         if self.values[0] < 0 or self.values[-1] > 1:
-            raise ConfigError(f"isotonic: values {self.values[0]:g} to {self.values[-1]:g} leave [0, 1]. Fit it again.")
+            raise ConfigError(
+                f"values {self.values[0]:g} to {self.values[-1]:g} leave [0, 1].",
+                where="isotonic",
+                remedy="Fit it again.",
+            )
 
     def __call__(self, scores: F64) -> F64:
         """Interpolated."""

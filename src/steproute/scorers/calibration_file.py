@@ -22,7 +22,7 @@ def score_map_artifact(score_map: ScoreMap, facts: dict[str, Any]) -> Artifact:
 def load_score_map(folder: Path) -> ScoreMap:
     """A scorer's calibration; raises ArtifactError if it is missing, damaged or of another kind."""
     if not (folder / FACTS).exists():
-        raise ArtifactError(f"scorer: {folder} holds no calibration. `steproute calibrate-scorer` makes one.")
+        raise ArtifactError(f"{folder} holds no calibration. `steproute calibrate-scorer` makes one.", where="scorer")
     try:
         artifact = read_artifact(folder)
         if artifact.kind == "isotonic":
@@ -31,6 +31,8 @@ def load_score_map(folder: Path) -> ScoreMap:
         if artifact.kind == "temperature":
             return Temperature(*sound_arrays(artifact, numbers=1)["numbers"].tolist())
     except (TypeError, ConfigError, UnsoundArtifact) as failure:
-        reason = failure.reason if isinstance(failure, UnsoundArtifact) else failure
-        raise ArtifactError(f"scorer: {folder} is incomplete or damaged ({reason}). Calibrate it again.") from None
-    raise ArtifactError(f"scorer: {folder} is of kind {artifact.kind!r}, not a calibration.")
+        reason = failure.message if isinstance(failure, UnsoundArtifact) else failure
+        raise ArtifactError(
+            f"{folder} is incomplete or damaged ({reason}).", where="scorer", remedy="Calibrate it again."
+        ) from None
+    raise ArtifactError(f"{folder} is of kind {artifact.kind!r}, not a calibration.", where="scorer")

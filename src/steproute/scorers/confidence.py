@@ -44,8 +44,10 @@ class ConfidenceScorer:
         logprob = None if step.confidence is None else _LOGPROB[self.settings.measure](step.confidence)
         if logprob is None:
             raise ScorerError(
-                f"{self.name}: step {number}, by {step.role!r}, came without log-probabilities. Set logprobs = 5 below "
-                f"[models.{step.role}] if its server gives them, else use a scorer that reads text."
+                f"step {number}, by {step.role!r}, came without log-probabilities.",
+                where=self.name,
+                remedy=f"Set logprobs = 5 below [models.{step.role}] if its server gives them, else use a "
+                "scorer that reads text.",
             )
         return exp(min(logprob, 0.0))
 

@@ -25,9 +25,13 @@ class EnsembleSettings:
 
     def __post_init__(self) -> None:
         if bool(self.weights) != (self.combine == "weighted"):
-            raise ConfigError(f"weights: {self.weights} with combine = {self.combine!r}. 'weighted' alone needs them.")
+            raise ConfigError(
+                f"{self.weights} with combine = {self.combine!r}. 'weighted' alone needs them.", where="weights"
+            )
         if not all(weight > 0 for weight in self.weights):
-            raise ConfigError(f"weights: {self.weights} holds one that is not above 0. Leave that member out.")
+            raise ConfigError(
+                f"{self.weights} holds one that is not above 0.", where="weights", remedy="Leave that member out."
+            )
 
 
 class EnsembleScorer:
@@ -42,9 +46,13 @@ class EnsembleScorer:
     ) -> None:
         self.name, self.settings, self._members = name, settings, tuple(members)
         if not self._members:
-            raise ConfigError("of: is empty. Name the scorers that the ensemble is made of.")
+            raise ConfigError("is empty.", where="of", remedy="Name the scorers that the ensemble is made of.")
         if settings.weights and len(settings.weights) != len(self._members):
-            raise ConfigError(f"weights: {len(settings.weights)} for {len(self._members)} members. Give one for each.")
+            raise ConfigError(
+                f"{len(settings.weights)} for {len(self._members)} members.",
+                where="weights",
+                remedy="Give one for each.",
+            )
 
     @classmethod
     def configured(cls, name: str, table: Mapping[str, Any]) -> "EnsembleScorer":
@@ -70,7 +78,7 @@ class EnsembleScorer:
         counts = [len(each.values) for each in scores]
         if len(set(counts)) != 1:
             given = ", ".join(f"{count} by {each.model}" for count, each in zip(counts, scores, strict=True))
-            raise ScorerError(f"{self.name}: its members do not give one score a step each: {given}")
+            raise ScorerError(f"its members do not give one score a step each: {given}", where=self.name)
         return Scores(
             values=tuple(map(self._one, zip(*(each.values for each in scores), strict=True))),
             model=self.name,

@@ -40,10 +40,16 @@ def load(settings: "TransformersPrmSettings") -> "Network":
             model, found = kind.from_pretrained(settings.model, dtype=settings.dtype, output_loading_info=True)
         model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError) as failure:
-        raise ConfigError(f"model: {settings.model!r} cannot be loaded on {device} ({str(failure)[:300]}).") from None
+        raise ConfigError(
+            f"{settings.model!r} cannot be loaded on {device} ({str(failure)[:300]}).", where="model"
+        ) from None
     if found["missing_keys"]:
         missing = ", ".join(sorted(found["missing_keys"])[:3])
-        raise ConfigError(f"model: {settings.model!r} lacks weights ({missing}). Download it again; is the head right?")
+        raise ConfigError(
+            f"{settings.model!r} lacks weights ({missing}).",
+            where="model",
+            remedy="Download it again; is the head right?",
+        )
     with torch.inference_mode():
         return Network(settings, tokenizer, model, _judge(settings, tokenizer, model))
 
@@ -75,8 +81,9 @@ class Network:
         reading = self._lines(prefix) if self._settings.head == "skywork" else self._whole(prefix)
         if self._context is not None and len(reading.tokens) > self._context:
             raise ScorerError(
-                f"{self._settings.model}: {len(reading.tokens)} tokens do not fit a context of {self._context}. "
-                "Use fewer steps, or a model with a longer one."
+                f"{len(reading.tokens)} tokens do not fit a context of {self._context}.",
+                where=self._settings.model,
+                remedy="Use fewer steps, or a model with a longer one.",
             )
         return reading
 
@@ -94,7 +101,9 @@ class Network:
             output = self._body(input_ids=tokens.to(self._device), attention_mask=mask, use_cache=False)
             values = self._judge(output.last_hidden_state[rows, columns]).tolist()
         if not all(0 <= value <= 1 for value in values):
-            raise ScorerError(f"{self._settings.model}: gave scores that are no probabilities. Try dtype = 'float32'.")
+            raise ScorerError(
+                "gave scores that are no probabilities.", where=self._settings.model, remedy="Try dtype = 'float32'."
+            )
         marks = iter(values)
         return [tuple(next(marks) for _ in reading.judged) for reading in batch]
 
@@ -104,8 +113,9 @@ class Network:
         judged = [place for place, token in enumerate(tokens) if token == self._marker]
         if len(judged) != len(prefix.steps):
             raise ScorerError(
-                f"{self._settings.model}: {len(judged)} marks for {len(prefix.steps)} steps. Does the problem hold "
-                f"{self._settings.marker!r}, or do the tokens beside it swallow it?"
+                f"{len(judged)} marks for {len(prefix.steps)} steps.",
+                where=self._settings.model,
+                remedy=f"Does the problem hold {self._settings.marker!r}, or do the tokens beside it swallow it?",
             )
         return Reading(tokens, judged)
 
@@ -134,7 +144,9 @@ def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> J
     }[settings.head]
     there = _tensors(settings.model, names)
     if missing := [name for name in names if name not in there]:
-        raise ConfigError(f"head: {settings.model!r} has no {missing[0]}, so its head is not {settings.head!r}.")
+        raise ConfigError(
+            f"{settings.model!r} has no {missing[0]}, so its head is not {settings.head!r}.", where="head"
+        )
     parts = [there[name].to(model.device, torch.float32) for name in names]
     if settings.head == "skywork":
         weight, bias = parts
@@ -162,7 +174,9 @@ def _candidates(settings: "TransformersPrmSettings", tokenizer: Any, model: Any)
     whole = model(input_ids=probe, use_cache=False).logits[0, -1, pair].float()
     own = logits(model.base_model(input_ids=probe, use_cache=False).last_hidden_state[0, -1])
     if not torch.allclose(whole, own, rtol=_ROUNDING, atol=_ROUNDING):
-        raise ConfigError(f"head: {settings.model!r} scales or caps its logits, which 'marker-token' does not know.")
+        raise ConfigError(
+            f"{settings.model!r} scales or caps its logits, which 'marker-token' does not know.", where="head"
+        )
     return lambda hidden: logits(hidden).softmax(dim=-1)[:, 0]
 
 
@@ -178,7 +192,9 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
     for file in files:
         path = cached_file(model, file, _raise_exceptions_for_missing_entries=False)
         if path is None:
-            raise ConfigError(f"model: {model!r} has no {file}. Use one whose weights are safetensors.")
+            raise ConfigError(
+                f"{model!r} has no {file}.", where="model", remedy="Use one whose weights are safetensors."
+            )
         with safe_open(path, framework="pt") as weights:
             found |= {name: weights.get_tensor(name) for name in names if name in weights.keys()}  # noqa: SIM118
     return found
@@ -191,4 +207,6 @@ def _token(tokenizer: Any, text: str, field: str) -> int:
         if len(tokens) == 1 and tokens[0] != tokenizer.unk_token_id:
             token: int = tokens[0]
             return token
-    raise ConfigError(f"{field}: {text!r} is no single token of this model. Give one, as its model card names it.")
+    raise ConfigError(
+        f"{text!r} is no single token of this model.", where=field, remedy="Give one, as its model card names it."
+    )

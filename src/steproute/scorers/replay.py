@@ -26,6 +26,7 @@ class ReplayScorer:
                 usage = Usage(input_tokens=estimated_tokens(prefix.problem.text + prefix.text), estimated=True)
                 return Scores(values=recording.scores[:count], model=self.name, usage=usage)
         raise ScorerError(
-            f"replay: {self.name} has no recorded score for step {count} of problem {prefix.problem.id!r} after this "
-            "prefix. Declare on_scorer_failure, or leave the problem out."
+            f"{self.name} has no recorded score for step {count} of problem {prefix.problem.id!r} after this prefix.",
+            where="replay",
+            remedy="Declare on_scorer_failure, or leave the problem out.",
         )

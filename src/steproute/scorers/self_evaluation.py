@@ -55,7 +55,7 @@ class SelfEvaluationSettings:
 
     def __post_init__(self) -> None:
         if not 2 <= self.logprobs <= 20:
-            raise ConfigError(f"logprobs: {self.logprobs} is outside [2, 20].")
+            raise ConfigError(f"{self.logprobs} is outside [2, 20].", where="logprobs")
 
 
 class SelfEvaluationScorer:
@@ -146,7 +146,9 @@ class SelfEvaluationScorer:
         """P(yes) / (P(yes) + P(no)) over all spellings."""
         if not alternatives:
             raise ScorerError(
-                f"{self.name}: its answer has no log-probabilities. Use mode = 'digit', or a server that has them."
+                "its answer has no log-probabilities.",
+                where=self.name,
+                remedy="Use mode = 'digit', or a server that has them.",
             )
         mass = dict.fromkeys(("yes", "no"), 0.0)
         for token, logprob in alternatives:
@@ -156,8 +158,9 @@ class SelfEvaluationScorer:
         both = sum(mass.values())
         if both < _LEAST_MASS:
             raise ScorerError(
-                f"{self.name}: yes and no have {both:.3f} of its first token's probability, {alternatives[0][0]!r} has "
-                "more. Have it answer at once (no thinking, another question), or use mode = 'digit'."
+                f"yes and no have {both:.3f} of its first token's probability, {alternatives[0][0]!r} has more.",
+                where=self.name,
+                remedy="Have it answer at once (no thinking, another question), or use mode = 'digit'.",
             )
         return mass["yes"] / both
 
@@ -165,8 +168,9 @@ class SelfEvaluationScorer:
         numbers = re.findall(r"\d+(?:\.\d+)?", text)
         if len(numbers) != 1 or len(numbers[0]) != 1:
             raise ScorerError(
-                f"{self.name}: {text[:60]!r} is no digit from 0 to 9. Have it answer at once (no thinking, another "
-                "question), or use mode = 'yes-no'."
+                f"{text[:60]!r} is no digit from 0 to 9.",
+                where=self.name,
+                remedy="Have it answer at once (no thinking, another question), or use mode = 'yes-no'.",
             )
         return int(numbers[0]) / 9
 
@@ -201,7 +205,7 @@ class _Verdict:
         self.used.ended()
         counted = self.used.usage.output_tokens if self.used.reported else None
         if self._repeats.confirmed_by(counted):
-            raise BackendUnavailable(f"{self._name}: a piece came twice")
+            raise BackendUnavailable("a piece came twice", where=self._name)
         if not self._finish and self._marked_end and self.used.reported and self._repeats.pieces:
             return
         check_finish(self._name, self._finish)

@@ -32,17 +32,20 @@ class StepText:
     def __post_init__(self) -> None:
         for part in ("{problem}", "{steps}"):
             if part not in self.text:
-                raise ConfigError(f"text: {self.text[:60]!r} lacks {part}. Put it where the model shall read it.")
+                raise ConfigError(
+                    f"{self.text[:60]!r} lacks {part}.", where="text", remedy="Put it where the model shall read it."
+                )
         if not self.marker:
-            raise ConfigError("marker: is empty. Give the token after which the model judges a step.")
+            raise ConfigError("is empty.", where="marker", remedy="Give the token after which the model judges a step.")
 
     def written(self, prefix: Prefix) -> str:
         """The whole text. Raises ScorerError where a step holds the marker, which would shift all scores after it."""
         for number, step in enumerate(prefix.steps, start=1):
             if self.marker in step.text:
                 raise ScorerError(
-                    f"marker: {self.marker!r} stands in the text of step {number}, which would shift later scores. "
-                    "Declare on_scorer_failure for such solutions."
+                    f"{self.marker!r} stands in the text of step {number}, which would shift later scores.",
+                    where="marker",
+                    remedy="Declare on_scorer_failure for such solutions.",
                 )
         before, after = self.around(prefix)
         return before + self.between.join(step.text + self.marker for step in prefix.steps) + after

@@ -56,10 +56,10 @@ class TransformersPrmSettings(StepText):
         object.__setattr__(self, "marker", self.marker or own.marker)
         StepText.__post_init__(self)
         if self.max_batch_tokens is not None and self.max_batch_tokens < 1:
-            raise ConfigError(f"max_batch_tokens: {self.max_batch_tokens} is below 1.")
+            raise ConfigError(f"{self.max_batch_tokens} is below 1.", where="max_batch_tokens")
         for package in ("torch", "transformers"):
             if find_spec(package) is None:
-                raise ConfigError(f"transformers-prm needs {package}. Run: pip install 'steproute[prm]'.")
+                raise ConfigError(f"transformers-prm needs {package}.", remedy="Run: pip install 'steproute[prm]'.")
 
 
 class TransformersPrm:

@@ -72,14 +72,18 @@ class VllmPoolingScorer:
         pairs = answer.data[0].data if answer.data else []
         if len(pairs) != len(prefix.steps):
             raise ScorerError(
-                f"{self.name}: {len(pairs)} pairs for {len(prefix.steps)} steps. Is the server's step_tag_id that of "
-                f"{settings.marker!r}, and is {settings.marker!r} not in the problem's text?"
+                f"{len(pairs)} pairs for {len(prefix.steps)} steps.",
+                where=self.name,
+                remedy="Set marker to the step tag that the server was started with (--pooler-config step_tag_id). "
+                f"Is {settings.marker!r} in the problem's text?",
             )
         for pair in pairs:
             if len(pair) != 2 or not all(0 <= share <= 1 for share in pair):
                 raise ScorerError(
-                    f"{self.name}: {pair} is no pair of probabilities. Is {settings.model} a process reward model with "
-                    "two classes, and does the server's pooling end in a softmax?"
+                    f"{pair} is no pair of probabilities.",
+                    where=self.name,
+                    remedy=f"Is {settings.model} a process reward model with two classes, and does the server's "
+                    "pooling end in a softmax?",
                 )
         return Scores(
             values=tuple(pair[1] for pair in pairs),

@@ -61,7 +61,11 @@ class Budgeted:
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Mixed):
-            raise ConfigError("policy: budgeted needs a calibrated one. Make it by `steproute calibrate --budget …`.")
+            raise ConfigError(
+                "budgeted needs a calibrated one.",
+                where="policy",
+                remedy="Make it by `steproute calibrate --budget …`.",
+            )
         object.__setattr__(self, "controller", BudgetController(self.policy))
 
     @property

@@ -27,9 +27,11 @@ class Pipelined(Stepwise):
     def __post_init__(self) -> None:
         Stepwise.__post_init__(self)
         if not (isfinite(self.hedge) and self.hedge >= 0):
-            raise ConfigError(f"hedge: {self.hedge} is no score. Give one in [0, 1], or 0 for never.")
+            raise ConfigError(f"{self.hedge} is no score.", where="hedge", remedy="Give one in [0, 1], or 0 for never.")
         if self.ahead < 1:
-            raise ConfigError(f"ahead: {self.ahead} is below 1. Use the strategy stepwise to draft nothing ahead.")
+            raise ConfigError(
+                f"{self.ahead} is below 1.", where="ahead", remedy="Use the strategy stepwise to draft nothing ahead."
+            )
 
     async def solve(self, episode: Episode) -> None:
         """Draft, draft ahead, score, decide, accept, until the solution ends."""

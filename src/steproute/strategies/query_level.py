@@ -24,8 +24,9 @@ class QueryLevel:
     def __post_init__(self) -> None:
         if self.policy.needs_scores:
             raise ConfigError(
-                "policy: query decides before any step is there to be scored, so it takes none that reads scores. "
-                "Train one by `steproute train --policy query-sw`, or use the strategy stepwise."
+                "query decides before any step is there to be scored, so it takes none that reads scores.",
+                where="policy",
+                remedy="Train one by `steproute train --policy query-sw`, or use the strategy stepwise.",
             )
 
     async def solve(self, episode: Episode) -> None:

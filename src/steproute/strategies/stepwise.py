@@ -23,7 +23,9 @@ class Stepwise:
 
     def __post_init__(self) -> None:
         if self.takeover_steps is not None and self.takeover_steps < 1:
-            raise ConfigError(f"takeover_steps: {self.takeover_steps} is below 1. Leave it out for 'to the end'.")
+            raise ConfigError(
+                f"{self.takeover_steps} is below 1.", where="takeover_steps", remedy="Leave it out for 'to the end'."
+            )
 
     @property
     def needs(self) -> Needs:

@@ -42,9 +42,9 @@ class Benchmark:
         spec = f"{self.name}:{variant}" if variant else self.name
         if spec not in BENCHMARKS:
             known = ", ".join(each for each in BENCHMARKS if each.partition(":")[0] == self.name)
-            raise DatasetError(f"data: {spec!r} is unknown. Use {known}.")
+            raise DatasetError(f"{spec!r} is unknown.", where="data", remedy=f"Use {known}.")
         if (path := find_data(BENCHMARKS[spec])) is None:
-            raise DatasetError(f"data: {spec} is not on this machine. {_how_to_get(spec)}")
+            raise DatasetError(f"{spec} is not on this machine. {_how_to_get(spec)}", where="data")
         return path
 
 

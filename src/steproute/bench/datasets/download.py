@@ -47,7 +47,7 @@ def _fetch(name: str, source: Source, progress: Progress) -> bytes:
         with httpx2.stream("GET", source.url, timeout=_TIMEOUT, follow_redirects=True) as response:
             if response.status_code != httpx2.codes.OK:
                 raise DownloadError(
-                    f"{name}: {source.url} answered with status {response.status_code}. {_by_hand(name, source)}"
+                    f"{source.url} answered with status {response.status_code}. {_by_hand(name, source)}", where=name
                 )
             size = response.headers.get("content-length", "")
             total = int(size) if size.isdigit() else None
@@ -56,7 +56,7 @@ def _fetch(name: str, source: Source, progress: Progress) -> bytes:
                 progress(response.num_bytes_downloaded, total)
     except httpx2.HTTPError as failure:
         reason = str(failure) or type(failure).__name__
-        raise DownloadError(f"{name}: {source.url} cannot be read ({reason}). {_by_hand(name, source)}") from None
+        raise DownloadError(f"{source.url} cannot be read ({reason}). {_by_hand(name, source)}", where=name) from None
     return b"".join(parts)
 
 
@@ -70,7 +70,7 @@ def _by_hand(name: str, source: Source) -> str:
 def _read(name: str, source: Source, kept: Path) -> bytes:
     path = kept / source.file if kept.is_dir() else kept
     if not path.is_file():
-        raise DownloadError(f"{name}: {path} does not exist. Put {source.url} there.")
+        raise DownloadError(f"{path} does not exist.", where=name, remedy=f"Put {source.url} there.")
     return path.read_bytes()
 
 
@@ -79,14 +79,16 @@ def _converted(name: str, source: Source, content: bytes) -> Iterator[dict[str, 
     found = hashlib.sha256(content).hexdigest()
     if source.sha256 and found != source.sha256:
         raise DownloadError(
-            f"{name}: the file is not the original, or not all of it: {len(content)} bytes with SHA-256 {found} "
-            f"instead of {source.sha256}. Run the command again; a proxy or a mirror may have altered it."
+            f"the file is not the original, or not all of it: {len(content)} bytes with SHA-256 "
+            f"{found} instead of {source.sha256}.",
+            where=name,
+            remedy="Run the command again; a proxy or a mirror may have altered it.",
         )
     try:
         rows = [source.convert(number, json.loads(line)) for number, line in enumerate(content.splitlines())]
         list(problems_of(enumerate(rows, 1), name))
     except (*_OTHER_FORM, DatasetError) as failure:
-        raise DownloadError(f"{name}: the file is not in the form of the original ({failure!r}).") from None
+        raise DownloadError(f"the file is not in the form of the original ({failure!r}).", where=name) from None
     ids = [str(row["id"]) for row in rows]
     ends = [source.first_id or ids[0], source.last_id or ids[-1]] if ids else []
     if len(rows) != source.rows or [ids[0], ids[-1]] != ends:

@@ -24,7 +24,9 @@ def data_file(name: str) -> Path:
     """A file of the data folder or of the cache; raises DatasetError if neither has it."""
     if (path := find_data(name)) is None:
         missing = data_folder() / name
-        raise DatasetError(f"data: {missing} does not exist. Set {_VARIABLE} to the folder that holds {name}.")
+        raise DatasetError(
+            f"{missing} does not exist.", where="data", remedy=f"Set {_VARIABLE} to the folder that holds {name}."
+        )
     return path
 
 

@@ -39,7 +39,9 @@ def load_problems(spec: str, limit: int | None = None, seed: int = 0, fields: Fi
         check_between("problems", limit, 1, MOST_PROBLEMS, "Give the number of problems to load, or leave it out.")
     problems = list(_problems(spec, limit, seed, fields))
     if not problems:
-        raise DatasetError(f"data: {spec} holds no problem. Give each line a 'problem' and an 'answer'.")
+        raise DatasetError(
+            f"{spec} holds no problem.", where="data", remedy="Give each line a 'problem' and an 'answer'."
+        )
     return problems
 
 
@@ -51,11 +53,15 @@ def _problems(spec: str, limit: int | None, seed: int, fields: Fields) -> Iterat
         return islice(problems_of(read_rows(Path(spec)), spec, fields), limit)
     if name not in datasets.names():
         raise DatasetError(
-            f"data: {spec!r} is unknown. Use one of {', '.join(datasets.names())}; hf:org/name:split; or the path of "
-            f"a file that ends in {', '.join(SUFFIXES)}."
+            f"{spec!r} is unknown.",
+            where="data",
+            remedy=f"Use one of {', '.join(datasets.names())}; hf:org/name:split; or the path of a file "
+            f"that ends in {', '.join(SUFFIXES)}.",
         )
     if fields != DEFAULT_FIELDS:
-        raise DatasetError(f"question-field, answer-field, id-field: {name} has no fields to choose. Leave them out.")
+        raise DatasetError(
+            f"question-field, answer-field, id-field: {name} has no fields to choose.", remedy="Leave them out."
+        )
     found = cast(DataSet, datasets.get(name))
     count = limit or getattr(found, "default_count", None)
     return _each_once(name, islice(found(variant, seed), count))
@@ -65,6 +71,6 @@ def _each_once(name: str, problems: Iterable[Problem]) -> Iterator[Problem]:
     ids: set[str] = set()
     for problem in problems:
         if problem.id in ids:
-            raise DatasetError(f"data: {name} gives the id {problem.id!r} twice. Ids must differ.")
+            raise DatasetError(f"{name} gives the id {problem.id!r} twice. Ids must differ.", where="data")
         ids.add(problem.id)
         yield problem

@@ -30,7 +30,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """
     suffix = suffix_of(path.name)
     if not path.is_file():
-        raise DatasetError(f"data: {path} does not exist. Give the path of a file ending in {', '.join(SUFFIXES)}.")
+        raise DatasetError(
+            f"{path} does not exist.", where="data", remedy=f"Give the path of a file ending in {', '.join(SUFFIXES)}."
+        )
     if suffix == ".parquet":
         yield from _parquet(path)
         return
@@ -38,7 +40,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Row]]:
         with _opened(path) as file:
             yield from (_csv if suffix.startswith(".csv") else _json_lines)(path, file)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as failure:
-        raise DatasetError(f"{path}: cannot be read ({failure}). Is it whole, and UTF-8?") from None
+        raise DatasetError(f"cannot be read ({failure}).", where=path, remedy="Is it whole, and UTF-8?") from None
 
 
 def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
@@ -49,19 +51,21 @@ def hugging_face_rows(name: str) -> Iterator[tuple[int, Row]]:
     """
     place, _, split = name.partition(":")
     if not place:
-        raise DatasetError(f"data: 'hf:{name}' names no data set. {_HOW_TO_NAME}")
+        raise DatasetError(f"'hf:{name}' names no data set. {_HOW_TO_NAME}", where="data")
     words = place.split("/")
     local = Path(place).is_dir()
     repository, config = (place, None) if local else ("/".join(words[:2]), "/".join(words[2:]) or None)
     try:
         from datasets import load_dataset
     except ImportError:
-        raise DatasetError(f"data: hf:{name} needs datasets. Run: pip install 'steproute[data]'.") from None
+        raise DatasetError(
+            f"hf:{name} needs datasets.", where="data", remedy="Run: pip install 'steproute[data]'."
+        ) from None
     try:
         yield from enumerate(map(dict, load_dataset(repository, config, split=split or "test")), 1)
     except Exception as failure:  # the library lets errors of every package through that it reads with
         reason = failure.__cause__ or failure
-        raise DatasetError(f"data: hf:{name} cannot be loaded ({reason}). {_HOW_TO_NAME}") from None
+        raise DatasetError(f"hf:{name} cannot be loaded ({reason}). {_HOW_TO_NAME}", where="data") from None
 
 
 def _opened(path: Path) -> IO[str]:
@@ -80,13 +84,17 @@ def _object(path: Path, number: int, line: str) -> Row:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as failure:
-        raise DatasetError(f"{path}, line {number}: not JSON ({failure}). Give one JSON object per line.") from None
+        raise DatasetError(
+            f"not JSON ({failure}).", where=f"{path}, line {number}", remedy="Give one JSON object per line."
+        ) from None
     if not isinstance(row, dict):
         raise DatasetError(
-            f"{path}, line {number}: {line.strip()[:60]!r} is not an object. Give one JSON object per line."
+            f"{line.strip()[:60]!r} is not an object.",
+            where=f"{path}, line {number}",
+            remedy="Give one JSON object per line.",
         )
     if _is_deep(row):
-        raise DatasetError(f"{path}, line {number}: is nested more than {_DEEPEST} deep. Flatten it.")
+        raise DatasetError(f"is nested more than {_DEEPEST} deep. Flatten it.", where=f"{path}, line {number}")
     return row
 
 
@@ -105,17 +113,18 @@ def _csv(path: Path, file: IO[str]) -> Iterator[tuple[int, Row]]:
     try:
         header = next(reader, [])
         if len(set(header)) != len(header) or not header:
-            raise DatasetError(f"{path}, line 1: {', '.join(header)!r} is no header. Name each column once.")
+            raise DatasetError(f"{path}, line 1: {', '.join(header)!r} is no header.", remedy="Name each column once.")
         for cells in reader:
             if len(cells) not in (0, len(header)):
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: {len(cells)} cells below {len(header)} columns. Put cells that "
-                    "hold a comma or a line break between double quotes."
+                    f"{len(cells)} cells below {len(header)} columns.",
+                    where=f"{path}, line {reader.line_num}",
+                    remedy="Put cells that hold a comma or a line break between double quotes.",
                 )
             if cells:
                 yield reader.line_num, dict(zip(header, cells, strict=True))
     except csv.Error as failure:
-        raise DatasetError(f"{path}, line {reader.line_num}: no CSV ({failure}).") from None
+        raise DatasetError(f"no CSV ({failure}).", where=f"{path}, line {reader.line_num}") from None
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
@@ -123,10 +132,12 @@ def _parquet(path: Path) -> Iterator[tuple[int, Row]]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise DatasetError(f"{path}: Parquet needs pyarrow. Run: pip install 'steproute[data]'.") from None
+        raise DatasetError("Parquet needs pyarrow.", where=path, remedy="Run: pip install 'steproute[data]'.") from None
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             rows = (row for batch in file.iter_batches() for row in batch.to_pylist())
             yield from enumerate(rows, 1)
     except (pyarrow.ArrowException, OSError, ValueError, ArithmeticError) as failure:
-        raise DatasetError(f"{path}: no Parquet file ({failure}). Is it whole, and of texts and numbers?") from None
+        raise DatasetError(
+            f"no Parquet file ({failure}).", where=path, remedy="Is it whole, and of texts and numbers?"
+        ) from None

@@ -44,8 +44,8 @@ def problems_of(rows: Iterable[tuple[int, Row]], source: str, fields: Fields = D
         problem = _problem(f"{source}, line {number}", f"{name}:{number}", row, fields)
         if problem.id in lines:
             raise DatasetError(
-                f"{source}, line {number}: id {problem.id!r} stands on line {lines[problem.id]} already. Ids must "
-                "differ."
+                f"id {problem.id!r} stands on line {lines[problem.id]} already. Ids must differ.",
+                where=f"{source}, line {number}",
             )
         lines[problem.id] = number
         yield problem
@@ -55,7 +55,7 @@ def _problem(where: str, place: str, row: Row, fields: Fields) -> Problem:
     question = _question_field(where, row, fields.question)
     text = row[question]
     if not isinstance(text, str) or not text.strip():
-        raise DatasetError(f"{where}: {question} is {text!r}. Give each line a non-empty string.")
+        raise DatasetError(f"{question} is {text!r}.", where=where, remedy="Give each line a non-empty string.")
     used = {question, fields.answer or _ANSWER, fields.id or _ID}
     problem = Problem(
         id=_id(where, place, row, fields.id),
@@ -74,8 +74,9 @@ def _question_field(where: str, row: Row, name: str) -> str:
     found = next((each for each in _QUESTIONS if each in row), None)
     if found is None:
         raise DatasetError(
-            f"{where}: no {', '.join(_QUESTIONS[:-1])} or {_QUESTIONS[-1]}. {_has(row)} Name the one that holds the "
-            "question with --question-field."
+            f"no {', '.join(_QUESTIONS[:-1])} or {_QUESTIONS[-1]}. {_has(row)} Name the one that "
+            "holds the question with --question-field.",
+            where=where,
         )
     return found
 
@@ -86,7 +87,7 @@ def _id(where: str, place: str, row: Row, name: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         return place
     if not isinstance(value, str | int | float | Decimal):
-        raise DatasetError(f"{where}: id is {value!r}. Give a string or a number.")
+        raise DatasetError(f"id is {value!r}.", where=where, remedy="Give a string or a number.")
     return _text(value)
 
 
@@ -96,13 +97,15 @@ def _gold_answer(where: str, row: Row, name: str) -> str:
     if isinstance(answer, str):
         answer = answer.rpartition(_GSM8K_ANSWER)[2].strip()
     elif answer is not None and not _is_number(answer):
-        raise DatasetError(f"{where}: {name or _ANSWER} is {answer!r}. Give a string or a number.")
+        raise DatasetError(f"{name or _ANSWER} is {answer!r}.", where=where, remedy="Give a string or a number.")
     if not name and answer in (None, ""):
         answer = closed_boxed(str(row.get(_SOLUTION) or ""))
     if answer in (None, ""):
         raise DatasetError(
-            f"{where}: no gold answer. {_has(row)} Name the one that holds it with --answer-field. Without it give "
-            "each line an 'answer', or a 'solution' that ends in \\boxed{…}; no solution could be graded otherwise."
+            f"no gold answer. {_has(row)} Name the one that holds it with --answer-field. Without "
+            "it give each line an 'answer', or a 'solution' that ends in \\boxed{…}; no solution "
+            "could be graded otherwise.",
+            where=where,
         )
     return _text(answer)
 
@@ -119,7 +122,7 @@ def _text(value: object) -> str:
 
 def _existing(where: str, row: Row, name: str, option: str) -> str:
     if name not in row:
-        raise DatasetError(f"{where}: {option}: there is no field {name!r}. {_has(row)}")
+        raise DatasetError(f"{option}: there is no field {name!r}. {_has(row)}", where=where)
     return name
 
 
@@ -140,6 +143,8 @@ def check_encoding(where: str, fields: Iterable[tuple[str, str]]) -> None:
             value.encode()
         except UnicodeEncodeError as failure:
             raise DatasetError(
-                f"{where}: {name} holds half a character at position {failure.start} "
-                f"({value[failure.start]!r}, a lone surrogate). Remove it, or write the whole character."
+                f"{name} holds half a character at position {failure.start} ({value[failure.start]!r}, "
+                "a lone surrogate).",
+                where=where,
+                remedy="Remove it, or write the whole character.",
             ) from None

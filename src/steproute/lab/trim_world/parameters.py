@@ -68,11 +68,11 @@ class WorldParameters:
     def __post_init__(self) -> None:
         for name, model in self.models.items():
             if not 0 <= model.step_accuracy <= 1:
-                raise ConfigError(f"models.{name}.step_accuracy: {model.step_accuracy} is outside [0, 1].")
+                raise ConfigError(f"{model.step_accuracy} is outside [0, 1].", where=f"models.{name}.step_accuracy")
             if not model.hazard or model.hazard[-1] != 1 or not all(0 <= h <= 1 for h in model.hazard):
-                raise ConfigError(f"models.{name}.hazard: has to be probabilities that end with 1.")
+                raise ConfigError("has to be probabilities that end with 1.", where=f"models.{name}.hazard")
         if self.observations.ndim != 3 or not (self.observations.sum(2) > 0).all():
-            raise ConfigError(f"observations: {self.observations.shape} has a row without probability.")
+            raise ConfigError(f"{self.observations.shape} has a row without probability.", where="observations")
 
 
 @cache

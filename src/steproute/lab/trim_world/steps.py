@@ -60,7 +60,7 @@ def read_step(problem: Problem, text: str) -> DrawnStep:
 def accuracy_of(problem_id: str, model: str, tags: Mapping[str, str]) -> float:
     """P(a model's step is correct | correct prefix) on a problem; raises DatasetError where its tags do not say."""
     if model not in tags:
-        raise DatasetError(f"{problem_id}: {model!r} has no step accuracy. Problems come from --data trim-world.")
+        raise DatasetError(f"{model!r} has no step accuracy. Problems come from --data trim-world.", where=problem_id)
     return float(tags[model])
 
 
@@ -80,7 +80,7 @@ def _read(problem_id: str, text: str, *tags: tuple[str, str]) -> DrawnStep:
     match = _STEP.fullmatch(text.strip())
     if match is None:
         raise DatasetError(
-            f"{problem_id}: {text[:60]!r} is not a step of TRIM's world. Its models write their own steps."
+            f"{text[:60]!r} is not a step of TRIM's world. Its models write their own steps.", where=problem_id
         )
     place, model, draw, _ = match.groups()
     chances = chances_of(problem_id, int(place), model, draw)

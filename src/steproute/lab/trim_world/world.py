@@ -31,9 +31,11 @@ def generate(variant: str, seed: int, parameters: WorldParameters | None = None)
     split, _, name = variant.partition("/")
     split, name = split or "test", name or "published"
     if split not in get_args(Split):
-        raise DatasetError(f"data: {NAME} has no split {split!r}. Use {', '.join(get_args(Split))}.")
+        raise DatasetError(f"{NAME} has no split {split!r}.", where="data", remedy=f"Use {', '.join(get_args(Split))}.")
     if name not in parameters.assumptions:
-        raise DatasetError(f"data: {NAME} has no assumption {name!r}. Use {', '.join(parameters.assumptions)}.")
+        raise DatasetError(
+            f"{NAME} has no assumption {name!r}.", where="data", remedy=f"Use {', '.join(parameters.assumptions)}."
+        )
     assumption, index = parameters.assumptions[name], 0
     while True:
         problem_id = f"trim-{split}-{seed}-{index}"
