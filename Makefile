@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-servers lint bench docs clean
+.PHONY: demo test test-train test-servers lint bench reference published-curves docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/steproute demo
@@ -33,8 +33,16 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/engine_overhead.py
 	$(BIN)/python benchmarks/latency.py --seeds 1
 
-docs: $(VENV)/.installed
+reference: $(VENV)/.installed
+	$(BIN)/python docs/steproute_toml.py
+	$(BIN)/python docs/cli_reference.py
+
+published-curves: $(VENV)/.installed
 	$(BIN)/python docs/published_curves.py
+
+# The variable silences a notice about MkDocs 2, which the extra excludes.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv is on the path. Install one, or name it:" \
@@ -58,5 +66,9 @@ $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/.installed
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	touch $@ $(VENV)/.installed
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

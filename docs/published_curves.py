@@ -15,11 +15,11 @@ CURVES: Final = {
 PAGE: Final = Path(__file__).parent / "reference/published-curves.md"
 INTRO: Final = """# Our metrics on the published TRIM curves
 
-Written by `make docs` (`docs/published_curves.py`) from `trim_reference/published_curves.json` of the data folder:
-MATH-500, all 500 problems, weak Qwen2.5-1.5B and strong Qwen2.5-7B as far as its data card can tell. Always-weak is the
-point at threshold 0 and always-strong the one at threshold 1; TRIM-POMDP's file has no anchors of its own and takes the
-same. Costs are strong generated tokens as a share of always-strong's. There are no intervals, because the files hold no
-single problems.
+Written by `make published-curves` (`docs/published_curves.py`) from `trim_reference/published_curves.json` of the data
+folder: MATH-500, all 500 problems, weak Qwen2.5-1.5B and strong Qwen2.5-7B as far as its data card can tell.
+Always-weak is the point at threshold 0 and always-strong the one at threshold 1; TRIM-POMDP's file has no anchors of
+its own and takes the same. Costs are strong generated tokens as a share of always-strong's. There are no intervals,
+because the files hold no single problems.
 
 """
 PAPER: Final = """

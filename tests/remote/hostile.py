@@ -57,9 +57,10 @@ class HostileServer:
     async def running(self) -> AsyncIterator["HostileServer"]:
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        async with server:
+        try:
             yield self
-            server.close()
+        finally:
+            server.close()  # `async with server` waits for clients with open connections, from Python 3.12 on
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
