@@ -9,6 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
+from typer import Context
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -31,7 +32,9 @@ def page() -> str:
 
 def commands(group: TyperGroup, words: tuple[str, ...] = ("steproute",)) -> Iterator[tuple[str, TyperCommand]]:
     """Every command below a group, under the words that call it."""
-    for name, command in group.commands.items():
+    context = Context(group)
+    for name in group.commands:
+        _, command, _ = group.resolve_command(context, [name])
         if isinstance(command, TyperGroup):
             yield from commands(command, (*words, name))
         elif isinstance(command, TyperCommand):
