@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from steproute.bench.datasets import load_problems
-from steproute.config import build_strategy, lab_cast
+from steproute.config import build_strategy, lab_roles
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
 from steproute.learn.rollouts import solve_all
@@ -37,16 +37,16 @@ def main() -> None:
         "easy then hard": [*load_problems("lab:test/easy", half, 0), *load_problems("lab:test/hard", half, 0)],
     }
     with tempfile.TemporaryDirectory() as folder, StepTree(Path(folder) / "tree", _WIDTH) as tree:
-        casts = {"stepwise": tree.cast(lab_cast()), "budgeted": lab_cast()}
+        casts = {"stepwise": tree.roles(lab_roles()), "budgeted": lab_roles()}
         for path in asked.folders:
             family = load_policy(path)
             assert isinstance(family, MixtureFamily)
             for name, problems in streams.items():
-                for strategy, cast in casts.items():
+                for strategy, roles in casts.items():
                     errors, right = [], []
                     for seed in range(asked.seeds):
                         solver = build_strategy(strategy, family.at(family.goal, seed))
-                        traces = asyncio.run(solve_all(problems, cast, solver, seed))
+                        traces = asyncio.run(solve_all(problems, roles, solver, seed))
                         costs = [_cost(family, trace) for trace in traces]
                         errors.append(float(np.mean(costs)) / family.cost - 1)
                         right.append(np.mean([t.answer == p.answer for p, t in zip(problems, traces, strict=True)]))

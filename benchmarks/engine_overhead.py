@@ -17,8 +17,8 @@ from steproute.core.ports import Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.usage import Usage
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.learn.plan import plan
 from steproute.policies.agg import AGGREGATES, CONFIDENCES, AggNetwork
 from steproute.policies.confidence import Confidence, FirstTokenEntropy
@@ -60,16 +60,16 @@ class InstantScorer:
 
 def step_ms(strategy: Strategy[Episode], problems: int, in_flight: int) -> float:
     """CPU milliseconds for each step of the solutions."""
-    cast = Cast(
-        writers={"weak": Writer(model=Instant()), "strong": Writer(model=Instant())},
-        judges={"prm": Judge(scorer=InstantScorer())},
+    roles = Roles(
+        models={"weak": ModelRole(model=Instant()), "strong": ModelRole(model=Instant())},
+        scorers={"prm": ScorerRole(scorer=InstantScorer())},
     )
     queue = iter(range(problems))
 
     async def work_through() -> int:
         steps = 0
         for i in queue:
-            trace = await Episode(Problem.ask(id=str(i), text="two and two?"), cast, route="t").run(strategy)
+            trace = await Episode(Problem.ask(id=str(i), text="two and two?"), roles, route="t").run(strategy)
             steps += len(trace.steps)
         return steps
 

@@ -60,7 +60,7 @@ def solve(world: SimWorld, route: str, count: int, in_flight: int, seed: int) ->
     settings = RunSettings(in_flight=count if route.endswith("at once") else in_flight)
 
     async def timed(file: TraceFile) -> tuple[list[Trace], float]:
-        await run([(plan, problem) for problem in problems], world.cast(), settings, file)
+        await run([(plan, problem) for problem in problems], world.roles(), settings, file)
         found = (file.get(route, problem.id, seed) for problem in problems)
         return [trace for trace in found if trace is not None], asyncio.get_running_loop().time()
 

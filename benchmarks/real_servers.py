@@ -35,8 +35,8 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 from steproute.models.openai_server import OpenAiModel
@@ -84,12 +84,12 @@ class Farther:
         return replace(scores, latency_s=scores.latency_s + self._seconds)
 
 
-def solve(route: str, cast: Cast, problems: list[Problem], in_flight: int, seed: int) -> dict[str, float]:
+def solve(route: str, roles: Roles, problems: list[Problem], in_flight: int, seed: int) -> dict[str, float]:
     """One round of one route."""
     plan, settings = Route(name=route, strategy=ROUTES[route](), seed=seed), RunSettings(in_flight=in_flight)
     with tempfile.TemporaryDirectory() as folder, TraceFile(Path(folder) / "traces.jsonl.zst") as file:
         began, cpu = time.perf_counter(), time.process_time()
-        asyncio.run(run([(plan, problem) for problem in problems], cast, settings, file))
+        asyncio.run(run([(plan, problem) for problem in problems], roles, settings, file))
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
         traces = [trace for problem in problems if (trace := file.get(plan.name, problem.id, seed)) is not None]
     return measured(traces, problems, wall) | {"client": cpu / wall}
@@ -124,13 +124,13 @@ def compare(config: Path, asked: argparse.Namespace, prm_s: float, in_flight: in
     rows: dict[str, list[dict[str, float]]] = {route: [] for route in ROUTES}
     for number in range(asked.rounds + 1):
         for route in ROUTES:
-            cast = read_config(config).cast()
-            judge = cast.judge()
-            cast = replace(cast, judges={"prm": replace(judge, scorer=Farther(judge.scorer, prm_s))})
+            roles = read_config(config).roles()
+            judge = roles.scorer()
+            roles = replace(roles, scorers={"prm": replace(judge, scorer=Farther(judge.scorer, prm_s))})
             if asked.heavy_tailed:
-                heavy = {r: replace(w, model=HeavyTailed(w.model, SimWorld())) for r, w in cast.writers.items()}
-                cast = replace(cast, writers=heavy)
-            row = solve(route, cast, problems[: None if number else 16], in_flight, number)
+                heavy = {r: replace(w, model=HeavyTailed(w.model, SimWorld())) for r, w in roles.models.items()}
+                roles = replace(roles, models=heavy)
+            row = solve(route, roles, problems[: None if number else 16], in_flight, number)
             if number:
                 rows[route].append(row)
                 told = {"route": route, "prm_s": prm_s, "in_flight": in_flight, "seed": number, **row}

@@ -13,7 +13,7 @@ import numpy as np
 
 from steproute.artifacts import Artifact, write_artifact
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.step_tree import StepTree
 from steproute.learn.lab_fit import costs_for, fit_on_lab
@@ -38,14 +38,14 @@ def main() -> None:
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     problems = load_problems(asked.data, asked.problems, 0)
-    cast = lab_cast()
-    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree, GradeBook(cast.grading) as book:
+    roles = lab_roles()
+    with StepTree(asked.out / "tree.jsonl.zst", _TREE_WIDTH) as tree, GradeBook(roles.grading) as book:
 
         def learn(kind: str, settings: PpoSettings) -> Artifact:
             trained = train_network(
                 ARCHITECTURES[kind],
                 problems,
-                tree.cast(cast),
+                tree.roles(roles),
                 AnswerGrades(book),
                 settings,
             )
@@ -74,7 +74,7 @@ def main() -> None:
         if (asked.out / f"pomdp-{seed}" / "policy.json").exists():
             continue
         began = time.monotonic()
-        model = asyncio.run(fit_on_lab(cast, load_problems(asked.data, 2 * asked.problems, seed), seed))
+        model = asyncio.run(fit_on_lab(roles, load_problems(asked.data, 2 * asked.problems, seed), seed))
         write_artifact(
             pomdp_artifact(PomdpFamily(plan(model, costs_for(model))), {"data": asked.data, "seed": seed}),
             asked.out / f"pomdp-{seed}",

@@ -13,14 +13,14 @@ from itertools import islice
 from typing import ClassVar
 
 from steproute import Decision, Episode, Observation, Problem
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.ports import Policy
 from steproute.core.registry import policies
 from steproute.lab.story import generate
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
-ROLES = lab_cast()
+ROLES = lab_roles()
 
 
 @policies.register("patient")

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from steproute import Meter, Problem
-from steproute.config import AnswerSettings, RouteSettings, RunConfig, build_strategy, lab_cast, read_config, read_setup
+from steproute.config import (
+    AnswerSettings,
+    RouteSettings,
+    RunConfig,
+    build_strategy,
+    lab_roles,
+    read_config,
+    read_setup,
+)
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
@@ -70,8 +78,8 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     read = read_config(written(tmp_path, WHOLE))
-    cast = read.cast()
-    weak = cast.writer("weak")
+    roles = read.roles()
+    weak = roles.model("weak")
     assert isinstance(weak.model, OpenAiModel)
     assert weak.model.settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE
     assert weak.model.settings.server.read_s == 20
@@ -80,9 +88,9 @@ def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     assert weak.sampling.max_tokens == 512
     assert weak.gate is not None
     assert weak.gate.settings.in_flight == 16
-    assert isinstance(cast.judge().scorer, VllmPoolingScorer)
-    assert cast.writer("strong").gate is None
-    assert cast.writer("strong").price.table == "not set"
+    assert isinstance(roles.scorer().scorer, VllmPoolingScorer)
+    assert roles.model("strong").gate is None
+    assert roles.model("strong").price.table == "not set"
     assert read.route.knob == 0.35
     assert read.limits.max_cost_usd == Decimal("0.01")
     assert read.route.settings == {"ahead": 2, "hedge": 0.7}
@@ -92,8 +100,8 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
     again = WHOLE.replace('[models.strong]\nbackend = "lab"\nname = "lab-strong"', "").replace(
         "[route]", WHOLE[WHOLE.index("backend") : WHOLE.index("[models.strong]")].join(["[models.strong]\n", "[route]"])
     )
-    cast = read_config(written(tmp_path, again)).cast()
-    assert cast.writer("weak").gate is cast.writer("strong").gate
+    roles = read_config(written(tmp_path, again)).roles()
+    assert roles.model("weak").gate is roles.model("strong").gate
 
 
 GATED = """
@@ -115,32 +123,32 @@ model = "small"
 
 def test_all_tables_of_one_server_and_model_are_behind_the_gate_that_any_of_them_sets(tmp_path: Path) -> None:
     for text in (GATED, GATED.replace("gate = { in_flight = 4 }\n", "") + "gate = { in_flight = 4 }\n"):
-        cast = read_config(written(tmp_path, text)).cast()
-        gate = cast.writer("weak").gate
+        roles = read_config(written(tmp_path, text)).roles()
+        gate = roles.model("weak").gate
         assert gate is not None
-        assert gate is cast.writer("strong").gate is cast.judges["strong"].gate
+        assert gate is roles.model("strong").gate is roles.scorers["strong"].gate
         assert gate.settings.in_flight == 4
 
 
 def test_two_models_of_one_server_do_not_share_a_gate(tmp_path: Path) -> None:
     head, mark, tail = GATED.partition("[models.strong]")
-    cast = read_config(written(tmp_path, head + mark + tail.replace('"small"', '"large"', 1))).cast()
-    weak, strong = cast.writer("weak").gate, cast.writer("strong").gate
+    roles = read_config(written(tmp_path, head + mark + tail.replace('"small"', '"large"', 1))).roles()
+    weak, strong = roles.model("weak").gate, roles.model("strong").gate
     assert weak is not None
     assert strong is not None
     assert (weak.settings.in_flight, strong.settings.in_flight) == (4, 64)
 
 
 def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Path) -> None:
-    assert read_config(written(tmp_path, GATED + "gate = { in_flight = 4, open_s = 10 }\n")).cast()
+    assert read_config(written(tmp_path, GATED + "gate = { in_flight = 4, open_s = 10 }\n")).roles()
     with pytest.raises(ConfigError, match=r"scorers.strong.gate: \{'in_flight': 5\} is not that of models.weak"):
-        read_config(written(tmp_path, GATED + "gate = { in_flight = 5 }\n")).cast()
+        read_config(written(tmp_path, GATED + "gate = { in_flight = 5 }\n")).roles()
 
 
 def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
     lab = 'backend = "lab"\nname = "lab-weak"\ngate = { in_flight = 1 }\n'
-    cast = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).cast()
-    assert cast.writer("weak").gate is not cast.writer("strong").gate
+    roles = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).roles()
+    assert roles.model("weak").gate is not roles.model("strong").gate
 
 
 @pytest.mark.parametrize(
@@ -210,7 +218,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in WHOLE
     with pytest.raises(ConfigError) as caught:
-        read_config(written(tmp_path, WHOLE.replace(old, new, 1))).cast()
+        read_config(written(tmp_path, WHOLE.replace(old, new, 1))).roles()
     assert message in str(caught.value)
     assert "steproute.toml" in str(caught.value)
 
@@ -252,9 +260,9 @@ def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest
     path = written(tmp_path, WHOLE.replace("read_s = 20", 'api_key_env = "WEAK_KEY"'))
     monkeypatch.delenv("WEAK_KEY", raising=False)
     with pytest.raises(ConfigError, match="models.weak: api_key_env: the variable WEAK_KEY is not set"):
-        read_config(path).cast()
+        read_config(path).roles()
     monkeypatch.setenv("WEAK_KEY", "sk-secret")
-    assert "sk-secret" not in repr(read_config(path)) + repr(read_config(path).cast())
+    assert "sk-secret" not in repr(read_config(path)) + repr(read_config(path).roles())
     assert not [field for field in fields(OpenAiSettings) if "key" in field.name]
 
 
@@ -284,11 +292,11 @@ def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
 
 def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_path: Path) -> None:
     lab = 'backend = "lab"\nname = "lab-strong"'
-    assert read_config(written(tmp_path, WHOLE)).cast().writer("strong").gate is None
+    assert read_config(written(tmp_path, WHOLE)).roles().model("strong").gate is None
     gate = (
         read_config(written(tmp_path, WHOLE.replace(lab, f"{lab}\ngate = {{ in_flight = 1 }}")))
-        .cast()
-        .writer("strong")
+        .roles()
+        .model("strong")
         .gate
     )
     assert gate is not None
@@ -391,7 +399,7 @@ def test_a_grader_that_cannot_be_made_is_named_with_its_file(tmp_path: Path, tab
 def test_a_judge_is_paid_at_the_price_of_its_model(tmp_path: Path) -> None:
     answer = '[answer]\ngrader = "judge"\nmodel = "weak"\n[limits]'
     roles = read_setup(written(tmp_path, WHOLE.replace("[limits]", answer))).roles
-    weak, judge = roles.writer("weak"), roles.grading
+    weak, judge = roles.model("weak"), roles.grading
     assert (judge.role, judge.model, judge.price, judge.gate) == ("weak", weak.model.name, weak.price, weak.gate)
     assert judge.is_paid
 
@@ -408,8 +416,8 @@ class Plain:
 
 def test_any_class_with_the_method_is_a_grader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(graders._registered, "plain", Plain)
-    grader = AnswerSettings(grader="plain", settings={"word": "five"}).graded(lab_cast()).grading.grader
+    grader = AnswerSettings(grader="plain", settings={"word": "five"}).graded(lab_roles()).grading.grader
     assert isinstance(grader, Plain)
     assert grader.word == "five"
     with pytest.raises(ConfigError, match="answer: plain: .*unexpected keyword argument 'words'"):
-        AnswerSettings(grader="plain", settings={"words": "five"}).graded(lab_cast())
+        AnswerSettings(grader="plain", settings={"words": "five"}).graded(lab_roles())

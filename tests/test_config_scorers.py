@@ -74,7 +74,7 @@ def served(folder: Path, text: str) -> tuple[Trace, list[Finding]]:
     async def run() -> tuple[Trace, list[Finding]]:
         async with JudgingServer(lambda request: None).running() as server:
             config = read(folder, text, server.url)
-            episode = Episode(Problem.ask(id="p", text="A riddle."), config.cast(), route="t", limits=config.limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), config.roles(), route="t", limits=config.limits)
             return await episode.run(config.route.strategy_at(0)), await examine(config)
 
     return asyncio.run(run())
@@ -108,7 +108,7 @@ def test_an_ensembles_members_are_paid_each_at_its_own_price(tmp_path: Path) -> 
 
 
 def test_members_keep_their_gates_and_are_made_once(tmp_path: Path) -> None:
-    judges = read(tmp_path, MODELS + ENSEMBLE).cast().judges
+    judges = read(tmp_path, MODELS + ENSEMBLE).roles().scorers
     assert judges["prm"].members == {"first": judges["first"], "second": judges["second"]}
     assert isinstance(judges["prm"].scorer, EnsembleScorer)
     assert isinstance(judges["first"].scorer, SelfEvaluationScorer)
@@ -117,7 +117,7 @@ def test_members_keep_their_gates_and_are_made_once(tmp_path: Path) -> None:
 
 def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Path) -> None:
     text = MODELS + '[scorers.all]\nbackend = "ensemble"\nof = ["prm", "sure"]\n' + ENSEMBLE
-    judges = read(tmp_path, text + '[scorers.sure]\nbackend = "confidence"\nmeasure = "min"\n').cast().judges
+    judges = read(tmp_path, text + '[scorers.sure]\nbackend = "confidence"\nmeasure = "min"\n').roles().scorers
     assert judges["all"].members["prm"] is judges["prm"]
     assert isinstance(judges["sure"].scorer, ConfidenceScorer)
 
@@ -145,14 +145,14 @@ def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Pat
 def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in ENSEMBLE
     with pytest.raises((ConfigError, ArtifactError)) as caught:
-        read(tmp_path, MODELS + ENSEMBLE.replace(old, new, 1)).cast()
+        read(tmp_path, MODELS + ENSEMBLE.replace(old, new, 1)).roles()
     assert message in str(caught.value)
 
 
 def test_a_ring_of_ensembles_is_refused(tmp_path: Path) -> None:
     ring = '[scorers.a]\nbackend = "ensemble"\nof = ["b"]\n[scorers.b]\nbackend = "ensemble"\nof = ["a"]\n'
     with pytest.raises(ConfigError, match=r"scorers.b.of: 'a' is no other scorer"):
-        read(tmp_path, MODELS + ring).cast()
+        read(tmp_path, MODELS + ring).roles()
 
 
 def test_a_calibration_maps_what_an_ensemble_combines(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_calibration_maps_what_an_ensemble_combines(tmp_path: Path) -> None:
     trace, _ = served(tmp_path, MODELS + text)
     plain = (0.9 / 0.99 + 3 * 8 / 9) / 4
     assert trace.steps[0].score == pytest.approx(plain**2 / (plain**2 + (1 - plain) ** 2))
-    assert isinstance(read(tmp_path, MODELS + text).cast().judge().scorer, CalibratedScorer)
+    assert isinstance(read(tmp_path, MODELS + text).roles().scorer().scorer, CalibratedScorer)
 
 
 def test_the_lab_alone_is_asked_about_its_own_problem_whatever_combines_it(tmp_path: Path) -> None:
@@ -179,13 +179,13 @@ def test_what_the_docs_show_is_a_configuration(tmp_path: Path, block: str) -> No
     (tmp_path / "steproute.toml").write_text(MODELS.format(url="http://127.0.0.1:9/v1") + block)
     config = read_config(tmp_path / "steproute.toml")
     assert config.route.strategy_at(0)
-    assert config.cast().judges.keys() == config.tables["scorers"].keys()
+    assert config.roles().scorers.keys() == config.tables["scorers"].keys()
 
 
 def test_a_missing_package_is_named_with_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transformers_prm, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"scorers.prm: .* pip install 'steproute\[prm\]'"):
-        read(tmp_path, MODELS + '[scorers.prm]\nbackend = "transformers-prm"\nmodel = "m"\n').cast()
+        read(tmp_path, MODELS + '[scorers.prm]\nbackend = "transformers-prm"\nmodel = "m"\n').roles()
 
 
 def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:

@@ -3,22 +3,22 @@ from typing import Any
 
 import pytest
 
-from steproute import Cast
-from steproute.config import RouteSettings, RunConfig, check_needs, lab_cast, trim_world_roles
+from steproute import Roles
+from steproute.config import RouteSettings, RunConfig, check_needs, lab_roles, trim_world_roles
 from steproute.core.errors import ConfigError
-from steproute.engine.cast import Judge
+from steproute.engine.roles import ScorerRole
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer
 
-LAB = lab_cast()
+LAB = lab_roles()
 
 
 def run_of(policy: str, *baselines: str, **route: Any) -> RunConfig:
     return RunConfig(name="a", data="lab", route=RouteSettings(policy=policy, **route), baselines=baselines)
 
 
-def without_scorers(roles: Cast) -> Cast:
-    return replace(roles, judges={})
+def without_scorers(roles: Roles) -> Roles:
+    return replace(roles, scorers={})
 
 
 def test_the_lab_has_all_that_its_policies_need() -> None:
@@ -69,10 +69,10 @@ def test_a_policy_that_reads_log_probabilities_is_refused_where_weak_gives_none(
 @pytest.mark.parametrize("members", [0, 2])
 def test_a_scorer_that_reads_log_probabilities_needs_them_of_every_model(members: int) -> None:
     sure = ConfidenceScorer("sure")
-    judge = Judge(scorer=sure)
+    judge = ScorerRole(scorer=sure)
     if members:
-        other = trim_world_roles().judge()
-        judge = Judge(scorer=EnsembleScorer("both", [sure, other.scorer]), members={"sure": judge, "other": other})
-    mixed = Cast(writers={**trim_world_roles().writers, "weak": LAB.writer("weak")}, judges={"prm": judge})
+        other = trim_world_roles().scorer()
+        judge = ScorerRole(scorer=EnsembleScorer("both", [sure, other.scorer]), members={"sure": judge, "other": other})
+    mixed = Roles(models={**trim_world_roles().models, "weak": LAB.model("weak")}, scorers={"prm": judge})
     with pytest.raises(ConfigError, match="the scorer 'prm' reads log-probabilities, and the model 'strong' gives"):
         check_needs(run_of("threshold").sweep().routes, mixed)

@@ -19,23 +19,22 @@ if TYPE_CHECKING:
     from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
     from steproute.core.trace import Trace
     from steproute.core.usage import AccountLine, Price, Purpose, Usage
-    from steproute.engine.cast import Cast, Judge, Writer
     from steproute.engine.episode import Episode
     from steproute.engine.limits import Limits
+    from steproute.engine.roles import ModelRole, Roles, ScorerRole
     from steproute.solving import ProblemFailed, Solution, asolve, load_config, solve
 
 __all__ = [
     "AccountLine",
     "AnswerRule",
-    "Cast",
     "Decision",
     "Draft",
     "Episode",
     "Grade",
     "Grader",
-    "Judge",
     "Limits",
     "Meter",
+    "ModelRole",
     "Observation",
     "Outcome",
     "Policy",
@@ -44,8 +43,10 @@ __all__ = [
     "Problem",
     "ProblemFailed",
     "Purpose",
+    "Roles",
     "Run",
     "Sampling",
+    "ScorerRole",
     "Scores",
     "Solution",
     "Step",
@@ -57,7 +58,6 @@ __all__ = [
     "Trace",
     "Usage",
     "Verdict",
-    "Writer",
     "asolve",
     "load_config",
     "solve",
@@ -75,7 +75,7 @@ _MODULES: Final = {
     "core.solution": ("Draft", "Meter", "Outcome", "Prefix", "Sampling", "Scores", "Step", "Stop"),
     "core.trace": ("Trace",),
     "core.usage": ("AccountLine", "Price", "Purpose", "Usage"),
-    "engine.cast": ("Cast", "Judge", "Writer"),
+    "engine.roles": ("Roles", "ScorerRole", "ModelRole"),
     "engine.episode": ("Episode",),
     "engine.limits": ("Limits",),
     "solving": ("ProblemFailed", "Solution", "asolve", "load_config", "solve"),

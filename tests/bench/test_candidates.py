@@ -7,7 +7,7 @@ import pytest
 from steproute.bench.candidates import candidates_in_tree, sample_candidates
 from steproute.bench.datasets import load_problems
 from steproute.bench.labelled import LabelledSteps
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.errors import DatasetError
 from steproute.engine.step_tree import StepTree
 from steproute.lab.checker import Verdict, check_steps
@@ -28,11 +28,11 @@ def pairs(steps: LabelledSteps) -> int:
 
 
 def test_candidates_follow_correct_prefixes_and_are_reproducible() -> None:
-    cast = lab_cast()
-    authors = {role: cast.writer(role) for role in ("weak", "strong")}
+    roles = lab_roles()
+    authors = {role: roles.model(role) for role in ("weak", "strong")}
 
     def sample() -> LabelledSteps:
-        return asyncio.run(sample_candidates(authors, cast.judge().scorer, PROBLEMS, 5, draws=3, prefixes=2))
+        return asyncio.run(sample_candidates(authors, roles.scorer().scorer, PROBLEMS, 5, draws=3, prefixes=2))
 
     steps = sample()
     assert len(steps.scores) <= len(PROBLEMS) * 2 * 2 * 3
@@ -51,17 +51,17 @@ def test_candidates_follow_correct_prefixes_and_are_reproducible() -> None:
 def test_a_step_tree_gives_its_candidates_and_does_not_grow(tmp_path: Path, width: int, seed: int) -> None:
     """A narrow tree is one of `train`, a wide one of `compare`; more routes give more candidates of a prefix."""
     with StepTree(tmp_path / "tree", width) as tree:
-        cast = tree.cast(lab_cast())
+        roles = tree.roles(lab_roles())
         for threshold in (0.0, 0.5, 1.0):
-            asyncio.run(solve_all(PROBLEMS, cast, Stepwise(policy=Threshold(threshold)), seed))
+            asyncio.run(solve_all(PROBLEMS, roles, Stepwise(policy=Threshold(threshold)), seed))
     with StepTree(tmp_path / "tree", None) as tree:
         assert tree.width == width
         size = len(tree)
-        steps = asyncio.run(candidates_in_tree(tree, lab_cast(), PROBLEMS, seed))
+        steps = asyncio.run(candidates_in_tree(tree, lab_roles(), PROBLEMS, seed))
         assert len(tree) == size
         other = load_problems("lab:validation", 3, 99)
         with pytest.raises(DatasetError, match="no scored step of these problems"):
-            asyncio.run(candidates_in_tree(tree, lab_cast(), other, seed))
+            asyncio.run(candidates_in_tree(tree, lab_roles(), other, seed))
     _, counts = np.unique(steps.prefixes, return_counts=True)
     assert counts.max() > 1
     assert steps.correct.any()
@@ -80,8 +80,8 @@ def test_every_scored_step_of_a_solution_in_a_tree_is_a_candidate(tmp_path: Path
     """Accepted steps, the strong model's among them, and rejected ones, each with the score that the run gave it."""
     strategy = Stepwise(policy=Threshold(threshold))
     with StepTree(tmp_path / "tree", 2**32) as tree:
-        traces = asyncio.run(solve_all(PROBLEMS, tree.cast(lab_cast()), strategy, 4))
-        steps = asyncio.run(candidates_in_tree(tree, lab_cast(), PROBLEMS, 4))
+        traces = asyncio.run(solve_all(PROBLEMS, tree.roles(lab_roles()), strategy, 4))
+        steps = asyncio.run(candidates_in_tree(tree, lab_roles(), PROBLEMS, 4))
     scored = []
     for problem, trace in zip(PROBLEMS, traces, strict=True):
         verdicts = check_steps(Story.parse(problem.text), [step.text for step in trace.steps])

@@ -6,7 +6,7 @@ import pytest
 from tests.bench.graded import graded
 from tests.engine.scripted import ScriptedModel, ScriptedScorer
 
-from steproute import Cast, Judge, Outcome, Price, Step, Writer
+from steproute import ModelRole, Outcome, Price, Roles, ScorerRole, Step
 from steproute.bench.estimate import Amount, Estimate, estimate, scaled
 from steproute.bench.route_bounds import Range, Shape, prior_shape
 from steproute.core.problem import Problem
@@ -17,9 +17,9 @@ from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
 PRICE = Price(input=Decimal(1), output=Decimal(2), cache_read=Decimal("0.1"))
-ROLES = Cast(
-    writers={role: Writer(model=ScriptedModel(role, []), price=PRICE) for role in ("weak", "strong")},
-    judges={"prm": Judge(scorer=ScriptedScorer(), price=PRICE)},
+ROLES = Roles(
+    models={role: ModelRole(model=ScriptedModel(role, []), price=PRICE) for role in ("weak", "strong")},
+    scorers={"prm": ScorerRole(scorer=ScriptedScorer(), price=PRICE)},
 )
 ALONE = Route(name="alone", strategy=Single("strong"))
 ROUTED = Route(name="t", strategy=Stepwise(policy=Threshold(0.5)))

@@ -21,7 +21,7 @@ def recorded(request: pytest.FixtureRequest, data_folder: Path, monkeypatch: pyt
 
 def solve(recorded: Recorded, strategy: Single | Cascade) -> list[Trace]:
     async def all_problems() -> list[Trace]:
-        episodes = (Episode(p, recorded.cast, route="t", limits=recorded.limits) for p in recorded.problems)
+        episodes = (Episode(p, recorded.roles, route="t", limits=recorded.limits) for p in recorded.problems)
         return [await episode.run(strategy) for episode in episodes]
 
     return asyncio.run(all_problems())

@@ -34,8 +34,8 @@ def solve(
     strategy: Strategy[Episode], world: SimWorld = WORLD, count: int = 24, limits: Limits = Limits()
 ) -> list[Trace]:
     async def all_at_once() -> list[Trace]:
-        cast = world.cast()
-        episodes = (Episode(problem, cast, route="t", limits=limits) for problem in world.problems(count))
+        roles = world.roles()
+        episodes = (Episode(problem, roles, route="t", limits=limits) for problem in world.problems(count))
         return await asyncio.gather(*(episode.run(strategy) for episode in episodes))
 
     return run_virtually(all_at_once())
@@ -78,9 +78,9 @@ def test_a_reading_server_batches_what_waits(batch: int, passes: int, ends: list
 
 
 def test_the_simulated_parts_are_models_and_scorers() -> None:
-    cast = WORLD.cast()
-    assert isinstance(cast.writer("weak").model, StepModel)
-    assert isinstance(cast.judge().scorer, StepScorer)
+    roles = WORLD.roles()
+    assert isinstance(roles.model("weak").model, StepModel)
+    assert isinstance(roles.scorer().scorer, StepScorer)
 
 
 def test_a_run_repeats_exactly_and_its_traces_carry_virtual_latencies() -> None:
@@ -123,8 +123,8 @@ def test_a_problem_that_fails_does_not_hold_the_others_up() -> None:
             return super().decide(seen)
 
     async def main() -> list[Trace | BaseException]:
-        cast, strategy = WORLD.cast(), Lockstep(policy=Refusing(0.5))
-        episodes = [Episode(problem, cast, route="t").run(strategy) for problem in WORLD.problems(3)]
+        roles, strategy = WORLD.roles(), Lockstep(policy=Refusing(0.5))
+        episodes = [Episode(problem, roles, route="t").run(strategy) for problem in WORLD.problems(3)]
         return await asyncio.gather(*episodes, return_exceptions=True)
 
     first, *others = run_virtually(main())

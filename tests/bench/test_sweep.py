@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.scripted import Fail, Say, ScriptedModel
 
-from steproute import Cast, Outcome, Problem, Writer
+from steproute import ModelRole, Outcome, Problem, Roles
 from steproute.bench.answers import AnswerChecker, Verdict
 from steproute.bench.sweep import Cell, Series, Solved, Sweep, run_sweep
 from steproute.core.errors import BackendError
@@ -26,11 +26,14 @@ PROBLEMS = [Problem.ask(id=str(number), text="?", answer=str(number)) for number
 
 
 def solve(path: Path, weak: ScriptedModel | None = None, problems: list[Problem] = PROBLEMS) -> Solved:
-    cast = Cast(
-        writers={"weak": Writer(model=weak or ScriptedModel("m", [])), "strong": Writer(model=ScriptedModel("s", []))}
+    roles = Roles(
+        models={
+            "weak": ModelRole(model=weak or ScriptedModel("m", [])),
+            "strong": ModelRole(model=ScriptedModel("s", [])),
+        }
     )
     with TraceFile(path) as traces:
-        return asyncio.run(run_sweep(SWEEP, problems, cast, RunSettings(in_flight=1), traces))
+        return asyncio.run(run_sweep(SWEEP, problems, roles, RunSettings(in_flight=1), traces))
 
 
 @pytest.fixture
@@ -122,9 +125,9 @@ def test_a_solution_is_kept_if_its_grading_does_not_return(tmp_path: Path, error
     async def broken(problem: Problem, trace: Trace) -> Trace:
         raise error
 
-    cast = Cast(writers={"weak": Writer(model=ScriptedModel("m", []))})
+    roles = Roles(models={"weak": ModelRole(model=ScriptedModel("m", []))})
     with TraceFile(tmp_path / "t.zst") as traces:
-        work = run([(WEAK, PROBLEMS[1])], cast, RunSettings(in_flight=1), traces, grade=broken)
+        work = run([(WEAK, PROBLEMS[1])], roles, RunSettings(in_flight=1), traces, grade=broken)
         with pytest.raises(RuntimeError):
             asyncio.run(work)
     (kept,) = read_traces(tmp_path / "t.zst")
@@ -138,9 +141,9 @@ def test_a_route_that_is_named_twice_is_solved_and_stored_once(tmp_path: Path) -
         return Sweep(weak=weak, strong=strong, policy=policy, baselines=(again, policy, again))
 
     twice = replace(at(0), repeats=(at(1),))
-    cast = Cast(writers={role: Writer(model=ScriptedModel(role, [])) for role in ("weak", "strong")})
+    roles = Roles(models={role: ModelRole(model=ScriptedModel(role, [])) for role in ("weak", "strong")})
     with TraceFile(tmp_path / "t.zst") as traces:
-        solved = asyncio.run(run_sweep(twice, PROBLEMS, cast, RunSettings(in_flight=1), traces))
+        solved = asyncio.run(run_sweep(twice, PROBLEMS, roles, RunSettings(in_flight=1), traces))
         spent = traces.spent_usd
     cells = [Cell.of(trace) for trace in read_traces(tmp_path / "t.zst")]
     assert len(cells) == len(set(cells)) == len(solved.traces) == len(list(twice.work(PROBLEMS))) == 18

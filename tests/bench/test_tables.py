@@ -65,7 +65,7 @@ def test_the_tables_of_any_episode_add_up_to_its_account(
     limits: Limits,
 ) -> None:
     stage = Stage(weak, strong, scores)
-    trace = asyncio.run(Episode(PROBLEM, stage.cast, route="test", limits=limits).run(strategy))
+    trace = asyncio.run(Episode(PROBLEM, stage.roles, route="test", limits=limits).run(strategy))
     check_sums(trace)
     calls, steps = list(CALLS.rows(trace)), list(STEPS.rows(trace))
     assert [step.step for step in steps] == list(range(1, len(trace.steps) + 1))

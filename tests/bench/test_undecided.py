@@ -13,7 +13,7 @@ from steproute.bench.report import write_report
 from steproute.bench.summary import JudgedRuns, summarise
 from steproute.bench.sweep import Series, Sweep, run_sweep
 from steproute.cli.tables import print_summary
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.trace_file import TraceFile
@@ -87,7 +87,7 @@ def test_a_run_tries_undecided_answers_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("steproute.grading.checker.equal_text", lambda answer, gold: None)
     problems = [each for each, _ in zip(generate("test", 0, "standard"), range(2), strict=False)]
     with TraceFile(tmp_path / "traces.jsonl.zst") as traces:
-        solved = asyncio.run(run_sweep(SWEEP, problems, lab_cast(), RunSettings(), traces))
+        solved = asyncio.run(run_sweep(SWEEP, problems, lab_roles(), RunSettings(), traces))
     answered = [trace.verdict for trace in solved.traces if trace.answer]
     assert answered == [Verdict.RIGHT] * len(answered)
     assert answered

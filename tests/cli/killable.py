@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from steproute import Cast, Draft, Judge, Meter, Prefix, Price, Problem, Sampling, Scores, Stop, Usage, Writer
+from steproute import Draft, Meter, ModelRole, Prefix, Price, Problem, Roles, Sampling, ScorerRole, Scores, Stop, Usage
 from steproute.cli.evaluate import run_to_files
 from steproute.cli.main import app, main
 from steproute.config import RunConfig
@@ -56,9 +56,9 @@ def killable(runs: Path, small: bool = False) -> None:
     config = RunConfig(name="run", data="made-up", knobs=(0.5,), in_flight=8, seeds=(1,) if small else (0, 1))
     count = PROBLEMS // 2 if small else PROBLEMS
     problems = [Problem.ask(id=str(number), text=f"what is {number}?", answer=str(number)) for number in range(count)]
-    writers = {role: Writer(model=Logging(role, log), price=_PRICE) for role in ("weak", "strong")}
-    cast = Cast(writers=writers, judges={"prm": Judge(scorer=Logging("prm", log), price=_PRICE)})
-    run_to_files(config, config.sweep(), problems, cast, runs / config.name)
+    writers = {role: ModelRole(model=Logging(role, log), price=_PRICE) for role in ("weak", "strong")}
+    roles = Roles(models=writers, scorers={"prm": ScorerRole(scorer=Logging("prm", log), price=_PRICE)})
+    run_to_files(config, config.sweep(), problems, roles, runs / config.name)
 
 
 if __name__ == "__main__":

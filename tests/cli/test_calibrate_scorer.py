@@ -13,7 +13,7 @@ from steproute.bench.calibrate import halves
 from steproute.bench.datasets import load_problems
 from steproute.bench.reliability import brier_score, expected_calibration_error
 from steproute.cli.main import app
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.engine.step_tree import StepTree
 from steproute.learn.rollouts import solve_all
 from steproute.policies.threshold import Threshold
@@ -117,7 +117,7 @@ def test_lab_candidates_come_from_the_models_or_from_a_tree(tmp_path: Path) -> N
     with StepTree(tmp_path / "tree", 2**32) as tree:
         problems = load_problems("lab:validation", 40, 0)
         for threshold in (0.3, 1.0):
-            asyncio.run(solve_all(problems, tree.cast(lab_cast()), Stepwise(policy=Threshold(threshold)), 0))
+            asyncio.run(solve_all(problems, tree.roles(lab_roles()), Stepwise(policy=Threshold(threshold)), 0))
     words = ("--problems", "40", "--method", "temperature", "--json")
     sampled = json.loads(run(tmp_path, *words))
     taken = json.loads(run(tmp_path, *words, "--tree", str(tmp_path / "tree")))

@@ -14,7 +14,7 @@ from steproute.bench.datasets import load_problems
 from steproute.bench.summary import Summary
 from steproute.cli import demo
 from steproute.cli.main import app
-from steproute.config import lab_cast, route
+from steproute.config import lab_roles, route
 from steproute.policies.agg import AggNetwork
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.stored import AGG, network_artifact
@@ -69,7 +69,7 @@ def test_the_demo_shows_the_gain_and_what_to_try_next(monkeypatch: pytest.Monkey
 def test_the_problem_of_the_demo_is_a_rescue(seed: int) -> None:
     """The weak model fails, the PRM sees the incorrect step, and the strong model repairs it."""
     console = Console(width=80, file=StringIO())
-    demo._show_one(console, load_problems("lab:test", 60, seed), lab_cast(), seed)
+    demo._show_one(console, load_problems("lab:test", 60, seed), lab_roles(), seed)
     assert isinstance(console.file, StringIO)
     found = console.file.getvalue()
     assert max(map(cell_len, found.splitlines())) <= 80

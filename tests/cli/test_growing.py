@@ -20,7 +20,7 @@ from tests.config_texts import WRITERS
 from tests.remote.hostile import Asked, HostileServer
 from typer.testing import CliRunner
 
-from steproute import Cast, Draft, Judge, Meter, Prefix, Price, Problem, Sampling, Scores, Stop, Usage, Writer
+from steproute import Draft, Meter, ModelRole, Prefix, Price, Problem, Roles, Sampling, ScorerRole, Scores, Stop, Usage
 from steproute.bench.compare import compare
 from steproute.bench.summary import JudgedRuns, Summary
 from steproute.bench.sweep import Solved
@@ -73,15 +73,15 @@ def made_up(count: int) -> list[Problem]:
 def grow(runs: Path, run: RunConfig, count: int, *, tree: bool = False) -> tuple[Counter[str], Solved]:
     """Solve in the run's folder what it lacks: who asked how often, and all traces."""
     parts = {name: Counting(name) for name in ("weak", "strong", "prm")}
-    cast = Cast(
-        writers={name: Writer(model=parts[name], price=price) for name, price in PRICES.items()},
-        judges={"prm": Judge(scorer=parts["prm"], price=PRICES["weak"])},
+    roles = Roles(
+        models={name: ModelRole(model=parts[name], price=price) for name, price in PRICES.items()},
+        scorers={"prm": ScorerRole(scorer=parts["prm"], price=PRICES["weak"])},
     )
     folder = runs / run.name
     with ExitStack() as stack:
         if tree:
-            cast = stack.enter_context(StepTree(folder / "tree.jsonl.zst", 2**32)).cast(cast)
-        found = solve_and_grade(run, run.sweep(), made_up(count), cast, folder)
+            roles = stack.enter_context(StepTree(folder / "tree.jsonl.zst", 2**32)).roles(roles)
+        found = solve_and_grade(run, run.sweep(), made_up(count), roles, folder)
     return sum((part.calls for part in parts.values()), Counter[str]()), found
 
 

@@ -19,8 +19,8 @@ from steproute.cli.main import app
 from steproute.core.errors import BackendError, ConfigError, DatasetError, SpendingLimitReached
 from steproute.core.registry import datasets
 from steproute.core.trace import Trace
-from steproute.engine.cast import GraderRole
 from steproute.engine.grade_book import GRADES, GradeBook
+from steproute.engine.roles import GraderRole
 from steproute.engine.trace_file import TraceFile, newest_traces
 from steproute.learn import lab_fit
 from steproute.policies.pomdp import PomdpFamily

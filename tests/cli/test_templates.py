@@ -62,7 +62,7 @@ def _loaded(path: str, *, n_ctx: int, threads: int, gpu_layers: int, sessions: i
 
 def build(path: Path) -> ConfigFile:
     config = read_config(path)
-    config.cast()
+    config.roles()
     config.route.strategy_at(0)
     return config
 
@@ -128,7 +128,7 @@ def over_stand_ins(path: Path) -> tuple[list[Finding], Outcome, set[str]]:
             config = read_config(path)
             findings = await examine(config)
             problem = Problem.ask(id="p", text="What is 6 * 7?")
-            episode = Episode(problem, config.cast(), route="template", limits=config.limits)
+            episode = Episode(problem, config.roles(), route="template", limits=config.limits)
             trace = await episode.run(config.route.strategy_at(0))
             return findings, trace.outcome, {line.role for line in trace.account}
 

@@ -23,8 +23,8 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Scores, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.gate import Gate
+from steproute.engine.roles import ModelRole, Roles
 
 OWN = re.compile(r"\x1b\[[0-9;?]*[mKhlA-H]|\r")
 """What rich sends itself."""
@@ -118,8 +118,8 @@ def test_progress_shows_how_long_a_backend_asks_to_wait() -> None:
     import asyncio
 
     gate = Gate(name="http://host")
-    writer = Writer(model=None, price=FREE, gate=gate)  # type: ignore[arg-type]
-    waits = Waits(Cast(writers={"weak": writer}))
+    writer = ModelRole(model=None, price=FREE, gate=gate)  # type: ignore[arg-type]
+    waits = Waits(Roles(models={"weak": writer}))
 
     async def limited() -> str:
         assert str(waits.render(None)) == ""  # type: ignore[arg-type]

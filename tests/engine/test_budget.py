@@ -16,9 +16,9 @@ from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.budget import Budget
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles
 
 STEPS, MOST = 3, 2
 
@@ -78,9 +78,9 @@ def solve(strategy: Wasteful, max_tokens: int, retries: int) -> Trace:
     """The trace, whose lines hold every token that was generated, and no more than there may be."""
     models = {role: Worst(role, retries) for role in ("weak", "strong")}
     sampling = Sampling(max_tokens=MOST)
-    cast = Cast(writers={role: Writer(model=model, sampling=sampling) for role, model in models.items()})
+    roles = Roles(models={role: ModelRole(model=model, sampling=sampling) for role, model in models.items()})
     limits = Limits(max_steps=STEPS, max_tokens=max_tokens, retries=retries)
-    trace = run_virtually(Episode(Problem.ask(id="p", text="?"), cast, route="t", limits=limits).run(strategy))
+    trace = run_virtually(Episode(Problem.ask(id="p", text="?"), roles, route="t", limits=limits).run(strategy))
     for role, model in models.items():
         assert trace.generated_tokens(role) == model.generated
     assert sum(model.generated for model in models.values()) <= max_tokens

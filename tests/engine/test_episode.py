@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 from tests.engine.scripted import Fail, Hang, Say, ScriptedModel, ScriptedScorer
 
 from steproute import (
-    Cast,
     Decision,
     Draft,
     Episode,
-    Judge,
     Limits,
     Meter,
+    ModelRole,
     Outcome,
     Prefix,
     Price,
     Problem,
     Purpose,
+    Roles,
+    ScorerRole,
     Scores,
     Stop,
     Usage,
-    Writer,
 )
 from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import (
@@ -51,7 +51,7 @@ STRONG_PRICE = Price(input=Decimal(2), output=Decimal(8))
 
 
 class Stage:
-    """One episode's cast with everything that its events said."""
+    """One episode's roles with everything that its events said."""
 
     def __init__(
         self,
@@ -61,18 +61,18 @@ class Stage:
     ) -> None:
         self.weak, self.strong = ScriptedModel("w", weak), ScriptedModel("s", strong)
         self.prm = ScriptedScorer(scores)
-        self.cast = Cast(
-            writers={
-                "weak": Writer(model=self.weak, price=WEAK_PRICE),
-                "strong": Writer(model=self.strong, price=STRONG_PRICE),
+        self.roles = Roles(
+            models={
+                "weak": ModelRole(model=self.weak, price=WEAK_PRICE),
+                "strong": ModelRole(model=self.strong, price=STRONG_PRICE),
             },
-            judges={"prm": Judge(scorer=self.prm, price=WEAK_PRICE)},
+            scorers={"prm": ScorerRole(scorer=self.prm, price=WEAK_PRICE)},
         )
         self.events: list[Event] = []
         self.problem = PROBLEM
 
     def solve(self, strategy: object, limits: Limits = Limits(retries=0)) -> Trace:
-        episode = Episode(self.problem, self.cast, route="test", limits=limits, on_event=self.events.append)
+        episode = Episode(self.problem, self.roles, route="test", limits=limits, on_event=self.events.append)
         return asyncio.run(episode.run(strategy))  # type: ignore[arg-type]
 
 
@@ -86,7 +86,7 @@ def check_law(stage: Stage, trace: Trace) -> None:
         by_purpose = [trace.generated_tokens(role, purpose) for purpose in Purpose]
         assert model.generated == sum(by_purpose) == trace.generated_tokens(role)
         assert trace.generated_tokens(role, Purpose.ACCEPTED) == sum(s.tokens for s in trace.steps if s.role == role)
-    if stage.cast.judge().scorer is stage.prm:
+    if stage.roles.scorer().scorer is stage.prm:
         assert stage.prm.read == sum(line.usage.read_tokens for line in trace.account if line.role == "prm")
     assert trace.cost_usd == sum(
         ({"w": WEAK_PRICE, "s": STRONG_PRICE}.get(x.model, WEAK_PRICE).cost(x.usage) for x in trace.account), Decimal(0)
@@ -349,7 +349,7 @@ def test_nothing_falls_back_on_a_wrong_key_or_model(
     refused.status = status
     stage = Stage([Fail(refused)] if weak else [Say("\\boxed{1}")], [Fail(refused)] if strong else [], [0.9])
     if score is None:
-        stage.cast = replace(stage.cast, judges={"prm": Judge(scorer=Refused(refused))})
+        stage.roles = replace(stage.roles, scorers={"prm": ScorerRole(scorer=Refused(refused))})
     else:
         stage.prm.scores[0] = score
     trace = stage.solve(stepwise(), limits)
@@ -416,7 +416,7 @@ def test_cancellation_still_emits_a_trace_with_the_spending() -> None:
     stage = Stage([Say("a", 4), Hang(3)])
 
     async def cancel() -> None:
-        episode = Episode(PROBLEM, stage.cast, route="test", on_event=stage.events.append)
+        episode = Episode(PROBLEM, stage.roles, route="test", on_event=stage.events.append)
         task = asyncio.create_task(episode.run(stepwise()))
         while len(stage.weak.asked) < 2:
             await asyncio.sleep(0)
@@ -495,8 +495,8 @@ def test_latencies_are_those_of_the_running_loops_clock() -> None:
             await asyncio.sleep(1000)
             return await super().propose(*args, **kwargs)  # type: ignore[arg-type]
 
-    cast = Cast(writers={"weak": Writer(model=Sleeping("w", []))})
-    assert run_virtually(Episode(PROBLEM, cast, route="t").run(Single("weak"))).latency_s == 1000
+    roles = Roles(models={"weak": ModelRole(model=Sleeping("w", []))})
+    assert run_virtually(Episode(PROBLEM, roles, route="t").run(Single("weak"))).latency_s == 1000
 
 
 def test_routes_share_random_numbers_at_the_same_place() -> None:
@@ -546,8 +546,8 @@ def test_step_tokens_reported_by_the_backend_are_kept() -> None:
             return [Draft(model="w", text=draft.text, stop=draft.stop, usage=draft.usage, step_tokens=(1, 8))]
 
     model = Reporting("w", [Say("a long first step\n\n\\boxed{1}", 9, Stop.END)])
-    cast = Cast(writers={"weak": Writer(model=model)})
-    trace = asyncio.run(Episode(PROBLEM, cast, route="t").run(Single("weak")))
+    roles = Roles(models={"weak": ModelRole(model=model)})
+    trace = asyncio.run(Episode(PROBLEM, roles, route="t").run(Single("weak")))
     assert [step.tokens for step in trace.steps] == [1, 8]
 
 
@@ -556,7 +556,7 @@ def test_what_a_failed_try_generated_is_taken_off_the_token_budget_of_the_next(b
     stage = Stage([Fail(BackendUnavailable("down"), 8), Say("a long step", 10)])
     trace = asyncio.run(
         Episode(
-            PROBLEM, stage.cast, route="t", limits=Limits(max_tokens=budget, retries=1), on_event=stage.events.append
+            PROBLEM, stage.roles, route="t", limits=Limits(max_tokens=budget, retries=1), on_event=stage.events.append
         ).run(Single("weak"))
     )
     assert stage.weak.generated <= budget
@@ -583,8 +583,8 @@ def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
             episode.accept(draft)
 
     stage = Stage([Say("so \\boxed{1}")], scores=[0.1])
-    judges = {**stage.cast.judges, "other": Judge(scorer=ScriptedScorer([0.7]))}
-    stage.cast = Cast(writers=stage.cast.writers, judges=judges)
+    judges = {**stage.roles.scorers, "other": ScorerRole(scorer=ScriptedScorer([0.7]))}
+    stage.roles = Roles(models=stage.roles.models, scorers=judges)
     assert stage.solve(TwoJudges()).outcome is Outcome.ANSWERED
     assert stage.prm.read == 7
 
@@ -610,11 +610,11 @@ def test_all_routes_draw_the_same_random_numbers_at_the_same_place(strategy: Ste
     seeds: list[dict[tuple[str, int], int]] = []
     for route in ("single/weak", "stepwise/threshold=0.5", "stepwise/threshold=0.7", ""):
         models = {role: ScriptedModel(role, [Say("a"), Say("b"), Say("so \\boxed{1}")]) for role in ("weak", "strong")}
-        cast = Cast(
-            writers={role: Writer(model=model) for role, model in models.items()},
-            judges={"prm": Judge(scorer=ScriptedScorer([0.9, 0.1, 0.9]))},
+        roles = Roles(
+            models={role: ModelRole(model=model) for role, model in models.items()},
+            scorers={"prm": ScorerRole(scorer=ScriptedScorer([0.9, 0.1, 0.9]))},
         )
-        asyncio.run(Episode(PROBLEM, cast, route=route, seed=5).run(strategy))
+        asyncio.run(Episode(PROBLEM, roles, route=route, seed=5).run(strategy))
         seeds.append(
             {
                 (role, len(prefix.steps)): sampling.seed
@@ -642,8 +642,8 @@ def test_each_of_a_scorers_model_calls_is_billed(calls: int) -> None:
     model = ScriptedModel("weak", [Say("a"), Say("so \\boxed{1}")])
     for strategy in (Stepwise(policy=Threshold(0.5)), Pipelined(policy=Threshold(0.5))):
         model = ScriptedModel("weak", [Say("a"), Say("so \\boxed{1}")])
-        cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=Panel(), price=price)})
-        trace = asyncio.run(Episode(PROBLEM, cast, route="t").run(strategy))
+        roles = Roles(models={"weak": ModelRole(model=model)}, scorers={"prm": ScorerRole(scorer=Panel(), price=price)})
+        trace = asyncio.run(Episode(PROBLEM, roles, route="t").run(strategy))
         lines = [line for line in trace.account if line.role == "prm"]
         assert [line.request_id for line in lines] == [str(n) for n in range(calls)] * 2
         assert trace.cost_usd == 2 * sum(range(1, calls + 1))

@@ -12,8 +12,8 @@ from steproute.core.errors import BackendError, BackendUnavailable, ConfigError,
 from steproute.core.grade import Grade, Verdict
 from steproute.core.solution import ModelCall
 from steproute.core.trace import Trace
-from steproute.engine.cast import GraderRole
 from steproute.engine.grade_book import GradeBook
+from steproute.engine.roles import GraderRole
 
 PRICE = Price(input=Decimal(10), output=Decimal(20))
 CALL = Usage(input_tokens=100, output_tokens=3)

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from steproute import (
     AccountLine,
-    Cast,
     Draft,
     Meter,
+    ModelRole,
     Outcome,
     Prefix,
     Price,
     Problem,
     Purpose,
+    Roles,
     Sampling,
     Step,
     Stop,
     Usage,
-    Writer,
 )
 from steproute.core.errors import BackendError, ConfigError, DatasetError
 from steproute.core.trace import Trace
@@ -58,10 +58,10 @@ class SeededModel:
 
 
 def solve(path: Path, problems: list[Problem], model: SeededModel, in_flight: int = 4) -> dict[str, str | None]:
-    cast, told = Cast(writers={"weak": Writer(model=model)}), []
+    roles, told = Roles(models={"weak": ModelRole(model=model)}), []
     with TraceFile(path) as traces:
         work = ((ROUTE, problem) for problem in problems)
-        asyncio.run(run(work, cast, RunSettings(in_flight=in_flight), traces, told.append))
+        asyncio.run(run(work, roles, RunSettings(in_flight=in_flight), traces, told.append))
         found = [traces.get(ROUTE.name, problem.id, 0) for problem in problems]
     assert sorted(trace.problem_id for trace in told) == sorted(problem.id for problem in problems)
     return {trace.problem_id: trace.answer for trace in found if trace is not None}
@@ -103,9 +103,9 @@ def test_cancelling_a_run_keeps_what_is_finished_and_accounts_for_what_is_not(tm
 
     async def interrupt() -> None:
         with TraceFile(tmp_path / "t.zst") as traces:
-            cast = Cast(writers={"weak": Writer(model=model)})
+            roles = Roles(models={"weak": ModelRole(model=model)})
             work = ((ROUTE, problem) for problem in PROBLEMS)
-            task = asyncio.create_task(run(work, cast, RunSettings(in_flight=2), traces))
+            task = asyncio.create_task(run(work, roles, RunSettings(in_flight=2), traces))
             while len(model.solved) < 5:
                 await asyncio.sleep(0)
             task.cancel()
@@ -123,9 +123,9 @@ def test_cancelling_a_run_keeps_what_is_finished_and_accounts_for_what_is_not(tm
 
 def test_a_mistake_in_the_set_up_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
     route = Route(name="single/mid", strategy=Single("mid"))
-    cast = Cast(writers={"weak": Writer(model=SeededModel())})
+    roles = Roles(models={"weak": ModelRole(model=SeededModel())})
     with TraceFile(tmp_path / "t.zst") as traces, pytest.raises(ConfigError, match="'mid' has no model"):
-        asyncio.run(run([(route, PROBLEMS[0])], cast, RunSettings(), traces))
+        asyncio.run(run([(route, PROBLEMS[0])], roles, RunSettings(), traces))
 
 
 def test_a_cancellation_that_a_backend_leaks_ends_the_run_instead_of_losing_a_problem(tmp_path: Path) -> None:
@@ -192,10 +192,10 @@ class Flaky(SeededModel):
 
 
 def attempt_all(path: Path, model: SeededModel, *, keep_failed: bool = False) -> tuple[list[Trace], Decimal]:
-    cast = Cast(writers={"weak": Writer(model=model, price=Price(input=Decimal(1), output=Decimal(1_000_000)))})
+    roles = Roles(models={"weak": ModelRole(model=model, price=Price(input=Decimal(1), output=Decimal(1_000_000)))})
     with TraceFile(path) as traces:
         work = [(ROUTE, problem) for problem in PROBLEMS]
-        asyncio.run(run(work, cast, RunSettings(in_flight=4, keep_failed=keep_failed), traces))
+        asyncio.run(run(work, roles, RunSettings(in_flight=4, keep_failed=keep_failed), traces))
         found = [traces.get(ROUTE.name, problem.id, 0) for problem in PROBLEMS]
         return [replace(trace, latency_s=0.0) for trace in found if trace is not None], traces.abandoned_usd
 
@@ -247,10 +247,10 @@ class Broken(SeededModel):
 @pytest.mark.parametrize("grown", [False, True])
 def test_half_a_character_in_a_draft_fails_its_problem_and_not_the_run(tmp_path: Path, half: str, grown: bool) -> None:
     price = Price(input=Decimal(1), output=Decimal(1_000_000))
-    cast = Cast(writers={"weak": Writer(model=Broken("7", half), price=price)})
+    roles = Roles(models={"weak": ModelRole(model=Broken("7", half), price=price)})
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
         work = [(ROUTE, problem) for problem in PROBLEMS]
-        asyncio.run(run(work, tree.cast(cast) if grown else cast, RunSettings(), traces))
+        asyncio.run(run(work, tree.roles(roles) if grown else roles, RunSettings(), traces))
         found = {problem.id: traces.get(ROUTE.name, problem.id, 0) for problem in PROBLEMS}
     failed = [trace for trace in found.values() if trace is None or trace.failed]
     assert failed == [found["7"]]
@@ -266,8 +266,8 @@ def test_half_a_character_in_a_problem_fails_it_before_any_call(tmp_path: Path, 
     for _ in range(2):
         model = SeededModel()
         with TraceFile(tmp_path / "t.zst") as traces:
-            cast = Cast(writers={"weak": Writer(model=model)})
-            asyncio.run(run([(ROUTE, problem) for problem in problems], cast, RunSettings(), traces))
+            roles = Roles(models={"weak": ModelRole(model=model)})
+            asyncio.run(run([(ROUTE, problem) for problem in problems], roles, RunSettings(), traces))
             found = [traces.get(ROUTE.name, problem.id, 0) for problem in problems]
         assert [trace is not None and trace.outcome for trace in found] == [Outcome.ANSWERED] * 3 + [Outcome.FAILED]
         assert f"problem.{field}: holds half a character" in str(found[3] and found[3].error)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.engine.scripted import Say, ScriptedModel
 
-from steproute import Cast, Episode, Judge, Meter, Outcome, Prefix, Price, Problem, Scores, Usage, Writer
+from steproute import Episode, Meter, ModelRole, Outcome, Prefix, Price, Problem, Roles, ScorerRole, Scores, Usage
 from steproute.core.errors import ScorerError
 from steproute.core.replies import returned_scores, sound_scores
 from steproute.engine.limits import Limits
@@ -96,13 +96,15 @@ UNSOUND = [
 WAYS = ["plain", "in a tree", "calibrated", "in an ensemble", "ahead", "calibrated in a tree"]
 
 
-def judge(reply: object, way: str) -> Judge:
+def judge(reply: object, way: str) -> ScorerRole:
     scorer, price = Reply(reply), Price(input=Decimal(1_000_000), output=Decimal(0))
     if way.startswith("calibrated"):
-        return Judge(scorer=CalibratedScorer(scorer, Isotonic(np.array([0.0, 1.0]), np.array([0.0, 1.0]))), price=price)
+        return ScorerRole(
+            scorer=CalibratedScorer(scorer, Isotonic(np.array([0.0, 1.0]), np.array([0.0, 1.0]))), price=price
+        )
     if way == "in an ensemble":
-        return Judge(scorer=EnsembleScorer("all", [scorer]), members={"a": Judge(scorer=scorer, price=price)})
-    return Judge(scorer=scorer, price=price)
+        return ScorerRole(scorer=EnsembleScorer("all", [scorer]), members={"a": ScorerRole(scorer=scorer, price=price)})
+    return ScorerRole(scorer=scorer, price=price)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -113,11 +115,13 @@ def test_scores_that_are_none_fail_the_problem_and_reach_neither_policy_nor_tree
     seen: list[object] = []
     monkeypatch.setattr(Threshold, "decide", lambda self, observation: seen.append(observation))
     model = ScriptedModel("weak", [Say("a"), Say("b")])
-    cast = Cast(writers={"weak": Writer(model=model), "strong": Writer(model=model)}, judges={"prm": judge(reply, way)})
+    roles = Roles(
+        models={"weak": ModelRole(model=model), "strong": ModelRole(model=model)}, scorers={"prm": judge(reply, way)}
+    )
     strategy = (Pipelined if way == "ahead" else Stepwise)(policy=Threshold(0.5))
     problem = Problem.ask(id="p", text="?")
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
-        used = tree.cast(cast) if way.endswith("tree") else cast
+        used = tree.roles(roles) if way.endswith("tree") else roles
         asyncio.run(run([(Route(name="r", strategy=strategy), problem)], used, RunSettings(), traces))
         trace = traces.get("r", "p", 0)
     with StepTree(tmp_path / "tree", 1) as tree:
@@ -135,12 +139,12 @@ def test_scores_that_are_none_fail_the_problem_and_reach_neither_policy_nor_tree
 @pytest.mark.parametrize("declared", ["accept", "regenerate"])
 def test_a_route_that_declares_what_to_do_then_goes_on(declared: str) -> None:
     model = ScriptedModel("weak", [Say("a"), Say("so \\boxed{1}")])
-    cast = Cast(
-        writers={"weak": Writer(model=model), "strong": Writer(model=model)},
-        judges={"prm": Judge(scorer=Reply(scores([math.nan])))},
+    roles = Roles(
+        models={"weak": ModelRole(model=model), "strong": ModelRole(model=model)},
+        scorers={"prm": ScorerRole(scorer=Reply(scores([math.nan])))},
     )
     limits = Limits(on_scorer_failure=declared)  # type: ignore[arg-type]
-    episode = Episode(Problem.ask(id="p", text="?"), cast, route="r", limits=limits)
+    episode = Episode(Problem.ask(id="p", text="?"), roles, route="r", limits=limits)
     trace = asyncio.run(episode.run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.ANSWERED
     assert "score 1, nan, is undefined" in trace.notes[0]

@@ -14,22 +14,22 @@ from tests.remote.hostile import Asked, Fault, HostileServer
 from tests.remote.test_faults import writer_of
 
 from steproute import (
-    Cast,
     Draft,
     Episode,
-    Judge,
     Limits,
     Meter,
+    ModelRole,
     Outcome,
     Prefix,
     Price,
     Purpose,
+    Roles,
     Sampling,
+    ScorerRole,
     Step,
-    Writer,
 )
 from steproute.bench.virtual_time import run_virtually
-from steproute.config import lab_cast, trim_world_roles
+from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
 from steproute.core.usage import UNSET, Usage
 from steproute.core.usage_bounds import most_scored, most_written
@@ -171,7 +171,7 @@ def test_a_payment_above_its_reservation_is_counted_and_later_reservations_grow(
     model = Greedy("g", [Say("a", tokens=6), Say("b", tokens=1)])
     price = Price(input=Decimal(0), output=Decimal(1000))
     limit = SpendingLimit(10 * MILLI)
-    writer = limited(Cast(writers={"weak": Writer(model=model, price=price)}), limit).writer("weak")
+    writer = limited(Roles(models={"weak": ModelRole(model=model, price=price)}), limit).model("weak")
     asyncio.run(writer.model.propose(Prefix(problem=PROBLEM), 1))
     assert (limit.spent_usd, limit.excess_usd) == (6 * MILLI, 4 * MILLI)
     with pytest.raises(SpendingLimitReached, match="up to \\$0.006"):
@@ -180,16 +180,16 @@ def test_a_payment_above_its_reservation_is_counted_and_later_reservations_grow(
 
 def test_prices_that_are_not_set_are_named_with_the_remedy() -> None:
     model = ScriptedModel("m", [])
-    cast = Cast(writers={"weak": Writer(model=model), "strong": Writer(model=model, price=UNSET)})
+    roles = Roles(models={"weak": ModelRole(model=model), "strong": ModelRole(model=model, price=UNSET)})
     with pytest.raises(ConfigError, match=r"models\.strong has no price.*below \[models\.strong\]"):
-        check_priced(cast)
-    confidence = Judge(scorer=ConfidenceScorer("c"), price=UNSET)
-    check_priced(Cast(writers={"weak": Writer(model=model)}, judges={"prm": confidence}))
+        check_priced(roles)
+    confidence = ScorerRole(scorer=ConfidenceScorer("c"), price=UNSET)
+    check_priced(Roles(models={"weak": ModelRole(model=model)}, scorers={"prm": confidence}))
 
 
 def bound_to_a_limit(stage: Stage, usd: str) -> SpendingLimit:
     limit = SpendingLimit(Decimal(usd))
-    stage.cast = limited(stage.cast, limit)
+    stage.roles = limited(stage.roles, limit)
     return limit
 
 
@@ -234,28 +234,30 @@ class Slow(ScriptedModel):
 def test_a_speculative_draft_is_dropped_instead_of_waiting() -> None:
     stage = Stage()
     weak = Slow("w", [Say(letter) for letter in "abc"])
-    cast = Cast(writers={"weak": Writer(model=weak, price=WEAK_PRICE)}, judges={"prm": Judge(scorer=stage.prm)})
+    roles = Roles(
+        models={"weak": ModelRole(model=weak, price=WEAK_PRICE)}, scorers={"prm": ScorerRole(scorer=stage.prm)}
+    )
     a_call = WEAK_PRICE.most(most_written(weak, Prefix(problem=PROBLEM), 1, Sampling()))
     limit = SpendingLimit(a_call * Decimal("1.5"))
     gate = Gate(GateSettings(in_flight=4, failures_to_open=1))
-    cast = Cast(writers={"weak": Writer(model=weak, price=WEAK_PRICE, gate=gate)}, judges=cast.judges)
-    alone = Episode(PROBLEM, limited(cast, SpendingLimit(None)), route="t", limits=Limits(max_steps=3, retries=0))
+    roles = Roles(models={"weak": ModelRole(model=weak, price=WEAK_PRICE, gate=gate)}, scorers=roles.scorers)
+    alone = Episode(PROBLEM, limited(roles, SpendingLimit(None)), route="t", limits=Limits(max_steps=3, retries=0))
     strategy = Pipelined(policy=RandomRouting.at(0.0, 0), ahead=3)
     free = run_virtually(alone.run(strategy))
     weak.replies.extend(Say(letter) for letter in "abc")
     weak.replies = type(weak.replies)(Say(letter) for letter in "abc")
     bounded = run_virtually(
-        Episode(PROBLEM, limited(cast, limit), route="t", limits=Limits(max_steps=3, retries=0)).run(strategy)
+        Episode(PROBLEM, limited(roles, limit), route="t", limits=Limits(max_steps=3, retries=0)).run(strategy)
     )
     assert [step.text for step in bounded.steps] == [step.text for step in free.steps] == ["a", "b", "c"]
     assert limit.spent_usd == bounded.cost_usd
 
 
-def whole_run(path: Path, cast: Cast, problems: Sequence[object] = LAB) -> None:
+def whole_run(path: Path, roles: Roles, problems: Sequence[object] = LAB) -> None:
     routes = [Route(name=f"t={at}", strategy=Stepwise(policy=Threshold(at))) for at in (0.2, 0.8)]
     with TraceFile(path) as traces:
         work = [(route, problem) for problem in problems for route in routes]
-        asyncio.run(run(work, cast, RunSettings(in_flight=4), traces))  # type: ignore[arg-type]
+        asyncio.run(run(work, roles, RunSettings(in_flight=4), traces))  # type: ignore[arg-type]
 
 
 def test_a_run_stops_below_the_limit_and_goes_on_with_a_higher_one_to_the_same_end(tmp_path: Path) -> None:
@@ -265,14 +267,14 @@ def test_a_run_stops_below_the_limit_and_goes_on_with_a_higher_one_to_the_same_e
             limit = SpendingLimit(Decimal(usd), spent_usd=traces.spent_usd)
         before = limit.spent_usd
         if usd == "1":
-            whole_run(path, limited(lab_cast(), limit))
+            whole_run(path, limited(lab_roles(), limit))
         else:
             with pytest.raises(SpendingLimitReached):
-                whole_run(path, limited(lab_cast(), limit))
+                whole_run(path, limited(lab_roles(), limit))
             assert before < limit.spent_usd <= Decimal(usd)
         with TraceFile(path) as traces:
             assert traces.spent_usd == limit.spent_usd
-    whole_run(tmp_path / "undisturbed.zst", lab_cast())
+    whole_run(tmp_path / "undisturbed.zst", lab_roles())
     one, other = ({(t.route, t.problem_id): t.steps for t in read_traces(tmp_path / f"{name}.zst") if not t.failed}
                   for name in ("t", "undisturbed"))  # fmt: skip
     assert one == other
@@ -282,35 +284,35 @@ def test_a_run_stops_below_the_limit_and_goes_on_with_a_higher_one_to_the_same_e
 def test_an_answer_from_the_tree_is_billed_and_not_paid(tmp_path: Path) -> None:
     limit = SpendingLimit(Decimal(1))
     with StepTree(tmp_path / "tree", 4) as tree:
-        cast = tree.cast(limited(lab_cast(), limit))
-        whole_run(tmp_path / "a.zst", cast)
+        roles = tree.roles(limited(lab_roles(), limit))
+        whole_run(tmp_path / "a.zst", roles)
         paid = limit.spent_usd
-        whole_run(tmp_path / "b.zst", cast)
+        whole_run(tmp_path / "b.zst", roles)
     assert limit.spent_usd == paid > 0
     with StepTree(tmp_path / "tree", 4) as tree:
-        whole_run(tmp_path / "c.zst", tree.cast(limited(lab_cast(), SpendingLimit(Decimal("0.00000001")))))
+        whole_run(tmp_path / "c.zst", tree.roles(limited(lab_roles(), SpendingLimit(Decimal("0.00000001")))))
     with TraceFile(tmp_path / "c.zst") as traces:
         assert traces.spent_usd > 0
 
 
-@pytest.mark.parametrize("roles", [lab_cast, trim_world_roles])
+@pytest.mark.parametrize("roles", [lab_roles, trim_world_roles])
 def test_embedded_models_never_use_more_than_their_bound(roles: object) -> None:
     from steproute.bench.datasets import load_problems
 
-    cast: Cast = roles()  # type: ignore[operator]
-    problem = load_problems("lab" if roles is lab_cast else "trim-world", 1)[0]
+    roles: Roles = roles()  # type: ignore[operator]
+    problem = load_problems("lab" if roles is lab_roles else "trim-world", 1)[0]
 
     async def check() -> None:
         prefix = Prefix(problem=problem)
         for seed in range(6):
-            for writer in cast.writers.values():
+            for writer in roles.models.values():
                 sampling = Sampling(**{**asdict_of(writer.sampling), "seed": seed})
                 most = most_written(writer.model, prefix, 1, sampling)
                 (draft,) = await writer.model.propose(prefix, 1, sampling)
                 assert draft.usage.read_tokens <= most.input_tokens
                 assert draft.usage.output_tokens <= most.output_tokens
             prefix = prefix.extended(Step(role="weak", text=draft.text, tokens=draft.usage.output_tokens))
-            for judge in cast.judges.values():
+            for judge in roles.scorers.values():
                 scores = await judge.scorer.score(prefix)
                 assert 0 < scores.usage.read_tokens <= most_scored(judge.scorer, prefix).read_tokens
             if prefix.answer is not None:
@@ -351,9 +353,9 @@ def test_servers_are_never_paid_more_than_was_reserved(
     async def solve() -> list[object]:
         async with server.running():
             writer = writer_of(server, continuation=continuation, template="none")
-            cast = limited(Cast(writers={"weak": Writer(model=writer.model, price=STRONG_PRICE)}), limit)
+            roles = limited(Roles(models={"weak": ModelRole(model=writer.model, price=STRONG_PRICE)}), limit)
             plain = Stepwise(policy=RandomRouting.at(0.0, 0))
-            episodes = [Episode(PROBLEM, cast, route="t", seed=seed, limits=Limits(retries=5)) for seed in range(3)]
+            episodes = [Episode(PROBLEM, roles, route="t", seed=seed, limits=Limits(retries=5)) for seed in range(3)]
             return list(await asyncio.gather(*(episode.run(plain) for episode in episodes)))
 
     traces = asyncio.run(solve())

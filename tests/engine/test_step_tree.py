@@ -7,7 +7,7 @@ from tests.remote.hostile import Fault
 from tests.remote.judging import JudgingServer
 
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.answer_rule import BOXED, FINAL_LINE
 from steproute.core.decision import Decision
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
@@ -15,10 +15,10 @@ from steproute.core.ports import StepScorer
 from steproute.core.solution import Meter, ModelCall, Prefix, Scores, Step
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.lab.models import LAB_SAMPLING
 from steproute.policies.threshold import Threshold
@@ -30,9 +30,9 @@ from steproute.strategies.stepwise import Stepwise
 PROBLEMS = load_problems("lab:validation", 6, 3)
 
 
-def solve(cast: Cast, *, seed: int = 0, threshold: float = 0.5, limits: Limits = Limits()) -> list[Trace]:
+def solve(roles: Roles, *, seed: int = 0, threshold: float = 0.5, limits: Limits = Limits()) -> list[Trace]:
     async def all_problems() -> list[Trace]:
-        episodes = [Episode(p, cast, route="t", limits=limits, seed=seed) for p in PROBLEMS]
+        episodes = [Episode(p, roles, route="t", limits=limits, seed=seed) for p in PROBLEMS]
         return await asyncio.gather(*(e.run(Stepwise(policy=Threshold(threshold))) for e in episodes))
 
     return asyncio.run(all_problems())
@@ -44,10 +44,10 @@ def steps(traces: list[Trace]) -> list[tuple[Step, ...]]:
 
 def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 2) as tree:
-        first = solve(tree.cast(lab_cast()))
+        first = solve(tree.roles(lab_roles()))
         called, asked = tree.called, tree.asked
         assert called > 0
-        second = solve(tree.cast(lab_cast()))
+        second = solve(tree.roles(lab_roles()))
         assert tree.called == called
         assert tree.asked == 2 * asked
     assert steps(second) == steps(first)
@@ -56,11 +56,11 @@ def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ["weak", "strong", "prm"])
 def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, role: str) -> None:
-    gate, cast = Gate(GateSettings(failures_to_open=1), role), lab_cast()
+    gate, roles = Gate(GateSettings(failures_to_open=1), role), lab_roles()
     if role == "prm":
-        cast = replace(cast, judges={role: replace(cast.judge(role), gate=gate)})
+        roles = replace(roles, scorers={role: replace(roles.scorer(role), gate=gate)})
     else:
-        cast = replace(cast, writers={**cast.writers, role: replace(cast.writer(role), gate=gate)})
+        roles = replace(roles, models={**roles.models, role: replace(roles.model(role), gate=gate)})
 
     async def break_down() -> None:
         with pytest.raises(BackendUnavailable, match="down"):
@@ -68,46 +68,45 @@ def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, r
                 raise BackendUnavailable("down")
 
     with StepTree(tmp_path / "tree", 2) as tree:
-        grown = solve(tree.cast(cast))
+        grown = solve(tree.roles(roles))
         asyncio.run(break_down())
-        assert steps(solve(tree.cast(cast))) == steps(grown)
-        others = solve(tree.cast(cast), seed=1, threshold=0.9, limits=Limits(retries=0))
+        assert steps(solve(tree.roles(roles))) == steps(grown)
+        others = solve(tree.roles(roles), seed=1, threshold=0.9, limits=Limits(retries=0))
     assert any(f"{role}: circuit open" in (trace.error or "") for trace in others)
 
 
 def test_at_a_gate_before_a_tree_calls_wait_but_those_ahead_do_not(tmp_path: Path) -> None:
-    gate, lab = Gate(GateSettings(in_flight=1), "weak"), lab_cast()
-    writers = {**lab.writers, "weak": replace(lab.writer("weak"), gate=gate)}
+    gate, lab = Gate(GateSettings(in_flight=1), "weak"), lab_roles()
+    writers = {**lab.models, "weak": replace(lab.model("weak"), gate=gate)}
     problem, meter = PROBLEMS[0], Meter()
 
-    async def run(cast: Cast) -> Trace:
-        model = cast.writer("weak").model
+    async def run(roles: Roles) -> Trace:
+        model = roles.model("weak").model
         async with gate.turn(Meter()):
             with pytest.raises(BackendUnavailable, match="no turn is free"):
                 await model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, Meter(ahead=True))
             waiting = asyncio.create_task(model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, meter))
-            solving = asyncio.create_task(Episode(problem, cast, route="t").run(Stepwise(policy=Threshold(0.5))))
+            solving = asyncio.create_task(Episode(problem, roles, route="t").run(Stepwise(policy=Threshold(0.5))))
             await asyncio.sleep(0.02)
         await waiting
         return await solving
 
     with StepTree(tmp_path / "tree", 2) as tree:
-        trace = asyncio.run(run(tree.cast(replace(lab, writers=writers))))
+        trace = asyncio.run(run(tree.roles(replace(lab, models=writers))))
     assert meter.total_wait_s > 0
     assert max(line.wait_s for line in trace.account if line.role == "weak") > 0
 
 
 def test_a_tree_bills_as_the_models_themselves_would(tmp_path: Path) -> None:
-    lab = lab_cast()
+    lab = lab_roles()
     greedy = {
-        role: replace(writer, sampling=replace(writer.sampling, temperature=0.0))
-        for role, writer in lab.writers.items()
+        role: replace(writer, sampling=replace(writer.sampling, temperature=0.0)) for role, writer in lab.models.items()
     }
-    cast = replace(lab, writers=greedy)
-    direct = solve(cast, threshold=0.9)
+    roles = replace(lab, models=greedy)
+    direct = solve(roles, threshold=0.9)
     with StepTree(tmp_path / "tree", 2) as tree:
-        solve(tree.cast(cast), threshold=0.5)
-        through = solve(tree.cast(cast), threshold=0.9)
+        solve(tree.roles(roles), threshold=0.5)
+        through = solve(tree.roles(roles), threshold=0.9)
     taken, own = ([(s.role, s.text) for t in traces for s in t.steps] for traces in (through, direct))
     assert taken == own
 
@@ -122,28 +121,28 @@ def test_a_tree_bills_as_the_models_themselves_would(tmp_path: Path) -> None:
 
 def test_what_a_tree_holds_does_not_depend_on_who_grew_it(tmp_path: Path) -> None:
     with StepTree(tmp_path / "a", 2) as tree:
-        alone = solve(tree.cast(lab_cast()), seed=5)
+        alone = solve(tree.roles(lab_roles()), seed=5)
     with StepTree(tmp_path / "b", 2) as tree:
         for seed in range(3):
-            solve(tree.cast(lab_cast()), seed=seed, threshold=0.8)
-        after_others = solve(tree.cast(lab_cast()), seed=5)
+            solve(tree.roles(lab_roles()), seed=seed, threshold=0.8)
+        after_others = solve(tree.roles(lab_roles()), seed=5)
     assert steps(after_others) == steps(alone)
 
 
 def test_a_tree_read_back_holds_all_and_a_torn_tail_is_grown_again(tmp_path: Path) -> None:
     path = tmp_path / "tree"
     with StepTree(path, 2) as tree:
-        first, size = solve(tree.cast(lab_cast())), len(tree)
+        first, size = solve(tree.roles(lab_roles())), len(tree)
     path.write_bytes(path.read_bytes()[:-7])
     with StepTree(path, 2) as tree:
         assert len(tree) == size - 1
-        assert steps(solve(tree.cast(lab_cast()))) == steps(first)
+        assert steps(solve(tree.roles(lab_roles()))) == steps(first)
         assert tree.called == 1
 
 
 def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
     async def texts(tree: StepTree) -> set[str]:
-        model = tree.cast(lab_cast()).writer("weak").model
+        model = tree.roles(lab_roles()).model("weak").model
         drafts = await model.propose(Prefix(problem=PROBLEMS[0], session="s"), 12, replace(LAB_SAMPLING, seed=9))
         return {draft.text for draft in drafts}
 
@@ -155,7 +154,7 @@ def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
 def test_another_answer_rule_has_nodes_of_its_own(tmp_path: Path) -> None:
     """Its models are told something else."""
     with StepTree(tmp_path / "tree", 1) as tree:
-        weak = tree.cast(lab_cast()).writer("weak").model
+        weak = tree.roles(lab_roles()).model("weak").model
         called = []
         for rule in (BOXED, FINAL_LINE, BOXED):
             asyncio.run(weak.propose(Prefix(problem=replace(PROBLEMS[0], rule=rule))))
@@ -165,7 +164,7 @@ def test_another_answer_rule_has_nodes_of_its_own(tmp_path: Path) -> None:
 
 def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:
     async def both(tree: StepTree) -> None:
-        model = tree.cast(lab_cast()).writer("weak").model
+        model = tree.roles(lab_roles()).model("weak").model
         prefix = Prefix(problem=PROBLEMS[0], session="s")
         await asyncio.gather(*(model.propose(prefix, 1, LAB_SAMPLING) for _ in range(4)))
 
@@ -201,7 +200,7 @@ def test_a_node_is_computed_once_though_the_first_to_ask_is_cancelled(tmp_path: 
 
 def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -> None:
     async def ask(tree: StepTree) -> None:
-        model = tree.cast(lab_cast(), grow=False).writer("strong").model
+        model = tree.roles(lab_roles(), grow=False).model("strong").model
         await model.propose(Prefix(problem=PROBLEMS[0], session="s"), 1, LAB_SAMPLING)
 
     with StepTree(tmp_path / "tree", 1) as tree, pytest.raises(BackendError, match="lab-strong has no step 1 here"):
@@ -210,10 +209,10 @@ def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -
 
 def test_rejected_drafts_are_kept_beside_those_that_replaced_them(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 1) as tree:
-        routed = solve(tree.cast(lab_cast()), threshold=1)
+        routed = solve(tree.roles(lab_roles()), threshold=1)
         called = tree.called
         assert any(step.decision is Decision.REGENERATE for trace in routed for step in trace.steps)
-        solve(tree.cast(lab_cast(), grow=False), threshold=1)
+        solve(tree.roles(lab_roles(), grow=False), threshold=1)
         assert tree.called == called
 
 

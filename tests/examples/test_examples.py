@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from steproute import Episode
-from steproute.config import lab_cast, read_config
+from steproute.config import lab_roles, read_config
 from steproute.lab.story import generate
 from steproute.policies.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
@@ -30,7 +30,7 @@ def module(name: str) -> ModuleType:
 @pytest.mark.parametrize("difficulty", ["standard", "hard"])
 @pytest.mark.parametrize("threshold", [0.0, 0.2, 0.5, 0.8, 0.99, 1.0])
 def test_trim_in_one_file_returns_the_solutions_of_stepwise(threshold: float, difficulty: str) -> None:
-    example, roles = module("trim_in_one_file"), lab_cast()
+    example, roles = module("trim_in_one_file"), lab_roles()
 
     async def both() -> None:
         for problem in islice(generate("test", 0, difficulty), 5):  # type: ignore[arg-type]
@@ -72,6 +72,6 @@ def test_every_configuration_builds_its_models_and_its_route(path: Path, monkeyp
     for variable in re.findall(r'^api_key_env = "(\w+)"', path.read_text(), re.MULTILINE):
         monkeypatch.setenv(variable, "sk-of-a-test")
     config = read_config(path)
-    config.cast()
+    config.roles()
     config.route.strategy_at(0)
     assert {"weak", "strong"} <= config.tables["models"].keys()

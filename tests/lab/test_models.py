@@ -10,7 +10,7 @@ import pytest
 
 from steproute import Draft, Episode, Meter, Outcome, Prefix, Problem, Purpose, Step, Stop
 from steproute.bench.auc import roc_auc
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.errors import BackendError, ConfigError, ScorerError
 from steproute.lab.check import check_model
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
@@ -135,13 +135,13 @@ def test_scores_do_not_depend_on_what_the_session_held_before() -> None:
 def test_a_problem_that_fills_the_context_ends_by_name() -> None:
     text = " ".join(f"({label}) It is a sunny day." for label in range(1, 21)) * 4
     problem = Problem.ask(id="long", text=f"{text} How many pens does Ben have now?")
-    trace = asyncio.run(Episode(problem, lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
+    trace = asyncio.run(Episode(problem, lab_roles(), route="t").run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.CONTEXT_OVERFLOW
 
 
 def test_text_outside_the_language_fails_the_problem_with_the_reason() -> None:
     problem = Problem.ask(id="x", text="What is the meaning of life?")
-    trace = asyncio.run(Episode(problem, lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
+    trace = asyncio.run(Episode(problem, lab_roles(), route="t").run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.FAILED
     assert "not in the lab's vocabulary" in (trace.error or "")
     with pytest.raises(BackendError):
@@ -159,7 +159,7 @@ def test_another_separator_is_refused() -> None:
 def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
     assert PRICES["lab-strong"].output == 20 * PRICES["lab-weak"].output
     assert PRICES["lab-strong"].input == 20 * PRICES["lab-weak"].input
-    trace = asyncio.run(Episode(PROBLEMS[0], lab_cast(), route="t").run(Stepwise(policy=Threshold(0.5))))
+    trace = asyncio.run(Episode(PROBLEMS[0], lab_roles(), route="t").run(Stepwise(policy=Threshold(0.5))))
     for line in trace.account:
         price = PRICES["lab-verifier" if line.purpose is Purpose.SCORE else f"lab-{line.role}"]  # type: ignore[index]
         assert line.cost_usd == price.cost(line.usage)

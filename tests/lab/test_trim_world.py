@@ -19,7 +19,7 @@ from steproute.config import embedded_roles, trim_world_roles
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.trace import Trace
-from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 from steproute.lab.checker import Verdict
@@ -58,11 +58,10 @@ def z_score(count: int, total: int, share: float) -> float:
 
 
 def solve(
-    strategy: Strategy[Episode], problems: Sequence[Problem] = PROBLEMS, roles: Cast | None = None
+    strategy: Strategy[Episode], problems: Sequence[Problem] = PROBLEMS, roles: Roles | None = None
 ) -> list[Trace]:
     async def all_of_them() -> list[Trace]:
-        cast = roles or trim_world_roles()
-        return [await Episode(problem, cast, route="t").run(strategy) for problem in problems]
+        return [await Episode(problem, roles or trim_world_roles(), route="t").run(strategy) for problem in problems]
 
     return asyncio.run(all_of_them())
 
@@ -103,8 +102,8 @@ def solved(name: str, data: str) -> np.ndarray:
 
 def test_the_parts_are_models_and_scorers() -> None:
     roles = trim_world_roles()
-    assert isinstance(roles.writer("strong").model, StepModel)
-    assert isinstance(roles.judge().scorer, StepScorer)
+    assert isinstance(roles.model("strong").model, StepModel)
+    assert isinstance(roles.scorer().scorer, StepScorer)
 
 
 @pytest.mark.parametrize("name", [WEAK, STRONG])
@@ -343,13 +342,13 @@ def test_the_twin_knows_the_anchors() -> None:
     assert weak.strong_tokens == 0
 
 
-def roles_of(world: WorldParameters) -> Cast:
-    return Cast(
-        writers={
-            role: Writer(model=DrawingModel(name, world), sampling=SAMPLING)
+def roles_of(world: WorldParameters) -> Roles:
+    return Roles(
+        models={
+            role: ModelRole(model=DrawingModel(name, world), sampling=SAMPLING)
             for role, name in (("weak", WEAK), ("strong", STRONG))
         },
-        judges={"prm": Judge(scorer=DrawingPrm(world))},
+        scorers={"prm": ScorerRole(scorer=DrawingPrm(world))},
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
@@ -34,7 +34,7 @@ async def grade(problem: Problem, trace: Trace) -> bool:
 
 def test_the_environment_passes_gymnasiums_check(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 2) as tree:
-        env = RoutingEnv(PROBLEMS, tree.cast(lab_cast()), grade, low=1e-3, high=1e-2)
+        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2)
         check_env(env, skip_render_check=True)
         env.close()
 
@@ -42,7 +42,7 @@ def test_the_environment_passes_gymnasiums_check(tmp_path: Path) -> None:
 def test_rewards_add_up_to_the_answer_less_the_price_of_the_strong_tokens(tmp_path: Path) -> None:
     chances = np.random.default_rng(0)
     with StepTree(tmp_path / "tree", 2) as tree:
-        env = RoutingEnv(PROBLEMS, tree.cast(lab_cast()), grade, low=1e-3, high=1e-2)
+        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2)
         for index in range(len(PROBLEMS)):
             env.reset(seed=index, options={"problem": index})
             total, ended, info = 0.0, False, {}
@@ -61,9 +61,9 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
     """The same decisions on the same tree and seed give the strong tokens that the engine's account has."""
     policy = RandomRouting(0.5)
     with StepTree(tmp_path / "tree", 1) as tree:
-        cast = tree.cast(lab_cast())
-        traces = asyncio.run(solve_all(PROBLEMS, cast, Stepwise(policy=policy)))
-        env = RoutingEnv(PROBLEMS, cast, grade, low=1e-3, high=1e-3)
+        roles = tree.roles(lab_roles())
+        traces = asyncio.run(solve_all(PROBLEMS, roles, Stepwise(policy=policy)))
+        env = RoutingEnv(PROBLEMS, roles, grade, low=1e-3, high=1e-3)
         for index, trace in enumerate(traces):
             env.reset(options={"problem": index})
             info = {}
@@ -78,7 +78,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -> None:
     loop = asyncio.new_event_loop()
-    env = RoutingVecEnv(architecture, PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
+    env = RoutingVecEnv(architecture, PROBLEMS, lab_roles(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
     policy = ppo(architecture, env, rollout=4, seed=0).policy
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -111,7 +111,7 @@ def test_the_value_error_of_trim_seq_does_not_move_its_encoder_at_first() -> Non
     """The encoder is shared. With a random value head the value error moved it 400 to 2 000 times as much as the policy
     did, the clipped gradient was all but the value's, and one training seed of five never left always-regenerate."""
     loop = asyncio.new_event_loop()
-    env = RoutingVecEnv(SEQ_ARCHITECTURE, PROBLEMS, lab_cast(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
+    env = RoutingVecEnv(SEQ_ARCHITECTURE, PROBLEMS, lab_roles(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
     policy = ppo(SEQ_ARCHITECTURE, env, rollout=4, seed=0).policy
     seen = torch.rand(64, SEQ_ARCHITECTURE.inputs)
     seen[:, 1] = 1 + torch.arange(64) % 30
@@ -145,7 +145,7 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
 
         with StepTree(path, 2) as tree:
             settings = PpoSettings(passes=2, held_out=0.2, seed=1)
-            trained = train_network(AGG_ARCHITECTURE, PROBLEMS, tree.cast(lab_cast()), grade_or_die, settings)
+            trained = train_network(AGG_ARCHITECTURE, PROBLEMS, tree.roles(lab_roles()), grade_or_die, settings)
             return trained, tree.called
 
     undisturbed, called = learn(tmp_path / "a", 10_000)
@@ -161,10 +161,10 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
 
 def test_training_input_that_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="problems: 3 are too few"):
-        train_network(AGG_ARCHITECTURE, PROBLEMS[:3], lab_cast(), grade, PpoSettings())
+        train_network(AGG_ARCHITECTURE, PROBLEMS[:3], lab_roles(), grade, PpoSettings())
     with pytest.raises(ConfigError, match="lam: -1"):
         PpoSettings(lam=(-1, -1))
     with pytest.raises(ConfigError, match="passes: 0"):
         PpoSettings(passes=0)
     with pytest.raises(ConfigError, match="there are none to route"):
-        RoutingEnv([], lab_cast(), grade, low=1e-3, high=1e-3)
+        RoutingEnv([], lab_roles(), grade, low=1e-3, high=1e-3)

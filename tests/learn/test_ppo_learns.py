@@ -13,7 +13,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Usage
-from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.learn import ppo as ppo_module
 from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, Trained, train_network
@@ -56,9 +56,9 @@ class TellingScorer:
         return Scores(values=values, model=self.name, usage=Usage(input_tokens=1))
 
 
-CAST = Cast(
-    writers={"weak": Writer(model=CoinModel("weak", 0.5)), "strong": Writer(model=CoinModel("strong", 1.0))},
-    judges={"prm": Judge(scorer=TellingScorer())},
+CAST = Roles(
+    models={"weak": ModelRole(model=CoinModel("weak", 0.5)), "strong": ModelRole(model=CoinModel("strong", 1.0))},
+    scorers={"prm": ScorerRole(scorer=TellingScorer())},
 )
 
 

@@ -13,8 +13,8 @@ from tests.remote.test_faults import PROBLEM, writer_of
 
 from steproute.bench.recordings import load_recorded
 from steproute.core.solution import Outcome
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.models.instruct import restarts
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
@@ -92,7 +92,7 @@ def test_a_solution_may_repeat_its_sentences() -> None:
         server = Writes(SOLUTION)
         async with server.running():
             writer = writer_of(server, continuation=Continuation.INSTRUCT, kind="openai")
-            episode = Episode(PROBLEM, Cast(writers={"weak": writer}), route="t")
+            episode = Episode(PROBLEM, Roles(models={"weak": writer}), route="t")
             trace = await episode.run(Stepwise(policy=RandomRouting.at(0.0, 0)))
             return trace.outcome, trace.answer, len(server.asked)
 
@@ -103,7 +103,7 @@ def test_no_step_of_a_recorded_right_solution_starts_over(data_folder: Path, mon
     monkeypatch.setenv("STEPROUTE_DATA", str(data_folder))
     recorded = load_recorded("qwen3")
     for role in ("weak", "strong"):
-        recordings = recorded.cast.writers[role].model._recordings._by_problem  # type: ignore[attr-defined]
+        recordings = recorded.roles.models[role].model._recordings._by_problem  # type: ignore[attr-defined]
         for (recording,) in recordings.values():
             if recorded.graded[role, recording.problem_id]:
                 steps = recording.steps

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steproute import Cast, Episode, Judge, Limits, Outcome, Prefix, Problem, Sampling, Step, Stop, Writer
+from steproute import Episode, Limits, ModelRole, Outcome, Prefix, Problem, Roles, Sampling, ScorerRole, Step, Stop
 from steproute.core.errors import BackendError, ScorerError
 from steproute.core.recording import Recording, spliced
 from steproute.models.replay import ReplayModel
@@ -26,9 +26,9 @@ def prefix(*texts: str) -> Prefix:
     return Prefix(problem=PROBLEM, steps=tuple(Step(role="weak", text=text, tokens=1) for text in texts))
 
 
-def cast() -> Cast:
-    writers = {"weak": Writer(model=ReplayModel("w", WEAK[:1])), "strong": Writer(model=ReplayModel("s", STRONG))}
-    return Cast(writers=writers, judges={"prm": Judge(scorer=ReplayScorer("r", WEAK))})
+def cast() -> Roles:
+    writers = {"weak": ModelRole(model=ReplayModel("w", WEAK[:1])), "strong": ModelRole(model=ReplayModel("s", STRONG))}
+    return Roles(models=writers, scorers={"prm": ScorerRole(scorer=ReplayScorer("r", WEAK))})
 
 
 paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=4)

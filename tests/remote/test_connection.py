@@ -14,8 +14,8 @@ from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Outcome, Prefix, Sampling, Step
 from steproute.core.trace import Trace
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -201,8 +201,8 @@ def solved(mode: str, text: str, **further: object) -> Trace:
 
     async def run() -> Trace:
         async with kind(lambda request: None).running() as server:
-            cast = Cast(writers={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
-            trace = await Episode(Problem.ask(id="p", text=text), cast, route="t").run(Single("weak"))
+            roles = Roles(models={"weak": writer_of(server, **settings)})  # type: ignore[arg-type]
+            trace = await Episode(Problem.ask(id="p", text=text), roles, route="t").run(Single("weak"))
             assert not server.asked
             return trace
 

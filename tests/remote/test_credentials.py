@@ -161,14 +161,14 @@ def test_no_gate_trace_or_finding_shows_a_login(
     monkeypatch.setattr(metering, "_BACKOFF_S", 0.001)
     path = tmp_path / "steproute.toml"
     path.write_text(CONFIG.format(url=address(login)))
-    cast = read_config(path).cast()
-    gates = [writer.gate for writer in cast.writers.values()]
+    roles = read_config(path).roles()
+    gates = [writer.gate for writer in roles.models.values()]
     assert [gate.name for gate in gates if gate] == ["http://127.0.0.1:9"] * 2
 
     async def run() -> str:
         said = ""
         for _ in range(4):  # the circuit opens
-            trace = await Episode(PROBLEM, cast, route="t").run(Stepwise(policy=RandomRouting.at(0.0, 0)))
+            trace = await Episode(PROBLEM, roles, route="t").run(Stepwise(policy=RandomRouting.at(0.0, 0)))
             said += f"{trace}"
         return said + f"{await examine(read_config(path))}"
 
@@ -181,5 +181,5 @@ def test_no_gate_trace_or_finding_shows_a_login(
         )
     )
     with pytest.raises(ConfigError, match=r"same server and model \(http://127.0.0.1:9, m\)") as caught:
-        read_config(path).cast()
+        read_config(path).roles()
     assert hidden(str(caught.value), login)

@@ -15,9 +15,9 @@ from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose
 from steproute.engine import metering
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -76,21 +76,21 @@ def server_of(hostile: HostileServer, tls: bool = False) -> Server:
     return Server(base_url=hostile.url.replace("http:", "https:") if tls else hostile.url, read_s=0.25, total_s=5.0)
 
 
-def writer_of(hostile: HostileServer, tls: bool = False, api: str = "openai", **settings: object) -> Writer:
+def writer_of(hostile: HostileServer, tls: bool = False, api: str = "openai", **settings: object) -> ModelRole:
     model: StepModel
     if api == "anthropic":
         model = AnthropicModel("m", AnthropicSettings(model="m", server=server_of(hostile, tls), **settings))  # type: ignore[arg-type]
     else:
         model = OpenAiModel("m", OpenAiSettings(model="m", server=server_of(hostile, tls), **settings))  # type: ignore[arg-type]
-    return Writer(model=model, price=PRICE, sampling=Sampling(max_tokens=64))
+    return ModelRole(model=model, price=PRICE, sampling=Sampling(max_tokens=64))
 
 
 def solve(decide: Callable[[Asked], Fault | None], tls: bool = False, **settings: object) -> tuple[Trace, list[Asked]]:
     async def run() -> tuple[Trace, list[Asked]]:
         server = HostileAnthropic if settings.get("api") == "anthropic" else HostileServer
         async with server(decide).running() as hostile:
-            cast = Cast(writers={"weak": writer_of(hostile, tls, **settings)})  # type: ignore[arg-type]
-            episode = Episode(PROBLEM, cast, route="t", limits=Limits(retries=2))
+            roles = Roles(models={"weak": writer_of(hostile, tls, **settings)})  # type: ignore[arg-type]
+            episode = Episode(PROBLEM, roles, route="t", limits=Limits(retries=2))
             return await episode.run(Stepwise(policy=RandomRouting.at(0.0, 0))), hostile.asked
 
     return asyncio.run(run())
@@ -148,8 +148,10 @@ def scored(decide: Callable[[Asked], Fault | None], limits: Limits, tls: bool = 
         async with HostileServer(decide).running() as hostile:
             judge = VllmPoolingScorer("m", PoolingSettings(model="m", server=server_of(hostile, tls)))
             writer = writer_of(hostile, template="none")
-            cast = Cast(writers={"weak": writer, "strong": writer}, judges={"prm": Judge(scorer=judge, price=PRICE)})
-            return await Episode(PROBLEM, cast, route="t", limits=limits).run(Stepwise(policy=Threshold(0.5)))
+            roles = Roles(
+                models={"weak": writer, "strong": writer}, scorers={"prm": ScorerRole(scorer=judge, price=PRICE)}
+            )
+            return await Episode(PROBLEM, roles, route="t", limits=limits).run(Stepwise(policy=Threshold(0.5)))
 
     return asyncio.run(run())
 
@@ -200,14 +202,14 @@ def test_a_dead_strong_leaves_weaks_step_where_the_route_says_so() -> None:
 
         async with HostileServer(decide).running() as hostile:
             settings = OpenAiSettings(model="strong", server=server_of(hostile), template="none")
-            strong = Writer(model=OpenAiModel("strong", settings), price=PRICE, sampling=Sampling(max_tokens=64))
+            strong = ModelRole(model=OpenAiModel("strong", settings), price=PRICE, sampling=Sampling(max_tokens=64))
             judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=server_of(hostile)))
-            cast = Cast(
-                writers={"weak": writer_of(hostile, template="none"), "strong": strong},
-                judges={"prm": Judge(scorer=judge)},
+            roles = Roles(
+                models={"weak": writer_of(hostile, template="none"), "strong": strong},
+                scorers={"prm": ScorerRole(scorer=judge)},
             )
             limits = Limits(retries=0, on_strong_failure="accept")
-            return await Episode(PROBLEM, cast, route="t", limits=limits).run(Stepwise(policy=Threshold(0.95)))
+            return await Episode(PROBLEM, roles, route="t", limits=limits).run(Stepwise(policy=Threshold(0.95)))
 
     trace = asyncio.run(run())
     assert trace.answer == "42"

@@ -13,9 +13,9 @@ from steproute.core.errors import BackendError, BackendUnavailable, ContextOverf
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
 from steproute.core.usage import Price, Usage
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -268,9 +268,9 @@ def test_what_is_no_answer_is_an_error_at_once_that_asks_for_base_url_and_bills_
                 AnthropicModel("m", AnthropicSettings(model="m", server=here)),
             ]
             for count, model in enumerate(models, start=1):
-                writer = Writer(model=model, price=Price(input=Decimal(1), output=Decimal(10)))
-                cast = Cast(writers={"weak": writer, "strong": writer})
-                trace = await Episode(PREFIX.problem, cast, route="t", limits=Limits()).run(
+                writer = ModelRole(model=model, price=Price(input=Decimal(1), output=Decimal(10)))
+                roles = Roles(models={"weak": writer, "strong": writer})
+                trace = await Episode(PREFIX.problem, roles, route="t", limits=Limits()).run(
                     Stepwise(policy=Threshold(0.0))
                 )
                 assert trace.outcome is Outcome.FAILED
@@ -303,10 +303,10 @@ def test_a_page_instead_of_a_judgement_is_the_same(name: str) -> None:
                     writer = OpenAiModel(
                         "w", OpenAiSettings(model="m", server=Server(base_url=good.url), template="none")
                     )
-                    judge = Judge(scorer=scorer, price=Price(input=Decimal(1), output=Decimal(1)))
-                    role = Writer(model=writer)
-                    cast = Cast(writers={"weak": role, "strong": role}, judges={"prm": judge})
-                    trace = await Episode(PREFIX.problem, cast, route="t", limits=Limits()).run(
+                    judge = ScorerRole(scorer=scorer, price=Price(input=Decimal(1), output=Decimal(1)))
+                    role = ModelRole(model=writer)
+                    roles = Roles(models={"weak": role, "strong": role}, scorers={"prm": judge})
+                    trace = await Episode(PREFIX.problem, roles, route="t", limits=Limits()).run(
                         Stepwise(policy=Threshold(0.5))
                     )
                     assert "no model's answer" in (trace.error or "")

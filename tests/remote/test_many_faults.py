@@ -15,10 +15,10 @@ from steproute.core.solution import Sampling
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Price, Purpose
 from steproute.engine import metering
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
@@ -66,7 +66,7 @@ def solve(strategy: Stepwise, count: int, at_once: int = 1000) -> tuple[list[Tra
             gates = {role: Gate(GateSettings(failures_to_open=10**6)) for role in PRICES}
             room = asyncio.Semaphore(at_once)
             writers = {
-                role: Writer(
+                role: ModelRole(
                     model=OpenAiModel(role, OpenAiSettings(model=role, server=address, template="none")),
                     price=PRICES[role],
                     sampling=Sampling(max_tokens=64),
@@ -75,15 +75,15 @@ def solve(strategy: Stepwise, count: int, at_once: int = 1000) -> tuple[list[Tra
                 for role in ("weak", "strong")
             }
             scorer = VllmPoolingScorer("prm", PoolingSettings(model="prm", server=address))
-            judge = Judge(scorer=scorer, price=PRICES["prm"], gate=gates["prm"])
-            cast = Cast(writers=writers, judges={"prm": judge})
+            judge = ScorerRole(scorer=scorer, price=PRICES["prm"], gate=gates["prm"])
+            roles = Roles(models=writers, scorers={"prm": judge})
 
             async def solved(episode: Episode) -> Trace:
                 async with room:
                     return await episode.run(strategy)
 
             episodes = [
-                Episode(Problem.ask(id=str(n), text=f"Riddle {n}."), cast, route="t", limits=Limits(retries=20))
+                Episode(Problem.ask(id=str(n), text=f"Riddle {n}."), roles, route="t", limits=Limits(retries=20))
                 for n in range(count)
             ]
             return list(await asyncio.gather(*map(solved, episodes))), server

@@ -14,8 +14,8 @@ from tests.remote.test_faults import PROBLEM
 from steproute.core.errors import BackendError, ConfigError
 from steproute.core.solution import Draft, Meter, Outcome, Sampling, Stop
 from steproute.core.usage import FREE, Usage
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
+from steproute.engine.roles import ModelRole, Roles
 from steproute.models.openai_request import request_fields
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
@@ -279,8 +279,8 @@ def test_a_problem_is_solved_and_billed_though_fields_are_refused() -> None:
             settings = OpenAiSettings(
                 model="m", server=Server(base_url=server.url), kind="openai", continuation=Continuation.INSTRUCT
             )
-            writer = Writer(model=OpenAiModel("m", settings), price=FREE, sampling=Sampling())
-            trace = await Episode(PROBLEM, Cast(writers={"weak": writer}), route="t").run(Single("weak"))
+            writer = ModelRole(model=OpenAiModel("m", settings), price=FREE, sampling=Sampling())
+            trace = await Episode(PROBLEM, Roles(models={"weak": writer}), route="t").run(Single("weak"))
             return trace.outcome, [line.usage for line in trace.account], [each.generated for each in server.asked]
 
     outcome, usages, generated = asyncio.run(run())

@@ -16,8 +16,8 @@ from steproute.core.errors import BackendError, BackendUnavailable, ConfigError,
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import FREE
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
+from steproute.engine.roles import ModelRole, Roles
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.remote.connection import Connection
@@ -155,9 +155,9 @@ def test_a_problem_does_not_wait_for_a_daily_quota() -> None:
         server = Refusing(lambda request: None)
         async with server.running():
             model = OpenAiModel("m", OpenAiSettings(model="m", server=Server(base_url=server.url), template="none"))
-            writer = Writer(model=model, price=FREE)
+            writer = ModelRole(model=model, price=FREE)
             trace = await asyncio.wait_for(
-                Episode(PROBLEM, Cast(writers={"weak": writer}), route="t").run(Single("weak")), 5
+                Episode(PROBLEM, Roles(models={"weak": writer}), route="t").run(Single("weak")), 5
             )
             return trace, len(server.asked)
 

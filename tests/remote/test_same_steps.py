@@ -12,8 +12,8 @@ from tests.remote.test_faults import PROBLEM, writer_of
 
 from steproute.core.ports import Strategy
 from steproute.core.splitting import step_spans
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.models.prompts import Continuation
 from steproute.models.thoughts import TAGS
 from steproute.policies.random import RandomRouting
@@ -46,7 +46,7 @@ class Continues(Canned):
 def steps(server: Continues, strategy: Strategy[Episode], **settings: Any) -> list[str]:
     async def run() -> list[str]:
         async with server.running():
-            episode = Episode(PROBLEM, Cast(writers={"weak": writer_of(server, **settings)}), route="t")
+            episode = Episode(PROBLEM, Roles(models={"weak": writer_of(server, **settings)}), route="t")
             return [step.text for step in (await episode.run(strategy)).steps]
 
     return asyncio.run(run())

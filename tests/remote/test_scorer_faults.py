@@ -19,9 +19,9 @@ from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Price, Purpose, Usage
 from steproute.engine import metering
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.threshold import Threshold
@@ -68,12 +68,12 @@ def solve(
             there = Server(base_url=hostile.url.replace("http:", "https:"), read_s=0.25) if tls else here
             judge = SelfEvaluationScorer("judge", SelfEvaluationSettings(model="m", server=there, mode=mode))  # type: ignore[arg-type]
             model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
-            writer = Writer(model=model, price=PRICE, sampling=Sampling(max_tokens=64))
-            cast = Cast(
-                writers={"weak": writer, "strong": writer},
-                judges={"strong": Judge(scorer=judge, price=JUDGE_PRICE)},
+            writer = ModelRole(model=model, price=PRICE, sampling=Sampling(max_tokens=64))
+            roles = Roles(
+                models={"weak": writer, "strong": writer},
+                scorers={"strong": ScorerRole(scorer=judge, price=JUDGE_PRICE)},
             )
-            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", limits=limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), roles, route="t", limits=limits)
             trace = await episode.run(SpecReason(policy=Threshold(0.5)))
             return trace, [request for request in hostile.asked if hostile.judges(request)]
 
@@ -160,8 +160,10 @@ def test_a_reward_model_that_gives_a_wrong_number_of_scores_is_paid_for(fault: F
             here = Server(base_url=hostile.url)
             judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
             model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
-            cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
-            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t")
+            roles = Roles(
+                models={"weak": ModelRole(model=model)}, scorers={"prm": ScorerRole(scorer=judge, price=JUDGE_PRICE)}
+            )
+            episode = Episode(Problem.ask(id="p", text="A riddle."), roles, route="t")
             return await episode.run(Stepwise(policy=Threshold(0.5))), hostile.asked[-1]
 
     trace, asked = asyncio.run(run())
@@ -180,8 +182,10 @@ def test_a_judgement_that_is_cancelled_is_paid_for() -> None:
             here = Server(base_url=hostile.url)
             judge = VllmPoolingScorer("prm", PoolingSettings(model="m", server=here))
             model = OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none"))
-            cast = Cast(writers={"weak": Writer(model=model)}, judges={"prm": Judge(scorer=judge, price=JUDGE_PRICE)})
-            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", on_event=events.append)
+            roles = Roles(
+                models={"weak": ModelRole(model=model)}, scorers={"prm": ScorerRole(scorer=judge, price=JUDGE_PRICE)}
+            )
+            episode = Episode(Problem.ask(id="p", text="A riddle."), roles, route="t", on_event=events.append)
             solving = asyncio.create_task(episode.run(Stepwise(policy=Threshold(0.5))))
             while not hostile.asked or "pooling" not in hostile.asked[-1].path:
                 await asyncio.sleep(0.001)
@@ -212,10 +216,10 @@ def test_a_judge_whose_context_is_too_small_is_a_scorer_that_failed(
             judge: StepScorer = VllmPoolingScorer("judge", PoolingSettings(model="m", server=here))
             if backend == "self-evaluation":
                 judge = SelfEvaluationScorer("judge", SelfEvaluationSettings(model="m", server=here))
-            writer = Writer(model=OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none")))
-            cast = Cast(writers={"weak": writer, "strong": writer}, judges={"prm": Judge(scorer=judge)})
+            writer = ModelRole(model=OpenAiModel("m", OpenAiSettings(model="m", server=here, template="none")))
+            roles = Roles(models={"weak": writer, "strong": writer}, scorers={"prm": ScorerRole(scorer=judge)})
             limits = Limits(on_scorer_failure=declared)
-            episode = Episode(Problem.ask(id="p", text="A riddle."), cast, route="t", limits=limits)
+            episode = Episode(Problem.ask(id="p", text="A riddle."), roles, route="t", limits=limits)
             return await episode.run(Stepwise(policy=Threshold(0.5)))
 
     trace = asyncio.run(run())

@@ -10,8 +10,8 @@ from tests.remote.test_faults import PROBLEM, writer_of
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
 from steproute.strategies.stepwise import Stepwise
@@ -34,7 +34,7 @@ def solve(stubborn: bool = False, **settings: Any) -> tuple[Trace, StartsOver]:
         server.stubborn = stubborn
         async with server.running():
             writer = writer_of(server, continuation=Continuation.INSTRUCT, kind="openai", **settings)
-            episode = Episode(PROBLEM, Cast(writers={"weak": writer}), route="t")
+            episode = Episode(PROBLEM, Roles(models={"weak": writer}), route="t")
             return await episode.run(Stepwise(policy=RandomRouting.at(0.0, 0))), server
 
     return asyncio.run(run())

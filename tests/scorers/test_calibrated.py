@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.solution import Prefix, Step
 from steproute.lab.story import Story, generate
@@ -36,8 +36,8 @@ def test_a_calibrated_scorer_maps_every_score_of_the_scorer_under_it(tmp_path: P
     problem = next(generate("test", seed=0))
     texts = Story.parse(problem.text).solution()[:3]
     prefix = Prefix(problem=problem, session="s").extended(*(Step(role="w", text=t, tokens=1) for t in texts))
-    plain = asyncio.run(lab_cast().judge().scorer.score(prefix))
-    mapped = asyncio.run(lab_cast(str(tmp_path)).judge().scorer.score(prefix))
+    plain = asyncio.run(lab_roles().scorer().scorer.score(prefix))
+    mapped = asyncio.run(lab_roles(str(tmp_path)).scorer().scorer.score(prefix))
     assert mapped.values == pytest.approx(fitted(np.array(plain.values)))
     assert mapped.model == "lab-verifier-calibrated"
 

@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.errors import ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Draft, Prefix, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose, Usage
-from steproute.engine.cast import Cast, Judge
+from steproute.engine.roles import Roles, ScorerRole
 from steproute.learn.rollouts import solve_all
 from steproute.policies.confidence import Confidence as ConfidencePolicy
 from steproute.policies.threshold import Threshold
@@ -53,10 +53,10 @@ def test_a_drafts_confidence_is_that_of_its_tokens() -> None:
 
 def test_on_the_lab_it_decides_as_the_policy_of_the_same_name_and_costs_nothing() -> None:
     problems = load_problems("lab:test", 20, 0)
-    cast = lab_cast()
-    judged = Cast(writers=cast.writers, judges={"prm": Judge(scorer=ConfidenceScorer("sure"))})
+    roles = lab_roles()
+    judged = Roles(models=roles.models, scorers={"prm": ScorerRole(scorer=ConfidenceScorer("sure"))})
     by_scores = asyncio.run(solve_all(problems, judged, Stepwise(policy=Threshold(0.97))))
-    by_policy = asyncio.run(solve_all(problems, cast, Stepwise(policy=ConfidencePolicy(0.97))))
+    by_policy = asyncio.run(solve_all(problems, roles, Stepwise(policy=ConfidencePolicy(0.97))))
     assert any(step.role == "strong" for trace in by_scores for step in trace.steps)
     for one, other in zip(by_scores, by_policy, strict=True):
         assert [(step.role, step.text) for step in one.steps] == [(step.role, step.text) for step in other.steps]
@@ -67,7 +67,7 @@ def test_on_the_lab_it_decides_as_the_policy_of_the_same_name_and_costs_nothing(
 
 
 def test_a_trace_from_before_there_was_confidence_still_loads() -> None:
-    (trace,) = asyncio.run(solve_all(load_problems("lab:test", 1, 0), lab_cast(), Stepwise(policy=Threshold(0.5))))
+    (trace,) = asyncio.run(solve_all(load_problems("lab:test", 1, 0), lab_roles(), Stepwise(policy=Threshold(0.5))))
     document = msgspec.json.decode(msgspec.json.encode(trace))
     assert all(
         set(step.pop("confidence")) == {"mean_logprob", "min_logprob", "first_token_entropy"}

@@ -17,9 +17,9 @@ from steproute.core.solution import Meter, Outcome, Prefix, Scores, Step
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose, Usage
 from steproute.engine import metering
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.engine.step_tree import StepTree
 from steproute.policies.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
@@ -97,7 +97,7 @@ def test_settings_that_cannot_be_are_refused(members: list[Member], settings: di
 
 def test_members_of_a_scorer_that_combines_nothing_are_refused() -> None:
     with pytest.raises(ConfigError, match="combines no scorers"):
-        Judge(scorer=Member("a"), members={"b": Judge(scorer=Member("b"))})
+        ScorerRole(scorer=Member("a"), members={"b": ScorerRole(scorer=Member("b"))})
 
 
 def test_usage_is_whole_even_where_a_member_fails() -> None:
@@ -114,19 +114,19 @@ def test_members_that_disagree_on_the_number_of_steps_are_an_error() -> None:
         asyncio.run(ensemble.score(prefix_of(3)))
 
 
-def priced(members: list[Member], **settings: Any) -> Judge:
+def priced(members: list[Member], **settings: Any) -> ScorerRole:
     prices = [Price(input=Decimal(n + 1), output=Decimal(10 * n + 1), table=f"t{n}") for n in range(len(members))]
-    judges = {each.name: Judge(scorer=each, price=price) for each, price in zip(members, prices, strict=True)}
-    return Judge(scorer=EnsembleScorer("all", members, EnsembleSettings(**settings)), members=judges)
+    judges = {each.name: ScorerRole(scorer=each, price=price) for each, price in zip(members, prices, strict=True)}
+    return ScorerRole(scorer=EnsembleScorer("all", members, EnsembleSettings(**settings)), members=judges)
 
 
-def solve(judge: Judge, limits: Limits, cancel: bool = False) -> Trace:
+def solve(judge: ScorerRole, limits: Limits, cancel: bool = False) -> Trace:
     async def run() -> Trace:
         traces: list[Trace] = []
-        writer = Writer(model=ScriptedModel("w", []))
+        writer = ModelRole(model=ScriptedModel("w", []))
         episode = Episode(
             PROBLEM,
-            Cast(writers={"weak": writer, "strong": writer}, judges={"prm": judge}),
+            Roles(models={"weak": writer, "strong": writer}, scorers={"prm": judge}),
             route="t",
             limits=limits,
             on_event=lambda event: traces.append(event.trace) if hasattr(event, "trace") else None,
@@ -175,11 +175,11 @@ def test_every_call_of_every_member_is_one_line_at_its_own_price(
 def test_drafting_ahead_neither_loses_nor_doubles_a_members_line(plan: list[str]) -> None:
     members = [Member("a", plan=list(plan)), Member("b", reads=9)]
     steps = [Say(f"step {n}") for n in range(9)]
-    writers = {role: Writer(model=ScriptedModel(role, steps)) for role in ("weak", "strong")}
-    cast = Cast(writers=writers, judges={"prm": priced(members, combine="min")})
+    writers = {role: ModelRole(model=ScriptedModel(role, steps)) for role in ("weak", "strong")}
+    roles = Roles(models=writers, scorers={"prm": priced(members, combine="min")})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metering, "_BACKOFF_S", 0.0)
-        episode = Episode(PROBLEM, cast, route="t", limits=Limits(retries=9))
+        episode = Episode(PROBLEM, roles, route="t", limits=Limits(retries=9))
         trace = asyncio.run(episode.run(Pipelined(policy=Threshold(0.1))))
     assert trace.outcome is Outcome.ANSWERED
     for member in members:
@@ -201,7 +201,7 @@ def test_a_member_that_breaks_off_is_asked_again_alone() -> None:
 
 def test_an_ensemble_can_be_calibrated_as_a_whole() -> None:
     judge = priced([Member("a", 0.4), Member("b", 0.8)])
-    calibrated = Judge(scorer=CalibratedScorer(judge.scorer, Temperature(0.5)), members=judge.members)
+    calibrated = ScorerRole(scorer=CalibratedScorer(judge.scorer, Temperature(0.5)), members=judge.members)
     trace = solve(calibrated, Limits())
     assert trace.steps[0].score == pytest.approx(0.6**2 / (0.6**2 + 0.4**2))
     assert {line.role for line in trace.account} == {"weak", "a", "b"}
@@ -216,9 +216,9 @@ def test_a_member_that_gives_a_wrong_number_is_an_error_and_is_paid_for() -> Non
 def test_a_step_tree_keeps_what_members_say_and_leaves_confidence_to_the_steps(tmp_path: Path) -> None:
     members = [Member("a", 0.4), Member("b", 0.8)]
     judge = priced(members)
-    sure = Judge(scorer=ConfidenceScorer("sure"))
+    sure = ScorerRole(scorer=ConfidenceScorer("sure"))
     with StepTree(tmp_path / "tree", 1) as tree:
-        judges = tree.cast(Cast(writers={}, judges={"prm": judge, "sure": sure})).judges
+        judges = tree.roles(Roles(models={}, scorers={"prm": judge, "sure": sure})).scorers
         first, second = (solve(judges["prm"], Limits()) for _ in range(2))
     assert judges["sure"] is sure
     assert first.steps[0].score == second.steps[0].score == pytest.approx(0.6)

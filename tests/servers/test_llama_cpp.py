@@ -23,9 +23,9 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Usage
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles
 from steproute.models import llama_cpp as in_process
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
 from steproute.models.openai_server import OpenAiModel
@@ -229,8 +229,8 @@ def test_a_full_context_ends_the_solution_in_so_many_words(gguf: str, llama_serv
     with pytest.raises(ContextOverflow, match="Raise n_ctx"):
         write(small, Prefix(problem=long))
     for model in (small, remote(llama_server)):
-        cast = Cast(writers={"weak": Writer(model=model), "strong": Writer(model=model)})
-        trace = asyncio.run(Episode(long, cast, route="long").run(Stepwise(policy=Confidence(0.0))))
+        roles = Roles(models={"weak": ModelRole(model=model), "strong": ModelRole(model=model)})
+        trace = asyncio.run(Episode(long, roles, route="long").run(Stepwise(policy=Confidence(0.0))))
         assert trace.outcome is Outcome.CONTEXT_OVERFLOW, trace
         assert trace.generated_tokens("weak") == 0
 
@@ -253,14 +253,14 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
     rows = []
     for where in ("in process", "server"):
         pair = [local(gguf) if where == "in process" else remote(llama_server, logprobs=2) for _ in range(2)]
-        cast = Cast(
-            writers={
-                role: Writer(model=model, sampling=sampling)
+        roles = Roles(
+            models={
+                role: ModelRole(model=model, sampling=sampling)
                 for role, model in zip(("weak", "strong"), pair, strict=True)
             }
         )
         began = time.monotonic()
-        traces = asyncio.run(solve(problems, cast))
+        traces = asyncio.run(solve(problems, roles))
         seconds = time.monotonic() - began
         assert not [trace.error for trace in traces if trace.failed]
         lines = [line for trace in traces for line in trace.account]
@@ -288,10 +288,10 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
         print("\n" + "\n".join(rows))
 
 
-async def solve(problems: list[Problem], cast: Cast) -> list[Trace]:
+async def solve(problems: list[Problem], roles: Roles) -> list[Trace]:
     """All problems at once, so that their calls alternate."""
     strategy, limits = Stepwise(policy=Confidence(0.75)), Limits(max_steps=3)
-    episodes = [Episode(problem, cast, route="real", limits=limits) for problem in problems]
+    episodes = [Episode(problem, roles, route="real", limits=limits) for problem in problems]
     return list(await asyncio.gather(*(episode.run(strategy) for episode in episodes)))
 
 

@@ -14,12 +14,12 @@ from tests.servers.lab_on_vllm import written_config
 from tests.servers.processes import Running
 
 from steproute.bench.datasets import load_problems
-from steproute.config import lab_cast, read_config
+from steproute.config import lab_roles, read_config
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 from steproute.learn.rollouts import solve_all
 from steproute.models.openai_server import OpenAiModel
@@ -38,8 +38,8 @@ PROBLEMS = load_problems("lab:test", 100, 0)
 
 
 @pytest.fixture
-def cast(vllm_servers: dict[str, Running], tmp_path: Path) -> Cast:
-    return read_config(written_config(tmp_path / "steproute.toml", vllm_servers)).cast()
+def cast(vllm_servers: dict[str, Running], tmp_path: Path) -> Roles:
+    return read_config(written_config(tmp_path / "steproute.toml", vllm_servers)).roles()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def accuracy(traces: list[Trace]) -> float:
     return float(np.mean([trace.answer == problem.answer for problem, trace in zip(PROBLEMS, traces, strict=True)]))
 
 
-def test_trim_over_three_servers_is_as_accurate_as_in_process(cast: Cast, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trim_over_three_servers_is_as_accurate_as_in_process(roles: Roles, capsys: pytest.CaptureFixture[str]) -> None:
     routes = {
         "always weak": Single("weak"),
         "TRIM-Thr 0.5": Stepwise(policy=Threshold(0.5)),
@@ -113,9 +113,9 @@ def test_trim_over_three_servers_is_as_accurate_as_in_process(cast: Cast, capsys
     rows = []
     for name, strategy in routes.items():
         began = time.monotonic()
-        remote = asyncio.run(solve_all(PROBLEMS, cast, strategy))
+        remote = asyncio.run(solve_all(PROBLEMS, roles, strategy))
         seconds = time.monotonic() - began
-        local = asyncio.run(solve_all(PROBLEMS, lab_cast("prm-place"), strategy))
+        local = asyncio.run(solve_all(PROBLEMS, lab_roles("prm-place"), strategy))
         assert not [trace.error for trace in remote if trace.failed]
         both = np.array([[t.answer == p.answer for p, t in zip(PROBLEMS, ts, strict=True)] for ts in (remote, local)])
         spread = float(np.std(both[0].astype(float) - both[1]) / np.sqrt(len(PROBLEMS)))

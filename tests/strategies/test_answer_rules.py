@@ -8,7 +8,7 @@ from tests.policies.test_pomdp import PLAN, seen
 
 from steproute import Decision, Outcome, Stop
 from steproute.core.answer_rule import BOXED, CHOICE, FINAL_LINE, NONE, AnswerRule
-from steproute.engine.cast import GraderRole
+from steproute.engine.roles import GraderRole
 from steproute.grading.exact import ExactGrader
 from steproute.grading.regex import RegexGrader
 from steproute.policies.pomdp import Pomdp
@@ -80,6 +80,6 @@ def said(answer: str) -> Say:
 )
 def test_automix_compares_samples_by_the_grader_of_the_run(grader: GraderRole, share: float) -> None:
     made = stage(FINAL_LINE, said("0.5"), said("0.5"), said(" 0.5 "), said("1/2"), said("7"))
-    made.cast = replace(made.cast, grading=grader)
+    made.roles = replace(made.roles, grading=grader)
     trace = made.solve(AutoMix(policy=Threshold(0.1), samples=4))
     assert (trace.steps[0].score, trace.steps[0].decision) == (share, Decision.ACCEPT)

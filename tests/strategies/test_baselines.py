@@ -4,7 +4,7 @@ import pytest
 from tests.engine.test_episode import PROBLEM, Say, Stage, check_law
 
 from steproute import Decision, Draft, Observation, Outcome, Prefix, Problem, Stop, Usage
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
 from steproute.engine.episode import Episode
@@ -118,7 +118,7 @@ def test_a_query_level_router_calls_one_model_once() -> None:
 
 def test_specreason_pays_strong_for_reading() -> None:
     problem = next(generate("test", seed=0))
-    episode = Episode(problem, lab_cast(), route="t", limits=Limits())
+    episode = Episode(problem, lab_roles(), route="t", limits=Limits())
     trace = asyncio.run(episode.run(SpecReason(policy=Threshold(0.0))))
     graded = [line for line in trace.account if line.role == "strong"]
     assert len(graded) == len(trace.steps)

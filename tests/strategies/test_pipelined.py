@@ -11,14 +11,14 @@ from tests.engine.test_episode import PROBLEM, WEAK_PRICE, Fail, Hang, Say, Stag
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
 from steproute.bench.virtual_time import run_virtually
-from steproute.config import build_strategy, lab_cast
+from steproute.config import build_strategy, lab_roles
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContextOverflow
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
 from steproute.core.ports import Policy
 from steproute.core.trace import Trace
 from steproute.engine import metering
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.lab.story import generate
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold, ThresholdTakeover
@@ -75,14 +75,14 @@ def seeded(
 ) -> tuple[Trace, SeededModel, SeededModel]:
     weak, strong = SeededModel("w"), SeededModel("s")
     sampling = Sampling(max_tokens=20)
-    cast = Cast(
-        writers={
-            "weak": Writer(model=weak, sampling=sampling),
-            "strong": Writer(model=strong, sampling=sampling),
+    roles = Roles(
+        models={
+            "weak": ModelRole(model=weak, sampling=sampling),
+            "strong": ModelRole(model=strong, sampling=sampling),
         },
-        judges={"prm": Judge(scorer=SeededScorer())},
+        scorers={"prm": ScorerRole(scorer=SeededScorer())},
     )
-    episode = Episode(PROBLEM, cast, route="t", limits=limits, seed=seed, on_event=on_event)
+    episode = Episode(PROBLEM, roles, route="t", limits=limits, seed=seed, on_event=on_event)
     return asyncio.run(alone(episode.run(strategy))), weak, strong
 
 
@@ -152,7 +152,7 @@ def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
     limits: Limits,
 ) -> None:
     stage = Stage(weak, strong, scores)
-    episode = Episode(PROBLEM, stage.cast, route="t", limits=limits, on_event=stage.events.append)
+    episode = Episode(PROBLEM, stage.roles, route="t", limits=limits, on_event=stage.events.append)
     trace = asyncio.run(alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge, ahead=ahead))))
     check_law(stage, trace)
     if limits.max_tokens is not None:
@@ -164,10 +164,10 @@ def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
 def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(
     seed: int, threshold: float, hedge: float, ahead: int
 ) -> None:
-    problems, cast = list(islice(generate("test", seed=seed), 12)), lab_cast()
+    problems, roles = list(islice(generate("test", seed=seed), 12)), lab_roles()
 
     async def solve(strategy: Stepwise) -> list[Trace]:
-        episodes = (Episode(problem, cast, route="t", seed=seed) for problem in problems)
+        episodes = (Episode(problem, roles, route="t", seed=seed) for problem in problems)
         return await asyncio.gather(*(episode.run(strategy) for episode in episodes))
 
     plain = asyncio.run(solve(Stepwise(policy=Threshold(threshold))))
@@ -186,7 +186,7 @@ def test_weak_writes_the_next_step_while_this_one_is_scored() -> None:
             asked.append(len(stage.weak.asked))
             return Scores(values=(0.9,) * len(prefix.steps), model="w", usage=Usage())
 
-    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=Watching())})
+    stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=Watching())})
     trace = stage.solve(pipelined())
     assert asked == [2, 2]  # and nothing after the answer
     assert [step.text for step in trace.steps] == ["a", "\\boxed{1}"]
@@ -208,7 +208,7 @@ class Slow(SeededScorer):
 
 
 def slow(stage: Stage, *scores: float) -> Stage:
-    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=Slow(scores))})
+    stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=Slow(scores))})
     return stage
 
 
@@ -242,8 +242,8 @@ def gated(stage: Stage, ahead: int, turns: int = 40) -> tuple[Trace, Gated]:
 
     async def solve() -> tuple[Trace, Gated]:
         scorer = Gated()
-        stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=scorer, price=WEAK_PRICE)})
-        episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+        stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=scorer, price=WEAK_PRICE)})
+        episode = Episode(PROBLEM, stage.roles, route="t", on_event=stage.events.append)
         solving = asyncio.create_task(episode.run(pipelined(ahead=ahead)))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -289,8 +289,8 @@ class LastFirst(SeededScorer):
 
 def test_a_scoring_ahead_that_has_ended_is_cancelled_on_the_account_where_its_step_is_thrown_away() -> None:
     stage = Stage([Say("bad"), Say("a"), Say("b"), Say("\\boxed{1}")], [Say("good")])
-    stage.cast = Cast(writers=stage.cast.writers, judges={"prm": Judge(scorer=LastFirst(), price=WEAK_PRICE)})
-    episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+    stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=LastFirst(), price=WEAK_PRICE)})
+    episode = Episode(PROBLEM, stage.roles, route="t", on_event=stage.events.append)
     trace = run_virtually(episode.run(pipelined(ahead=2)))
     assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
     purposes = [line.purpose for line in trace.account if line.role == "prm"]
@@ -304,9 +304,9 @@ def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str
     async def solve() -> Trace:
         stage, scorer = Stage([*(Say(f"step {n}") for n in range(4)), Say("\\boxed{1}")]), Gated()
         gates = {role: Gate(GateSettings(in_flight=2)) for role in ("weak", "prm", "neither")}
-        weak = Writer(model=stage.weak, gate=gates["weak"])
-        cast = Cast(writers={"weak": weak}, judges={"prm": Judge(scorer=scorer, gate=gates["prm"])})
-        episode = Episode(PROBLEM, cast, route="t")
+        weak = ModelRole(model=stage.weak, gate=gates["weak"])
+        roles = Roles(models={"weak": weak}, scorers={"prm": ScorerRole(scorer=scorer, gate=gates["prm"])})
+        episode = Episode(PROBLEM, roles, route="t")
         solving = asyncio.create_task(episode.run(pipelined(ahead=3)))
         async with AsyncExitStack() as elsewhere:
             if crowded == "prm":
@@ -427,7 +427,7 @@ def test_a_cancellation_at_any_moment_leaves_no_task_and_bills_every_token(turns
     stage = slow(Stage([Say("a"), Say("b"), Say("bad"), Hang(4)], [Hang(2), Hang(3)]), 0.6, 0.7, 0.1)
 
     async def cancel() -> None:
-        episode = Episode(PROBLEM, stage.cast, route="t", on_event=stage.events.append)
+        episode = Episode(PROBLEM, stage.roles, route="t", on_event=stage.events.append)
         task = asyncio.create_task(episode.run(pipelined(hedge=0.8)))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -462,7 +462,9 @@ def test_an_answer_that_is_there_counts_however_long_a_hedge_takes_to_be_cancell
             raise AssertionError
 
     stage = slow(Stage([Say("\\boxed{1}")]), 0.9)
-    stage.cast = Cast(writers={**stage.cast.writers, "strong": Writer(model=Reluctant("s"))}, judges=stage.cast.judges)
+    stage.roles = Roles(
+        models={**stage.roles.models, "strong": ModelRole(model=Reluctant("s"))}, scorers=stage.roles.scorers
+    )
     trace = stage.solve(pipelined(hedge=2.0), Limits(deadline_s=0.05))
     assert (trace.outcome, trace.answer) == (Outcome.ANSWERED, "1")
 
@@ -499,7 +501,9 @@ def test_a_fault_of_the_program_in_a_draft_ahead_is_not_hidden() -> None:
             return [Draft(model="w", text="bad", stop=Stop.SEPARATOR, usage=Usage(output_tokens=1))]
 
     stage = slow(Stage(strong=[Say("\\boxed{1}")]), 0.1)
-    stage.cast = Cast(writers={**stage.cast.writers, "weak": Writer(model=Broken("w"))}, judges=stage.cast.judges)
+    stage.roles = Roles(
+        models={**stage.roles.models, "weak": ModelRole(model=Broken("w"))}, scorers=stage.roles.scorers
+    )
     with pytest.raises(ZeroDivisionError):
         stage.solve(pipelined())
 
@@ -511,16 +515,16 @@ def test_it_is_a_strategy_by_name_with_takeover() -> None:
 
 def test_two_problems_of_one_run_do_not_meet() -> None:
     first, second = Problem.ask(id="a", text="?"), Problem.ask(id="b", text="?")
-    cast = Cast(
-        writers={"weak": Writer(model=SeededModel("w")), "strong": Writer(model=SeededModel("s"))},
-        judges={"prm": Judge(scorer=SeededScorer())},
+    roles = Roles(
+        models={"weak": ModelRole(model=SeededModel("w")), "strong": ModelRole(model=SeededModel("s"))},
+        scorers={"prm": ScorerRole(scorer=SeededScorer())},
     )
 
     async def both() -> list[Trace]:
-        runs = (Episode(problem, cast, route="t").run(pipelined(hedge=1.0)) for problem in (first, second))
+        runs = (Episode(problem, roles, route="t").run(pipelined(hedge=1.0)) for problem in (first, second))
         return await asyncio.gather(*runs)
 
-    alone_too = [asyncio.run(Episode(p, cast, route="t").run(pipelined())) for p in (first, second)]
+    alone_too = [asyncio.run(Episode(p, roles, route="t").run(pipelined())) for p in (first, second)]
     assert [solution(trace) for trace in asyncio.run(both())] == [solution(trace) for trace in alone_too]
 
 
@@ -553,11 +557,11 @@ def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, wr
             await asyncio.sleep(scoring_s)
             return Scores(values=(0.1,) * len(prefix.steps), model="slow", usage=Usage(input_tokens=1))
 
-    cast = Cast(
-        writers={"weak": Writer(model=Ticking("weak", 2, 1000)), "strong": Writer(model=Ticking("strong", 500))},
-        judges={"prm": Judge(scorer=Slow())},
+    roles = Roles(
+        models={"weak": ModelRole(model=Ticking("weak", 2, 1000)), "strong": ModelRole(model=Ticking("strong", 500))},
+        scorers={"prm": ScorerRole(scorer=Slow())},
     )
-    trace = run_virtually(Episode(PROBLEM, cast, route="t").run(pipelined(0.5, ahead=ahead)))
+    trace = run_virtually(Episode(PROBLEM, roles, route="t").run(pipelined(0.5, ahead=ahead)))
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == written
     assert trace.outcome is Outcome.ANSWERED
 
@@ -573,11 +577,14 @@ def test_a_hedge_is_cancelled_as_soon_as_the_step_is_kept() -> None:
             await asyncio.sleep(0.3 * count)
             return Scores(values=(0.8, 0.95, 0.95)[:count], model="rising", usage=Usage(input_tokens=1))
 
-    cast = Cast(
-        writers={"weak": Writer(model=Ticking("weak", 2, 10, 100)), "strong": Writer(model=Ticking("strong", 500))},
-        judges={"prm": Judge(scorer=Rising())},
+    roles = Roles(
+        models={
+            "weak": ModelRole(model=Ticking("weak", 2, 10, 100)),
+            "strong": ModelRole(model=Ticking("strong", 500)),
+        },
+        scorers={"prm": ScorerRole(scorer=Rising())},
     )
-    episode = Episode(PROBLEM, cast, route="t", limits=Limits(max_steps=3))
+    episode = Episode(PROBLEM, roles, route="t", limits=Limits(max_steps=3))
     trace = run_virtually(episode.run(pipelined(0.5, ahead=1, hedge=0.9)))
     assert [step.role for step in trace.steps] == ["weak"] * 3
     assert trace.generated_tokens("strong", Purpose.CANCELLED) == 10

@@ -15,8 +15,8 @@ from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.splitting import split_steps
-from steproute.engine.cast import Cast, Writer
 from steproute.engine.episode import call_seed
+from steproute.engine.roles import ModelRole, Roles
 from steproute.engine.step_tree import StepTree
 from steproute.lab.checker import Verdict, check_steps
 from steproute.lab.story import Story
@@ -30,7 +30,7 @@ _Row = tuple[str, str, float, bool]
 
 
 async def sample_candidates(
-    writers: Mapping[str, Writer],
+    writers: Mapping[str, ModelRole],
     scorer: StepScorer,
     problems: Sequence[Problem],
     seed: int,
@@ -65,12 +65,12 @@ async def sample_candidates(
     return LabelledSteps.of(list(chain.from_iterable(rows)))
 
 
-async def candidates_in_tree(tree: StepTree, cast: Cast, problems: Sequence[Problem], seed: int) -> LabelledSteps:
+async def candidates_in_tree(tree: StepTree, roles: Roles, problems: Sequence[Problem], seed: int) -> LabelledSteps:
     """Every scored candidate that a step tree holds for lab problems; no model is called.
 
     The tree is one of `train`, or of `compare` with `seed`. Raises DatasetError if it holds none for these problems.
     """
-    known = tree.cast(cast, grow=False)
+    known = tree.roles(roles, grow=False)
     rows = [row for problem in problems for row in await _walk(tree, known, problem, seed)]
     if not rows:
         raise DatasetError(
@@ -81,7 +81,7 @@ async def candidates_in_tree(tree: StepTree, cast: Cast, problems: Sequence[Prob
     return LabelledSteps.of(rows)
 
 
-async def _walk(tree: StepTree, known: Cast, problem: Problem, seed: int) -> list[_Row]:
+async def _walk(tree: StepTree, known: Roles, problem: Problem, seed: int) -> list[_Row]:
     """The candidates after every correct prefix that the tree leads to from the problem.
 
     A step that no call scored as the newest has the score that a longer prefix gave it, as a strong model's has.
@@ -102,18 +102,18 @@ async def _walk(tree: StepTree, known: Cast, problem: Problem, seed: int) -> lis
     return [_row(step, scores[step.text], correct) for step, correct in found if step.text in scores]
 
 
-async def _drafts_in_tree(tree: StepTree, known: Cast, prefix: Prefix, seed: int) -> list[Draft]:
+async def _drafts_in_tree(tree: StepTree, known: Roles, prefix: Prefix, seed: int) -> list[Draft]:
     drafts = []
-    for role, writer in known.writers.items():
+    for role, writer in known.models.items():
         for each in _seeds(tree.width, seed, prefix.problem.id, role, len(prefix.steps)):
             with suppress(BackendError):
                 drafts.append(await _draft(writer, prefix, each))
     return drafts
 
 
-async def _scores_in_tree(known: Cast, prefix: Prefix) -> tuple[float, ...]:
+async def _scores_in_tree(known: Roles, prefix: Prefix) -> tuple[float, ...]:
     try:
-        return (await known.judge().scorer.score(prefix)).values
+        return (await known.scorer().scorer.score(prefix)).values
     except ScorerError:
         return ()
 
@@ -125,7 +125,7 @@ def _seeds(width: int, seed: int, problem_id: str, role: str, step: int) -> list
     return [call_seed(seed, problem_id, role, step, attempt + 1) for attempt in range(_ATTEMPTS)]
 
 
-async def _correct_prefixes(writer: Writer, problem: Problem, rng: np.random.Generator) -> list[Prefix]:
+async def _correct_prefixes(writer: ModelRole, problem: Problem, rng: np.random.Generator) -> list[Prefix]:
     """The prefixes of one sampled solution whose steps are all correct and that another step follows."""
     start = Prefix(problem=problem, session=f"candidates/{problem.id}")
     whole = replace(writer.sampling, stop=None, seed=int(rng.integers(2**31)))
@@ -137,7 +137,7 @@ async def _correct_prefixes(writer: Writer, problem: Problem, rng: np.random.Gen
     return [_after(start, texts[:end]) for end in range(count)]
 
 
-async def _draft(writer: Writer, prefix: Prefix, seed: int) -> Draft:
+async def _draft(writer: ModelRole, prefix: Prefix, seed: int) -> Draft:
     (draft,) = await writer.model.propose(prefix, 1, replace(writer.sampling, stop=prefix.separator, seed=seed))
     return draft
 

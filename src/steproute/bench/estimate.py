@@ -13,7 +13,7 @@ from steproute.bench.route_bounds import Shape, route_bounds
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 
 _RESAMPLES: Final = 2000
@@ -50,8 +50,8 @@ class Estimate:
 class Fields:
     """The numbers of one solution as a vector: calls, dollars, seconds, and tokens of each role and scorer."""
 
-    def __init__(self, roles: Cast) -> None:
-        self.models, self.scorers = sorted(roles.writers), sorted(roles.judges)
+    def __init__(self, roles: Roles) -> None:
+        self.models, self.scorers = sorted(roles.models), sorted(roles.scorers)
         self.size = 3 + len(self.models) + len(self.scorers)
 
     def vector(
@@ -75,7 +75,7 @@ class Fields:
 def estimate(
     missing: Sequence[tuple[Route, int]],
     traces: Iterable[Trace],
-    roles: Cast,
+    roles: Roles,
     prior: Shape,
     in_flight: int,
     rng: np.random.Generator,

@@ -16,14 +16,14 @@ from steproute.bench.resampling import Interval
 from steproute.bench.scorer_figures import scorer_figures
 from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.lab.check import Checked, check_model
 
 WIDTH: Final = 8
 Figures = dict[str, float | int | str | tuple[float, float]]
 
 
-async def lab_figures(cast: Cast, problems: Sequence[Problem], seed: int) -> Figures:
+async def lab_figures(roles: Roles, problems: Sequence[Problem], seed: int) -> Figures:
     """Accuracies of every writer; for `prm` and `prm-place`, how well they judge the weak model's steps.
 
     A scorer's step AUC and calibration error (ECE) are over steps up to the first incorrect one. Its within-prefix AUC
@@ -32,12 +32,12 @@ async def lab_figures(cast: Cast, problems: Sequence[Problem], seed: int) -> Fig
     """
     figures: Figures = {}
     for role in ("weak", "mid", "strong"):
-        checked = await check_model(cast.writer(role).model, problems, seed)
+        checked = await check_model(roles.model(role).model, problems, seed)
         _enter_accuracies(figures, role, checked, seed)
-    scorers = {"prm": cast.judge("prm").scorer, "prm_place": cast.judge("prm-place").scorer}
+    scorers = {"prm": roles.scorer("prm").scorer, "prm_place": roles.scorer("prm-place").scorer}
     for name, scorer in scorers.items():
-        await _enter_scorer(figures, name, _Judging(cast, problems, scorer, seed))
-    chosen = await best_of(cast.writer("weak").model, scorers, problems, WIDTH, seed)
+        await _enter_scorer(figures, name, _Judging(roles, problems, scorer, seed))
+    chosen = await best_of(roles.model("weak").model, scorers, problems, WIDTH, seed)
     for name, result in chosen.items():
         _enter(figures, f"{name}_best_of_{WIDTH}", result.accuracy, result.accuracy_ci95)
         _enter(figures, f"{name}_best_of_{WIDTH}_gain", result.gain, result.gain_ci95)
@@ -48,17 +48,17 @@ async def lab_figures(cast: Cast, problems: Sequence[Problem], seed: int) -> Fig
 
 @dataclass(frozen=True, slots=True)
 class _Judging:
-    cast: Cast
+    roles: Roles
     problems: Sequence[Problem]
     scorer: StepScorer
     seed: int
 
     async def steps_of(self, role: str) -> LabelledSteps:
-        checked = await check_model(self.cast.writer(role).model, self.problems, self.seed, self.scorer)
+        checked = await check_model(self.roles.model(role).model, self.problems, self.seed, self.scorer)
         return steps_on_correct_prefixes(checked)
 
     async def candidates(self) -> LabelledSteps:
-        authors = {role: self.cast.writer(role) for role in ("weak", "strong")}
+        authors = {role: self.roles.model(role) for role in ("weak", "strong")}
         return await sample_candidates(authors, self.scorer, self.problems, self.seed)
 
 

@@ -13,8 +13,8 @@ from steproute.core.recording import Recording, estimated_tokens
 from steproute.core.solution import DEFAULT_SEPARATOR, Sampling
 from steproute.core.splitting import split_steps
 from steproute.core.usage import Price
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.replay import ReplayModel
 from steproute.scorers.replay import ReplayScorer
 
@@ -31,22 +31,22 @@ _SAMPLING: Final = Sampling(max_tokens=1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A recorded set: problems, the cast that replays it, and what was recorded as right by (role, problem id).
+    """A recorded set: problems, the roles that replays it, and what was recorded as right by (role, problem id).
 
     `note` says what the set can and cannot support.
     """
 
     problems: list[Problem]
-    cast: Cast
+    roles: Roles
     limits: Limits
     graded: Mapping[tuple[str, str], bool]
     note: str
 
     def priced(self, prices: Mapping[str, Price]) -> "Recorded":
         """The same at other prices, by role: weak, strong and prm."""
-        writers = {role: replace(writer, price=prices[role]) for role, writer in self.cast.writers.items()}
-        judges = {role: replace(judge, price=prices[role]) for role, judge in self.cast.judges.items()}
-        return replace(self, cast=Cast(writers=writers, judges=judges))
+        writers = {role: replace(writer, price=prices[role]) for role, writer in self.roles.models.items()}
+        judges = {role: replace(judge, price=prices[role]) for role, judge in self.roles.scorers.items()}
+        return replace(self, roles=Roles(models=writers, scorers=judges))
 
 
 def load_recorded(name: str) -> Recorded:
@@ -112,14 +112,14 @@ def _recorded(
             )
             for row in rows
         ],
-        cast=Cast(
-            writers={
-                "weak": Writer(model=ReplayModel(weak, sides["weak"].values()), price=_WEAK, sampling=_SAMPLING),
-                "strong": Writer(
+        roles=Roles(
+            models={
+                "weak": ModelRole(model=ReplayModel(weak, sides["weak"].values()), price=_WEAK, sampling=_SAMPLING),
+                "strong": ModelRole(
                     model=ReplayModel(strong, sides["strong"].values()), price=_STRONG, sampling=_SAMPLING
                 ),
             },
-            judges={"prm": Judge(scorer=ReplayScorer(prm, sides["weak"].values()), price=_PRM)},
+            scorers={"prm": ScorerRole(scorer=ReplayScorer(prm, sides["weak"].values()), price=_PRM)},
         ),
         limits=Limits(max_steps=10_000, on_scorer_failure="accept"),
         graded=graded,

@@ -10,7 +10,7 @@ from steproute.core.problem import Problem
 from steproute.core.recording import estimated_tokens
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.lab.trim_world.parameters import load_parameters
 from steproute.lab.trim_world.world import is_trim_world
@@ -105,7 +105,7 @@ def prior_shape(data: str, problems: Sequence[Problem], *, embedded: bool) -> Sh
     )
 
 
-def route_bounds(route: Route, roles: Cast, shape: Shape, vector: Vector) -> list[F64]:
+def route_bounds(route: Route, roles: Roles, shape: Shape, vector: Vector) -> list[F64]:
     """(low, expected, high) of one solution: calls, dollars, seconds and tokens as `vector` arranges them.
 
     A single model writes once. Any other route has at least what its first model alone writes step by step, read from a
@@ -143,15 +143,15 @@ def _ends(shape: Shape) -> tuple[_At, _At, _At]:
     return low, expected, high
 
 
-def _alone(role: str, roles: Cast, at: _At, vector: Vector) -> F64:
-    usd = _cost(roles.writer(role).price, at.prompt, 0.0, at.tokens)
+def _alone(role: str, roles: Roles, at: _At, vector: Vector) -> F64:
+    usd = _cost(roles.model(role).price, at.prompt, 0.0, at.tokens)
     return vector(1.0, usd, at.call_s + at.tokens * at.token_s, {role: at.tokens}, {})
 
 
 def _by_steps(
     writers: Sequence[tuple[str, float]],
     scorers: Sequence[str],
-    roles: Cast,
+    roles: Roles,
     at: _At,
     vector: Vector,
     cached: bool,
@@ -164,7 +164,7 @@ def _by_steps(
     once = min(again, at.prompt + at.tokens)
     for role, share in writers:
         fresh, kept = (once, again - once) if cached else (again, 0.0)
-        usd += _cost(roles.writer(role).price, share * fresh, share * kept, share * at.tokens)
+        usd += _cost(roles.model(role).price, share * fresh, share * kept, share * at.tokens)
         written[role] = share * at.tokens
         calls += share * at.steps
         seconds += share * (at.steps * at.call_s + at.tokens * at.token_s)
@@ -177,8 +177,8 @@ def _by_steps(
     return vector(calls, usd, seconds, written, read)
 
 
-def _prices(name: str, roles: Cast) -> Iterator[Price]:
-    judge = roles.judge(name)
+def _prices(name: str, roles: Roles) -> Iterator[Price]:
+    judge = roles.scorer(name)
     if judge.members:
         yield from (member.price for member in judge.members.values())
     else:

@@ -21,7 +21,7 @@ from steproute.bench.simulated_servers import (
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
-from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 
 _RIGHT: Final = "right"
 _TABLE: Final = "simulated"
@@ -70,14 +70,14 @@ class SimWorld:
             for i, n in enumerate(lengths)
         ]
 
-    def cast(self) -> Cast:
+    def roles(self) -> Roles:
         """Fresh servers for one run on one loop."""
-        return Cast(
-            writers={
-                "weak": Writer(model=SimModel("sim-weak", self, self.weak, self.weak_right), price=_SMALL),
-                "strong": Writer(model=SimModel("sim-strong", self, self.strong, self.strong_right), price=_LARGE),
+        return Roles(
+            models={
+                "weak": ModelRole(model=SimModel("sim-weak", self, self.weak, self.weak_right), price=_SMALL),
+                "strong": ModelRole(model=SimModel("sim-strong", self, self.strong, self.strong_right), price=_LARGE),
             },
-            judges={"prm": Judge(scorer=SimScorer(self), price=_SMALL)},
+            scorers={"prm": ScorerRole(scorer=SimScorer(self), price=_SMALL)},
         )
 
 

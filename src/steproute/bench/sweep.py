@@ -11,8 +11,8 @@ from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
-from steproute.engine.cast import Cast
 from steproute.engine.grade_book import GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 
@@ -89,7 +89,7 @@ class Solved:
 async def run_sweep(
     sweep: Sweep,
     problems: Sequence[Problem],
-    cast: Cast,
+    roles: Roles,
     settings: RunSettings,
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
@@ -104,10 +104,10 @@ async def run_sweep(
         for route, problem in sweep.work(problems)
         if traces.finished(route.name, problem.id, route.seed, keep_failed=settings.keep_failed)
     )
-    book = book or GradeBook(cast.grading)
-    grading = _Grading(book, f"{cast.grading.name} ({_VERSIONS})", settings.separator)
-    await run(sweep.work(problems), cast, settings, traces, on_trace, grading.grade)
-    turns = asyncio.Semaphore(settings.in_flight if cast.grading.is_paid else 1)
+    book = book or GradeBook(roles.grading)
+    grading = _Grading(book, f"{roles.grading.name} ({_VERSIONS})", settings.separator)
+    await run(sweep.work(problems), roles, settings, traces, on_trace, grading.grade)
+    turns = asyncio.Semaphore(settings.in_flight if roles.grading.is_paid else 1)
 
     async def current(trace: Trace, problem: Problem) -> Trace:
         async with turns:

@@ -55,7 +55,7 @@ from steproute.cli.tables import print_fallbacks
 from steproute.cli.terminal import Terminal
 from steproute.config import check_needs, parsed_settings, policy_folder, read_setup
 from steproute.core.errors import ConfigError, DatasetError
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
@@ -182,9 +182,9 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
     return Goal(float(match[1]) / 100, "accuracy")
 
 
-def _check_costs(goal: Goal, roles: Cast) -> None:
+def _check_costs(goal: Goal, roles: Roles) -> None:
     """Raises ConfigError for a goal in dollars if the strong model costs none."""
-    price = roles.writer("strong").price
+    price = roles.model("strong").price
     if goal.kind == "usd" and not (price.input or price.output):
         raise ConfigError(
             "models.strong has no price above 0, so no dollars can be compared with what it costs.",

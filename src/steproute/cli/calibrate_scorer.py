@@ -25,7 +25,7 @@ from steproute.cli.training_tree import tree_path
 from steproute.config import Setup, check_needs, read_setup
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.step_tree import StepTree
 from steproute.lab.check import check_model
@@ -118,7 +118,7 @@ def calibrate_scorer(
 
 def _check_uncalibrated(setup: Setup) -> None:
     """A map for scores that are mapped already would be of no use in the file, which holds one."""
-    judge = setup.roles.judges.get("prm")
+    judge = setup.roles.scorers.get("prm")
     if judge is not None and isinstance(judge.scorer, CalibratedScorer):
         raise ConfigError(
             "is set.", where="scorers.prm.calibration", remedy="Remove it while the scorer is calibrated again."
@@ -165,18 +165,18 @@ def _from_lab(setup: Setup, data: str, count: int, seed: int, tree: Path | None)
     if setup.digest:
         check_needs([Route(name="calibrate-scorer", strategy=Stepwise(policy=Threshold(0.5)))], setup.roles)
         with StepTree(Path("runs") / f"candidates-{setup.digest[:8]}.jsonl.zst", _WIDTH) as cache:
-            return _on_lab(cache.cast(setup.roles), problems, seed, tree)
+            return _on_lab(cache.roles(setup.roles), problems, seed, tree)
     return _on_lab(setup.roles, problems, seed, tree)
 
 
-def _on_lab(cast: Cast, problems: list[Problem], seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
-    scorer = cast.judge().scorer
-    checked = asyncio.run(check_model(cast.writer("weak").model, problems, seed, scorer))
+def _on_lab(roles: Roles, problems: list[Problem], seed: int, tree: Path | None) -> tuple[LabelledSteps, LabelledSteps]:
+    scorer = roles.scorer().scorer
+    checked = asyncio.run(check_model(roles.model("weak").model, problems, seed, scorer))
     steps = steps_on_correct_prefixes(checked)
     if tree is not None:
         with StepTree(tree, None) as grown:
-            return steps, asyncio.run(candidates_in_tree(grown, cast, problems, seed))
-    authors = {role: cast.writer(role) for role in ("weak", "strong")}
+            return steps, asyncio.run(candidates_in_tree(grown, roles, problems, seed))
+    authors = {role: roles.model(role) for role in ("weak", "strong")}
     return steps, asyncio.run(sample_candidates(authors, scorer, problems, seed))
 
 

@@ -103,8 +103,8 @@ def compare_policies(
         print_estimate(run, sweep, chosen, setup.roles, runs, keep_failed=keep_failed)
         return
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, exact, folder) as limit:
-        cast = tree.cast(setup.answer.graded(limited(setup.roles, limit)))
-        solved = solve_and_grade(run, sweep, chosen, cast, folder, keep_failed=keep_failed)
+        roles = tree.roles(setup.answer.graded(limited(setup.roles, limit)))
+        solved = solve_and_grade(run, sweep, chosen, roles, folder, keep_failed=keep_failed)
     summary = summary_of(run, sweep, chosen, solved, paid_usd=limit.spent_usd)
     judged = JudgedRuns(sweep, chosen, solved.traces, from_tree=True)
     comparison = compare(name, data, sweep, judged, seed, resamples=resamples)

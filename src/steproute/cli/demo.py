@@ -17,12 +17,12 @@ from steproute.cli.own_demo import own_demo
 from steproute.cli.program import program
 from steproute.cli.spending import tree_limit
 from steproute.cli.terminal import Terminal
-from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_cast
+from steproute.config import RunConfig, build_policy, build_strategy, has_shipped, lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
+from steproute.engine.roles import Roles
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 from steproute.lab.checker import Verdict, check_steps
@@ -61,17 +61,17 @@ def demo(
     folder, sweep = runs / run.name, run.sweep()
     chosen = run.answer.on(load_problems(run.data, run.problems, seed))
     with claimed(run, sweep, chosen, folder):  # refused before the first call, if at all
-        roles = lab_cast() if own is None else own.setup.roles
+        roles = lab_roles() if own is None else own.setup.roles
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, None, folder) as paid:
-        cast = tree.cast(run.answer.graded(limited(roles, paid)))
+        roles = tree.roles(run.answer.graded(limited(roles, paid)))
         _say(console, "1 of 3: one problem, step by step", _ONE if own is None else own.one)
         if own is None:
-            _show_one(console, chosen, cast, seed)
+            _show_one(console, chosen, roles, seed)
         else:
-            own.show_one(console, chosen, cast, folder)
+            own.show_one(console, chosen, roles, folder)
         about = _many(run) if own is None else [own.many]
         _say(console, f"2 of 3: {len(chosen)} problems at every budget", *about)
-        summary = run_to_files(run, sweep, chosen, cast, folder, paid=paid)
+        summary = run_to_files(run, sweep, chosen, roles, folder, paid=paid)
     _say(console, "3 of 3: what a user gains")
     show(summary, folder)
     even = [_EVEN] if own is None and problems is None else []
@@ -121,10 +121,10 @@ def _many(config: RunConfig) -> list[str]:
     return lines
 
 
-def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: int) -> None:
+def _show_one(console: Terminal, problems: Sequence[Problem], roles: Roles, seed: int) -> None:
     """The first problem on which the weak model fails and TRIM-Thr does not, solved by both and by the strong model."""
     kept, repaired = (build_strategy("stepwise", build_policy("threshold", knob, seed)) for knob in (0.0, _THRESHOLD))
-    rescue = asyncio.run(_first_rescue(problems, cast, kept, repaired, seed))
+    rescue = asyncio.run(_first_rescue(problems, roles, kept, repaired, seed))
     problem = problems[rescue or 0]
     why = "the first" if rescue is None else "the first short one that TRIM-Thr repairs"
     console.print(f"Problem {(rescue or 0) + 1}, {why}:", highlight=False)
@@ -137,7 +137,7 @@ def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: 
     ):
         console.print(f"\n{title}", highlight=False)
         view = LiveView(console, _correct)
-        trace = asyncio.run(Episode(problem, cast, route="demo", seed=seed, on_event=view).run(strategy))
+        trace = asyncio.run(Episode(problem, roles, route="demo", seed=seed, on_event=view).run(strategy))
         costs.append(trace.cost_usd)
     console.print(
         f"\nThe repaired solution costs {costs[1] / costs[2]:.0%} of the strong model's alone.", highlight=False
@@ -145,14 +145,14 @@ def _show_one(console: Terminal, problems: Sequence[Problem], cast: Cast, seed: 
 
 
 async def _first_rescue(
-    problems: Sequence[Problem], cast: Cast, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
+    problems: Sequence[Problem], roles: Roles, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
 ) -> int | None:
     """The index of the first short problem that the repaired solution and the strong model get right, the weak not."""
     for index, problem in enumerate(problems):
         if len(Story.parse(problem.text).relevant) > _SHORT:
             continue
         strategies = (kept, repaired, Single("strong"))
-        traces = [await Episode(problem, cast, route="demo", seed=seed).run(each) for each in strategies]
+        traces = [await Episode(problem, roles, route="demo", seed=seed).run(each) for each in strategies]
         if [trace.answer == problem.answer for trace in traces] == [False, True, True]:
             return index
     return None

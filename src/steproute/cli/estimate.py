@@ -24,9 +24,9 @@ from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
 from steproute.core.writable import writable
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.paid_journal import paid_so_far
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.trace_file import newest_traces
 from steproute.learn.outcome_traces import WeakScored
@@ -41,7 +41,7 @@ _SAME: Final = ("config_digest", "lab_digest")
 
 
 def print_estimate(
-    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], roles: Cast, runs: Path, *, keep_failed: bool
+    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], roles: Roles, runs: Path, *, keep_failed: bool
 ) -> None:
     """Estimate what a run still has to do, from its own traces, from those of other runs of its models, or a prior.
 

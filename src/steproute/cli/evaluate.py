@@ -53,8 +53,8 @@ from steproute.cli.waits import Waits
 from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.engine.cast import Cast
 from steproute.engine.grade_book import GRADES, GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.spending import SpendingLimit
@@ -141,7 +141,7 @@ def run_to_files(
     config: RunConfig,
     sweep: Sweep,
     problems: Sequence[Problem],
-    cast: Cast,
+    roles: Roles,
     folder: Path,
     *,
     keep_failed: bool = False,
@@ -149,9 +149,9 @@ def run_to_files(
 ) -> Summary:
     """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files.
 
-    paid: counts what the backends are paid, if the cast shares steps by a tree.
+    paid: counts what the backends are paid, if the roles shares steps by a tree.
     """
-    solved = solve_and_grade(config, sweep, problems, cast, folder, keep_failed=keep_failed)
+    solved = solve_and_grade(config, sweep, problems, roles, folder, keep_failed=keep_failed)
     summary = summary_of(config, sweep, problems, solved, paid_usd=None if paid is None else paid.spent_usd)
     write_summary(summary, folder / "summary.json")
     plot_pareto(summary, folder / "pareto.png")
@@ -183,17 +183,17 @@ def solve_and_grade(
     config: RunConfig,
     sweep: Sweep,
     problems: Sequence[Problem],
-    cast: Cast,
+    roles: Roles,
     folder: Path,
     *,
     keep_failed: bool = False,
 ) -> Solved:
     """Run, resume or grow a sweep in `folder`: what it does not hold yet is solved and graded."""
-    check_needs(sweep.routes, cast)
+    check_needs(sweep.routes, roles)
     with claimed(config, sweep, problems, folder) as traces:
         settings = replace(config.settings, keep_failed=keep_failed)
-        with GradeBook(cast.grading, folder / GRADES, settings.limits.retries) as book:
-            return _with_progress(settings, sweep, problems, cast, traces, book)
+        with GradeBook(roles.grading, folder / GRADES, settings.limits.retries) as book:
+            return _with_progress(settings, sweep, problems, roles, traces, book)
 
 
 @contextmanager
@@ -213,9 +213,9 @@ def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
 
 
 def _with_progress(
-    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], cast: Cast, traces: TraceFile, book: GradeBook
+    settings: RunSettings, sweep: Sweep, problems: Sequence[Problem], roles: Roles, traces: TraceFile, book: GradeBook
 ) -> Solved:
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(cast)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
     spent = Decimal(0)
     with Progress(*columns, console=Terminal(stderr=True)) as progress:
         task = progress.add_task("solving", total=len(problems) * len(sweep.routes) * len(sweep.seeds))
@@ -226,7 +226,7 @@ def _with_progress(
             progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
         try:
-            return run_until_stopped(run_sweep(sweep, problems, cast, settings, traces, advance, book))
+            return run_until_stopped(run_sweep(sweep, problems, roles, settings, traces, advance, book))
         except Stopped as stopped:
             progress.console.print("interrupted. The same command goes on where this one stopped.")
             raise typer.Exit(stopped.exit_code) from None

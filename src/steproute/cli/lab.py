@@ -14,7 +14,7 @@ from steproute.bench.lab_figures import lab_figures
 from steproute.cli.options import checked_seed
 from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import ConfigError
 from steproute.lab.hugging_face import export_for_servers
@@ -41,7 +41,7 @@ def check(
     check_between("problems", problems, 1, MOST_PROBLEMS, "Give the number of test problems to sample.")
     chosen = list(islice(generate("test", seed, difficulty), problems))
     facts = {"problems": problems, "seed": seed, "difficulty": difficulty, "temperature": LAB_SAMPLING.temperature}
-    figures = facts | asyncio.run(lab_figures(lab_cast(), chosen, seed))
+    figures = facts | asyncio.run(lab_figures(lab_roles(), chosen, seed))
     if json:
         typer.echo(jsonlib.dumps(figures, indent=2))
         return

@@ -12,9 +12,9 @@ from steproute.config import RouteSettings, RunConfig, Setup, check_needs, read_
 from steproute.core.grade import Grade, Verdict
 from steproute.core.ports import Strategy, gives_logprobs
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GRADES, GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
 from steproute.learn.rollouts import solve_all
 from steproute.strategies.single import Single
@@ -80,7 +80,7 @@ class OwnDemo:
         others = f" Beside it run {', '.join(self.run.baselines)}." if self.run.baselines else ""
         return f"{self.policy.about} It runs at {len(self.policy.knobs)} knobs.{others}"
 
-    def show_one(self, console: Terminal, problems: Sequence[Problem], cast: Cast, folder: Path) -> None:
+    def show_one(self, console: Terminal, problems: Sequence[Problem], roles: Roles, folder: Path) -> None:
         """The first problem that routing and the strong model solve and the weak model does not, by each of them.
 
         folder: of the run, which keeps what grading these solutions cost.
@@ -90,7 +90,7 @@ class OwnDemo:
             f"{self.policy.name} {self.policy.repaired:g}:": self._at(self.policy.repaired),
             "The strong model alone:": Single("strong"),
         }
-        marks = asyncio.run(self._marks(problems, cast, tuple(ways.values()), folder / GRADES))
+        marks = asyncio.run(self._marks(problems, roles, tuple(ways.values()), folder / GRADES))
         rescues = [index for index, mark in enumerate(zip(*marks, strict=True)) if mark == (False, True, True)]
         index = next(iter(rescues), 0)
         why = "a rescue" if rescues else "the first; none of them is wrong without routing and correct with it"
@@ -99,16 +99,16 @@ class OwnDemo:
         for (title, strategy), correct in zip(ways.items(), marks, strict=True):
             console.print(f"\n{title}", highlight=False)
             view = LiveView(console, grade=lambda problem, trace, mark=correct[index]: mark)  # type: ignore[misc]
-            asyncio.run(self._episode(problems[index], cast, view).run(strategy))
+            asyncio.run(self._episode(problems[index], roles, view).run(strategy))
 
     def _at(self, knob: float) -> Strategy[Episode]:
         return replace(self.run.route, knob=knob).strategy_at(self.run.seed)
 
-    def _episode(self, problem: Problem, cast: Cast, view: LiveView) -> Episode:
-        return Episode(problem, cast, route="demo", limits=self.setup.limits, seed=self.run.seed, on_event=view)
+    def _episode(self, problem: Problem, roles: Roles, view: LiveView) -> Episode:
+        return Episode(problem, roles, route="demo", limits=self.setup.limits, seed=self.run.seed, on_event=view)
 
     async def _marks(
-        self, problems: Sequence[Problem], cast: Cast, ways: Sequence[Strategy[Episode]], grades: Path
+        self, problems: Sequence[Problem], roles: Roles, ways: Sequence[Strategy[Episode]], grades: Path
     ) -> list[list[bool | None]]:
         """Whether each way solves each problem, (way, problem); None if that is not known.
 
@@ -116,9 +116,9 @@ class OwnDemo:
         grades, which it finds in `grades`.
         """
         limits, marks = self.setup.limits, []
-        with GradeBook(cast.grading, grades, limits.retries) as book:
+        with GradeBook(roles.grading, grades, limits.retries) as book:
             for way in ways:
-                traces = await solve_all(problems, cast, way, self.run.seed, limits=limits, in_flight=_IN_FLIGHT)
+                traces = await solve_all(problems, roles, way, self.run.seed, limits=limits, in_flight=_IN_FLIGHT)
                 pairs = zip(problems, traces, strict=True)
                 marks.append([_mark(await book.grade(problem, trace)) for problem, trace in pairs])
         return marks
@@ -158,10 +158,10 @@ def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str
     )
 
 
-def _policies(roles: Cast) -> tuple[_Policy, tuple[str, ...]]:
+def _policies(roles: Roles) -> tuple[_Policy, tuple[str, ...]]:
     """The policy that the demo shows, and the names of those beside it."""
-    sure = "weak" in roles.writers and gives_logprobs(roles.writers["weak"].model)
-    more = tuple(f"single:{role}" for role in roles.writers if role not in ("weak", "strong"))
-    if "prm" in roles.judges:
+    sure = "weak" in roles.models and gives_logprobs(roles.models["weak"].model)
+    more = tuple(f"single:{role}" for role in roles.models if role not in ("weak", "strong"))
+    if "prm" in roles.scorers:
         return _THRESHOLD, (*(["confidence"] if sure else []), *more, "random")
     return (_CONFIDENCE, (*more, "random")) if sure else (_RANDOM, more)

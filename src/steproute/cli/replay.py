@@ -59,7 +59,7 @@ def replay(
         limits=source.limits,
     )
     folder = runs / run.name
-    summary = run_to_files(run, run.sweep(), source.problems, source.cast, folder)
+    summary = run_to_files(run, run.sweep(), source.problems, source.roles, folder)
     if json:
         print_json((folder / "summary.json").read_text())
         return

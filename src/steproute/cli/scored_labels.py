@@ -19,7 +19,7 @@ from steproute.core.solution import Prefix
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored
-from steproute.engine.cast import Judge, reads_confidence
+from steproute.engine.roles import ScorerRole, reads_confidence
 from steproute.engine.runner import Route
 from steproute.learn.labelled_fit import GivenSolutions, score_given
 
@@ -48,7 +48,7 @@ class ScoredLabels:
 
     def most(self, data: Path) -> list[tuple[Price, Usage]]:
         """The price and the most usage of each scoring call of a file, were the step tree empty; raises as `read`."""
-        judges = self.setup.roles.judges
+        judges = self.setup.roles.scorers
         return [call for row in self._unscored(data, read_labelled(data)) for call in _most(judges["prm"], row.prefix)]
 
     def _unscored(self, data: Path, rows: Sequence[Labelled]) -> list[Labelled]:
@@ -67,7 +67,7 @@ class ScoredLabels:
         return unscored
 
     def _check_reads_text(self, data: Path) -> None:
-        if reads_confidence(self.setup.roles.judge()):
+        if reads_confidence(self.setup.roles.scorer()):
             raise ConfigError(
                 "it reads log-probabilities of the calls that wrote the steps, and the steps of "
                 f"{data} were written elsewhere.",
@@ -76,9 +76,9 @@ class ScoredLabels:
             )
 
     def _scored(self, rows: Sequence[Labelled]) -> list[tuple[float, ...]]:
-        roles, spent = self.setup.roles, Decimal(0)
+        spent = Decimal(0)
         grown = training_tree(self.path, self.setup, self.limit)
-        with grown as (tree, cast), progress_bar(roles) as progress:
+        with grown as (tree, roles), progress_bar(self.setup.roles) as progress:
             task = progress.add_task("scoring", total=len(rows))
 
             def advance(trace: Trace) -> None:
@@ -88,7 +88,7 @@ class ScoredLabels:
 
             work = score_given(
                 [(row.problem, row.steps) for row in rows],
-                cast,
+                roles,
                 limits=self.setup.limits,
                 in_flight=self.in_flight,
                 on_trace=advance,
@@ -105,7 +105,7 @@ class ScoredLabels:
         return scores
 
 
-def _most(judge: Judge, prefix: Prefix) -> Iterator[tuple[Price, Usage]]:
+def _most(judge: ScorerRole, prefix: Prefix) -> Iterator[tuple[Price, Usage]]:
     """Of each call that scores a whole solution: of every member, and after each step if it judges them one by one."""
     if judge.members:
         for member in judge.members.values():

@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
-from steproute.engine.cast import Cast
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.paid_journal import PaidJournal
+from steproute.engine.roles import Roles
 from steproute.engine.spending import SpendingLimit, check_priced, limited
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile
 
 
-def checked_limit(max_usd: float | None, roles: Cast) -> Decimal | None:
+def checked_limit(max_usd: float | None, roles: Roles) -> Decimal | None:
     """The limit as an exact amount; raises ConfigError for one that is not above 0, and for roles without a price."""
     if max_usd is None:
         return None
@@ -21,7 +21,7 @@ def checked_limit(max_usd: float | None, roles: Cast) -> Decimal | None:
     return SpendingLimit(Decimal(str(max_usd))).max_usd
 
 
-def within_limit(roles: Cast, max_usd: float | None, folder: Path) -> Cast:
+def within_limit(roles: Roles, max_usd: float | None, folder: Path) -> Roles:
     """The roles within a limit for a run's folder, whose traces and bills say what was spent before.
 
     Raises ConfigError as `checked_limit`.
@@ -48,7 +48,7 @@ def journal_of(tree: Path) -> Path:
     return tree.with_name(f"{tree.name}.paid")
 
 
-def _spent(folder: Path, roles: Cast | None = None) -> Decimal:
+def _spent(folder: Path, roles: Roles | None = None) -> Decimal:
     """What a run's solutions cost, and with its `roles` what its grader was paid."""
     spent, traces, grades = Decimal(0), folder / "traces.jsonl.zst", folder / GRADES
     if traces.exists():

@@ -61,8 +61,8 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)
     with (
-        training_tree(training.path, training.setup, training.limit) as (tree, cast),
-        training.grade_by(cast) as grade,
+        training_tree(training.path, training.setup, training.limit) as (tree, roles),
+        training.grade_by(roles) as grade,
         Progress(*columns, console=console) as bar,
     ):
         task = bar.add_task("training", total=1.0)
@@ -70,7 +70,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
             trained = train_network(
                 ARCHITECTURES[training.policy],
                 training.problems,
-                cast,
+                roles,
                 grade,
                 settings,
                 lambda share: bar.update(task, completed=share),

@@ -9,7 +9,7 @@ from steproute.artifacts import Artifact
 from steproute.bench.labelled import Labelled
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
-from steproute.config import lab_cast
+from steproute.config import lab_roles
 from steproute.engine.spending import SpendingLimit, limited
 from steproute.learn.lab_fit import Labels, costs_for, fit_on_lab
 from steproute.learn.labelled_fit import fit_on_labelled
@@ -34,7 +34,7 @@ def fit_on_solutions(training: Training) -> StepPomdp:
 def fit_on_lab_labels(training: Training, labels: Labels) -> StepPomdp:
     """The lab's own models on its own problems."""
     with training.console.status(f"solving {len(training.problems)} problems"):
-        roles = limited(lab_cast(), SpendingLimit(training.limit))
+        roles = limited(lab_roles(), SpendingLimit(training.limit))
         return asyncio.run(fit_on_lab(roles, training.problems, training.seed, labels))
 
 

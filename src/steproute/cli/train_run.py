@@ -21,8 +21,8 @@ from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
 from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
-from steproute.engine.cast import Cast
 from steproute.engine.grade_book import GRADES, GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.run_folder import recorded_problems, run_document
 from steproute.engine.trace_file import newest_traces
 from steproute.learn.outcome_traces import Graded, SoloTraces, fit_on_traces, graded, solo_traces
@@ -124,7 +124,7 @@ class RunFit:
         problems = _answer(document).on(recorded_problems(document, loaded))
         return {writable(problem.id): problem for problem in problems if problem.answer is not None}
 
-    def _roles(self, document: dict[str, Any]) -> Cast:
+    def _roles(self, document: dict[str, Any]) -> Roles:
         """The roles with the run's grader. Raises ConfigError if it asks a model that is not described here."""
         others = self.setup.digest != document.get("config_digest", "")
         where = f"run: {self.folder}: solutions lack a verdict"

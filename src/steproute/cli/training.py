@@ -21,9 +21,9 @@ from steproute.core.errors import DatasetError
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.lab.story import is_lab
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
@@ -70,10 +70,9 @@ class Training:
         Raises ConfigError if the models lack what a strategy needs, BackendError if every problem fails.
         """
         self.check_needs(strategies)
-        roles = self.setup.roles
         spent = Decimal(0)
         grown = training_tree(self.path, self.setup, self.limit)
-        with grown as (tree, cast), progress_bar(roles) as progress:
+        with grown as (tree, roles), progress_bar(self.setup.roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 
             def advance(trace: Trace) -> None:
@@ -81,7 +80,7 @@ class Training:
                 spent += trace.cost_usd
                 progress.update(task, advance=1, description=f"solving  ${spent:.4f}")
 
-            async def solve(roles: Cast) -> list[list[Trace]]:
+            async def solve(roles: Roles) -> list[list[Trace]]:
                 return [
                     await solve_all(
                         self.problems,
@@ -96,7 +95,7 @@ class Training:
                 ]
 
             try:
-                traces = run_until_stopped(solve(cast))
+                traces = run_until_stopped(solve(roles))
             except Stopped as stopped:
                 progress.console.print(GO_ON)
                 raise typer.Exit(stopped.exit_code) from None
@@ -107,13 +106,13 @@ class Training:
     @contextmanager
     def grade(self) -> Iterator[Grade]:
         """The run's grader. A judge's replies are kept in the step tree and count towards the limit."""
-        with training_tree(self.path, self.setup, self.limit) as (_, cast), self.grade_by(cast) as grade:
+        with training_tree(self.path, self.setup, self.limit) as (_, roles), self.grade_by(roles) as grade:
             yield grade
 
     @contextmanager
-    def grade_by(self, cast: Cast) -> Iterator[Grade]:
-        """The run's grader, which asks the models of `cast`; at the end it is said how many answers were undecided."""
-        with GradeBook(self.setup.answer.graded(cast).grading, retries=self.setup.limits.retries) as book:
+    def grade_by(self, roles: Roles) -> Iterator[Grade]:
+        """The run's grader, which asks the models of `roles`; at the end it is said how many answers were undecided."""
+        with GradeBook(self.setup.answer.graded(roles).grading, retries=self.setup.limits.retries) as book:
             grades = AnswerGrades(book)
             yield grades
             print_undecided(self.console, grades)
@@ -142,7 +141,7 @@ def print_undecided(console: Terminal, grades: AnswerGrades) -> None:
         )
 
 
-def progress_bar(roles: Cast) -> Progress:
+def progress_bar(roles: Roles) -> Progress:
     """On stderr, with the waits that the backends of `roles` ask for."""
     bar = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
     return Progress(*bar, console=Terminal(stderr=True))

@@ -10,7 +10,7 @@ from steproute.cli.spending import tree_limit
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
 from steproute.core.whole_file import write_whole
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
@@ -37,7 +37,7 @@ def tree_path(tree: Path | None, setup: Setup) -> Path:
 
 
 @contextmanager
-def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[tuple[StepTree, Cast]]:
+def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[tuple[StepTree, Roles]]:
     """A step tree to grow, and the setup's roles behind it and the limit; what was paid before to grow it counts.
 
     A tree knows models by their roles, so a note beside it keeps the digest of the steproute.toml that it grows by.
@@ -45,7 +45,7 @@ def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[t
     if setup.digest:
         write_whole(_note(path), f"{setup.digest}\n".encode())
     with StepTree(path, TREE_WIDTH) as tree, tree_limit(tree, limit) as bound:
-        yield tree, tree.cast(limited(setup.roles, bound))
+        yield tree, tree.roles(limited(setup.roles, bound))
 
 
 def _note(path: Path) -> Path:

@@ -3,15 +3,15 @@
 from rich.progress import ProgressColumn, Task
 from rich.text import Text
 
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 
 
 class Waits(ProgressColumn):
-    """The longest wait that a backend of `cast` has asked for and that is not over yet; empty if there is none."""
+    """The longest wait that a backend of `roles` has asked for and that is not over yet; empty if there is none."""
 
-    def __init__(self, cast: Cast) -> None:
+    def __init__(self, roles: Roles) -> None:
         super().__init__()
-        gates = [*(writer.gate for writer in cast.writers.values()), *(judge.gate for judge in cast.judges.values())]
+        gates = [*(writer.gate for writer in roles.models.values()), *(judge.gate for judge in roles.scorers.values())]
         self._gates = [gate for gate in gates if gate is not None]
 
     def render(self, task: Task) -> Text:

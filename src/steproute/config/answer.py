@@ -10,7 +10,7 @@ from steproute.core.ports import Grader
 from steproute.core.problem import Problem
 from steproute.core.registry import graders
 from steproute.core.settings import converted
-from steproute.engine.cast import Cast, GraderRole
+from steproute.engine.roles import GraderRole, Roles
 
 _COMMON: Final = ("rule", "grader")
 _MATH: Final = "math"
@@ -46,7 +46,7 @@ class AnswerSettings:
         """The problems, whose solutions state their answers by this rule."""
         return [replace(problem, rule=self.answer_rule) for problem in problems]
 
-    def graded(self, roles: Cast) -> Cast:
+    def graded(self, roles: Roles) -> Roles:
         """The roles with this grader, which may ask one of the models.
 
         Raises ConfigError that names the field, for settings that are wrong and an unknown grader.
@@ -54,11 +54,11 @@ class AnswerSettings:
         grader = self._grader(roles)
         grading = GraderRole(grader=grader, name=self.grader)
         if role := getattr(grader, "role", ""):
-            asked = roles.writer(role)
+            asked = roles.model(role)
             grading = replace(grading, role=role, model=asked.model.name, price=asked.price, gate=asked.gate)
         return replace(roles, grading=grading)
 
-    def _grader(self, roles: Cast) -> Grader:
+    def _grader(self, roles: Roles) -> Grader:
         if self.grader not in graders.names():
             raise ConfigError(
                 f"{self.grader!r} is unknown.",
@@ -68,7 +68,7 @@ class AnswerSettings:
         kind: type[Any] = graders.get(self.grader)
         try:
             if hasattr(kind, "configured"):
-                grader = kind.configured(self.settings, {role: each.model for role, each in roles.writers.items()})
+                grader = kind.configured(self.settings, {role: each.model for role, each in roles.models.items()})
             else:
                 grader = converted("", self.settings, kind) if is_dataclass(kind) else kind(**self.settings)
         except ConfigError as failure:

@@ -5,7 +5,7 @@ from typing import Final
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import StepScorer
-from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
 from steproute.lab.trim_world.parameters import STRONG, WEAK
@@ -16,7 +16,7 @@ from steproute.scorers.calibration_file import load_score_map
 PLACE_SCORER: Final = "prm-place"
 
 
-def lab_cast(scorer: str = "") -> Cast:
+def lab_roles(scorer: str = "") -> Roles:
     """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
 
     scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), else the
@@ -27,40 +27,40 @@ def lab_cast(scorer: str = "") -> Cast:
     prm: StepScorer = place if scorer == PLACE_SCORER else LabPrm()
     if scorer and scorer != PLACE_SCORER:
         prm = CalibratedScorer(prm, load_score_map(Path(scorer)))
-    return Cast(
-        writers={
-            "weak": Writer(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
-            "mid": Writer(model=LabModel("lab-mid"), price=PRICES["lab-mid"], sampling=LAB_SAMPLING),
-            "strong": Writer(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
+    return Roles(
+        models={
+            "weak": ModelRole(model=LabModel("lab-weak"), price=PRICES["lab-weak"], sampling=LAB_SAMPLING),
+            "mid": ModelRole(model=LabModel("lab-mid"), price=PRICES["lab-mid"], sampling=LAB_SAMPLING),
+            "strong": ModelRole(model=LabModel("lab-strong"), price=PRICES["lab-strong"], sampling=LAB_SAMPLING),
         },
-        judges={
-            "prm": Judge(scorer=prm, price=PRICES["lab-verifier"]),
-            PLACE_SCORER: Judge(scorer=place, price=PRICES["lab-prm-place"]),
-            "strong": Judge(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
+        scorers={
+            "prm": ScorerRole(scorer=prm, price=PRICES["lab-verifier"]),
+            PLACE_SCORER: ScorerRole(scorer=place, price=PRICES["lab-prm-place"]),
+            "strong": ScorerRole(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
     )
 
 
-def trim_world_roles() -> Cast:
+def trim_world_roles() -> Roles:
     """TRIM's world: two models and a PRM that draw by the authors' published parameters, at assumed prices."""
-    return Cast(
-        writers={
-            role: Writer(
+    return Roles(
+        models={
+            role: ModelRole(
                 model=trim_world.DrawingModel(name), price=trim_world.PRICES[name], sampling=trim_world.SAMPLING
             )
             for role, name in (("weak", WEAK), ("strong", STRONG))
         },
-        judges={"prm": Judge(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
+        scorers={"prm": ScorerRole(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
     )
 
 
-def embedded_roles(data: str, scorer: str = "") -> Cast:
+def embedded_roles(data: str, scorer: str = "") -> Roles:
     """The embedded models that solve a data set: TRIM's world for its own problems, else the lab.
 
-    scorer: see `lab_cast`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
+    scorer: see `lab_roles`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
     """
     if not is_trim_world(data):
-        return lab_cast(scorer)
+        return lab_roles(scorer)
     if scorer:
         raise ConfigError(
             f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."

@@ -16,9 +16,9 @@ from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import UNSET, Price
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.gate import Gate, GateSettings
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.remote.address import shown_address
 from steproute.remote.server import server_root
 from steproute.scorers.calibrated import CalibratedScorer
@@ -68,17 +68,17 @@ class ConfigFile:
         tables = self.tables["scorers"].values()
         return tuple(str(table["calibration"]) for table in tables if "calibration" in table)
 
-    def cast(self) -> Cast:
+    def roles(self) -> Roles:
         """Its models and scorers, each behind the gate of its server, without a grader.
 
         Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
         gates: dict[_Place, Gate] = {}
-        judges: dict[str, Judge] = {}
+        judges: dict[str, ScorerRole] = {}
         for role in self.tables["scorers"]:
-            self.judge(role, gates, judges)
-        return Cast(writers={role: self.writer(role, gates) for role in self.tables["models"]}, judges=judges)
+            self.scorer(role, gates, judges)
+        return Roles(models={role: self.model(role, gates) for role in self.tables["models"]}, scorers=judges)
 
     def price(self, part: str, role: str) -> Price:
         """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
@@ -88,8 +88,8 @@ class ConfigFile:
             )
         return _price(f"{self.path.name}: {part}.{role}", self.tables[part][role])
 
-    def writer(self, role: str, gates: dict[_Place, Gate]) -> Writer:
-        """One of its models; `gates` are those that there are already. Raises as `cast`."""
+    def model(self, role: str, gates: dict[_Place, Gate]) -> ModelRole:
+        """One of its models; `gates` are those that there are already. Raises as `roles`."""
         table = self.tables["models"][role]
         where, price, gate = self._shared(f"models.{role}", table, gates)
         if "calibration" in table:
@@ -97,14 +97,14 @@ class ConfigFile:
                 "maps a scorer's scores.", where=f"{where}.calibration", remedy="Put it below a scorer, or remove it."
             )
         sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling, _SET_BY_CALLS)
-        return Writer(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
+        return ModelRole(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
 
-    def judge(
-        self, role: str, gates: dict[_Place, Gate], judges: dict[str, Judge], within: tuple[str, ...] = ()
-    ) -> Judge:
+    def scorer(
+        self, role: str, gates: dict[_Place, Gate], judges: dict[str, ScorerRole], within: tuple[str, ...] = ()
+    ) -> ScorerRole:
         """One of its scorers, after those that it is made of; `gates` and `judges` are those that there are already.
 
-        within: the ensembles that it is a member of. Raises as `cast`.
+        within: the ensembles that it is a member of. Raises as `roles`.
         """
         if role in judges:
             return judges[role]
@@ -115,7 +115,7 @@ class ConfigFile:
                 "a scorer samples nothing.", where=f"{where}.sampling", remedy="Put it below a model, or remove it."
             )
         names = self._members(where, table, (*within, role))
-        members = {name: self.judge(name, gates, judges, (*within, role)) for name in names}
+        members = {name: self.scorer(name, gates, judges, (*within, role)) for name in names}
         made_of = {"of": [member.scorer for member in members.values()]} if members else {}
         scorer = self._part(scorers, where, role, {**table, **made_of})
         if "calibration" in table:
@@ -123,7 +123,7 @@ class ConfigFile:
                 scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
             except ArtifactError as failure:
                 raise failure.inside(f"{where}.calibration") from None
-        judges[role] = Judge(scorer=scorer, price=price, gate=gate, members=members)
+        judges[role] = ScorerRole(scorer=scorer, price=price, gate=gate, members=members)
         return judges[role]
 
     def _members(self, where: str, table: Mapping[str, Any], within: tuple[str, ...]) -> list[str]:

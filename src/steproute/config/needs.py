@@ -5,17 +5,17 @@ from collections.abc import Iterable
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
 from steproute.core.ports import gives_logprobs, needs_of, reads_logprobs
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 
 
-def check_needs(routes: Iterable[Route], roles: Cast) -> None:
+def check_needs(routes: Iterable[Route], roles: Roles) -> None:
     """Raises ConfigError that names the route, what is missing and the remedy, for the first route that cannot run."""
     for route in routes:
         needs = needs_of(route.strategy)
         for role in needs.models:
-            if role not in roles.writers:
-                there = ", ".join(sorted(roles.writers))
+            if role not in roles.models:
+                there = ", ".join(sorted(roles.models))
                 raise ConfigError(
                     f"it asks the model {role!r}, and there are only {there}. Describe [models.{role}] in "
                     "the steproute.toml, or leave that policy out.",
@@ -38,9 +38,9 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
             )
 
 
-def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -> None:
-    if scorer not in roles.judges:
-        there = ", ".join(sorted(roles.judges)) or "none"
+def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Roles) -> None:
+    if scorer not in roles.scorers:
+        there = ", ".join(sorted(roles.scorers)) or "none"
         raise ConfigError(
             f"it reads scores of the scorer {scorer!r}, and there is {there}. Describe "
             f'[scorers.{scorer}] in the steproute.toml: backend = "vllm-pooling" or '
@@ -48,20 +48,20 @@ def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Cast) -
             f"models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}.",
             where=route,
         )
-    if getattr(roles.judges[scorer].scorer, "reads_confidence", False):
+    if getattr(roles.scorers[scorer].scorer, "reads_confidence", False):
         _check_logprobs(f"{route}: the scorer {scorer!r}", models, roles)
 
 
-def _without_scores(roles: Cast) -> str:
+def _without_scores(roles: Roles) -> str:
     """The policies that these models can be routed by without a scorer."""
-    if "weak" in roles.writers and gives_logprobs(roles.writers["weak"].model):
+    if "weak" in roles.models and gives_logprobs(roles.models["weak"].model):
         return "--policy confidence, which reads the weak model's log-probabilities, or random"
     return "random, or --policy confidence after you set logprobs = 5 below [models.weak] if its server offers them"
 
 
-def _check_logprobs(reader: str, models: Iterable[str], roles: Cast) -> None:
+def _check_logprobs(reader: str, models: Iterable[str], roles: Roles) -> None:
     for role in models:
-        if not gives_logprobs(roles.writers[role].model):
+        if not gives_logprobs(roles.models[role].model):
             raise ConfigError(
                 f"{reader} reads log-probabilities, and the model {role!r} gives none.",
                 remedy=f"Set logprobs = 5 below [models.{role}] if its server offers them, or use another "

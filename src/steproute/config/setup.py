@@ -11,8 +11,8 @@ from steproute.config.file import read_config
 from steproute.config.route import RouteSettings
 from steproute.config.run import RunConfig
 from steproute.core.errors import ConfigError
-from steproute.engine.cast import Cast
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class Setup:
     names.
     """
 
-    roles: Cast
+    roles: Roles
     route: RouteSettings = RouteSettings()
     limits: Limits = Limits()
     answer: AnswerSettings = AnswerSettings()
@@ -72,7 +72,7 @@ class Setup:
 def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> Setup:
     """The setup of a steproute.toml, or without one that of the embedded models that solve `data`.
 
-    scorer: of the lab alone; see `lab_cast`. Raises ConfigError that names the field, ArtifactError for a damaged
+    scorer: of the lab alone; see `lab_roles`. Raises ConfigError that names the field, ArtifactError for a damaged
     calibration.
     """
     if config is None:
@@ -83,7 +83,7 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
         )
     read = read_config(config)
     setup = Setup(
-        roles=read.cast(),
+        roles=read.roles(),
         route=read.route,
         limits=read.limits,
         answer=read.answer,

@@ -12,7 +12,7 @@ from steproute.core.solution import Confidence, Prefix, Step
 from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, ok, warning
 from steproute.doctor.probe import LAB_PROBE, probe_of, problem_of
-from steproute.engine.cast import Judge
+from steproute.engine.roles import ScorerRole
 from steproute.lab.story import Story, generate
 
 _CHECK: Final = "chooses among candidates"
@@ -80,7 +80,7 @@ ARITHMETIC: Final = (
 """Steps that a reader can check in the head, with mistakes of the kinds that language models make."""
 
 
-async def candidate_findings(config: ConfigFile, role: str, judge: Judge) -> AsyncIterator[Finding]:
+async def candidate_findings(config: ConfigFile, role: str, judge: ScorerRole) -> AsyncIterator[Finding]:
     """The within-prefix AUC on built-in candidates; nothing if the file's own probe replaces the built-in problem."""
     if config.probe != ProbeSettings():
         return
@@ -112,7 +112,7 @@ def lab_candidates() -> Sequence[CandidateStep]:
     return groups
 
 
-async def _score(config: ConfigFile, judge: Judge, problem: Problem, texts: Sequence[str]) -> float:
+async def _score(config: ConfigFile, judge: ScorerRole, problem: Problem, texts: Sequence[str]) -> float:
     reworded = map(problem.rule.reworded, texts)
     steps = (Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in reworded)
     prefix = Prefix(problem=problem, session="doctor/candidates").extended(*steps)

@@ -31,7 +31,7 @@ _WITHOUT: Final = {
 async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
     """A model's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
     name = f"models.{role}"
-    writer = config.writer(role, {})
+    writer = config.model(role, {})
     connection = getattr(writer.model, "connection", None)
     if isinstance(connection, ServerConnection):
         yield await _listed(config, name, connection, str(config.tables["models"][role].get("model")))

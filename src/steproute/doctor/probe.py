@@ -8,7 +8,7 @@ from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Sampling, Step
 from steproute.doctor.asking import asked
-from steproute.engine.cast import Writer
+from steproute.engine.roles import ModelRole
 
 _STEP_TOKENS: Final = 256
 LAB_PROBE: Final = ProbeSettings(
@@ -54,7 +54,7 @@ def check(file: str, probe: ProbeSettings) -> None:
 class Prober:
     """Greedy steps of one model."""
 
-    def __init__(self, config: ConfigFile, writer: Writer, problem: Problem) -> None:
+    def __init__(self, config: ConfigFile, writer: ModelRole, problem: Problem) -> None:
         self._config, self._writer, self._problem = config, writer, problem
         settings = getattr(writer.model, "settings", None)
         self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"

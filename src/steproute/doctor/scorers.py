@@ -11,7 +11,7 @@ from steproute.doctor.asking import asked
 from steproute.doctor.candidates import CONFIDENCE, candidate_findings
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import probe_of, problem_of
-from steproute.engine.cast import Judge
+from steproute.engine.roles import ScorerRole
 
 _LEAST_GAP: Final = 0.1
 
@@ -19,7 +19,7 @@ _LEAST_GAP: Final = 0.1
 async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
     """A scorer's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
     name, probe = f"scorers.{role}", probe_of(config)
-    problem, judge = problem_of(config, probe.problem), config.judge(role, {}, {})
+    problem, judge = problem_of(config, probe.problem), config.scorer(role, {}, {})
     if config.tables["scorers"][role].get("backend") == "confidence":
         yield ok(
             name,
@@ -49,7 +49,7 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
-async def _scores(config: ConfigFile, judge: Judge, problem: Problem, steps: tuple[str, ...]) -> tuple[float, ...]:
+async def _scores(config: ConfigFile, judge: ScorerRole, problem: Problem, steps: tuple[str, ...]) -> tuple[float, ...]:
     done = tuple(Step(role="weak", text=text, tokens=0, confidence=CONFIDENCE) for text in steps)
     prefix = Prefix(problem=problem, steps=done, session="doctor")
     return (await asked(config, judge.scorer.name, lambda meter: judge.scorer.score(prefix, meter))).values

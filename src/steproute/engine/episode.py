@@ -32,9 +32,9 @@ from steproute.core.writable import is_writable, writable
 from steproute.engine.account import Account
 from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
 from steproute.engine.budget import Budget
-from steproute.engine.cast import Cast, Judge
 from steproute.engine.limits import Limits
 from steproute.engine.metering import Bill, MeteredCalls, blamed, now
+from steproute.engine.roles import Roles, ScorerRole
 
 _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a backend's cache, so it costs the same
 
@@ -47,7 +47,7 @@ class Episode:
     def __init__(
         self,
         problem: Problem,
-        cast: Cast,
+        roles: Roles,
         *,
         route: str,
         limits: Limits = Limits(),
@@ -55,7 +55,7 @@ class Episode:
         separator: str = DEFAULT_SEPARATOR,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        self.problem, self.cast, self.limits, self.route, self.seed = problem, cast, limits, route, seed
+        self.problem, self.roles, self.limits, self.route, self.seed = problem, roles, limits, route, seed
         self._emit = on_event
         self._account = Account(lambda line: on_event(Billed(line)))
         self._budget = Budget(limits, self._account)
@@ -166,7 +166,7 @@ class Episode:
         start = prefix if keeping is None else self._after(prefix, keeping)
         if start is None:
             return
-        samplings = (writer.sampling for writer in self.cast.writers.values())
+        samplings = (writer.sampling for writer in self.roles.models.values())
         if not self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
             return
         calls = AheadCalls(
@@ -193,7 +193,7 @@ class Episode:
         judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
             ready = None if draft is None else await self._ahead.scores(judge, prefix, draft)
-            scores = ready or await self._scores(judge, self.cast.judge(judge), judged)
+            scores = ready or await self._scores(judge, self.roles.scorer(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -253,7 +253,7 @@ class Episode:
             Step(role=draft.role, text=text, tokens=n, confidence=sure) for text, n in zip(texts, tokens, strict=True)
         ]
 
-    async def _scores(self, role: str, judge: Judge, prefix: Prefix, key: Hashable = None) -> Scores:
+    async def _scores(self, role: str, judge: ScorerRole, prefix: Prefix, key: Hashable = None) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
 
         key: of scores ahead, which may come to nothing: settles the calls' lines.
@@ -261,7 +261,7 @@ class Episode:
         with blamed(role):
             return await self._judged(role, judge, prefix, key)
 
-    async def _judged(self, role: str, judge: Judge, prefix: Prefix, key: Hashable) -> Scores:
+    async def _judged(self, role: str, judge: ScorerRole, prefix: Prefix, key: Hashable) -> Scores:
         scorer = judge.scorer
         if judge.members:
             assert isinstance(scorer, CombiningScorer)
@@ -288,7 +288,7 @@ class Episode:
 
     async def _scored_ahead(self, role: str, prefix: Prefix, draft: Draft) -> Scores:
         judged = prefix.extended(*self._steps(draft))
-        return await self._scores(role, self.cast.judge(role), judged, ("scores", draft.id))
+        return await self._scores(role, self.roles.scorer(role), judged, ("scores", draft.id))
 
     def _after(self, prefix: Prefix, draft: Draft) -> Prefix | None:
         """The prefix with `draft` accepted; None where the solution ends with it."""
@@ -305,7 +305,7 @@ class Episode:
         return draft
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None) -> Draft:
-        writer = self.cast.writer(role)
+        writer = self.roles.model(role)
         place = (role, len(prefix.steps))
         self._attempts[place] += 1
         if ahead is not None:

@@ -18,9 +18,9 @@ from steproute.core.solution import DEFAULT_SEPARATOR, Meter
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Purpose
 from steproute.engine.account import Account
-from steproute.engine.cast import GraderRole
 from steproute.engine.frame_file import FrameFile
 from steproute.engine.metering import Bill, MeteredCalls
+from steproute.engine.roles import GraderRole
 
 GRADES: Final = "grades.jsonl.zst"
 _KIND: Final = "grades"

@@ -11,9 +11,9 @@ from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Outcome
 from steproute.core.trace import Trace
 from steproute.engine.bill_journal import Attempt
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 from steproute.engine.trace_file import TraceFile
 
 
@@ -53,7 +53,7 @@ async def ungraded(problem: Problem, trace: Trace) -> Trace:
 
 async def run(
     work: Iterable[tuple[Route, Problem]],
-    cast: Cast,
+    roles: Roles,
     settings: RunSettings,
     traces: TraceFile,
     on_trace: Callable[[Trace], None] = lambda trace: None,
@@ -77,7 +77,7 @@ async def run(
                 return
             episode = Episode(
                 problem,
-                cast,
+                roles,
                 route=route.name,
                 limits=settings.limits,
                 seed=route.seed,
@@ -86,7 +86,7 @@ async def run(
             )
             try:
                 trace = await episode.run(route.strategy)
-                on_trace(await _kept(trace, problem, traces, grade, paid=cast.grading.is_paid))
+                on_trace(await _kept(trace, problem, traces, grade, paid=roles.grading.is_paid))
             except SpendingLimitReached as limit:  # the others under way may still end within it
                 reached.append(limit)
 

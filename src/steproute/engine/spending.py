@@ -1,6 +1,6 @@
 """A limit in dollars that is never exceeded: each call first reserves the most that it can cost.
 
-The limit knows nothing of runs. `limited` puts it before the models and scorers of a cast, so that whatever calls them
+The limit knows nothing of runs. `limited` puts it before the models and scorers of a roles, so that whatever calls them
 is bounded: a run, training, a gateway.
 """
 
@@ -17,7 +17,7 @@ from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored, most_written
-from steproute.engine.cast import Cast, Judge, Writer
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.step_by_step import StepByStep
 
 
@@ -131,19 +131,19 @@ class SpendingLimit:
         )
 
 
-def limited(cast: Cast, limit: SpendingLimit) -> Cast:
-    """The cast with the limit before every model and scorer, to be called before a step tree is put before them."""
+def limited(roles: Roles, limit: SpendingLimit) -> Roles:
+    """The roles with the limit before every model and scorer, to be called before a step tree is put before them."""
     return replace(
-        cast,
-        writers={role: _writer(writer, limit) for role, writer in cast.writers.items()},
-        judges={role: _judge(judge, limit) for role, judge in cast.judges.items()},
+        roles,
+        models={role: _writer(writer, limit) for role, writer in roles.models.items()},
+        scorers={role: _judge(judge, limit) for role, judge in roles.scorers.items()},
     )
 
 
-def check_priced(cast: Cast) -> None:
+def check_priced(roles: Roles) -> None:
     """Raises ConfigError that names the first model or scorer whose price is not set."""
-    prices: dict[str, Price] = {f"models.{role}": writer.price for role, writer in cast.writers.items()}
-    prices |= {f"scorers.{role}": judge.price for role, judge in cast.judges.items() if _is_paid(judge)}
+    prices: dict[str, Price] = {f"models.{role}": writer.price for role, writer in roles.models.items()}
+    prices |= {f"scorers.{role}": judge.price for role, judge in roles.scorers.items() if _is_paid(judge)}
     for where, price in prices.items():
         if not price.is_set:
             raise ConfigError(
@@ -154,18 +154,18 @@ def check_priced(cast: Cast) -> None:
             )
 
 
-def _is_paid(judge: Judge) -> bool:
+def _is_paid(judge: ScorerRole) -> bool:
     """An ensemble's members are paid, each by itself, and a scorer that reads confidence calls nothing."""
     return not judge.members and not getattr(judge.scorer, "reads_confidence", False)
 
 
-def _writer(writer: Writer, limit: SpendingLimit) -> Writer:
+def _writer(writer: ModelRole, limit: SpendingLimit) -> ModelRole:
     return replace(writer, model=LimitedModel(writer.model, writer.price, limit))
 
 
-def _judge(judge: Judge, limit: SpendingLimit) -> Judge:
+def _judge(judge: ScorerRole, limit: SpendingLimit) -> ScorerRole:
     if judge.members:
-        members: Mapping[str, Judge] = {role: _judge(each, limit) for role, each in judge.members.items()}
+        members: Mapping[str, ScorerRole] = {role: _judge(each, limit) for role, each in judge.members.items()}
         return replace(judge, members=members)
     if getattr(judge.scorer, "reads_confidence", False):
         return judge

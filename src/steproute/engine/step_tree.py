@@ -22,9 +22,9 @@ from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
-from steproute.engine.cast import Cast, Judge, Writer
 from steproute.engine.frame_file import FrameFile
 from steproute.engine.gate import Gate, turn_at
+from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.step_by_step import StepByStep
 
 FORMAT: Final = 2
@@ -89,21 +89,21 @@ class StepTree:
     ) -> None:
         self._frames.close()
 
-    def cast(self, cast: Cast, *, grow: bool = True) -> Cast:
-        """The cast with the tree before every model and the scorer; without `grow` an unseen branch is an error.
+    def roles(self, roles: Roles, *, grow: bool = True) -> Roles:
+        """The roles with the tree before every model and the scorer; without `grow` an unseen branch is an error.
 
         Only what the tree does not hold takes a turn at a backend's gate.
         """
         return replace(
-            cast,
-            writers={role: self._writer(writer, grow) for role, writer in cast.writers.items()},
-            judges={role: self._judge(judge, grow) for role, judge in cast.judges.items()},
+            roles,
+            models={role: self._writer(writer, grow) for role, writer in roles.models.items()},
+            scorers={role: self._judge(judge, grow) for role, judge in roles.scorers.items()},
         )
 
-    def _writer(self, writer: Writer, grow: bool) -> Writer:
+    def _writer(self, writer: ModelRole, grow: bool) -> ModelRole:
         return replace(writer, model=TreeModel(self, writer.model, grow=grow, gate=writer.gate), gate=None)
 
-    def _judge(self, judge: Judge, grow: bool) -> Judge:
+    def _judge(self, judge: ScorerRole, grow: bool) -> ScorerRole:
         if judge.members:
             return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
         if getattr(judge.scorer, "reads_confidence", False):  # which differs between authors of one text

@@ -1,4 +1,4 @@
-"""TRIM-POMDP's model fitted to a cast on the lab, where the checker labels every step and every answer."""
+"""TRIM-POMDP's model fitted to a roles on the lab, where the checker labels every step and every answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
+from steproute.engine.roles import Roles
 from steproute.lab.check import Checked, check_model
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
@@ -18,15 +18,15 @@ Labels = Literal["steps", "outcomes"]
 _SHARES: Final = np.geomspace(3e-5, 1.5, 20)
 
 
-async def fit_on_lab(cast: Cast, problems: Sequence[Problem], seed: int, labels: Labels = "steps") -> StepPomdp:
+async def fit_on_lab(roles: Roles, problems: Sequence[Problem], seed: int, labels: Labels = "steps") -> StepPomdp:
     """The model from one weak and one strong solution a problem: scores and labels of weak's steps, both accuracies.
 
     labels: `outcomes` uses of the same solutions only whether their answers are correct.
-    Raises ConfigError where a cast has no scorer, DatasetError where the solutions leave a state without examples.
+    Raises ConfigError where a roles has no scorer, DatasetError where the solutions leave a state without examples.
     """
     weak, strong = await asyncio.gather(
-        check_model(cast.writer("weak").model, problems, seed, cast.judge().scorer),
-        check_model(cast.writer("strong").model, problems, seed),
+        check_model(roles.model("weak").model, problems, seed, roles.scorer().scorer),
+        check_model(roles.model("strong").model, problems, seed),
     )
     step_tokens = sum(item.tokens for item in strong) / max(1, sum(len(item.verdicts) for item in strong))
     if labels == "outcomes":

@@ -10,9 +10,9 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Usage
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.learn.rollouts import finished, solve_all
 from steproute.policies.step_pomdp import StepPomdp
@@ -49,7 +49,7 @@ class GivenSolutions:
 
 async def score_given(
     solutions: Sequence[tuple[Problem, Sequence[str]]],
-    cast: Cast,
+    roles: Roles,
     *,
     limits: Limits,
     in_flight: int,
@@ -61,7 +61,9 @@ async def score_given(
     """
     rows = [replace(problem, id=str(number)) for number, (problem, _) in enumerate(solutions)]
     given = GivenSolutions({row.id: steps for row, (_, steps) in zip(rows, solutions, strict=True)})
-    traces = await solve_all(rows, cast, given, limits=limits.without_fallbacks, in_flight=in_flight, on_trace=on_trace)
+    traces = await solve_all(
+        rows, roles, given, limits=limits.without_fallbacks, in_flight=in_flight, on_trace=on_trace
+    )
     return [_scores(trace) for trace in traces]
 
 

@@ -9,8 +9,8 @@ from steproute.core.ports import Needs
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.engine.cast import reads_confidence
 from steproute.engine.episode import Episode
+from steproute.engine.roles import reads_confidence
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.rollouts import Grade
 from steproute.policies.step_pomdp import StepPomdp
@@ -33,7 +33,7 @@ class WeakScored:
 
     async def solve(self, episode: Episode) -> None:
         """Write, keep and score."""
-        prefix, at_once = episode.start(), not reads_confidence(episode.cast.judge())
+        prefix, at_once = episode.start(), not reads_confidence(episode.roles.scorer())
         while not prefix.finished:
             prefix = episode.accept(await episode.propose("weak", prefix, to_end=at_once))
         await episode.score(prefix, None)

@@ -14,8 +14,8 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
-from steproute.engine.cast import Cast
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 from steproute.learn.networks import Architecture
 from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
 from steproute.learn.routing_env import F32, RoutingEnv
@@ -64,14 +64,14 @@ class Trained:
 def train_network(
     architecture: Architecture,
     problems: Sequence[Problem],
-    cast: Cast,
+    roles: Roles,
     grade: Grade,
     settings: PpoSettings,
     on_progress: Callable[[float], None] = lambda share: None,
     *,
     limits: Limits = Limits(),
 ) -> Trained:
-    """A policy for one λ or conditioned on it. Deterministic in the settings where the cast is.
+    """A policy for one λ or conditioned on it. Deterministic in the settings where the roles is.
 
     Raises ConfigError where there are too few problems to hold some out, BackendError for a problem that fails.
     """
@@ -88,12 +88,12 @@ def train_network(
     loop = asyncio.new_event_loop()
     try:
         watched, learnt = problems[:held], problems[held:]
-        strong = loop.run_until_complete(solve_all(watched, cast, Stepwise(policy=Threshold(1.0)), limits=limits))
+        strong = loop.run_until_complete(solve_all(watched, roles, Stepwise(policy=Threshold(1.0)), limits=limits))
         decisions = sum(len(finished(trace).steps) for trace in strong)
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
         low, high = settings.lam or (0.0001 / tokens, 0.3 / tokens)
         env = RoutingVecEnv(
-            architecture, learnt, cast, grade, low=low, high=high, limits=limits, loop=loop, seed=settings.seed
+            architecture, learnt, roles, grade, low=low, high=high, limits=limits, loop=loop, seed=settings.seed
         )
         model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
         keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
@@ -117,7 +117,7 @@ class RoutingVecEnv(VecEnv):
         self,
         architecture: Architecture,
         problems: Sequence[Problem],
-        cast: Cast,
+        roles: Roles,
         grade: Grade,
         *,
         low: float,
@@ -129,7 +129,7 @@ class RoutingVecEnv(VecEnv):
     ) -> None:
         view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
         view |= {"low": low, "high": high, "limits": limits, "loop": loop}
-        self.envs = [RoutingEnv(problems, cast, grade, **view) for _ in range(size)]
+        self.envs = [RoutingEnv(problems, roles, grade, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
         self.started = 0
@@ -285,7 +285,7 @@ class _Keeper(BaseCallback):
 
     async def _mean_reward(self, family: LearnedFamily, lam: float) -> float:
         env, strategy = self.env.envs[0], Stepwise(policy=family.at(lam, 0))
-        traces = await solve_all(self.watched, env.cast, strategy, limits=env.limits)
+        traces = await solve_all(self.watched, env.roles, strategy, limits=env.limits)
         pairs = zip(self.watched, map(finished, traces), strict=True)
         return float(
             np.mean([await env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs])

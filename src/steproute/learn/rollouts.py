@@ -9,10 +9,10 @@ from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.verdict import Verdict
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 
 IN_FLIGHT: Final = 64
 Grade = Callable[[Problem, Trace], Awaitable[bool]]
@@ -21,7 +21,7 @@ Grade = Callable[[Problem, Trace], Awaitable[bool]]
 
 async def solve_all(
     problems: Sequence[Problem],
-    cast: Cast,
+    roles: Roles,
     strategy: Strategy[Episode],
     seed: int = 0,
     *,
@@ -34,7 +34,7 @@ async def solve_all(
 
     async def solve(problem: Problem) -> Trace:
         async with gate:
-            trace = await Episode(problem, cast, route="rollouts", limits=limits, seed=seed).run(strategy)
+            trace = await Episode(problem, roles, route="rollouts", limits=limits, seed=seed).run(strategy)
         on_trace(trace)
         return trace
 

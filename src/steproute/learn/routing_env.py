@@ -16,9 +16,9 @@ from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft
 from steproute.core.trace import Trace
-from steproute.engine.cast import Cast
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
 from steproute.learn.rollouts import Grade, finished
 from steproute.policies.agg import AGGREGATES, agg_features
 from steproute.policies.learned import DECISIONS, F64, lambda_feature
@@ -57,7 +57,7 @@ class Rollout:
     """One problem under way. `news` is the newest observation, or the trace once the solution has ended."""
 
     problem: Problem
-    cast: Cast
+    roles: Roles
     seed: int
     limits: Limits
     strong_tokens: int = 0
@@ -69,7 +69,7 @@ class Rollout:
     async def begin(self) -> Observation | Trace:
         """Up to the first decision."""
         episode = Episode(
-            self.problem, self.cast, route=_ROLLOUT, limits=self.limits, seed=self.seed, on_event=self._hear
+            self.problem, self.roles, route=_ROLLOUT, limits=self.limits, seed=self.seed, on_event=self._hear
         )
         self._asked = asyncio.get_running_loop().create_future()
         asking = _Asking(policy=_Told(Decision.ACCEPT), ask=self._ask)
@@ -123,7 +123,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
     def __init__(
         self,
         problems: Sequence[Problem],
-        cast: Cast,
+        roles: Roles,
         grade: Grade,
         *,
         low: float,
@@ -143,7 +143,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
             )
         self.action_space = gym.spaces.Discrete(len(DECISIONS))
         self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
-        self.problems, self.cast, self.grade, self.limits = problems, cast, grade, limits
+        self.problems, self.roles, self.grade, self.limits = problems, roles, grade, limits
         self.low, self.high, self.lam = low, high, low
         self._see, self._inputs = features, inputs
         self._loop = loop or asyncio.new_event_loop()
@@ -175,7 +175,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         for _ in self.problems:
             index = int(self.np_random.integers(len(self.problems))) if problem is None else problem
             seed = int(self.np_random.integers(2**31))
-            self._rollout = Rollout(self.problems[index], self.cast, seed, self.limits)
+            self._rollout = Rollout(self.problems[index], self.roles, seed, self.limits)
             news = await self._rollout.begin()
             if isinstance(news, Observation):
                 return self._features(news), {}

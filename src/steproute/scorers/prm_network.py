@@ -26,7 +26,7 @@ _ROUNDING = 0.02
 _BATCH_TOKENS = {"cpu": 1024}
 _MOST_TOKENS = 16384
 
-Judge = Callable[[torch.Tensor], torch.Tensor]
+ScoreHead = Callable[[torch.Tensor], torch.Tensor]
 """Hidden states (mark, width) to scores (mark,)."""
 
 
@@ -68,7 +68,7 @@ def _no_report() -> Iterator[None]:
 class Network:
     """A loaded model with its head."""
 
-    def __init__(self, settings: "TransformersPrmSettings", tokenizer: Any, model: Any, judge: Judge) -> None:
+    def __init__(self, settings: "TransformersPrmSettings", tokenizer: Any, model: Any, judge: ScoreHead) -> None:
         self._settings, self._tokenizer, self._judge = settings, tokenizer, judge
         self._body = model.base_model
         self._device = model.device
@@ -134,7 +134,7 @@ class Network:
         return tokens
 
 
-def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> Judge:
+def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> ScoreHead:
     """The head, computed in float32."""
     if settings.head == "marker-token":
         return _candidates(settings, tokenizer, model)
@@ -160,7 +160,7 @@ def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> J
     return good
 
 
-def _candidates(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> Judge:
+def _candidates(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> ScoreHead:
     """P(good) against P(bad) as the next token."""
     pair = [_token(tokenizer, settings.good, "good"), _token(tokenizer, settings.bad, "bad")]
     output = model.get_output_embeddings()

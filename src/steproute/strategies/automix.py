@@ -40,7 +40,7 @@ class AutoMix:
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""
-        problem, grader = episode.problem, episode.cast.grading.grader
+        problem, grader = episode.problem, episode.roles.grading.grader
         find = problem.rule.find
         samples = [await episode.propose("weak", empty, to_end=True) for _ in range(self.samples)]
         answers, answer = Counter(find(sample.text) for sample in samples), find(draft.text)

@@ -12,7 +12,7 @@ from steproute.grading.mathematics import MathGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writer:
+class ModelRole:
     """A model in a role, with its price, its way of sampling and the gate of its backend, if it has one."""
 
     model: StepModel
@@ -22,7 +22,7 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
+class ScorerRole:
     """A scorer with its price and the gate of its backend, if it has one.
 
     members: of an ensemble, by role. Each is asked and billed by itself, and the scorer combines what they say.
@@ -32,7 +32,7 @@ class Judge:
     scorer: StepScorer
     price: Price = FREE
     gate: Gate | None = None
-    members: "Mapping[str, Judge]" = field(default_factory=dict)
+    members: "Mapping[str, ScorerRole]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.members and not isinstance(self.scorer, CombiningScorer):
@@ -57,29 +57,29 @@ class GraderRole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cast:
+class Roles:
     """The writers by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader."""
 
-    writers: Mapping[str, Writer]
-    judges: Mapping[str, Judge] = field(default_factory=dict)
+    models: Mapping[str, ModelRole]
+    scorers: Mapping[str, ScorerRole] = field(default_factory=dict)
     grading: GraderRole = GraderRole()
 
-    def writer(self, role: str) -> Writer:
+    def model(self, role: str) -> ModelRole:
         """The writer of `role`; raises ConfigError that lists the roles there are."""
-        if role not in self.writers:
+        if role not in self.models:
             raise ConfigError(
-                f"{role!r} has no model. Roles of this run: {', '.join(sorted(self.writers))}.", where="role"
+                f"{role!r} has no model. Roles of this run: {', '.join(sorted(self.models))}.", where="role"
             )
-        return self.writers[role]
+        return self.models[role]
 
-    def judge(self, role: str = "prm") -> Judge:
+    def scorer(self, role: str = "prm") -> ScorerRole:
         """The scorer of `role`; raises ConfigError where there is none."""
-        if role not in self.judges:
-            there = ", ".join(sorted(self.judges)) or "none"
+        if role not in self.scorers:
+            there = ", ".join(sorted(self.scorers)) or "none"
             raise ConfigError(f"this strategy scores steps, but the run has no such scorer, only {there}.", where=role)
-        return self.judges[role]
+        return self.scorers[role]
 
 
-def reads_confidence(judge: Judge) -> bool:
+def reads_confidence(judge: ScorerRole) -> bool:
     """Whether it, or a member of it, reads the log-probabilities of the calls that wrote the steps."""
     return getattr(judge.scorer, "reads_confidence", False) or any(map(reads_confidence, judge.members.values()))
