@@ -121,11 +121,11 @@ def test_the_same_call_costs_the_same_again() -> None:
 
 
 def test_problems_solved_together_have_the_accounts_that_they_have_alone() -> None:
-    async def together() -> list[steproute.Solution]:
+    async def gather_or_cancel() -> list[steproute.Solution]:
         return await asyncio.gather(*(steproute.asolve(text) for text in LAB_PROBLEMS * 2))
 
     alone = [steproute.solve(text) for text in LAB_PROBLEMS]
-    solutions = asyncio.run(together())
+    solutions = asyncio.run(gather_or_cancel())
     assert [each.text for each in solutions] == [each.text for each in alone] * 2
     assert [timeless(each.trace).account for each in solutions] == [timeless(each.trace).account for each in alone] * 2
 
@@ -151,10 +151,10 @@ def test_own_models_are_asked_and_every_call_is_on_the_account(server: Arithmeti
 def test_many_problems_share_one_loaded_configuration(server: Arithmetic, config: str) -> None:
     loaded = steproute.load_config(config)
 
-    async def together() -> list[steproute.Solution]:
+    async def gather_or_cancel() -> list[steproute.Solution]:
         return await asyncio.gather(*(steproute.asolve(f"What is {n} plus 1?", config=loaded) for n in range(8)))
 
-    solutions = asyncio.run(together())
+    solutions = asyncio.run(gather_or_cancel())
     assert [each.answer for each in solutions] == [str(n + 1) for n in range(8)]
     assert sum(len(each.trace.account) for each in solutions) == len(server.calls)
     for n, each in enumerate(solutions):

@@ -2,14 +2,14 @@ import asyncio
 
 import pytest
 
-from steproute.core.one_at_a_time import OneAtATime
+from steproute.core.concurrency import KeyedLock
 
 
 class Work:
     """Who is at work under each key, and the most who ever were at once."""
 
     def __init__(self) -> None:
-        self.turns, self.go = OneAtATime(), asyncio.Event()
+        self.turns, self.go = KeyedLock(), asyncio.Event()
         self.most, self.done, self._now = 0, list[str](), dict[str, int]()
 
     async def do(self, key: str, who: str) -> None:
@@ -75,7 +75,7 @@ def test_who_comes_after_a_cancellation_waits_for_those_who_waited_before(cancel
 
 def test_a_failure_gives_the_key_to_the_next() -> None:
     async def run() -> None:
-        turns = OneAtATime()
+        turns = KeyedLock()
         with pytest.raises(ValueError, match="failed"):
             async with turns.turn("a"):
                 raise ValueError("failed")

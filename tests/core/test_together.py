@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from steproute.core.together import together
+from steproute.core.concurrency import gather_or_cancel
 
 
 async def give(value: int) -> int:
@@ -24,8 +24,8 @@ async def linger(ended: list[str], go: asyncio.Event) -> int:
 
 
 def test_results_come_in_the_order_of_the_calls() -> None:
-    assert asyncio.run(together(*(give(n) for n in (3, 1, 2)))) == [3, 1, 2]
-    assert asyncio.run(together()) == []
+    assert asyncio.run(gather_or_cancel(*(give(n) for n in (3, 1, 2)))) == [3, 1, 2]
+    assert asyncio.run(gather_or_cancel()) == []
 
 
 def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
@@ -34,7 +34,7 @@ def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
     async def run() -> None:
         go = asyncio.Event()
         asyncio.get_running_loop().call_later(0.01, go.set)
-        await together(linger(ended, go), fail())
+        await gather_or_cancel(linger(ended, go), fail())
 
     with pytest.raises(ValueError, match="one failed"):
         asyncio.run(run())
@@ -44,7 +44,7 @@ def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
 def test_a_cancellation_is_not_lost_where_a_call_fails_at_the_same_time() -> None:
     async def run() -> None:
         go = asyncio.Event()
-        task = asyncio.create_task(together(linger([], go), fail()))
+        task = asyncio.create_task(gather_or_cancel(linger([], go), fail()))
         for _ in range(5):
             await asyncio.sleep(0)
         task.cancel()
@@ -61,7 +61,7 @@ def test_a_failure_that_was_caught_hides_no_later_deadline() -> None:
         go.set()
         async with asyncio.timeout(0.01):
             with pytest.raises(ValueError, match="one failed"):
-                await together(linger([], go), fail())
+                await gather_or_cancel(linger([], go), fail())
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):

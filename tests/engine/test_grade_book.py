@@ -53,10 +53,10 @@ def trace(
 
 
 def graded(book: GradeBook, traces: Sequence[Trace], problem: Problem = PROBLEM) -> list[Grade | None]:
-    async def together() -> list[Grade | None]:
+    async def gather_or_cancel() -> list[Grade | None]:
         return await asyncio.gather(*(book.grade(problem, each) for each in traces))
 
-    return asyncio.run(together())
+    return asyncio.run(gather_or_cancel())
 
 
 def verdicts(grades: Sequence[Grade | None]) -> list[Verdict | None]:

@@ -81,10 +81,10 @@ def pauses(retries: int, retry_after_s: float | None = None, problems: int = 1) 
             await calls.make(Bill(role="weak", model="m", price=FREE), None, limited)
         return [after - before for before, after in pairwise(tries)]
 
-    async def together() -> list[list[float]]:
+    async def gather_or_cancel() -> list[list[float]]:
         return list(await asyncio.gather(*(alone() for _ in range(problems))))
 
-    return run_virtually(together())
+    return run_virtually(gather_or_cancel())
 
 
 def test_a_pause_is_a_part_of_a_time_that_doubles_up_to_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,13 +122,13 @@ def outage(lasts_s: float, retries: int) -> tuple[list[str], int]:
             raise BackendUnavailable("weak: status 503")
         return "answer"
 
-    async def together() -> list[str]:
+    async def gather_or_cancel() -> list[str]:
         calls, gate = MeteredCalls(Account(lambda line: None), retries), Gate()
         bill = Bill(role="weak", model="m", price=FREE)
         ends = await asyncio.gather(*(calls.make(bill, gate, answered) for _ in range(40)), return_exceptions=True)
         return [str(end) for end in ends]
 
-    return run_virtually(together()), asked
+    return run_virtually(gather_or_cancel()), asked
 
 
 @pytest.mark.usefixtures("_seeded")

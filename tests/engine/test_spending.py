@@ -104,13 +104,13 @@ def test_the_limit_is_never_exceeded_and_everything_ends(calls: list[Call], most
             if call.fails:
                 raise BackendUnavailable("down")
 
-    async def together() -> list[object]:
+    async def gather_or_cancel() -> list[object]:
         tasks = [asyncio.create_task(make(call)) for call in calls]
         for task, call in zip(tasks, calls, strict=True):
             asyncio.get_running_loop().call_later(call.cancelled_after_s, task.cancel)
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    results = run_virtually(together())
+    results = run_virtually(gather_or_cancel())
     assert limit.spent_usd == sum(paid, Decimal(0)) <= most * MILLI
     assert limit.reserved_usd == limit.excess_usd == 0
     for result, call in zip(results, calls, strict=True):
@@ -134,10 +134,10 @@ def admitted(limit: SpendingLimit, *sizes: int) -> list[str]:
         else:
             ends.append(f"{size} made")
 
-    async def together() -> None:
+    async def gather_or_cancel() -> None:
         await asyncio.gather(*(make(size) for size in sizes))
 
-    run_virtually(together())
+    run_virtually(gather_or_cancel())
     return ends
 
 

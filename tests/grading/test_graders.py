@@ -242,21 +242,21 @@ def test_a_users_function_is_called_once_at_a_time_in_every_event_loop(own: Any,
     problem = Problem.ask(id="p", text="How many?", answer="5")
     grader: Grader = own(name)
 
-    async def together() -> list[Grade]:
+    async def gather_or_cancel() -> list[Grade]:
         return await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(8)))
 
     for _ in range(2):
-        assert [each.verdict for each in asyncio.run(together())] == [RIGHT] * 8
+        assert [each.verdict for each in asyncio.run(gather_or_cancel())] == [RIGHT] * 8
 
 
 def test_waiting_for_another_call_does_not_count_towards_the_timeout(own: Any) -> None:
     """Five calls that take the whole timeout each; if they shared it, only the first would begin."""
     grader, problem = own("starts", timeout_s=0.05), Problem.ask(id="p", text="How many?", answer="5")
 
-    async def together() -> None:
+    async def gather_or_cancel() -> None:
         await asyncio.gather(*(grader.grade(problem, "5", "", Meter()) for _ in range(5)))
 
-    asyncio.run(together())
+    asyncio.run(gather_or_cancel())
     assert len(sys.modules[grader.settings.function.partition(":")[0]].started) == 5
 
 

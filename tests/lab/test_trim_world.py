@@ -218,12 +218,12 @@ def test_assumptions_reach_their_anchors(assumption: str) -> None:
 
 
 def test_a_spread_makes_both_models_fail_on_the_same_problems() -> None:
-    def together(assumption: str) -> float:
+    def gather_or_cancel(assumption: str) -> float:
         data = f"trim-world:test/{assumption}"
         return float(np.corrcoef(solved(WEAK, data), solved(STRONG, data))[0, 1])
 
-    assert abs(together("anchored")) < 4 / np.sqrt(1500)
-    assert 0.2 < together("spread-llama") < together("spread-qwen3")
+    assert abs(gather_or_cancel("anchored")) < 4 / np.sqrt(1500)
+    assert 0.2 < gather_or_cancel("spread-llama") < gather_or_cancel("spread-qwen3")
 
 
 def test_always_weak_in_one_call_and_step_by_step_have_one_law() -> None:

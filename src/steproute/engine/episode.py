@@ -9,6 +9,7 @@ from decimal import Decimal
 from itertools import count, pairwise
 from typing import Final
 
+from steproute.core.concurrency import gather_or_cancel
 from steproute.core.decision import Decision
 from steproute.core.errors import (
     BackendError,
@@ -25,7 +26,6 @@ from steproute.core.problem import Problem
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
-from steproute.core.together import together
 from steproute.core.trace import Fallback, Trace, total_usage
 from steproute.core.usage import Purpose
 from steproute.core.writable import is_writable, writable
@@ -265,7 +265,9 @@ class Episode:
         scorer = judge.scorer
         if judge.members:
             assert isinstance(scorer, CombiningScorer)
-            members = await together(*(self._scores(name, one, prefix, key) for name, one in judge.members.items()))
+            members = await gather_or_cancel(
+                *(self._scores(name, one, prefix, key) for name, one in judge.members.items())
+            )
             scores = scorer.combined(members)
         else:
             bill = Bill(role=role, model=scorer.name, price=judge.price)

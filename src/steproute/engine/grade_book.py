@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
+from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import BackendError, DatasetError
 from steproute.core.grade import Grade, Verdict, graded_text
-from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Meter
 from steproute.core.trace import Trace
@@ -52,7 +52,7 @@ class GradeBook:
         self._grading, self._retries = grading, retries
         self._known: dict[str, Grade] = {}
         self._spent_usd = Decimal(0)
-        self._under_way = OneAtATime()
+        self._under_way = KeyedLock()
         self._file = FrameFile(path, _KIND) if path is not None and grading.is_paid else None
         try:
             self._load()
@@ -78,7 +78,7 @@ class GradeBook:
         shares = not getattr(self._grading.grader, "reads_solution", True)
         text = graded_text(problem, trace.answer, solution) if shares else solution
         key = _key(problem, trace.answer, text)
-        async with self._under_way.turn(key):
+        async with self._under_way.hold(key):
             return self._known.get(key) or await self._ask(key, problem, trace.answer, solution)
 
     @property

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from steproute.core.answer_rule import BOXED
+from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
-from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
@@ -70,7 +70,7 @@ class StepTree:
         self.path, self.width = path, width or 0
         self.asked = self.called = 0
         self._known: dict[str, Draft | Scores] = {}
-        self._under_way = OneAtATime()
+        self._under_way = KeyedLock()
         self._frames = FrameFile(path, "tree nodes")
         try:
             self._load(path)
@@ -113,7 +113,7 @@ class StepTree:
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
         self.asked += 1
-        async with self._under_way.turn(key):
+        async with self._under_way.hold(key):
             value = self._known.get(key)
             if value is None:
                 self.called += 1

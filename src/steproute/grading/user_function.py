@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
-from steproute.core.one_at_a_time import OneAtATime
 from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
 from steproute.core.settings import converted
@@ -45,7 +45,7 @@ class PythonGrader:
     def __init__(self, settings: PythonSettings) -> None:
         self.settings = settings
         self._function = _imported(settings.function)
-        self._under_way = OneAtATime()
+        self._under_way = KeyedLock()
 
     @classmethod
     def configured(cls, settings: Mapping[str, Any], models: Mapping[str, StepModel]) -> "PythonGrader":
@@ -59,7 +59,7 @@ class PythonGrader:
         """
         name = self.settings.function
         try:
-            async with self._under_way.turn(asyncio.get_running_loop()), asyncio.timeout(self.settings.timeout_s):
+            async with self._under_way.hold(asyncio.get_running_loop()), asyncio.timeout(self.settings.timeout_s):
                 result = await self._call(problem, answer, solution)
         except TimeoutError:
             return Grade.undecided(f"{name} took more than {self.settings.timeout_s:g} s")

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from steproute.core.concurrency import gather_or_cancel
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.splitting import split_steps
-from steproute.core.together import together
 from steproute.lab.checker import Verdict, check_steps
 from steproute.lab.models import LAB_SAMPLING
 from steproute.lab.story import Story
@@ -40,7 +40,7 @@ async def check_model(
         async with gate:
             return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
 
-    return await together(*(check(index, problem) for index, problem in enumerate(problems)))
+    return await gather_or_cancel(*(check(index, problem) for index, problem in enumerate(problems)))
 
 
 async def _check_one(model: StepModel, problem: Problem, seed: int, scorer: StepScorer | None) -> Checked:

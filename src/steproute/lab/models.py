@@ -12,10 +12,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
-from steproute.core.together import together
 from steproute.core.usage import Price, Usage
 from steproute.lab.network import F32, Network
 from steproute.lab.story import MAX_VALUE
@@ -76,7 +76,7 @@ class LabModel:
         """`n` drafts; see StepModel.propose."""
         meters = [Meter() if n > 1 or meter is None else meter for _ in range(n)]
         try:
-            return await together(*(self._draft(prefix, i, sampling, meters[i]) for i in range(n)))
+            return await gather_or_cancel(*(self._draft(prefix, i, sampling, meters[i]) for i in range(n)))
         finally:
             if n > 1 and meter is not None:
                 for each in meters:

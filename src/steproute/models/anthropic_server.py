@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
+from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import (
     ConfigError,
     ContextOverflow,
@@ -16,7 +17,6 @@ from steproute.core.problem import Message, texts_of
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
-from steproute.core.together import together
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_read
 from steproute.models.anthropic_prompt import conversation
@@ -123,7 +123,7 @@ class AnthropicModel:
         body = {**conversation(messages, prefix), **self._wanted(sampling)}
         prompt_tokens = estimated_tokens("".join(text for message in messages for text in texts_of(message)))
         replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
-        await together(*(self._answer(body, reply) for reply in replies))
+        await gather_or_cancel(*(self._answer(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
     def _wanted(self, sampling: Sampling) -> dict[str, Any]:

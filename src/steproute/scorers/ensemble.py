@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
+from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import ConfigError, ScorerError
 from steproute.core.ports import StepScorer
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
-from steproute.core.together import together
 from steproute.core.usage import Usage
 
 
@@ -71,7 +71,7 @@ class EnsembleScorer:
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step. Raises the first member's ScorerError or BackendError; the other members are cancelled."""
         meter = meter or Meter()
-        return self.combined(await together(*(member.score(prefix, meter.part()) for member in self._members)))
+        return self.combined(await gather_or_cancel(*(member.score(prefix, meter.part()) for member in self._members)))
 
     def combined(self, scores: Sequence[Scores]) -> Scores:
         """The members' scores as one. Raises ScorerError where they are not of the same number of steps."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
-from steproute.core.one_at_a_time import OneAtATime
+from steproute.core.concurrency import KeyedLock
 from steproute.core.solution import Meter, ModelCall, Prefix, Scores
 from steproute.core.usage import Usage
 
@@ -24,7 +24,7 @@ class StepByStep:
     def __init__(self, name: str, newest: Callable[[Prefix, Meter], Awaitable[Scores]]) -> None:
         self._name, self._newest = name, newest
         self._known: OrderedDict[bytes, float] = OrderedDict()
-        self._under_way = OneAtATime()
+        self._under_way = KeyedLock()
 
     async def score(self, prefix: Prefix, meter: Meter) -> Scores:
         """One score a step, and the calls that were made for it; see StepScorer.score."""
@@ -47,7 +47,7 @@ class StepByStep:
 
     async def _judge(self, prefix: Prefix, key: bytes, meter: Meter) -> tuple[float, tuple[ModelCall, ...]]:
         """The newest step's score, which is remembered, and its call; none where another one brought it meanwhile."""
-        async with self._under_way.turn(key):
+        async with self._under_way.hold(key):
             if (known := self._known.get(key)) is not None:
                 return known, ()
             scores = await self._newest(prefix, meter.part())

@@ -1,14 +1,16 @@
-"""Several calls at once that stand or fall together."""
+"""Several calls at once that succeed or fail together, and a lock per key."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
 
-async def together(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
-    """What all of them return, in order; the first failure cancels the others and is raised once they have ended.
+async def gather_or_cancel(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
+    """All results, in order. The first failure cancels the other calls and is raised once they have ended.
 
     A cancellation that comes meanwhile goes before a failure. (A task group of Python 3.11 counts its own cancellation
     to its parent, where it would hide a later deadline's.)
@@ -38,3 +40,32 @@ def _failure(tasks: Iterable["asyncio.Task[Any]"]) -> BaseException | None:
     """Of those that have failed, each of which counts as seen."""
     failures = [task.exception() for task in tasks if task.done() and not task.cancelled()]
     return next(filter(None, failures), None)
+
+
+@dataclass(slots=True)
+class _Holders:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class KeyedLock:
+    """One lock per key, kept only while somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._holders: dict[Hashable, _Holders] = {}
+
+    def __len__(self) -> int:
+        return len(self._holders)
+
+    @asynccontextmanager
+    async def hold(self, key: Hashable) -> AsyncIterator[None]:
+        """Hold the key alone, in the order of asking."""
+        holders = self._holders.setdefault(key, _Holders())
+        holders.users += 1
+        try:
+            async with holders.lock:
+                yield
+        finally:
+            holders.users -= 1
+            if not holders.users:
+                del self._holders[key]
