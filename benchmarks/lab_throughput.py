@@ -15,11 +15,11 @@ from steproute.lab.story import generate
 
 async def tokens_per_second(model: LabModel, problems: list[Problem], in_flight: int, label: str) -> float:
     """Generated tokens over wall-clock seconds for whole solutions."""
-    gate, tokens = asyncio.Semaphore(in_flight), 0
+    limiter, tokens = asyncio.Semaphore(in_flight), 0
 
     async def solve(seed: int, problem: Problem) -> None:
         nonlocal tokens
-        async with gate:
+        async with limiter:
             prefix = Prefix(problem=problem, session=f"{label}/{problem.id}")
             (draft,) = await model.propose(prefix, 1, replace(LAB_SAMPLING, stop=None, seed=seed))
             tokens += draft.usage.output_tokens

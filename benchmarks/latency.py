@@ -43,7 +43,7 @@ ROUTES: dict[str, Callable[[], Strategy[Episode]]] = {
     "lockstep, all at once": lambda: Lockstep(policy=POLICY),
     "stepwise": lambda: Stepwise(policy=POLICY),
     "scoring in no time": lambda: Stepwise(policy=POLICY),
-    "pipelined, 1 ahead": lambda: Pipelined(policy=POLICY, ahead=1),
+    "pipelined, 1 ahead": lambda: Pipelined(policy=POLICY, lookahead=1),
     "pipelined": lambda: Pipelined(policy=POLICY),
     "pipelined, hedge 0.7": lambda: Pipelined(policy=POLICY, hedge=0.7),
     "pipelined, hedge 0.9": lambda: Pipelined(policy=POLICY, hedge=0.9),

@@ -20,7 +20,7 @@ class Rounds:
 
     def __init__(self) -> None:
         self._taking_part = self._waiting = 0
-        self._gate = asyncio.Event()
+        self._limiter = asyncio.Event()
 
     def join(self) -> None:
         self._taking_part += 1
@@ -31,16 +31,16 @@ class Rounds:
 
     async def gather_or_cancel(self, work: Awaitable[T]) -> T:
         """The result of `work`, when everybody's is there."""
-        result, gate = await work, self._gate
+        result, limiter = await work, self._limiter
         self._waiting += 1
         self._open_where_all_wait()
-        await gate.wait()
+        await limiter.wait()
         return result
 
     def _open_where_all_wait(self) -> None:
         if self._waiting >= self._taking_part:
-            self._gate.set()
-            self._gate, self._waiting = asyncio.Event(), 0
+            self._limiter.set()
+            self._limiter, self._waiting = asyncio.Event(), 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

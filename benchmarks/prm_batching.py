@@ -32,10 +32,10 @@ def prefixes(count: int) -> list[Prefix]:
 
 async def calls_per_second(scorer: TransformersPrm, judged: list[Prefix], in_flight: int) -> float:
     """Calls over wall-clock seconds."""
-    gate = asyncio.Semaphore(in_flight)
+    limiter = asyncio.Semaphore(in_flight)
 
     async def score(prefix: Prefix) -> None:
-        async with gate:
+        async with limiter:
             await scorer.score(prefix)
 
     began = time.perf_counter()

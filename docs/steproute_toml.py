@@ -17,7 +17,7 @@ from steproute.core.answer_rule import BOXED
 from steproute.core.registry import Registry, graders, policies, strategies
 from steproute.core.solution import Sampling
 from steproute.core.usage import Price
-from steproute.engine.gate import GateSettings
+from steproute.engine.limiter import LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.grading.judge import JUDGE_PROMPT, JudgeSettings
 from steproute.grading.numeric import NumericGrader
@@ -118,10 +118,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Sampling.top_p": "1 for all tokens",
     "Sampling.top_k": "0 for all tokens",
     "Sampling.max_tokens": "maximum tokens per call",
-    "GateSettings.in_flight": "maximum requests at once",
-    "GateSettings.tokens_per_minute": "tokens read and written; no limit if left out",
-    "GateSettings.failures_to_open": "failures in a row after which calls fail at once",
-    "GateSettings.open_s": "for so many seconds",
+    "LimiterSettings.in_flight": "maximum requests at once",
+    "LimiterSettings.tokens_per_minute": "tokens read and written; no limit if left out",
+    "LimiterSettings.failures_to_open": "failures in a row after which calls fail at once",
+    "LimiterSettings.cooldown_s": "for so many seconds",
     "Price.input": "dollars per million tokens read",
     "Price.output": "dollars per million tokens written",
     "Price.cache_read": "of tokens read from a cache; as `input` if left out",
@@ -132,7 +132,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
     "judge": "which scorer judges steps",
-    "ahead": "maximum steps drafted ahead while a step is scored",
+    "lookahead": "maximum steps drafted ahead while a step is scored",
     "hedge": "the strong model starts beside the weak one if the last score is below this; 0 for never",
     "samples": "further solutions of the weak model that verify its answer",
     "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
@@ -165,7 +165,7 @@ COMMON: Final = {
     "backend": ("word", "required", "which part it is: the headings below"),
     "price": ("table", "not set", "what its tokens cost: [price](#price)"),
     "sampling": ("table", "{}", "how it draws tokens: [sampling](#sampling). Models only"),
-    "gate": ("table", "{}", "how many calls at once: [gate](#gate)"),
+    "limiter": ("table", "{}", "how many calls at once: [limiter](#limiter)"),
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
 _DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one
@@ -207,7 +207,7 @@ class Reference:
                 yield from (f'### `[{kind}.ROLE]` with `backend = "{name}"`', "", said, "")
                 own = ["| `of` | list of text | required | the roles of its members |"] if name == "ensemble" else []
                 yield from _table([*own, *self._rows(settings)])
-        for heading, settings in (("price", Price), ("sampling", Sampling), ("gate", GateSettings)):
+        for heading, settings in (("price", Price), ("sampling", Sampling), ("limiter", LimiterSettings)):
             yield from (f"### {heading}", "", _INLINE[heading], "", *_table(self._rows(settings)))
         yield from ("## `[route]`", "", *_table([*self._rows(RouteSettings), *self._strategies()]))
         yield from ("## `[answer]`", "", _ANSWER, "", *_table(self._rows(AnswerSettings)))
@@ -322,7 +322,7 @@ backends:"""
 _INLINE: Final = {
     "price": '`price = { input = "0.05", output = "0.20" }`. Without it every dollar figure leaves this part out.',
     "sampling": "`sampling = { temperature = 0.7, max_tokens = 512 }`. Each call sets a step's end and the seed.",
-    "gate": "`gate = { in_flight = 32 }`. All tables of one server and model are behind one gate.",
+    "limiter": "`limiter = { in_flight = 32 }`. All tables of one server and model are behind one limiter.",
 }
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ continuation = "continue_final_message"
 read_s = 20
 price = { input = 0.05, output = 0.2, cache_read = "0.005" }
 sampling = { temperature = 0.7, max_tokens = 512 }
-gate = { in_flight = 16 }
+limiter = { in_flight = 16 }
 
 [models.strong]
 backend = "lab"
@@ -61,7 +61,7 @@ price = { input = 0.05, output = 0 }
 [route]
 knob = 0.35
 strategy = "pipelined"
-ahead = 2
+lookahead = 2
 hedge = 0.7
 
 [limits]
@@ -86,14 +86,14 @@ def test_a_whole_configuration_becomes_a_cast(tmp_path: Path) -> None:
     assert weak.price.cache_read == Decimal("0.005")
     assert weak.price.output == Decimal("0.2")
     assert weak.sampling.max_tokens == 512
-    assert weak.gate is not None
-    assert weak.gate.settings.in_flight == 16
+    assert weak.limiter is not None
+    assert weak.limiter.settings.in_flight == 16
     assert isinstance(roles.scorer().scorer, VllmPoolingScorer)
-    assert roles.model("strong").gate is None
+    assert roles.model("strong").limiter is None
     assert roles.model("strong").price.table == "not set"
     assert read.route.knob == 0.35
     assert read.limits.max_cost_usd == Decimal("0.01")
-    assert read.route.settings == {"ahead": 2, "hedge": 0.7}
+    assert read.route.settings == {"lookahead": 2, "hedge": 0.7}
 
 
 def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_two_roles_of_one_model_share_its_gate(tmp_path: Path) -> None:
         "[route]", WHOLE[WHOLE.index("backend") : WHOLE.index("[models.strong]")].join(["[models.strong]\n", "[route]"])
     )
     roles = read_config(written(tmp_path, again)).roles()
-    assert roles.model("weak").gate is roles.model("strong").gate
+    assert roles.model("weak").limiter is roles.model("strong").limiter
 
 
 GATED = """
@@ -109,7 +109,7 @@ GATED = """
 backend = "openai"
 base_url = "http://127.0.0.1:8001/v1"
 model = "small"
-gate = { in_flight = 4 }
+limiter = { in_flight = 4 }
 [models.strong]
 backend = "openai"
 base_url = "http://127.0.0.1:8001/v1/"
@@ -122,33 +122,33 @@ model = "small"
 
 
 def test_all_tables_of_one_server_and_model_are_behind_the_gate_that_any_of_them_sets(tmp_path: Path) -> None:
-    for text in (GATED, GATED.replace("gate = { in_flight = 4 }\n", "") + "gate = { in_flight = 4 }\n"):
+    for text in (GATED, GATED.replace("limiter = { in_flight = 4 }\n", "") + "limiter = { in_flight = 4 }\n"):
         roles = read_config(written(tmp_path, text)).roles()
-        gate = roles.model("weak").gate
-        assert gate is not None
-        assert gate is roles.model("strong").gate is roles.scorers["strong"].gate
-        assert gate.settings.in_flight == 4
+        limiter = roles.model("weak").limiter
+        assert limiter is not None
+        assert limiter is roles.model("strong").limiter is roles.scorers["strong"].limiter
+        assert limiter.settings.in_flight == 4
 
 
 def test_two_models_of_one_server_do_not_share_a_gate(tmp_path: Path) -> None:
     head, mark, tail = GATED.partition("[models.strong]")
     roles = read_config(written(tmp_path, head + mark + tail.replace('"small"', '"large"', 1))).roles()
-    weak, strong = roles.model("weak").gate, roles.model("strong").gate
+    weak, strong = roles.model("weak").limiter, roles.model("strong").limiter
     assert weak is not None
     assert strong is not None
     assert (weak.settings.in_flight, strong.settings.in_flight) == (4, 64)
 
 
 def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Path) -> None:
-    assert read_config(written(tmp_path, GATED + "gate = { in_flight = 4, open_s = 10 }\n")).roles()
-    with pytest.raises(ConfigError, match=r"scorers.strong.gate: \{'in_flight': 5\} is not that of models.weak"):
-        read_config(written(tmp_path, GATED + "gate = { in_flight = 5 }\n")).roles()
+    assert read_config(written(tmp_path, GATED + "limiter = { in_flight = 4, cooldown_s = 10 }\n")).roles()
+    with pytest.raises(ConfigError, match=r"scorers.strong.limiter: \{'in_flight': 5\} is not that of models.weak"):
+        read_config(written(tmp_path, GATED + "limiter = { in_flight = 5 }\n")).roles()
 
 
 def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
     lab = 'backend = "lab"\nname = "lab-weak"\ngate = { in_flight = 1 }\n'
     roles = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).roles()
-    assert roles.model("weak").gate is not roles.model("strong").gate
+    assert roles.model("weak").limiter is not roles.model("strong").limiter
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("temperature = 0.7", "top_k = -1", "models.weak.sampling.top_k: -1 is below 0"),
         ("max_tokens = 512", "max_tokens = 0", "models.weak.sampling.max_tokens: 0 is below 1"),
         ("temperature = 0.7", "heat = 0.7", "models.weak.sampling.heat: unknown"),
-        ("in_flight = 16", "in_flight = 0", "models.weak.gate.in_flight: 0 is below 1"),
+        ("in_flight = 16", "in_flight = 0", "models.weak.limiter.in_flight: 0 is below 1"),
         ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: nam: unknown. Known fields: name."),
         ('name = "lab-strong"', "", "models.strong: name: missing. Use one of lab-weak, lab-mid, lab-strong."),
         (
@@ -206,7 +206,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("max_cost_usd = 0.01", "max_steps = 0", "steproute.toml: limits.max_steps: 0 leaves no room"),
         ("max_cost_usd = 0.01", "max_cost_usd = -1", "steproute.toml: limits.max_cost_usd: -1 is not a budget"),
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
-        ("ahead = 2", "ahed = 2", "route.ahed: strategy 'pipelined' has no such setting"),
+        ("lookahead = 2", "ahed = 2", "route.ahed: strategy 'pipelined' has no such setting"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
         ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, answer, doctor"),
         ("[limits]", '[answer]\nrule = "box"\n[limits]', "answer.rule: 'box' is unknown. Use one of boxed, final_line"),
@@ -272,7 +272,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
 
 
 def test_another_strategy_takes_none_of_the_routes_settings() -> None:
-    ahead = {"ahead": 2, "hedge": 0.7}
+    ahead = {"lookahead": 2, "hedge": 0.7}
     route = RouteSettings(strategy="pipelined", policy="rsd", knob=0.2, settings=ahead)
     assert route.changed() == route
     assert route.changed(
@@ -283,24 +283,24 @@ def test_another_strategy_takes_none_of_the_routes_settings() -> None:
 
 def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
     policy = Threshold(0.5)
-    assert build_strategy("pipelined", policy, {"ahead": 2}) == Pipelined(policy=policy, ahead=2)
+    assert build_strategy("pipelined", policy, {"lookahead": 2}) == Pipelined(policy=policy, lookahead=2)
     with pytest.raises(ConfigError, match="hedge: strategy 'stepwise' has no such setting"):
         build_strategy("stepwise", policy, {"hedge": 0.5})
-    with pytest.raises(ConfigError, match="ahead: 0 is below 1"):
-        build_strategy("pipelined", policy, {"ahead": 0})
+    with pytest.raises(ConfigError, match="lookahead: 0 is below 1"):
+        build_strategy("pipelined", policy, {"lookahead": 0})
 
 
 def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_path: Path) -> None:
     lab = 'backend = "lab"\nname = "lab-strong"'
-    assert read_config(written(tmp_path, WHOLE)).roles().model("strong").gate is None
-    gate = (
+    assert read_config(written(tmp_path, WHOLE)).roles().model("strong").limiter is None
+    limiter = (
         read_config(written(tmp_path, WHOLE.replace(lab, f"{lab}\ngate = {{ in_flight = 1 }}")))
         .roles()
         .model("strong")
-        .gate
+        .limiter
     )
-    assert gate is not None
-    assert gate.settings.in_flight == 1
+    assert limiter is not None
+    assert limiter.settings.in_flight == 1
 
 
 def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged() -> None:
@@ -367,7 +367,7 @@ def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> Non
     written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
     subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
-    assert "pipelined(ahead=2)/threshold=0.5" in run["holds"]["routes"]
+    assert "pipelined(lookahead=2)/threshold=0.5" in run["holds"]["routes"]
     assert run["limits"] | {"max_steps": 9, "retries": 5, "max_tokens": 900} == run["limits"]
 
 
@@ -400,7 +400,7 @@ def test_a_judge_is_paid_at_the_price_of_its_model(tmp_path: Path) -> None:
     answer = '[answer]\ngrader = "judge"\nmodel = "weak"\n[limits]'
     roles = read_setup(written(tmp_path, WHOLE.replace("[limits]", answer))).roles
     weak, judge = roles.model("weak"), roles.grading
-    assert (judge.role, judge.model, judge.price, judge.gate) == ("weak", weak.model.name, weak.price, weak.gate)
+    assert (judge.role, judge.model, judge.price, judge.limiter) == ("weak", weak.model.name, weak.price, weak.limiter)
     assert judge.is_paid
 
 

@@ -112,7 +112,7 @@ def test_members_keep_their_gates_and_are_made_once(tmp_path: Path) -> None:
     assert judges["prm"].members == {"first": judges["first"], "second": judges["second"]}
     assert isinstance(judges["prm"].scorer, EnsembleScorer)
     assert isinstance(judges["first"].scorer, SelfEvaluationScorer)
-    assert judges["first"].gate is judges["second"].gate is not None
+    assert judges["first"].limiter is judges["second"].limiter is not None
 
 
 def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Pat
         ("weights = [1, 3]", "weights = [1]", "scorers.prm: weights: 1 for 2 members"),
         ('"weighted"', '"middle"', "scorers.prm: combine: invalid enum value 'middle'"),
         ("combine", "price = {{ input = 1, output = 1 }}\ncombine", "scorers.prm.price: its members are paid"),
-        ("combine", "gate = {{ in_flight = 2 }}\ncombine", "scorers.prm.gate: its members are asked"),
+        ("combine", "limiter = {{ in_flight = 2 }}\ncombine", "scorers.prm.limiter: its members are asked"),
         (
             'mode = "digit"',
             'calibration = "none"\nmode = "digit"',

@@ -23,7 +23,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Scores, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
-from steproute.engine.gate import Gate
+from steproute.engine.limiter import Limiter
 from steproute.engine.roles import ModelRole, Roles
 
 OWN = re.compile(r"\x1b\[[0-9;?]*[mKhlA-H]|\r")
@@ -117,14 +117,14 @@ def test_every_command_prints_by_the_terminal() -> None:
 def test_progress_shows_how_long_a_backend_asks_to_wait() -> None:
     import asyncio
 
-    gate = Gate(name="http://host")
-    writer = ModelRole(model=None, price=FREE, gate=gate)  # type: ignore[arg-type]
+    limiter = Limiter(name="http://host")
+    writer = ModelRole(model=None, price=FREE, limiter=limiter)  # type: ignore[arg-type]
     waits = Waits(Roles(models={"weak": writer}))
 
     async def limited() -> str:
         assert str(waits.render(None)) == ""  # type: ignore[arg-type]
         with pytest.raises(RateLimited):
-            async with gate.turn(Meter()):
+            async with limiter.slot(Meter()):
                 raise RateLimited("slow down", 34.0)
         return str(waits.render(None))  # type: ignore[arg-type]
 

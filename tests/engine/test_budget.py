@@ -37,10 +37,10 @@ class Worst:
         self.generated += sampling.max_tokens
         meter.usage = Usage(output_tokens=sampling.max_tokens)
         await asyncio.sleep(0)
-        if not meter.ahead and self._left:
+        if not meter.speculative and self._left:
             self._left -= 1
             raise BackendUnavailable("down")
-        if not meter.ahead:
+        if not meter.speculative:
             self._left = self._failures
         whole = sampling.max_tokens == MOST
         text = self._step(prefix) if whole else "half"
@@ -56,9 +56,9 @@ class Worst:
 
 @dataclass(frozen=True)
 class Wasteful:
-    """Strong replaces every step; before that both roles draft `ahead` steps from it in vain, so many `times`."""
+    """Strong replaces every step; before that both roles draft `lookahead` steps from it in vain, so many `times`."""
 
-    ahead: int
+    lookahead: int
     times: int
 
     async def solve(self, episode: Episode) -> None:
@@ -67,10 +67,10 @@ class Wasteful:
             draft = await episode.propose("weak", prefix)
             for _ in range(self.times):
                 for role in ("weak", "strong"):
-                    episode.draft_ahead(role, prefix, keeping=draft, steps=self.ahead)
+                    episode.speculate(role, prefix, if_accepted=draft, steps=self.lookahead)
                 await asyncio.sleep(1.0)
                 for role in ("weak", "strong"):
-                    await episode.drop_ahead(role)
+                    await episode.cancel_speculation(role)
             prefix = episode.accept(await episode.propose("strong", prefix))
 
 
@@ -87,14 +87,14 @@ def solve(strategy: Wasteful, max_tokens: int, retries: int) -> Trace:
     return trace
 
 
-@pytest.mark.parametrize(("ahead", "retries", "times"), [(1, 0, 1), (2, 0, 1), (1, 3, 1), (1, 0, 40), (2, 1, 40)])
+@pytest.mark.parametrize(("lookahead", "retries", "times"), [(1, 0, 1), (2, 0, 1), (1, 3, 1), (1, 0, 40), (2, 1, 40)])
 def test_whatever_the_token_budget_what_is_drafted_ahead_in_vain_changes_no_solution(
-    ahead: int, retries: int, times: int
+    lookahead: int, retries: int, times: int
 ) -> None:
     needed = 4 * MOST * (retries + 1) * STEPS  # a draft and its continuation by each role
     wasted = []
-    for max_tokens in range(1, needed * (1 + ahead) + 2 * MOST * (retries + 1) + 1):
-        plain, trace = (solve(Wasteful(ahead, many), max_tokens, retries) for many in (0, times))
+    for max_tokens in range(1, needed * (1 + lookahead) + 2 * MOST * (retries + 1) + 1):
+        plain, trace = (solve(Wasteful(lookahead, many), max_tokens, retries) for many in (0, times))
         assert (trace.steps, trace.outcome) == (plain.steps, plain.outcome), f"with {max_tokens} tokens"
         assert (plain.outcome is Outcome.ANSWERED) == (max_tokens >= needed)
         wasted.append(sum(trace.generated_tokens(role, Purpose.CANCELLED) for role in ("weak", "strong")))

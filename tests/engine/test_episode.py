@@ -122,7 +122,7 @@ class Chaos:
         prefix, draft = episode.start(), None
         for _ in range(20):
             verb = self.random.choice(
-                ["propose", "replace", "score", "accept", "restart", "to_end", "ahead", "keep", "drop"]
+                ["propose", "replace", "score", "accept", "restart", "to_end", "lookahead", "keep", "drop"]
             )
             role = self.random.choice(["weak", "strong"])
             if verb in ("propose", "to_end"):
@@ -133,12 +133,12 @@ class Chaos:
                 episode.decide(Threshold(0.5), draft, await episode.score(prefix, draft))
             elif verb == "restart":
                 prefix, draft = episode.restart(), None
-            elif verb == "ahead" or (verb == "keep" and draft is not None):
+            elif verb == "lookahead" or (verb == "keep" and draft is not None):
                 keeping = draft if verb == "keep" else None
                 steps, judge = self.random.randint(1, 3), self.random.choice([None, "prm"])
-                episode.draft_ahead(role, prefix, keeping=keeping, steps=steps, judge=judge)
+                episode.speculate(role, prefix, if_accepted=keeping, steps=steps, judge=judge)
             elif verb == "drop":
-                await episode.drop_ahead(role)
+                await episode.cancel_speculation(role)
             elif verb == "accept" and draft is not None:
                 prefix, draft = episode.accept(draft), None
                 if prefix.finished:
@@ -432,7 +432,7 @@ def test_cancellation_still_emits_a_trace_with_the_spending() -> None:
     check_law(stage, finished.trace)
 
 
-class Ahead:
+class SpeculativeDraft:
     """Calls the verbs about drafts ahead as one test needs them, then accepts what weak proposes."""
 
     def __init__(self, *verbs: str) -> None:
@@ -442,14 +442,14 @@ class Ahead:
         prefix = episode.start()
         for verb in self.verbs:
             if verb == "drop":
-                await episode.drop_ahead("weak")
+                await episode.cancel_speculation("weak")
             elif verb == "turn":
                 await asyncio.sleep(0)
             elif verb == "elsewhere":
                 first = await episode.propose("strong", prefix)
-                episode.draft_ahead("weak", prefix, keeping=first)
-            elif verb == "ahead":
-                episode.draft_ahead("weak", prefix)
+                episode.speculate("weak", prefix, if_accepted=first)
+            elif verb == "lookahead":
+                episode.speculate("weak", prefix)
         episode.accept(await episode.propose("weak", prefix))
 
 
@@ -459,11 +459,11 @@ ENDING = "\\boxed{1}"
 @pytest.mark.parametrize(
     ("verbs", "calls", "cancelled"),
     [
-        (["ahead"], 1, 0),
-        (["ahead", "ahead"], 1, 0),
-        (["ahead", "drop", "drop"], 1, 0),
-        (["ahead", "turn", "drop"], 2, 5),
-        (["ahead", "turn", "turn", "turn", "turn", "drop"], 2, 5),
+        (["lookahead"], 1, 0),
+        (["lookahead", "lookahead"], 1, 0),
+        (["lookahead", "drop", "drop"], 1, 0),
+        (["lookahead", "turn", "drop"], 2, 5),
+        (["lookahead", "turn", "turn", "turn", "turn", "drop"], 2, 5),
         (["elsewhere", "turn"], 2, 5),
     ],
 )
@@ -471,8 +471,8 @@ def test_a_draft_ahead_is_taken_from_its_own_prefix_alone_and_leaves_no_attempt_
     verbs: list[str], calls: int, cancelled: int
 ) -> None:
     stage, plain = Stage([Say(ENDING)] * 2, [Say("a")]), Stage([Say(ENDING)])
-    trace = stage.solve(Ahead(*verbs))
-    plain.solve(Ahead())
+    trace = stage.solve(SpeculativeDraft(*verbs))
+    plain.solve(SpeculativeDraft())
     assert trace.answer == "1"
     assert len(stage.weak.asked) == calls
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == cancelled
@@ -482,7 +482,7 @@ def test_a_draft_ahead_is_taken_from_its_own_prefix_alone_and_leaves_no_attempt_
 
 def test_a_degenerate_draft_ahead_that_is_dropped_gives_both_its_seeds_back() -> None:
     stage = Stage([Say("---", 2), Say("a", 3), Say("---", 2), Say(ENDING, 4)])
-    trace = stage.solve(Ahead("ahead", *["turn"] * 6, "drop"))
+    trace = stage.solve(SpeculativeDraft("lookahead", *["turn"] * 6, "drop"))
     seeds = [sampling.seed for _, sampling in stage.weak.asked]
     assert seeds[:2] == seeds[2:]
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == 5
@@ -576,7 +576,7 @@ def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
     class TwoJudges:
         async def solve(self, episode: Episode) -> None:
             prefix = episode.start()
-            episode.draft_ahead("weak", prefix, judge="prm")
+            episode.speculate("weak", prefix, judge="prm")
             draft = await episode.propose("weak", prefix)
             assert await episode.score(prefix, draft, "other") == (0.7,)
             assert await episode.score(prefix, draft, "prm") == (0.1,)

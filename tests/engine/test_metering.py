@@ -12,14 +12,14 @@ from steproute.core.errors import BackendError, BackendUnavailable, RateLimited
 from steproute.core.solution import Meter
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
 from steproute.engine.account import Account
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.metering import Bill, MeteredCalls, now
 
 
 def made(fails: bool) -> list[AccountLine]:
     """The lines of two requests in one call, which waited for its turn."""
     lines: list[AccountLine] = []
-    gate, bill = Gate(GateSettings(in_flight=1)), Bill(role="weak", model="m", price=FREE)
+    limiter, bill = Limiter(LimiterSettings(in_flight=1)), Bill(role="weak", model="m", price=FREE)
 
     async def twice(meter: Meter) -> None:
         for tokens in (3, 4):
@@ -30,8 +30,8 @@ def made(fails: bool) -> list[AccountLine]:
 
     async def run() -> None:
         calls = MeteredCalls(Account(lines.append), retries=0)
-        async with gate.turn(Meter()):
-            calling = asyncio.create_task(calls.make(bill, gate, twice))
+        async with limiter.slot(Meter()):
+            calling = asyncio.create_task(calls.make(bill, limiter, twice))
             await asyncio.sleep(0.02)
         if fails:
             with pytest.raises(BackendError):
@@ -123,9 +123,9 @@ def outage(lasts_s: float, retries: int) -> tuple[list[str], int]:
         return "answer"
 
     async def gather_or_cancel() -> list[str]:
-        calls, gate = MeteredCalls(Account(lambda line: None), retries), Gate()
+        calls, limiter = MeteredCalls(Account(lambda line: None), retries), Limiter()
         bill = Bill(role="weak", model="m", price=FREE)
-        ends = await asyncio.gather(*(calls.make(bill, gate, answered) for _ in range(40)), return_exceptions=True)
+        ends = await asyncio.gather(*(calls.make(bill, limiter, answered) for _ in range(40)), return_exceptions=True)
         return [str(end) for end in ends]
 
     return run_virtually(gather_or_cancel()), asked

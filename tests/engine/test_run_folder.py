@@ -48,7 +48,7 @@ DECIDING: dict[str, Any] = {
 }
 SELECTING: dict[str, Any] = {
     "problems": 3,
-    "route": RouteSettings(strategy="pipelined", settings={"ahead": 2}),
+    "route": RouteSettings(strategy="pipelined", settings={"lookahead": 2}),
     "knobs": (0.5,),
     "baselines": ("oracle",),
     "seeds": (0, 1),

@@ -93,7 +93,7 @@ UNSOUND = [
     None,
     [0.5],
 ]
-WAYS = ["plain", "in a tree", "calibrated", "in an ensemble", "ahead", "calibrated in a tree"]
+WAYS = ["plain", "in a tree", "calibrated", "in an ensemble", "lookahead", "calibrated in a tree"]
 
 
 def judge(reply: object, way: str) -> ScorerRole:
@@ -118,7 +118,7 @@ def test_scores_that_are_none_fail_the_problem_and_reach_neither_policy_nor_tree
     roles = Roles(
         models={"weak": ModelRole(model=model), "strong": ModelRole(model=model)}, scorers={"prm": judge(reply, way)}
     )
-    strategy = (Pipelined if way == "ahead" else Stepwise)(policy=Threshold(0.5))
+    strategy = (Pipelined if way == "lookahead" else Stepwise)(policy=Threshold(0.5))
     problem = Problem.ask(id="p", text="?")
     with StepTree(tmp_path / "tree", 1) as tree, TraceFile(tmp_path / "t.zst") as traces:
         used = tree.roles(roles) if way.endswith("tree") else roles

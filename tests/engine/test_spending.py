@@ -33,7 +33,7 @@ from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
 from steproute.core.usage import UNSET, Usage
 from steproute.core.usage_bounds import most_scored, most_written
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.paid_journal import PaidJournal
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.spending import SpendingLimit, check_priced, limited
@@ -239,10 +239,10 @@ def test_a_speculative_draft_is_dropped_instead_of_waiting() -> None:
     )
     a_call = WEAK_PRICE.most(most_written(weak, Prefix(problem=PROBLEM), 1, Sampling()))
     limit = SpendingLimit(a_call * Decimal("1.5"))
-    gate = Gate(GateSettings(in_flight=4, failures_to_open=1))
-    roles = Roles(models={"weak": ModelRole(model=weak, price=WEAK_PRICE, gate=gate)}, scorers=roles.scorers)
+    limiter = Limiter(LimiterSettings(in_flight=4, failures_to_open=1))
+    roles = Roles(models={"weak": ModelRole(model=weak, price=WEAK_PRICE, limiter=limiter)}, scorers=roles.scorers)
     alone = Episode(PROBLEM, limited(roles, SpendingLimit(None)), route="t", limits=Limits(max_steps=3, retries=0))
-    strategy = Pipelined(policy=RandomRouting.at(0.0, 0), ahead=3)
+    strategy = Pipelined(policy=RandomRouting.at(0.0, 0), lookahead=3)
     free = run_virtually(alone.run(strategy))
     weak.replies.extend(Say(letter) for letter in "abc")
     weak.replies = type(weak.replies)(Say(letter) for letter in "abc")

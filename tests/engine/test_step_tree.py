@@ -16,7 +16,7 @@ from steproute.core.solution import Meter, ModelCall, Prefix, Scores, Step
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Usage
 from steproute.engine.episode import Episode
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree, TreeScorer
@@ -56,15 +56,15 @@ def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ["weak", "strong", "prm"])
 def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, role: str) -> None:
-    gate, roles = Gate(GateSettings(failures_to_open=1), role), lab_roles()
+    limiter, roles = Limiter(LimiterSettings(failures_to_open=1), role), lab_roles()
     if role == "prm":
-        roles = replace(roles, scorers={role: replace(roles.scorer(role), gate=gate)})
+        roles = replace(roles, scorers={role: replace(roles.scorer(role), limiter=limiter)})
     else:
-        roles = replace(roles, models={**roles.models, role: replace(roles.model(role), gate=gate)})
+        roles = replace(roles, models={**roles.models, role: replace(roles.model(role), limiter=limiter)})
 
     async def break_down() -> None:
         with pytest.raises(BackendUnavailable, match="down"):
-            async with gate.turn(Meter()):
+            async with limiter.slot(Meter()):
                 raise BackendUnavailable("down")
 
     with StepTree(tmp_path / "tree", 2) as tree:
@@ -76,15 +76,15 @@ def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, r
 
 
 def test_at_a_gate_before_a_tree_calls_wait_but_those_ahead_do_not(tmp_path: Path) -> None:
-    gate, lab = Gate(GateSettings(in_flight=1), "weak"), lab_roles()
-    writers = {**lab.models, "weak": replace(lab.model("weak"), gate=gate)}
+    limiter, lab = Limiter(LimiterSettings(in_flight=1), "weak"), lab_roles()
+    writers = {**lab.models, "weak": replace(lab.model("weak"), limiter=limiter)}
     problem, meter = PROBLEMS[0], Meter()
 
     async def run(roles: Roles) -> Trace:
         model = roles.model("weak").model
-        async with gate.turn(Meter()):
+        async with limiter.slot(Meter()):
             with pytest.raises(BackendUnavailable, match="no turn is free"):
-                await model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, Meter(ahead=True))
+                await model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, Meter(speculative=True))
             waiting = asyncio.create_task(model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, meter))
             solving = asyncio.create_task(Episode(problem, roles, route="t").run(Stepwise(policy=Threshold(0.5))))
             await asyncio.sleep(0.02)

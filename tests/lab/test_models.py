@@ -35,10 +35,10 @@ def prefix(problem: Problem, session: str, *texts: str) -> Prefix:
 
 def solve_all(model: LabModel, in_flight: int, session: str) -> list[Draft]:
     async def solve() -> list[Draft]:
-        gate = asyncio.Semaphore(in_flight)
+        limiter = asyncio.Semaphore(in_flight)
 
         async def one(seed: int, problem: Problem) -> Draft:
-            async with gate:
+            async with limiter:
                 start = prefix(problem, f"{session}/{seed}")
                 return (await model.propose(start, 1, replace(WHOLE, seed=seed)))[0]
 

@@ -241,7 +241,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(interrupted_after: int, tmp_pat
     routes = [
         Route(name="thr", strategy=Stepwise(policy=Threshold(0.5))),
         Route(name="random", strategy=Stepwise(policy=RandomRouting(0.4))),
-        Route(name="ahead", strategy=Pipelined(policy=Threshold(0.5))),
+        Route(name="lookahead", strategy=Pipelined(policy=Threshold(0.5))),
     ]
     work = [(route, problem) for problem in PROBLEMS[:20] for route in routes]
 
@@ -268,7 +268,7 @@ def test_a_resumed_run_equals_an_undisturbed_one(interrupted_after: int, tmp_pat
     assert [(t.route, t.problem_id, t.steps) for t in resumed] == [
         (t.route, t.problem_id, t.steps) for t in undisturbed
     ]
-    assert [t for t in resumed if t.route != "ahead"] == [t for t in undisturbed if t.route != "ahead"]
+    assert [t for t in resumed if t.route != "lookahead"] == [t for t in undisturbed if t.route != "lookahead"]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A user and a password in an address reach the server alone: no error, trace, gate, log or representation."""
+"""A user and a password in an address reach the server alone: no error, trace, limiter, log or representation."""
 
 import asyncio
 import base64
@@ -149,7 +149,7 @@ CONFIG = (
 backend = "vllm-pooling"
 base_url = "{url}"
 model = "m"
-gate = {{ in_flight = 4, open_s = 0.05 }}
+limiter = {{ in_flight = 4, cooldown_s = 0.05 }}
 """
 )
 
@@ -162,8 +162,8 @@ def test_no_gate_trace_or_finding_shows_a_login(
     path = tmp_path / "steproute.toml"
     path.write_text(CONFIG.format(url=address(login)))
     roles = read_config(path).roles()
-    gates = [writer.gate for writer in roles.models.values()]
-    assert [gate.name for gate in gates if gate] == ["http://127.0.0.1:9"] * 2
+    limiters = [writer.limiter for writer in roles.models.values()]
+    assert [limiter.name for limiter in limiters if limiter] == ["http://127.0.0.1:9"] * 2
 
     async def run() -> str:
         said = ""
@@ -177,7 +177,7 @@ def test_no_gate_trace_or_finding_shows_a_login(
     assert hidden(said, login)
     path.write_text(
         CONFIG.format(url=address(login)).replace(
-            "price = { input = 3", "gate = { in_flight = 9 }\nprice = { input = 3"
+            "price = { input = 3", "limiter = { in_flight = 9 }\nprice = { input = 3"
         )
     )
     with pytest.raises(ConfigError, match=r"same server and model \(http://127.0.0.1:9, m\)") as caught:

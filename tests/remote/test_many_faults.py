@@ -16,7 +16,7 @@ from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import Price, Purpose
 from steproute.engine import metering
 from steproute.engine.episode import Episode
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.models.openai_server import OpenAiModel
@@ -63,19 +63,19 @@ def solve(strategy: Stepwise, count: int, at_once: int = 1000) -> tuple[list[Tra
     async def run() -> tuple[list[Trace], EveryFifth]:
         async with EveryFifth().running() as server:
             address = Server(base_url=server.url, read_s=20.0, total_s=60.0)
-            gates = {role: Gate(GateSettings(failures_to_open=10**6)) for role in PRICES}
+            limiters = {role: Limiter(LimiterSettings(failures_to_open=10**6)) for role in PRICES}
             room = asyncio.Semaphore(at_once)
             writers = {
                 role: ModelRole(
                     model=OpenAiModel(role, OpenAiSettings(model=role, server=address, template="none")),
                     price=PRICES[role],
                     sampling=Sampling(max_tokens=64),
-                    gate=gates[role],
+                    limiter=limiters[role],
                 )
                 for role in ("weak", "strong")
             }
             scorer = VllmPoolingScorer("prm", PoolingSettings(model="prm", server=address))
-            judge = ScorerRole(scorer=scorer, price=PRICES["prm"], gate=gates["prm"])
+            judge = ScorerRole(scorer=scorer, price=PRICES["prm"], limiter=limiters["prm"])
             roles = Roles(models=writers, scorers={"prm": judge})
 
             async def solved(episode: Episode) -> Trace:

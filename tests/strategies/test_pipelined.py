@@ -17,7 +17,7 @@ from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
 from steproute.core.ports import Policy
 from steproute.core.trace import Trace
 from steproute.engine import metering
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.lab.story import generate
 from steproute.policies.random import RandomRouting
@@ -26,8 +26,8 @@ from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 
 
-def pipelined(threshold: float = 0.5, hedge: float = 0.0, ahead: int = 1) -> Pipelined:
-    return Pipelined(policy=Threshold(threshold), hedge=hedge, ahead=ahead)
+def pipelined(threshold: float = 0.5, hedge: float = 0.0, lookahead: int = 1) -> Pipelined:
+    return Pipelined(policy=Threshold(threshold), hedge=hedge, lookahead=lookahead)
 
 
 def solution(trace: Trace) -> tuple[object, ...]:
@@ -113,7 +113,7 @@ policies = st.one_of(
 def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
     policy: Policy,
     hedge: float,
-    ahead: int,
+    lookahead: int,
     takeover_steps: int | None,
     max_steps: int,
     max_tokens: int | None,
@@ -121,7 +121,7 @@ def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
 ) -> None:
     limits = Limits(max_steps=max_steps, max_tokens=max_tokens)
     plain, *_ = seeded(Stepwise(policy=policy, takeover_steps=takeover_steps), limits, seed)
-    strategy = Pipelined(policy=policy, takeover_steps=takeover_steps, hedge=hedge, ahead=ahead)
+    strategy = Pipelined(policy=policy, takeover_steps=takeover_steps, hedge=hedge, lookahead=lookahead)
     trace, weak, strong = seeded(strategy, limits, seed)
     assert solution(trace) == solution(plain)
     for role, model in (("weak", weak), ("strong", strong)):
@@ -148,21 +148,23 @@ def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
     scores: list[float | None],
     policy: Policy,
     hedge: float,
-    ahead: int,
+    lookahead: int,
     limits: Limits,
 ) -> None:
     stage = Stage(weak, strong, scores)
     episode = Episode(PROBLEM, stage.roles, route="t", limits=limits, on_event=stage.events.append)
-    trace = asyncio.run(alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge, ahead=ahead))))
+    trace = asyncio.run(
+        alone(episode.run(Pipelined(policy=policy, takeover_steps=2, hedge=hedge, lookahead=lookahead)))
+    )
     check_law(stage, trace)
     if limits.max_tokens is not None:
         assert stage.weak.generated + stage.strong.generated <= limits.max_tokens
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("threshold", "hedge", "ahead"), [(0.3, 0.0, 1), (0.7, 0.9, 2), (0.95, 1.0, 4)])
+@pytest.mark.parametrize(("threshold", "hedge", "lookahead"), [(0.3, 0.0, 1), (0.7, 0.9, 2), (0.95, 1.0, 4)])
 def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(
-    seed: int, threshold: float, hedge: float, ahead: int
+    seed: int, threshold: float, hedge: float, lookahead: int
 ) -> None:
     problems, roles = list(islice(generate("test", seed=seed), 12)), lab_roles()
 
@@ -171,7 +173,7 @@ def test_the_labs_solutions_are_those_of_stepwise_to_the_bit(
         return await asyncio.gather(*(episode.run(strategy) for episode in episodes))
 
     plain = asyncio.run(solve(Stepwise(policy=Threshold(threshold))))
-    sooner = asyncio.run(solve(pipelined(threshold, hedge, ahead)))
+    sooner = asyncio.run(solve(pipelined(threshold, hedge, lookahead)))
     assert [solution(trace) for trace in sooner] == [solution(trace) for trace in plain]
     assert threshold < 0.5 or any(trace.generated_tokens("weak", Purpose.CANCELLED) for trace in sooner)
 
@@ -212,9 +214,11 @@ def slow(stage: Stage, *scores: float) -> Stage:
     return stage
 
 
-@pytest.mark.parametrize(("ahead", "tokens"), [(Hang(3), 3), (Say("next", 7), 7)])
-def test_a_rejection_bills_the_draft_ahead_as_cancelled_half_written_or_whole(ahead: Say | Hang, tokens: int) -> None:
-    stage = slow(Stage([Say("bad", 4), ahead, Say("\\boxed{1}", 6)], [Say("good", 5)]), 0.1)
+@pytest.mark.parametrize(("lookahead", "tokens"), [(Hang(3), 3), (Say("next", 7), 7)])
+def test_a_rejection_bills_the_draft_ahead_as_cancelled_half_written_or_whole(
+    lookahead: Say | Hang, tokens: int
+) -> None:
+    stage = slow(Stage([Say("bad", 4), lookahead, Say("\\boxed{1}", 6)], [Say("good", 5)]), 0.1)
     trace = stage.solve(pipelined())
     assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == tokens
@@ -237,35 +241,35 @@ class Gated(SeededScorer):
         return Scores(values=values, model="gated", usage=Usage(input_tokens=5))
 
 
-def gated(stage: Stage, ahead: int, turns: int = 40) -> tuple[Trace, Gated]:
+def gated(stage: Stage, lookahead: int, turns: int = 40) -> tuple[Trace, Gated]:
     """Solve with the scorer shut until everything else has come to rest."""
 
     async def solve() -> tuple[Trace, Gated]:
         scorer = Gated()
         stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=scorer, price=WEAK_PRICE)})
         episode = Episode(PROBLEM, stage.roles, route="t", on_event=stage.events.append)
-        solving = asyncio.create_task(episode.run(pipelined(ahead=ahead)))
+        solving = asyncio.create_task(episode.run(pipelined(lookahead=lookahead)))
         for _ in range(turns):
             await asyncio.sleep(0)
-        assert len(stage.weak.asked) == 1 + ahead
-        assert scorer.asked == list(range(1, 2 + ahead))
+        assert len(stage.weak.asked) == 1 + lookahead
+        assert scorer.asked == list(range(1, 2 + lookahead))
         scorer.let.set()
         return await solving, scorer
 
     return asyncio.run(solve())
 
 
-@pytest.mark.parametrize("ahead", [1, 2, 4])
-def test_weak_runs_so_many_steps_ahead_and_each_is_scored_once_as_soon_as_it_is_written(ahead: int) -> None:
+@pytest.mark.parametrize("lookahead", [1, 2, 4])
+def test_weak_runs_so_many_steps_ahead_and_each_is_scored_once_as_soon_as_it_is_written(lookahead: int) -> None:
     stage = Stage([*(Say(f"step {n}") for n in range(6)), Say("\\boxed{1}")])
-    trace, scorer = gated(stage, ahead)
+    trace, scorer = gated(stage, lookahead)
     assert [step.text for step in trace.steps] == [*(f"step {n}" for n in range(6)), "\\boxed{1}"]
     assert scorer.asked == list(range(1, 8))
     assert {line.purpose for line in trace.account} == {Purpose.ACCEPTED, Purpose.SCORE}
     check_law(stage, trace)
 
 
-def test_a_rejection_cancels_all_that_was_written_and_scored_ahead_of_it() -> None:
+def test_a_rejection_cancels_all_that_was_written_and_speculative_scores_of_it() -> None:
     ahead = [Say("a", 2), Say("b", 3), Say("c", 4)]
     stage = Stage([Say("bad", 4), *ahead, Say("\\boxed{1}", 6)], [Say("good", 5)])
     trace, scorer = gated(stage, 3)
@@ -291,7 +295,7 @@ def test_a_scoring_ahead_that_has_ended_is_cancelled_on_the_account_where_its_st
     stage = Stage([Say("bad"), Say("a"), Say("b"), Say("\\boxed{1}")], [Say("good")])
     stage.roles = Roles(models=stage.roles.models, scorers={"prm": ScorerRole(scorer=LastFirst(), price=WEAK_PRICE)})
     episode = Episode(PROBLEM, stage.roles, route="t", on_event=stage.events.append)
-    trace = run_virtually(episode.run(pipelined(ahead=2)))
+    trace = run_virtually(episode.run(pipelined(lookahead=2)))
     assert [step.text for step in trace.steps] == ["good", "\\boxed{1}"]
     purposes = [line.purpose for line in trace.account if line.role == "prm"]
     assert purposes == [Purpose.CANCELLED, Purpose.CANCELLED, Purpose.SCORE, Purpose.SCORE]
@@ -303,19 +307,19 @@ def test_a_scoring_ahead_that_has_ended_is_cancelled_on_the_account_where_its_st
 def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str, drafts: int, scorings: int) -> None:
     async def solve() -> Trace:
         stage, scorer = Stage([*(Say(f"step {n}") for n in range(4)), Say("\\boxed{1}")]), Gated()
-        gates = {role: Gate(GateSettings(in_flight=2)) for role in ("weak", "prm", "neither")}
-        weak = ModelRole(model=stage.weak, gate=gates["weak"])
-        roles = Roles(models={"weak": weak}, scorers={"prm": ScorerRole(scorer=scorer, gate=gates["prm"])})
+        limiters = {role: Limiter(LimiterSettings(in_flight=2)) for role in ("weak", "prm", "neither")}
+        weak = ModelRole(model=stage.weak, limiter=limiters["weak"])
+        roles = Roles(models={"weak": weak}, scorers={"prm": ScorerRole(scorer=scorer, limiter=limiters["prm"])})
         episode = Episode(PROBLEM, roles, route="t")
-        solving = asyncio.create_task(episode.run(pipelined(ahead=3)))
+        solving = asyncio.create_task(episode.run(pipelined(lookahead=3)))
         async with AsyncExitStack() as elsewhere:
             if crowded == "prm":
-                await elsewhere.enter_async_context(gates["prm"].turn(Meter()))
+                await elsewhere.enter_async_context(limiters["prm"].turn(Meter()))
             while not stage.weak.asked:
                 await asyncio.sleep(0)
             if crowded == "weak":
-                await elsewhere.enter_async_context(gates["weak"].turn(Meter()))
-                await elsewhere.enter_async_context(gates["weak"].turn(Meter()))
+                await elsewhere.enter_async_context(limiters["weak"].turn(Meter()))
+                await elsewhere.enter_async_context(limiters["weak"].turn(Meter()))
             for _ in range(60):
                 await asyncio.sleep(0)
             assert (len(stage.weak.asked), len(scorer.asked)) == (drafts, scorings)
@@ -330,7 +334,7 @@ def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str
 
 def test_a_scoring_ahead_that_fails_is_made_again() -> None:
     stage = Stage([Say("a"), Say("b"), Say("\\boxed{1}")], scores=[0.9, None, 0.9, 0.9, 0.9])
-    trace = stage.solve(pipelined(ahead=2))
+    trace = stage.solve(pipelined(lookahead=2))
     assert (trace.answer, trace.notes) == ("1", ())
     assert len([line for line in trace.account if line.purpose is Purpose.RETRY]) == 1
     check_law(stage, trace)
@@ -546,8 +550,8 @@ class Ticking:
 
 
 @pytest.mark.parametrize(("scoring_s", "written"), [(0.5, 0), (3.5, 3), (20.5, 20)])
-@pytest.mark.parametrize("ahead", [1, 3])
-def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, written: int, ahead: int) -> None:
+@pytest.mark.parametrize("lookahead", [1, 3])
+def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, written: int, lookahead: int) -> None:
     """While strong writes its 500 tokens, weak writes none that nobody wants."""
 
     class Slow:
@@ -561,7 +565,7 @@ def test_what_is_rejected_is_cancelled_before_strong_begins(scoring_s: float, wr
         models={"weak": ModelRole(model=Ticking("weak", 2, 1000)), "strong": ModelRole(model=Ticking("strong", 500))},
         scorers={"prm": ScorerRole(scorer=Slow())},
     )
-    trace = run_virtually(Episode(PROBLEM, roles, route="t").run(pipelined(0.5, ahead=ahead)))
+    trace = run_virtually(Episode(PROBLEM, roles, route="t").run(pipelined(0.5, lookahead=lookahead)))
     assert trace.generated_tokens("weak", Purpose.CANCELLED) == written
     assert trace.outcome is Outcome.ANSWERED
 
@@ -585,6 +589,6 @@ def test_a_hedge_is_cancelled_as_soon_as_the_step_is_kept() -> None:
         scorers={"prm": ScorerRole(scorer=Rising())},
     )
     episode = Episode(PROBLEM, roles, route="t", limits=Limits(max_steps=3))
-    trace = run_virtually(episode.run(pipelined(0.5, ahead=1, hedge=0.9)))
+    trace = run_virtually(episode.run(pipelined(0.5, lookahead=1, hedge=0.9)))
     assert [step.role for step in trace.steps] == ["weak"] * 3
     assert trace.generated_tokens("strong", Purpose.CANCELLED) == 10

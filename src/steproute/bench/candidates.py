@@ -44,11 +44,11 @@ async def sample_candidates(
     and each writer proposes `draws` steps after each of them. `seed` decides every draw. Raises DatasetError if no
     problem has a correct prefix, which cannot be for the lab's own problems.
     """
-    gate = asyncio.Semaphore(_IN_FLIGHT)
+    limiter = asyncio.Semaphore(_IN_FLIGHT)
 
     async def of_problem(index: int, problem: Problem) -> list[_Row]:
         rng = np.random.default_rng([seed, index])
-        async with gate:
+        async with limiter:
             starts = await _correct_prefixes(writers["weak"], problem, rng)
             chosen = rng.permutation(len(starts))[:prefixes]
             rows: list[_Row] = []

@@ -11,10 +11,13 @@ class Waits(ProgressColumn):
 
     def __init__(self, roles: Roles) -> None:
         super().__init__()
-        gates = [*(writer.gate for writer in roles.models.values()), *(judge.gate for judge in roles.scorers.values())]
-        self._gates = [gate for gate in gates if gate is not None]
+        limiters = [
+            *(writer.limiter for writer in roles.models.values()),
+            *(judge.limiter for judge in roles.scorers.values()),
+        ]
+        self._gates = [limiter for limiter in limiters if limiter is not None]
 
     def render(self, task: Task) -> Text:
         """Such as `http://host asks to wait 34 s`."""
-        pause_s, name = max(((gate.pause_s, gate.name) for gate in self._gates), default=(0.0, ""))
+        pause_s, name = max(((limiter.pause_s, limiter.name) for limiter in self._gates), default=(0.0, ""))
         return Text(f"{name} asks to wait {pause_s:.0f} s" if pause_s >= 1 else "", style="yellow")

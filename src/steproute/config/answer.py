@@ -55,7 +55,7 @@ class AnswerSettings:
         grading = GraderRole(grader=grader, name=self.grader)
         if role := getattr(grader, "role", ""):
             asked = roles.model(role)
-            grading = replace(grading, role=role, model=asked.model.name, price=asked.price, gate=asked.gate)
+            grading = replace(grading, role=role, model=asked.model.name, price=asked.price, limiter=asked.limiter)
         return replace(roles, grading=grading)
 
     def _grader(self, roles: Roles) -> Grader:

@@ -16,7 +16,7 @@ from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import UNSET, Price
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.remote.address import shown_address
@@ -25,14 +25,14 @@ from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 
 _PARTS: Final = ("models", "scorers", "route", "limits", "answer", "doctor")
-_ROLE: Final = ("backend", "price", "sampling", "gate", "calibration")
+_ROLE: Final = ("backend", "price", "sampling", "limiter", "calibration")
 _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
     "seed": "each call gets its own, from --seed",
 }
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
 _Place = tuple[str, str]
-"""A server's root and a model of it, which are behind one gate."""
+"""A server's root and a model of it, which are behind one limiter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,16 +69,16 @@ class ConfigFile:
         return tuple(str(table["calibration"]) for table in tables if "calibration" in table)
 
     def roles(self) -> Roles:
-        """Its models and scorers, each behind the gate of its server, without a grader.
+        """Its models and scorers, each behind the limiter of its server, without a grader.
 
         Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
-        gates: dict[_Place, Gate] = {}
+        limiters: dict[_Place, Limiter] = {}
         judges: dict[str, ScorerRole] = {}
         for role in self.tables["scorers"]:
-            self.scorer(role, gates, judges)
-        return Roles(models={role: self.model(role, gates) for role in self.tables["models"]}, scorers=judges)
+            self.scorer(role, limiters, judges)
+        return Roles(models={role: self.model(role, limiters) for role in self.tables["models"]}, scorers=judges)
 
     def price(self, part: str, role: str) -> Price:
         """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
@@ -88,34 +88,34 @@ class ConfigFile:
             )
         return _price(f"{self.path.name}: {part}.{role}", self.tables[part][role])
 
-    def model(self, role: str, gates: dict[_Place, Gate]) -> ModelRole:
-        """One of its models; `gates` are those that there are already. Raises as `roles`."""
+    def model(self, role: str, limiters: dict[_Place, Limiter]) -> ModelRole:
+        """One of its models; `limiters` are those that there are already. Raises as `roles`."""
         table = self.tables["models"][role]
-        where, price, gate = self._shared(f"models.{role}", table, gates)
+        where, price, limiter = self._shared(f"models.{role}", table, limiters)
         if "calibration" in table:
             raise ConfigError(
                 "maps a scorer's scores.", where=f"{where}.calibration", remedy="Put it below a scorer, or remove it."
             )
         sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling, _SET_BY_CALLS)
-        return ModelRole(model=self._part(models, where, role, table), price=price, sampling=sampling, gate=gate)
+        return ModelRole(model=self._part(models, where, role, table), price=price, sampling=sampling, limiter=limiter)
 
     def scorer(
-        self, role: str, gates: dict[_Place, Gate], judges: dict[str, ScorerRole], within: tuple[str, ...] = ()
+        self, role: str, limiters: dict[_Place, Limiter], judges: dict[str, ScorerRole], within: tuple[str, ...] = ()
     ) -> ScorerRole:
-        """One of its scorers, after those that it is made of; `gates` and `judges` are those that there are already.
+        """One of its scorers, after those that it is made of; `limiters` and `judges` are those that there are already.
 
         within: the ensembles that it is a member of. Raises as `roles`.
         """
         if role in judges:
             return judges[role]
         table = self.tables["scorers"][role]
-        where, price, gate = self._shared(f"scorers.{role}", table, gates)
+        where, price, limiter = self._shared(f"scorers.{role}", table, limiters)
         if "sampling" in table:
             raise ConfigError(
                 "a scorer samples nothing.", where=f"{where}.sampling", remedy="Put it below a model, or remove it."
             )
         names = self._members(where, table, (*within, role))
-        members = {name: self.scorer(name, gates, judges, (*within, role)) for name in names}
+        members = {name: self.scorer(name, limiters, judges, (*within, role)) for name in names}
         made_of = {"of": [member.scorer for member in members.values()]} if members else {}
         scorer = self._part(scorers, where, role, {**table, **made_of})
         if "calibration" in table:
@@ -123,7 +123,7 @@ class ConfigFile:
                 scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
             except ArtifactError as failure:
                 raise failure.inside(f"{where}.calibration") from None
-        judges[role] = ScorerRole(scorer=scorer, price=price, gate=gate, members=members)
+        judges[role] = ScorerRole(scorer=scorer, price=price, limiter=limiter, members=members)
         return judges[role]
 
     def _members(self, where: str, table: Mapping[str, Any], within: tuple[str, ...]) -> list[str]:
@@ -137,9 +137,9 @@ class ConfigFile:
             raise ConfigError(
                 "its members are paid, each at its own price.", where=f"{where}.price", remedy="Remove it."
             )
-        if names and "gate" in table:
+        if names and "limiter" in table:
             raise ConfigError(
-                "its members are asked, each behind its own gate.", where=f"{where}.gate", remedy="Set theirs."
+                "its members are asked, each behind its own limiter.", where=f"{where}.limiter", remedy="Set theirs."
             )
         for name in names:
             if not isinstance(name, str) or name not in self.tables["scorers"] or name in within:
@@ -151,28 +151,30 @@ class ConfigFile:
             raise ConfigError(f"{', '.join(names)} repeats a scorer.", where=f"{where}.of", remedy="Name each once.")
         return names
 
-    def _shared(self, name: str, table: Mapping[str, Any], gates: dict[_Place, Gate]) -> tuple[str, Price, Gate | None]:
+    def _shared(
+        self, name: str, table: Mapping[str, Any], limiters: dict[_Place, Limiter]
+    ) -> tuple[str, Price, Limiter | None]:
         where = f"{self.path.name}: {name}"
         price, place = _price(where, table), _place(table)
         if place is not None:
-            if place not in gates:
-                gates[place] = Gate(self._gate_at(place, name), shown_address(place[0]))
-            return where, price, gates[place]
-        if "gate" not in table:  # it is in this process
+            if place not in limiters:
+                limiters[place] = Limiter(self._gate_at(place, name), shown_address(place[0]))
+            return where, price, limiters[place]
+        if "limiter" not in table:  # it is in this process
             return where, price, None
-        settings = converted(where + ".gate", table["gate"], GateSettings)
-        return where, price, Gate(settings, str(table.get("path") or table.get("backend")))
+        settings = converted(where + ".limiter", table["limiter"], LimiterSettings)
+        return where, price, Limiter(settings, str(table.get("path") or table.get("backend")))
 
-    def _gate_at(self, place: _Place, asking: str) -> GateSettings:
-        """What any table of a server and model sets for the gate of them all; what another than the one `asking` has
+    def _gate_at(self, place: _Place, asking: str) -> LimiterSettings:
+        """What any table of a server and model sets for the limiter of them all; what another than the one `asking` has
         wrong is told when that one asks."""
-        found: dict[str, GateSettings] = {}
+        found: dict[str, LimiterSettings] = {}
         named = ((f"{part}.{role}", table) for part, roles in self.tables.items() for role, table in roles.items())
         for name, table in named:
-            if "gate" not in table or _place(table) != place:
+            if "limiter" not in table or _place(table) != place:
                 continue
             try:
-                found[name] = converted(f"{self.path.name}: {name}.gate", table["gate"], GateSettings)
+                found[name] = converted(f"{self.path.name}: {name}.limiter", table["limiter"], LimiterSettings)
             except ConfigError:
                 if name == asking:
                     raise
@@ -181,12 +183,12 @@ class ConfigFile:
             if found[name] != found[first]:
                 server = shown_address(place[0])
                 raise ConfigError(
-                    f"{name}.gate: {table['gate']} is not that of {first}, which is of the same server and "
+                    f"{name}.limiter: {table['limiter']} is not that of {first}, which is of the same server and "
                     f"model ({server}, {place[1]}).",
                     where=self.path.name,
                     remedy="Give both the same, or only one of them.",
                 )
-        return next(iter(found.values()), GateSettings())
+        return next(iter(found.values()), LimiterSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}

@@ -26,7 +26,7 @@ TAKEOVER: Final = "takeover_steps"
 class RouteSettings:
     """The strategy, policy and knob that a problem is solved by.
 
-    settings: the strategy's own, such as `takeover_steps` of stepwise or `ahead` of pipelined.
+    settings: the strategy's own, such as `takeover_steps` of stepwise or `lookahead` of pipelined.
     """
 
     strategy: str = "stepwise"

@@ -71,20 +71,20 @@ class Sampling:
 
 @dataclass(slots=True)
 class Meter:
-    """What a call has used so far; the episode bills it where the call never returns (cancelled, timed out, failed).
+    """What a call has used so far; the episode bills it if the call never returns (cancelled, timed out, failed).
 
-    Whoever makes several model calls gives each a `part`, and each is a line of its own. ahead: whether the call may be
-    in vain, and so is not to wait for a turn at a gate. wait_s: how long it waited for one.
+    Whoever makes several model calls gives each a `part`, and each is a line of its own. speculative: the result may
+    not be needed, so the call never waits for a limiter's slot. wait_s: how long it waited for one.
     """
 
     usage: Usage = field(default_factory=Usage)
     parts: "list[Meter]" = field(default_factory=list)
-    ahead: bool = False
+    speculative: bool = False
     wait_s: float = 0.0
 
     def part(self) -> "Meter":
         """The meter of one of several calls."""
-        self.parts.append(Meter(ahead=self.ahead))
+        self.parts.append(Meter(speculative=self.speculative))
         return self.parts[-1]
 
     def clear(self) -> None:

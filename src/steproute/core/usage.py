@@ -92,7 +92,7 @@ class Purpose(StrEnum):
 class AccountLine:
     """One model call on a problem's account: who, what for, tokens, dollars and seconds.
 
-    wait_s: how long the call waited for its turn at the backend, not a part of `latency_s`.
+    wait_s: how long the call waited for its slot at the backend, not a part of `latency_s`.
     """
 
     role: str

@@ -30,19 +30,21 @@ from steproute.core.trace import Fallback, Trace, total_usage
 from steproute.core.usage import Purpose
 from steproute.core.writable import is_writable, writable
 from steproute.engine.account import Account
-from steproute.engine.ahead import Ahead, AheadCalls, DraftsAhead
 from steproute.engine.budget import Budget
 from steproute.engine.limits import Limits
 from steproute.engine.metering import Bill, MeteredCalls, blamed, now
 from steproute.engine.roles import Roles, ScorerRole
+from steproute.engine.speculation import Speculation, SpeculativeCalls, SpeculativeDraft
 
 _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a backend's cache, so it costs the same
 
 
 class Episode:
-    """State of one problem from start to trace. Strategies call `start`, `propose`, `score`, `decide` and `accept`,
-    and where they want to save time `draft_ahead` and `drop_ahead`; tokens, money, retries, budgets, deadlines and
-    cancellation are kept here and nowhere else."""
+    """State of one problem from start to trace.
+
+    Strategies call `start`, `propose`, `score`, `decide` and `accept`, and to save time `speculate` and
+    `cancel_speculation`. Tokens, money, retries, budgets, deadlines and cancellation are kept here and nowhere else.
+    """
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class Episode:
         self._notes: list[str] = []
         self._fallbacks: list[Fallback] = []
         self._stand_ins: set[int] = set()
-        self._ahead = DraftsAhead(self._undo)
+        self._speculation = Speculation(self._undo)
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
@@ -81,7 +83,7 @@ class Episode:
             return self._finish(Outcome.FAILED, fault)
         deadline = asyncio.timeout(self.limits.deadline_s)
         try:
-            async with deadline, self._ahead.open():
+            async with deadline, self._speculation.open():
                 await strategy.solve(self)
             if self._prefix.outcome is None:
                 error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
@@ -133,12 +135,12 @@ class Episode:
         is continued once and spliced away. One that was drafted ahead from here is waited for instead. Raises
         BudgetExceeded, ConfigError, and BackendError, which an error that will not pass always is.
         """
-        if not to_end and (ready := await self._ahead.take(role, prefix)) is not None:
+        if not to_end and (ready := await self._speculation.take(role, prefix)) is not None:
             draft, written = ready
             for each in written:
                 self._emit(Drafted(each))
             return draft
-        await self._ahead.drop(role)
+        await self._speculation.drop(role)
         try:
             return await self._whole(role, prefix, to_end)
         except BackendError as failure:
@@ -153,33 +155,33 @@ class Episode:
         self._stand_ins.add(draft.id)
         return draft
 
-    def draft_ahead(
-        self, role: str, prefix: Prefix, *, keeping: Draft | None = None, steps: int = 1, judge: str | None = None
+    def speculate(
+        self, role: str, prefix: Prefix, *, if_accepted: Draft | None = None, steps: int = 1, judge: str | None = None
     ) -> None:
-        """Have the role write up to `steps` steps from `prefix`, or from what it becomes where `keeping` is accepted.
+        """Have the role write up to `steps` steps from `prefix`, or from `prefix` with the draft `if_accepted`.
 
-        Each is scored as soon as it is written, where there is a `judge`. It changes no solution: a later `propose` and
-        `score` from there take them, a `propose` from elsewhere or `drop_ahead` cancels them, a failure is forgotten,
-        and seeds are as if they had never been made. Nothing is started where the solution ends with `keeping`, where a
-        budget could come to bind, or where a backend's gate has no turn free for it.
+        Each step is scored as soon as it is written if there is a `judge`. Speculation never changes a solution: a
+        later `propose` and `score` from that prefix take the drafts, a `propose` from another prefix or
+        `cancel_speculation` cancels them, failures are ignored, and a cancelled draft releases its seeds. Nothing is
+        started if the solution ends with `if_accepted`, if a budget could bind, or if the backend has no free slot.
         """
-        start = prefix if keeping is None else self._after(prefix, keeping)
+        start = prefix if if_accepted is None else self._after(prefix, if_accepted)
         if start is None:
             return
         samplings = (writer.sampling for writer in self.roles.models.values())
         if not self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
             return
-        calls = AheadCalls(
-            write=lambda ahead: self._whole(role, ahead.prefix, False, ahead),
+        calls = SpeculativeCalls(
+            write=lambda speculative: self._whole(role, speculative.prefix, False, speculative),
             after=self._after,
             judge=judge,
-            score=self._scored_ahead,
+            score=self._speculative_scores,
         )
-        self._ahead.start(role, start, steps, calls)
+        self._speculation.start(role, start, steps, calls)
 
-    async def drop_ahead(self, role: str) -> None:
-        """Cancel what the role drafts ahead, if anything; its tokens and scorings are on the account as cancelled."""
-        await self._ahead.drop(role)
+    async def cancel_speculation(self, role: str) -> None:
+        """Cancel the role's speculative drafts, if any; their tokens and scores are on the account as cancelled."""
+        await self._speculation.drop(role)
 
     async def score(self, prefix: Prefix, draft: Draft | None, judge: str = "prm") -> tuple[float, ...] | None:
         """r_1 … r_t: the judge's score of every accepted step and of each of the draft's, if there is one.
@@ -192,7 +194,7 @@ class Episode:
             return ()
         judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
-            ready = None if draft is None else await self._ahead.scores(judge, prefix, draft)
+            ready = None if draft is None else await self._speculation.scores(judge, prefix, draft)
             scores = ready or await self._scores(judge, self.roles.scorer(judge), judged)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
@@ -256,7 +258,7 @@ class Episode:
     async def _scores(self, role: str, judge: ScorerRole, prefix: Prefix, key: Hashable = None) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
 
-        key: of scores ahead, which may come to nothing: settles the calls' lines.
+        key: of scores speculative, which may come to nothing: settles the calls' lines.
         """
         with blamed(role):
             return await self._judged(role, judge, prefix, key)
@@ -271,13 +273,13 @@ class Episode:
             scores = scorer.combined(members)
         else:
             bill = Bill(role=role, model=scorer.name, price=judge.price)
-            ahead = key is not None
+            speculative = key is not None
 
             async def ask(meter: Meter) -> Scores:
                 return returned_scores(await scorer.score(prefix, meter), scorer.name)
 
             try:
-                scores = await self._calls.make(bill, judge.gate, ask, ahead=ahead)
+                scores = await self._calls.make(bill, judge.limiter, ask, speculative=speculative)
             except ContextOverflow as failure:  # the judge's, which says nothing about the solution
                 raise ScorerError(
                     f"step {len(prefix.steps)} finds no room in its context ({failure}).",
@@ -288,7 +290,7 @@ class Episode:
                 self._account.enter(bill.line(Purpose.SCORE, call.usage, call.latency_s, call.request_id), key)
         return sound_scores(scores, scorer.name, len(prefix.steps))
 
-    async def _scored_ahead(self, role: str, prefix: Prefix, draft: Draft) -> Scores:
+    async def _speculative_scores(self, role: str, prefix: Prefix, draft: Draft) -> Scores:
         judged = prefix.extended(*self._steps(draft))
         return await self._scores(role, self.roles.scorer(role), judged, ("scores", draft.id))
 
@@ -297,21 +299,23 @@ class Episode:
         longer = prefix.extended(*self._steps(draft))
         return longer if self._outcome(draft, longer) is None else None
 
-    async def _whole(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None = None) -> Draft:
+    async def _whole(
+        self, role: str, prefix: Prefix, to_end: bool, speculative: SpeculativeDraft | None = None
+    ) -> Draft:
         """A draft that is not degenerate, where one continuation is enough for that."""
         with blamed(role):
-            draft = await self._draft(role, prefix, to_end, ahead)
+            draft = await self._draft(role, prefix, to_end, speculative)
             if draft.degenerate and draft.stop is Stop.SEPARATOR:
                 further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
-                draft = await self._draft(role, further, to_end, ahead)
+                draft = await self._draft(role, further, to_end, speculative)
         return draft
 
-    async def _draft(self, role: str, prefix: Prefix, to_end: bool, ahead: Ahead | None) -> Draft:
+    async def _draft(self, role: str, prefix: Prefix, to_end: bool, speculative: SpeculativeDraft | None) -> Draft:
         writer = self.roles.model(role)
         place = (role, len(prefix.steps))
         self._attempts[place] += 1
-        if ahead is not None:
-            ahead.places.append(place)
+        if speculative is not None:
+            speculative.places.append(place)
         seed = call_seed(self.seed, self.problem.id, *place, self._attempts[place])
         wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
         bill = Bill(role=role, model=writer.model.name, price=writer.price)
@@ -324,7 +328,7 @@ class Episode:
 
         self._budget.clamp(wanted, writer.price)
         try:
-            (draft,) = await self._calls.make(bill, writer.gate, write, ahead=ahead is not None)
+            (draft,) = await self._calls.make(bill, writer.limiter, write, speculative=speculative is not None)
         except TooFewTokens as failure:
             if clamp is None:
                 raise
@@ -338,16 +342,16 @@ class Episode:
         if clamp is not None:
             self._clamped[draft.id] = clamp
         sound_draft(draft, writer.model.name)
-        if ahead is None:
+        if speculative is None:
             self._emit(Drafted(draft))
         else:
-            ahead.written.append(draft)
+            speculative.written.append(draft)
         return draft
 
-    def _undo(self, ahead: Ahead) -> None:
+    def _undo(self, speculative: SpeculativeDraft) -> None:
         """Forget a draft ahead that came to nothing, all but what it spent."""
-        self._attempts.subtract(ahead.places)
-        for draft in ahead.written:
+        self._attempts.subtract(speculative.places)
+        for draft in speculative.written:
             self._account.settle(draft.id, Purpose.CANCELLED)
             self._account.settle(("scores", draft.id), Purpose.CANCELLED)
 

@@ -108,7 +108,7 @@ class GradeBook:
         def call(meter: Meter) -> Awaitable[Grade]:
             return role.grader.grade(problem, answer, solution, meter)
 
-        grade = await calls.make(bill, role.gate, call)
+        grade = await calls.make(bill, role.limiter, call)
         for each in grade.calls:
             account.enter(bill.line(Purpose.GRADE, each.usage, each.latency_s, each.request_id))
         self._known[key] = replace(grade, calls=())

@@ -1,4 +1,4 @@
-"""Calls to backends on a problem's account: each with its turn at the gate, its further tries and its bill."""
+"""Calls to backends on a problem's account: each with its turn at the limiter, its further tries and its bill."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from steproute.core.errors import BackendError, CircuitOpen, ScorerError, Transi
 from steproute.core.solution import Meter
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.engine.account import Account
-from steproute.engine.gate import Gate, turn_at
+from steproute.engine.limiter import Limiter, slot_at
 
 _T = TypeVar("_T")
 _BACKOFF_S: Final = 0.5
@@ -50,21 +50,21 @@ class MeteredCalls:
         self._account, self._retries = account, retries
 
     async def make(
-        self, bill: Bill, gate: Gate | None, call: Callable[[Meter], Awaitable[_T]], *, ahead: bool = False
+        self, bill: Bill, limiter: Limiter | None, call: Callable[[Meter], Awaitable[_T]], *, speculative: bool = False
     ) -> _T:
         """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
 
-        Between tries it waits as long as the backend asked for, and a random part of a time that doubles besides, so
-        that many who failed together do not come back together. A call `ahead`, which may come to nothing, takes a turn
-        only where one is free, and is not tried again. An open circuit refuses a call before it is made, which is no
-        try: the call waits for as many probes as it has further tries. Raises what the last try raised.
+        Between tries it waits as long as the backend asked, plus a random part of a time that doubles, so that calls
+        that failed together do not return together. A speculative call runs only if a slot is free and is never tried
+        again. An open circuit refuses a call before it is made, which is no try: the call waits for as many probes as
+        it has further tries. Raises what the last try raised.
         """
-        retries = 0 if ahead else self._retries
+        retries = 0 if speculative else self._retries
         attempt = 0
         while True:
-            meter, began = Meter(ahead=ahead), now()
+            meter, began = Meter(speculative=speculative), now()
             try:
-                async with turn_at(gate, meter):
+                async with slot_at(limiter, meter):
                     began = now()
                     result = await call(meter)
                 bill.wait_s = meter.total_wait_s

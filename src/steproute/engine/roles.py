@@ -7,23 +7,23 @@ from steproute.core.errors import ConfigError
 from steproute.core.ports import CombiningScorer, Grader, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
-from steproute.engine.gate import Gate
+from steproute.engine.limiter import Limiter
 from steproute.grading.mathematics import MathGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRole:
-    """A model in a role, with its price, its way of sampling and the gate of its backend, if it has one."""
+    """A model in a role, with its price, its way of sampling and the limiter of its backend, if it has one."""
 
     model: StepModel
     price: Price = FREE
     sampling: Sampling = Sampling()
-    gate: Gate | None = None
+    limiter: Limiter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScorerRole:
-    """A scorer with its price and the gate of its backend, if it has one.
+    """A scorer with its price and the limiter of its backend, if it has one.
 
     members: of an ensemble, by role. Each is asked and billed by itself, and the scorer combines what they say.
     Raises ConfigError for members of a scorer that combines nothing.
@@ -31,7 +31,7 @@ class ScorerRole:
 
     scorer: StepScorer
     price: Price = FREE
-    gate: Gate | None = None
+    limiter: Limiter | None = None
     members: "Mapping[str, ScorerRole]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -41,14 +41,14 @@ class ScorerRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraderRole:
-    """The grader of a run and its name; one that asks a model has that model's name, role, price and gate."""
+    """The grader of a run and its name; one that asks a model has that model's name, role, price and limiter."""
 
     grader: Grader = MathGrader()
     name: str = "math"
     role: str = ""
     model: str = ""
     price: Price = FREE
-    gate: Gate | None = None
+    limiter: Limiter | None = None
 
     @property
     def is_paid(self) -> bool:

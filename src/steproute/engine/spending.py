@@ -184,7 +184,7 @@ class _Paid:
         """Reserve for one call. The list takes what the call has returned as its usage; else the meter's counts."""
         before, factor = self._price.cost(meter.total), self._factor
         most_usd = Decimal(0) if self._limit.max_usd is None else self._price.most(most()) * factor
-        async with self._limit.reserve(most_usd, wait=not meter.ahead) as payment:
+        async with self._limit.reserve(most_usd, wait=not meter.speculative) as payment:
             returned: list[Usage] = []
             try:
                 yield returned

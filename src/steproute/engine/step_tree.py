@@ -23,7 +23,7 @@ from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
 from steproute.engine.frame_file import FrameFile
-from steproute.engine.gate import Gate, turn_at
+from steproute.engine.limiter import Limiter, slot_at
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.step_by_step import StepByStep
 
@@ -92,7 +92,7 @@ class StepTree:
     def roles(self, roles: Roles, *, grow: bool = True) -> Roles:
         """The roles with the tree before every model and the scorer; without `grow` an unseen branch is an error.
 
-        Only what the tree does not hold takes a turn at a backend's gate.
+        Only what the tree does not hold takes a turn at a backend's limiter.
         """
         return replace(
             roles,
@@ -101,14 +101,14 @@ class StepTree:
         )
 
     def _writer(self, writer: ModelRole, grow: bool) -> ModelRole:
-        return replace(writer, model=TreeModel(self, writer.model, grow=grow, gate=writer.gate), gate=None)
+        return replace(writer, model=TreeModel(self, writer.model, grow=grow, limiter=writer.limiter), limiter=None)
 
     def _judge(self, judge: ScorerRole, grow: bool) -> ScorerRole:
         if judge.members:
             return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
         if getattr(judge.scorer, "reads_confidence", False):  # which differs between authors of one text
             return judge
-        return replace(judge, scorer=TreeScorer(self, judge.scorer, grow=grow, gate=judge.gate), gate=None)
+        return replace(judge, scorer=TreeScorer(self, judge.scorer, grow=grow, limiter=judge.limiter), limiter=None)
 
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
         """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
@@ -151,9 +151,9 @@ class StepTree:
 class TreeModel:
     """A step model whose steps come from a tree. The seed of a call picks one of the `width` samples."""
 
-    def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True, gate: Gate | None = None) -> None:
+    def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True, limiter: Limiter | None = None) -> None:
         self.name, self.gives_logprobs = model.name, gives_logprobs(model)
-        self._tree, self._model, self._grow, self._gate = tree, model, grow, gate
+        self._tree, self._model, self._grow, self._limiter = tree, model, grow, limiter
         self._cache = _PrefixCache()
 
     async def propose(
@@ -174,7 +174,7 @@ class TreeModel:
                 )
             here = replace(prefix, session=key)  # no cached state of whoever came by
             own = meter.part()
-            async with turn_at(self._gate, own):
+            async with slot_at(self._limiter, own):
                 (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), own)
                 own.usage = own.usage if own.calls else draft.usage  # for the bill of a draft that is of no use
             return sound_draft(draft, self.name)
@@ -188,9 +188,11 @@ class TreeScorer:
     """A step scorer whose scores come from a tree: one node for all steps of a prefix, or where the scorer judges each
     by a call of its own, one for the newest, which each session pays for once."""
 
-    def __init__(self, tree: StepTree, scorer: StepScorer, *, grow: bool = True, gate: Gate | None = None) -> None:
+    def __init__(
+        self, tree: StepTree, scorer: StepScorer, *, grow: bool = True, limiter: Limiter | None = None
+    ) -> None:
         self.name = scorer.name
-        self._tree, self._scorer, self._grow, self._gate = tree, scorer, grow, gate
+        self._tree, self._scorer, self._grow, self._limiter = tree, scorer, grow, limiter
         self._cache = _PrefixCache()
         self._steps = StepByStep(self.name, self._newest)
 
@@ -221,7 +223,7 @@ class TreeScorer:
                 raise ScorerError(
                     f"{self.name} has no score of step {len(prefix.steps)}. Let the tree grow.", where="tree"
                 )
-            async with turn_at(self._gate, meter):
+            async with slot_at(self._limiter, meter):
                 # no cached state of whoever came by
                 scores = returned_scores(await judged(replace(prefix, session=key)), self.name)
                 meter.usage = meter.usage if meter.calls else scores.usage  # for the bill of scores of no use

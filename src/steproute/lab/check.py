@@ -34,10 +34,10 @@ async def check_model(
     model: StepModel, problems: Sequence[Problem], seed: int, scorer: StepScorer | None = None, in_flight: int = 64
 ) -> list[Checked]:
     """Sample one solution a problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
-    gate = asyncio.Semaphore(in_flight)
+    limiter = asyncio.Semaphore(in_flight)
 
     async def check(index: int, problem: Problem) -> Checked:
-        async with gate:
+        async with limiter:
             return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
 
     return await gather_or_cancel(*(check(index, problem) for index, problem in enumerate(problems)))

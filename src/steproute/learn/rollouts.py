@@ -30,10 +30,10 @@ async def solve_all(
     on_trace: Callable[[Trace], None] = lambda trace: None,
 ) -> list[Trace]:
     """One trace per problem, in order; `on_trace` is called as each ends."""
-    gate = asyncio.Semaphore(in_flight)
+    limiter = asyncio.Semaphore(in_flight)
 
     async def solve(problem: Problem) -> Trace:
-        async with gate:
+        async with limiter:
             trace = await Episode(problem, roles, route="rollouts", limits=limits, seed=seed).run(strategy)
         on_trace(trace)
         return trace

@@ -37,8 +37,8 @@ class EnsembleSettings:
 class EnsembleScorer:
     """A StepScorer made of others, which are asked at the same time.
 
-    As the judge of an episode its members keep their own gates, retries, prices and account lines. Raises ConfigError
-    without members, or where there is not one weight for each.
+    In an episode its members keep their own limiters, retries, prices and account lines. Raises ConfigError if it has
+    no members, or not one weight for each.
     """
 
     def __init__(

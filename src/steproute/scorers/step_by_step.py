@@ -18,7 +18,7 @@ class StepByStep:
     """Judges the steps of a prefix that are not known yet one after the other, up to the first failure.
 
     newest: scores the last step of a prefix alone. No more than one such call is under way for each `score`, so that a
-    turn at a backend's gate is one request.
+    turn at a backend's limiter is one request.
     """
 
     def __init__(self, name: str, newest: Callable[[Prefix, Meter], Awaitable[Scores]]) -> None:

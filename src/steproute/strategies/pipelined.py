@@ -1,4 +1,4 @@
-"""TRIM's loop with the waiting taken out: weak is steps ahead while the process reward model scores."""
+"""TRIM's loop with speculative drafting: the weak model writes ahead while the process reward model scores."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -12,25 +12,27 @@ from steproute.strategies.stepwise import Stepwise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipelined(Stepwise):
-    """Stepwise's solutions, sooner: same seeds, same drafts, same decisions, paid for with drafts that come to nothing.
+    """Stepwise with speculative drafting: the same solutions sooner, at the price of some cancelled drafts.
 
-    While step t is scored, weak writes up to `ahead` further steps as if all before them were kept, and each is scored
-    as soon as it is written; a rejection cancels them. Where the prefix's last known score is below `hedge`, strong
-    starts to write step t beside weak; keeping weak's draft cancels that. 0 never hedges, more than 1 always. What is
-    cancelled is on the account as such. Under a budget that could bind, or where a backend is busy, nothing is drafted
-    ahead. Raises ConfigError for numbers that cannot be.
+    While step t is scored, the weak model writes up to `lookahead` further steps as if step t were accepted. Each is
+    scored as soon as it is written; a rejection cancels them. If the prefix's last known score is below `hedge`, the
+    strong model starts step t beside the weak one; accepting the weak draft cancels that. 0 never hedges, more than 1
+    always does. Cancelled calls are on the account. Nothing is speculated under a budget that could bind or at a busy
+    backend. Raises ConfigError for numbers out of range.
     """
 
-    ahead: int = 3
+    lookahead: int = 3
     hedge: float = 0.0
 
     def __post_init__(self) -> None:
         Stepwise.__post_init__(self)
         if not (isfinite(self.hedge) and self.hedge >= 0):
             raise ConfigError(f"{self.hedge} is no score.", where="hedge", remedy="Give one in [0, 1], or 0 for never.")
-        if self.ahead < 1:
+        if self.lookahead < 1:
             raise ConfigError(
-                f"{self.ahead} is below 1.", where="ahead", remedy="Use the strategy stepwise to draft nothing ahead."
+                f"{self.lookahead} is below 1.",
+                where="lookahead",
+                remedy="Use the strategy stepwise to draft nothing ahead.",
             )
 
     async def solve(self, episode: Episode) -> None:
@@ -38,20 +40,20 @@ class Pipelined(Stepwise):
         prefix = episode.start()
         while not prefix.finished:
             if self.policy.needs_scores and _last_score(prefix) < self.hedge:
-                episode.draft_ahead("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
+                episode.speculate("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
             # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
             draft = await episode.propose("weak", prefix, stand_in="strong")
             scores: tuple[float, ...] | None = ()
             if self.policy.needs_scores:
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
-                episode.draft_ahead("weak", prefix, keeping=draft, steps=self.ahead, judge=self.judge)
+                episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
             if decision is not Decision.ACCEPT:
-                await episode.drop_ahead("weak")
+                await episode.cancel_speculation("weak")
             prefix = await self.act(episode, prefix, draft, decision)
             if decision is Decision.ACCEPT:
-                await episode.drop_ahead("strong")
+                await episode.cancel_speculation("strong")
 
 
 def _last_score(prefix: Prefix) -> float:

@@ -1,4 +1,4 @@
-"""How many requests a backend gets at once, and when it gets none."""
+"""An adaptive concurrency limiter with a circuit breaker."""
 
 import asyncio
 import time
@@ -25,15 +25,15 @@ _GUESSED_TOKENS: Final = 1000.0
 _LEAST_WAIT_S: Final = 0.001
 
 
-def turn_at(gate: "Gate | None", meter: Meter) -> AbstractAsyncContextManager[None]:
-    """A turn at a backend's gate; where it has none, it is always one's turn."""
-    return gate.turn(meter) if gate else nullcontext()
+def slot_at(limiter: "Limiter | None", meter: Meter) -> AbstractAsyncContextManager[None]:
+    """A slot at the backend's limiter; no wait if it has none."""
+    return limiter.slot(meter) if limiter else nullcontext()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateSettings:
+class LimiterSettings:
     """in_flight: requests at once at most. tokens_per_minute: tokens read and written, None for no limit. After
-    `failures_to_open` failures in a row the gate lets nobody through for `open_s` seconds, then one to see.
+    `failures_to_open` failures in a row the circuit opens: no request for `cooldown_s` seconds, then one probe.
 
     Raises ConfigError for numbers that cannot be.
     """
@@ -41,7 +41,7 @@ class GateSettings:
     in_flight: int = 64
     tokens_per_minute: int | None = None
     failures_to_open: int = 8
-    open_s: float = 10.0
+    cooldown_s: float = 10.0
 
     def __post_init__(self) -> None:
         for name in ("in_flight", "failures_to_open"):
@@ -51,11 +51,13 @@ class GateSettings:
             raise ConfigError(
                 f"{self.tokens_per_minute} is below 1.", where="tokens_per_minute", remedy="Leave it out for no limit."
             )
-        if not self.open_s > 0:
-            raise ConfigError(f"{self.open_s} is not above 0.", where="open_s", remedy="Give a number of seconds.")
+        if not self.cooldown_s > 0:
+            raise ConfigError(
+                f"{self.cooldown_s} is not above 0.", where="cooldown_s", remedy="Give a number of seconds."
+            )
 
 
-class Gate:
+class Limiter:
     """The requests of all problems to one backend: first come, first served, within what the backend bears.
 
     The number at once starts low and grows by one for each full round that went well; a 429 cuts it by a fifth, once
@@ -63,7 +65,7 @@ class Gate:
     shrink it, but many in a row open the circuit: requests fail at once with CircuitOpen until a probe passes.
     """
 
-    def __init__(self, settings: GateSettings = GateSettings(), name: str = "backend") -> None:
+    def __init__(self, settings: LimiterSettings = LimiterSettings(), name: str = "backend") -> None:
         self.settings, self.name = settings, name
         self.limit = min(_FIRST_LIMIT, settings.in_flight)
         self.under_way = 0
@@ -83,16 +85,16 @@ class Gate:
         return max(0.0, self._closed_until - self._now())
 
     @asynccontextmanager
-    async def turn(self, meter: Meter) -> AsyncIterator[None]:
-        """Wait for a turn, which lasts as long as the context. `meter` says what it used, and is told the wait.
+    async def slot(self, meter: Meter) -> AsyncIterator[None]:
+        """Wait for a slot and hold it as long as the context. The wait is added to `meter`.
 
-        Raises CircuitOpen at once while the circuit is open, and BackendUnavailable for a call ahead where no turn is
+        Raises CircuitOpen at once while the circuit is open, and BackendUnavailable for a call ahead where no slot is
         free or the backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
         asked = clock()
-        if meter.ahead and not self._free(asked):
-            raise BackendUnavailable("no turn is free for a call that may be in vain", where=self.name)
+        if meter.speculative and not self._free(asked):
+            raise BackendUnavailable("no slot is free for a call that may be in vain", where=self.name)
         await self._admit()
         meter.wait_s += clock() - asked
         self._started += 1
@@ -123,16 +125,16 @@ class Gate:
         clock = asyncio.get_running_loop().time
         self._refuse_while_open(clock())
         if self.under_way >= int(self.limit) or self._waiting:
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
+            slot = asyncio.get_running_loop().create_future()
+            self._waiting.append(slot)
             try:
-                await turn
+                await slot
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():  # the turn came at the same moment: pass it on
+                if slot.done() and not slot.cancelled():  # the slot came at the same moment: pass it on
                     self.under_way -= 1
                     self._wake()
-                elif turn in self._waiting:
-                    self._waiting.remove(turn)
+                elif slot in self._waiting:
+                    self._waiting.remove(slot)
                 raise
         else:
             self.under_way += 1
@@ -194,7 +196,7 @@ class Gate:
         self._failures, self._last_failure = self._failures + 1, str(failure).rstrip(".")
         self._failed_probes += probe
         if self._failures >= self.settings.failures_to_open:
-            self._open_until = asyncio.get_running_loop().time() + self.settings.open_s
+            self._open_until = asyncio.get_running_loop().time() + self.settings.cooldown_s
 
     def _succeed(self) -> None:
         self._failures = self._failed_probes = 0
@@ -203,7 +205,7 @@ class Gate:
 
     def _wake(self) -> None:
         while self._waiting and self.under_way < int(self.limit):
-            turn = self._waiting.popleft()
-            if not turn.done():
+            slot = self._waiting.popleft()
+            if not slot.done():
                 self.under_way += 1
-                turn.set_result(None)
+                slot.set_result(None)

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True, eq=False)
-class Ahead:
+class SpeculativeDraft:
     """A draft from `prefix`: the places it took seeds for and what it wrote, both undone where it comes to nothing."""
 
     prefix: Prefix
@@ -31,29 +31,29 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AheadCalls:
+class SpeculativeCalls:
     """What writes a draft, what the prefix is after it (None where the solution ends), and what has the judge score it.
 
     judge: None where nothing is to be scored.
     """
 
-    write: Callable[[Ahead], Awaitable[Draft]]
+    write: Callable[[SpeculativeDraft], Awaitable[Draft]]
     after: Callable[[Prefix, Draft], Prefix | None]
     judge: str | None
     score: Callable[[str, Prefix, Draft], Awaitable[Scores]]
 
 
-class DraftsAhead:
+class Speculation:
     """For each role a chain of drafts, one from the other. Those that are not taken are cancelled, and all of them have
     ended when the episode ends.
 
     undo: called with each draft that comes to nothing, after its calls have ended.
     """
 
-    def __init__(self, undo: Callable[[Ahead], None]) -> None:
+    def __init__(self, undo: Callable[[SpeculativeDraft], None]) -> None:
         self._undo = undo
         self._chains: dict[str, _Chain] = {}
-        self._taken: dict[int, Ahead] = {}
+        self._taken: dict[int, SpeculativeDraft] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -66,7 +66,7 @@ class DraftsAhead:
                 for role in self._chains:
                     left.push_async_callback(self.drop, role)
 
-    def start(self, role: str, prefix: Prefix, length: int, calls: AheadCalls) -> None:
+    def start(self, role: str, prefix: Prefix, length: int, calls: SpeculativeCalls) -> None:
         """Have up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
         self._chains.setdefault(role, _Chain(prefix, calls)).grow(length)
 
@@ -91,10 +91,10 @@ class DraftsAhead:
 
     async def scores(self, judge: str, prefix: Prefix, draft: Draft) -> Scores | None:
         """The judge's scores of a draft that was taken, once they are there; None where it gave none from here."""
-        ahead = self._taken.get(draft.id)
-        if ahead is None or ahead.judge != judge or _texts(ahead.prefix) != _texts(prefix):
+        speculative = self._taken.get(draft.id)
+        if speculative is None or speculative.judge != judge or _texts(speculative.prefix) != _texts(prefix):
             return None
-        scores = await _result(ahead.scoring)
+        scores = await _result(speculative.scoring)
         del self._taken[draft.id]
         return scores
 
@@ -105,21 +105,21 @@ class DraftsAhead:
         chain = self._chains[role]
         chain.closed = True
         try:
-            await _ended(task for ahead in chain.drafts for task in ahead.tasks)
+            await _ended(task for speculative in chain.drafts for task in speculative.tasks)
         finally:
             del self._chains[role]
-            for ahead in chain.drafts:
-                self._undo(ahead)
+            for speculative in chain.drafts:
+                self._undo(speculative)
 
     async def _drop_scorings(self) -> None:
-        await _ended(task for ahead in self._taken.values() for task in ahead.tasks)
+        await _ended(task for speculative in self._taken.values() for task in speculative.tasks)
 
 
 class _Chain:
     """Drafts under way or written that nobody has taken, oldest first."""
 
-    def __init__(self, prefix: Prefix, calls: AheadCalls) -> None:
-        self.drafts: deque[Ahead] = deque()
+    def __init__(self, prefix: Prefix, calls: SpeculativeCalls) -> None:
+        self.drafts: deque[SpeculativeDraft] = deque()
         self.closed = False
         self._calls, self._length = calls, 0
         self._next: Prefix | None = prefix  # None while the last draft is being written, and after the solution's end
@@ -128,16 +128,18 @@ class _Chain:
         """Write on where there are fewer than `length`."""
         self._length = length
         if self._next is not None and len(self.drafts) < length and not self.closed:
-            ahead, self._next = Ahead(self._next, self._calls.judge), None
-            self.drafts.append(ahead)
-            ahead.writing = asyncio.create_task(self._write(ahead))
+            speculative, self._next = SpeculativeDraft(self._next, self._calls.judge), None
+            self.drafts.append(speculative)
+            speculative.writing = asyncio.create_task(self._write(speculative))
 
-    async def _write(self, ahead: Ahead) -> Draft | None:
-        draft = await _tried(lambda: self._calls.write(ahead))
+    async def _write(self, speculative: SpeculativeDraft) -> Draft | None:
+        draft = await _tried(lambda: self._calls.write(speculative))
         if draft is not None and not self.closed:
             if (judge := self._calls.judge) is not None:
-                ahead.scoring = asyncio.create_task(_tried(lambda: self._calls.score(judge, ahead.prefix, draft)))
-            self._next = self._calls.after(ahead.prefix, draft)
+                speculative.scoring = asyncio.create_task(
+                    _tried(lambda: self._calls.score(judge, speculative.prefix, draft))
+                )
+            self._next = self._calls.after(speculative.prefix, draft)
             self.grow(self._length)
         return draft
 

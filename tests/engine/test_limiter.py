@@ -18,12 +18,12 @@ from steproute.core.errors import (
 )
 from steproute.core.solution import Meter
 from steproute.core.usage import Usage
-from steproute.engine.gate import Gate, GateSettings
+from steproute.engine.limiter import Limiter, LimiterSettings
 
 
-async def call(gate: Gate, work: Callable[[], Awaitable[None]], tokens: int = 0) -> float:
+async def call(limiter: Limiter, work: Callable[[], Awaitable[None]], tokens: int = 0) -> float:
     meter = Meter()
-    async with gate.turn(meter):
+    async with limiter.slot(meter):
         await work()
         meter.usage = Usage(output_tokens=tokens)
     return meter.wait_s
@@ -48,7 +48,7 @@ def failing(error: SteprouteError) -> Callable[[], Awaitable[None]]:
 )
 def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates: list[str], most: int) -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=most, failures_to_open=1000))
+        limiter = Limiter(LimiterSettings(in_flight=most, failures_to_open=1000))
         under_way = 0
 
         async def one(fate: str) -> None:
@@ -67,7 +67,7 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
                 finally:
                     under_way -= 1
 
-            task = asyncio.ensure_future(call(gate, work))
+            task = asyncio.ensure_future(call(limiter, work))
             if fate.startswith("cancelled"):
                 for _ in range(int(fate[-1])):
                     await asyncio.sleep(0)
@@ -76,9 +76,9 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
 
         async with asyncio.timeout(10):
             await asyncio.gather(*(one(fate) for fate in fates))
-            assert gate.under_way == 0
-            assert 1 <= gate.limit <= most
-            await call(gate, nothing)
+            assert limiter.under_way == 0
+            assert 1 <= limiter.limit <= most
+            await call(limiter, nothing)
 
     asyncio.run(run())
 
@@ -86,39 +86,39 @@ def test_no_more_than_the_limit_are_under_way_and_every_turn_is_given_back(fates
 @pytest.mark.parametrize("turn_is_given", [False, True])
 def test_a_waiter_that_is_cancelled_before_or_just_as_its_turn_is_given_hands_it_on(turn_is_given: bool) -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=1))
+        limiter = Limiter(LimiterSettings(in_flight=1))
         free = asyncio.Event()
 
         async def hold() -> None:
             await free.wait()
 
-        first = asyncio.ensure_future(call(gate, hold))
+        first = asyncio.ensure_future(call(limiter, hold))
         await asyncio.sleep(0)
-        second, third = (asyncio.ensure_future(call(gate, nothing)) for _ in range(2))
+        second, third = (asyncio.ensure_future(call(limiter, nothing)) for _ in range(2))
         await asyncio.sleep(0)
         free.set()
         if turn_is_given:
             await asyncio.sleep(0)
-            assert (first.done(), gate.under_way) == (True, 1), "the second's turn, which has not run yet"
+            assert (first.done(), limiter.under_way) == (True, 1), "the second's slot, which has not run yet"
         second.cancel()
         assert isinstance((await asyncio.gather(second, return_exceptions=True))[0], asyncio.CancelledError)
         async with asyncio.timeout(10):
             await asyncio.gather(first, third)
-        assert gate.under_way == 0
+        assert limiter.under_way == 0
 
     asyncio.run(run())
 
 
 def test_those_who_wait_get_their_turns_in_the_order_in_which_they_came() -> None:
     async def run() -> None:
-        gate, served = Gate(GateSettings(in_flight=2)), list[int]()
+        limiter, served = Limiter(LimiterSettings(in_flight=2)), list[int]()
 
         async def one(number: int) -> None:
             async def work() -> None:
                 served.append(number)
                 await asyncio.sleep(1.0)
 
-            await call(gate, work)
+            await call(limiter, work)
 
         await asyncio.gather(*(one(number) for number in range(9)))
         assert served == list(range(9))
@@ -128,62 +128,62 @@ def test_those_who_wait_get_their_turns_in_the_order_in_which_they_came() -> Non
 
 def test_it_grows_by_one_a_round_and_only_where_all_its_turns_are_taken() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=20))
+        limiter = Limiter(LimiterSettings(in_flight=20))
         for _ in range(5):
-            await asyncio.gather(*(call(gate, nothing) for _ in range(7)))
-        assert gate.limit == 8
-        await asyncio.gather(*(call(gate, nothing) for _ in range(8)))
-        assert gate.limit == pytest.approx(8 + 1 / 8), "the first of them came back while all were under way"
-        before = gate.limit
-        await asyncio.gather(*(call(gate, nothing) for _ in range(15)))
-        assert gate.limit == pytest.approx(before + 1, abs=0.1), "eight came back while others waited"
+            await asyncio.gather(*(call(limiter, nothing) for _ in range(7)))
+        assert limiter.limit == 8
+        await asyncio.gather(*(call(limiter, nothing) for _ in range(8)))
+        assert limiter.limit == pytest.approx(8 + 1 / 8), "the first of them came back while all were under way"
+        before = limiter.limit
+        await asyncio.gather(*(call(limiter, nothing) for _ in range(15)))
+        assert limiter.limit == pytest.approx(before + 1, abs=0.1), "eight came back while others waited"
 
     asyncio.run(run())
 
 
 def test_it_grows_while_all_goes_well_and_a_429_cuts_a_fifth_once() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=20))
-        assert gate.limit == 8
+        limiter = Limiter(LimiterSettings(in_flight=20))
+        assert limiter.limit == 8
         for _ in range(60):
-            await asyncio.gather(*(call(gate, nothing) for _ in range(20)))
-        assert gate.limit == 20
+            await asyncio.gather(*(call(limiter, nothing) for _ in range(20)))
+        assert limiter.limit == 20
         limited = failing(RateLimited("429"))
-        await asyncio.gather(*(call(gate, limited) for _ in range(20)), return_exceptions=True)
-        assert gate.limit == pytest.approx(16)
+        await asyncio.gather(*(call(limiter, limited) for _ in range(20)), return_exceptions=True)
+        assert limiter.limit == pytest.approx(16)
         await asyncio.gather(
-            *(call(gate, failing(BackendUnavailable("500"))) for _ in range(3)), return_exceptions=True
+            *(call(limiter, failing(BackendUnavailable("500"))) for _ in range(3)), return_exceptions=True
         )
-        assert gate.limit == pytest.approx(16), "server errors do not shrink it"
+        assert limiter.limit == pytest.approx(16), "server errors do not shrink it"
 
     asyncio.run(run())
 
 
 def test_retry_after_holds_new_calls_back_and_the_wait_is_measured() -> None:
     async def run() -> None:
-        gate = Gate()
+        limiter = Limiter()
         with pytest.raises(RateLimited):
-            await call(gate, failing(RateLimited("429", retry_after_s=0.05)))
-        assert await call(gate, nothing) >= 0.04
+            await call(limiter, failing(RateLimited("429", retry_after_s=0.05)))
+        assert await call(limiter, nothing) >= 0.04
 
     asyncio.run(run())
 
 
 def test_a_call_that_does_not_wait_takes_a_free_turn_of_a_backend_that_is_well_or_none() -> None:
-    async def taken(gate: Gate) -> bool:
+    async def taken(limiter: Limiter) -> bool:
         try:
-            async with gate.turn(Meter(ahead=True)):
+            async with limiter.slot(Meter(speculative=True)):
                 return True
         except BackendUnavailable:
             return False
 
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=1, tokens_per_minute=1000))
-        assert await taken(gate)
-        async with gate.turn(Meter(Usage(output_tokens=1000))):
-            assert not await taken(gate)
-        assert not await taken(gate), "that call has used up this minute's tokens"
-        healthy = Gate()
+        limiter = Limiter(LimiterSettings(in_flight=1, tokens_per_minute=1000))
+        assert await taken(limiter)
+        async with limiter.slot(Meter(Usage(output_tokens=1000))):
+            assert not await taken(limiter)
+        assert not await taken(limiter), "that call has used up this minute's tokens"
+        healthy = Limiter()
         with pytest.raises(BackendUnavailable):
             await call(healthy, failing(BackendUnavailable("500")))
         assert not await taken(healthy)
@@ -198,11 +198,11 @@ def test_a_call_that_does_not_wait_takes_a_free_turn_of_a_backend_that_is_well_o
 
 def test_however_many_come_at_once_none_that_does_not_wait_stands_in_the_queue() -> None:
     async def run() -> None:
-        gate, entered = Gate(GateSettings(in_flight=2)), 0
+        limiter, entered = Limiter(LimiterSettings(in_flight=2)), 0
 
         async def in_vain() -> None:
             nonlocal entered
-            async with gate.turn(Meter(ahead=True)):
+            async with limiter.slot(Meter(speculative=True)):
                 entered += 1
                 await asyncio.sleep(0.05)
 
@@ -217,11 +217,11 @@ def test_however_many_come_at_once_none_that_does_not_wait_stands_in_the_queue()
 
 def test_an_open_circuit_takes_no_tokens_of_the_minute() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(in_flight=1, failures_to_open=1, open_s=60.0, tokens_per_minute=6000))
-        calls = [call(gate, failing(BackendUnavailable("500"))), *(call(gate, nothing) for _ in range(4))]
+        limiter = Limiter(LimiterSettings(in_flight=1, failures_to_open=1, cooldown_s=60.0, tokens_per_minute=6000))
+        calls = [call(limiter, failing(BackendUnavailable("500"))), *(call(limiter, nothing) for _ in range(4))]
         refused = await asyncio.gather(*calls, return_exceptions=True)
         assert ["circuit open" in str(each) for each in refused] == [False, True, True, True, True]
-        assert gate._tokens == pytest.approx(6000, abs=200)
+        assert limiter._tokens == pytest.approx(6000, abs=200)
 
     asyncio.run(run())
 
@@ -229,15 +229,15 @@ def test_an_open_circuit_takes_no_tokens_of_the_minute() -> None:
 @pytest.mark.parametrize("error", [BackendUnavailable("500"), BackendTimeout("no answer in time")])
 def test_the_circuit_opens_after_failures_in_a_row_and_closes_after_a_probe(error: BackendError) -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
-        await fail(gate, error, error, error)
-        assert await refused_for(gate) == 10.0
+        limiter = Limiter(LimiterSettings(failures_to_open=3, cooldown_s=10.0))
+        await fail(limiter, error, error, error)
+        assert await refused_for(limiter) == 10.0
         await asyncio.sleep(10.0)
-        probe = asyncio.ensure_future(call(gate, lambda: asyncio.sleep(2.0)))
+        probe = asyncio.ensure_future(call(limiter, lambda: asyncio.sleep(2.0)))
         await asyncio.sleep(1.0)
-        assert await refused_for(gate) == 0.1, "the probe is under way"
+        assert await refused_for(limiter) == 0.1, "the probe is under way"
         await probe
-        await call(gate, nothing)
+        await call(limiter, nothing)
 
     run_virtually(run())
 
@@ -245,55 +245,55 @@ def test_the_circuit_opens_after_failures_in_a_row_and_closes_after_a_probe(erro
 def test_a_probe_that_fails_opens_the_circuit_again_for_as_long() -> None:
     async def run() -> None:
         down = BackendUnavailable("500")
-        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
-        await fail(gate, down, down, down)
+        limiter = Limiter(LimiterSettings(failures_to_open=3, cooldown_s=10.0))
+        await fail(limiter, down, down, down)
         for _ in range(2):
             await asyncio.sleep(10.0)
-            await fail(gate, down)
-            assert await refused_for(gate) == 10.0
+            await fail(limiter, down)
+            assert await refused_for(limiter) == 10.0
         await asyncio.sleep(10.0)
-        await call(gate, nothing)
-        await fail(gate, down, down)
-        await call(gate, nothing)
+        await call(limiter, nothing)
+        await fail(limiter, down, down)
+        await call(limiter, nothing)
 
     run_virtually(run())
 
 
 def test_an_open_circuit_says_what_opened_it_and_how_many_probes_failed_since() -> None:
-    async def refusal(gate: Gate) -> CircuitOpen:
+    async def refusal(limiter: Limiter) -> CircuitOpen:
         with pytest.raises(CircuitOpen) as caught:
-            await call(gate, nothing)
+            await call(limiter, nothing)
         return caught.value
 
     async def run() -> None:
-        gate = Gate(GateSettings(failures_to_open=2, open_s=10.0))
-        await fail(gate, BackendTimeout("weak: no answer in time"), BackendUnavailable("weak: ReadError"))
-        assert "of which the last was: weak: ReadError." in str(await refusal(gate))
+        limiter = Limiter(LimiterSettings(failures_to_open=2, cooldown_s=10.0))
+        await fail(limiter, BackendTimeout("weak: no answer in time"), BackendUnavailable("weak: ReadError"))
+        assert "of which the last was: weak: ReadError." in str(await refusal(limiter))
         probes = []
         for _ in range(3):
-            probes.append((await refusal(gate)).failed_probes)
+            probes.append((await refusal(limiter)).failed_probes)
             await asyncio.sleep(10.0)
-            await fail(gate, BackendUnavailable("weak: status 503"))
+            await fail(limiter, BackendUnavailable("weak: status 503"))
         assert probes == [0, 1, 2]
-        assert "the last was: weak: status 503." in str(await refusal(gate))
+        assert "the last was: weak: status 503." in str(await refusal(limiter))
         await asyncio.sleep(10.0)
-        await call(gate, nothing)
-        await fail(gate, BackendUnavailable("500"), BackendUnavailable("500"))
-        assert (await refusal(gate)).failed_probes == 0, "an answer came between"
+        await call(limiter, nothing)
+        await fail(limiter, BackendUnavailable("500"), BackendUnavailable("500"))
+        assert (await refusal(limiter)).failed_probes == 0, "an answer came between"
 
     run_virtually(run())
 
 
 def test_a_probe_that_is_cancelled_leaves_the_next_call_to_probe() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(failures_to_open=1, open_s=10.0))
-        await fail(gate, BackendUnavailable("500"))
+        limiter = Limiter(LimiterSettings(failures_to_open=1, cooldown_s=10.0))
+        await fail(limiter, BackendUnavailable("500"))
         await asyncio.sleep(10.0)
-        probe = asyncio.ensure_future(call(gate, lambda: asyncio.sleep(60.0)))
+        probe = asyncio.ensure_future(call(limiter, lambda: asyncio.sleep(60.0)))
         await asyncio.sleep(1.0)
         probe.cancel()
         await asyncio.gather(probe, return_exceptions=True)
-        await call(gate, nothing)
+        await call(limiter, nothing)
 
     run_virtually(run())
 
@@ -301,9 +301,9 @@ def test_a_probe_that_is_cancelled_leaves_the_next_call_to_probe() -> None:
 def test_a_call_that_was_never_made_says_nothing_about_the_backend() -> None:
     async def run() -> None:
         down = BackendUnavailable("500")
-        gate = Gate(GateSettings(failures_to_open=3, open_s=10.0))
-        await fail(gate, down, down, BudgetExceeded("spent"), down)
-        assert await refused_for(gate) == 10.0
+        limiter = Limiter(LimiterSettings(failures_to_open=3, cooldown_s=10.0))
+        await fail(limiter, down, down, BudgetExceeded("spent"), down)
+        assert await refused_for(limiter) == 10.0
 
     run_virtually(run())
 
@@ -311,57 +311,57 @@ def test_a_call_that_was_never_made_says_nothing_about_the_backend() -> None:
 def test_refusals_for_too_many_requests_do_not_open_the_circuit() -> None:
     async def run() -> None:
         limited, down = RateLimited("429"), BackendUnavailable("500")
-        gate = Gate(GateSettings(failures_to_open=2))
-        await fail(gate, *[limited] * 5, down, limited, down)
-        await call(gate, nothing)
+        limiter = Limiter(LimiterSettings(failures_to_open=2))
+        await fail(limiter, *[limited] * 5, down, limited, down)
+        await call(limiter, nothing)
 
     run_virtually(run())
 
 
-async def fail(gate: Gate, *errors: SteprouteError) -> None:
+async def fail(limiter: Limiter, *errors: SteprouteError) -> None:
     """Calls that end so, one after the other."""
     for error in errors:
         with pytest.raises(type(error), match=str(error)):
-            await call(gate, failing(error))
+            await call(limiter, failing(error))
 
 
-async def refused_for(gate: Gate) -> float | None:
+async def refused_for(limiter: Limiter) -> float | None:
     """How long the open circuit asks to wait."""
     with pytest.raises(CircuitOpen, match="circuit open after [1-9] failures in a row") as caught:
-        await call(gate, nothing)
+        await call(limiter, nothing)
     return caught.value.retry_after_s
 
 
 def test_an_answer_that_is_no_failure_of_the_server_closes_the_circuit() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(failures_to_open=2))
+        limiter = Limiter(LimiterSettings(failures_to_open=2))
         for error in (BackendUnavailable("500"), BackendError("400"), BackendUnavailable("500")):
             with pytest.raises(BackendError):
-                await call(gate, failing(error))
-        await call(gate, nothing)
+                await call(limiter, failing(error))
+        await call(limiter, nothing)
 
     asyncio.run(run())
 
 
 def test_a_minutes_tokens_once_spent_hold_the_next_call_back() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(tokens_per_minute=6000))
-        await call(gate, nothing, tokens=3000)
-        await call(gate, nothing, tokens=3000)
-        third = asyncio.ensure_future(call(gate, nothing))
+        limiter = Limiter(LimiterSettings(tokens_per_minute=6000))
+        await call(limiter, nothing, tokens=3000)
+        await call(limiter, nothing, tokens=3000)
+        third = asyncio.ensure_future(call(limiter, nothing))
         done, _ = await asyncio.wait([third], timeout=0.1)
         assert not done
         third.cancel()
         await asyncio.gather(third, return_exceptions=True)
-        assert gate.under_way == 0
+        assert limiter.under_way == 0
 
     asyncio.run(run())
 
 
 def test_the_size_of_calls_is_learnt_so_that_small_ones_use_a_minutes_tokens_to_the_end() -> None:
     async def run() -> None:
-        gate = Gate(GateSettings(tokens_per_minute=6000))
-        waits = [await call(gate, nothing, tokens=100) for _ in range(90)]
+        limiter = Limiter(LimiterSettings(tokens_per_minute=6000))
+        waits = [await call(limiter, nothing, tokens=100) for _ in range(90)]
         assert waits[:57] == [0.0] * 57
         assert waits[70:] == [pytest.approx(1.0, abs=0.01)] * 20, "a hundred tokens come back in a second"
 
@@ -369,8 +369,8 @@ def test_the_size_of_calls_is_learnt_so_that_small_ones_use_a_minutes_tokens_to_
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"in_flight": 0}, {"tokens_per_minute": 0}, {"failures_to_open": 0}, {"open_s": 0.0}]
+    "wrong", [{"in_flight": 0}, {"tokens_per_minute": 0}, {"failures_to_open": 0}, {"cooldown_s": 0.0}]
 )
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"^{next(iter(wrong))}"):
-        GateSettings(**wrong)  # type: ignore[arg-type]
+        LimiterSettings(**wrong)  # type: ignore[arg-type]
