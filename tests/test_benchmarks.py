@@ -50,7 +50,7 @@ def test_decisions_are_counted_by_cpu_time(monkeypatch: pytest.MonkeyPatch) -> N
     from engine_overhead import decisions_per_second
 
     class Waits(Threshold):
-        def decide(self, seen: Observation) -> Decision:
+        def decide(self, observation: Observation) -> Decision:
             time.sleep(0.01)
             return Decision.ACCEPT
 

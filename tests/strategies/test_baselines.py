@@ -106,8 +106,8 @@ def test_a_query_level_router_calls_one_model_once() -> None:
         class Always:
             needs_scores = False
 
-            def decide(self, seen: Observation, threshold: float = threshold) -> Decision:
-                assert seen.prefix.problem == PROBLEM
+            def decide(self, observation: Observation, threshold: float = threshold) -> Decision:
+                assert observation.prefix.problem == PROBLEM
                 return Decision.REGENERATE if threshold else Decision.ACCEPT
 
         stage = Stage(weak=[whole("1")], strong=[whole("1")])

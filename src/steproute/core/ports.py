@@ -76,7 +76,7 @@ class Policy(Protocol):
         """False where it reads no scores."""
         ...
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Accept, regenerate or take over."""
         ...
 

@@ -24,8 +24,11 @@ class Oracle:
         """The oracle has no knob."""
         return cls()
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Raises DatasetError for a problem that is of no embedded world."""
-        problem, texts = seen.prefix.problem, [*(step.text for step in seen.prefix.steps), seen.draft.text]
+        problem, texts = (
+            observation.prefix.problem,
+            [*(step.text for step in observation.prefix.steps), observation.draft.text],
+        )
         verdicts = check_drawn(problem, texts) if is_drawn(problem) else check_steps(Story.parse(problem.text), texts)
         return Decision.REGENERATE if verdicts[-1] is Verdict.FIRST_WRONG else Decision.ACCEPT

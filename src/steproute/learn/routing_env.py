@@ -36,7 +36,7 @@ class _Told:
     decision: Decision
     needs_scores: bool = True
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         return self.decision
 
 
@@ -97,10 +97,10 @@ class Rollout:
         self.news = self._task.result() if self._task.done() else self._asked.result()
         return self.news
 
-    def _ask(self, seen: Observation) -> "asyncio.Future[Decision]":
+    def _ask(self, observation: Observation) -> "asyncio.Future[Decision]":
         assert self._asked is not None
         self._told = asyncio.get_running_loop().create_future()
-        self._asked.set_result(seen)
+        self._asked.set_result(observation)
         return self._told
 
     def _hear(self, event: Event) -> None:
@@ -197,5 +197,5 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         info = {"right": right, "strong_tokens": self._rollout.strong_tokens, "lam": self.lam}
         return np.zeros(self._inputs, np.float32), reward + right, True, False, info
 
-    def _features(self, seen: Observation) -> F32:
-        return self._see(seen, lambda_feature(self.lam, self.low, self.high)).astype(np.float32)
+    def _features(self, observation: Observation) -> F32:
+        return self._see(observation, lambda_feature(self.lam, self.low, self.high)).astype(np.float32)

@@ -18,33 +18,35 @@ _LEAST_LOGPROB: Final = -5.0
 _MOST_CERTAIN: Final = 0.99
 
 
-def aggregate_features(seen: Observation) -> F64:
+def aggregate_features(observation: Observation) -> F64:
     """[min r_1..r_{t-1}, prod r_1..r_{t-1}, r_t, tokens of the step / 300, t / horizon], (5,); both 1 where t = 1.
 
     The first three are log-odds, cut off at 0.01 and 0.99 and divided by those of 0.99, so in [-1, 1]. A good PRM gives
     scores close to 0 and 1, and a network that reads them as they are does not tell 0.8 from 0.95. Source: TRIM,
     TRIM-Agg, which reads the scores as they are; the product is in the released code, not in the paper.
     """
-    earlier = seen.scores[:-1]
-    scores = np.clip([min(earlier, default=1.0), prod(earlier), seen.score], 1 - _MOST_CERTAIN, _MOST_CERTAIN)
+    earlier = observation.scores[:-1]
+    scores = np.clip([min(earlier, default=1.0), prod(earlier), observation.score], 1 - _MOST_CERTAIN, _MOST_CERTAIN)
     log_odds = np.log(scores / (1 - scores)) / log(_MOST_CERTAIN / (1 - _MOST_CERTAIN))
-    return np.array([*log_odds, seen.draft.usage.output_tokens / TOKEN_SCALE, seen.step / seen.max_steps])
+    return np.array(
+        [*log_odds, observation.draft.usage.output_tokens / TOKEN_SCALE, observation.step / observation.max_steps]
+    )
 
 
-def agg_features(seen: Observation, lam: float) -> F64:
+def agg_features(observation: Observation, lam: float) -> F64:
     """The aggregates, then λ mapped to [-1, 1]; (6,)."""
-    return np.array([*aggregate_features(seen), lam])
+    return np.array([*aggregate_features(observation), lam])
 
 
-def confident_features(seen: Observation, lam: float) -> F64:
+def confident_features(observation: Observation, lam: float) -> F64:
     """The aggregates, the mean and the lowest log-probability of the step's tokens (cut at -5, over 5), then λ; (8,).
 
     TRIM-Agg with weak's own confidence, which costs nothing where the backend gives it. Raises ConfigError where it
     does not.
     """
-    logprobs = token_logprobs(seen)
+    logprobs = token_logprobs(observation)
     doubt = np.maximum([sum(logprobs) / len(logprobs), min(logprobs)], _LEAST_LOGPROB) / -_LEAST_LOGPROB
-    return np.array([*aggregate_features(seen), *doubt, lam])
+    return np.array([*aggregate_features(observation), *doubt, lam])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,9 @@ class AggNetwork:
         """Whether it reads weak's log-probabilities."""
         return bool(self.weights["blocks.0.weight"].shape[1] == AGGREGATES + CONFIDENCES + 1)
 
-    def features(self, seen: Observation, lam: float) -> F64:
+    def features(self, observation: Observation, lam: float) -> F64:
         """(6,) or (8,)."""
-        return confident_features(seen, lam) if self.confident else agg_features(seen, lam)
+        return confident_features(observation, lam) if self.confident else agg_features(observation, lam)
 
     def logits(self, features: F64) -> F64:
         """(…, inputs) to (…, 2): accept, regenerate."""

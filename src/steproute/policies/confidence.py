@@ -35,9 +35,9 @@ class Confidence:
         """The policy with its knob, the threshold, at `knob`."""
         return cls(knob)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Regenerate a step that weak was not sure of."""
-        logprobs = token_logprobs(seen)
+        logprobs = token_logprobs(observation)
         probability = exp(sum(logprobs) / len(logprobs))
         return Decision.REGENERATE if probability < self.threshold else Decision.ACCEPT
 
@@ -68,21 +68,25 @@ class FirstTokenEntropy:
         """The policy with its knob, the threshold, at `knob`."""
         return cls(knob)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Regenerate a step that began in doubt."""
-        entropy = seen.draft.first_token_entropy
+        entropy = observation.draft.first_token_entropy
         if entropy is None:
             raise ConfigError(
-                f"{seen.draft.model} gives no entropies.", where="policy", remedy="Use a policy that reads scores."
+                f"{observation.draft.model} gives no entropies.",
+                where="policy",
+                remedy="Use a policy that reads scores.",
             )
         return Decision.REGENERATE if entropy > self.threshold else Decision.ACCEPT
 
 
-def token_logprobs(seen: Observation) -> tuple[float, ...]:
+def token_logprobs(observation: Observation) -> tuple[float, ...]:
     """Log-probabilities of the newest step's tokens; raises ConfigError where the backend gave none."""
-    logprobs = seen.draft.logprobs
+    logprobs = observation.draft.logprobs
     if not logprobs:
         raise ConfigError(
-            f"{seen.draft.model} gives no log-probabilities.", where="policy", remedy="Use a policy that reads scores."
+            f"{observation.draft.model} gives no log-probabilities.",
+            where="policy",
+            remedy="Use a policy that reads scores.",
         )
     return logprobs

@@ -25,7 +25,7 @@ class DecisionNetwork(Protocol):
         """Its arrays by name."""
         ...
 
-    def features(self, seen: Observation, lam: float) -> F64:
+    def features(self, observation: Observation, lam: float) -> F64:
         """The network's input, (inputs,); lam: λ mapped to [-1, 1]."""
         ...
 
@@ -55,9 +55,9 @@ class Learned:
         """Whether its network has inputs for weak's log-probabilities."""
         return bool(getattr(self.network, "confident", False))
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Greedy, as in the reference's evaluation."""
-        features = self.network.features(seen, lambda_feature(self.lam, self.low, self.high))
+        features = self.network.features(observation, lambda_feature(self.lam, self.low, self.high))
         return DECISIONS[int(self.network.logits(features).argmax())]
 
 

@@ -127,9 +127,9 @@ class Mixed:
         """What a problem costs by the policy that it gets, as calibrated."""
         return self.costs[self._takes_high(problem_id)]
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """As the problem's policy does."""
-        return (self.high if self._takes_high(seen.prefix.problem.id) else self.low).decide(seen)
+        return (self.high if self._takes_high(observation.prefix.problem.id) else self.low).decide(observation)
 
     def _takes_high(self, problem_id: str) -> bool:
         place = f"mixture/{self.seed}/{problem_id}"

@@ -32,29 +32,29 @@ class Pomdp:
             known = ", ".join(f"{cost:g}" for cost in self.plan.costs)
             raise ConfigError(f"{self.cost} is not in the plan. It holds {known}.", where="cost")
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Compare what regenerating gains with what it costs."""
-        belief = self.believed(seen)
+        belief = self.believed(observation)
         index = self.plan.costs.tolist().index(self.cost)
-        if seen.ends:
+        if observation.ends:
             gain = self.plan.last_advantage(belief)
         else:
-            gain = self.plan.advantage(index, min(seen.step, self.plan.model.stages) - 1, belief)
-        pays = gain > self.cost * seen.draft.usage.output_tokens
+            gain = self.plan.advantage(index, min(observation.step, self.plan.model.stages) - 1, belief)
+        pays = gain > self.cost * observation.draft.usage.output_tokens
         return Decision.REGENERATE if pays else Decision.ACCEPT
 
-    def believed(self, seen: Observation) -> F64:
+    def believed(self, observation: Observation) -> F64:
         """Belief (3,) about the newest step: on track, derailed, newest step wrong."""
         model = self.plan.model
         if self.belief == "posterior":
-            return model.posterior(min(seen.scores[:-1], default=1.0), seen.score)
+            return model.posterior(min(observation.scores[:-1], default=1.0), observation.score)
         prior = model.first_belief()
-        for index, step in enumerate(seen.prefix.steps):
+        for index, step in enumerate(observation.prefix.steps):
             replaced = step.decision is not None and step.decision is not Decision.ACCEPT
-            newest = seen.scores[index] if step.rejected_score is None else step.rejected_score
-            belief = model.posterior(min(seen.scores[:index], default=1.0), newest, prior)
+            newest = observation.scores[index] if step.rejected_score is None else step.rejected_score
+            belief = model.posterior(min(observation.scores[:index], default=1.0), newest, prior)
             prior = model.predict(belief, regenerate=replaced)
-        return model.posterior(min(seen.scores[:-1], default=1.0), seen.score, prior)
+        return model.posterior(min(observation.scores[:-1], default=1.0), observation.score, prior)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,9 @@ class Query:
     needs_scores: ClassVar[bool] = False
     takes_over: ClassVar[bool] = False
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """The same whatever has been written."""
-        chance = self.predictor.probability(seen.prefix.problem.text)
+        chance = self.predictor.probability(observation.prefix.problem.text)
         return Decision.REGENERATE if chance < self.threshold else Decision.ACCEPT
 
 

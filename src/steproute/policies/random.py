@@ -33,8 +33,8 @@ class RandomRouting:
         """The policy with its knob, the rate, at `knob`."""
         return cls(knob, seed)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Regenerate where this step's draw falls below the rate."""
-        place = f"{self.seed}/{seen.prefix.problem.id}/{seen.step}"
+        place = f"{self.seed}/{observation.prefix.problem.id}/{observation.step}"
         draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
         return Decision.REGENERATE if draw < self.rate else Decision.ACCEPT

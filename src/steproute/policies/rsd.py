@@ -34,8 +34,8 @@ class Rsd:
         """The policy with its knob, the scale, at `knob`."""
         return cls(knob, seed)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Drawn by the seed, the problem and the step alone."""
-        place = f"rsd/{self.seed}/{seen.prefix.problem.id}/{seen.step}"
+        place = f"rsd/{self.seed}/{observation.prefix.problem.id}/{observation.step}"
         draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
-        return Decision.ACCEPT if draw * self.scale < seen.score else Decision.REGENERATE
+        return Decision.ACCEPT if draw * self.scale < observation.score else Decision.REGENERATE

@@ -16,13 +16,13 @@ STEP_FEATURES: Final = 2
 SEQUENCE: Final = 2 + STEP_FEATURES * HORIZON
 
 
-def sequence_features(seen: Observation, lam: float) -> F64:
+def sequence_features(observation: Observation, lam: float) -> F64:
     """[λ, t, r_1 … r_30, c_1 … c_30], (62,), of the last 30 steps; 0 after step t, tokens c_i over 300.
 
     Source: TRIM, TRIM-Seq.
     """
-    scores = seen.scores[-HORIZON:]
-    tokens = [*(step.tokens for step in seen.prefix.steps), seen.draft.usage.output_tokens][-HORIZON:]
+    scores = observation.scores[-HORIZON:]
+    tokens = [*(step.tokens for step in observation.prefix.steps), observation.draft.usage.output_tokens][-HORIZON:]
     features = np.zeros(SEQUENCE)
     features[:2] = lam, len(scores)
     features[2 : 2 + len(scores)] = scores
@@ -52,9 +52,9 @@ class SeqNetwork:
         if answer.shape != (len(DECISIONS),):
             raise ConfigError(f"it answers {answer.shape}, not one logit a decision.", where="network")
 
-    def features(self, seen: Observation, lam: float) -> F64:
+    def features(self, observation: Observation, lam: float) -> F64:
         """See `sequence_features`."""
-        return sequence_features(seen, lam)
+        return sequence_features(observation, lam)
 
     def logits(self, features: F64) -> F64:
         """(62,) to (2,): accept, regenerate."""

@@ -30,9 +30,9 @@ class Threshold:
         """The policy with its knob, the threshold, at `knob`."""
         return cls(knob)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Regenerate a step that scores below the threshold."""
-        return Decision.REGENERATE if seen.score < self.threshold else Decision.ACCEPT
+        return Decision.REGENERATE if observation.score < self.threshold else Decision.ACCEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,11 @@ class ThresholdTakeover:
         """The policy with its knob, the threshold, at `knob`."""
         return cls(knob)
 
-    def decide(self, seen: Observation) -> Decision:
+    def decide(self, observation: Observation) -> Decision:
         """Accept at or above the threshold; below it regenerate, or take over when patience is spent."""
-        if seen.score >= self.threshold:
+        if observation.score >= self.threshold:
             return Decision.ACCEPT
-        return Decision.TAKEOVER if seen.replaced + 1 >= self.patience else Decision.REGENERATE
+        return Decision.TAKEOVER if observation.replaced + 1 >= self.patience else Decision.REGENERATE
 
 
 def _check(name: str, value: float) -> None:
