@@ -6,7 +6,7 @@ import pytest
 from steproute.bench.best_of import best_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.models import LabModel
 from steproute.lab.story import Story, generate
 
@@ -22,7 +22,7 @@ class Checking:
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         self.asked += 1
         verdicts = check_steps(Story.parse(prefix.problem.text), [step.text for step in prefix.steps])
-        sound = all(verdict is Verdict.RIGHT for verdict in verdicts)
+        sound = all(verdict is StepLabel.CORRECT for verdict in verdicts)
         return Scores(values=(float(sound is self.honest),) * len(prefix.steps), model=self.name, usage=Usage())
 
 

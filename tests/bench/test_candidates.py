@@ -10,7 +10,7 @@ from steproute.bench.labelled import LabelledSteps
 from steproute.config import lab_roles
 from steproute.core.errors import DatasetError
 from steproute.engine.step_tree import StepTree
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.learn.rollouts import solve_all
 from steproute.policies.threshold import Threshold
@@ -85,7 +85,7 @@ def test_every_scored_step_of_a_solution_in_a_tree_is_a_candidate(tmp_path: Path
     scored = []
     for problem, trace in zip(PROBLEMS, traces, strict=True):
         verdicts = check_steps(Story.parse(problem.text), [step.text for step in trace.steps])
-        steps_after_correct = trace.steps[: sum(verdict is not Verdict.AFTER_ERROR for verdict in verdicts)]
+        steps_after_correct = trace.steps[: sum(verdict is not StepLabel.AFTER_ERROR for verdict in verdicts)]
         scored += [(problem.id, score) for step in steps_after_correct for score in (step.score, step.rejected_score)]
     candidates = set(zip(steps.groups.tolist(), steps.scores.tolist(), strict=True))
     assert {pair for pair in scored if pair[1] is not None} <= candidates

@@ -4,11 +4,11 @@ from hypothesis import strategies as st
 
 from steproute import Draft, Observation, Prefix, Problem, Step, Stop, Usage
 from steproute.core.decision import Decision
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.oracle import Oracle
 from steproute.lab.story import DIFFICULTIES, Story, write_story
 
-R, F, A = Verdict.RIGHT, Verdict.FIRST_WRONG, Verdict.AFTER_ERROR
+R, F, A = StepLabel.CORRECT, StepLabel.FIRST_ERROR, StepLabel.AFTER_ERROR
 STORY = Story.parse(
     "(1) Ben has 30 apples. (2) Mia has 12 apples. (3) It is a sunny day. "
     "(4) Zoe has as many apples as Ben and Mia together. "
@@ -37,7 +37,7 @@ def test_everything_after_the_first_error_is_after_an_error() -> None:
 
 
 def test_wrong_steps_are_told() -> None:
-    def newest(step: str, done: int = 2) -> Verdict:
+    def newest(step: str, done: int = 2) -> StepLabel:
         return check_steps(STORY, [*SOLUTION[:done], step])[-1]
 
     assert newest("(4) Zoe has Ben 30 + Mia 12 = 43.") is F

@@ -22,7 +22,7 @@ from steproute.core.trace import Trace
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
-from steproute.lab.checker import Verdict
+from steproute.lab.checker import StepLabel
 from steproute.lab.oracle import Oracle
 from steproute.lab.trim_world.checker import check_drawn
 from steproute.lab.trim_world.expected import expected_threshold
@@ -40,7 +40,7 @@ from steproute.strategies.stepwise import Stepwise
 WORLD = load_parameters()
 PROBLEMS = load_problems("trim-world", 150)
 TO_END = replace(SAMPLING, stop=None)
-STATES = {Verdict.RIGHT: 0, Verdict.AFTER_ERROR: 1, Verdict.FIRST_WRONG: 2}
+STATES = {StepLabel.CORRECT: 0, StepLabel.AFTER_ERROR: 1, StepLabel.FIRST_ERROR: 2}
 
 
 def chi_square_holds(counts: np.ndarray, expected: np.ndarray) -> bool:
@@ -111,8 +111,8 @@ def test_steps_are_correct_ended_and_as_long_as_the_parameters_say(name: str) ->
     own, drawn = WORLD.models[name], solutions(name)
     verdicts = [check_drawn(problem, texts) for problem, texts, _ in drawn]
     seen = Counter(verdict for each in verdicts for verdict in each)
-    on_track = seen[Verdict.RIGHT] + seen[Verdict.FIRST_WRONG]
-    assert abs(z_score(seen[Verdict.RIGHT], on_track, own.step_accuracy)) < 4
+    on_track = seen[StepLabel.CORRECT] + seen[StepLabel.FIRST_ERROR]
+    assert abs(z_score(seen[StepLabel.CORRECT], on_track, own.step_accuracy)) < 4
 
     lengths = np.bincount([len(texts) for _, texts, _ in drawn], minlength=len(own.hazard))
     survival = np.cumprod([1.0, *(1 - h for h in own.hazard[:-1])])
@@ -127,16 +127,16 @@ def test_steps_are_correct_ended_and_as_long_as_the_parameters_say(name: str) ->
 @pytest.mark.parametrize("name", [WEAK, STRONG])
 def test_an_answer_is_right_iff_every_step_is(name: str) -> None:
     for problem, texts, draft in solutions(name):
-        right = all(verdict is Verdict.RIGHT for verdict in check_drawn(problem, texts))
+        right = all(verdict is StepLabel.CORRECT for verdict in check_drawn(problem, texts))
         assert (f"\\boxed{{{problem.answer}}}" in draft.text) == right
 
 
 def test_nothing_is_correct_after_the_first_error() -> None:
     for problem, texts, _ in solutions(WEAK):
         verdicts = check_drawn(problem, texts)
-        right = verdicts.index(Verdict.FIRST_WRONG) if Verdict.FIRST_WRONG in verdicts else len(verdicts)
-        errors = [Verdict.FIRST_WRONG, *[Verdict.AFTER_ERROR] * len(verdicts)]
-        assert verdicts == ([Verdict.RIGHT] * right + errors)[: len(verdicts)]
+        right = verdicts.index(StepLabel.FIRST_ERROR) if StepLabel.FIRST_ERROR in verdicts else len(verdicts)
+        errors = [StepLabel.FIRST_ERROR, *[StepLabel.AFTER_ERROR] * len(verdicts)]
+        assert verdicts == ([StepLabel.CORRECT] * right + errors)[: len(verdicts)]
 
 
 def scored_solutions() -> list[tuple[Problem, list[str], tuple[float, ...]]]:

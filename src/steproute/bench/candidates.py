@@ -18,7 +18,7 @@ from steproute.core.splitting import split_steps
 from steproute.engine.episode import call_seed
 from steproute.engine.roles import ModelRole, Roles
 from steproute.engine.step_tree import StepTree
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 
 DRAWS: Final = 4
@@ -132,7 +132,7 @@ async def _correct_prefixes(writer: ModelRole, problem: Problem, rng: np.random.
     (draft,) = await writer.model.propose(start, 1, whole)
     texts = split_steps(draft.text, start.separator)
     verdicts = check_steps(Story.parse(problem.text), texts)
-    correct = [verdict is Verdict.RIGHT for verdict in verdicts]
+    correct = [verdict is StepLabel.CORRECT for verdict in verdicts]
     count = max(1, len(texts) if all(correct) else correct.index(False) + 1)
     return [_after(start, texts[:end]) for end in range(count)]
 
@@ -153,7 +153,7 @@ def _after(prefix: Prefix, texts: Iterable[str]) -> Prefix:
 
 def _correct(solution: Prefix) -> bool:
     story = Story.parse(solution.problem.text)
-    return check_steps(story, [step.text for step in solution.steps])[-1] is Verdict.RIGHT
+    return check_steps(story, [step.text for step in solution.steps])[-1] is StepLabel.CORRECT
 
 
 def _row(candidate: Prefix, score: float, correct: bool) -> _Row:

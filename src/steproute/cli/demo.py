@@ -25,7 +25,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.strategies.single import Single
 
@@ -159,7 +159,7 @@ async def _first_rescue(
 
 
 def _correct(problem: Problem, steps: Sequence[str]) -> bool:
-    return check_steps(Story.parse(problem.text), steps)[-1] is Verdict.RIGHT
+    return check_steps(Story.parse(problem.text), steps)[-1] is StepLabel.CORRECT
 
 
 def _say(console: Terminal, title: str, *paragraphs: str) -> None:

@@ -9,7 +9,7 @@ from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.splitting import split_steps
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.models import LAB_SAMPLING
 from steproute.lab.story import Story
 
@@ -19,7 +19,7 @@ class Checked:
     """One sampled solution: each step's verdict and, if asked for, PRM score; output tokens in all."""
 
     problem_id: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[StepLabel, ...]
     answer_right: bool
     tokens: int
     scores: tuple[float, ...] | None
@@ -27,7 +27,7 @@ class Checked:
     @property
     def on_right_prefix(self) -> tuple[bool, ...]:
         """Whether each step that was taken on a right prefix is right."""
-        return tuple(v is Verdict.RIGHT for v in self.verdicts if v is not Verdict.AFTER_ERROR)
+        return tuple(v is StepLabel.CORRECT for v in self.verdicts if v is not StepLabel.AFTER_ERROR)
 
 
 async def check_model(

@@ -16,35 +16,35 @@ _STEP: Final = re.compile(
 _COMMUTATIVE: Final = frozenset("+*")
 
 
-class Verdict(StrEnum):
+class StepLabel(StrEnum):
     """A step's place in its solution."""
 
-    RIGHT = "right"
-    FIRST_WRONG = "first_wrong"
+    CORRECT = "correct"
+    FIRST_ERROR = "first_error"
     AFTER_ERROR = "after_error"
 
 
-def check_steps(story: Story, steps: Sequence[str]) -> list[Verdict]:
+def check_steps(story: Story, steps: Sequence[str]) -> list[StepLabel]:
     """One verdict a step.
 
     A step is right when it works on a relevant sentence that has no step yet, every earlier sentence that it depends on
     has one, and its expression and value are the sentence's; a boxed answer must be the story's. Any order that
     respects these dependencies is right.
     """
-    verdicts: list[Verdict] = []
+    verdicts: list[StepLabel] = []
     done: set[int] = set()
     values: dict[str, int] = {}
     for text in steps:
-        if verdicts and verdicts[-1] is not Verdict.RIGHT:
-            verdicts.append(Verdict.AFTER_ERROR)
+        if verdicts and verdicts[-1] is not StepLabel.CORRECT:
+            verdicts.append(StepLabel.AFTER_ERROR)
             continue
         sentence = _right_sentence(story, text, done, values)
         if sentence is None:
-            verdicts.append(Verdict.FIRST_WRONG)
+            verdicts.append(StepLabel.FIRST_ERROR)
             continue
         done.add(sentence.label)
         values[sentence.x] = sentence.value(values)
-        verdicts.append(Verdict.RIGHT)
+        verdicts.append(StepLabel.CORRECT)
     return verdicts
 
 

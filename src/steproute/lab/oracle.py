@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from steproute.core.decision import Decision
 from steproute.core.observation import Observation
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.lab.trim_world.checker import check_drawn
 from steproute.lab.trim_world.steps import is_drawn
@@ -31,4 +31,4 @@ class Oracle:
             [*(step.text for step in observation.prefix.steps), observation.draft.text],
         )
         verdicts = check_drawn(problem, texts) if is_drawn(problem) else check_steps(Story.parse(problem.text), texts)
-        return Decision.REGENERATE if verdicts[-1] is Verdict.FIRST_WRONG else Decision.ACCEPT
+        return Decision.REGENERATE if verdicts[-1] is StepLabel.FIRST_ERROR else Decision.ACCEPT

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs the learn extra")
 
 from steproute.core.problem import Problem  # noqa: E402
 from steproute.core.solution import Prefix, Step  # noqa: E402
-from steproute.lab.checker import Verdict, check_steps  # noqa: E402
+from steproute.lab.checker import StepLabel, check_steps  # noqa: E402
 from steproute.lab.models import LabModel, LabPrm, LabScorerName  # noqa: E402
 from steproute.lab.network import Network  # noqa: E402
 from steproute.lab.onnx_weights import read_weights  # noqa: E402
@@ -162,14 +162,14 @@ def test_a_walk_is_labelled_up_to_its_first_incorrect_step_and_candidates_by_the
     for walk in walks:
         story = Story.parse(walk.problem)
         verdicts = check_steps(story, walk.steps)
-        assert [verdict is Verdict.RIGHT for verdict in verdicts] == [True] * (len(walk.steps) - 1) + [
+        assert [verdict is StepLabel.CORRECT for verdict in verdicts] == [True] * (len(walk.steps) - 1) + [
             walk.last_correct
         ]
         for choice in walk.choices:
             assert {item.correct for item in choice.candidates} == {True, False}
             for item in choice.candidates:
                 last = check_steps(story, [*walk.steps[: choice.after], item.text])[-1]
-                assert item.correct is (last is Verdict.RIGHT)
+                assert item.correct is (last is StepLabel.CORRECT)
     write_walks(LabModel("lab-weak"), LabModel("lab-strong"), 12, tmp_path / "walks.jsonl")
     assert list(read_walks(tmp_path / "walks.jsonl")) == walks, "a finished file is left as it is"
 
@@ -182,7 +182,7 @@ def test_an_altered_step_is_incorrect(seed: int) -> None:
         steps = story.solution()
         after = int(rng.integers(len(steps)))
         changed = altered(steps[after], rng)
-        assert check_steps(story, [*steps[:after], changed])[-1] is Verdict.FIRST_WRONG, changed
+        assert check_steps(story, [*steps[:after], changed])[-1] is StepLabel.FIRST_ERROR, changed
         Tokenizer().encode(changed)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.network import shared_length
 from steproute.lab.story import Story
 from steproute.lab.tokenizer import Tokenizer
@@ -32,5 +32,5 @@ def correct_next(story: Story, correct_steps: Sequence[str]) -> Iterator[str]:
             text = sentence.step(values)
             for written in {text, _OPERANDS.sub(r" has \3 \2 \1 = ", text)}:
                 for ended in (written, f"{written} So the answer is \\boxed{{{story.answer}}}."):
-                    if check_steps(story, [*correct_steps, ended])[-1] is Verdict.RIGHT:
+                    if check_steps(story, [*correct_steps, ended])[-1] is StepLabel.CORRECT:
                         yield ended

@@ -13,7 +13,7 @@ from rich.progress import track
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.splitting import split_steps
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.lab.network import Network
 from steproute.lab.story import Story, generate
@@ -53,4 +53,4 @@ async def _one(model: LabModel, seed: int, problem: Problem) -> Rollout:
     (draft,) = await model.propose(prefix, 1, replace(LAB_SAMPLING, stop=None, seed=seed))
     steps = split_steps(draft.text, prefix.separator)
     verdicts = check_steps(Story.parse(problem.text), steps)
-    return problem.text, steps, [verdict is Verdict.RIGHT for verdict in verdicts]
+    return problem.text, steps, [verdict is StepLabel.CORRECT for verdict in verdicts]

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Sampling, Step, Stop
-from steproute.lab.checker import Verdict, check_steps
+from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.lab.story import Story, generate
 
@@ -110,4 +110,4 @@ def _seeded(rng: np.random.Generator, temperature: float = LAB_SAMPLING.temperat
 
 
 def _is_correct(story: Story, prefix: Prefix, text: str) -> bool:
-    return check_steps(story, [*(step.text for step in prefix.steps), text])[-1] is Verdict.RIGHT
+    return check_steps(story, [*(step.text for step in prefix.steps), text])[-1] is StepLabel.CORRECT

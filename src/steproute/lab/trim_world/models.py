@@ -12,7 +12,7 @@ import numpy as np
 from steproute.core.errors import BackendError, DatasetError, ScorerError
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
-from steproute.lab.checker import Verdict
+from steproute.lab.checker import StepLabel
 from steproute.lab.trim_world.checker import check_drawn, checked
 from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters, load_parameters
 from steproute.lab.trim_world.steps import Chances, accuracy_of, chances_of, new_draw, step_text, wrong_answer
@@ -25,7 +25,7 @@ PRICES: Final[Mapping[str, Price]] = {
     PRM: Price(input=Decimal("0.07"), output=Decimal(0), table=_TABLE),
 }
 SAMPLING: Final = Sampling(max_tokens=1_000_000)
-_STATES: Final = {Verdict.RIGHT: 0, Verdict.AFTER_ERROR: 1, Verdict.FIRST_WRONG: 2}
+_STATES: Final = {StepLabel.CORRECT: 0, StepLabel.AFTER_ERROR: 1, StepLabel.FIRST_ERROR: 2}
 _NORMAL: Final = NormalDist()
 
 
@@ -83,7 +83,7 @@ class DrawingModel:
     def _steps(self, prefix: Prefix, index: int, seed: int) -> Iterator[tuple[str, int, bool]]:
         """The steps from here to the end of the solution: text, tokens, and whether it is the last one."""
         problem, hazard = prefix.problem, self._own.hazard
-        on_track = all(verdict is Verdict.RIGHT for verdict in check_drawn(problem, [s.text for s in prefix.steps]))
+        on_track = all(verdict is StepLabel.CORRECT for verdict in check_drawn(problem, [s.text for s in prefix.steps]))
         accuracy = accuracy_of(problem.id, self.name, problem.tags)
         place, ended = len(prefix.steps), False
         while not ended:
