@@ -42,7 +42,7 @@ async def references(name: str, limit: int | None) -> dict[str, object]:
     for _, row in rows:
         problem = Problem.ask(id="p", text="?", answer=str(row["answer"]), rule=FINAL_LINE)
         answer = final_line(str(row["solution"]))
-        right += (await grader.grade(problem, answer, "", Meter())).verdict is Verdict.RIGHT
+        right += (await grader.grade(problem, answer, "", Meter())).verdict is Verdict.CORRECT
     return {"set": name, "solutions": len(rows), "right": right}
 
 

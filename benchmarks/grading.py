@@ -58,7 +58,7 @@ def graded(name: str, golds: list[str], checker: AnswerChecker, failures: int) -
     """[correct verdicts, undecided ones, tried ones] of each kind of variant."""
     counts: Counts = {"rewritings": {}, "changes": {}}
     for number, gold in enumerate(golds, 1):
-        for kind, variants, right in (("rewritings", rewritings, "right"), ("changes", changes, "wrong")):
+        for kind, variants, right in (("rewritings", rewritings, "correct"), ("changes", changes, "incorrect")):
             for variant, text in variants(gold):
                 try:
                     verdict = str(checker.check_now(text, gold))
@@ -66,7 +66,7 @@ def graded(name: str, golds: list[str], checker: AnswerChecker, failures: int) -
                     verdict = type(failure).__name__
                 tally = counts[kind].setdefault(variant, [0, 0, 0])
                 tally[0] += verdict == right
-                tally[1] += verdict not in ("right", "wrong")
+                tally[1] += verdict not in ("correct", "incorrect")
                 tally[2] += 1
                 if verdict != right and failures > 0:
                     failures -= 1

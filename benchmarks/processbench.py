@@ -30,7 +30,7 @@ def _graded(name: str, checker: AnswerChecker) -> str:
             continue
         verdict = checker.check_now(answer, str(gold))
         counts["graded"] += 1
-        if (verdict is Verdict.RIGHT) == row["final_answer_correct"]:
+        if (verdict is Verdict.CORRECT) == row["final_answer_correct"]:
             counts["agree"] += 1
         else:
             counts[str(verdict) if str(verdict) in counts else "undecided"] += 1

@@ -10,7 +10,7 @@ from tests.remote.hostile import Asked, HostileServer
 from tests.remote.hostile_anthropic import HostileAnthropic
 
 from steproute.config import read_config
-from steproute.doctor import Finding, Verdict, examine
+from steproute.doctor import Finding, Severity, examine
 
 CONFIG = (
     WRITERS
@@ -157,4 +157,4 @@ def diagnose(folder: Path, patient: HostileServer, *edits: tuple[str, str], conf
 
 
 def ill(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+    return [finding for finding in findings if finding.severity is not Severity.OK]

@@ -18,7 +18,7 @@ from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
-from steproute.doctor import Finding, Verdict, examine
+from steproute.doctor import Finding, Severity, examine
 from steproute.engine.episode import Episode
 from steproute.scorers import transformers_prm
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
@@ -81,7 +81,7 @@ def served(folder: Path, text: str) -> tuple[Trace, list[Finding]]:
 
 
 def ill(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.verdict is not Verdict.OK]
+    return [finding for finding in findings if finding.severity is not Severity.OK]
 
 
 def test_specreason_runs_on_a_language_model_as_the_judge(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.remote.hostile import Asked, Fault
 from steproute.artifacts import Artifact, write_artifact
 from steproute.config import read_config
 from steproute.core.errors import ConfigError
-from steproute.doctor import Finding, Verdict, examination, examine
+from steproute.doctor import Finding, Severity, examination, examine
 from steproute.doctor.remedies import other_mode
 from steproute.engine import metering
 from steproute.models.openai_settings import Continuation
@@ -89,7 +89,7 @@ def test_a_folder_reads_log_probabilities_if_its_artefact_says_so(
     route = f'[route]\npolicy = "{tmp_path}/any-name"\nknob = {knob}\n'
     findings = diagnose(tmp_path, Patient(), config=CONFIG + route)
     asked = [each for each in findings if each.check == "log-probabilities"]
-    assert [(each.backend, each.verdict) for each in asked] == ([("models.weak", Verdict.FAILED)] if reads else [])
+    assert [(each.backend, each.severity) for each in asked] == ([("models.weak", Severity.FAILED)] if reads else [])
 
 
 def test_claude_may_be_strong_beside_a_weak_model_whose_log_probabilities_decide(tmp_path: Path) -> None:
@@ -147,20 +147,21 @@ CONTINUES = "continues a half-written answer"
 
 
 @pytest.mark.parametrize(
-    ("fault", "check", "verdict", "seen", "remedy"),
+    ("fault", "check", "severity", "seen", "remedy"),
     [
-        ("never ends a step", "ends a step", Verdict.FAILED, "256 tokens without a separator", "Ask for blank lines"),
-        ("has a small context", "model", Verdict.WARNING, "context of 2047 tokens", "context_overflow"),
-        ("writes one step", CONTINUES, Verdict.WARNING, "the first step ended the solution", "a longer problem"),
-        ("wanders", CONTINUES, Verdict.FAILED, "after its own first step it writes 'Cats purr.'", "continuation mode"),
+        ("never ends a step", "ends a step", Severity.FAILED, "256 tokens without a separator", "Ask for blank lines"),
+        ("has a small context", "model", Severity.WARNING, "context of 2047 tokens", "context_overflow"),
+        ("writes one step", CONTINUES, Severity.WARNING, "the first step ended the solution", "a longer problem"),
+        ("wanders", CONTINUES, Severity.FAILED, "after its own first step it writes 'Cats purr.'", "continuation mode"),
     ],
 )
 def test_a_model_that_does_not_do_its_part_is_found(
-    tmp_path: Path, fault: str, check: str, verdict: Verdict, seen: str, remedy: str
+    tmp_path: Path, fault: str, check: str, severity: Severity, seen: str, remedy: str
 ) -> None:
     found = ill(diagnose(tmp_path, Patient(fault)))
     assert any(
-        (each.check, each.verdict) == (check, verdict) and seen in each.seen and remedy in each.remedy for each in found
+        (each.check, each.severity) == (check, severity) and seen in each.seen and remedy in each.remedy
+        for each in found
     ), found
 
 
@@ -172,7 +173,7 @@ def test_a_model_that_starts_over_is_found_where_nothing_is_greedy(tmp_path: Pat
     config = CLAUDE + 'continuation = "prefill"\n'
     found = ill(diagnose(tmp_path, Claude("ignores the prefill"), config=config))
     (over,) = [each for each in found if each.check == CONTINUES]
-    assert (over.verdict, over.seen) == (Verdict.FAILED, "it starts over: 'Step 1: so then'")
+    assert (over.severity, over.seen) == (Severity.FAILED, "it starts over: 'Step 1: so then'")
     assert "continuation mode" in over.remedy
 
 
@@ -197,7 +198,7 @@ def test_a_failure_that_may_pass_is_tried_again_as_the_limits_say(
     monkeypatch.setattr(metering, "_BACKOFF_S", 0.0)
     assert ill(diagnose(tmp_path, Passing())) == []
     found = ill(diagnose(tmp_path, Passing(), config=f"{CONFIG}[limits]\nretries = 0\n"))
-    assert {each.backend for each in found if each.verdict is Verdict.FAILED} == {
+    assert {each.backend for each in found if each.severity is Severity.FAILED} == {
         "models.weak",
         "models.strong",
         "scorers.prm",
@@ -227,5 +228,5 @@ def test_no_remedy_names_the_mode_that_failed_alone(mode: str) -> None:
 def test_a_backend_that_does_not_answer_in_time_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(examination, "_DEADLINE_S", 0.5)
     found = [each for each in diagnose(tmp_path, Patient("hangs")) if each.backend == "models.weak"]
-    assert [(each.check, each.verdict) for each in found] == [("model", Verdict.OK), ("answers", Verdict.FAILED)]
+    assert [(each.check, each.severity) for each in found] == [("model", Severity.OK), ("answers", Severity.FAILED)]
     assert found[1].seen == "not within 0.5 s"

@@ -52,7 +52,7 @@ def graded(
         for role, tokens, dollars in (("strong", strong_tokens, 0), ("weak", weak_tokens, usd))
     )
     if isinstance(verdict, bool):
-        verdict = Verdict.RIGHT if verdict else Verdict.WRONG
+        verdict = Verdict.CORRECT if verdict else Verdict.INCORRECT
     return Trace(
         problem_id=problem_id,
         route=route_name,

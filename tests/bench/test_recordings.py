@@ -47,7 +47,7 @@ def test_every_replayed_answer_is_judged_as_it_was_recorded(recorded: Recorded, 
                 assert recorded.graded[role, problem.id]
                 continue
             expected = REGRADED.get((role, problem.id), recorded.graded[role, problem.id])
-            assert (verdict is Verdict.RIGHT) == expected, problem.id
+            assert (verdict is Verdict.CORRECT) == expected, problem.id
 
 
 def test_a_cascade_keeps_weak_steps_or_starts_over_with_strong(recorded: Recorded) -> None:

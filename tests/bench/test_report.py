@@ -32,7 +32,7 @@ TRACE = Trace(
 PROBLEM = Problem.ask(id="p", text="How many & why?", answer="42")
 
 
-def page(tmp_path: Path, summary: object = SUMMARY, verdict: Verdict = Verdict.RIGHT) -> str:
+def page(tmp_path: Path, summary: object = SUMMARY, verdict: Verdict = Verdict.CORRECT) -> str:
     write_report(summary, [(PROBLEM, replace(TRACE, verdict=verdict))], tmp_path / "report.html")  # type: ignore[arg-type]
     return (tmp_path / "report.html").read_text()
 
@@ -138,7 +138,7 @@ def test_every_wide_table_scrolls_in_its_own_box(tmp_path: Path) -> None:
 
 
 def test_an_example_says_whether_its_answer_is_correct(tmp_path: Path) -> None:
-    marks = {Verdict.RIGHT: "✓ correct", Verdict.WRONG: "✗ incorrect", Verdict.UNDECIDED: "undecided"}
+    marks = {Verdict.CORRECT: "✓ correct", Verdict.INCORRECT: "✗ incorrect", Verdict.UNDECIDED: "undecided"}
     for verdict, mark in marks.items():
         heading = re.findall("<h3>(.*?)</h3>", page(tmp_path, verdict=verdict))
         assert [mark in each for each in heading] == [True]

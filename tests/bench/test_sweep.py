@@ -58,7 +58,7 @@ def test_verdict_gold_answer_and_grader_are_on_every_trace_on_disk(tmp_path: Pat
     for trace in traces:
         right = trace.problem_id == "1"  # the models answer 1
         assert (trace.verdict, trace.gold, trace.grader) == (
-            Verdict.RIGHT if right else Verdict.WRONG,
+            Verdict.CORRECT if right else Verdict.INCORRECT,
             trace.problem_id,
             solved.traces[0].grader,
         )
@@ -79,7 +79,7 @@ def test_a_resumed_run_grades_nothing_again(tmp_path: Path, checked: list[tuple[
 
 
 OTHER: dict[str, Callable[[Trace], Trace]] = {
-    "another grader": lambda trace: replace(trace, grader="another", verdict=Verdict.WRONG),
+    "another grader": lambda trace: replace(trace, grader="another", verdict=Verdict.INCORRECT),
     "undecided": lambda trace: replace(trace, verdict=Verdict.UNDECIDED),
     "not graded": lambda trace: replace(trace, verdict=None, gold=None, grader=None),
     "another gold answer": lambda trace: replace(trace, gold="77"),
@@ -115,7 +115,7 @@ def test_what_failed_has_no_verdict_and_says_who_was_at_fault(tmp_path: Path) ->
     failed = solved.traces[0]
     assert (failed.outcome, failed.verdict, failed.grader, failed.at_fault) == (Outcome.FAILED, None, None, "weak")
     later = solve(tmp_path / "t.zst", ScriptedModel("m", [Say("so \\boxed{0}")]), PROBLEMS[:1])
-    assert [trace.verdict for trace in later.traces] == [Verdict.RIGHT, Verdict.WRONG, Verdict.RIGHT]
+    assert [trace.verdict for trace in later.traces] == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.CORRECT]
     assert Cell.of(failed) not in later.earlier
     assert len(later.earlier) == 2
 

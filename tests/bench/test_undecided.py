@@ -43,7 +43,7 @@ def rows(verdicts: dict[tuple[str, str], Verdict]) -> list[Trace]:
 
 
 def _default(wrong: bool) -> Verdict:
-    return Verdict.WRONG if wrong else Verdict.RIGHT
+    return Verdict.INCORRECT if wrong else Verdict.CORRECT
 
 
 @pytest.mark.parametrize("route", ["w", "s", "m"])
@@ -51,7 +51,7 @@ def _default(wrong: bool) -> Verdict:
 def test_undecided_answers_count_as_not_correct_and_leave_no_problem_out(route: str, count: int) -> None:
     undecided = {(route, str(9 - number)): Verdict.UNDECIDED for number in range(count)}
     summary = summarise("x", "d", SWEEP, PROBLEMS, rows(undecided), seed=0)
-    wrong = dict.fromkeys(undecided, Verdict.WRONG)
+    wrong = dict.fromkeys(undecided, Verdict.INCORRECT)
     same = summarise("x", "d", SWEEP, PROBLEMS, rows(wrong), seed=0)
     assert (summary.problems, summary.undecided, summary.failed) == (10, count, 0)
     assert (summary.weak, summary.strong, summary.points) == (same.weak, same.strong, same.points)
@@ -80,7 +80,7 @@ def test_a_run_tries_undecided_answers_again(tmp_path: Path, monkeypatch: pytest
 
         def _ask(self, answer: str, gold: str, cpu_s: float) -> Verdict:
             asked.append(cpu_s)
-            return Verdict.UNDECIDED if cpu_s < 10 else Verdict.RIGHT
+            return Verdict.UNDECIDED if cpu_s < 10 else Verdict.CORRECT
 
     checker = Slow()
     monkeypatch.setattr("steproute.grading.mathematics.shared_checker", lambda: checker)
@@ -89,6 +89,6 @@ def test_a_run_tries_undecided_answers_again(tmp_path: Path, monkeypatch: pytest
     with TraceFile(tmp_path / "traces.jsonl.zst") as traces:
         solved = asyncio.run(run_sweep(SWEEP, problems, lab_roles(), RunSettings(), traces))
     answered = [trace.verdict for trace in solved.traces if trace.answer]
-    assert answered == [Verdict.RIGHT] * len(answered)
+    assert answered == [Verdict.CORRECT] * len(answered)
     assert answered
     assert set(asked) == {5.0, 20.0}

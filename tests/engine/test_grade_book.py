@@ -35,7 +35,7 @@ class Paid:
         await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
-        verdict = Verdict.RIGHT if answer == problem.answer else Verdict.WRONG
+        verdict = Verdict.CORRECT if answer == problem.answer else Verdict.INCORRECT
         return Grade(verdict, calls=(ModelCall(usage=CALL, request_id="r"),))
 
 
@@ -67,7 +67,7 @@ def test_one_answer_of_many_routes_is_asked_for_once_and_paid_once() -> None:
     grader = Paid()
     book = GradeBook(role(grader))
     found = graded(book, [trace(route="a"), trace(route="b", text="It is 5."), trace("6", "c")])
-    assert verdicts(found) == [Verdict.RIGHT, Verdict.RIGHT, Verdict.WRONG]
+    assert verdicts(found) == [Verdict.CORRECT, Verdict.CORRECT, Verdict.INCORRECT]
     assert (grader.asked, book.spent_usd) == (2, 2 * CALL_USD)
 
 
@@ -91,7 +91,7 @@ def test_a_grader_that_fails_for_good_leaves_the_answer_undecided_and_its_calls_
         assert graded(book, [trace()]) == [Grade.undecided("the grader failed: no such key")]
         assert book.spent_usd == CALL_USD
     with GradeBook(role(grader), tmp_path / "grades") as book:
-        assert verdicts(graded(book, [trace()])) == [Verdict.RIGHT]
+        assert verdicts(graded(book, [trace()])) == [Verdict.CORRECT]
         assert (book.spent_usd, grader.asked) == (2 * CALL_USD, 2)
 
 
@@ -99,7 +99,7 @@ def test_a_failure_that_may_pass_is_tried_again(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("steproute.engine.metering.random.random", lambda: 0.0)
     grader = Paid(BackendUnavailable("busy"), BackendUnavailable("busy"))
     book = GradeBook(role(grader), retries=2)
-    assert verdicts(graded(book, [trace()])) == [Verdict.RIGHT]
+    assert verdicts(graded(book, [trace()])) == [Verdict.CORRECT]
     assert (book.spent_usd, grader.asked) == (3 * CALL_USD, 3)
 
 
@@ -107,7 +107,7 @@ def test_a_resumed_run_pays_for_no_verdict_twice(tmp_path: Path) -> None:
     grader = Paid()
     for _ in range(2):
         with GradeBook(role(grader), tmp_path / "grades") as book:
-            assert verdicts(graded(book, [trace(), trace("6")])) == [Verdict.RIGHT, Verdict.WRONG]
+            assert verdicts(graded(book, [trace(), trace("6")])) == [Verdict.CORRECT, Verdict.INCORRECT]
             assert book.spent_usd == 2 * CALL_USD
     assert grader.asked == 2
     with GradeBook(role(grader), tmp_path / "grades") as book:
@@ -126,5 +126,5 @@ def test_a_file_of_grades_has_one_holder_and_is_checked(tmp_path: Path) -> None:
 def test_a_grader_that_costs_nothing_leaves_no_file(tmp_path: Path) -> None:
     with GradeBook(GraderRole(), tmp_path / "grades") as book:
         found = graded(book, [trace(), trace("6"), trace(None)])
-        assert verdicts(found) == [Verdict.RIGHT, Verdict.WRONG, Verdict.WRONG]
+        assert verdicts(found) == [Verdict.CORRECT, Verdict.INCORRECT, Verdict.INCORRECT]
     assert not (tmp_path / "grades").exists()

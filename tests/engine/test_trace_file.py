@@ -102,14 +102,14 @@ def fell_back(problem_id: str, usd: str) -> Trace:
 
 def test_a_solution_that_fell_back_is_tried_again_and_abandoned_only_then(tmp_path: Path) -> None:
     path = tmp_path / "t.zst"
-    judged = replace(fell_back("a", "1"), verdict=Verdict.WRONG, gold="2", grader="g")
+    judged = replace(fell_back("a", "1"), verdict=Verdict.INCORRECT, gold="2", grader="g")
     for each, abandoned in (
         (fell_back("a", "1"), 0),
         (judged, 0),  # graded again
         (trace("a", Outcome.CANCELLED, "10"), 10),
         (fell_back("a", "100"), 11),
         (trace("a", usd="1000"), 111),
-        (replace(trace("a", usd="1000"), verdict=Verdict.RIGHT), 111),
+        (replace(trace("a", usd="1000"), verdict=Verdict.CORRECT), 111),
     ):
         with TraceFile(path) as traces:
             traces.append(each)
@@ -149,7 +149,7 @@ def test_a_file_of_an_older_version_opens_if_its_first_frame_is_a_trace(tmp_path
 
 
 def test_traces_from_before_there_were_verdicts_are_read_as_not_graded(tmp_path: Path) -> None:
-    written = replace(trace("a"), verdict=Verdict.RIGHT, gold="1", grader="g", at_fault="weak")
+    written = replace(trace("a"), verdict=Verdict.CORRECT, gold="1", grader="g", at_fault="weak")
     fields = msgspec.to_builtins(written, builtin_types=(Decimal,))
     for name in ("verdict", "gold", "grader", "at_fault"):
         del fields[name]

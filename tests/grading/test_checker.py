@@ -33,7 +33,7 @@ def checker() -> Iterator[AnswerChecker]:
 @given(st.integers(), st.integers())
 def test_integers_need_no_worker(a: int, b: int) -> None:
     checker = AnswerChecker()
-    assert checker.check_now(str(a), str(b)) is (Verdict.RIGHT if a == b else Verdict.WRONG)
+    assert checker.check_now(str(a), str(b)) is (Verdict.CORRECT if a == b else Verdict.INCORRECT)
     assert checker._worker._process is None
 
 
@@ -41,10 +41,10 @@ def test_integers_need_no_worker(a: int, b: int) -> None:
 def test_integers_of_any_length_are_compared(length: int, digit: str, sign: str) -> None:
     long = sign + digit * length
     checker = AnswerChecker()
-    assert checker.check_now(long, long) is Verdict.RIGHT
-    assert checker.check_now(sign + "00" + long.lstrip("-"), long) is Verdict.RIGHT
-    assert checker.check_now(long, "5") is Verdict.WRONG
-    assert checker.check_now(long + "0", long) is Verdict.WRONG
+    assert checker.check_now(long, long) is Verdict.CORRECT
+    assert checker.check_now(sign + "00" + long.lstrip("-"), long) is Verdict.CORRECT
+    assert checker.check_now(long, "5") is Verdict.INCORRECT
+    assert checker.check_now(long + "0", long) is Verdict.INCORRECT
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_integers_of_any_length_are_compared(length: int, digit: str, sign: str)
     ],
 )
 def test_hostile_answers_get_a_verdict(checker: AnswerChecker, text: str) -> None:
-    assert checker.check_now(text, "\\frac{1}{2}") in (Verdict.WRONG, Verdict.UNDECIDED)
-    assert checker.check_now(*WITH_FORMULAS) is Verdict.RIGHT
+    assert checker.check_now(text, "\\frac{1}{2}") in (Verdict.INCORRECT, Verdict.UNDECIDED)
+    assert checker.check_now(*WITH_FORMULAS) is Verdict.CORRECT
 
 
 def test_a_comparison_that_never_ends_is_undecided_and_the_next_one_is_compared() -> None:
     with AnswerChecker(cpu_s=1.0) as checker:
         assert checker.check_now(HANGING, "3") is Verdict.UNDECIDED
-        assert checker.check_now(*WITH_FORMULAS) is Verdict.RIGHT
+        assert checker.check_now(*WITH_FORMULAS) is Verdict.CORRECT
 
 
 def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> None:
@@ -80,15 +80,15 @@ def test_a_worker_that_was_killed_is_replaced_before_the_next_comparison() -> No
         assert checker._worker._process is not None
         os.kill(checker._worker._process.pid, signal.SIGKILL)
         checker._worker._process.wait()
-        assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.RIGHT
+        assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.CORRECT
 
 
 def test_a_worker_outlives_the_event_loop_that_started_it() -> None:
     """Its parent is the process, and not the thread in which the loop started it."""
     with AnswerChecker() as checker:
-        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.CORRECT
         first = checker._worker._process
-        assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.RIGHT
+        assert asyncio.run(checker.check("3\\sqrt{2}", "\\sqrt{18}")) is Verdict.CORRECT
         assert checker._worker._process is first
 
 
@@ -107,11 +107,11 @@ def test_time_counts_while_the_worker_computes_and_not_while_it_waits() -> None:
             os.kill(worker, signal.SIGCONT)
             return await waiting
 
-        assert asyncio.run(compare()) is Verdict.RIGHT
+        assert asyncio.run(compare()) is Verdict.CORRECT
 
 
 def test_the_mathematics_has_no_limit_of_digits(checker: AnswerChecker) -> None:
-    assert checker.check_now("\\lfloor 10^{5000} \\rfloor", "10^{5000}") is Verdict.RIGHT
+    assert checker.check_now("\\lfloor 10^{5000} \\rfloor", "10^{5000}") is Verdict.CORRECT
 
 
 def test_a_closed_checker_has_no_worker() -> None:
@@ -135,7 +135,7 @@ def test_the_worker_leaves_an_interrupt_to_its_parent(checker: AnswerChecker) ->
     first = checker._worker._process
     assert first is not None
     os.kill(first.pid, signal.SIGINT)
-    assert checker.check_now("7\\sqrt{2}", "\\sqrt{98}") is Verdict.RIGHT
+    assert checker.check_now("7\\sqrt{2}", "\\sqrt{98}") is Verdict.CORRECT
     assert checker._worker._process is first
 
 
@@ -159,7 +159,7 @@ def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch)
             patch.setattr("steproute.grading.worker_process._WALL_PER_CPU", 0.1)
             assert checker.check_now("3\\sqrt{2}", "\\sqrt{18}") is Verdict.UNDECIDED
         waking.cancel()
-        assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.RIGHT
+        assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.CORRECT
 
 
 def test_each_question_has_its_time_whatever_earlier_ones_took(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,13 +183,13 @@ def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.Mo
 
     def ask(self: AnswerChecker, answer: str, gold: str, cpu_s: float) -> Verdict:
         limits.append(cpu_s)
-        return Verdict.UNDECIDED if cpu_s <= 2 else Verdict.RIGHT
+        return Verdict.UNDECIDED if cpu_s <= 2 else Verdict.CORRECT
 
     monkeypatch.setattr(AnswerChecker, "_ask", ask)
     with AnswerChecker(cpu_s=2.0) as checker:
         assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.UNDECIDED
-        assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.RIGHT
-        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.RIGHT
+        assert asyncio.run(checker.settled(*WITH_FORMULAS)) is Verdict.CORRECT
+        assert asyncio.run(checker.check(*WITH_FORMULAS)) is Verdict.CORRECT
     assert limits == [2.0, 8.0]
 
 
@@ -212,7 +212,7 @@ def test_concurrent_questions_get_their_own_answers(checker: AnswerChecker) -> N
             *(checker.check(f"\\sqrt{{{4 * i}}}", f"2\\sqrt{{{i + i % 2}}}") for i in range(100, 140))
         )
 
-    assert asyncio.run(ask()) == [Verdict.RIGHT, Verdict.WRONG] * 20
+    assert asyncio.run(ask()) == [Verdict.CORRECT, Verdict.INCORRECT] * 20
 
 
 def test_comparisons_work_with_more_than_1024_open_files() -> None:
@@ -224,7 +224,7 @@ def test_comparisons_work_with_more_than_1024_open_files() -> None:
     try:
         held += [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
         with AnswerChecker() as checker:
-            assert checker.check_now(*WITH_FORMULAS) is Verdict.RIGHT
+            assert checker.check_now(*WITH_FORMULAS) is Verdict.CORRECT
     finally:
         for descriptor in held:
             os.close(descriptor)
@@ -279,7 +279,7 @@ def _ends(process: int) -> bool:
 def test_the_reference_solutions_of_math500_are_right(checker: AnswerChecker, data_folder: Path) -> None:
     rows = [row for _, row in read_rows(data_folder / "math500/test.jsonl.gz")]
     verdicts = [checker.check_now(closed_boxed(str(row["solution"])), str(row["answer"])) for row in rows]
-    assert verdicts == [Verdict.RIGHT] * 400
+    assert verdicts == [Verdict.CORRECT] * 400
 
 
 def test_recorded_llama_answers_are_judged_as_recorded(checker: AnswerChecker, data_folder: Path) -> None:
@@ -289,4 +289,4 @@ def test_recorded_llama_answers_are_judged_as_recorded(checker: AnswerChecker, d
         verdict = checker.check_now(closed_boxed(solution), str(row["answer"]))
         # 0.00006667 for 0.0000672 was recorded as correct: an absolute tolerance let it pass.
         expected = row["correct"] and "number_theory/598" not in str(row["id"])
-        assert (verdict is Verdict.RIGHT) == expected, row["id"]
+        assert (verdict is Verdict.CORRECT) == expected, row["id"]

@@ -19,8 +19,8 @@ class NoisyScorer:
 
     name = "noisy"
 
-    def __init__(self, first_wrong: dict[str, int | None]) -> None:
-        self._first_wrong, self._rng = first_wrong, np.random.default_rng(0)
+    def __init__(self, first_error: dict[str, int | None]) -> None:
+        self._first_wrong, self._rng = first_error, np.random.default_rng(0)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         first = self._first_wrong[prefix.problem.id]
@@ -39,11 +39,11 @@ def processbench() -> Path:
 
 def test_processbench_and_a_scorer_give_a_model_that_tells_the_states_apart(processbench: Path) -> None:
     rows = read_labelled(processbench)
-    scorer = NoisyScorer({row.problem.id: row.first_wrong for row in rows})
-    solutions = asyncio.run(score_solutions([(row.prefix, row.first_wrong) for row in rows], scorer))
+    scorer = NoisyScorer({row.problem.id: row.first_error for row in rows})
+    solutions = asyncio.run(score_solutions([(row.prefix, row.first_error) for row in rows], scorer))
     model = fit_on_labelled(solutions, strong_accuracy=0.97, step_tokens=60)
-    right = sum(len(row.steps) if row.first_wrong is None else row.first_wrong for row in rows)
-    wrong = sum(row.first_wrong is not None for row in rows)
+    right = sum(len(row.steps) if row.first_error is None else row.first_error for row in rows)
+    wrong = sum(row.first_error is not None for row in rows)
     assert model.weak_accuracy == pytest.approx(right / (right + wrong))
     assert np.allclose(model.observations.sum((1, 2)), 1)
     for seen, state in (((0.9, 0.9), ON_TRACK), ((0.9, 0.2), NEWEST_WRONG), ((0.2, 0.2), DERAILED)):

@@ -36,14 +36,14 @@ def drawn(
             scores[first + 1 :] = rng.beta(1.0, 1.0, len(scores) - first - 1)
         values = tuple(scores.tolist())
         graded.append(GradedSolution(scores=values, correct=first is None or bool(rng.random() < recovery)))
-        labelled.append(LabelledSolution(scores=values, first_wrong=first))
+        labelled.append(LabelledSolution(scores=values, first_error=first))
     return graded, labelled
 
 
 def step_share(labelled: list[LabelledSolution]) -> float:
     """p_w by the labels."""
-    wrong = sum(each.first_wrong is not None for each in labelled)
-    correct = sum(len(each.scores) if each.first_wrong is None else each.first_wrong for each in labelled)
+    wrong = sum(each.first_error is not None for each in labelled)
+    correct = sum(len(each.scores) if each.first_error is None else each.first_error for each in labelled)
     return correct / (correct + wrong)
 
 

@@ -279,7 +279,7 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
         with AnswerChecker() as checker:
             answers = zip(traces, problems, strict=True)
             verdicts = [checker.check_now(trace.answer, problem.answer or "") for trace, problem in answers]
-        right = verdicts.count(Verdict.RIGHT)
+        right = verdicts.count(Verdict.CORRECT)
         rows.append(
             f"{where:10} {right} of {len(problems)} right, {generated} tokens, {generated / seconds:.1f} a second, "
             f"{seconds:.0f} s" + (f", {hits:.0%} of what was read came from the cache" if where == "in process" else "")

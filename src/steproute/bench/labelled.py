@@ -23,7 +23,7 @@ class Labelled:
 
     problem: Problem
     steps: tuple[str, ...]
-    first_wrong: int | None
+    first_error: int | None
     scores: tuple[float, ...] | None = None
 
     @property
@@ -121,7 +121,7 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
     return Labelled(
         problem=problem,
         steps=tuple(steps),
-        first_wrong=None if label < 0 else label,
+        first_error=None if label < 0 else label,
         scores=None if scores is None else tuple(float(score) for score in scores),
     )
 
@@ -148,7 +148,7 @@ def _solution_steps(path: Path, number: int, row: dict[str, object]) -> list[tup
 
 def _rows(solution: Labelled) -> list[tuple[str, str, float, bool]]:
     """Each step up to the first incorrect one and those after it, which count as incorrect."""
-    end = len(solution.steps) if solution.first_wrong is None else solution.first_wrong
+    end = len(solution.steps) if solution.first_error is None else solution.first_error
     problem = solution.problem.text
     return [
         (problem, repr((problem, solution.steps[:index])), score, index < end)

@@ -162,7 +162,7 @@ class JudgedRuns:
         rows = [self._row(route) for route in routes]
         cost = self._seconds if axis == "seconds" else _COST_OF[axis]
         shape = (len(rows), len(self.judged), len(self._seeds))
-        correct = np.array([[trace.verdict is Verdict.RIGHT for trace in row] for row in rows], float)
+        correct = np.array([[trace.verdict is Verdict.CORRECT for trace in row] for row in rows], float)
         costs = np.array([[cost(trace) for trace in row] for row in rows], float)
         return Outcomes(correct=correct.reshape(shape).mean(axis=2), cost=costs.reshape(shape).mean(axis=2))
 
@@ -174,7 +174,7 @@ class JudgedRuns:
     def point(self, route: Route, knob: float | None, interval: Interval | None = None) -> Point:
         """Means of one route, over the problems and their seeds."""
         traces = self._row(route)
-        right = [trace.verdict is Verdict.RIGHT for trace in traces]
+        right = [trace.verdict is Verdict.CORRECT for trace in traces]
         strong = _mean([trace.generated_tokens("strong") for trace in traces])
         return Point(
             knob=knob,

@@ -125,7 +125,7 @@ def _problem_rows(trace: Trace) -> Iterator[ProblemRow]:
         policy=None if route is None else route.policy,
         knob=None if route is None else route.knob,
         outcome=trace.outcome.value,
-        correct=None if trace.verdict is None else trace.verdict is Verdict.RIGHT,
+        correct=None if trace.verdict is None else trace.verdict is Verdict.CORRECT,
         undecided=trace.verdict is Verdict.UNDECIDED,
         answer=trace.answer,
         gold_answer=trace.gold,

@@ -25,7 +25,7 @@ def doctor(
 
     Example: steproute doctor --config steproute.toml
     """
-    from steproute.doctor import Verdict, examine  # loads the client of servers, which other commands do without
+    from steproute.doctor import Severity, examine  # loads the client of servers, which other commands do without
 
     findings = asyncio.run(examine(read_config(config)))
     if json:
@@ -33,9 +33,9 @@ def doctor(
     else:
         table = Table("backend", "check", "verdict", "seen", "remedy")
         for finding in findings:
-            verdict = f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]"
+            verdict = f"[{_COLOURS[finding.severity]}]{finding.severity}[/]"
             seen, remedy = escape(finding.seen), escape(finding.remedy)
             table.add_row(escape(finding.backend), finding.check, verdict, seen, remedy)
         Terminal().print(table)
-    if any(finding.verdict is Verdict.FAILED for finding in findings):
+    if any(finding.severity is Severity.FAILED for finding in findings):
         raise typer.Exit(1)

@@ -238,8 +238,8 @@ def examples(sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace])
     first = [trace for trace in traces if trace.seed == sweep.seeds[0]]
     by_id = {problem.id: problem for problem in problems}
     order = {problem.id: index for index, problem in enumerate(problems)}
-    lost = {trace.problem_id for trace in first if _is(trace, sweep.weak.name, Verdict.WRONG)}
-    saved = {trace.problem_id for trace in first if _is(trace, route, Verdict.RIGHT)} & lost
+    lost = {trace.problem_id for trace in first if _is(trace, sweep.weak.name, Verdict.INCORRECT)}
+    saved = {trace.problem_id for trace in first if _is(trace, route, Verdict.CORRECT)} & lost
     chosen = [trace for trace in first if trace.route == route and not trace.failed]
 
     def rank(trace: Trace) -> tuple[bool, bool, int]:

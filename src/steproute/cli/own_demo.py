@@ -125,7 +125,7 @@ class OwnDemo:
 
 
 def _mark(grade: Grade | None) -> bool | None:
-    return None if grade is None or grade.verdict is Verdict.UNDECIDED else grade.verdict is Verdict.RIGHT
+    return None if grade is None or grade.verdict is Verdict.UNDECIDED else grade.verdict is Verdict.CORRECT
 
 
 def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str | None = None) -> OwnDemo:

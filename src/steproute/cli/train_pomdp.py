@@ -40,7 +40,7 @@ def fit_on_lab_labels(training: Training, labels: Labels) -> StepPomdp:
 
 def fit_on_labels(rows: Sequence[Labelled], strong_accuracy: float, step_tokens: float) -> StepPomdp:
     """From scored solutions whose first incorrect step is known."""
-    solutions = [LabelledSolution(scores=row.scores or (), first_wrong=row.first_wrong) for row in rows]
+    solutions = [LabelledSolution(scores=row.scores or (), first_error=row.first_error) for row in rows]
     return fit_on_labelled(solutions, strong_accuracy=strong_accuracy, step_tokens=step_tokens)
 
 

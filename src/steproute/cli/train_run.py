@@ -81,7 +81,7 @@ class RunFit:
     def _graded(self, document: dict[str, Any], solo: SoloTraces) -> tuple[list[Graded], list[Graded]]:
         """The weak and the strong model's solutions, those left out that cannot be graded."""
         missing = _missing(solo)
-        known = {Cell.of(trace): trace.verdict is Verdict.RIGHT for trace in (*solo.weak, *solo.strong)}
+        known = {Cell.of(trace): trace.verdict is Verdict.CORRECT for trace in (*solo.weak, *solo.strong)}
         for trace in missing:
             del known[Cell.of(trace)]
         known |= self._newly_graded(document, missing) if missing else {}
@@ -157,7 +157,7 @@ def _answer(document: dict[str, Any]) -> AnswerSettings:
 
 def _missing(solo: SoloTraces) -> list[Trace]:
     """Those without a verdict, and those with an undecided one: a judge may have failed."""
-    return [trace for trace in (*solo.weak, *solo.strong) if trace.verdict not in (Verdict.RIGHT, Verdict.WRONG)]
+    return [trace for trace in (*solo.weak, *solo.strong) if trace.verdict not in (Verdict.CORRECT, Verdict.INCORRECT)]
 
 
 def _solution(trace: Trace) -> str:

@@ -20,7 +20,7 @@ class Grade:
     @classmethod
     def of(cls, right: bool) -> "Grade":
         """RIGHT or WRONG."""
-        return cls(Verdict.RIGHT if right else Verdict.WRONG)
+        return cls(Verdict.CORRECT if right else Verdict.INCORRECT)
 
     @classmethod
     def undecided(cls, note: str) -> "Grade":

@@ -6,6 +6,6 @@ from enum import StrEnum
 class Verdict(StrEnum):
     """The result of a comparison; UNDECIDED if the mathematics took too long, or crashed."""
 
-    RIGHT = "right"
-    WRONG = "wrong"
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
     UNDECIDED = "undecided"

@@ -1,11 +1,11 @@
-"""What `steproute doctor` says of one check."""
+"""The result of one check of `steproute doctor`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
-    """How a check came out."""
+class Severity(StrEnum):
+    """The result of a check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -18,21 +18,21 @@ class Finding:
 
     backend: str
     check: str
-    verdict: Verdict
+    severity: Severity
     seen: str
     remedy: str = ""
 
 
 def ok(backend: str, check: str, seen: str) -> Finding:
     """All is well."""
-    return Finding(backend=backend, check=check, verdict=Verdict.OK, seen=seen)
+    return Finding(backend=backend, check=check, severity=Severity.OK, seen=seen)
 
 
 def warning(backend: str, check: str, seen: str, remedy: str) -> Finding:
     """It works, but not as well as it might."""
-    return Finding(backend=backend, check=check, verdict=Verdict.WARNING, seen=seen, remedy=remedy)
+    return Finding(backend=backend, check=check, severity=Severity.WARNING, seen=seen, remedy=remedy)
 
 
 def failed(backend: str, check: str, seen: str, remedy: str) -> Finding:
     """It does not work."""
-    return Finding(backend=backend, check=check, verdict=Verdict.FAILED, seen=seen, remedy=remedy)
+    return Finding(backend=backend, check=check, severity=Severity.FAILED, seen=seen, remedy=remedy)

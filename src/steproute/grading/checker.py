@@ -46,7 +46,7 @@ class AnswerChecker:
     def check_now(self, answer: str | None, gold: str) -> Verdict:
         """Whether `answer` is the same as `gold`; no answer is wrong."""
         if answer is None:
-            return Verdict.WRONG
+            return Verdict.INCORRECT
         known = self._known.get((answer, gold)) or _verdict(equal_text(answer, gold))
         if known is None:
             self._worker.start()  # it gets ready while numbers are compared here
@@ -69,7 +69,7 @@ class AnswerChecker:
     def _quick(self, answer: str | None, gold: str) -> Verdict | None:
         """The verdict if it needs no formulas, else None."""
         if answer is None:
-            return Verdict.WRONG
+            return Verdict.INCORRECT
         if (known := self._known.get((answer, gold))) is not None:
             return known
         verdict = _verdict(equal(answer, gold, lambda one, other: None))
@@ -90,4 +90,4 @@ def shared_checker() -> AnswerChecker:
 
 
 def _verdict(same: bool | None) -> Verdict | None:
-    return None if same is None else Verdict.RIGHT if same else Verdict.WRONG
+    return None if same is None else Verdict.CORRECT if same else Verdict.INCORRECT

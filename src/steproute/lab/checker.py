@@ -1,4 +1,4 @@
-"""The lab's exact judge: is each step right in its context, the first wrong one, or after an error?"""
+"""The exact checker of the lab: is each step correct in its context, the first error, or after it?"""
 
 import re
 from collections.abc import Sequence
@@ -25,9 +25,9 @@ class StepLabel(StrEnum):
 
 
 def check_steps(story: Story, steps: Sequence[str]) -> list[StepLabel]:
-    """One verdict a step.
+    """One label per step.
 
-    A step is right when it works on a relevant sentence that has no step yet, every earlier sentence that it depends on
+    A step is correct if it works on a relevant sentence that has no step yet, every earlier sentence that it depends on
     has one, and its expression and value are the sentence's; a boxed answer must be the story's. Any order that
     respects these dependencies is right.
     """

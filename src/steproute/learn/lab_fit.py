@@ -59,4 +59,4 @@ def _step_accuracy(checked: Sequence[Checked]) -> float:
 
 def _labelled(checked: Checked) -> LabelledSolution:
     right = checked.on_right_prefix
-    return LabelledSolution(scores=checked.scores or (), first_wrong=None if right[-1] else len(right) - 1)
+    return LabelledSolution(scores=checked.scores or (), first_error=None if right[-1] else len(right) - 1)

@@ -21,8 +21,8 @@ from steproute.policies.step_pomdp import StepPomdp
 async def score_solutions(solutions: Sequence[tuple[Prefix, int | None]], scorer: StepScorer) -> list[LabelledSolution]:
     """Whole solutions with the index of their first wrong step, scored. Raises ScorerError."""
     return [
-        LabelledSolution(scores=(await scorer.score(prefix)).values, first_wrong=first_wrong)
-        for prefix, first_wrong in solutions
+        LabelledSolution(scores=(await scorer.score(prefix)).values, first_error=first_error)
+        for prefix, first_error in solutions
     ]
 
 
@@ -82,9 +82,9 @@ def fit_on_labelled(solutions: Sequence[LabelledSolution], *, strong_accuracy: f
     strong_accuracy: p_s, which weak's solutions cannot say; step_tokens: mean tokens of a strong step. Raises
     DatasetError where a state has too few examples.
     """
-    wrong = sum(solution.first_wrong is not None for solution in solutions)
+    wrong = sum(solution.first_error is not None for solution in solutions)
     right = sum(
-        len(solution.scores) if solution.first_wrong is None else solution.first_wrong for solution in solutions
+        len(solution.scores) if solution.first_error is None else solution.first_error for solution in solutions
     )
     if right + wrong == 0:
         raise DatasetError("labelled solutions: there are none.", remedy="Give a file with rows.")

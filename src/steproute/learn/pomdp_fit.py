@@ -26,7 +26,7 @@ class LabelledSolution:
     """One solution: the score of each step, and the index of the first wrong one, None where all are right."""
 
     scores: tuple[float, ...]
-    first_wrong: int | None
+    first_error: int | None
 
 
 def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
@@ -38,11 +38,11 @@ def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
     found: tuple[list[tuple[float, float]], ...] = ([], [], [])
     for solution in solutions:
         count = len(solution.scores)
-        if solution.first_wrong is None:
+        if solution.first_error is None:
             for end in cuts(0, count):
                 found[ON_TRACK].append(observation(solution.scores[:end]))
         else:
-            wrong = solution.first_wrong + 1
+            wrong = solution.first_error + 1
             found[NEWEST_WRONG].append(observation(solution.scores[:wrong]))
             for end in cuts(wrong, count):
                 found[DERAILED].append(observation(solution.scores[:end]))

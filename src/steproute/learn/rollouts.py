@@ -59,7 +59,7 @@ class AnswerGrades:
             raise _failed(problem.id, f"the grader failed: {failure}") from failure
         if grade is not None and grade.verdict is Verdict.UNDECIDED:
             self.undecided[problem.id, trace.answer, tuple(step.text for step in trace.steps)] = grade.note
-        return grade is not None and grade.verdict is Verdict.RIGHT
+        return grade is not None and grade.verdict is Verdict.CORRECT
 
 
 def finished(trace: Trace) -> Trace:

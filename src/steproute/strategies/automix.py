@@ -72,4 +72,4 @@ async def _agree(grader: Grader, rival: Problem, sample: str | None) -> bool:
     if sample is None or sample == rival.answer:
         return sample is not None
     chosen = grader if compares(grader) else MathGrader()
-    return (await chosen.grade(rival, sample, sample, Meter())).verdict is Verdict.RIGHT
+    return (await chosen.grade(rival, sample, sample, Meter())).verdict is Verdict.CORRECT
