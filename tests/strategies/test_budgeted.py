@@ -7,13 +7,13 @@ from tests.engine.test_episode import Say, Stage
 from steproute.core.errors import ConfigError
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
 from steproute.policies.threshold import Threshold
-from steproute.strategies.budgeted import BudgetController, Budgeted
+from steproute.strategies.budgeted import BudgetPacing, PacingController
 
 CURVE = BudgetCurve(axis="tokens", knobs=(0.0, 1.0), costs=(0.0, 10.0))
 
 
-def controller(budget: float = 2.0, deviation: float = 1.0) -> BudgetController:
-    return BudgetController(MixtureFamily(Threshold, CURVE, budget, 0.2, deviation).at(0.2, 0))
+def controller(budget: float = 2.0, deviation: float = 1.0) -> PacingController:
+    return PacingController(MixtureFamily(Threshold, CURVE, budget, 0.2, deviation).at(0.2, 0))
 
 
 @settings(max_examples=40, deadline=None)
@@ -52,7 +52,7 @@ def test_no_setpoint_leaves_the_calibrated_curve() -> None:
 
 
 def test_what_a_problem_really_cost_counts() -> None:
-    strategy = Budgeted(policy=MixtureFamily(Threshold, CURVE, 2.0, 0.2, 1.0).at(0.2, 0))
+    strategy = BudgetPacing(policy=MixtureFamily(Threshold, CURVE, 2.0, 0.2, 1.0).at(0.2, 0))
     stage = Stage(weak=[Say("a"), Say("b")], strong=[Say("so \\boxed{1}", 40)], scores=[0.1])
     trace = stage.solve(strategy)
     assert strategy.controller.debt == pytest.approx((trace.generated_tokens("strong") - 2.0) / 2.0)
@@ -61,4 +61,4 @@ def test_what_a_problem_really_cost_counts() -> None:
 
 def test_only_a_calibrated_policy_can_be_held_to_a_budget() -> None:
     with pytest.raises(ConfigError, match="budgeted needs a calibrated one"):
-        Budgeted(policy=Threshold(0.5))
+        BudgetPacing(policy=Threshold(0.5))

@@ -16,7 +16,7 @@ _FASTEST: Final = 0.1
 _MOST: Final = 20.0
 
 
-class BudgetController:
+class PacingController:
     """Dual ascent: each problem's overspending lowers what the next ones may spend.
 
     `debt` sums (cost − budget) / budget over all problems; one that is under way counts with what its policy cost in
@@ -50,14 +50,14 @@ class BudgetController:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budgeted:
+class BudgetPacing:
     """TRIM's loop under a policy that `steproute calibrate` made, its budget held on the running average.
 
     Raises ConfigError for a policy that was not calibrated.
     """
 
     policy: Policy
-    controller: BudgetController = field(init=False)
+    controller: PacingController = field(init=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Mixed):
@@ -66,7 +66,7 @@ class Budgeted:
                 where="policy",
                 remedy="Make it by `steproute calibrate --budget …`.",
             )
-        object.__setattr__(self, "controller", BudgetController(self.policy))
+        object.__setattr__(self, "controller", PacingController(self.policy))
 
     @property
     def needs(self) -> Needs:
