@@ -14,7 +14,9 @@ SETS = ("gsm8k", "math", "olympiadbench", "omnimath")
 
 def main() -> None:
     """Print the disagreements, then one line per set."""
-    columns = "set|graded|as labelled|right, labelled incorrect|wrong, labelled correct|undecided|no box|no gold answer"
+    columns = (
+        "set|graded|as labelled|correct, labelled incorrect|incorrect, labelled correct|undecided|no box|no gold answer"
+    )
     lines = [f"|{columns}|", "|---" * 8 + "|"]
     with AnswerChecker() as checker:
         lines.extend(_graded(name, checker) for name in SETS)
@@ -22,7 +24,7 @@ def main() -> None:
 
 
 def _graded(name: str, checker: AnswerChecker) -> str:
-    counts = dict.fromkeys(("graded", "agree", "right", "wrong", "undecided", "no box", "no gold"), 0)
+    counts = dict.fromkeys(("graded", "agree", "correct", "incorrect", "undecided", "no box", "no gold"), 0)
     for _, row in read_rows(data_file(f"processbench/{name}.jsonl.gz")):
         gold, answer = row["answer"], closed_boxed("\n\n".join(row["steps"]))  # type: ignore[arg-type]
         if gold is None or answer is None:

@@ -172,10 +172,10 @@ class AnthropicModel:
             async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
                     if event.error is not None:
-                        reply.refuse()
+                        reply.discard()
                         raise self.connection.error_within(event.error)
                     if event.foreign is not None:
-                        reply.refuse()
+                        reply.discard()
                         raise self.connection.foreign(event.foreign)
                     reply.take(event)
                     if reply.cut:
@@ -226,9 +226,9 @@ class _Reply:
         """The context holds no more than `room` tokens of it."""
         self._counted.most_tokens, self._short = room, True
 
-    def refuse(self) -> None:
+    def discard(self) -> None:
         """An error came instead of an answer, or in its middle."""
-        self._counted.refuse()
+        self._counted.discard()
         self._used()
 
     def take(self, event: Event) -> None:

@@ -87,9 +87,9 @@ class Reply:
         self._used.most_tokens = self.n * (most_tokens + 1)
         self._used.opened()
 
-    def refuse(self) -> None:
+    def discard(self) -> None:
         """An error came instead of an answer, or in its middle."""
-        self._used.refuse()
+        self._used.discard()
 
     def take(self, chunk: Chunk) -> None:
         """The next pieces of the answers, and what the server says that it used so far."""

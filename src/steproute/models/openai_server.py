@@ -237,7 +237,7 @@ class OpenAiModel:
     async def _ask_why(self, body: Mapping[str, Any], reply: Reply) -> None:
         """Ask again for one token, not streamed: this server breaks streams off, some before they begin, where the
         prompt is too long, and does not say why. Raises what it says then."""
-        reply.refuse()
+        reply.discard()
         path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
         for _ in range(2):
             with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
@@ -253,10 +253,10 @@ class OpenAiModel:
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
-                        reply.refuse()
+                        reply.discard()
                         raise self.connection.error_within(chunk.error)
                     if chunk.foreign is not None:
-                        reply.refuse()
+                        reply.discard()
                         raise self.connection.foreign(chunk.foreign)
                     reply.take(chunk)
                     if reply.cut:

@@ -24,9 +24,9 @@ from steproute.core.errors import (
 from steproute.remote.address import login_of, shown_address
 from steproute.remote.api_key import ApiKey
 from steproute.remote.body_reader import Foreign, page_in
+from steproute.remote.error_body import ErrorBody
 from steproute.remote.model_list import model_list
 from steproute.remote.proxy import ENVIRONMENT, environments_proxy, is_unresolved, proxy_for
-from steproute.remote.refusal import Refusal
 from steproute.remote.refused_fields import refused_fields
 from steproute.remote.retry_after import retry_after
 from steproute.remote.server import Server
@@ -164,23 +164,23 @@ class ServerConnection(ABC, Generic[_Client]):
         return failure
 
     def _meaning(self, status: int, body: object, headers: Mapping[str, str]) -> BackendError:
-        refusal = Refusal.of(body)
-        said = f"status {status}: {self._shown(refusal.message)}{self._at}"
-        if refusal.is_spent:
+        error_body = ErrorBody.of(body)
+        said = f"status {status}: {self._shown(error_body.message)}{self._at}"
+        if error_body.is_spent:
             return BackendError(said, remedy=_REMEDIES[402])
-        if status not in _NO_OVERFLOW and refusal.is_overflow:
-            return ContextOverflow(f"{said}. The model's context has no room for it.", *refusal.room)
+        if status not in _NO_OVERFLOW and error_body.is_overflow:
+            return ContextOverflow(f"{said}. The model's context has no room for it.", *error_body.room)
         if status == 429:
             return self._to_wait_for(RateLimited, said, retry_after(headers, body))
         if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
             return self._to_wait_for(BackendUnavailable, said, retry_after(headers, body))
         if status in (400, 422) and (fields := self._refused(str(body))):
             return FieldRefused(said, fields)
-        return self._lasting(status, refusal.message, said)
+        return self._lasting(status, error_body.message, said)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
-        return self.error(Refusal.of(body).status, body)
+        return self.error(ErrorBody.of(body).status, body)
 
     def foreign(self, foreign: Foreign) -> BackendError:
         """What it means that something else than a model's answer came with status 200."""

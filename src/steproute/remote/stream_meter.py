@@ -34,7 +34,7 @@ class StreamMeter:
         """The server has taken the request: from now on it costs."""
         self._update()
 
-    def refuse(self) -> None:
+    def discard(self) -> None:
         """An error came instead of an answer, or in its middle."""
         if not self._tokens:
             self._meter.usage = Usage()

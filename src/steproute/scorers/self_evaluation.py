@@ -133,10 +133,10 @@ class SelfEvaluationScorer:
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if chunk.error is not None:
-                        verdict.used.refuse()
+                        verdict.used.discard()
                         raise self.connection.error_within(chunk.error)
                     if chunk.foreign is not None:
-                        verdict.used.refuse()
+                        verdict.used.discard()
                         raise self.connection.foreign(chunk.foreign)
                     verdict.take(chunk)
         verdict.check()

@@ -87,7 +87,7 @@ _DEPTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class ErrorBody:
     """An error's message, in full, its code, type and the like as text, and all its fields."""
 
     message: str
@@ -95,7 +95,7 @@ class Refusal:
     fields: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, body: object) -> "Refusal":
+    def of(cls, body: object) -> "ErrorBody":
         """What a body says: an object, one that holds it as `error` or in a list, or text."""
         try:
             return cls._of(body)
@@ -103,7 +103,7 @@ class Refusal:
             return cls(message="an error that is nested too deeply to read")
 
     @classmethod
-    def _of(cls, body: object) -> "Refusal":
+    def _of(cls, body: object) -> "ErrorBody":
         levels = _levels(body)
         inner = levels[-1]
         if not isinstance(inner, dict):
@@ -164,7 +164,7 @@ def _text(fields: Mapping[str, object]) -> str:
         if isinstance(said, str) and said:
             return _unwrapped(said)
         if isinstance(said, dict | list) and said:
-            return Refusal._of(said).message
+            return ErrorBody._of(said).message
     return ""
 
 
@@ -191,4 +191,4 @@ def _reason_of_provider(metadata: object) -> str:
     if isinstance(raw, str):
         with suppress(msgspec.DecodeError, UnicodeEncodeError):
             raw = msgspec.json.decode(raw)
-    return f" ({metadata.get('provider_name') or 'its provider'}: {Refusal.of(raw).message})"
+    return f" ({metadata.get('provider_name') or 'its provider'}: {ErrorBody.of(raw).message})"
