@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from steproute.core import splitting
 from steproute.core.splitting import split_steps
 from steproute.models import thoughts
+from steproute.models.reasoning import TAGS, ends_in_reasoning, opens_reasoning, with_reasoning_closed
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import TAGS, ends_in_thought, opens_thought, with_thought_closed
 
 SOLUTION = "2 + 3 = 5.\n\nSo \\boxed{5}."
 REASONING = "Maybe 4? a < b, [1] \\boxed{4}.\n\nNo: <thin ◁ <| x.\n"
@@ -52,7 +52,7 @@ def test_reasoning_between_any_models_tags_is_hidden(tags: tuple[str, str], size
             whole = cut(text, evenly(text, size), hide_thinking=True, thinks=thinks, to_end=True)
             assert split_steps(whole.text, "\n\n") == ["2 + 3 = 5.", "So \\boxed{5}."], text
     unfinished = cut(f"{opening}{REASONING}", evenly(REASONING, size), hide_thinking=True, thinks=None)
-    assert (unfinished.text, unfinished.in_thought) == ("", True)
+    assert (unfinished.text, unfinished.in_reasoning) == ("", True)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -113,7 +113,7 @@ def test_hidden_reasoning_does_not_depend_on_the_pieces(
 ) -> None:
     whole = cut(text, [], hide_thinking=True, thinks=thinks, to_end=to_end)
     pieces = cut(text, sizes, hide_thinking=True, thinks=thinks, to_end=to_end)
-    assert (pieces.text, pieces.closed, pieces.in_thought) == (whole.text, whole.closed, whole.in_thought)
+    assert (pieces.text, pieces.closed, pieces.in_reasoning) == (whole.text, whole.closed, whole.in_reasoning)
 
 
 @given(st.text(alphabet="ab \n\r<>[]think/", max_size=60), st.lists(st.integers(1, 5), max_size=60))
@@ -153,20 +153,20 @@ def test_the_beginning_of_a_tag_after_the_separator_came_after_it() -> None:
 @pytest.mark.parametrize(("opening", "closing"), TAGS)
 def test_a_prompt_that_opens_reasoning_is_closed_with_the_models_own_tag(opening: str, closing: str) -> None:
     prompt = f"<user>2 + 3?<model>{opening}\n"
-    assert opens_thought(prompt)
-    assert with_thought_closed(prompt, "hide", False) == prompt
-    for closed in (with_thought_closed(prompt, "hide", True), with_thought_closed(prompt, "off", False)):
+    assert opens_reasoning(prompt)
+    assert with_reasoning_closed(prompt, "hide", False) == prompt
+    for closed in (with_reasoning_closed(prompt, "hide", True), with_reasoning_closed(prompt, "off", False)):
         assert closed == f"<user>2 + 3?<model>{opening}\n\n{closing}\n\n"
-        assert not opens_thought(closed)
-        assert not ends_in_thought(closed)
-    assert ends_in_thought(f"{opening} hm")
+        assert not opens_reasoning(closed)
+        assert not ends_in_reasoning(closed)
+    assert ends_in_reasoning(f"{opening} hm")
 
 
 def test_a_harmony_prompt_leaves_it_open_whether_there_is_reasoning() -> None:
     prompt = "<|start|>user<|message|>2 + 3?<|end|><|start|>assistant"
-    assert opens_thought(prompt) is None
-    assert with_thought_closed(prompt, "hide", False) == with_thought_closed(prompt, "keep", True) == prompt
-    assert with_thought_closed(prompt, "hide", True) == f"{prompt}<|channel|>final<|message|>"
+    assert opens_reasoning(prompt) is None
+    assert with_reasoning_closed(prompt, "hide", False) == with_reasoning_closed(prompt, "keep", True) == prompt
+    assert with_reasoning_closed(prompt, "hide", True) == f"{prompt}<|channel|>final<|message|>"
 
 
 class Counting:

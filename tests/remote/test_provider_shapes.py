@@ -17,7 +17,7 @@ from steproute.models.anthropic_stream import message_events
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
-from steproute.models.thoughts import TAGS
+from steproute.models.reasoning import TAGS
 from steproute.remote.connection import Server
 from steproute.remote.providers import PROVIDERS, provider_at
 from steproute.remote.stream import chunks

@@ -15,7 +15,7 @@ from steproute.core.splitting import step_spans
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.models.prompts import Continuation
-from steproute.models.thoughts import TAGS
+from steproute.models.reasoning import TAGS
 from steproute.policies.random import RandomRouting
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise

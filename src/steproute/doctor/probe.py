@@ -57,7 +57,7 @@ class Prober:
     def __init__(self, config: ConfigFile, writer: ModelRole, problem: Problem) -> None:
         self._config, self._writer, self._problem = config, writer, problem
         settings = getattr(writer.model, "settings", None)
-        self._hides_thoughts = getattr(settings, "thinking", "off") == "hide"
+        self._hides_reasoning = getattr(settings, "thinking", "off") == "hide"
         self.continuation = str(getattr(settings, "continuation", "completions"))
 
     @property
@@ -72,7 +72,7 @@ class Prober:
         done = tuple(Step(role="doctor", text=text, tokens=0) for text in steps)
         prefix = Prefix(problem=self._problem, steps=done, session=f"doctor/{to_end}")
         most = self._writer.sampling.max_tokens
-        if not self._hides_thoughts:
+        if not self._hides_reasoning:
             most = min(_STEP_TOKENS, most)
         sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=most)
         if to_end:

@@ -21,8 +21,8 @@ from steproute.core.usage_bounds import most_read
 from steproute.models.draw import draw, log_softmax
 from steproute.models.gguf import Call, Chunks, Gguf, Interrupted
 from steproute.models.prompts import instructed_by, plain_question, question, tools_of
+from steproute.models.reasoning import Thinking, opens_reasoning, with_reasoning_closed
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import Thinking, opens_thought, with_thought_closed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class LlamaCppModel:
                 f"{self.name}: {length} tokens leave no room in a context of {self._gguf.n_ctx}. Raise n_ctx."
             )
         try:
-            thinks = opens_thought(prompt)
+            thinks = opens_reasoning(prompt)
             return [_Writing(self, call, prefix, chunks, sampling, index, thinks).draft() for index in range(n)]
         except Interrupted:
             return []
@@ -123,7 +123,7 @@ class LlamaCppModel:
         off = {"enable_thinking": False} if self.settings.thinking == "off" else {}
         messages = question(prefix, self.settings.instructions)
         prompt = self._template.prompt(messages, **tools_of(prefix), **off)
-        return with_thought_closed(prompt, self.settings.thinking, bool(prefix.steps))
+        return with_reasoning_closed(prompt, self.settings.thinking, bool(prefix.steps))
 
 
 class _Writing:

@@ -6,8 +6,8 @@ from typing import Final
 from steproute.core.solution import Prefix, Sampling
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation, written
+from steproute.models.reasoning import CLOSE, OPEN, ends_in_reasoning, opens_reasoning
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import CLOSE, OPEN, ends_in_thought, opens_thought
 from steproute.remote.finish import Ending, ending_of
 from steproute.remote.logprobs import Logprobs
 from steproute.remote.stream import Choice
@@ -30,7 +30,7 @@ class Answer:
         if instructed and (thinking == "hide" or (thinking == "keep" and settings.stop == "client")):
             thinks = None
         elif thinking == "hide" and not half_written:
-            thinks = opens_thought(said) if mode is Continuation.COMPLETIONS else None
+            thinks = opens_reasoning(said) if mode is Continuation.COMPLETIONS else None
         self.cutter = StepCutter(
             prefix.separator,
             to_end=sampling.stop is None,
@@ -43,10 +43,10 @@ class Answer:
         self.logprobs: list[float] = []
         self.entropy: float | None = None
         self.apart, self._in_pieces = False, False
-        self._keeps_thoughts = thinking == "keep" and not instructed
-        self._in_thought = ends_in_thought(half_written)
+        self._keeps_reasoning = thinking == "keep" and not instructed
+        self._in_reasoning = ends_in_reasoning(half_written)
         # Text after thoughts that came beside it has no closing tag of its own.
-        self._closes = apart and self._in_thought and mode is Continuation.CONTINUE_FINAL_MESSAGE
+        self._closes = apart and self._in_reasoning and mode is Continuation.CONTINUE_FINAL_MESSAGE
 
     def take(self, choice: Choice) -> None:
         """The next piece; all of the answer, which may follow its pieces, adds nothing to them."""
@@ -59,13 +59,13 @@ class Answer:
         if choice.thought and not (choice.whole and self.apart):
             self.apart = True
             self.cutter.thinks = False
-            if self._keeps_thoughts:
-                self.cutter.feed(choice.thought if self._in_thought else OPEN + choice.thought)
-                self._in_thought = self._closes = True
+            if self._keeps_reasoning:
+                self.cutter.feed(choice.thought if self._in_reasoning else OPEN + choice.thought)
+                self._in_reasoning = self._closes = True
         if choice.piece:
-            closes = self._keeps_thoughts and self._closes
+            closes = self._keeps_reasoning and self._closes
             self.cutter.feed(CLOSE + choice.piece if closes else choice.piece)
-            self._in_thought = self._closes = False
+            self._in_reasoning = self._closes = False
 
     @property
     def ending(self) -> Ending:

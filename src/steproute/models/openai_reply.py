@@ -125,7 +125,7 @@ class Reply:
             check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
             if answer.refusal and not answer.cutter.text:
                 raise BackendError(f"the model refuses to answer: {answer.refusal[:_SHOWN]!r}", where=self._name)
-            if answer.ending is Ending.REGULAR and self._lost_in_thought(answer):
+            if answer.ending is Ending.REGULAR and self._is_only_reasoning(answer):
                 raise BackendError(
                     "its answer holds thoughts and no step: the server ends it inside them, or takes the step for one.",
                     where=self._name,
@@ -169,9 +169,9 @@ class Reply:
             return ""
         return "length" if self._used.usage.output_tokens >= self.n * self._most_tokens else "stop"
 
-    def _lost_in_thought(self, answer: "Answer") -> bool:
+    def _is_only_reasoning(self, answer: "Answer") -> bool:
         """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
-        if answer.cutter.in_thought:
+        if answer.cutter.in_reasoning:
             return self.sampling.stop is not None and not self._client_stops
         has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
         return answer.apart and not answer.cutter.text and not has_no_more

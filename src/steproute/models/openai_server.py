@@ -41,7 +41,7 @@ from steproute.models.prompts import (
     tools_of,
     written,
 )
-from steproute.models.thoughts import with_thought_closed
+from steproute.models.reasoning import with_reasoning_closed
 from steproute.remote.connection import Connection
 from steproute.remote.json_fields import table
 from steproute.remote.stream import chunks, most_tokens
@@ -79,7 +79,7 @@ class OpenAiModel:
         self._rendered: dict[tuple[AnswerRule, str], str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
-        self._thoughts_apart = self.ignores_stop = False
+        self._separate_reasoning = self.ignores_stop = False
         self.refused: tuple[str, ...] = ()
 
     @classmethod
@@ -125,7 +125,7 @@ class OpenAiModel:
             if settings.template == "none":
                 return {"prompt": plain_question(prefix, self.name) + prefix.separator + written(prefix)}
             prompt = await self._render(prefix)
-            return {"prompt": with_thought_closed(prompt, settings.thinking, bool(prefix.steps)) + written(prefix)}
+            return {"prompt": with_reasoning_closed(prompt, settings.thinking, bool(prefix.steps)) + written(prefix)}
         body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions), **tools_of(prefix)}
         if settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE and prefix.steps:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
@@ -180,10 +180,10 @@ class OpenAiModel:
         tries_left = _OVERFLOWS
         while True:
             settings = self.settings
-            reply = Reply(self.name, settings, prefix, n, sampling, meter, said, self._thoughts_apart)
+            reply = Reply(self.name, settings, prefix, n, sampling, meter, said, self._separate_reasoning)
             try:
                 await self._stream(body, reply)
-                self._thoughts_apart |= reply.apart
+                self._separate_reasoning |= reply.apart
                 self.ignores_stop |= reply.overrun
                 break
             except ContextOverflow as failure:

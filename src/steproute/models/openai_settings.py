@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.models.prompts import Continuation
-from steproute.models.thoughts import Thinking
+from steproute.models.reasoning import Thinking
 from steproute.remote.providers import refused_by
 from steproute.remote.refused_fields import FIELDS
 from steproute.remote.server import Server

@@ -3,7 +3,7 @@
 from copy import copy
 
 from steproute.core.splitting import FirstStep
-from steproute.models.thoughts import SpokenText
+from steproute.models.reasoning import SpokenText
 
 
 class StepCutter:
@@ -74,7 +74,7 @@ class StepCutter:
         return self._hide and self._spoken.cut
 
     @property
-    def in_thought(self) -> bool:
+    def in_reasoning(self) -> bool:
         """Whether what came last is hidden."""
         return self._hide and self._spoken.inside
 

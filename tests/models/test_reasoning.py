@@ -16,8 +16,8 @@ from steproute.core.solution import Prefix, Step, Stop
 from steproute.models.openai_server import OpenAiModel
 from steproute.models.openai_settings import OpenAiSettings
 from steproute.models.prompts import Continuation
+from steproute.models.reasoning import with_reasoning_closed
 from steproute.models.step_cutter import StepCutter
-from steproute.models.thoughts import with_thought_closed
 from steproute.remote.server import Server
 
 EMPTY = Prefix(problem=PROBLEM)
@@ -208,9 +208,9 @@ def test_thoughts_are_switched_off_as_the_server_has_it_or_not_at_all() -> None:
     [("keep", False, False), ("keep", True, False), ("hide", False, False), ("hide", True, True), ("off", False, True)],
 )
 def test_prompts_that_open_no_thought_stay_as_they_are(thinking: Any, begun: bool, closed: bool) -> None:
-    assert with_thought_closed("<think>\n", thinking, begun).endswith("</think>\n\n") is closed
+    assert with_reasoning_closed("<think>\n", thinking, begun).endswith("</think>\n\n") is closed
     for prompt in ("ask", "<think>\n\n</think>\n\n"):
-        assert with_thought_closed(prompt, thinking, begun) == prompt
+        assert with_reasoning_closed(prompt, thinking, begun) == prompt
 
 
 @given(

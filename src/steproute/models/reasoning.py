@@ -114,7 +114,7 @@ class SpokenText:
         return unopened
 
 
-def ends_in_thought(written: str) -> bool:
+def ends_in_reasoning(written: str) -> bool:
     """Whether what follows belongs to a thought of what a model has written."""
     last = ""
     for found in _TAG.finditer(written):
@@ -122,7 +122,7 @@ def ends_in_thought(written: str) -> bool:
     return last in _CLOSES
 
 
-def opens_thought(prompt: str) -> bool | None:
+def opens_reasoning(prompt: str) -> bool | None:
     """Whether a prompt ends with a tag that opens a thought; None if it leaves that to the model."""
     end = prompt.rstrip().lower()
     if end.endswith(_HARMONY):
@@ -130,10 +130,10 @@ def opens_thought(prompt: str) -> bool | None:
     return end.endswith(tuple(_CLOSES))
 
 
-def with_thought_closed(prompt: str, thinking: Thinking, begun: bool) -> str:
+def with_reasoning_closed(prompt: str, thinking: Thinking, begun: bool) -> str:
     """A prompt that ends in no thought if none is wanted: some chat templates open one, and the half-written answer
     that would follow holds steps alone if thoughts are hidden. `begun`: whether there are any steps."""
-    opens = opens_thought(prompt)
+    opens = opens_reasoning(prompt)
     if thinking == "keep" or (thinking == "hide" and not begun) or opens is False:
         return prompt
     end = prompt.rstrip()
