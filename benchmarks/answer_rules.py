@@ -13,12 +13,12 @@ import json
 import re
 from itertools import islice
 
-from steproute.bench.datasets import data_file, read_rows
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.final_line import final_line
 from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter
+from steproute.evaluation.datasets import data_file, read_rows
 from steproute.grading.numeric import NumericGrader
 
 BOX = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")

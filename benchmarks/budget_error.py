@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from steproute.bench.datasets import load_problems
 from steproute.config import build_strategy, lab_roles
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.datasets import load_problems
 from steproute.learn.rollouts import solve_all
 from steproute.policies.mixture import MixtureFamily
 from steproute.policies.stored import load_policy

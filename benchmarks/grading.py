@@ -14,8 +14,8 @@ from pathlib import Path
 
 from answer_variants import changes, rewritings
 
-from steproute.bench.answers import AnswerChecker
-from steproute.bench.datasets import BENCHMARKS, data_file, read_rows
+from steproute.evaluation.answers import AnswerChecker
+from steproute.evaluation.datasets import BENCHMARKS, data_file, read_rows
 
 SETS = tuple(sorted(BENCHMARKS))
 Counts = dict[str, dict[str, list[int]]]

@@ -1,6 +1,6 @@
 """Problems a minute and latency of a problem: strong alone, lockstep, stepwise, pipelined, pipelined with hedge.
 
-Over the simulated deployment of `steproute.bench.simulation`, in virtual time, by the real engine; the same problems
+Over the simulated deployment of `steproute.simulation.world`, in virtual time, by the real engine; the same problems
 and seeds for all. The first block is the deployment as it is by default, the others make the process reward model's
 call take so many times a weak step by adding to what each of its requests takes. `scoring in no time` is stepwise over
 a reward model that answers at once: no way of hiding its time can do better. Each block says what a scoring call takes
@@ -20,9 +20,6 @@ from pathlib import Path
 import numpy as np
 from lockstep import Lockstep
 
-from steproute.bench.simulated_servers import Reading
-from steproute.bench.simulation import SimWorld
-from steproute.bench.virtual_time import run_virtually
 from steproute.core.ports import Strategy
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
@@ -30,6 +27,9 @@ from steproute.engine.episode import Episode
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 from steproute.policies.threshold import Threshold
+from steproute.simulation.servers import Reading
+from steproute.simulation.virtual_time import run_virtually
+from steproute.simulation.world import SimWorld
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise

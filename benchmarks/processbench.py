@@ -5,9 +5,9 @@
 Solutions whose problem has no gold answer in the data folder, and those without a box, are counted and left out.
 """
 
-from steproute.bench.answers import AnswerChecker, Verdict
-from steproute.bench.datasets import data_file, read_rows
 from steproute.core.boxed import closed_boxed
+from steproute.evaluation.answers import AnswerChecker, Verdict
+from steproute.evaluation.datasets import data_file, read_rows
 
 SETS = ("gsm8k", "math", "olympiadbench", "omnimath")
 

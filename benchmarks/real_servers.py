@@ -27,8 +27,6 @@ from random import Random
 import numpy as np
 from lockstep import Lockstep
 
-from steproute.bench.datasets import load_problems
-from steproute.bench.simulation import SimWorld
 from steproute.config import read_config
 from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
@@ -39,8 +37,10 @@ from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
+from steproute.evaluation.datasets import load_problems
 from steproute.models.openai_server import OpenAiModel
 from steproute.policies.threshold import Threshold
+from steproute.simulation.world import SimWorld
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 

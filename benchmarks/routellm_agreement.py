@@ -8,10 +8,10 @@ import json
 
 import numpy as np
 
-from steproute.bench.bootstrap import Outcomes, curve_of
-from steproute.bench.calibrate import halves
-from steproute.bench.datasets import data_file, read_rows
-from steproute.bench.metrics import apgr
+from steproute.evaluation.bootstrap import Outcomes, curve_of
+from steproute.evaluation.calibrate import halves
+from steproute.evaluation.datasets import data_file, read_rows
+from steproute.evaluation.metrics import apgr
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 
 _WEAK, _STRONG = "mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.bench.datasets import load_problems
 from steproute.config import lab_roles
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.datasets import load_problems
 from steproute.learn.lab_fit import costs_for, fit_on_lab
 from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan

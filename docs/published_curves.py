@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from steproute.bench.curve_file import read_curve
-from steproute.bench.datasets import data_file
-from steproute.bench.metrics import Metrics, measure
+from steproute.evaluation.curve_file import read_curve
+from steproute.evaluation.datasets import data_file
+from steproute.evaluation.metrics import Metrics, measure
 
 CURVES: Final = {
     "TRIM-Thr": ("trim_thr_math500_qwen2.5-1.5b_7b", None),

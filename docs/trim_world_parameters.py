@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from steproute.bench.datasets import data_file
-from steproute.bench.recordings import load_recorded
+from steproute.evaluation.datasets import data_file
+from steproute.evaluation.recordings import load_recorded
 
 F64 = NDArray[np.float64]
 PARAMETERS: Final = Path(__file__).parents[1] / "src/steproute/lab/trim_world/parameters.json"

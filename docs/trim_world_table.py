@@ -1,7 +1,7 @@
 """Print TRIM-Thr's expected metrics in TRIM's world under every assumption, beside the published curve."""
 
-from steproute.bench.metrics import Anchor, Curve, CurvePoint, measure
-from steproute.bench.published import published_curves
+from steproute.evaluation.metrics import Anchor, Curve, CurvePoint, measure
+from steproute.evaluation.published import published_curves
 from steproute.lab.trim_world.expected import expected_threshold
 from steproute.lab.trim_world.parameters import load_parameters
 

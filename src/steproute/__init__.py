@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from steproute.bench.run import Run
     from steproute.core.answer_rule import AnswerRule
     from steproute.core.decision import Decision
     from steproute.core.errors import SteprouteError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from steproute.engine.episode import Episode
     from steproute.engine.limits import Limits
     from steproute.engine.roles import ModelRole, Roles, ScorerRole
+    from steproute.evaluation.run import Run
     from steproute.solving import ProblemFailed, Solution, asolve, load_config, solve
 
 __all__ = [
@@ -64,7 +64,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
-    "bench.run": ("Run",),
+    "evaluation.run": ("Run",),
     "core.answer_rule": ("AnswerRule",),
     "core.decision": ("Decision",),
     "core.errors": ("SteprouteError",),

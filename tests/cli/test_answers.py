@@ -13,12 +13,12 @@ import pytest
 from tests.cli.answering import CONFIG, AnsweringServer, served
 from typer.testing import CliRunner
 
-from steproute.bench.datasets import load_problems, read_rows
 from steproute.cli.main import app
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
 from steproute.config import read_setup
 from steproute.core.errors import ConfigError, SpendingLimitReached
+from steproute.evaluation.datasets import load_problems, read_rows
 from steproute.learn.rollouts import Grade
 from steproute.strategies.single import Single
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from steproute.bench.calibrate import halves
-from steproute.bench.datasets import load_problems
-from steproute.bench.reliability import brier_score, expected_calibration_error
 from steproute.cli.main import app
 from steproute.config import lab_roles
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.calibrate import halves
+from steproute.evaluation.datasets import load_problems
+from steproute.evaluation.reliability import brier_score, expected_calibration_error
 from steproute.learn.rollouts import solve_all
 from steproute.policies.threshold import Threshold
 from steproute.scorers.calibration_file import load_score_map

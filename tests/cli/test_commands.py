@@ -17,9 +17,9 @@ from backports import zstd
 from tests.cli.timeless import timeless
 
 from steproute.artifacts import write_artifact
-from steproute.bench.formatting import dollars
 from steproute.config.route import read_route
 from steproute.engine.trace_file import read_traces
+from steproute.evaluation.formatting import dollars
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import mixture_artifact
 
@@ -240,7 +240,7 @@ def test_replay_equals_the_recording(tmp_path: Path, data_folder: Path) -> None:
     words = [STEPROUTE, "replay", "llama", "--knobs", "0,0.5", "--json"]
     result = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     found = json.loads(result.stdout)
-    # One weak and two strong answers of 400 are judged otherwise than recorded; see tests/bench/test_recordings.py.
+    # One weak and two strong answers of 400 are graded differently from the recording: see test_recordings.py.
     assert (found["weak"]["accuracy"], found["strong"]["accuracy"]) == (0.215 - 1 / 400, 0.4425 + 2 / 400)
 
 

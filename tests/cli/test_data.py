@@ -3,13 +3,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.bench.test_download import ORIGINAL
+from tests.evaluation.test_download import ORIGINAL
 from typer.testing import CliRunner, Result
 
-from steproute.bench.datasets.sources import SOURCES
 from steproute.cli import data
 from steproute.cli.main import app
 from steproute.core.errors import ConfigError
+from steproute.evaluation.datasets.sources import SOURCES
 
 
 @pytest.fixture(autouse=True)

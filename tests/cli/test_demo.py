@@ -10,11 +10,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from steproute.artifacts import write_artifact
-from steproute.bench.datasets import load_problems
-from steproute.bench.summary import Summary
 from steproute.cli import demo
 from steproute.cli.main import app
 from steproute.config import lab_roles, route
+from steproute.evaluation.datasets import load_problems
+from steproute.evaluation.summary import Summary
 from steproute.policies.agg import AggNetwork
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.stored import AGG, network_artifact

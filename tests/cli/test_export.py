@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bench.exported import read_table
 from tests.cli.test_commands import steproute
+from tests.evaluation.exported import read_table
 
 from steproute import Run
-from steproute.bench.export import FORMATS
-from steproute.bench.tables import TABLES, ProblemRow
+from steproute.evaluation.export import FORMATS
+from steproute.evaluation.tables import TABLES, ProblemRow
 
 COMMANDS = {
     "eval": ("eval", "--problems", "8", "--knobs", "0,0.5", "--seeds", "0,1", "--name", "run"),

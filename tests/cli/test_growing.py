@@ -21,14 +21,14 @@ from tests.remote.hostile import Asked, HostileServer
 from typer.testing import CliRunner
 
 from steproute import Draft, Meter, ModelRole, Prefix, Price, Problem, Roles, Sampling, ScorerRole, Scores, Stop, Usage
-from steproute.bench.compare import compare
-from steproute.bench.summary import JudgedRuns, Summary
-from steproute.bench.sweep import Solved
 from steproute.cli.evaluate import solve_and_grade, summary_of
 from steproute.cli.main import app
 from steproute.config import RouteSettings, RunConfig
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import read_traces
+from steproute.evaluation.compare import compare
+from steproute.evaluation.summary import JudgedRuns, Summary
+from steproute.evaluation.sweep import Solved
 
 PRICES = {"weak": Price(output=Decimal(100), input=Decimal(1)), "strong": Price(output=Decimal(900), input=Decimal(9))}
 STEPS = 3

@@ -11,10 +11,10 @@ import pytest
 from tests.cli.test_commands import steproute
 from tests.paid_servers import PaidServer, served, write_setup
 
-from steproute.bench.calibrate import Goal
 from steproute.cli.calibrate import default_name
 from steproute.core.solution import Outcome
 from steproute.engine.trace_file import TraceFile, read_traces
+from steproute.evaluation.calibrate import Goal
 
 OWN = ("--config", "steproute.toml", "--data", "own.jsonl", "--name", "own")
 SWEEP = ("eval", *OWN, "--knobs", "0,0.5", "--baselines", "")

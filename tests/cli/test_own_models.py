@@ -15,10 +15,10 @@ from tests.remote.arithmetic import CONFIG, PRM, Arithmetic, config_file, proble
 from tests.remote.hostile import Asked
 from typer.testing import CliRunner
 
-from steproute.bench.formatting import dollars
 from steproute.cli.main import app
 from steproute.config import read_config
 from steproute.core.errors import BackendError, ConfigError, DatasetError
+from steproute.evaluation.formatting import dollars
 from steproute.learn import lab_fit
 from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import load_policy

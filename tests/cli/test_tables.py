@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from tests.bench.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUMMARY, UNREACHED
+from tests.evaluation.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUMMARY, UNREACHED
 
-from steproute.bench.bill import bill
-from steproute.bench.compare import COMPARED, Comparison, Pair, Row
-from steproute.bench.formatting import policy_label
-from steproute.bench.summary import AXES, Curved, Summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.tables import points_table, print_summary, wide_metrics, wide_points
+from steproute.evaluation.bill import bill
+from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
+from steproute.evaluation.formatting import policy_label
+from steproute.evaluation.summary import AXES, Curved, Summary
 
 NAMES = (
     "threshold",

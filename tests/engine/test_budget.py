@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import BackendUnavailable, BudgetExceeded
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
@@ -19,6 +18,7 @@ from steproute.engine.budget import Budget
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
+from steproute.simulation.virtual_time import run_virtually
 
 STEPS, MOST = 3, 2
 

@@ -27,7 +27,6 @@ from steproute import (
     Stop,
     Usage,
 )
-from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import (
     BackendError,
     BackendTimeout,
@@ -40,6 +39,7 @@ from steproute.core.events import Billed, Event, Finished
 from steproute.core.solution import ModelCall
 from steproute.core.trace import Trace
 from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.cascade import Cascade
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import (
     BackendError,
     BackendTimeout,
@@ -19,6 +18,7 @@ from steproute.core.errors import (
 from steproute.core.solution import Meter
 from steproute.core.usage import Usage
 from steproute.engine.limiter import Limiter, LimiterSettings
+from steproute.simulation.virtual_time import run_virtually
 
 
 async def call(limiter: Limiter, work: Callable[[], Awaitable[None]], tokens: int = 0) -> float:

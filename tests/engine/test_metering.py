@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from steproute.bench.virtual_time import run_virtually
 from steproute.core.errors import BackendError, BackendUnavailable, RateLimited
 from steproute.core.solution import Meter
 from steproute.core.usage import FREE, AccountLine, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.metering import Bill, MeteredCalls, now
+from steproute.simulation.virtual_time import run_virtually
 
 
 def made(fails: bool) -> list[AccountLine]:

@@ -28,7 +28,6 @@ from steproute import (
     ScorerRole,
     Step,
 )
-from steproute.bench.virtual_time import run_virtually
 from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
 from steproute.core.usage import UNSET, Usage
@@ -44,6 +43,7 @@ from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold
 from steproute.scorers.confidence import ConfidenceScorer
+from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
@@ -297,7 +297,7 @@ def test_an_answer_from_the_tree_is_billed_and_not_paid(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("roles", [lab_roles, trim_world_roles])
 def test_embedded_models_never_use_more_than_their_bound(roles: object) -> None:
-    from steproute.bench.datasets import load_problems
+    from steproute.evaluation.datasets import load_problems
 
     roles: Roles = roles()  # type: ignore[operator]
     problem = load_problems("lab" if roles is lab_roles else "trim-world", 1)[0]

@@ -6,7 +6,6 @@ import pytest
 from tests.remote.hostile import Fault
 from tests.remote.judging import JudgingServer
 
-from steproute.bench.datasets import load_problems
 from steproute.config import lab_roles
 from steproute.core.answer_rule import BOXED, FINAL_LINE
 from steproute.core.decision import Decision
@@ -20,6 +19,7 @@ from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree, TreeScorer
+from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING
 from steproute.policies.threshold import Threshold
 from steproute.remote.server import Server

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steproute.bench.datasets import read_rows
 from steproute.core.boxed import closed_boxed
 from steproute.core.verdict import Verdict
+from steproute.evaluation.datasets import read_rows
 from steproute.grading import worker
 from steproute.grading.checker import AnswerChecker
 
@@ -233,7 +233,7 @@ def test_comparisons_work_with_more_than_1024_open_files() -> None:
 
 RUN = f"""
 import time
-from steproute.bench.answers import AnswerChecker
+from steproute.evaluation.answers import AnswerChecker
 with AnswerChecker(600) as checker:
     checker.check_now(*{WITH_FORMULAS!r})
     print(checker._worker._process.pid, flush=True)

@@ -8,7 +8,7 @@ from benchmarks.answer_variants import CHANGES, REWRITINGS, changes, rewritings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steproute.bench.datasets import read_rows
+from steproute.evaluation.datasets import read_rows
 from steproute.grading import formulas
 from steproute.grading.compare import equal
 

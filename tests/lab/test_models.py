@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from steproute import Draft, Episode, Meter, Outcome, Prefix, Problem, Purpose, Step, Stop
-from steproute.bench.auc import roc_auc
 from steproute.config import lab_roles
 from steproute.core.errors import BackendError, ConfigError, ScorerError
+from steproute.evaluation.auc import roc_auc
 from steproute.lab.check import check_model
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
 from steproute.lab.story import Story, generate

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from steproute import Decision, Draft, Episode, Limits, Prefix, Problem, Purpose, Sampling, Step
-from steproute.bench.datasets import load_problems
 from steproute.config import embedded_roles, trim_world_roles
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.ports import StepModel, StepScorer, Strategy
@@ -22,6 +21,7 @@ from steproute.core.trace import Trace
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
+from steproute.evaluation.datasets import load_problems
 from steproute.lab.checker import StepLabel
 from steproute.lab.oracle import Oracle
 from steproute.lab.trim_world.checker import check_drawn

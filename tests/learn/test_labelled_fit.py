@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steproute.bench.datasets import data_file
-from steproute.bench.labelled import read_labelled
 from steproute.core.errors import DatasetError
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
+from steproute.evaluation.datasets import data_file
+from steproute.evaluation.labelled import read_labelled
 from steproute.learn.labelled_fit import fit_on_labelled, score_solutions
 from steproute.policies.step_pomdp import DERAILED, NEWEST_WRONG, ON_TRACK
 

@@ -8,13 +8,13 @@ pytest.importorskip("stable_baselines3", reason="training needs the learn extra"
 import torch
 from gymnasium.utils.env_checker import check_env
 
-from steproute.bench.datasets import load_problems
 from steproute.config import lab_roles
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.datasets import load_problems
 from steproute.learn import networks
 from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network

@@ -6,13 +6,13 @@ import pytest
 pytest.importorskip("sklearn", reason="fitting needs the learn extra")
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.bench.auc import roc_auc
 from steproute.core.decision import Decision
 from steproute.core.errors import ArtifactError, DatasetError
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
+from steproute.evaluation.auc import roc_auc
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.policies.query import QueryFamily, TfIdf
 from steproute.policies.stored import load_policy, query_artifact

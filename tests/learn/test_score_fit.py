@@ -3,8 +3,8 @@ import pytest
 
 pytest.importorskip("sklearn", reason="fitting needs the learn extra")
 
-from steproute.bench.reliability import brier_score, expected_calibration_error
 from steproute.core.errors import DatasetError
+from steproute.evaluation.reliability import brier_score, expected_calibration_error
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
 from steproute.scorers.calibrated import F64, Temperature
 

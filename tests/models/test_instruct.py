@@ -11,10 +11,10 @@ from tests.models.test_openai_server import Canned
 from tests.remote.hostile import Asked
 from tests.remote.test_faults import PROBLEM, writer_of
 
-from steproute.bench.recordings import load_recorded
 from steproute.core.solution import Outcome
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
+from steproute.evaluation.recordings import load_recorded
 from steproute.models.instruct import restarts
 from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting

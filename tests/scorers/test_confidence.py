@@ -7,7 +7,6 @@ from math import exp, log
 import msgspec
 import pytest
 
-from steproute.bench.datasets import load_problems
 from steproute.config import lab_roles
 from steproute.core.errors import ScorerError
 from steproute.core.problem import Problem
@@ -15,6 +14,7 @@ from steproute.core.solution import Confidence, Draft, Prefix, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose, Usage
 from steproute.engine.roles import Roles, ScorerRole
+from steproute.evaluation.datasets import load_problems
 from steproute.learn.rollouts import solve_all
 from steproute.policies.confidence import Confidence as ConfidencePolicy
 from steproute.policies.threshold import Threshold

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from steproute.bench.datasets import load_problems
 from steproute.core.errors import ConfigError, ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Scores, Step
 from steproute.core.usage import Usage
+from steproute.evaluation.datasets import load_problems
 from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
 
 torch = pytest.importorskip("torch")

@@ -15,8 +15,6 @@ from typing import Any
 import pytest
 from tests.servers.processes import Running, free_port, server
 
-from steproute.bench.answers import AnswerChecker, Verdict
-from steproute.bench.datasets import load_problems
 from steproute.core.decision import Decision
 from steproute.core.errors import ContextOverflow
 from steproute.core.problem import Problem
@@ -26,6 +24,8 @@ from steproute.core.usage import AccountLine, Usage
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
+from steproute.evaluation.answers import AnswerChecker, Verdict
+from steproute.evaluation.datasets import load_problems
 from steproute.models import llama_cpp as in_process
 from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
 from steproute.models.openai_server import OpenAiModel

@@ -13,13 +13,13 @@ import pytest
 from tests.servers.lab_on_vllm import written_config
 from tests.servers.processes import Running
 
-from steproute.bench.datasets import load_problems
 from steproute.config import lab_roles, read_config
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.roles import Roles
+from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 from steproute.learn.rollouts import solve_all
 from steproute.models.openai_server import OpenAiModel

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from tests.servers.processes import Running
 
-from steproute.bench.datasets import load_problems
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
+from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
 from steproute.models.prompts import Continuation

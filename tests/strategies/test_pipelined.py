@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests.engine.test_episode import PROBLEM, WEAK_PRICE, Fail, Hang, Say, Stage, check_law, limits, replies
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Sampling, Scores, Stop, Usage
-from steproute.bench.virtual_time import run_virtually
 from steproute.config import build_strategy, lab_roles
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ContextOverflow
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished
@@ -22,6 +21,7 @@ from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.lab.story import generate
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 

@@ -10,22 +10,6 @@ import numpy as np
 import typer
 
 from steproute.artifacts import write_artifact
-from steproute.bench.bootstrap import Outcomes
-from steproute.bench.calibrate import (
-    Goal,
-    Measured,
-    budget_curve,
-    check_enough,
-    chosen,
-    cost_for,
-    halves,
-    measure_mix,
-    relative_deviation,
-)
-from steproute.bench.datasets import Fields, load_problems
-from steproute.bench.failures import fallback_groups, fallen_back
-from steproute.bench.formatting import dollars
-from steproute.bench.summary import AXES, Axis, JudgedRuns
 from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import solve_and_grade
 from steproute.cli.options import (
@@ -57,6 +41,22 @@ from steproute.config import check_needs, parsed_settings, policy_folder, read_s
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
+from steproute.evaluation.bootstrap import Outcomes
+from steproute.evaluation.calibrate import (
+    Goal,
+    Measured,
+    budget_curve,
+    check_enough,
+    chosen,
+    cost_for,
+    halves,
+    measure_mix,
+    relative_deviation,
+)
+from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.failures import fallback_groups, fallen_back
+from steproute.evaluation.formatting import dollars
+from steproute.evaluation.summary import AXES, Axis, JudgedRuns
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
 

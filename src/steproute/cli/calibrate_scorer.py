@@ -10,14 +10,6 @@ import typer
 from rich.table import Table
 
 from steproute.artifacts import write_artifact
-from steproute.bench.auc import can_choose
-from steproute.bench.calibrate import halves
-from steproute.bench.candidates import candidates_in_tree, sample_candidates
-from steproute.bench.datasets import BENCHMARKS, load_problems, read_rows
-from steproute.bench.lab_figures import steps_on_correct_prefixes
-from steproute.bench.labelled import LabelledSteps, read_labelled_steps, steps_of
-from steproute.bench.reliability import plot_reliability, reliability
-from steproute.bench.scorer_figures import ScorerFigures, scorer_figures
 from steproute.cli.options import Config, InFlight, checked_seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
@@ -28,6 +20,14 @@ from steproute.core.problem import Problem
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.auc import can_choose
+from steproute.evaluation.calibrate import halves
+from steproute.evaluation.candidates import candidates_in_tree, sample_candidates
+from steproute.evaluation.datasets import BENCHMARKS, load_problems, read_rows
+from steproute.evaluation.lab_figures import steps_on_correct_prefixes
+from steproute.evaluation.labelled import LabelledSteps, read_labelled_steps, steps_of
+from steproute.evaluation.reliability import plot_reliability, reliability
+from steproute.evaluation.scorer_figures import ScorerFigures, scorer_figures
 from steproute.lab.check import check_model
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world

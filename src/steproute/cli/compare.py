@@ -5,11 +5,6 @@ from typing import Annotated
 
 import typer
 
-from steproute.bench.compare import RESAMPLES, compare, write_comparison
-from steproute.bench.datasets import Fields, load_problems
-from steproute.bench.plot import plot_pareto
-from steproute.bench.report import write_report
-from steproute.bench.summary import JudgedRuns, write_summary
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.estimate import print_estimate
 from steproute.cli.evaluate import examples, solve_and_grade, summary_of
@@ -40,6 +35,11 @@ from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.compare import RESAMPLES, compare, write_comparison
+from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.plot import plot_pareto
+from steproute.evaluation.report import write_report
+from steproute.evaluation.summary import JudgedRuns, write_summary
 
 _WIDTH = 2**32
 

@@ -8,15 +8,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from steproute.bench.bootstrap import METRICS
-from steproute.bench.compare import COMPARED, Comparison, Pair
-from steproute.bench.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
-from steproute.bench.differences import LOWER_IS_BETTER
-from steproute.bench.formatting import LABELS, METRICS_EXPLAINED, metric, policy_label
-from steproute.bench.plot import axes
-from steproute.bench.summary import Axis, Summary
 from steproute.cli.tables import lines_of, print_contents, print_result, print_whole
 from steproute.cli.terminal import Terminal
+from steproute.evaluation.bootstrap import METRICS
+from steproute.evaluation.compare import COMPARED, Comparison, Pair
+from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
+from steproute.evaluation.differences import LOWER_IS_BETTER
+from steproute.evaluation.formatting import LABELS, METRICS_EXPLAINED, metric, policy_label
+from steproute.evaluation.plot import axes
+from steproute.evaluation.summary import Axis, Summary
 
 _COLUMNS: Final = (15, 26, 8, 10)
 

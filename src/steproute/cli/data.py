@@ -9,13 +9,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from steproute.bench.datasets import BENCHMARKS, data_folder
-from steproute.bench.datasets.folder import find_data
-from steproute.bench.datasets.sources import SOURCES
 from steproute.cli.options import Json
 from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.core.errors import ConfigError
+from steproute.evaluation.datasets import BENCHMARKS, data_folder
+from steproute.evaluation.datasets.folder import find_data
+from steproute.evaluation.datasets.sources import SOURCES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -36,7 +36,7 @@ def get(
 
     Example: steproute data get gsm8k math500
     """
-    from steproute.bench.datasets.download import get_data  # loads the client of servers, which others do without
+    from steproute.evaluation.datasets.download import get_data  # loads the client of servers, which others do without
 
     console = Terminal(stderr=True)
     for name in _checked(names):

@@ -9,7 +9,6 @@ from typing import Annotated, Final
 import typer
 from rich.rule import Rule
 
-from steproute.bench.datasets import load_problems
 from steproute.cli.evaluate import claimed, run_to_files, show
 from steproute.cli.live import LiveView
 from steproute.cli.options import Config, Name, Seed
@@ -25,6 +24,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
+from steproute.evaluation.datasets import load_problems
 from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.strategies.single import Single

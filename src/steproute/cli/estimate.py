@@ -11,10 +11,6 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from steproute.bench.estimate import Amount, Estimate, estimate, scaled
-from steproute.bench.formatting import dollars
-from steproute.bench.route_bounds import prior_shape
-from steproute.bench.sweep import Cell, Sweep
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
 from steproute.config import RunConfig
@@ -29,6 +25,10 @@ from steproute.engine.paid_journal import paid_so_far
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.trace_file import newest_traces
+from steproute.evaluation.estimate import Amount, Estimate, estimate, scaled
+from steproute.evaluation.formatting import dollars
+from steproute.evaluation.route_bounds import prior_shape
+from steproute.evaluation.sweep import Cell, Sweep
 from steproute.learn.outcome_traces import WeakScored
 from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.policies.threshold import Threshold

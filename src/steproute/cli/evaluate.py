@@ -10,12 +10,6 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.bench.answers import Verdict
-from steproute.bench.datasets import Fields, load_problems
-from steproute.bench.plot import plot_pareto
-from steproute.bench.report import write_report
-from steproute.bench.summary import Summary, summarise, write_summary
-from steproute.bench.sweep import Solved, Sweep, run_sweep
 from steproute.cli.estimate import print_estimate
 from steproute.cli.options import (
     RUNS,
@@ -59,6 +53,12 @@ from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.spending import SpendingLimit
 from steproute.engine.trace_file import TraceFile
+from steproute.evaluation.answers import Verdict
+from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.plot import plot_pareto
+from steproute.evaluation.report import write_report
+from steproute.evaluation.summary import Summary, summarise, write_summary
+from steproute.evaluation.sweep import Solved, Sweep, run_sweep
 
 _EXAMPLES: Final = 3
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.bench.export import Format, export_tables, table_paths
-from steproute.bench.run import Run
 from steproute.cli.terminal import Terminal
+from steproute.evaluation.export import Format, export_tables, table_paths
+from steproute.evaluation.run import Run
 
 
 def export(

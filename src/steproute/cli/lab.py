@@ -9,14 +9,14 @@ from typing import Annotated, get_args
 import typer
 from rich.table import Table
 
-from steproute.bench.auc import can_choose
-from steproute.bench.lab_figures import lab_figures
 from steproute.cli.options import checked_seed
 from steproute.cli.plain_help import PlainCommand
 from steproute.cli.terminal import Terminal
 from steproute.config import lab_roles
 from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import ConfigError
+from steproute.evaluation.auc import can_choose
+from steproute.evaluation.lab_figures import lab_figures
 from steproute.lab.hugging_face import export_for_servers
 from steproute.lab.models import LAB_SAMPLING, Servable
 from steproute.lab.story import Split, Story, generate

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from steproute.bench.curve_file import read_curve
-from steproute.bench.formatting import METRICS_EXPLAINED
-from steproute.bench.metrics import measure
-from steproute.bench.summary import metric_values
 from steproute.cli.terminal import Terminal
+from steproute.evaluation.curve_file import read_curve
+from steproute.evaluation.formatting import METRICS_EXPLAINED
+from steproute.evaluation.metrics import measure
+from steproute.evaluation.summary import metric_values
 
 
 def metrics(

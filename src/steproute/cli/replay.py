@@ -4,8 +4,6 @@ from typing import Annotated
 
 import typer
 
-from steproute.bench.recordings import Recorded, load_recorded
-from steproute.bench.summary import Summary
 from steproute.cli.evaluate import run_to_files, show
 from steproute.cli.options import RUNS, Config, Knobs, Name, Runs, Seed, numbers
 from steproute.cli.terminal import Terminal, print_json
@@ -13,6 +11,8 @@ from steproute.config import ConfigFile, RouteSettings, RunConfig, read_config
 from steproute.core.errors import ConfigError
 from steproute.core.usage import Price
 from steproute.engine.run_folder import name_of
+from steproute.evaluation.recordings import Recorded, load_recorded
+from steproute.evaluation.summary import Summary
 
 _WHOLE = ("cascade", "automix-prm")
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import typer
 
-from steproute.bench.datasets import read_rows
-from steproute.bench.labelled import Labelled, read_labelled
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.training import GO_ON, progress_bar
 from steproute.cli.training_tree import training_tree
@@ -21,6 +19,8 @@ from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored
 from steproute.engine.roles import ScorerRole, reads_confidence
 from steproute.engine.runner import Route
+from steproute.evaluation.datasets import read_rows
+from steproute.evaluation.labelled import Labelled, read_labelled
 from steproute.learn.labelled_fit import GivenSolutions, score_given
 
 

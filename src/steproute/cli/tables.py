@@ -10,10 +10,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from steproute.bench.bill import bill
-from steproute.bench.bootstrap import METRICS
-from steproute.bench.failures import FELL_BACK, FailureGroup
-from steproute.bench.formatting import (
+from steproute.cli.terminal import Terminal
+from steproute.evaluation.bill import bill
+from steproute.evaluation.bootstrap import METRICS
+from steproute.evaluation.failures import FELL_BACK, FailureGroup
+from steproute.evaluation.formatting import (
     LABELS,
     METRICS_EXPLAINED,
     Shown,
@@ -23,11 +24,10 @@ from steproute.bench.formatting import (
     percent_interval,
     published_metric,
 )
-from steproute.bench.headline import headlines, how_to_read, is_priced, swept
-from steproute.bench.operating_points import OperatingPoint
-from steproute.bench.shares import seconds, share_names, shares
-from steproute.bench.summary import Curved, Point, Summary
-from steproute.cli.terminal import Terminal
+from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
+from steproute.evaluation.operating_points import OperatingPoint
+from steproute.evaluation.shares import seconds, share_names, shares
+from steproute.evaluation.summary import Curved, Point, Summary
 
 _COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000

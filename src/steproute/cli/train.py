@@ -9,8 +9,6 @@ from typing import Annotated, Final, cast, get_args
 import typer
 
 from steproute.artifacts import Artifact, write_artifact
-from steproute.bench.bill import paid_for
-from steproute.bench.datasets import Fields
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
@@ -29,6 +27,8 @@ from steproute.cli.training_tree import tree_path
 from steproute.config import read_setup
 from steproute.core.errors import ConfigError
 from steproute.engine.paid_journal import paid_so_far
+from steproute.evaluation.bill import paid_for
+from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from steproute.artifacts import Artifact
-from steproute.bench.labelled import Labelled
 from steproute.cli.terminal import Terminal
 from steproute.cli.training import Training
 from steproute.config import lab_roles
 from steproute.engine.spending import SpendingLimit, limited
+from steproute.evaluation.labelled import Labelled
 from steproute.learn.lab_fit import Labels, costs_for, fit_on_lab
 from steproute.learn.labelled_fit import fit_on_labelled
 from steproute.learn.outcome_traces import WeakScored, fit_on_traces, graded

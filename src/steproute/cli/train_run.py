@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from steproute.bench.datasets import Fields, load_problems
-from steproute.bench.sweep import Cell
 from steproute.cli.estimate import print_most
 from steproute.cli.spending import within_limit
 from steproute.cli.terminal import Terminal
@@ -25,6 +23,8 @@ from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import recorded_problems, run_document
 from steproute.engine.trace_file import newest_traces
+from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.sweep import Cell
 from steproute.learn.outcome_traces import Graded, SoloTraces, fit_on_traces, graded, solo_traces
 from steproute.learn.rollouts import AnswerGrades
 from steproute.policies.step_pomdp import StepPomdp

@@ -11,7 +11,6 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.bench.datasets import Fields, load_problems
 from steproute.cli.stopping import Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
 from steproute.cli.training_tree import training_tree
@@ -25,6 +24,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
+from steproute.evaluation.datasets import Fields, load_problems
 from steproute.lab.story import is_lab
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 

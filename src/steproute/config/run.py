@@ -7,7 +7,6 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any, Final
 
-from steproute.bench.sweep import Series, Sweep
 from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER
 from steproute.config.needs import check_answers
@@ -19,6 +18,7 @@ from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
 from steproute.engine.runner import Route, RunSettings
+from steproute.evaluation.sweep import Series, Sweep
 from steproute.lab.digest import lab_digest
 from steproute.strategies.single import Single
 

@@ -1,9 +1,0 @@
-"""Problems by name: the lab's, benchmarks of the data folder, plugins, Hugging Face data sets, or a user's own file."""
-
-from steproute.bench.datasets.benchmarks import BENCHMARKS
-from steproute.bench.datasets.folder import data_file, data_folder
-from steproute.bench.datasets.load import DataSet, load_problems
-from steproute.bench.datasets.readers import read_rows
-from steproute.bench.datasets.rows import Fields
-
-__all__ = ["BENCHMARKS", "DataSet", "Fields", "data_file", "data_folder", "load_problems", "read_rows"]

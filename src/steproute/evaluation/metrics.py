@@ -1,0 +1,218 @@
+"""The metrics of step-level routing, from an accuracy-cost curve. Source: TRIM, metrics."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from steproute.core.errors import ConfigError, SteprouteError
+from steproute.evaluation.curves import REGIONS, Curves
+
+
+class UndefinedMetric(SteprouteError, ValueError):
+    """A metric has no value for this curve, for example where strong is no better than weak."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Always-weak or always-strong: the accuracy in [0, 1] and the mean strong generated tokens per problem.
+
+    Raises ConfigError for values that cannot be.
+    """
+
+    accuracy: float
+    strong_tokens: float
+
+    def __post_init__(self) -> None:
+        _check_outcome(self.accuracy, self.strong_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """One knob of a policy: its accuracy in [0, 1] and its mean strong generated tokens per problem.
+
+    Raises ConfigError for values that cannot be.
+    """
+
+    knob: float
+    accuracy: float
+    strong_tokens: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.knob):
+            raise ConfigError(
+                f"{self.knob} is not a number.", where="knob", remedy="Give the policy's setting at this point."
+            )
+        _check_outcome(self.accuracy, self.strong_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """What a policy reaches at each of its knobs, between always-weak and always-strong.
+
+    Points may come in any order, cost more than strong does, and be non-monotone: no frontier is drawn. Of points that
+    cost the same, the anchors among them, only the most accurate counts. Raises ConfigError without a point.
+    """
+
+    points: tuple[CurvePoint, ...]
+    weak: Anchor
+    strong: Anchor
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            raise ConfigError("the curve has none.", where="points", remedy="Give one for each knob that was run.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """All metrics of one curve; CPTs are inf where the share is not reached."""
+
+    cpt50: float
+    cpt80: float
+    cpt95: float
+    apgr: float
+    delta_ibc: float
+    accuracy_at_10: float
+    accuracy_at_20: float
+    accuracy_at_30: float
+
+
+def measure(curve: Curve) -> Metrics:
+    """All metrics of a curve; raises UndefinedMetric where there is no gap to recover."""
+    return Metrics(
+        cpt50=cpt(curve, 0.5),
+        cpt80=cpt(curve, 0.8),
+        cpt95=cpt(curve, 0.95),
+        apgr=apgr(curve),
+        delta_ibc=delta_ibc(curve),
+        accuracy_at_10=budgeted_accuracy(curve, 0.1),
+        accuracy_at_20=budgeted_accuracy(curve, 0.2),
+        accuracy_at_30=budgeted_accuracy(curve, 0.3),
+    )
+
+
+def pgr(curve: Curve, point: CurvePoint) -> float:
+    """Performance gap recovered: (acc(π) − acc(weak)) / (acc(strong) − acc(weak)), above 1 where π beats strong.
+
+    Raises UndefinedMetric where strong is no better than weak. Source: TRIM, metrics.
+    """
+    return (point.accuracy - curve.weak.accuracy) / _gap(curve)
+
+
+def cpt(curve: Curve, share: float) -> float:
+    """Smallest c at which PGR reaches `share`, in (0, 1]; inf where it never does ("not reached").
+
+    Linear interpolation on the policy's own curve, which starts at the weak anchor and does not continue to the strong
+    one. The first crossing counts, even where the curve falls again later. Above 1, the policy costs more than strong
+    alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric where strong is no better than weak or no
+    dearer. Source: TRIM, metrics.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"{share} is outside (0, 1].", where="share", remedy="Give 0.5 for CPT(50%).")
+    _gap(curve)
+    return float(_as_curves(curve).cpt(share)[0])
+
+
+def ibc(curve: Curve, point: CurvePoint | Anchor) -> float:
+    """Incremental benefit per cost: (acc(π) − acc(weak)) / (C(π) − C(weak)), accuracy per strong token.
+
+    IBC_base is the IBC of the strong anchor. Raises UndefinedMetric for a point that costs what weak costs.
+    Source: AutoMix (arXiv 2310.12963), equation 1; TRIM, metrics.
+    """
+    extra_tokens = point.strong_tokens - curve.weak.strong_tokens
+    if extra_tokens == 0:
+        raise UndefinedMetric(f"IBC: the point spends {point.strong_tokens} strong tokens, as weak does. Leave it out.")
+    return (point.accuracy - curve.weak.accuracy) / extra_tokens
+
+
+def delta_ibc_at(curve: Curve, point: CurvePoint) -> float:
+    """ΔIBC of one point: (IBC − IBC_base) / IBC_base, as a ratio (AutoMix prints it times 100).
+
+    Raises UndefinedMetric for a point that costs what weak costs, or where strong is no better than weak or no dearer.
+    Source: AutoMix (arXiv 2310.12963), equation 1; TRIM, metrics.
+    """
+    _gap(curve)
+    base = ibc(curve, curve.strong)
+    return (ibc(curve, point) - base) / base
+
+
+def delta_ibc(curve: Curve, *, regions: int = REGIONS) -> float:
+    """ΔIBC of a curve: the mean over `regions` equal-width cost regions between C(weak) and C(strong).
+
+    AutoMix averages over five regions and leaves open what is taken in a region. Here it is ΔIBC in the region's
+    middle, on the curve from the weak through the points to the strong anchor, cut at C(strong). So no region is empty,
+    knobs that crowd in one region do not weigh more, and the weak-strong straight line gives exactly 0. Five regions
+    give at most 2.57 while PGR stays below 1; TRIM reports up to 5.86, so it averages in another way and its ΔIBC does
+    not compare. Raises ConfigError for fewer than one region, UndefinedMetric where strong is no better than weak or no
+    dearer. Source: AutoMix (arXiv 2310.12963), main results; TRIM, metrics.
+    """
+    if regions < 1:
+        raise ConfigError(f"{regions} is below 1. AutoMix uses {REGIONS}.", where="regions")
+    _gap(curve)
+    return float(_as_curves(curve).delta_ibc(regions)[0])
+
+
+def apgr(curve: Curve) -> float:
+    """Average PGR: the area under PGR over c in [0, 1], 0.5 for the weak-strong straight line.
+
+    Trapezoids on the curve from the weak through the points to the strong anchor, cut at c = 1. Where weak costs
+    something, the area over [c(weak), 1] is divided by that width. Raises UndefinedMetric where strong is no better
+    than weak or no dearer. Source: RouteLLM (arXiv 2406.18665); TRIM, metrics.
+    """
+    _gap(curve)
+    return float(_as_curves(curve).apgr()[0])
+
+
+def budgeted_accuracy(curve: Curve, c: float) -> float:
+    """Accuracy at c strong tokens per strong-only token, c in [0, 1]; NaN where even the cheapest point costs more.
+
+    Linear interpolation on the curve from the weak through the points to the strong anchor, not the best at or below c:
+    where the curve falls, a smaller budget does better. Raises ConfigError for c
+    outside [0, 1], UndefinedMetric where strong is no dearer than weak. Source: TRIM, metrics.
+    """
+    if not 0 <= c <= 1:
+        raise ConfigError(
+            f"{c} is outside [0, 1].", where="c", remedy="Give the budget as a fraction of strong-only tokens, as 0.2."
+        )
+    _check_dearer(curve)
+    return float(_as_curves(curve).accuracy_at(c)[0])
+
+
+def _check_outcome(accuracy: float, strong_tokens: float) -> None:
+    if not 0 <= accuracy <= 1:
+        raise ConfigError(
+            f"{accuracy} is outside [0, 1].", where="accuracy", remedy="Give the share of problems, 0.73 for 73 %."
+        )
+    if not (math.isfinite(strong_tokens) and strong_tokens >= 0):
+        raise ConfigError(
+            f"{strong_tokens} is not a count.", where="strong_tokens", remedy="Give the mean per problem, 0 or more."
+        )
+
+
+def _check_dearer(curve: Curve) -> None:
+    weak, strong = curve.weak.strong_tokens, curve.strong.strong_tokens
+    if strong <= weak:
+        raise UndefinedMetric(
+            f"strong.strong_tokens: strong spends {strong} strong tokens per problem and weak {weak}, so there is no "
+            "cost axis. Check that the anchors are not swapped."
+        )
+
+
+def _gap(curve: Curve) -> float:
+    _check_dearer(curve)
+    weak, strong = curve.weak.accuracy, curve.strong.accuracy
+    if strong <= weak:
+        raise UndefinedMetric(
+            f"strong.accuracy: strong has {strong} and weak {weak}, so there is no gap to recover. "
+            "Choose a stronger model, or more problems."
+        )
+    return strong - weak
+
+
+def _as_curves(curve: Curve) -> Curves:
+    return Curves.of(
+        strong_tokens=np.array([[point.strong_tokens for point in curve.points]], np.float64),
+        accuracy=np.array([[point.accuracy for point in curve.points]], np.float64),
+        weak=(np.array([curve.weak.strong_tokens], np.float64), np.array([curve.weak.accuracy], np.float64)),
+        strong=(np.array([curve.strong.strong_tokens], np.float64), np.array([curve.strong.accuracy], np.float64)),
+    )
