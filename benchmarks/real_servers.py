@@ -27,6 +27,7 @@ from random import Random
 import numpy as np
 from lockstep import Lockstep
 
+from steproute.backends.openai.model import OpenAiModel
 from steproute.config import read_config
 from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.problem import Problem
@@ -38,7 +39,6 @@ from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 from steproute.evaluation.datasets import load_problems
-from steproute.models.openai_server import OpenAiModel
 from steproute.policies.threshold import Threshold
 from steproute.simulation.world import SimWorld
 from steproute.strategies.pipelined import Pipelined

@@ -5,7 +5,7 @@ python benchmarks/step_cutting.py
 
 import time
 
-from steproute.models.step_cutter import StepCutter
+from steproute.backends.step_cutter import StepCutter
 
 SIZES = (40_000, 160_000, 640_000)
 

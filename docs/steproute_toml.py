@@ -11,6 +11,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from steproute.backends.anthropic.model import AnthropicSettings
+from steproute.backends.llama_cpp.model import LlamaCppSettings
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.config import ProbeSettings, RouteSettings
 from steproute.config.answer import AnswerSettings
 from steproute.core.answer_rule import BOXED
@@ -24,9 +27,6 @@ from steproute.grading.numeric import NumericGrader
 from steproute.grading.regex import RegexGrader
 from steproute.grading.user_function import PythonSettings
 from steproute.lab.models import LabScorerSettings, LabSettings
-from steproute.models.anthropic_server import AnthropicSettings
-from steproute.models.llama_cpp import LlamaCppSettings
-from steproute.models.openai_settings import OpenAiSettings
 from steproute.scorers.confidence import ConfidenceSettings
 from steproute.scorers.ensemble import EnsembleSettings
 from steproute.scorers.self_evaluation import SelfEvaluationSettings

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.remote.hostile import LAST, Asked, HostileServer
+from tests.backends.http.hostile import LAST, Asked, HostileServer
 
 CONFIG = """
 [models.weak]

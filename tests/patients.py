@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.backends.http.hostile import Asked, HostileServer
+from tests.backends.http.hostile_anthropic import HostileAnthropic
 from tests.config_texts import WRITERS
-from tests.remote.hostile import Asked, HostileServer
-from tests.remote.hostile_anthropic import HostileAnthropic
 
 from steproute.config import read_config
 from steproute.doctor import Finding, Severity, examine

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from steproute import Meter, Problem
+from steproute.backends.openai.model import OpenAiModel
+from steproute.backends.openai.settings import OpenAiSettings
+from steproute.backends.prompts import Continuation
 from steproute.config import (
     AnswerSettings,
     RouteSettings,
@@ -26,9 +29,6 @@ from steproute.core.grade import Grade
 from steproute.core.ports import takes_over
 from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
-from steproute.models.openai_server import OpenAiModel
-from steproute.models.openai_settings import OpenAiSettings
-from steproute.models.prompts import Continuation
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
 from steproute.policies.threshold import Threshold, ThresholdTakeover
 from steproute.scorers.vllm_pooling import VllmPoolingScorer

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.backends.http.judging import JudgingServer
 from tests.config_texts import WRITERS
-from tests.remote.judging import JudgingServer
 
 from steproute.artifacts import write_artifact
 from steproute.config import ConfigFile, read_config

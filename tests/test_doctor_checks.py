@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.backends.http.hostile import Asked, Fault
 from tests.config_texts import WRITERS
 from tests.patients import CLAUDE, CONFIG, Claude, Patient, diagnose, ill
-from tests.remote.hostile import Asked, Fault
 
 from steproute.artifacts import Artifact, write_artifact
+from steproute.backends.openai.settings import Continuation
 from steproute.config import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Severity, examination, examine
 from steproute.doctor.remedies import other_mode
 from steproute.engine import metering
-from steproute.models.openai_settings import Continuation
 from steproute.policies.agg import AggNetwork
 from steproute.policies.learned import LearnedFamily
 from steproute.policies.mixture import BudgetCurve

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from tests.remote.arithmetic import Arithmetic, config_file
+from tests.backends.http.arithmetic import Arithmetic, config_file
 from typer.testing import CliRunner
 
 import steproute

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.remote.hostile import Asked, HostileServer
+from tests.backends.http.hostile import Asked, HostileServer
 
 CONFIG = """
 [models.weak]

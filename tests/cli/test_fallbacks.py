@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from tests.backends.http.hostile import Asked, Fault
 from tests.cli.answering import served
 from tests.cli.timeless import timeless
 from tests.paid_servers import PaidServer, write_setup
-from tests.remote.hostile import Asked, Fault
 from typer.testing import CliRunner
 
 from steproute.cli.main import app

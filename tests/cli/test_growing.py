@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.backends.http.hostile import Asked, HostileServer
 from tests.cli.timeless import timeless
 from tests.config_texts import WRITERS
-from tests.remote.hostile import Asked, HostileServer
 from typer.testing import CliRunner
 
 from steproute import Draft, Meter, ModelRole, Prefix, Price, Problem, Roles, Sampling, ScorerRole, Scores, Stop, Usage

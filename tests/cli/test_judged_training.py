@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
+from tests.backends.http.arithmetic import PRM
 from tests.cli.answering import JudgingServer, served
-from tests.remote.arithmetic import PRM
 from typer.testing import CliRunner
 
 from steproute.cli.main import app

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from tests.remote.arithmetic import CONFIG, PRM, Arithmetic, config_file, problem_file
-from tests.remote.hostile import Asked
+from tests.backends.http.arithmetic import CONFIG, PRM, Arithmetic, config_file, problem_file
+from tests.backends.http.hostile import Asked
 from typer.testing import CliRunner
 
 from steproute.cli.main import app

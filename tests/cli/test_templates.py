@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.backends.http.hostile import Asked
+from tests.backends.http.judging import JudgingServer
 from tests.patients import Claude, Patient, adds_up
-from tests.remote.hostile import Asked
-from tests.remote.judging import JudgingServer
 from typer.testing import CliRunner
 
 from steproute import Episode, Outcome, Problem

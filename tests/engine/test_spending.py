@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.backends.http.hostile import Asked, Fault, HostileServer
+from tests.backends.http.test_faults import writer_of
 from tests.engine.scripted import Fail, Hang, Say, ScriptedModel
 from tests.engine.test_episode import PROBLEM, STRONG_PRICE, WEAK_PRICE, Stage, stepwise
-from tests.remote.hostile import Asked, Fault, HostileServer
-from tests.remote.test_faults import writer_of
 
 from steproute import (
     Draft,
@@ -28,6 +28,7 @@ from steproute import (
     ScorerRole,
     Step,
 )
+from steproute.backends.prompts import Continuation
 from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
 from steproute.core.usage import UNSET, Usage
@@ -39,7 +40,6 @@ from steproute.engine.spending import SpendingLimit, check_priced, limited
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
 from steproute.lab.story import generate
-from steproute.models.prompts import Continuation
 from steproute.policies.random import RandomRouting
 from steproute.policies.threshold import Threshold
 from steproute.scorers.confidence import ConfidenceScorer

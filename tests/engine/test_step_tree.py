@@ -3,9 +3,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.remote.hostile import Fault
-from tests.remote.judging import JudgingServer
+from tests.backends.http.hostile import Fault
+from tests.backends.http.judging import JudgingServer
 
+from steproute.backends.http.server import Server
 from steproute.config import lab_roles
 from steproute.core.answer_rule import BOXED, FINAL_LINE
 from steproute.core.decision import Decision
@@ -22,7 +23,6 @@ from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING
 from steproute.policies.threshold import Threshold
-from steproute.remote.server import Server
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.strategies.stepwise import Stepwise

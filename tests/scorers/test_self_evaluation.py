@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.remote.hostile import Asked, Fault
-from tests.remote.judging import JudgingServer
+from tests.backends.http.hostile import Asked, Fault
+from tests.backends.http.judging import JudgingServer
 
+from steproute.backends.http.server import Server
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
-from steproute.remote.server import Server
 from steproute.scorers import step_by_step
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 

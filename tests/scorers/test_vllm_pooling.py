@@ -4,13 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.remote.refusing import RefusingServer
+from tests.backends.http.refusing import RefusingServer
 
+from steproute.backends.http.server import Server
 from steproute.core.errors import ScorerError
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Scores, Step
 from steproute.core.usage import Usage
-from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 
 STEPS = tuple(Step(role="weak", text=text, tokens=1) for text in ("a", "b"))

@@ -15,6 +15,10 @@ from typing import Any
 import pytest
 from tests.servers.processes import Running, free_port, server
 
+from steproute.backends.http.server import Server
+from steproute.backends.llama_cpp.model import LlamaCppModel, LlamaCppSettings
+from steproute.backends.openai.model import OpenAiModel
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.core.decision import Decision
 from steproute.core.errors import ContextOverflow
 from steproute.core.problem import Problem
@@ -27,11 +31,7 @@ from steproute.engine.roles import ModelRole, Roles
 from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
 from steproute.models import llama_cpp as in_process
-from steproute.models.llama_cpp import LlamaCppModel, LlamaCppSettings
-from steproute.models.openai_server import OpenAiModel
-from steproute.models.openai_settings import OpenAiSettings
 from steproute.policies.confidence import Confidence
-from steproute.remote.server import Server
 from steproute.strategies.stepwise import Stepwise
 
 pytestmark = pytest.mark.servers

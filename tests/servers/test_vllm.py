@@ -13,6 +13,10 @@ import pytest
 from tests.servers.lab_on_vllm import written_config
 from tests.servers.processes import Running
 
+from steproute.backends.http.server import Server
+from steproute.backends.openai.model import OpenAiModel
+from steproute.backends.openai.settings import OpenAiSettings
+from steproute.backends.prompts import Continuation
 from steproute.config import lab_roles, read_config
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Sampling, Step, Stop
@@ -22,11 +26,7 @@ from steproute.engine.roles import Roles
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 from steproute.learn.rollouts import solve_all
-from steproute.models.openai_server import OpenAiModel
-from steproute.models.openai_settings import OpenAiSettings
-from steproute.models.prompts import Continuation
 from steproute.policies.threshold import Threshold
-from steproute.remote.server import Server
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 from tests.servers.processes import Running
 
+from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
+from steproute.backends.http.server import Server
+from steproute.backends.prompts import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel
-from steproute.models.anthropic_server import AnthropicModel, AnthropicSettings
-from steproute.models.prompts import Continuation
-from steproute.remote.server import Server
 
 pytestmark = pytest.mark.servers
 GREEDY = replace(LAB_SAMPLING, temperature=0.0, max_tokens=200)

@@ -9,6 +9,8 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
+from steproute.backends.http.address import shown_address
+from steproute.backends.http.server import server_root
 from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
@@ -19,8 +21,6 @@ from steproute.core.usage import UNSET, Price
 from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
-from steproute.remote.address import shown_address
-from steproute.remote.server import server_root
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 

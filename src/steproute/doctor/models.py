@@ -5,6 +5,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
+from steproute.backends.http.connection import ServerConnection
+from steproute.backends.http.model_list import names_of
 from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.solution import Draft, Stop
@@ -13,8 +15,6 @@ from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import Prober, probe_of, problem_of
 from steproute.doctor.remedies import other_mode
 from steproute.doctor.route import reader_of_logprobs
-from steproute.remote.connection import ServerConnection
-from steproute.remote.model_list import names_of
 
 _COMPARED: Final = 20
 _SMALL_CONTEXT: Final = 2048

@@ -6,6 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, Final
 
+from steproute.backends.replay import ReplayModel
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.recording import Recording, estimated_tokens
@@ -15,7 +16,6 @@ from steproute.core.usage import Price
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.evaluation.datasets import data_file, read_rows
-from steproute.models.replay import ReplayModel
 from steproute.scorers.replay import ReplayScorer
 
 _TABLE: Final = "nominal 1:20"

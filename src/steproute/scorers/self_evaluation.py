@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from math import exp, inf
 from typing import Any, ClassVar, Final, Literal
 
+from steproute.backends.http.connection import Connection
+from steproute.backends.http.finish import check_finish
+from steproute.backends.http.repeats import Repeats
+from steproute.backends.http.server import Server
+from steproute.backends.http.stream import Chunk, Kind, chunks, most_tokens
+from steproute.backends.http.stream_meter import StreamMeter, tokens_in
 from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import TEMPLATE_TOKENS, byte_count
-from steproute.remote.connection import Connection
-from steproute.remote.finish import check_finish
-from steproute.remote.repeats import Repeats
-from steproute.remote.server import Server
-from steproute.remote.stream import Chunk, Kind, chunks, most_tokens
-from steproute.remote.stream_meter import StreamMeter, tokens_in
 from steproute.scorers.step_by_step import StepByStep
 
 _QUESTIONS: Final = {

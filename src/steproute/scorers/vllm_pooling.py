@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
+from steproute.backends.http.connection import Connection
+from steproute.backends.http.server import Server
 from steproute.core.errors import ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
-from steproute.remote.connection import Connection
-from steproute.remote.server import Server
 from steproute.scorers.step_text import QWEN_MARKER, QWEN_PRM, StepText
 
 

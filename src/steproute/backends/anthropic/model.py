@@ -1,0 +1,276 @@
+"""Step models behind Anthropic's Messages API."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Literal
+
+from steproute.backends.anthropic.connection import AnthropicConnection
+from steproute.backends.anthropic.prompt import conversation
+from steproute.backends.anthropic.stream import Event, message_events
+from steproute.backends.http.finish import Ending, check_finish, ending_of
+from steproute.backends.http.server import Server
+from steproute.backends.http.stream_meter import StreamMeter
+from steproute.backends.instruct import instructed, instructed_bound
+from steproute.backends.prompts import Continuation, half_answered, instructed_by
+from steproute.backends.step_cutter import StepCutter
+from steproute.core.concurrency import gather_or_cancel
+from steproute.core.errors import (
+    ConfigError,
+    ContextOverflow,
+    ContinuationUnsupported,
+    TooFewTokens,
+)
+from steproute.core.problem import Message, texts_of
+from steproute.core.recording import estimated_tokens
+from steproute.core.settings import settings_of
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_read
+
+_CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)
+_LEAST_BUDGET: Final = 1024
+_VERSION_THAT_SAMPLES: Final = {"anthropic-version": "2023-06-01"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicSettings:
+    """How to talk to one Claude model.
+
+    instructions: the system message; None for that of the problem's answer rule, "" for none.
+    continuation: `instruct`, or `prefill` where the model still takes one (before Claude 4.6). thinking: thoughts are
+    switched off, or hidden and paid for: at most `thinking_budget` tokens of them (before Claude 4.7), or with 0 as
+    many as the model sees fit. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
+    4.7 on, and from 4.1 on either temperature or top_p. extra: further fields of every request.
+
+    Raises ContinuationUnsupported for other modes, ConfigError for settings that the API refuses together.
+    """
+
+    model: str
+    server: Server
+    continuation: Continuation = Continuation.INSTRUCT
+    instructions: str | None = None
+    thinking: Literal["off", "hide"] = "off"
+    thinking_budget: int = 0
+    sampling_fields: tuple[Literal["temperature", "top_p", "top_k"], ...] = ()
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.continuation not in _CAN:
+            raise ContinuationUnsupported(
+                f"{self.continuation.value!r} is not offered by the Messages API.",
+                where="continuation",
+                remedy=f"Use {' or '.join(repr(mode.value) for mode in _CAN)}.",
+            )
+        if self.thinking == "hide" and (self.continuation is Continuation.PREFILL or self.sampling_fields):
+            raise ConfigError(
+                "'hide' goes with neither prefill nor sampling_fields.", where="thinking", remedy="Use 'off'."
+            )
+        if self.thinking_budget and (self.thinking == "off" or self.thinking_budget < _LEAST_BUDGET):
+            raise ConfigError(
+                f"{self.thinking_budget} needs thinking = 'hide' and at least {_LEAST_BUDGET} tokens.",
+                where="thinking_budget",
+            )
+
+
+class AnthropicModel:
+    """A StepModel over the Messages API; every answer is streamed, so that a cancelled call is over at once.
+
+    The API takes no blank line as a stop string, so the stream is closed at the separator; what was written by then is
+    estimated, and marked so. An answer with thoughts is read to its end instead, since only there they are counted.
+    """
+
+    gives_logprobs: ClassVar[bool] = False
+
+    def __init__(self, name: str, settings: AnthropicSettings) -> None:
+        self.name, self.settings = name, settings
+        self.connection = AnthropicConnection(name, settings.server)
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "AnthropicModel":
+        """From a table of `steproute.toml`: the fields of AnthropicSettings and Server. Raises ConfigError."""
+        return cls(name, settings_of(table, AnthropicSettings))
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """`n` requests, each twice where a reply may be sent back; see `core.usage_bounds`."""
+        read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
+        one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
+        return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts in as many requests. Raises BackendError; see StepModel.propose."""
+        meter = meter or Meter()
+
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
+            return await self._ask(messages, prefix, n, sampling, meter)
+
+        if self.settings.continuation is Continuation.INSTRUCT:
+            return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
+        return await ask(half_answered(prefix, self.settings.instructions), sampling, meter)
+
+    async def _ask(
+        self, messages: Sequence[Message], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
+    ) -> list[Draft]:
+        """The same request `n` times at once; the meter is their sum."""
+        replies: list[_Reply] = []
+
+        def add_up() -> None:
+            meter.usage = sum((reply.usage for reply in replies), start=Usage())
+
+        body = {**conversation(messages, prefix), **self._wanted(sampling)}
+        prompt_tokens = estimated_tokens("".join(text for message in messages for text in texts_of(message)))
+        replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
+        await gather_or_cancel(*(self._answer(body, reply) for reply in replies))
+        return [reply.draft() for reply in replies]
+
+    def _wanted(self, sampling: Sampling) -> dict[str, Any]:
+        """The request's fields beside the conversation."""
+        settings = self.settings
+        if settings.thinking_budget >= sampling.max_tokens:
+            raise TooFewTokens(
+                f"thinking_budget: {settings.thinking_budget} leaves nothing of {sampling.max_tokens} tokens.",
+                where=self.name,
+                remedy="Lower it, or raise sampling.max_tokens or the problem's budget.",
+            )
+        wanted: dict[str, Any] = {name: getattr(sampling, name) for name in settings.sampling_fields}
+        thinking: dict[str, object] = {"type": "disabled"}
+        if settings.thinking == "hide":
+            # Summaries are worth more than nothing where a cancelled call is to be billed.
+            thinking = {"type": "adaptive", "display": "summarized"}
+            if settings.thinking_budget:
+                thinking |= {"type": "enabled", "budget_tokens": settings.thinking_budget}
+        return {**wanted, "max_tokens": sampling.max_tokens, "thinking": thinking, **settings.extra}
+
+    async def _answer(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        """One request, made again with fewer tokens where the server says that so many find no room."""
+        try:
+            await self._stream(body, reply)
+        except ContextOverflow as failure:
+            context, prompt = failure.context_tokens, failure.prompt_tokens
+            if context is None or prompt is None or reply.usage != Usage():
+                raise
+            room = context - prompt
+            if not self.settings.thinking_budget < room < body["max_tokens"]:
+                raise
+            reply.shorten(room)
+            await self._stream({**body, "max_tokens": room}, reply)
+
+    async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        further = dict(body)
+        required = {name: further.pop(name) for name in ("messages", "max_tokens")}
+        headers = _VERSION_THAT_SAMPLES if self.settings.sampling_fields else None
+        async with (
+            self.connection.call() as client,
+            client.messages.with_streaming_response.create(
+                model=self.settings.model, stream=True, extra_body=further, extra_headers=headers, **required
+            ) as response,
+        ):
+            reply.opened(response.headers.get("request-id", ""))
+            async with aclosing(message_events(response.iter_bytes())) as arriving:
+                async for event in arriving:
+                    if event.error is not None:
+                        reply.discard()
+                        raise self.connection.error_within(event.error)
+                    if event.foreign is not None:
+                        reply.discard()
+                        raise self.connection.foreign(event.foreign)
+                    reply.take(event)
+                    if reply.cut:
+                        return
+        reply.check()
+
+
+class _Reply:
+    """The answer to one request while it arrives; `usage` is final whenever the request ends."""
+
+    def __init__(
+        self,
+        model: AnthropicModel,
+        prefix: Prefix,
+        sampling: Sampling,
+        most_tokens: int,
+        prompt_tokens: int,
+        used: Callable[[], None],
+    ) -> None:
+        self._model, self._sampling, self._used = model, sampling, used
+        self._meter = Meter()
+        self._counted = StreamMeter(self._meter, prompt_tokens)
+        self._counted.most_tokens = most_tokens
+        self._one_step = model.settings.continuation is Continuation.INSTRUCT
+        self._begun = bool(prefix.steps)
+        self._cutter = StepCutter(prefix.separator, to_end=sampling.stop is None)
+        self._text, self._thoughts, self._thinks, self._pieces = "", "", False, 0
+        self._finish, self._request_id, self._short, self._marked_end = "", "", False, False
+        self._began = time.monotonic()
+
+    @property
+    def usage(self) -> Usage:
+        """What it has used so far."""
+        return self._meter.usage
+
+    @property
+    def cut(self) -> bool:
+        """Whether nothing of what is still to come is wanted, not even its count."""
+        return self._cutter.complete and not self._thinks and not self._finish
+
+    def opened(self, request_id: str) -> None:
+        """The server has taken the request: from now on it costs."""
+        self._request_id = request_id
+        self._counted.opened()
+        self._used()
+
+    def shorten(self, room: int) -> None:
+        """The context holds no more than `room` tokens of it."""
+        self._counted.most_tokens, self._short = room, True
+
+    def discard(self) -> None:
+        """An error came instead of an answer, or in its middle."""
+        self._counted.discard()
+        self._used()
+
+    def take(self, event: Event) -> None:
+        """The next event."""
+        self._thinks |= event.thinks
+        self._marked_end |= event.done
+        self._finish = event.finish or self._finish
+        if event.usage is not None:
+            self._counted.report(event.usage)
+        if event.piece or event.thought:
+            self._pieces += 1
+            self._text, self._thoughts = self._text + event.piece, self._thoughts + event.thought
+            self._cutter.feed(event.piece)
+            thoughts = estimated_tokens(self._thoughts)
+            self._counted.arrived(self._pieces, estimated_tokens(self._text) + thoughts, thoughts)
+        self._used()
+
+    def check(self) -> None:
+        """Raises BackendUnavailable where the stream ended before the answer had, BackendError for a refusal."""
+        self._counted.ended()
+        self._used()
+        if not self._finish and self._marked_end and self._counted.reported and self._pieces:
+            self._finish = "end_turn"
+        check_finish(self._model.name, self._finish, field="stop_reason")
+
+    def draft(self) -> Draft:
+        """What came of it."""
+        return Draft(
+            model=self._model.name,
+            text=self._cutter.text,
+            stop=self._stop(),
+            usage=self.usage,
+            latency_s=time.monotonic() - self._began,
+            request_id=self._request_id,
+        )
+
+    def _stop(self) -> Stop:
+        if self._cutter.complete:
+            return Stop.SEPARATOR
+        ending = ending_of(self._finish)
+        if ending in (Ending.LENGTH, Ending.CONTEXT):
+            return Stop.CONTEXT if self._short or ending is Ending.CONTEXT else Stop.LENGTH
+        # A step that was asked for ends by itself; after the solution's end the next one comes back empty.
+        asked_for = self._one_step and self._sampling.stop is not None
+        return Stop.SEPARATOR if asked_for and (self._cutter.text or not self._begun) else Stop.END

@@ -1,0 +1,1 @@
+"""OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways."""

@@ -1,0 +1,281 @@
+"""Step models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways before them."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from steproute.backends.chat_template import ChatTemplate
+from steproute.backends.http.connection import Connection
+from steproute.backends.http.json_fields import table
+from steproute.backends.http.stream import chunks, most_tokens
+from steproute.backends.http.token_counts import TokenCounts
+from steproute.backends.instruct import instructed, instructed_bound
+from steproute.backends.openai.reply import Reply
+from steproute.backends.openai.request import (
+    may_be_left_out,
+    remedy_for_refused,
+    request_fields,
+    template_settings,
+    template_variables,
+)
+from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
+from steproute.backends.prompts import (
+    Continuation,
+    half_answered,
+    instructed_by,
+    plain_question,
+    question,
+    tools_of,
+    written,
+)
+from steproute.backends.reasoning import with_reasoning_closed
+from steproute.core.answer_rule import AnswerRule
+from steproute.core.errors import (
+    BackendError,
+    BackendUnavailable,
+    ContextOverflow,
+    FieldRefused,
+)
+from steproute.core.problem import Message, texts_of
+from steproute.core.settings import settings_of
+from steproute.core.solution import Draft, Meter, Prefix, Sampling
+from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_read
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_KEPT_PROMPTS: Final = 4096
+_OVERFLOWS: Final = 3
+_SPARE_TOKENS: Final = 8
+
+
+class _Tokens(msgspec.Struct):
+    tokens: list[int]
+
+
+class _Prompt(msgspec.Struct):
+    prompt: str
+
+
+class OpenAiModel:
+    """A StepModel over an OpenAI-compatible server; every answer is streamed, so that a cancelled call is over at once.
+
+    Tokens are those that the server reports; where it reports none they are estimated, and marked so. ignores_stop:
+    whether the server has gone on after a separator that it was told to stop at. refused: fields of requests that the
+    server has refused, which are left out since.
+    """
+
+    def __init__(self, name: str, settings: OpenAiSettings) -> None:
+        self.name, self.settings = name, settings
+        self.connection = Connection(name, settings.server)
+        rendered_here = settings.template not in ("server", "none")
+        self._template = ChatTemplate.of_folder(Path(settings.template)) if rendered_here else None
+        self._rendered: dict[tuple[AnswerRule, str], str] = {}
+        self._context: int | None = None
+        self._tokens_a_character = 0.5
+        self._separate_reasoning = self.ignores_stop = False
+        self.refused: tuple[str, ...] = ()
+
+    @classmethod
+    def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
+        """From a table of `steproute.toml`: the fields of OpenAiSettings and Server. Raises ConfigError."""
+        return cls(name, settings_of(table, OpenAiSettings))
+
+    @property
+    def gives_logprobs(self) -> bool:
+        """Whether its table asks for them."""
+        return self.settings.logprobs > 0
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """One request; two where a reply may be sent back or the server be asked why; see `core.usage_bounds`."""
+        settings = self.settings
+        bound = most_tokens(settings.extra)
+        output = sampling.max_tokens if bound == inf else max(sampling.max_tokens, int(bound))
+        read = most_read(prefix, instructed_by(prefix, settings.instructions))
+        one = Usage(input_tokens=n * read, output_tokens=n * output)
+        if settings.continuation is Continuation.INSTRUCT:
+            return instructed_bound(one)
+        return one + Usage(input_tokens=one.input_tokens, output_tokens=1) if _may_ask_why(settings) else one
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
+        if n > 1 and self.settings.kind == "llama-cpp-python":
+            raise BackendError(f"this server writes one answer a request, and {n} were asked for", where=self.name)
+        meter = meter or Meter()
+        if self.settings.continuation is not Continuation.INSTRUCT:
+            return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
+
+        async def ask(messages: Sequence[Message], sampling: Sampling, meter: Meter) -> list[Draft]:
+            return await self._ask({"messages": messages, **tools_of(prefix)}, prefix, n, sampling, meter)
+
+        return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
+
+    async def _body(self, prefix: Prefix) -> dict[str, Any]:
+        """What states the prefix: a prompt or messages."""
+        settings = self.settings
+        if settings.continuation is Continuation.COMPLETIONS:
+            if settings.template == "none":
+                return {"prompt": plain_question(prefix, self.name) + prefix.separator + written(prefix)}
+            prompt = await self._render(prefix)
+            return {"prompt": with_reasoning_closed(prompt, settings.thinking, bool(prefix.steps)) + written(prefix)}
+        body: dict[str, Any] = {"messages": half_answered(prefix, settings.instructions), **tools_of(prefix)}
+        if settings.continuation is Continuation.CONTINUE_FINAL_MESSAGE and prefix.steps:
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        return body
+
+    async def _render(self, prefix: Prefix) -> str:
+        """The chat template around the problem, up to where the answer begins."""
+        place = prefix.problem.rule, prefix.problem.canonical
+        found = self._rendered.get(place)
+        if found is not None:
+            return found
+        messages = question(prefix, self.settings.instructions)
+        if self._template is None:
+            prompt = await self._rendered_by_server({"messages": messages, **tools_of(prefix)})
+        else:
+            keeps_bos = self.settings.kind in TELLS_STOP
+            variables = tools_of(prefix) | template_variables(self.settings)
+            prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **variables)
+        if len(self._rendered) >= _KEPT_PROMPTS:
+            self._rendered.clear()
+        self._rendered[place] = prompt
+        return prompt
+
+    async def _rendered_by_server(self, conversation: Mapping[str, Any]) -> str:
+        asked = {"model": self.settings.model, **conversation}
+        try:
+            if self.settings.kind not in TELLS_STOP:
+                wanted = {**asked, **template_settings(self.settings)}
+                return (await self.connection.post("/apply-template", wanted, _Prompt)).prompt
+            wanted = {**asked, "add_generation_prompt": True, **template_settings(self.settings)}
+            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
+            back = {"model": self.settings.model, "tokens": tokens}
+            return (await self.connection.post("/detokenize", back, _Prompt)).prompt
+        except BackendError as failure:
+            if failure.status not in (404, 405, 501) or "does not exist" in failure.message:
+                raise
+            unrendered = BackendError(
+                f"'server' needs a server that renders chat templates ({failure.located}).",
+                where="template",
+                remedy="Set template to the folder of the model's tokenizer, or to 'none' for a base model.",
+            )
+            unrendered.status = failure.status
+            raise unrendered from None
+
+    async def _ask(
+        self, body: Mapping[str, Any], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
+    ) -> list[Draft]:
+        """One streamed request, made again with fewer tokens if the server says that so many find no room, and without
+        the fields that it refuses."""
+        said = body.get("prompt") or "".join(text for message in body["messages"] for text in texts_of(message))
+        wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
+        tries_left = _OVERFLOWS
+        while True:
+            settings = self.settings
+            reply = Reply(self.name, settings, prefix, n, sampling, meter, said, self._separate_reasoning)
+            try:
+                await self._stream(body, reply)
+                self._separate_reasoning |= reply.apart
+                self.ignores_stop |= reply.overrun
+                break
+            except ContextOverflow as failure:
+                fewer = self._after_overflow(sampling, said, failure)
+                used, tries_left = meter.usage != Usage(), tries_left - 1
+                if used or not tries_left or not 0 < fewer < sampling.max_tokens:
+                    raise
+                sampling = replace(sampling, max_tokens=fewer)
+            except FieldRefused as failure:
+                self._leave_out(failure, settings, meter)
+        if not meter.usage.estimated and said:
+            self._tokens_a_character = meter.usage.read_tokens / len(said)
+        return reply.drafts(shortened=sampling.max_tokens < wanted)
+
+    def _leave_out(self, failure: FieldRefused, settings: OpenAiSettings, meter: Meter) -> None:
+        """Send the fields that the server refuses no more; raises BackendError if that is no way out. `settings`: those
+        that the request was made by."""
+        refused = tuple(name for name in failure.fields if name not in settings.omitted)
+        optional = tuple(name for name in refused if may_be_left_out(name, settings))
+        if meter.usage != Usage() or not optional:
+            failure.remedy = remedy_for_refused(refused)
+            raise failure from None
+        self.refused = tuple(dict.fromkeys((*self.refused, *optional)))
+        self.settings = self.settings.without(optional)
+
+    def _with_room(self, sampling: Sampling, said: str) -> Sampling:
+        """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""
+        if self._context is None:
+            return sampling
+        room = self._context - int(len(said) * self._tokens_a_character) - _SPARE_TOKENS
+        return replace(sampling, max_tokens=min(sampling.max_tokens, max(1, room)))
+
+    def _after_overflow(self, sampling: Sampling, said: str, failure: ContextOverflow) -> int:
+        """What tokens the server's message leaves, maybe none; as many as before where the message does not say."""
+        context, prompt = failure.context_tokens, failure.prompt_tokens
+        if context is None:
+            return sampling.max_tokens
+        self._context = context
+        if prompt is None:
+            return self._with_room(sampling, said).max_tokens
+        return min(sampling.max_tokens, context - prompt)
+
+    async def _stream(self, body: Mapping[str, Any], reply: Reply) -> None:
+        try:
+            await self._stream_answers(body, reply)
+        except BackendUnavailable:
+            if _may_ask_why(self.settings) and reply.unanswered:
+                await self._ask_why(body, reply)
+            raise
+
+    async def _ask_why(self, body: Mapping[str, Any], reply: Reply) -> None:
+        """Ask again for one token, not streamed: this server breaks streams off, some before they begin, where the
+        prompt is too long, and does not say why. Raises what it says then."""
+        reply.discard()
+        path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
+        for _ in range(2):
+            with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
+                answer = await self.connection.post(path, {**body, "max_tokens": 1}, dict[str, object])
+                reply.report(TokenCounts.of(table(answer.get("usage"))))
+                return
+
+    async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
+        wanted = {**body, **request_fields(self.settings, reply.sampling, reply.n), **self.settings.extra}
+        most = most_tokens(wanted)
+        async with self.connection.call() as client, self._opened(client, wanted) as response:
+            reply.opened(response.headers.get("x-request-id", ""), most)
+            async with aclosing(chunks(response.iter_bytes())) as arriving:
+                async for chunk in arriving:
+                    if chunk.error is not None:
+                        reply.discard()
+                        raise self.connection.error_within(chunk.error)
+                    if chunk.foreign is not None:
+                        reply.discard()
+                        raise self.connection.foreign(chunk.foreign)
+                    reply.take(chunk)
+                    if reply.cut:
+                        break
+        reply.check()
+
+    def _opened(self, client: "AsyncOpenAI", wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
+        """The request as a stream of bytes: the client's own parsing takes longer than a small step."""
+        if "prompt" in wanted:
+            prompt = wanted.pop("prompt")
+            return client.completions.with_streaming_response.create(
+                model=self.settings.model, prompt=prompt, stream=True, extra_body=wanted
+            )
+        messages = wanted.pop("messages")
+        return client.chat.completions.with_streaming_response.create(
+            model=self.settings.model, messages=messages, stream=True, extra_body=wanted
+        )
+
+
+def _may_ask_why(settings: OpenAiSettings) -> bool:
+    """Whether the server breaks streams off without saying why."""
+    return settings.kind == "llama-cpp-python"
