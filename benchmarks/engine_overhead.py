@@ -20,16 +20,16 @@ from steproute.core.usage import Usage
 from steproute.engine.episode import Episode
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.learn.plan import plan
-from steproute.policies.agg import AGGREGATES, CONFIDENCES, AggNetwork
-from steproute.policies.confidence import Confidence, FirstTokenEntropy
-from steproute.policies.learned import LearnedFamily
+from steproute.policies.baselines.confidence import Confidence, FirstTokenEntropy
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.baselines.rsd import Rsd
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
-from steproute.policies.pomdp import Pomdp
-from steproute.policies.random import RandomRouting
-from steproute.policies.rsd import Rsd
-from steproute.policies.seq import HORIZON, LAYERS, SeqNetwork
-from steproute.policies.step_pomdp import StepPomdp
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.trim.agg import AGGREGATES, CONFIDENCES, AggNetwork
+from steproute.policies.trim.learned import LearnedFamily
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import Pomdp
+from steproute.policies.trim.seq import HORIZON, LAYERS, SeqNetwork
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise
 

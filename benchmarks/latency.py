@@ -26,7 +26,7 @@ from steproute.core.usage import Purpose
 from steproute.engine.episode import Episode
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.simulation.servers import Reading
 from steproute.simulation.virtual_time import run_virtually
 from steproute.simulation.world import SimWorld

@@ -16,8 +16,8 @@ import pomdp_py
 
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_reference import load_reference
-from steproute.policies.pomdp_plan import Plan
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_plan import Plan
 
 COSTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)
 TOKENS = (5, 10, 20, 30, 40, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 450, 500)

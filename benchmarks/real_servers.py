@@ -39,7 +39,7 @@ from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile
 from steproute.evaluation.datasets import load_problems
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.simulation.world import SimWorld
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise

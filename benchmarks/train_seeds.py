@@ -21,8 +21,8 @@ from steproute.learn.networks import ARCHITECTURES
 from steproute.learn.plan import plan
 from steproute.learn.ppo import PpoSettings, train_network
 from steproute.learn.rollouts import AnswerGrades
-from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import AGG, network_artifact, pomdp_artifact
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 _TREE_WIDTH = 2
 

@@ -17,7 +17,7 @@ from steproute.config import lab_roles
 from steproute.core.ports import Policy
 from steproute.core.registry import policies
 from steproute.lab.story import generate
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
 ROLES = lab_roles()

@@ -13,7 +13,7 @@ from steproute.core.decision import Decision
 from steproute.core.observation import Observation
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import load_policy, mixture_artifact
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

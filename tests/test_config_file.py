@@ -30,7 +30,7 @@ from steproute.core.ports import takes_over
 from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 from steproute.scorers.vllm_pooling import VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise

@@ -19,10 +19,10 @@ from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Severity, examination, examine
 from steproute.doctor.remedies import other_mode
 from steproute.engine import metering
-from steproute.policies.agg import AggNetwork
-from steproute.policies.learned import LearnedFamily
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, mixture_artifact, network_artifact
+from steproute.policies.trim.agg import AggNetwork
+from steproute.policies.trim.learned import LearnedFamily
 
 SURE = '[scorers.sure]\nbackend = "confidence"\n'
 PRM = SURE.replace("sure", "prm")

@@ -14,7 +14,7 @@ from steproute.cli.main import app
 from steproute.core.ports import Needs, reads_logprobs, takes_over
 from steproute.core.registry import Registry, policies, strategies
 from steproute.policies.stored import _KINDS
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 
 DOCS = Path(__file__).parents[1] / "docs"
 STRATEGIES = (DOCS / "reference/strategies.md").read_text()

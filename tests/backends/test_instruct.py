@@ -17,7 +17,7 @@ from steproute.core.solution import Outcome
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.evaluation.recordings import load_recorded
-from steproute.policies.random import RandomRouting
+from steproute.policies.baselines.random import RandomRouting
 from steproute.strategies.stepwise import Stepwise
 
 SOLUTION = [

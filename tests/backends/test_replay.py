@@ -8,7 +8,7 @@ from steproute import Episode, Limits, ModelRole, Outcome, Prefix, Problem, Role
 from steproute.backends.replay import ReplayModel
 from steproute.core.errors import BackendError, ScorerError
 from steproute.core.recording import Recording, spliced
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.replay import ReplayScorer
 from steproute.strategies.cascade import Cascade
 from steproute.strategies.single import Single

@@ -9,8 +9,8 @@ from steproute.artifacts import write_artifact
 from steproute.cli.main import main
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import pomdp_artifact
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 SEED = "Give a whole number from 0 to 4294967295."
 HUGE = "99999999999999999999"

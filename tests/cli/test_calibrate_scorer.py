@@ -16,7 +16,7 @@ from steproute.evaluation.calibrate import halves
 from steproute.evaluation.datasets import load_problems
 from steproute.evaluation.reliability import brier_score, expected_calibration_error
 from steproute.learn.rollouts import solve_all
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.calibration_file import load_score_map
 from steproute.strategies.stepwise import Stepwise
 

@@ -15,9 +15,9 @@ from steproute.cli.main import app
 from steproute.config import lab_roles, route
 from steproute.evaluation.datasets import load_problems
 from steproute.evaluation.summary import Summary
-from steproute.policies.agg import AggNetwork
-from steproute.policies.learned import LearnedFamily
 from steproute.policies.stored import AGG, network_artifact
+from steproute.policies.trim.agg import AggNetwork
+from steproute.policies.trim.learned import LearnedFamily
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import GraderRole
 from steproute.engine.trace_file import TraceFile, newest_traces
 from steproute.learn import lab_fit
-from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import load_policy
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 COUNT = 12
 SELF_EVALUATION = """

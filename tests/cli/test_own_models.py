@@ -20,8 +20,8 @@ from steproute.config import read_config
 from steproute.core.errors import BackendError, ConfigError, DatasetError
 from steproute.evaluation.formatting import dollars
 from steproute.learn import lab_fit
-from steproute.policies.pomdp import PomdpFamily
 from steproute.policies.stored import load_policy
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,10 +13,10 @@ from steproute.cli.main import app
 from steproute.cli.train import train
 from steproute.cli.training import training_problems
 from steproute.core.errors import ConfigError
-from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.random import RandomRouting
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.stored import load_policy
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
 def scored(folder: Path) -> Path:

@@ -2,7 +2,7 @@ import pytest
 
 from steproute.core.errors import ConfigError
 from steproute.core.registry import Registry, policies, strategies
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 
 
 def test_built_in_parts_are_found_by_name() -> None:

@@ -38,7 +38,7 @@ from steproute.core.errors import (
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.solution import ModelCall
 from steproute.core.trace import Trace
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.cascade import Cascade
 from steproute.strategies.pipelined import Pipelined

@@ -17,7 +17,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Isotonic
 from steproute.scorers.ensemble import EnsembleScorer
 from steproute.strategies.pipelined import Pipelined

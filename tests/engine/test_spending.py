@@ -40,8 +40,8 @@ from steproute.engine.spending import SpendingLimit, check_priced, limited
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import TraceFile, read_traces
 from steproute.lab.story import generate
-from steproute.policies.random import RandomRouting
-from steproute.policies.threshold import Threshold
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.pipelined import Pipelined

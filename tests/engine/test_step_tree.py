@@ -22,7 +22,7 @@ from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.strategies.stepwise import Stepwise

@@ -13,7 +13,7 @@ from steproute.evaluation.labelled import LabelledSteps
 from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.learn.rollouts import solve_all
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
 PROBLEMS = load_problems("lab:validation", 8, 3)

@@ -12,7 +12,7 @@ from steproute.core.trace import Trace
 from steproute.engine.runner import Route
 from steproute.evaluation.estimate import Amount, Estimate, estimate, scaled
 from steproute.evaluation.route_bounds import Range, Shape, prior_shape
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 

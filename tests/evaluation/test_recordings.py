@@ -8,7 +8,7 @@ from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.recordings import Recorded, load_recorded
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.cascade import Cascade
 from steproute.strategies.single import Single
 

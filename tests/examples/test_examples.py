@@ -12,7 +12,7 @@ import pytest
 from steproute import Episode
 from steproute.config import lab_roles, read_config
 from steproute.lab.story import generate
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

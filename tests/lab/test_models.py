@@ -12,10 +12,10 @@ from steproute import Draft, Episode, Meter, Outcome, Prefix, Problem, Purpose, 
 from steproute.config import lab_roles
 from steproute.core.errors import BackendError, ConfigError, ScorerError
 from steproute.evaluation.auc import roc_auc
-from steproute.lab.check import check_model
+from steproute.lab.measure import check_model
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
 from steproute.lab.story import Story, generate
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
 WEIGHTS = sorted(Path(str(files("steproute.lab"))).glob("weights/*.onnx"))

@@ -29,10 +29,10 @@ from steproute.lab.trim_world.expected import expected_threshold
 from steproute.lab.trim_world.models import SAMPLING, DrawingModel, DrawingPrm
 from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters, load_parameters
 from steproute.learn.plan import plan
-from steproute.policies.pomdp import Pomdp
-from steproute.policies.random import RandomRouting
-from steproute.policies.step_pomdp import StepPomdp
-from steproute.policies.threshold import Threshold
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import Pomdp
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise

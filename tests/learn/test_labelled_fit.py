@@ -11,7 +11,7 @@ from steproute.core.usage import Usage
 from steproute.evaluation.datasets import data_file
 from steproute.evaluation.labelled import read_labelled
 from steproute.learn.labelled_fit import fit_on_labelled, score_solutions
-from steproute.policies.step_pomdp import DERAILED, NEWEST_WRONG, ON_TRACK
+from steproute.policies.trim.pomdp_model import DERAILED, NEWEST_WRONG, ON_TRACK
 
 
 class NoisyScorer:

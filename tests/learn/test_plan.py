@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_reference import load_reference
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
 
 ACCEPT, REGENERATE = range(2)
 

@@ -20,8 +20,8 @@ from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHIT
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
 from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
-from steproute.policies.random import RandomRouting
-from steproute.policies.seq import HEADS, LAYERS
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.seq import HEADS, LAYERS
 from steproute.strategies.stepwise import Stepwise
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -18,7 +18,7 @@ from steproute.learn import ppo as ppo_module
 from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, Trained, train_network
 from steproute.learn.rollouts import Grade
-from steproute.policies.learned import DecisionNetwork
+from steproute.policies.trim.learned import DecisionNetwork
 
 TOKENS = 10
 LAM = 0.02  # a strong step costs 0.2 of a correct answer, and is worth 0.5 on average

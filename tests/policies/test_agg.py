@@ -14,9 +14,9 @@ from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.usage import Usage
-from steproute.policies.agg import AggNetwork, aggregate_features
-from steproute.policies.learned import LearnedFamily, lambda_feature
 from steproute.policies.stored import AGG, load_policy, network_artifact
+from steproute.policies.trim.agg import AggNetwork, aggregate_features
+from steproute.policies.trim.learned import LearnedFamily, lambda_feature
 
 
 def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:

@@ -8,9 +8,9 @@ import pytest
 from steproute.artifacts import Artifact, read_artifact, write_artifact
 from steproute.core.errors import ArtifactError, ConfigError, StorageError
 from steproute.learn.plan import plan
-from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import load_policy, pomdp_artifact
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
 @pytest.fixture

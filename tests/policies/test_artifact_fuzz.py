@@ -18,11 +18,11 @@ from steproute import Decision, Draft, Observation, Prefix, Problem, Stop, Usage
 from steproute.artifacts import Artifact, write_artifact
 from steproute.core.errors import ArtifactError
 from steproute.learn.plan import plan
-from steproute.policies.agg import AGGREGATES, CONFIDENCES
 from steproute.policies.mixture import BudgetCurve
-from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import load_policy, mixture_artifact, pomdp_artifact
+from steproute.policies.trim.agg import AGGREGATES, CONFIDENCES
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 from steproute.scorers.calibrated import Isotonic, Temperature
 from steproute.scorers.calibration_file import load_score_map, score_map_artifact
 

@@ -13,7 +13,7 @@ from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
 from steproute.policies.mixture import BudgetCurve, Mix, MixtureFamily
 from steproute.policies.stored import load_policy, mixture_artifact
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 
 CURVE = BudgetCurve(axis="tokens", knobs=(0.0, 0.1, 0.9), costs=(1.0, 2.8, 5.8))
 ONE = BudgetCurve(axis="usd", knobs=(0.2,), costs=(4.0,))

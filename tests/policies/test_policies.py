@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop, Usage
 from steproute.core.errors import ConfigError
-from steproute.policies.random import RandomRouting
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 
 scores = st.floats(0, 1)
 

@@ -9,8 +9,8 @@ from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop,
 from steproute.core.errors import ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import fit_hazard
-from steproute.policies.pomdp import Belief, Pomdp, PomdpFamily
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_policy import Belief, Pomdp, PomdpFamily
 
 SHARP = np.zeros((3, 2, 2))
 SHARP[0] = [[0.0, 0.0], [0.05, 0.95]]

@@ -12,9 +12,9 @@ from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.usage import Usage
-from steproute.policies.learned import LearnedFamily
-from steproute.policies.seq import HORIZON, LAYERS, SeqNetwork, sequence_features
 from steproute.policies.stored import SEQ, load_policy, network_artifact
+from steproute.policies.trim.learned import LearnedFamily
+from steproute.policies.trim.seq import HORIZON, LAYERS, SeqNetwork, sequence_features
 
 WIDTH = 8
 

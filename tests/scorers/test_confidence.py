@@ -16,8 +16,8 @@ from steproute.core.usage import Purpose, Usage
 from steproute.engine.roles import Roles, ScorerRole
 from steproute.evaluation.datasets import load_problems
 from steproute.learn.rollouts import solve_all
-from steproute.policies.confidence import Confidence as ConfidencePolicy
-from steproute.policies.threshold import Threshold
+from steproute.policies.baselines.confidence import Confidence as ConfidencePolicy
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.confidence import ConfidenceScorer, ConfidenceSettings, Measure
 from steproute.strategies.stepwise import Stepwise
 

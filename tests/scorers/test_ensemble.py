@@ -21,7 +21,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.engine.step_tree import StepTree
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, Temperature
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer, EnsembleSettings

@@ -31,7 +31,7 @@ from steproute.engine.roles import ModelRole, Roles
 from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
 from steproute.models import llama_cpp as in_process
-from steproute.policies.confidence import Confidence
+from steproute.policies.baselines.confidence import Confidence
 from steproute.strategies.stepwise import Stepwise
 
 pytestmark = pytest.mark.servers

@@ -26,7 +26,7 @@ from steproute.engine.roles import Roles
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel, LabPrm
 from steproute.learn.rollouts import solve_all
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.single import Single

@@ -10,7 +10,7 @@ from benchmarks.lockstep import Lockstep
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Purpose, Sampling, Stop
 from steproute.core.ports import StepModel, StepScorer, Strategy
 from steproute.core.trace import Trace
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 from steproute.simulation.servers import Generating, GeneratingServer, Reading, ReadingServer
 from steproute.simulation.virtual_time import run_virtually
 from steproute.simulation.world import SimModel, SimScorer, SimWorld

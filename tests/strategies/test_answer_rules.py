@@ -11,8 +11,8 @@ from steproute.core.answer_rule import BOXED, CHOICE, FINAL_LINE, NONE, AnswerRu
 from steproute.engine.roles import GraderRole
 from steproute.grading.exact import ExactGrader
 from steproute.grading.regex import RegexGrader
-from steproute.policies.pomdp import Pomdp
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.pomdp_policy import Pomdp
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.automix import AutoMix
 from steproute.strategies.single import Single
 

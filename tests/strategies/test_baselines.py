@@ -11,9 +11,9 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.grading.mathematics import MathGrader
 from steproute.lab.story import generate
-from steproute.policies.confidence import Confidence, FirstTokenEntropy
-from steproute.policies.rsd import Rsd
-from steproute.policies.threshold import Threshold
+from steproute.policies.baselines.confidence import Confidence, FirstTokenEntropy
+from steproute.policies.baselines.rsd import Rsd
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.automix import AutoMix, AutoMixPrm
 from steproute.strategies.query_level import QueryLevel
 from steproute.strategies.specreason import SpecReason

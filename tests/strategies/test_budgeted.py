@@ -6,7 +6,7 @@ from tests.engine.test_episode import Say, Stage
 
 from steproute.core.errors import ConfigError
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.budgeted import BudgetPacing, PacingController
 
 CURVE = BudgetCurve(axis="tokens", knobs=(0.0, 1.0), costs=(0.0, 10.0))

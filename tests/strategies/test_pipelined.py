@@ -19,8 +19,8 @@ from steproute.engine import metering
 from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.lab.story import generate
-from steproute.policies.random import RandomRouting
-from steproute.policies.threshold import Threshold, ThresholdTakeover
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
 from steproute.simulation.virtual_time import run_virtually
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise

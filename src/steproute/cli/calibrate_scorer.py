@@ -28,11 +28,11 @@ from steproute.evaluation.lab_figures import steps_on_correct_prefixes
 from steproute.evaluation.labelled import LabelledSteps, read_labelled_steps, steps_of
 from steproute.evaluation.reliability import plot_reliability, reliability
 from steproute.evaluation.scorer_figures import ScorerFigures, scorer_figures
-from steproute.lab.check import check_model
+from steproute.lab.measure import check_model
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.calibrated import CalibratedScorer, ScoreMap, Temperature
 from steproute.scorers.calibration_file import score_map_artifact
 from steproute.strategies.stepwise import Stepwise

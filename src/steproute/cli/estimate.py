@@ -31,7 +31,7 @@ from steproute.evaluation.route_bounds import prior_shape
 from steproute.evaluation.sweep import Cell, Sweep
 from steproute.learn.outcome_traces import WeakScored
 from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 

@@ -17,9 +17,9 @@ from steproute.config import read_config
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
-from steproute.policies.pomdp import PomdpFamily
-from steproute.policies.step_pomdp import F64, StepPomdp
 from steproute.policies.stored import load_policy
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 _CORNERS_AND_MIDDLE: Final = (
     (1.0, 0.0, 0.0),

@@ -15,9 +15,9 @@ from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
 from steproute.learn.query_fit import fit_classifier, fit_similarity
-from steproute.policies.confidence import Confidence
+from steproute.policies.baselines.confidence import Confidence
 from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 

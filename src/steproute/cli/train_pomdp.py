@@ -16,9 +16,9 @@ from steproute.learn.labelled_fit import fit_on_labelled
 from steproute.learn.outcome_traces import WeakScored, fit_on_traces, graded
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import LabelledSolution
-from steproute.policies.pomdp import Belief, PomdpFamily
-from steproute.policies.step_pomdp import StepPomdp
 from steproute.policies.stored import pomdp_artifact
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily
 from steproute.strategies.single import Single
 
 

@@ -27,7 +27,7 @@ from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.sweep import Cell
 from steproute.learn.outcome_traces import Graded, SoloTraces, fit_on_traces, graded, solo_traces
 from steproute.learn.rollouts import AnswerGrades
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 
 _SAME_FILE: Final = "Give the steproute.toml that it was made with as --config."
 

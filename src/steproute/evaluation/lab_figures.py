@@ -17,7 +17,7 @@ from steproute.evaluation.labelled import LabelledSteps
 from steproute.evaluation.proportions import grouped_proportion_interval, proportion_interval
 from steproute.evaluation.resampling import Interval
 from steproute.evaluation.scorer_figures import scorer_figures
-from steproute.lab.check import Checked, check_model
+from steproute.lab.measure import Checked, check_model
 
 WIDTH: Final = 8
 Figures = dict[str, float | int | str | tuple[float, float]]

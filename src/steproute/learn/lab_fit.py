@@ -9,10 +9,10 @@ import numpy as np
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.engine.roles import Roles
-from steproute.lab.check import Checked, check_model
+from steproute.lab.measure import Checked, check_model
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 
 Labels = Literal["steps", "outcomes"]
 _SHARES: Final = np.geomspace(3e-5, 1.5, 20)

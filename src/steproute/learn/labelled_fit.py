@@ -15,7 +15,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.learn.rollouts import finished, solve_all
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 
 
 async def score_solutions(solutions: Sequence[tuple[Prefix, int | None]], scorer: StepScorer) -> list[LabelledSolution]:

@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.core.observation import Observation
-from steproute.policies.agg import AGGREGATES, CONFIDENCES, AggNetwork, agg_features, confident_features
-from steproute.policies.learned import F64, DecisionNetwork
-from steproute.policies.seq import HEADS, HORIZON, LAYERS, SEQUENCE, STEP_FEATURES, SeqNetwork, sequence_features
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, SEQ
+from steproute.policies.trim.agg import AGGREGATES, CONFIDENCES, AggNetwork, agg_features, confident_features
+from steproute.policies.trim.learned import F64, DecisionNetwork
+from steproute.policies.trim.seq import HEADS, HORIZON, LAYERS, SEQUENCE, STEP_FEATURES, SeqNetwork, sequence_features
 
 _WIDTH: Final = 64
 

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from steproute.core.errors import DatasetError
 from steproute.learn.pomdp_fit import BINS, STATES, cuts, density, fit_hazard, observation
-from steproute.policies.step_pomdp import DERAILED, F64, NEWEST_WRONG, ON_TRACK, StepPomdp
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK, StepPomdp
 
 _ROUNDS: Final = 1000
 _NEWTON_STEPS: Final = 20

@@ -13,7 +13,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.roles import reads_confidence
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.rollouts import Grade
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 
 Graded = tuple[Trace, bool]
 """A finished trace, and whether its answer is correct."""

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
-from steproute.policies.pomdp_plan import Plan, cell, kinks, on_line
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_plan import Plan, cell, kinks, on_line
 
 POINTS: Final = 401
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from steproute.core.errors import DatasetError
-from steproute.policies.step_pomdp import DERAILED, F64, NEWEST_WRONG, ON_TRACK
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK
 
 BINS: Final = 20
 MAX_STEPS: Final = 30

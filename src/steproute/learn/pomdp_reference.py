@@ -8,7 +8,7 @@ import numpy as np
 
 from steproute.core.errors import ArtifactError
 from steproute.lab.trim_world.parameters import STRONG, WEAK, load_parameters
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
 
 _OBSERVATIONS: Final = "obs_distribution_*.json"
 _TERMINAL: Final = "terminal_predictor_*.json"

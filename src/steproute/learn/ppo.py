@@ -19,8 +19,8 @@ from steproute.engine.roles import Roles
 from steproute.learn.networks import Architecture
 from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
 from steproute.learn.routing_env import F32, RoutingEnv
-from steproute.policies.learned import LearnedFamily
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.learned import LearnedFamily
+from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
 
 _JUDGED_LAMBDAS: Final = 5

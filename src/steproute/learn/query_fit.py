@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from steproute.core.errors import DatasetError
-from steproute.policies.learned import F64
 from steproute.policies.query import (
     Predictor,
     QueryFamily,
@@ -16,6 +15,7 @@ from steproute.policies.query import (
     quantile_grid,
     terms_of,
 )
+from steproute.policies.trim.learned import F64
 
 _LEAST_PROBLEMS = 5  # in which a term occurs
 _LEAST_OF_EITHER = 10

@@ -20,8 +20,8 @@ from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.rollouts import Grade, finished
-from steproute.policies.agg import AGGREGATES, agg_features
-from steproute.policies.learned import DECISIONS, F64, lambda_feature
+from steproute.policies.trim.agg import AGGREGATES, agg_features
+from steproute.policies.trim.learned import DECISIONS, F64, lambda_feature
 from steproute.strategies.stepwise import Stepwise
 
 F32 = NDArray[np.float32]

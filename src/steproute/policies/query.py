@@ -12,7 +12,7 @@ import numpy as np
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.learned import F64
+from steproute.policies.trim.learned import F64
 
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _SHARPNESS: Final = 10.0

@@ -19,14 +19,14 @@ from steproute.artifacts import (
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
-from steproute.policies.agg import AggNetwork
-from steproute.policies.learned import F64, DecisionNetwork, LearnedFamily
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
-from steproute.policies.pomdp import Belief, PomdpFamily
-from steproute.policies.pomdp_plan import Plan
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
-from steproute.policies.seq import SeqNetwork
-from steproute.policies.step_pomdp import StepPomdp
+from steproute.policies.trim.agg import AggNetwork
+from steproute.policies.trim.learned import F64, DecisionNetwork, LearnedFamily
+from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_plan import Plan
+from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily
+from steproute.policies.trim.seq import SeqNetwork
 
 POMDP: Final = "pomdp"
 AGG: Final = "agg"

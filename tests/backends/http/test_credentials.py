@@ -21,7 +21,7 @@ from steproute.core.errors import BackendError, ConfigError
 from steproute.doctor import examine
 from steproute.engine import metering
 from steproute.engine.episode import Episode
-from steproute.policies.random import RandomRouting
+from steproute.policies.baselines.random import RandomRouting
 from steproute.strategies.stepwise import Stepwise
 
 SECRET = "hunter2-Word1234"

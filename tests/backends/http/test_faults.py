@@ -23,8 +23,8 @@ from steproute.engine import metering
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
-from steproute.policies.random import RandomRouting
-from steproute.policies.threshold import Threshold
+from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.stepwise import Stepwise
 

@@ -21,7 +21,7 @@ from steproute.core.usage import Price, Usage
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.self_evaluation import SelfEvaluationScorer, SelfEvaluationSettings
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.stepwise import Stepwise

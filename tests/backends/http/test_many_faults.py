@@ -22,7 +22,7 @@ from steproute.engine.episode import Episode
 from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
-from steproute.policies.threshold import Threshold
+from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 from steproute.strategies.pipelined import Pipelined
 from steproute.strategies.stepwise import Stepwise

@@ -16,7 +16,7 @@ from steproute.core.ports import Strategy
 from steproute.core.splitting import step_spans
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
-from steproute.policies.random import RandomRouting
+from steproute.policies.baselines.random import RandomRouting
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 

@@ -13,7 +13,7 @@ from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
-from steproute.policies.random import RandomRouting
+from steproute.policies.baselines.random import RandomRouting
 from steproute.strategies.stepwise import Stepwise
 
 

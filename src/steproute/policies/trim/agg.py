@@ -9,8 +9,8 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.confidence import token_logprobs
-from steproute.policies.learned import DECISIONS, F64, TOKEN_SCALE, normalised
+from steproute.policies.baselines.confidence import token_logprobs
+from steproute.policies.trim.learned import DECISIONS, F64, TOKEN_SCALE, normalised
 
 AGGREGATES: Final = 5
 CONFIDENCES: Final = 2

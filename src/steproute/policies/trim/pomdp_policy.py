@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.pomdp_plan import Plan
-from steproute.policies.step_pomdp import F64
+from steproute.policies.trim.pomdp_model import F64
+from steproute.policies.trim.pomdp_plan import Plan
 
 Belief = Literal["filter", "posterior"]
 

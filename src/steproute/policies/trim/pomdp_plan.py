@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steproute.policies.step_pomdp import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

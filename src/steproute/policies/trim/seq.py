@@ -7,7 +7,7 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.learned import DECISIONS, F64, TOKEN_SCALE, normalised
+from steproute.policies.trim.learned import DECISIONS, F64, TOKEN_SCALE, normalised
 
 HORIZON: Final = 30
 HEADS: Final = 4

@@ -1,0 +1,1 @@
+"""Baselines: random routing, reward-guided speculative decoding, token confidence."""

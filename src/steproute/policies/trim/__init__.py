@@ -1,0 +1,1 @@
+"""The policies of TRIM: threshold, aggregates, sequence, POMDP."""
