@@ -262,7 +262,8 @@ def test_half_a_character_in_a_draft_fails_its_problem_and_not_the_run(tmp_path:
 @pytest.mark.parametrize("half", HALVES, ids=ascii)
 @pytest.mark.parametrize("field", ["id", "text"])
 def test_half_a_character_in_a_problem_fails_it_before_any_call(tmp_path: Path, half: str, field: str) -> None:
-    problems = [*PROBLEMS[:3], replace(PROBLEMS[3], **{field: half})]
+    broken = Problem.ask(**{"text": PROBLEMS[3].text, "id": PROBLEMS[3].id, field: half})
+    problems = [*PROBLEMS[:3], broken]
     for _ in range(2):
         model = SeededModel()
         with TraceFile(tmp_path / "t.zst") as traces:

@@ -43,16 +43,16 @@ def test_rows_are_written_while_traces_are_read(tmp_path: Path, kind: Format) ->
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-@pytest.mark.parametrize("failure", [KeyboardInterrupt, ConfigError, OSError])
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), ConfigError("broken"), OSError()], ids=repr)
 def test_an_interrupted_export_leaves_the_files_as_they_were(
-    tmp_path: Path, kind: Format, failure: type[BaseException]
+    tmp_path: Path, kind: Format, failure: BaseException
 ) -> None:
     def interrupted() -> Iterator[Trace]:
         yield from (trace(str(number)) for number in range(1000))
         raise failure
 
     paths = table_paths(tmp_path, kind)
-    raised = StorageError if failure is OSError else failure
+    raised = StorageError if isinstance(failure, OSError) else type(failure)
     with pytest.raises(raised):
         export_tables(interrupted(), paths, kind)
     assert list(tmp_path.iterdir()) == []
