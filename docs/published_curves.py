@@ -15,25 +15,29 @@ CURVES: Final = {
 PAGE: Final = Path(__file__).parent / "reference/published-curves.md"
 INTRO: Final = """# Our metrics on the published TRIM curves
 
-Written by `make published-curves` (`docs/published_curves.py`) from `trim_reference/published_curves.json` of the data
-folder: MATH-500, all 500 problems, weak Qwen2.5-1.5B and strong Qwen2.5-7B as far as its data card can tell.
-Always-weak is the point at threshold 0 and always-strong the one at threshold 1; TRIM-POMDP's file has no anchors of
-its own and takes the same. Costs are strong generated tokens as a share of always-strong's. There are no intervals,
-because the files hold no single problems.
+`make published-curves` (`docs/published_curves.py`) writes this page from `trim_reference/published_curves.json` of the
+data folder. The curves are from all 500 problems of MATH-500. As far as the data card can tell, the weak model is
+Qwen2.5-1.5B and the strong model Qwen2.5-7B. Always-weak is the point at threshold 0, always-strong the one at
+threshold 1. TRIM-POMDP's file has no such points and uses the same. Cost is the strong model's generated tokens as a
+share of always-strong's. There are no intervals, because the files do not hold results per problem.
 
 """
 PAPER: Final = """
-The paper (arXiv 2601.10245) reports MATH-500 with a different pair, Qwen2.5-3B and Claude 3.7 Sonnet:
+The paper (arXiv 2601.10245) reports MATH-500 with a different pair of models, Qwen2.5-3B and Claude 3.7 Sonnet:
 
 | metric | TRIM-Thr | TRIM-Agg | TRIM-POMDP | best query-level baseline |
 |---|---|---|---|---|
 | CPT(95 %) | – | 17.21 % | 17.98 % | 53.96 % (AutoMix-PRM) |
 | ΔIBC | 4.75 | 5.67 | 5.86 | 0.95 (AutoMix-PRM) |
 
-Two things differ, so the two tables are not to be compared cell by cell. The model pair is another one, with another
-gap. And our ΔIBC is the mean over five equal-width cost regions of the whole range from weak to strong: with PGR ≤ 1
-that mean cannot exceed 2.57, whatever the policy, so the paper's values come from another way of averaging, which it
-does not spell out. Between curves that we measure ourselves the definition is the same everywhere.
+Do not compare the two tables cell by cell, because two things differ:
+
+- The pair of models is different, and so is its accuracy gap.
+- The definition of ΔIBC is different. Ours is the mean over five cost regions of equal width, from always-weak to
+  always-strong. With PGR ≤ 1 that mean cannot exceed 2.57 for any policy. So the paper's values come from another way
+  of averaging, which the paper does not specify.
+
+All curves that we measure ourselves use the same definition.
 """
 
 

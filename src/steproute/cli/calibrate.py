@@ -1,4 +1,4 @@
-"""`steproute calibrate`: from a budget or a target to the policy that meets it, measured on problems of its own."""
+"""`steproute calibrate`: find the policy that meets a budget or a target, and measure it on separate problems."""
 
 import math
 import re
@@ -66,7 +66,7 @@ _TARGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%(?:\s+of\s+strong)?\s*")
 def calibrate(
     policy: Annotated[str, typer.Option(help="A policy, or the folder of a trained one.")] = "threshold",
     budget: Annotated[float | None, typer.Option(help="Share of always-strong's tokens to spend, such as 0.2.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(help="Dollars a problem to spend, such as 0.002.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="Dollars per problem to spend, such as 0.002.")] = None,
     target: Annotated[str, typer.Option(help='Accuracy to reach, such as "95% of strong".')] = "",
     data: Data = "lab:validation",
     question_field: QuestionField = "",
@@ -89,8 +89,9 @@ def calibrate(
     max_usd: MaxUsd = None,
     estimate: Estimate = False,
 ) -> None:
-    """Choose the knobs for a budget or a target on half of the problems, measure them on the other half, and write a
-    policy folder for `eval` and `solve`. Refuses where the problems are too few to say.
+    """Find the policy that meets a budget or a target, and write its folder for `eval` and `solve`.
+
+    One half of the problems chooses the knobs, the other half measures them. Refuses if there are too few problems.
 
     Example: steproute calibrate --policy threshold --budget 0.4 --problems 300 --name budget40
     """
@@ -155,7 +156,7 @@ def calibrate(
 
 
 def default_name(policy: str, goal: Goal) -> str:
-    """The folder of a goal: 95 % of the tokens and 95 % of the accuracy have different ones."""
+    """The default folder of a goal: 95 % of the tokens and 95 % of the accuracy have different folders."""
     return name_of(f"calibrate-{policy}-{goal.kind}-{goal.value}")
 
 
@@ -183,7 +184,7 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
 
 
 def _check_costs(goal: Goal, roles: Roles) -> None:
-    """Raises ConfigError for a goal in dollars if the strong model costs none."""
+    """Raises ConfigError for a goal in dollars if the strong model costs nothing."""
     price = roles.model("strong").price
     if goal.kind == "usd" and not (price.input or price.output):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""`steproute calibrate-scorer`: make a scorer's scores probabilities, and say how good the scorer is."""
+"""`steproute calibrate-scorer`: map a scorer's scores to probabilities, and measure the scorer."""
 
 import asyncio
 from pathlib import Path
@@ -50,22 +50,22 @@ def calibrate_scorer(
     data: Annotated[
         str,
         typer.Option(
-            help="Lab problems, whose steps the checker labels, or a .jsonl of labelled steps: {group, prefix, score, "
-            "right} or {problem, steps, label, scores} per row; with --config scores can be missing."
+            help="Lab problems, whose steps the checker labels, or a .jsonl of labelled steps. Its rows are {group, "
+            "prefix, score, right} or {problem, steps, label, scores}; with --config scores can be missing."
         ),
     ] = "lab:validation",
     config: Config = None,
-    problems: Annotated[int, typer.Option(help="How many lab problems.")] = 2000,
+    problems: Annotated[int, typer.Option(help="Number of lab problems.")] = 2000,
     method: Annotated[str, typer.Option(help="temperature or isotonic.")] = "isotonic",
     tree: Annotated[
         Path | None,
         typer.Option(
-            help="Lab: take the candidates from this step tree of `train` or `compare`; it grew from --data. Else: "
-            "keep the scores in this step tree, from which a rerun takes them."
+            help="On the lab: take the candidates from this step tree, which `train` or `compare` grew on the same "
+            "--data. Otherwise: keep the scores in this step tree, so that a rerun does not pay again."
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Decides the problems and the sampled solutions.", callback=checked_seed)
+        int, typer.Option(help="Seed of the problems and of the sampled solutions.", callback=checked_seed)
     ] = 0,
     in_flight: InFlight = 32,
     out: Annotated[Path, typer.Option(help="Folder of the artefact.")] = Path("runs/calibrated-prm"),
@@ -73,9 +73,9 @@ def calibrate_scorer(
 ) -> None:
     """Fit a map from scores to probabilities on half of the problems, and measure the scorer on the other half.
 
-    Reports the calibration error, the step AUC and the within-prefix AUC, and writes the map with reliability.png: for
-    `--scorer` of `eval` on the lab, for `calibration` below [scorers.prm] of a steproute.toml. If the map makes the
-    scores worse on the other half, the scores are left as they are.
+    Reports the calibration error, the step AUC and the within-prefix AUC, and writes the map and reliability.png. Use
+    the map with `eval --scorer` on the lab, or as `calibration` below [scorers.prm] in a steproute.toml. If the map
+    makes the scores worse on the other half, the scores are left as they are.
 
     Example: steproute calibrate-scorer --problems 300 --method isotonic
     """
@@ -117,7 +117,7 @@ def calibrate_scorer(
 
 
 def _check_uncalibrated(setup: Setup) -> None:
-    """A map for scores that are mapped already would be of no use in the file, which holds one."""
+    """Raises ConfigError if the scores are mapped already, because the file has room for one map only."""
     judge = setup.roles.scorers.get("prm")
     if judge is not None and isinstance(judge.scorer, CalibratedScorer):
         raise ConfigError(
@@ -196,7 +196,7 @@ def _from_file(setup: Setup, data: str, tree: Path | None, in_flight: int) -> tu
 
 
 def _check_labelled(data: str) -> None:
-    """Raises DatasetError for problems with gold answers alone, by which no step can be told correct."""
+    """Raises DatasetError for problems that have only gold answers, which do not say which steps are correct."""
     path = Path(data)
     problems = data in BENCHMARKS or is_trim_world(data)
     if not problems and path.is_file():

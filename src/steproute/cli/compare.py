@@ -1,4 +1,4 @@
-"""`steproute compare`: many policies on the same problems, under one account."""
+"""`steproute compare`: many policies on the same problems, with the same account."""
 
 from dataclasses import replace
 from typing import Annotated

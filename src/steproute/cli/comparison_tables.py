@@ -56,7 +56,7 @@ def difference_table(comparison: Comparison, strategy: str, axis: Axis = "tokens
 
 
 def _leads(comparison: Comparison, strategy: str, shown: Sequence[Axis]) -> Iterator[Text]:
-    """APGR, which weighs all budgets alike, of every policy minus that of the first."""
+    """The APGR, which weights all budgets equally, of every policy minus that of the first."""
     first, *others = comparison.rows
     if not others or not shown:
         return

@@ -1,4 +1,4 @@
-"""Benchmarks: what there is, and how to get it."""
+"""List and download benchmarks."""
 
 import json as jsonlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def get(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are already there.")] = False,
 ) -> None:
-    """Download benchmarks from their original sources, check them, and put them where --data finds them by name.
+    """Download benchmarks from their original sources and check them, so that --data finds them by name.
 
     Example: steproute data get gsm8k math500
     """
@@ -59,7 +59,7 @@ def get(
 
 @app.command("list", cls=PlainCommand)
 def list_data(json: Json = False) -> None:
-    """List the benchmarks: which are on this machine, their sources and licences.
+    """List the benchmarks with their sources and licences, and which of them are on this machine.
 
     Example: steproute data list
     """

@@ -1,4 +1,4 @@
-"""`steproute demo`: what routing steps gains, on the bundled lab or on your models."""
+"""`steproute demo`: what step-level routing gains, on the bundled lab or on your models."""
 
 import asyncio
 import time
@@ -46,9 +46,10 @@ def demo(
     problems: Annotated[int | None, typer.Option(help="Number of problems. Default: 200; with --config 50.")] = None,
     name: Name = None,
 ) -> None:
-    """Show what routing steps gains: one problem step by step, then many problems at every budget.
+    """Show what step-level routing gains: one problem step by step, then many problems at every budget.
 
-    With --config it runs on your models and marks final answers. A rerun goes on where the last one stopped.
+    With --config it runs on your models and marks final answers as correct or not. A rerun continues where the last
+    one stopped.
 
     Example: steproute demo
     """
@@ -107,7 +108,7 @@ def _config(problems: int, seed: int, name: str | None) -> RunConfig:
 
 
 def _many(config: RunConfig) -> list[str]:
-    """What is run and what its knobs do."""
+    """The policies that are run and what their knobs do."""
     lines = [
         "TRIM-Thr has one knob, the threshold. At 0 every weak step is kept; at 1 the strong model writes every step. "
         f"It runs at {len(config.knobs)} thresholds.",
@@ -147,7 +148,7 @@ def _show_one(console: Terminal, problems: Sequence[Problem], roles: Roles, seed
 async def _first_rescue(
     problems: Sequence[Problem], roles: Roles, kept: Strategy[Episode], repaired: Strategy[Episode], seed: int
 ) -> int | None:
-    """The index of the first short problem that the repaired solution and the strong model get right, the weak not."""
+    """The index of the first short problem that routing and the strong model solve and the weak model does not."""
     for index, problem in enumerate(problems):
         if len(Story.parse(problem.text).relevant) > _SHORT:
             continue

@@ -1,4 +1,4 @@
-"""`steproute doctor`: ask every backend whether it does what the configuration says."""
+"""`steproute doctor`: check that every backend behaves as configured."""
 
 import asyncio
 from pathlib import Path
@@ -19,9 +19,10 @@ def doctor(
     config: Annotated[Path, typer.Option(help="The configuration to examine.")] = Path("steproute.toml"),
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Ask each model and scorer of a configuration: reachable, continues a half-written answer, stops, scores, costs.
+    """Check that every model and scorer behaves as configured, and suggest a fix for each problem.
 
-    Ends with code 1 where something failed.
+    It checks that models are reachable, continue a half-written answer and stop, that scorers give one score per step
+    and score correct steps higher, and that prices are set. Exits with code 1 if a check failed.
 
     Example: steproute doctor --config steproute.toml
     """

@@ -1,4 +1,4 @@
-"""`--estimate`: what a command is going to take, printed before anything is spent."""
+"""`--estimate`: what a command is going to spend, printed before it spends anything."""
 
 import tomllib
 from collections import Counter
@@ -43,7 +43,7 @@ _SAME: Final = ("config_digest", "lab_digest")
 def print_estimate(
     config: RunConfig, sweep: Sweep, problems: Sequence[Problem], roles: Roles, runs: Path, *, keep_failed: bool
 ) -> None:
-    """Estimate what a run still has to do, from its own traces, from those of other runs of its models, or a prior.
+    """Estimate what a run still needs, from its own traces, from other runs of its models, or from a prior.
 
     Writes nothing. Raises DatasetError for a damaged trace file.
     """
@@ -61,7 +61,7 @@ def print_estimate(
 
 
 def print_training_estimate(training: Training, passes: int) -> None:
-    """Estimate what growing the step tree of a training takes, were it empty. Writes nothing."""
+    """Estimate what growing the step tree of a training takes, as if it were empty. Writes nothing."""
     repeats, strategies = _trainings(training.policy, passes)
     count, setup = len(training.problems), training.setup
     config = setup.run(training.policy, training.data, seed=training.seed, in_flight=training.in_flight)
@@ -83,7 +83,7 @@ def print_training_estimate(training: Training, passes: int) -> None:
 
 
 def print_most(calls: Sequence[tuple[Price, Usage]], *basis: str) -> None:
-    """The most that calls can use, each at its price, without further tries after failures; for none, that."""
+    """Print the maximum that these calls can use, each at its price, without retries after failures."""
     if not calls:
         Terminal().print("Nothing is called.", highlight=False)
         return
@@ -97,7 +97,7 @@ def print_most(calls: Sequence[tuple[Price, Usage]], *basis: str) -> None:
 
 
 def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
-    """How often a training can go through its problems at new cost, and the routes that it solves them by."""
+    """How often training can solve its problems at new cost, and the routes by which it solves them."""
     if policy in (QUERY_SW, QUERY_CLASSIFIER):
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
@@ -136,7 +136,7 @@ def _best_source(config: RunConfig, own: Sequence[Trace], runs: Path) -> tuple[s
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    """A run.toml; an unreadable one is of no run."""
+    """The document of a run.toml; an unreadable file belongs to no run."""
     try:
         return tomllib.loads(path.read_bytes().decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -144,7 +144,7 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 
 def _traces(folder: Path) -> list[Trace]:
-    """The newest ended trace of each solution, which is there twice if it was graded again."""
+    """The newest ended trace of each solution; a solution that was graded again has two."""
     path = folder / _TRACES
     found = newest_traces(path) if path.exists() and path.stat().st_size else []
     return [trace for trace in found if trace.outcome is not Outcome.CANCELLED]
@@ -188,7 +188,7 @@ def _print(found: Estimate, solutions: int, in_flight: int, basis: str) -> None:
 
 
 def _print_paid(folder: Path, found: Estimate, own: Sequence[Trace]) -> None:
-    """For routes that share a tree: what of the bill is paid, at the share that was paid so far."""
+    """For routes that share a tree: how much of the bill is really paid, at the share that was paid so far."""
     paid = paid_so_far(folder / "tree.jsonl.zst.paid")
     billed = sum(trace.cost_usd for trace in own)
     if paid and billed:

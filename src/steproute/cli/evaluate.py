@@ -147,9 +147,9 @@ def run_to_files(
     keep_failed: bool = False,
     paid: SpendingLimit | None = None,
 ) -> Summary:
-    """Run (or go on with) a sweep in `folder`, with a progress bar on stderr, and write all its files.
+    """Run or continue a sweep in `folder`, with a progress bar on stderr, and write all its files.
 
-    paid: counts what the backends are paid, if the roles shares steps by a tree.
+    paid: counts what the backends are really paid, if the roles share a step tree.
     """
     solved = solve_and_grade(config, sweep, problems, roles, folder, keep_failed=keep_failed)
     summary = summary_of(config, sweep, problems, solved, paid_usd=None if paid is None else paid.spent_usd)
@@ -162,7 +162,7 @@ def run_to_files(
 def summary_of(
     config: RunConfig, sweep: Sweep, problems: Sequence[Problem], solved: Solved, *, paid_usd: Decimal | None = None
 ) -> Summary:
-    """What the traces say; raises DatasetError if no problem was judged in every route."""
+    """The summary of the traces; raises DatasetError if no problem has a verdict in every route."""
     return summarise(
         config.name,
         config.data,
@@ -188,7 +188,7 @@ def solve_and_grade(
     *,
     keep_failed: bool = False,
 ) -> Solved:
-    """Run, resume or grow a sweep in `folder`: what it does not hold yet is solved and graded."""
+    """Run, resume or grow a sweep in `folder`: solve and grade what it does not hold yet."""
     check_needs(sweep.routes, roles)
     with claimed(config, sweep, problems, folder) as traces:
         settings = replace(config.settings, keep_failed=keep_failed)
@@ -198,14 +198,14 @@ def solve_and_grade(
 
 @contextmanager
 def claimed(config: RunConfig, sweep: Sweep, problems: Sequence[Problem], folder: Path) -> Iterator[TraceFile]:
-    """The traces of a run's folder, held by this process; raises ConfigError where `claim_folder` does."""
+    """The traces of a run's folder, claimed by this process; raises ConfigError if `claim_folder` does."""
     with TraceFile(folder / "traces.jsonl.zst") as traces:
         claim_folder(folder, config.conditions(), config.selection(sweep, problems), begun=len(traces) > 0)
         yield traces
 
 
 def show(summary: Summary, folder: Path, *, wide: bool = False) -> None:
-    """Print the result, the tables, and where the files are."""
+    """Print the result, the tables, and the paths of the files."""
     console = Terminal()
     print_summary(console, summary, wide=wide)
     for file in ("report.html", "pareto.png", "summary.json", "traces.jsonl.zst"):

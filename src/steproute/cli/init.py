@@ -28,8 +28,8 @@ def init(
     template: Annotated[
         str,
         typer.Option(
-            help="lab; vllm (weak, strong, PRM) or three (and mid); hosted (two endpoints, no PRM), openrouter or "
-            "gateway (one address); openai or anthropic (hosted strong, local weak); llama.cpp (a laptop)."
+            help="lab; vllm (weak, strong, PRM) or three (with mid); hosted (two endpoints, no PRM), openrouter or "
+            "gateway (one address); openai or anthropic (strong hosted, weak local); llama.cpp (a laptop)."
         ),
     ] = "lab",
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("steproute.toml"),

@@ -31,7 +31,7 @@ def check(
     difficulty: Annotated[str, typer.Option(help="easy, standard or hard.")] = "standard",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the lab at temperature 0.7: the models' accuracies, and how well both PRMs judge and choose steps.
+    """Measure the lab at temperature 0.7: the models' accuracies, and how well both PRMs score and choose steps.
 
     The within-prefix AUC is the chance that a correct candidate for a step scores above an incorrect one for the same
     step. A low value means that the scorer knows where steps fail, but not which of several candidates is correct.
@@ -62,11 +62,11 @@ def check(
 
 @app.command(cls=PlainCommand)
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder to write to, one below it for each model.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; each model gets a folder in it.")],
 ) -> None:
     """Write the lab's language models and its older PRM as Hugging Face folders that vLLM and others can serve.
 
-    The newer PRM, lab-verifier, runs in this process alone. `eval --scorer prm-place` uses the older one here.
+    The newer PRM, lab-verifier, runs in this process only. `eval --scorer prm-place` uses the older one on the lab.
 
     Example: steproute lab export runs/models
     """
@@ -77,7 +77,7 @@ def export(
 
 @app.command(cls=PlainCommand)
 def sample(
-    count: Annotated[int, typer.Option(help="How many problems.")] = 1,
+    count: Annotated[int, typer.Option(help="Number of problems.")] = 1,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     seed: Annotated[int, typer.Option(help="Decides the problems.", callback=checked_seed)] = 0,
     difficulty: Annotated[str, typer.Option(help="easy, standard or hard.")] = "standard",

@@ -18,7 +18,7 @@ from steproute.cli.plain_help import PlainCommand
 class LazyGroup(TyperGroup):
     """A group of commands, each of which is imported when it is called.
 
-    places: by name, where a command's function or a subgroup's Typer is, as `module:name`.
+    places: for each name, the `module:name` of the command's function or the subgroup's Typer.
     """
 
     places: ClassVar[Mapping[str, str]] = {}
@@ -36,13 +36,13 @@ class LazyGroup(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As Typer's, but imports the command."""
+        """Like Typer's, but imports the command."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.imported() if isinstance(command, _Listed) else command, rest
 
 
 class _Listed(TyperCommand):
-    """Stands for a command that is not imported yet."""
+    """A placeholder for a command that is not imported yet."""
 
     def __init__(self, name: str, place: str) -> None:
         super().__init__(name)

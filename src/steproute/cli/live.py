@@ -1,4 +1,4 @@
-"""One problem as it is being solved: who wrote each step, what it scored, what was decided, what it has cost so far."""
+"""One problem while it is solved: the author, score and decision of each step, and the cost so far."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -16,7 +16,7 @@ from steproute.core.solution import Draft, Step
 from steproute.core.trace import Trace
 
 Checker = Callable[[Problem, Sequence[str]], bool]
-"""Whether the newest step of a solution is correct and stands on correct steps."""
+"""Whether the newest step of a solution and all steps before it are correct."""
 Grade = Callable[[Problem, Trace], bool | None]
 """Whether a solution's answer is correct; None if that is not known."""
 COLOURS: Final = {"weak": "cyan", "strong": "magenta"}
@@ -31,7 +31,7 @@ _INDENT: Final = 3
 class LiveView:
     """Listens to an episode and prints to `console`.
 
-    checker: marks each step and the answer ✓ or ✗; grade: marks the answer, whose problem the caller has shown.
+    checker: marks each step and the answer ✓ or ✗. grade: marks only the answer; the caller has shown the problem.
     """
 
     def __init__(self, console: Terminal, checker: Checker | None = None, grade: Grade | None = None) -> None:
@@ -88,7 +88,7 @@ class LiveView:
         return _MARKS[self._checker(self._problem, [*self._texts, text])]
 
     def _row(self, *cells: str) -> None:
-        """Cells in fixed columns; a long text goes on below itself."""
+        """Cells in fixed columns; a long text continues below itself."""
         row = Table.grid(padding=(0, 1))
         for width in (2, 1, 6, 5) if self._checker else (2, 0, 6, 5):
             row.add_column(min_width=width, justify="right", no_wrap=True)
@@ -118,7 +118,7 @@ class LiveView:
 
 
 def _bill(trace: Trace) -> list[str]:
-    """Dollars of each role, the tokens that it read, and those that it wrote if it writes."""
+    """Dollars of each role, the tokens that it read, and the tokens that it wrote if it is a model."""
     lines = []
     for role, used in trace.usage_by_role().items():
         wrote = f", {used.output_tokens} written" if used.output_tokens else ""

@@ -1,4 +1,4 @@
-"""`steproute metrics`: score a curve file."""
+"""`steproute metrics`: the metrics of a curve file."""
 
 import json as jsonlib
 from pathlib import Path
@@ -16,13 +16,13 @@ from steproute.evaluation.summary import metric_values
 
 def metrics(
     path: Annotated[Path, typer.Argument(help="A JSON file of points: a summary.json, or published curves.")],
-    curve: Annotated[str | None, typer.Option(help="Which curve, where the file holds several.")] = None,
+    curve: Annotated[str | None, typer.Option(help="Which curve, if the file holds several.")] = None,
     anchors_from: Annotated[
         str | None, typer.Option(help="The curve of the same file that gives always-weak and always-strong.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """CPT, APGR, ΔIBC and budgeted accuracy of an accuracy–cost curve.
+    """Compute CPT, APGR, ΔIBC and budgeted accuracy of an accuracy–cost curve.
 
     Example: steproute metrics runs/demo-0/summary.json --json
     """

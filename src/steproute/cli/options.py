@@ -15,7 +15,7 @@ _MOST_SEEDS = 10_000
 
 
 def checked_seed(seed: int) -> int:
-    """A seed from a command line; raises ConfigError for one that no library takes."""
+    """A seed from a command line; raises ConfigError if libraries do not accept it."""
     check_seed("seed", seed)
     return seed
 
@@ -51,7 +51,7 @@ AnswerRule = Annotated[
 ]
 Grader = Annotated[
     str | None,
-    typer.Option(help="math, exact, numeric, choice, regex, python or judge, or one of a package. Default: math."),
+    typer.Option(help="math, exact, numeric, choice, regex, python, judge, or the name of a plugin. Default: math."),
 ]
 GraderSettings = Annotated[
     list[str] | None,
@@ -68,15 +68,17 @@ RUNS = Path("runs")
 KeepFailed = Annotated[
     bool,
     typer.Option(
-        "--keep-failed", help="Leave problems that failed or fell back as they are; they are tried again otherwise."
+        "--keep-failed", help="Leave problems that failed or fell back as they are. By default they are tried again."
     ),
 ]
 MaxUsd = Annotated[
     float | None,
-    typer.Option(help="Dollars that the whole command may spend, earlier runs of it included. It stops before that."),
+    typer.Option(
+        help="Maximum dollars of the whole command, earlier runs of it included. It stops before it exceeds them."
+    ),
 ]
 Estimate = Annotated[
-    bool, typer.Option("--estimate", help="Print calls, tokens, dollars and minutes to expect, and end.")
+    bool, typer.Option("--estimate", help="Print the expected calls, tokens, dollars and minutes, and exit.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -108,12 +110,12 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def listed(text: str) -> list[str]:
-    """The parts of a list from a command line, without the blanks around them."""
+    """The parts of a list from a command line, without surrounding blanks."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def names(option: str, text: str) -> list[str]:
-    """A list of names from a command line; raises ConfigError for none, or one that is given twice."""
+    """A list of names from a command line; raises ConfigError for an empty list or a repeated name."""
     found = listed(text)
     if not found or len(set(found)) != len(found):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The demo on the models of a steproute.toml: which policies they can run, and one problem that routing repairs."""
+"""The demo on the models of a steproute.toml: the policies that they can run, and one problem that routing repairs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ _DIGEST: Final = 8  # hexadecimal digits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Policy:
-    """A policy that the demo shows: its name, its knobs, the one that keeps every step and one that repairs some."""
+    """A policy that the demo shows: its name and knobs, the knob that keeps every step and one that repairs some."""
 
     name: str
     about: str
@@ -62,7 +62,7 @@ _RANDOM: Final = _Policy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnDemo:
-    """What the demo runs and says on a user's models."""
+    """The demo on a user's models."""
 
     setup: Setup
     run: RunConfig
@@ -71,17 +71,17 @@ class OwnDemo:
 
     @property
     def one(self) -> str:
-        """About the first part."""
+        """The text before the first part."""
         return "Your models solve one of your problems. A final answer is marked ✓ or ✗ by its gold answer."
 
     @property
     def many(self) -> str:
-        """About the second part."""
+        """The text before the second part."""
         others = f" Beside it run {', '.join(self.run.baselines)}." if self.run.baselines else ""
         return f"{self.policy.about} It runs at {len(self.policy.knobs)} knobs.{others}"
 
     def show_one(self, console: Terminal, problems: Sequence[Problem], roles: Roles, folder: Path) -> None:
-        """The first problem that routing and the strong model solve and the weak model does not, by each of them.
+        """Show the first problem that routing and the strong model solve and the weak model does not, by each of them.
 
         folder: of the run, which keeps what grading these solutions cost.
         """
@@ -110,7 +110,7 @@ class OwnDemo:
     async def _marks(
         self, problems: Sequence[Problem], roles: Roles, ways: Sequence[Strategy[Episode]], grades: Path
     ) -> list[list[bool | None]]:
-        """Whether each way solves each problem, (way, problem); None if that is not known.
+        """Whether each strategy solves each problem, (strategy, problem); None if that is not known.
 
         All problems are solved at once, since servers take many; the sweep needs these solutions anyway, and their
         grades, which it finds in `grades`.
@@ -129,9 +129,9 @@ def _mark(grade: Grade | None) -> bool | None:
 
 
 def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str | None = None) -> OwnDemo:
-    """The demo of these models. Raises ConfigError if they lack what it needs, before any is called.
+    """The demo of these models. Raises ConfigError before any call if they lack what the demo needs.
 
-    name: of the run; without one it is that of the file with the digest of its models.
+    name: of the run; the default is the file's name with the digest of its models.
     """
     setup = read_setup(config, data)
     policy, others = _policies(setup.roles)
@@ -159,7 +159,7 @@ def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str
 
 
 def _policies(roles: Roles) -> tuple[_Policy, tuple[str, ...]]:
-    """The policy that the demo shows, and the names of those beside it."""
+    """The policy that the demo shows, and the names of the baselines."""
     sure = "weak" in roles.models and gives_logprobs(roles.models["weak"].model)
     more = tuple(f"single:{role}" for role in roles.models if role not in ("weak", "strong"))
     if "prm" in roles.scorers:

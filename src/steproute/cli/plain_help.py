@@ -7,7 +7,7 @@ from typer.core import TyperCommand
 
 
 class PlainCommand(TyperCommand):
-    """A command, in whose help and options' help brackets mean nothing."""
+    """A command whose help and options' help show brackets as they are."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)

@@ -36,29 +36,29 @@ def plan(
     reference: Annotated[
         Path, typer.Option(help="Folder of `train --policy pomdp`, or of parameters such as the authors' own.")
     ],
-    cost: Annotated[float | None, typer.Option(help="Cost per strong token, where a correct answer earns 100.")] = None,
+    cost: Annotated[float | None, typer.Option(help="Cost per strong token, if a correct answer earns 100.")] = None,
     config: Config = None,
     answer_usd: Annotated[
         float | None,
         typer.Option(
             help="What a correct answer is worth in dollars. Instead of --cost, with --config: the cost per strong "
-            "token then follows from the output price of the strong model."
+            "token is then computed from the output price of the strong model."
         ),
     ] = None,
     beliefs: Annotated[
-        Path | None, typer.Option(help="A JSON list of [on track, derailed, newest step wrong], each adding up to 1.")
+        Path | None, typer.Option(help="A JSON list of [on track, derailed, newest step incorrect]. Each adds up to 1.")
     ] = None,
     stages: Annotated[
-        str, typer.Option(help="How many steps are accepted before the decision, with commas; all by default.")
+        str, typer.Option(help="Numbers of steps accepted before the decision, separated by commas. Default: all.")
     ] = "",
     observations: Annotated[
         str, typer.Option(help="The folder's observation model: math_train or omni.")
     ] = "math_train",
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """The advantage of regenerating the newest step over accepting it, excluding its own tokens, and the certified gap.
+    """Print the advantage of regenerating the newest step over accepting it, and the plan's certified optimality gap.
 
-    Regenerate where the advantage exceeds cost × tokens of the newest step.
+    The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step.
 
     Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """
@@ -92,7 +92,7 @@ def plan(
 
 
 def _model(folder: Path, observations: str) -> StepPomdp:
-    """Of a trained TRIM-POMDP, or of the authors' files."""
+    """The model of a trained TRIM-POMDP, or of the authors' files."""
     if not (folder / FACTS).is_file():
         return load_reference(folder, observations)
     family = load_policy(folder)

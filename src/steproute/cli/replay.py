@@ -1,4 +1,4 @@
-"""`steproute replay`: recorded real models through the same loop, money account and metrics."""
+"""`steproute replay`: recorded solutions of real models in the same loop, with the same account and metrics."""
 
 from typing import Annotated
 
@@ -20,9 +20,9 @@ _WHOLE = ("cascade", "automix-prm")
 def replay(
     recorded: Annotated[str, typer.Argument(help="Which recording: qwen3 or llama.")],
     strategy: Annotated[
-        str, typer.Option(help="cascade: strong takes over at a step; automix-prm: after weak's whole answer.")
+        str, typer.Option(help="cascade: the strong model takes over at a step; automix-prm: after the whole answer.")
     ] = "cascade",
-    policy: Annotated[str, typer.Option(help="Who decides.")] = "threshold",
+    policy: Annotated[str, typer.Option(help="The policy that decides.")] = "threshold",
     knobs: Knobs = "",
     config: Config = None,
     seed: Seed = 0,
@@ -32,10 +32,10 @@ def replay(
 ) -> None:
     """Replay recorded solutions of real models on MATH-500 with their real PRM scores.
 
-    Nothing recorded says how strong continues a weak prefix, so strong always solves from scratch: at the first weak
-    step that the policy does not accept (cascade), or where the lowest score of weak's answer is too low (automix-prm).
-    With --config the bill is by the prices of weak, strong and prm in that steproute.toml, not by nominal ones. Needs
-    the data folder (STEPROUTE_DATA).
+    The strong model always solves from scratch, because recordings do not say how it would continue a weak prefix. It
+    starts at the first weak step that the policy does not accept (cascade), or if the lowest score of the weak model's
+    answer is too low (automix-prm). The prices are nominal; --config takes those of weak, strong and prm from a
+    steproute.toml. Needs the data folder (STEPROUTE_DATA).
 
     Example: steproute replay qwen3 --knobs 0,0.25,0.5,0.75,1
     """
@@ -73,7 +73,7 @@ def _prices(file: ConfigFile) -> dict[str, Price]:
 
 
 def _compare(source: Recorded, summary: Summary) -> None:
-    """Our accuracy beside the recorded one."""
+    """Print our accuracy next to the recorded one."""
     console = Terminal()
     for role, point in (("weak", summary.weak), ("strong", summary.strong)):
         verdicts = [right for (author, _), right in source.graded.items() if author == role]

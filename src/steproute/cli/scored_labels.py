@@ -1,4 +1,4 @@
-"""Solutions with labelled steps, scored by the user's own scorer where the file has no scores."""
+"""Solutions with labelled steps, scored by the user's own scorer if the file has no scores."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from steproute.learn.labelled_fit import GivenSolutions, score_given
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredLabels:
-    """How labelled solutions get their scores. path: of the step tree, in which no score is paid for twice."""
+    """How labelled solutions get their scores. path: of the step tree, so that no score is paid for twice."""
 
     setup: Setup
     path: Path
@@ -36,7 +36,7 @@ class ScoredLabels:
     def read(self, data: Path) -> list[Labelled]:
         """The rows of a file, each with scores.
 
-        Raises DatasetError for a row that is no labelled solution, or without scores if no steproute.toml names a
+        Raises DatasetError for a row that is not a labelled solution, or has no scores if no steproute.toml names a
         scorer, ConfigError if it describes none, BackendError if scoring fails.
         """
         rows = read_labelled(data)
@@ -47,7 +47,7 @@ class ScoredLabels:
         return [row if row.scores is not None else replace(row, scores=next(scored)) for row in rows]
 
     def most(self, data: Path) -> list[tuple[Price, Usage]]:
-        """The price and the most usage of each scoring call of a file, were the step tree empty; raises as `read`."""
+        """The price and maximum usage of each scoring call of a file, as if the tree were empty; raises as `read`."""
         judges = self.setup.roles.scorers
         return [call for row in self._unscored(data, read_labelled(data)) for call in _most(judges["prm"], row.prefix)]
 
@@ -106,7 +106,7 @@ class ScoredLabels:
 
 
 def _most(judge: ScorerRole, prefix: Prefix) -> Iterator[tuple[Price, Usage]]:
-    """Of each call that scores a whole solution: of every member, and after each step if it judges them one by one."""
+    """The same for each call that scores a whole solution: per member, and per step if it scores them one by one."""
     if judge.members:
         for member in judge.members.values():
             yield from _most(member, prefix)

@@ -1,4 +1,4 @@
-"""The spending limit of a command: what its run has cost before counts, whatever process paid it."""
+"""The spending limit of a command, which includes what earlier processes of the same run have spent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from steproute.engine.trace_file import TraceFile
 
 
 def checked_limit(max_usd: float | None, roles: Roles) -> Decimal | None:
-    """The limit as an exact amount; raises ConfigError for one that is not above 0, and for roles without a price."""
+    """The limit as an exact amount; raises ConfigError for a limit not above 0, and for roles without a price."""
     if max_usd is None:
         return None
     check_priced(roles)
@@ -22,7 +22,7 @@ def checked_limit(max_usd: float | None, roles: Roles) -> Decimal | None:
 
 
 def within_limit(roles: Roles, max_usd: float | None, folder: Path) -> Roles:
-    """The roles within a limit for a run's folder, whose traces and bills say what was spent before.
+    """The roles within a limit for a run's folder; its traces and bills hold what was spent before.
 
     Raises ConfigError as `checked_limit`.
     """
@@ -32,9 +32,9 @@ def within_limit(roles: Roles, max_usd: float | None, folder: Path) -> Roles:
 
 @contextmanager
 def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None) -> Iterator[SpendingLimit]:
-    """A limit, None for none, for what a tree has the backends compute.
+    """A limit for what the backends compute for a step tree; None for no limit.
 
-    What was paid before is in the journal beside the tree. A tree without one has what the run in `folder` was billed,
+    The journal next to the tree holds what was paid before. Without a journal, the bill of the run in `folder` is used,
     which is about as much or more.
     """
     with PaidJournal(journal_of(tree.path)) as journal:
@@ -44,12 +44,12 @@ def tree_limit(tree: StepTree, limit: Decimal | None, folder: Path | None = None
 
 
 def journal_of(tree: Path) -> Path:
-    """The journal beside a step tree's file."""
+    """The journal next to a step tree's file."""
     return tree.with_name(f"{tree.name}.paid")
 
 
 def _spent(folder: Path, roles: Roles | None = None) -> Decimal:
-    """What a run's solutions cost, and with its `roles` what its grader was paid."""
+    """What a run's solutions cost, and if `roles` are given, what its grader was paid."""
     spent, traces, grades = Decimal(0), folder / "traces.jsonl.zst", folder / GRADES
     if traces.exists():
         with TraceFile(traces) as file:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command in good order, as Ctrl-C does."""
+"""SIGTERM and SIGHUP end a command cleanly, as Ctrl-C does."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ class Stopped(Exception):
 
 
 def run_until_stopped(work: Coroutine[Any, Any, _T]) -> _T:
-    """The result of `work`, which SIGINT, SIGTERM and SIGHUP cancel; raises Stopped after it has wound down.
+    """The result of `work`, which SIGINT, SIGTERM and SIGHUP cancel; raises Stopped once it has ended.
 
     A signal that is ignored, as `nohup` does with SIGHUP, stays ignored.
     """

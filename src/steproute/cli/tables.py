@@ -45,7 +45,7 @@ def print_summary(console: Terminal, summary: Summary, *, wide: bool = False) ->
 
 
 def print_result(console: Terminal, summary: Summary) -> None:
-    """Headlines first, then the operating points of every policy."""
+    """The headlines, then the operating points of every policy."""
     first, *others = headlines(summary)
     console.print(first, style="bold", highlight=False, markup=False)
     for line in (*others, *_operating_points(summary)):
@@ -65,14 +65,14 @@ def print_contents(console: Terminal, summary: Summary) -> None:
 
 
 def print_fallbacks(console: Terminal, fell_back: int, reasons: Sequence[FailureGroup]) -> None:
-    """How many solutions are not what the models would have written, and the most frequent reason, if there are any."""
+    """How many solutions fell back, and the most frequent reason, if there are any."""
     if fell_back:
         line = f"{fell_back} {FELL_BACK} {reasons[0]}"
         console.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def print_whole(console: Terminal, *tables: Table) -> None:
-    """Print tables without cutting a column off: `console` becomes as wide as they are, and a terminal wraps lines."""
+    """Print tables without truncating columns: `console` becomes as wide as they are, and a terminal wraps lines."""
     for table in tables:
         needed = Measurement.get(console, console.options.update(max_width=_NO_LIMIT), table).maximum
         console.width = max(console.width, needed)
@@ -166,7 +166,7 @@ def _wide_cells(summary: Summary, point: Point) -> tuple[str, ...]:
 
 
 def _operating_points(summary: Summary) -> Iterator[Text]:
-    """A block of lines per policy under its name, which may be as long as it likes."""
+    """A block of lines per policy under its name, which can have any length."""
     if not summary.operating_points:
         return
     yield Text()

@@ -1,4 +1,4 @@
-"""The terminal: whatever is printed there is made safe first."""
+"""A console that removes control characters from everything it prints."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,14 +11,14 @@ from steproute.core.printable import escaped, printable
 
 
 class Terminal(Console):
-    """A rich console that prints no control character of a text: those of models, servers, problems and files."""
+    """A rich console that prints no control characters from models, servers, problems or files."""
 
     def print(self, *objects: Any, **settings: Any) -> None:
-        """As rich's, after whole control sequences are gone from texts."""
+        """Like rich's, but removes whole control sequences from texts first."""
         super().print(*(printable(each) if isinstance(each, str) else each for each in objects), **settings)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich's, without control characters, wherever in a table, a rule or a progress bar they are."""
+        """Like rich's, but without control characters, also in tables, rules and progress bars."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
 

@@ -1,4 +1,4 @@
-"""`steproute train`: make a policy from data, as an artefact that `eval` and `solve` take by its folder."""
+"""`steproute train`: train a policy and write it to a folder that `eval` and `solve` take."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """One way to train. estimate: prints what it is going to cost, and calls and writes nothing.
+    """One way to train. estimate: prints the expected cost; calls and writes nothing.
 
-    tree: the step tree whose growth is paid for; None if there is none, or if the lab's models grow it.
+    tree: the step tree whose growth is paid for; None if there is no tree, or if the lab's models grow it.
     """
 
     estimate: Callable[[], None]
@@ -57,8 +57,8 @@ def train(
     data: Annotated[
         str,
         typer.Option(
-            help="Problems with gold answers: lab:train, a benchmark, a .jsonl; without --config lab or trim-world. "
-            "pomdp: or a .jsonl of problem, steps, label and scores."
+            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
+            "pomdp also takes a .jsonl of problem, steps, label and scores."
         ),
     ] = "lab:train",
     question_field: QuestionField = "",
@@ -69,31 +69,33 @@ def train(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="pomdp: folder of a run of `eval` with the knob 0, whose solutions and verdicts are used. "
-            "Nothing is called, but a judge about solutions that have no verdict."
+            help="pomdp: use the solutions and verdicts of this run of `eval`, which includes the knob 0. "
+            "No model is called, except a judge for solutions without a verdict."
         ),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            help="pomdp: outcomes, whether final answers are correct; or steps, which the lab's checker labels. "
-            "Default: steps on the lab, else outcomes."
+            help="pomdp: outcomes (whether final answers are correct) or steps (labels of the lab's checker). "
+            "Default: steps on the lab, otherwise outcomes."
         ),
     ] = None,
     strong_accuracy: Annotated[
         float, typer.Option(help="pomdp from labelled steps: share of the strong model's steps that are correct.")
     ] = 0.9704,
-    step_tokens: Annotated[float, typer.Option(help="pomdp from labelled steps: tokens of a strong step.")] = 60.0,
+    step_tokens: Annotated[float, typer.Option(help="pomdp from labelled steps: mean tokens of a strong step.")] = 60.0,
     belief: Annotated[
         str,
         typer.Option(
-            help="pomdp: filter, which remembers earlier scores and decisions, or posterior, the reference's, from the "
-            "newest observation alone."
+            help="pomdp: filter (uses all earlier scores and decisions) or posterior (uses the newest observation "
+            "only, like the reference)."
         ),
     ] = "filter",
     lam: Annotated[
         float | None,
-        typer.Option(help="agg, seq: λ, correct answers a strong token is worth; one policy for all if left out."),
+        typer.Option(
+            help="agg, seq: λ, the cost of a strong token in correct answers. Default: one policy for every λ."
+        ),
     ] = None,
     passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
     seed: Seed = 0,
@@ -103,16 +105,17 @@ def train(
     tree: Annotated[
         Path | None,
         typer.Option(
-            help="File of the step tree; a rerun over the same tree calls no model twice. Default: one in runs/ for "
-            "the lab, and one for each steproute.toml."
+            help="File of the step tree. A rerun over the same tree calls no model twice. Default: a file in runs/, "
+            "one for the lab and one for each steproute.toml."
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the artefact; runs/POLICY if left out.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact. Default: runs/POLICY.")] = None,
 ) -> None:
-    """Train a policy on your models or the lab's: TRIM-POMDP by fit and plan, TRIM-Agg and TRIM-Seq by PPO over a step
-    tree, the query-level predictors by which problems the weak model solves.
+    """Train a policy on your models or on the lab's, and write it to a folder.
 
-    Limits come from the configuration file. A rerun goes on where the last one stopped.
+    TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
+    policies learn which problems the weak model solves. Limits come from the configuration file. A rerun continues
+    where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """

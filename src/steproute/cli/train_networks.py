@@ -1,4 +1,4 @@
-"""TRIM-Agg and TRIM-Seq by PPO over the step tree, and the query-level predictors from which problems weak solves."""
+"""Train TRIM-Agg and TRIM-Seq by PPO over the step tree, and query-level predictors of what the weak model solves."""
 
 import asyncio
 import time

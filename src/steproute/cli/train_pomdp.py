@@ -1,4 +1,4 @@
-"""TRIM-POMDP's parameters from what there is: labelled solutions, the lab's checker, or answers alone."""
+"""Fit TRIM-POMDP's parameters to labelled solutions, to the lab's checker, or to final answers alone."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from steproute.strategies.single import Single
 
 
 def fit_on_solutions(training: Training) -> StepPomdp:
-    """Solve the problems by the weak model, scored, and by the strong one; answers alone are graded."""
+    """Solve the problems by the weak model, with scores, and by the strong model; only final answers are graded."""
     weak, strong = training.solved([WeakScored(), Single("strong")])
     problems = {problem.id: problem for problem in training.problems}
     with training.grade() as grade:

@@ -34,10 +34,10 @@ _SAME_FILE: Final = "Give the steproute.toml that it was made with as --config."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFit:
-    """A fit on the traces of a run, whose answers its own grader has judged, by its own rule.
+    """A fit on the traces of a run, graded by the run's own grader and answer rule.
 
-    setup: of the models that the policy is for; without a steproute.toml they are those of the run. fields: of the
-    run's data, and max_usd the limit of the whole run: for the solutions that have no verdict, or an undecided one.
+    setup: the models that the policy is for; without a steproute.toml those of the run. fields: of the run's data.
+    max_usd: the limit of the whole run, for grading solutions that have no verdict or an undecided one.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class RunFit:
     console: Terminal
 
     def fit(self) -> tuple[StepPomdp, dict[str, Any]]:
-        """The model, and what the artefact says of it; prints how many traces are used and left out.
+        """The model and the facts of its artefact; prints how many traces are used and left out.
 
         Raises ConfigError for a run of other models, and for one whose grader is needed and not described, DatasetError
         for a run that lacks such traces, BackendError if the grader's model fails, SpendingLimitReached.
@@ -61,7 +61,7 @@ class RunFit:
         return fit_on_traces(weak, strong), {**facts, "problems": len(weak)}
 
     def print_estimate(self) -> None:
-        """The most that a fit can pay for missing verdicts. Calls nothing and writes nothing; raises as `fit`."""
+        """Print the maximum that a fit can pay for missing verdicts. Calls and writes nothing; raises as `fit`."""
         document = self._document()
         solo = solo_traces(newest_traces(self.folder / "traces.jsonl.zst"), str(self.folder))
         missing = _missing(solo)
@@ -79,7 +79,7 @@ class RunFit:
         return document
 
     def _graded(self, document: dict[str, Any], solo: SoloTraces) -> tuple[list[Graded], list[Graded]]:
-        """The weak and the strong model's solutions, those left out that cannot be graded."""
+        """The weak and the strong model's solutions, without those that cannot be graded."""
         missing = _missing(solo)
         known = {Cell.of(trace): trace.verdict is Verdict.CORRECT for trace in (*solo.weak, *solo.strong)}
         for trace in missing:
@@ -119,7 +119,7 @@ class RunFit:
         return [(grading.price, most(problems[trace.problem_id], trace.answer, _solution(trace))) for trace in traces]
 
     def _problems(self, document: dict[str, Any]) -> dict[str, Problem]:
-        """Those of the run that are as they were and have a gold answer, by the id that its traces give."""
+        """The run's problems that have not changed and have a gold answer, by the id in its traces."""
         loaded = load_problems(document["data"], document["holds"]["problems"], document["seed"], self.fields)
         problems = _answer(document).on(recorded_problems(document, loaded))
         return {writable(problem.id): problem for problem in problems if problem.answer is not None}
@@ -151,12 +151,12 @@ class RunFit:
 
 
 def _answer(document: dict[str, Any]) -> AnswerSettings:
-    """How the run states and grades answers; one from before there was a choice does as the default."""
+    """How the run states and grades answers; a run from before there was a choice uses the default."""
     return converted("run.toml: answer", document.get("answer", {}), AnswerSettings)
 
 
 def _missing(solo: SoloTraces) -> list[Trace]:
-    """Those without a verdict, and those with an undecided one: a judge may have failed."""
+    """The traces without a verdict or with an undecided one, since a judge may have failed."""
     return [trace for trace in (*solo.weak, *solo.strong) if trace.verdict not in (Verdict.CORRECT, Verdict.INCORRECT)]
 
 

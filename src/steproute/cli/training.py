@@ -36,7 +36,7 @@ _LAB_PROBLEMS: Final = 2000
 class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
-    path: of the step tree, in which no call is paid for twice. limit: dollars that growing it may take in all.
+    path: of the step tree, so that no call is paid for twice. limit: maximum dollars for growing it.
     """
 
     policy: str
@@ -51,7 +51,7 @@ class Training:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the artefact says of how it was made."""
+        """The facts that the artefact holds about how it was made."""
         return {
             "data": self.data,
             "problems": len(self.problems),
@@ -65,7 +65,7 @@ class Training:
         check_needs(routes, self.setup.roles)
 
     def solved(self, strategies: Sequence[Strategy[Episode]]) -> list[list[Trace]]:
-        """The finished traces of each strategy, those of failed problems left out, with a progress bar on stderr.
+        """The finished traces of each strategy, without failed problems, with a progress bar on stderr.
 
         Raises ConfigError if the models lack what a strategy needs, BackendError if every problem fails.
         """
@@ -111,14 +111,14 @@ class Training:
 
     @contextmanager
     def grade_by(self, roles: Roles) -> Iterator[Grade]:
-        """The run's grader, which asks the models of `roles`; at the end it is said how many answers were undecided."""
+        """The run's grader, which asks the models of `roles`; prints at the end how many answers were undecided."""
         with GradeBook(self.setup.answer.graded(roles).grading, retries=self.setup.limits.retries) as book:
             grades = AnswerGrades(book)
             yield grades
             print_undecided(self.console, grades)
 
     def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
-        """Those that have not failed; what a failure means for a model is not known."""
+        """The traces that have not failed, because a failure says nothing about a model."""
         kept = [trace for trace in traces if not trace.failed]
         if not kept:
             finished(traces[0])
@@ -132,7 +132,7 @@ class Training:
 
 
 def print_undecided(console: Terminal, grades: AnswerGrades) -> None:
-    """How many answers the grader could not decide, and why the first of them, if there are any."""
+    """Print how many answers the grader could not decide, and the first reason, if there are any."""
     if grades.undecided:
         first = next(iter(grades.undecided.values()))
         console.print(
@@ -142,7 +142,7 @@ def print_undecided(console: Terminal, grades: AnswerGrades) -> None:
 
 
 def progress_bar(roles: Roles) -> Progress:
-    """On stderr, with the waits that the backends of `roles` ask for."""
+    """A progress bar on stderr, with the waits that the backends of `roles` ask for."""
     bar = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), Waits(roles)
     return Progress(*bar, console=Terminal(stderr=True))
 
@@ -150,7 +150,7 @@ def progress_bar(roles: Roles) -> Progress:
 def training_problems(data: str, count: int | None, seed: int, fields: Fields = Fields()) -> list[Problem]:
     """The problems of a data set, 2000 of the lab unless `count` says otherwise.
 
-    Raises DatasetError for unknown data, none, or a problem without a gold answer.
+    Raises DatasetError for unknown or empty data, or a problem without a gold answer.
     """
     problems = load_problems(data, _LAB_PROBLEMS if count is None and is_lab(data) else count, seed, fields)
     for problem in problems:

@@ -1,4 +1,4 @@
-"""The step tree that training grows: where it is, whose models it is of, and what growing it may cost."""
+"""The step tree that training grows: its file, its models, and what growing it may cost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ TREE_WIDTH: Final = 2
 
 
 def tree_path(tree: Path | None, setup: Setup) -> Path:
-    """The step tree of these models: the given one, or one that no other models grow. Writes nothing.
+    """The file of these models' step tree: the given one, or one that other models do not grow. Writes nothing.
 
     Raises ConfigError for a tree that other models grew.
     """
@@ -38,9 +38,9 @@ def tree_path(tree: Path | None, setup: Setup) -> Path:
 
 @contextmanager
 def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[tuple[StepTree, Roles]]:
-    """A step tree to grow, and the setup's roles behind it and the limit; what was paid before to grow it counts.
+    """A step tree to grow, with the setup's roles behind it and the limit, which includes what was paid before.
 
-    A tree knows models by their roles, so a note beside it keeps the digest of the steproute.toml that it grows by.
+    A tree knows models by role only, so a note next to it keeps the digest of the steproute.toml that grows it.
     """
     if setup.digest:
         write_whole(_note(path), f"{setup.digest}\n".encode())

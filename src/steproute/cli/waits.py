@@ -7,7 +7,7 @@ from steproute.engine.roles import Roles
 
 
 class Waits(ProgressColumn):
-    """The longest wait that a backend of `roles` has asked for and that is not over yet; empty if there is none."""
+    """The longest wait that a backend of `roles` asks for at present; empty if there is none."""
 
     def __init__(self, roles: Roles) -> None:
         super().__init__()
