@@ -60,18 +60,18 @@ MEANINGS: Final[Mapping[str, str]] = {
     "OpenAiSettings.kind": "which server it is; some fields have other names there. Hosted APIs and gateways: `openai`",
     "OpenAiSettings.continuation": "how a half-written answer is continued "
     "([table](../how-to/connect-your-models.md#how-a-half-written-answer-is-continued))",
-    "OpenAiSettings.template": "for `completions`: the chat template by `server`, a tokenizer's folder, or `none`",
+    "OpenAiSettings.template": "for `completions`: the chat template of the `server`, a tokenizer's folder, or `none`",
     "OpenAiSettings.instructions": "the system message, which says how to write steps and the answer; empty for none",
     "OpenAiSettings.stop": "who ends a step at the blank line; `client` closes the stream there",
-    "OpenAiSettings.thinking": "a reasoning model's thoughts: kept as steps, hidden (and paid for), or switched off",
-    "OpenAiSettings.logprobs": "alternatives per token to ask for, 0 to 20; `confidence` needs some",
+    "OpenAiSettings.thinking": "a model's reasoning: kept as steps, hidden (but billed), or switched off",
+    "OpenAiSettings.logprobs": "alternatives per token to ask for, 0 to 20; `confidence` needs at least 1",
     "OpenAiSettings.extra": "further fields of every request",
-    "OpenAiSettings.omit": "request fields that are not sent; if left out, those that the model is known to refuse",
+    "OpenAiSettings.omit": "request fields that are not sent; by default those that the model is known to refuse",
     "AnthropicSettings.model": "the model's name",
     "AnthropicSettings.continuation": "`instruct`, or `prefill` before Claude 4.6",
     "AnthropicSettings.instructions": "the system message; empty for none",
-    "AnthropicSettings.thinking": "thoughts are switched off, or hidden and paid for",
-    "AnthropicSettings.thinking_budget": "maximum tokens of thoughts before Claude 4.7; 0 leaves it to the model",
+    "AnthropicSettings.thinking": "reasoning is switched off, or hidden but billed",
+    "AnthropicSettings.thinking_budget": "maximum reasoning tokens before Claude 4.7; 0 leaves it to the model",
     "AnthropicSettings.sampling_fields": "which sampling settings are sent: temperature, top_p, top_k",
     "AnthropicSettings.extra": "further fields of every request",
     "LlamaCppSettings.path": "the GGUF file",
@@ -80,38 +80,38 @@ MEANINGS: Final[Mapping[str, str]] = {
     "LlamaCppSettings.gpu_layers": "layers on the GPU, if the build has one; -1 for all",
     "LlamaCppSettings.template": "the file's own chat template, or the bare problem",
     "LlamaCppSettings.instructions": "the system message; empty for none",
-    "LlamaCppSettings.thinking": "thoughts: kept as steps, hidden, or switched off by the template",
-    "LlamaCppSettings.sessions": "problems whose caches are kept",
+    "LlamaCppSettings.thinking": "reasoning: kept as steps, hidden, or switched off by the template",
+    "LlamaCppSettings.sessions": "number of problems whose caches are kept",
     "LabSettings.name": "which model",
-    "LabScorerSettings.name": "which model; the older one is for null checks",
-    "Server.base_url": "the address, with `/v1` or the path that the server's documents give",
+    "LabScorerSettings.name": "which model; the older one is for comparison",
+    "Server.base_url": "the address, with `/v1` or the path that the server's documentation gives",
     "Server.api_key_env": "the environment variable that holds the key; empty for none",
     "Server.connect_s": "maximum seconds to connect",
     "Server.read_s": "maximum seconds of silence",
     "Server.total_s": "maximum seconds of a call",
     "Server.longest_wait_s": "maximum wait that a server may ask for; beyond it the call fails at once",
-    "Server.proxy": "a proxy's address, or `environment` for that of HTTP_PROXY and the like; empty for none",
+    "Server.proxy": "a proxy's address, or `environment` to use HTTP_PROXY and similar variables; empty for none",
     "PoolingSettings.model": "the model's name at the server",
     "PoolingSettings.text": "what the model reads, with {problem} and {steps}",
-    "PoolingSettings.marker": "closes each step; the score is read there",
-    "PoolingSettings.between": "stands between closed steps",
+    "PoolingSettings.marker": "text that closes each step; the score is read there",
+    "PoolingSettings.between": "text between closed steps",
     "TransformersPrmSettings.model": "a local folder, or an id of the Hugging Face hub, with safetensors",
     "TransformersPrmSettings.head": "what turns the hidden state at a step's end into a score",
     "TransformersPrmSettings.text": "what the model reads; empty for what the head's model was trained on",
-    "TransformersPrmSettings.marker": "closes each step; empty for what the head's model was trained on",
-    "TransformersPrmSettings.between": "stands between closed steps",
+    "TransformersPrmSettings.marker": "text that closes each step; empty for what the head's model was trained on",
+    "TransformersPrmSettings.between": "text between closed steps",
     "TransformersPrmSettings.good": "`marker-token`: the token of a good step",
     "TransformersPrmSettings.bad": "`marker-token`: the token of a bad step",
     "TransformersPrmSettings.dtype": "precision of the weights",
-    "TransformersPrmSettings.device": "`auto`, `cpu`, `cuda` or another of PyTorch's",
+    "TransformersPrmSettings.device": "`auto`, `cpu`, `cuda` or another device of PyTorch",
     "TransformersPrmSettings.max_batch_tokens": "tokens per forward pass; 16384 on an accelerator, else 1024",
     "SelfEvaluationSettings.model": "the model's name at the server",
     "SelfEvaluationSettings.kind": "which server it is",
     "SelfEvaluationSettings.mode": "P(yes) of the first token, which needs log-probabilities, or a written digit",
-    "SelfEvaluationSettings.question": "what is asked after the problem and its steps; empty for the built-in question",
+    "SelfEvaluationSettings.question": "the question after the problem and its steps; empty for the built-in one",
     "SelfEvaluationSettings.logprobs": "alternatives of the first token to ask for, 2 to 20",
     "SelfEvaluationSettings.extra": "further fields of every request",
-    "ConfidenceSettings.measure": "mean or least probability of a step's tokens, or entropy at its first one",
+    "ConfidenceSettings.measure": "mean or minimum probability of a step's tokens, or entropy at its first token",
     "EnsembleSettings.combine": "how the members' scores become one",
     "EnsembleSettings.weights": "for `weighted`: one number above 0 per member",
     "Sampling.temperature": "0 for greedy",
@@ -119,45 +119,45 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Sampling.top_k": "0 for all tokens",
     "Sampling.max_tokens": "maximum tokens per call",
     "LimiterSettings.in_flight": "maximum requests at once",
-    "LimiterSettings.tokens_per_minute": "tokens read and written; no limit if left out",
-    "LimiterSettings.failures_to_open": "failures in a row after which calls fail at once",
-    "LimiterSettings.cooldown_s": "for so many seconds",
+    "LimiterSettings.tokens_per_minute": "maximum tokens read and written; no limit if left out",
+    "LimiterSettings.failures_to_open": "failures in a row after which the circuit opens: calls fail at once",
+    "LimiterSettings.cooldown_s": "seconds until an open circuit lets a test call through",
     "Price.input": "dollars per million tokens read",
     "Price.output": "dollars per million tokens written",
-    "Price.cache_read": "of tokens read from a cache; as `input` if left out",
-    "Price.cache_write": "of tokens written to a cache; as `input` if left out",
-    "Price.table": "a name for these prices, which stands on every line of the account",
+    "Price.cache_read": "dollars per million tokens read from a cache; as `input` if left out",
+    "Price.cache_write": "dollars per million tokens written to a cache; as `input` if left out",
+    "Price.table": "a name for these prices, shown on every line of the account",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
-    "RouteSettings.policy": "who decides about each step: {policies}; or the folder of a trained policy",
+    "RouteSettings.policy": "what decides about each step: {policies}; or the folder of a trained policy",
     "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
-    "judge": "which scorer judges steps",
-    "lookahead": "maximum steps drafted ahead while a step is scored",
-    "hedge": "the strong model starts beside the weak one if the last score is below this; 0 for never",
+    "judge": "the role of the scorer that scores steps",
+    "lookahead": "maximum steps that the weak model drafts while a step is scored",
+    "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
     "samples": "further solutions of the weak model that verify its answer",
     "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
     "AnswerSettings.grader": "what grades answers: {graders}",
     "NumericGrader.relative": "tolerance as a share of the gold answer",
     "NumericGrader.absolute": "tolerance as a number",
-    "NumericGrader.ignore_units": "whether units are left out of the comparison",
-    "RegexGrader.pattern": "what an answer has to match; the gold answer if empty",
+    "NumericGrader.ignore_units": "whether the comparison ignores units",
+    "RegexGrader.pattern": "the pattern that an answer has to match; the gold answer if empty",
     "RegexGrader.ignore_case": "whether upper and lower case are the same",
     "RegexGrader.whole": "whether the whole answer has to match, or a part of it",
     "RegexGrader.cpu_s": "maximum seconds of CPU time per answer",
     "PythonSettings.function": "`module:function` of (problem, answer, solution), which returns whether it is correct",
     "PythonSettings.timeout_s": "maximum seconds per answer",
     "JudgeSettings.model": "the role of the model that judges",
-    "JudgeSettings.prompt": "what it is asked, with {problem}, {gold} and {answer}",
+    "JudgeSettings.prompt": "the judge's prompt, with {problem}, {gold} and {answer}",
     "JudgeSettings.max_tokens": "maximum tokens of its reply",
     "Limits.max_steps": "maximum steps per solution",
     "Limits.max_tokens": "maximum generated tokens per problem",
     "Limits.max_cost_usd": "maximum dollars per problem",
     "Limits.deadline_s": "maximum seconds per problem",
-    "Limits.retries": "further tries of a call after a failure that may pass",
-    "Limits.on_scorer_failure": "what becomes of a step that could not be scored; `fail` fails the problem",
+    "Limits.retries": "retries of a call after a failure that may pass",
+    "Limits.on_scorer_failure": "what happens to a step that could not be scored; `fail` fails the problem",
     "Limits.on_strong_failure": "`accept` keeps the weak model's draft if the strong model fails",
-    "Limits.on_weak_failure": "`strong`: the strong model writes a step if the weak one fails, except in always-weak",
-    "ProbeSettings.problem": "what `steproute doctor` asks",
+    "Limits.on_weak_failure": "`strong`: the strong model writes a step if the weak model fails, except in always-weak",
+    "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",
 }
@@ -213,11 +213,11 @@ class Reference:
         yield from ("## `[answer]`", "", _ANSWER, "", *_table(self._rows(AnswerSettings)))
         for grader, settings in GRADERS.items():
             yield from (f'### `[answer]` with `grader = "{grader}"`', "", *_table(self._rows(settings)))
-        yield from ("## `[limits]`", "", "Of each problem.", "", *_table(self._rows(Limits)))
+        yield from ("## `[limits]`", "", "These limits apply to each problem.", "", *_table(self._rows(Limits)))
         yield from ("## `[doctor]`", "", *_table(self._rows(ProbeSettings)))
-        told = "What a model is told under the answer rule `boxed`, unless `instructions` says otherwise:"
-        yield from ("## Texts", "", told, "", "```text", BOXED.instructions, "```", "")
-        yield from ("What a judge is asked:", "", "```text", JUDGE_PROMPT, "```", "")
+        default = "The default `instructions` of a model under the answer rule `boxed`:"
+        yield from ("## Texts", "", default, "", "```text", BOXED.instructions, "```", "")
+        yield from ("The default `prompt` of a judge:", "", "```text", JUDGE_PROMPT, "```", "")
         yield from ("The default `text` of `vllm-pooling`, that of Qwen2.5-Math-PRM:", "", "```text", QWEN_PRM, "```")
 
     def _rows(self, settings: type) -> Iterator[str]:
@@ -311,18 +311,17 @@ def _toml(value: Any) -> str:
 _HEAD: Final = """# steproute.toml
 
 Every table, field and default. `python docs/steproute_toml.py` writes this page from the code. `steproute init` writes
-files to start from ([how](../how-to/connect-your-models.md)), and `steproute doctor` checks one.
+a file to start from ([how](../how-to/connect-your-models.md)), and `steproute doctor` checks it.
 Unknown fields are errors.
 
-Options of a command come before `[route]` and `[limits]` of the file."""
+Options on the command line override `[route]` and `[limits]` of the file."""
 _ROLES: Final = """\
-A model's role is `weak`, `strong`, or any other name, such as `mid`, which baselines name as `single:mid`. A scorer's
-role is `prm`, unless a strategy asks for another: `specreason` asks for `strong`. These fields are common to all
-backends:"""
+A model's role is `weak`, `strong` or any other name, such as `mid` for the baseline `single:mid`. A scorer's role is
+`prm`, unless a strategy asks for another: `specreason` asks for `strong`. These fields are common to all backends:"""
 _INLINE: Final = {
-    "price": '`price = { input = "0.05", output = "0.20" }`. Without it every dollar figure leaves this part out.',
-    "sampling": "`sampling = { temperature = 0.7, max_tokens = 512 }`. Each call sets a step's end and the seed.",
-    "limiter": "`limiter = { in_flight = 32 }`. All tables of one server and model are behind one limiter.",
+    "price": '`price = { input = "0.05", output = "0.20" }`. Without a price its dollars are not counted.',
+    "sampling": "`sampling = { temperature = 0.7, max_tokens = 512 }`. Each call sets the stop string and the seed.",
+    "limiter": "`limiter = { in_flight = 32 }`. All tables of one server and model share one limiter.",
 }
 
 if __name__ == "__main__":
