@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from steproute.core.answer_rule import AnswerRule
-    from steproute.core.decision import Decision
+    from steproute.core.decision import Accept, Decision, Rewrite
     from steproute.core.errors import SteprouteError
     from steproute.core.grade import Grade, Verdict
     from steproute.core.observation import Observation
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from steproute.solving import ProblemFailed, Solution, asolve, load_config, solve
 
 __all__ = [
+    "Accept",
     "AccountLine",
     "AnswerRule",
     "Decision",
@@ -43,6 +44,7 @@ __all__ = [
     "Problem",
     "ProblemFailed",
     "Purpose",
+    "Rewrite",
     "Roles",
     "Run",
     "Sampling",
@@ -66,7 +68,7 @@ __all__ = [
 _MODULES: Final = {
     "evaluation.run": ("Run",),
     "core.answer_rule": ("AnswerRule",),
-    "core.decision": ("Decision",),
+    "core.decision": ("Accept", "Decision", "Rewrite"),
     "core.errors": ("SteprouteError",),
     "core.grade": ("Grade", "Verdict"),
     "core.observation": ("Observation",),

@@ -10,7 +10,7 @@ from itertools import count, pairwise
 from typing import Final
 
 from steproute.core.concurrency import gather_or_cancel
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import (
     BackendError,
     BudgetExceeded,
@@ -21,7 +21,7 @@ from steproute.core.errors import (
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
-from steproute.core.ports import CombiningScorer, Policy, Strategy
+from steproute.core.ports import AskedPolicy, CombiningScorer, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
@@ -208,21 +208,31 @@ class Episode:
             self._prefix = replace(self._prefix, steps=tuple(replace(step, score=value) for step, value in pairs))
         return scores.values
 
-    def decide(self, policy: Policy, draft: Draft, scores: tuple[float, ...] | None = ()) -> Decision:
-        """The policy's decision about `draft`, the declared one where the scorer failed; a stand-in is accepted."""
+    async def decide(
+        self, policy: Policy | AskedPolicy, draft: Draft, scores: tuple[float, ...] | None = ()
+    ) -> Decision:
+        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted."""
+        decision: Decision
         if draft.id in self._stand_ins:
-            decision = Decision.ACCEPT
+            decision = Accept()
         elif scores is None:
-            decision = Decision(self.limits.on_scorer_failure)
+            decision = Accept() if self.limits.on_scorer_failure == "accept" else Rewrite("strong")
         else:
-            decision = policy.decide(self.observe(draft, scores))
+            decided = policy.decide(self.observe(draft, scores))
+            decision = await decided if isinstance(decided, Awaitable) else decided
         self._newest = (draft, scores, decision)
         self._emit(Decided(decision))
         return decision
 
     def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
         """What a policy sees of the moment after `draft` was scored."""
-        return Observation(prefix=self._prefix, draft=draft, scores=scores, max_steps=self.limits.max_steps)
+        return Observation(
+            prefix=self._prefix,
+            draft=draft,
+            scores=scores,
+            max_steps=self.limits.max_steps,
+            ladder=self.roles.ladder,
+        )
 
     def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the prefix; a finished prefix carries its outcome."""

@@ -58,11 +58,16 @@ class GraderRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The writers by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader."""
+    """The models by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader.
+
+    ladder: the roles among which a policy chooses who writes a step, from the cheapest to the most expensive. The first
+    is `weak`, which drafts every step, and the last `strong`.
+    """
 
     models: Mapping[str, ModelRole]
     scorers: Mapping[str, ScorerRole] = field(default_factory=dict)
     grading: GraderRole = GraderRole()
+    ladder: tuple[str, ...] = ("weak", "strong")
 
     def model(self, role: str) -> ModelRole:
         """The writer of `role`; raises ConfigError that lists the roles there are."""
