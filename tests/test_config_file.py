@@ -364,7 +364,9 @@ def test_solve_goes_by_the_configurations_limits_and_ends_with_1_where_the_probl
 def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> None:
     words = "eval --data lab --problems 2 --knobs 0.5 --baselines cascade:threshold --name a --config steproute.toml"
     lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
-    written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nlookahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
+    written(
+        tmp_path, lab.replace('"stepwise"', '"pipelined"\nlookahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n"
+    )
     subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
     assert "pipelined(lookahead=2)/threshold=0.5" in run["holds"]["routes"]
