@@ -210,10 +210,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
-    """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it."""
+    """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it.
+
+    drafts: the ids of the drafts that the steps came from, for a prefix that an episode made.
+    """
 
     problem: Problem
     steps: tuple[Step, ...] = ()
+    drafts: tuple[int, ...] = ()
     separator: str = DEFAULT_SEPARATOR
     session: str = ""
     outcome: Outcome | None = None

@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count, pairwise
-from typing import Final
+from typing import Any, Final
 
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.decision import Accept, Decision, Rewrite
@@ -34,7 +34,7 @@ from steproute.engine.budget import Budget
 from steproute.engine.limits import Limits
 from steproute.engine.metering import Bill, MeteredCalls, blamed, now
 from steproute.engine.roles import Roles, ScorerRole
-from steproute.engine.speculation import Speculation, SpeculativeCalls, SpeculativeDraft
+from steproute.engine.speculation import Place, Speculation, SpeculativeCalls, SpeculativeDraft
 
 _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a backend's cache, so it costs the same
 
@@ -42,8 +42,9 @@ _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a b
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`, and to save time `speculate` and
-    `cancel_speculation`. Tokens, money, retries, budgets, deadlines and cancellation are kept here and nowhere else.
+    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `propose_many`, `score_many`,
+    `extend` and `commit`; to save time, `speculate` and `cancel_speculation`. Tokens, money, retries, budgets,
+    deadlines and cancellation are kept here and nowhere else.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Episode:
         self._calls = MeteredCalls(self._account, limits.retries)
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._prefix = Prefix(problem=problem, separator=separator, session=session)
-        self._attempts: Counter[tuple[str, int]] = Counter()
+        self._attempts: Counter[Place] = Counter()
         self._drafts = 0
         self._clamped: dict[int, Outcome] = {}
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
@@ -235,20 +236,53 @@ class Episode:
         )
 
     def accept(self, draft: Draft) -> Prefix:
-        """Add the draft's steps to the prefix; a finished prefix carries its outcome."""
-        self._account.settle(draft.id, Purpose.ACCEPTED)
-        for new in self._steps(draft):
-            step = self._annotated(new, draft)
-            self._prefix = self._prefix.extended(step)
+        """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
+        done = len(self._prefix.steps)
+        longer = self.extend(self._prefix, draft)
+        new = (self._annotated(step, draft) for step in longer.steps[done:])
+        return self.commit(replace(longer, steps=(*longer.steps[:done], *new)))
+
+    def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
+        """A branch: `prefix` with the draft's steps, and its outcome if the solution would end there.
+
+        `prefix` is one that this episode gave; nothing is committed to.
+        """
+        longer = prefix.extended(*self._steps(draft))
+        return replace(longer, drafts=(*prefix.drafts, draft.id), outcome=self._outcome(draft, longer))
+
+    def commit(self, prefix: Prefix) -> Prefix:
+        """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
+        before, self._prefix = self._prefix, prefix
+        for draft in before.drafts:
+            if draft not in prefix.drafts:
+                self._account.settle(draft, Purpose.DISCARDED)
+        for draft in prefix.drafts:
+            if draft not in before.drafts:
+                self._account.settle(draft, Purpose.ACCEPTED)
+        for step in prefix.steps[_shared_steps(before, prefix) :]:
             self._emit(Accepted(step))
-        self._prefix = replace(self._prefix, outcome=self._outcome(draft, self._prefix))
-        return self._prefix
+        return prefix
 
     def restart(self) -> Prefix:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
-        self._account.discard_accepted()
-        self._prefix = replace(self._prefix, steps=(), outcome=None)
-        return self._prefix
+        return self.commit(replace(self._prefix, steps=(), drafts=(), outcome=None))
+
+    async def propose_many(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[list[Draft]]:
+        """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
+
+        Raises as `propose`, which declared fallbacks do not prevent: the first failure cancels the other calls.
+        """
+        sampling = self.roles.model(role).sampling
+        calls = [self._whole(role, prefix, False) for prefix in prefixes for _ in range(n)]
+        if self._budget.is_ample([sampling], len(calls), 0):
+            drafts = await gather_or_cancel(*calls)
+        else:
+            drafts = await _in_turn(calls)
+        return [drafts[at : at + n] for at in range(0, len(drafts), n)]
+
+    async def score_many(self, prefixes: Sequence[Prefix], judge: str = "prm") -> list[tuple[float, ...] | None]:
+        """The scores of each prefix, at once. None and errors as for `score`."""
+        return await gather_or_cancel(*(self.score(prefix, None, judge) for prefix in prefixes))
 
     def _fall_back(self, failure: BackendError | ScorerError, role: str, note: str) -> None:
         """Go on without what failed, and say so on the trace; raises a failure that will not pass."""
@@ -322,11 +356,11 @@ class Episode:
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool, speculative: SpeculativeDraft | None) -> Draft:
         writer = self.roles.model(role)
-        place = (role, len(prefix.steps))
+        place = (role, tuple(_texts(prefix)))
         self._attempts[place] += 1
         if speculative is not None:
             speculative.places.append(place)
-        seed = call_seed(self.seed, self.problem.id, *place, self._attempts[place])
+        seed = call_seed(self.seed, self.problem.id, role, len(prefix.steps), self._attempts[place])
         wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
         bill = Bill(role=role, model=writer.model.name, price=writer.price)
         clamp: Outcome | None = None
@@ -406,6 +440,26 @@ class Episode:
         )
         self._emit(Finished(trace))
         return trace
+
+
+def _texts(prefix: Prefix) -> list[str]:
+    return [step.text for step in prefix.steps]
+
+
+def _shared_steps(one: Prefix, other: Prefix) -> int:
+    """How many steps two prefixes begin with in common."""
+    pairs = zip(_texts(one), _texts(other), strict=False)
+    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one.steps), len(other.steps)))
+
+
+async def _in_turn(calls: Sequence[Coroutine[Any, Any, Draft]]) -> list[Draft]:
+    """The results of calls that are made one after the other; those after a failure are never made."""
+    waiting = deque(calls)
+    try:
+        return [await waiting.popleft() for _ in calls]
+    finally:
+        for call in waiting:
+            call.close()
 
 
 def _said(failure: BackendError | ScorerError) -> str:
