@@ -128,6 +128,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.cache_read": "of tokens read from a cache; as `input` if left out",
     "Price.cache_write": "of tokens written to a cache; as `input` if left out",
     "Price.table": "a name for these prices, which stands on every line of the account",
+    "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered one; empty for nothing",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
     "RouteSettings.policy": "who decides about each step: {policies}; or the folder of a trained policy",

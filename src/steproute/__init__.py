@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from steproute.core.errors import SteprouteError
     from steproute.core.grade import Grade, Verdict
     from steproute.core.observation import Observation
-    from steproute.core.ports import Grader, Policy, StepModel, StepScorer, Strategy
+    from steproute.core.ports import Environment, Grader, Policy, Response, StepModel, StepScorer, Strategy
     from steproute.core.problem import Problem
     from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
     from steproute.core.trace import Trace
@@ -30,6 +30,7 @@ __all__ = [
     "AnswerRule",
     "Decision",
     "Draft",
+    "Environment",
     "Episode",
     "Grade",
     "Grader",
@@ -44,6 +45,7 @@ __all__ = [
     "Problem",
     "ProblemFailed",
     "Purpose",
+    "Response",
     "Rewrite",
     "Roles",
     "Run",
@@ -72,7 +74,7 @@ _MODULES: Final = {
     "core.errors": ("SteprouteError",),
     "core.grade": ("Grade", "Verdict"),
     "core.observation": ("Observation",),
-    "core.ports": ("Grader", "Policy", "StepModel", "StepScorer", "Strategy"),
+    "core.ports": ("Environment", "Grader", "Policy", "Response", "StepModel", "StepScorer", "Strategy"),
     "core.problem": ("Problem",),
     "core.solution": ("Draft", "Meter", "Outcome", "Prefix", "Sampling", "Scores", "Step", "Stop"),
     "core.trace": ("Trace",),

@@ -30,7 +30,7 @@ class RandomSearch:
                 found = await episode.propose_many(role, prefixes, n)
                 drafts += [(prefix, draft) for prefix, some in zip(prefixes, found, strict=True) for draft in some]
             elif verb == "extend" and drafts:
-                branches.append(episode.extend(*drafts.pop(self.random.randrange(len(drafts)))))
+                branches.append(await episode.extend(*drafts.pop(self.random.randrange(len(drafts)))))
             elif verb == "score":
                 await episode.score_many([prefix for prefix in prefixes if prefix.steps])
             elif verb == "restart":
@@ -75,12 +75,12 @@ def test_the_committed_branch_is_the_solution_and_all_else_is_discarded() -> Non
     async def work(episode: Episode) -> None:
         root = episode.start()
         ((first, second),) = await episode.propose_many("weak", [root], 2)
-        branches = [episode.extend(root, draft) for draft in (first, second)]
+        branches = [await episode.extend(root, draft) for draft in (first, second)]
         scores = await episode.score_many(branches)
         assert scores == [(0.1,), (0.9,)]
         ((low,), (high,)) = await episode.propose_many("weak", branches)
-        assert episode.extend(branches[0], low).outcome is Outcome.ANSWERED
-        episode.commit(episode.extend(branches[1], high))
+        assert (await episode.extend(branches[0], low)).outcome is Outcome.ANSWERED
+        episode.commit(await episode.extend(branches[1], high))
 
     trace = search(stage, work)
     assert (trace.answer, trace.outcome) == ("2", Outcome.ANSWERED)
@@ -95,8 +95,8 @@ def test_a_commit_to_another_branch_takes_the_first_one_back() -> None:
     async def work(episode: Episode) -> None:
         root = episode.start()
         ((first, second),) = await episode.propose_many("weak", [root], 2)
-        episode.commit(episode.extend(root, first))
-        episode.commit(episode.extend(root, second))
+        episode.commit(await episode.extend(root, first))
+        episode.commit(await episode.extend(root, second))
 
     trace = search(stage, work)
     assert [step.text for step in trace.steps] == ["b \\boxed{1}"]
@@ -111,9 +111,9 @@ def test_seeds_depend_on_the_branch_and_not_on_the_order_of_asking(shuffled: boo
     async def work(episode: Episode) -> None:
         root = episode.start()
         ((first, second),) = await episode.propose_many("weak", [root], 2)
-        branches = [episode.extend(root, first), episode.extend(root, second)]
+        branches = [await episode.extend(root, first), await episode.extend(root, second)]
         found = await episode.propose_many("weak", branches[::-1] if shuffled else branches, 2)
-        episode.commit(episode.extend(branches[0], found[-1 if shuffled else 0][0]))
+        episode.commit(await episode.extend(branches[0], found[-1 if shuffled else 0][0]))
 
     search(stage, work)
     seen: dict[tuple[str, ...], list[int]] = {}

@@ -141,7 +141,7 @@ class Chaos:
             elif verb == "drop":
                 await episode.cancel_speculation(role)
             elif verb == "accept" and draft is not None:
-                prefix, draft = episode.accept(draft), None
+                prefix, draft = await episode.accept(draft), None
                 if prefix.finished:
                     return
 
@@ -451,7 +451,7 @@ class SpeculativeDraft:
                 episode.speculate("weak", prefix, if_accepted=first)
             elif verb == "lookahead":
                 episode.speculate("weak", prefix)
-        episode.accept(await episode.propose("weak", prefix))
+        await episode.accept(await episode.propose("weak", prefix))
 
 
 ENDING = "\\boxed{1}"
@@ -581,7 +581,7 @@ def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
             draft = await episode.propose("weak", prefix)
             assert await episode.score(prefix, draft, "other") == (0.7,)
             assert await episode.score(prefix, draft, "prm") == (0.1,)
-            episode.accept(draft)
+            await episode.accept(draft)
 
     stage = Stage([Say("so \\boxed{1}")], scores=[0.1])
     judges = {**stage.roles.scorers, "other": ScorerRole(scorer=ScriptedScorer([0.7]))}

@@ -15,7 +15,7 @@ from steproute.backends.http.server import server_root
 from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
-from steproute.core.registry import Registry, models, scorers
+from steproute.core.registry import Registry, environments, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import UNSET, Price
@@ -50,9 +50,14 @@ class ProbeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolesSettings:
-    """The table `[roles]`. ladder: the models that may write steps, from the cheapest to the most expensive."""
+    """The table `[roles]`.
+
+    ladder: the models that may write steps, from the cheapest to the most expensive. environment: what answers each
+    accepted step, such as `calculator`; empty for nothing.
+    """
 
     ladder: tuple[str, ...] = ("weak", "strong")
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,7 @@ class ConfigFile:
     limits: Limits
     probe: ProbeSettings
     answer: AnswerSettings = AnswerSettings()
-    ladder: tuple[str, ...] = RolesSettings().ladder
+    order: RolesSettings = RolesSettings()
 
     @property
     def calibrations(self) -> tuple[str, ...]:
@@ -89,11 +94,12 @@ class ConfigFile:
             self.scorer(role, limiters, judges)
         models = {role: self.model(role, limiters) for role in self.tables["models"]}
         self._check_ladder(models)
-        return Roles(models=models, scorers=judges, ladder=self.ladder)
+        environment = environments.get(self.order.environment)() if self.order.environment else None
+        return Roles(models=models, scorers=judges, ladder=self.order.ladder, environment=environment)
 
     def _check_ladder(self, models: Mapping[str, ModelRole]) -> None:
         """Raises ConfigError for a ladder that is not one of its models from the cheapest to the most expensive."""
-        where, ladder = f"{self.path.name}: roles.ladder", self.ladder
+        where, ladder = f"{self.path.name}: roles.ladder", self.order.ladder
         if ladder[:1] != ("weak",) or ladder[-1:] != ("strong",) or len(set(ladder)) != len(ladder):
             raise ConfigError(
                 f"{list(ladder)} is no ladder.",
@@ -276,7 +282,7 @@ def read_config(path: Path) -> ConfigFile:
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
         answer=read_answer(f"{path.name}: answer", document.get("answer", {})),
-        ladder=converted(f"{path.name}: roles", document.get("roles", {}), RolesSettings).ladder,
+        order=converted(f"{path.name}: roles", document.get("roles", {}), RolesSettings),
     )
 
 

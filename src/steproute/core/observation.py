@@ -24,7 +24,7 @@ class Observation:
     @property
     def step(self) -> int:
         """t, counted from 1."""
-        return len(self.prefix.steps) + 1
+        return len(self.prefix.written) + 1
 
     @property
     def score(self) -> float:

@@ -156,6 +156,27 @@ def needs_of(strategy: Strategy[Any]) -> Needs:
     return needs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An environment's answer to a step.
+
+    text: joins the solution; empty for no answer. ends: whether the solution ends here. reward: of the step, if any.
+    """
+
+    text: str = ""
+    ends: bool = False
+    reward: float | None = None
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """Answers a step: a tool's result, or what an agent observes. It keeps nothing between calls."""
+
+    async def respond(self, prefix: Prefix) -> Response:
+        """The answer to the newest step of `prefix`. Raises EnvironmentFailed."""
+        ...
+
+
 @runtime_checkable
 class Grader(Protocol):
     """Says whether a solution is correct. One that only compares two answers, at no cost, has `compares = True`."""

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count, pairwise
@@ -21,10 +21,10 @@ from steproute.core.errors import (
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
-from steproute.core.ports import AskedPolicy, CombiningScorer, Policy, Strategy
+from steproute.core.ports import AskedPolicy, CombiningScorer, Environment, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
+from steproute.core.solution import DEFAULT_SEPARATOR, ENVIRONMENT, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.trace import Fallback, Trace, total_usage
 from steproute.core.usage import Purpose
@@ -164,10 +164,11 @@ class Episode:
         Each step is scored as soon as it is written if there is a `judge`. Speculation never changes a solution: a
         later `propose` and `score` from that prefix take the drafts, a `propose` from another prefix or
         `cancel_speculation` cancels them, failures are ignored, and a cancelled draft releases its seeds. Nothing is
-        started if the solution ends with `if_accepted`, if a budget could bind, or if the backend has no free slot.
+        started if the solution ends with `if_accepted`, if an environment answers steps, if a budget could bind, or if
+        the backend has no free slot.
         """
         start = prefix if if_accepted is None else self._after(prefix, if_accepted)
-        if start is None:
+        if start is None or self.roles.environment is not None:
             return
         samplings = (writer.sampling for writer in self.roles.models.values())
         if not self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
@@ -196,7 +197,7 @@ class Episode:
         judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
             ready = None if draft is None else await self._speculation.scores(judge, prefix, draft)
-            scores = ready or await self._scores(judge, self.roles.scorer(judge), judged)
+            scores = ready or await self._scores(judge, self.roles.scorer(judge), judged.for_scorers)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -205,8 +206,8 @@ class Episode:
             return None
         self._emit(Scored(scores))
         if prefix.text == self._prefix.text:
-            pairs = zip(self._prefix.steps, scores.values, strict=False)
-            self._prefix = replace(self._prefix, steps=tuple(replace(step, score=value) for step, value in pairs))
+            values = iter(scores.values)
+            self._prefix = replace(self._prefix, steps=tuple(_scored(step, values) for step in self._prefix.steps))
         return scores.values
 
     async def decide(
@@ -235,20 +236,34 @@ class Episode:
             ladder=self.roles.ladder,
         )
 
-    def accept(self, draft: Draft) -> Prefix:
+    async def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
         done = len(self._prefix.steps)
-        longer = self.extend(self._prefix, draft)
+        longer = await self.extend(self._prefix, draft)
         new = (self._annotated(step, draft) for step in longer.steps[done:])
         return self.commit(replace(longer, steps=(*longer.steps[:done], *new)))
 
-    def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
-        """A branch: `prefix` with the draft's steps, and its outcome if the solution would end there.
+    async def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
+        """A branch: `prefix` with the draft's steps and the environment's answer, and its outcome if it ends there.
 
-        `prefix` is one that this episode gave; nothing is committed to.
+        `prefix` is one that this episode gave; nothing is committed to. Raises EnvironmentFailed.
         """
         longer = prefix.extended(*self._steps(draft))
-        return replace(longer, drafts=(*prefix.drafts, draft.id), outcome=self._outcome(draft, longer))
+        outcome = self._outcome(draft, longer)
+        if outcome is None and self.roles.environment is not None:
+            longer, outcome = await self._answered(longer, self.roles.environment)
+        return replace(longer, drafts=(*prefix.drafts, draft.id), outcome=outcome)
+
+    async def _answered(self, prefix: Prefix, environment: Environment) -> tuple[Prefix, Outcome | None]:
+        """The prefix with the environment's answer to its newest step, and how the solution ends if it does."""
+        with blamed(ENVIRONMENT):
+            response = await environment.respond(prefix)
+        rewarded = replace(prefix, steps=(*prefix.steps[:-1], replace(prefix.steps[-1], reward=response.reward)))
+        answer = [Step(role=ENVIRONMENT, text=response.text, tokens=0)] if response.text else []
+        longer = rewarded.extended(*answer)
+        if response.ends:
+            return longer, Outcome.COMPLETED if longer.answer is None else Outcome.ANSWERED
+        return longer, None
 
     def commit(self, prefix: Prefix) -> Prefix:
         """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
@@ -421,7 +436,7 @@ class Episode:
             return self._clamped.get(draft.id, Outcome.STEP_TOO_LONG)
         if draft.degenerate:
             return Outcome.DEGENERATE
-        return Outcome.MAX_STEPS if len(prefix.steps) >= self.limits.max_steps else None
+        return Outcome.MAX_STEPS if len(prefix.written) >= self.limits.max_steps else None
 
     def _finish(self, outcome: Outcome, error: str | None, role: str | None = None) -> Trace:
         trace = Trace(
@@ -450,6 +465,11 @@ def _shared_steps(one: Prefix, other: Prefix) -> int:
     """How many steps two prefixes begin with in common."""
     pairs = zip(_texts(one), _texts(other), strict=False)
     return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one.steps), len(other.steps)))
+
+
+def _scored(step: Step, values: Iterator[float]) -> Step:
+    """A step with the next score; an environment's answer has none."""
+    return step if step.role == ENVIRONMENT else replace(step, score=next(values))
 
 
 async def _in_turn(calls: Sequence[Coroutine[Any, Any, Draft]]) -> list[Draft]:

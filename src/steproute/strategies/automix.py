@@ -36,7 +36,7 @@ class AutoMix:
         score = await self.verify(episode, empty, draft)
         if await episode.decide(self.policy, draft, score) != Accept():
             draft = await episode.propose("strong", empty, replacing=draft, to_end=True)
-        episode.accept(draft)
+        await episode.accept(draft)
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""

@@ -33,4 +33,4 @@ class Cascade:
                 if solution is not draft:
                     episode.restart()
                 draft = solution
-            prefix = episode.accept(draft)
+            prefix = await episode.accept(draft)

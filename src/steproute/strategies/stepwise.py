@@ -46,11 +46,11 @@ class Stepwise:
         while isinstance(decision, Rewrite) and self._is_scored(decision):
             rewritten = await episode.propose(decision.role, prefix, replacing=draft)
             if rewritten is draft:
-                return episode.accept(draft)
+                return await episode.accept(draft)
             draft, scores = rewritten, await episode.score(prefix, rewritten, self.judge)
             decision = await episode.decide(self.policy, draft, scores)
         if isinstance(decision, Accept):
-            return episode.accept(draft)
+            return await episode.accept(draft)
         return await self._rewrite(episode, prefix, draft, decision)
 
     def _is_scored(self, decision: Rewrite) -> bool:
@@ -60,10 +60,11 @@ class Stepwise:
         """The prefix after the role has written as many steps as the decision says."""
         role, steps = decision.role, self.takeover_steps if decision.steps is None else decision.steps
         if steps is None:
-            return episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))
-        prefix = episode.accept(await episode.propose(role, prefix, replacing=draft))  # y_t ~ M_s(. | y_1 … y_{t-1})
+            return await episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))
+        rewritten = await episode.propose(role, prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
+        prefix = await episode.accept(rewritten)
         for _ in range(steps - 1):
             if prefix.finished:
                 break
-            prefix = episode.accept(await episode.propose(role, prefix))
+            prefix = await episode.accept(await episode.propose(role, prefix))
         return prefix

@@ -49,7 +49,7 @@ class Pomdp:
         if self.belief == "posterior":
             return model.posterior(min(observation.scores[:-1], default=1.0), observation.score)
         prior = model.first_belief()
-        for index, step in enumerate(observation.prefix.steps):
+        for index, step in enumerate(observation.prefix.written):
             replaced = step.decision is not None and step.decision != Accept()
             newest = observation.scores[index] if step.rejected_score is None else step.rejected_score
             belief = model.posterior(min(observation.scores[:index], default=1.0), newest, prior)
