@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from steproute.models import thoughts
 
+from steproute.backends import reasoning
 from steproute.backends.reasoning import TAGS, ends_in_reasoning, opens_reasoning, with_reasoning_closed
 from steproute.backends.step_cutter import StepCutter
 from steproute.core import splitting
@@ -118,7 +118,7 @@ def test_hidden_reasoning_does_not_depend_on_the_pieces(
 
 @given(st.text(alphabet="ab \n\r<>[]think/", max_size=60), st.lists(st.integers(1, 5), max_size=60))
 def test_a_text_without_tags_is_cut_as_it_is_split(text: str, sizes: list[int]) -> None:
-    assume(not thoughts._TAG.search(text))
+    assume(not reasoning._TAG.search(text))
     for settings in ({}, {"hide_thinking": True}):
         cutter = cut(text, sizes, **settings)
         assert cutter.text == split_steps(text, "\n\n")[0]
@@ -204,9 +204,9 @@ TEXTS: dict[str, Callable[[int], str]] = {
 def test_the_characters_that_are_looked_at_grow_with_the_text_alone(
     kind: str, hide: bool, piece: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module, name in ((thoughts, "_TAG"), (thoughts, "_END")):
+    for module, name in ((reasoning, "_TAG"), (reasoning, "_END")):
         monkeypatch.setattr(module, name, Counting(getattr(module, name)))
-    monkeypatch.setattr(thoughts, "_END_OF", {tag: Counting(end) for tag, end in thoughts._END_OF.items()})
+    monkeypatch.setattr(reasoning, "_END_OF", {tag: Counting(end) for tag, end in reasoning._END_OF.items()})
     pattern = splitting._break
     monkeypatch.setattr(splitting, "_break", lambda separator: Counting(pattern(separator)))
 

@@ -8,18 +8,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from steproute.models import llama_cpp
 from tests.backends.http.hostile import Asked
 from tests.backends.http.judging import JudgingServer
 from tests.patients import Claude, Patient, adds_up
 from typer.testing import CliRunner
 
 from steproute import Episode, Outcome, Problem
+from steproute.backends.llama_cpp import model as llama_cpp
 from steproute.cli.init import TEMPLATES
 from steproute.cli.main import app
 from steproute.config import ConfigFile, read_config
 from steproute.core.errors import ConfigError
-from steproute.doctor import Finding, Verdict, examine
+from steproute.doctor import Finding, Severity, examine
 
 ROLES = {
     "lab": ("weak", "strong", "prm"),
@@ -140,7 +140,7 @@ def test_a_template_works_over_servers_that_stand_in_for_its_own(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     findings, outcome, roles = over_stand_ins(written(name, tmp_path, monkeypatch))
-    assert [finding for finding in findings if finding.verdict is Verdict.FAILED] == []
+    assert [finding for finding in findings if finding.severity is Severity.FAILED] == []
     assert outcome is Outcome.ANSWERED
     assert roles >= {"weak", *({"prm"} & set(ROLES[name]))}
 
@@ -154,6 +154,6 @@ def test_the_judge_in_the_comments_of_the_hosted_template_works(
     text = text.replace('policy = "confidence"', 'policy = "threshold"').replace("logprobs = 5", "logprobs = 0")
     path.write_text(text + judge)
     findings, outcome, roles = over_stand_ins(path)
-    assert [finding for finding in findings if finding.verdict is Verdict.FAILED] == []
+    assert [finding for finding in findings if finding.severity is Severity.FAILED] == []
     assert outcome is Outcome.ANSWERED
     assert "prm" in roles

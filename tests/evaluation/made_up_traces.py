@@ -5,7 +5,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from steproute import AccountLine, Decision, Outcome, Purpose, Step, Usage
+from steproute import Accept, AccountLine, Outcome, Purpose, Rewrite, Step, Usage
 from steproute.core.solution import Confidence
 from steproute.core.trace import Fallback, Trace
 from steproute.core.verdict import Verdict
@@ -44,7 +44,7 @@ steps = st.builds(
     text=_texts,
     tokens=_counts,
     score=_scores,
-    decision=st.none() | st.sampled_from(Decision),
+    decision=st.none() | st.just(Accept()) | st.builds(Rewrite, _roles, st.none() | st.integers(1, 3)),
     rejected=st.none() | _texts,
     rejected_score=_scores,
     confidence=st.none()

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from steproute.models import llama_cpp as in_process
 from tests.servers.processes import Running, free_port, server
 
 from steproute.backends.http.server import Server
+from steproute.backends.llama_cpp import model as in_process
 from steproute.backends.llama_cpp.model import LlamaCppModel, LlamaCppSettings
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings

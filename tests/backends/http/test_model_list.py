@@ -12,7 +12,7 @@ from tests.backends.http.hostile import Asked
 from tests.patients import Patient, diagnose, ill
 
 from steproute.backends.http.model_list import model_list, names_of
-from steproute.doctor import Verdict
+from steproute.doctor import Severity
 
 FORMS = [
     ({"object": "list", "data": [{"id": "m", "max_model_len": 8192}]}, {"m": 8192}),
@@ -110,7 +110,7 @@ def test_a_server_without_a_list_is_warned_of_and_checked_all_the_same(
     tmp_path: Path, answer: bytes, status: int
 ) -> None:
     findings = [each for each in diagnose(tmp_path, Lists(answer, status)) if each.backend == "models.weak"]
-    assert [(each.check, each.verdict) for each in findings if each.verdict is not Verdict.OK] == [
-        ("model", Verdict.WARNING)
+    assert [(each.check, each.severity) for each in findings if each.severity is not Severity.OK] == [
+        ("model", Severity.WARNING)
     ]
     assert {"writes a step", "continues a half-written answer", "ends a step"} <= {each.check for each in findings}
