@@ -15,7 +15,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.learn.rollouts import finished, solve_all
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 
 
 async def score_solutions(solutions: Sequence[tuple[Prefix, int | None]], scorer: StepScorer) -> list[LabelledSolution]:
@@ -90,7 +90,7 @@ def fit_on_labelled(solutions: Sequence[LabelledSolution], *, strong_accuracy: f
         raise DatasetError("labelled solutions: there are none.", remedy="Give a file with rows.")
     return StepPomdp(
         weak_accuracy=right / (right + wrong),
-        strong_accuracy=strong_accuracy,
+        rewriters=(Rewriter("strong", strong_accuracy),),
         hazard=fit_hazard([len(solution.scores) for solution in solutions]),
         observations=fit_observations(solutions),
         step_tokens=step_tokens,

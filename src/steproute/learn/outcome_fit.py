@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from steproute.core.errors import DatasetError
 from steproute.learn.pomdp_fit import BINS, STATES, cuts, density, fit_hazard, observation
-from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK, StepPomdp
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_INCORRECT, ON_TRACK, StepPomdp
 
 _ROUNDS: Final = 1000
 _NEWTON_STEPS: Final = 20
@@ -242,7 +242,7 @@ def _examples(q: F64) -> F64:
     """How much each step of a solution is one of the examples that `states_seen` takes of a state; (3, steps)."""
     count = len(q) - 1
     weights = np.zeros((3, count))
-    weights[NEWEST_WRONG] = q[:-1]
+    weights[NEWEST_INCORRECT] = q[:-1]
     weights[ON_TRACK, [end - 1 for end in cuts(0, count)]] = q[-1]
     for place in range(count - 1):
         weights[DERAILED, [end - 1 for end in cuts(place + 1, count)]] += q[place]

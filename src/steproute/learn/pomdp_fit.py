@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from steproute.core.errors import DatasetError
-from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_INCORRECT, ON_TRACK
 
 BINS: Final = 20
 MAX_STEPS: Final = 30
@@ -43,7 +43,7 @@ def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
                 found[ON_TRACK].append(observation(solution.scores[:end]))
         else:
             wrong = solution.first_error + 1
-            found[NEWEST_WRONG].append(observation(solution.scores[:wrong]))
+            found[NEWEST_INCORRECT].append(observation(solution.scores[:wrong]))
             for end in cuts(wrong, count):
                 found[DERAILED].append(observation(solution.scores[:end]))
     return tuple(np.array(rows, float).reshape(-1, 2) for rows in found)  # type: ignore[return-value]
