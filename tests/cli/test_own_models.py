@@ -94,7 +94,8 @@ def test_pomdp_learns_from_the_answers_of_ones_own_models(trained: Trained) -> N
     model = family.plan.model
     correct = 8 * (0 + 1 + 2 + 3 + 4 + 4)
     assert model.weak_accuracy == pytest.approx(correct / (correct + 32), abs=0.02)
-    assert model.strong_accuracy == pytest.approx(1.0, abs=0.01)
+    assert model.rewriters[0].name == "strong"
+    assert model.rewriters[0].accuracy == pytest.approx(1.0, abs=0.01)
     assert facts("runs/p")["config_digest"] == read_config(Path(trained.config)).digest
     before = len(trained.server.calls)
     good("train", "--policy", "pomdp", "--config", trained.config, "--data", trained.data, "--out", "runs/again")

@@ -15,7 +15,7 @@ from steproute.cli.training import training_problems
 from steproute.core.errors import ConfigError
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.stored import load_policy
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
@@ -57,7 +57,10 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
 ) -> None:
     model = StepPomdp(
-        weak_accuracy=0.8, strong_accuracy=0.95, hazard=np.array([0.0, 1.0]), observations=np.full((3, 2, 2), 0.25)
+        weak_accuracy=0.8,
+        rewriters=(Rewriter("strong", 0.95),),
+        hazard=np.array([0.0, 1.0]),
+        observations=np.full((3, 2, 2), 0.25),
     )
 
     monkeypatch.setattr(train_command, "fit_on_lab_labels", lambda *_: model)

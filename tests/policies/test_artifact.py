@@ -9,7 +9,7 @@ from steproute.artifacts import Artifact, read_artifact, write_artifact
 from steproute.core.errors import ArtifactError, ConfigError, StorageError
 from steproute.learn.plan import plan
 from steproute.policies.stored import load_policy, pomdp_artifact
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
@@ -19,7 +19,7 @@ def family() -> PomdpFamily:
     observations = rng.random((3, 4, 4))
     model = StepPomdp(
         weak_accuracy=0.8,
-        strong_accuracy=0.95,
+        rewriters=(Rewriter("strong", 0.95),),
         hazard=np.array([0.0, 0.2, 0.5, 1.0]),
         observations=observations / observations.sum((1, 2), keepdims=True),
     )

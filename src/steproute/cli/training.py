@@ -37,6 +37,7 @@ class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
     path: of the step tree, in which no call is paid for twice. limit: dollars that growing it may take in all.
+    rewriters: the roles that can write a weak step again.
     """
 
     policy: str
@@ -48,6 +49,7 @@ class Training:
     path: Path
     console: Terminal
     limit: Decimal | None = None
+    rewriters: Sequence[str] = ("strong",)
 
     @property
     def facts(self) -> dict[str, Any]:

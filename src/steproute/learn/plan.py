@@ -10,9 +10,9 @@ correct, it is (x·p_w, 1 − x, x·(1 − p_w)). So the value still to come is 
 Stage n is a decision after n accepted steps: it is about step n + 1, and the next decision is about step n + 2, which
 is a solution's last step with probability h(n+2).
 
-Backward induction keeps one alpha vector over {correct, incorrect so far} for each point of a grid on [0, 1], whose maximum
-is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only the cost
-that is paid now: with Δ_n^k(b) = F_n(p_k (b_0 + b_2)) − F_n(b_0), the best action is the k with the largest
+Backward induction keeps one alpha vector over {correct, incorrect so far} for each point of a grid on [0, 1], whose
+maximum is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only
+the cost that is paid now: with Δ_n^k(b) = F_n(p_k (b_0 + b_2)) − F_n(b_0), the best action is the k with the largest
 Δ_n^k(b) − cost·c_k·tokens if that is above 0, and accepting otherwise. The authors' model has one rewriter.
 """
 

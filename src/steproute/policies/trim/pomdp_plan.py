@@ -12,9 +12,10 @@ from steproute.policies.trim.pomdp_model import ACCEPT, F64, StepPomdp
 class Plan:
     """The value still to come, F_n(x), for each cost and stage, on a grid over x = P(all accepted steps are correct).
 
-    costs: (costs,), reward per token of the dearest rewriter. upper: (costs, stages, points), values whose chords bound F_n from above.
-    alphas: (costs, stages, points, 2), the line through (x = 0, alphas[…, 0]) and (x = 1, alphas[…, 1]) bounds F_n from
-    below. Stage n is a decision after n accepted steps, about step n + 1, that is not the last one.
+    costs: (costs,), reward per token of the dearest rewriter. upper: (costs, stages, points), values whose chords bound
+    F_n from above. alphas: (costs, stages, points, 2), the line through (x = 0, alphas[…, 0]) and (x = 1,
+    alphas[…, 1]) bounds F_n from below. Stage n is a decision after n accepted steps, about step n + 1, that is not the
+    last one.
     """
 
     model: StepPomdp
