@@ -57,6 +57,37 @@ def test_it_regenerates_a_doubtful_step_and_keeps_a_good_one() -> None:
     assert policy.decide(seen(0.9)) is Decision.ACCEPT
 
 
+def test_of_several_roles_the_one_that_earns_most_writes() -> None:
+    """Mid for a doubtful step if strong is too dear, strong if tokens are cheap, nobody if the step is very long."""
+    model = replace(MODEL, rewriters=(Rewriter("mid", 0.9, 0.1), Rewriter("strong", 0.95)))
+    made = plan(model, [0.01, 1.0], points=101)
+    dear, cheap = Pomdp(made, 1.0), Pomdp(made, 0.01)
+    assert [policy.best_action(seen(0.1)) for policy in (dear, cheap)] == [1, 2]
+    assert [policy.best_action(seen(0.9)) for policy in (dear, cheap)] == [0, 0]
+    assert dear.best_action(seen(0.1, tokens=10_000)) == 0
+    last = [dear.best_action(seen(0.1, tokens=tokens, stop=Stop.END)) for tokens in (1, 10, 10_000)]
+    assert last == [2, 1, 0]
+    with pytest.raises(ConfigError, match="it rewrites by mid, strong, and a decision names no role yet"):
+        dear.decide(seen(0.1))
+
+
+def test_the_filter_knows_which_role_wrote_a_step_again() -> None:
+    """A step by a role that errs often leaves the solution in doubt."""
+    model = replace(MODEL, rewriters=(Rewriter("mid", 0.5, 0.1), Rewriter("strong", 0.95)))
+    policy = Pomdp(plan(model, [1.0], points=11), 1.0)
+
+    def on_track(role: str) -> float:
+        step = Step(role=role, text="x", tokens=1, decision=Decision.REGENERATE, rejected_score=0.1)
+        observation = replace(seen(0.9, 0.9), prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=(step,)))
+        return float(policy.believed(observation)[0])
+
+    first = model.posterior(1.0, 0.1, model.first_belief())
+    assert on_track("mid") == model.posterior(0.9, 0.9, model.predict(first, 1))[0]
+    assert on_track("mid") < on_track("strong")
+    with pytest.raises(ConfigError, match="policy: 'other' rewrote a step, but the plan has only mid, strong"):
+        on_track("other")
+
+
 def test_it_gives_a_derailed_solution_up() -> None:
     assert Pomdp(PLAN, 1.0).decide(seen(0.1, 0.1, 0.1)) is Decision.ACCEPT
 
