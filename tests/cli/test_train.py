@@ -88,7 +88,7 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(train_command, "fit_on_lab_labels", fit)
     given = ["train", "--problems", "1", "--roles", "weak, mid,strong", "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(app, given)
-    assert "mid 0.9000 at 25%  strong 0.9500 at 100%" in " ".join(result.output.split())
+    assert "mid 0.9000 at 25% strong 0.9500 at 100%" in " ".join(result.output.split())
     assert asked == [("mid", "strong")]
     family = load_policy(tmp_path / "p")
     assert isinstance(family, PomdpFamily)

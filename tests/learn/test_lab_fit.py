@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from steproute.config import lab_roles
@@ -6,9 +8,9 @@ from steproute.learn.lab_fit import Labels, fit_on_lab
 
 
 @pytest.mark.parametrize("labels", ["steps", "outcomes"])
-async def test_each_rewriter_of_the_lab_has_its_accuracy_and_its_price(labels: Labels) -> None:
+def test_each_rewriter_of_the_lab_has_its_accuracy_and_its_price(labels: Labels) -> None:
     problems = load_problems("lab:train", 40, 0)
-    model = await fit_on_lab(lab_roles(), problems, 0, labels, rewriters=("strong", "mid"))
+    model = asyncio.run(fit_on_lab(lab_roles(), problems, 0, labels, rewriters=("strong", "mid")))
     mid, strong = model.rewriters
     assert (mid.name, strong.name) == ("mid", "strong")
     assert model.weak_accuracy < mid.accuracy < strong.accuracy
