@@ -139,14 +139,19 @@ class StepPomdp:
 
         Source: TRIM, TRIM-POMDP's transition.
         """
-        correct = self.still_correct(belief)[action]
+        correct = self._still_correct_after(action, belief)
         return np.array([correct * self.weak_accuracy, 1 - correct, correct * (1 - self.weak_accuracy)])
 
     def still_correct(self, beliefs: F64) -> F64:
         """P(every accepted step is correct) after each action, (..., actions); beliefs: (..., 3)."""
-        on_track = beliefs[..., ON_TRACK]
-        repairable = on_track + beliefs[..., NEWEST_INCORRECT]
-        return np.stack([on_track, *(rewriter.accuracy * repairable for rewriter in self.rewriters)], axis=-1)
+        actions = range(len(self.rewriters) + 1)
+        return np.stack([self._still_correct_after(action, beliefs) for action in actions], axis=-1)
+
+    def _still_correct_after(self, action: int, beliefs: F64) -> F64:
+        found: F64 = beliefs[..., ON_TRACK]
+        if action != ACCEPT:
+            found = self.rewriters[action - 1].accuracy * (found + beliefs[..., NEWEST_INCORRECT])
+        return found
 
 
 def _check_rewriters(rewriters: Sequence[Rewriter]) -> None:

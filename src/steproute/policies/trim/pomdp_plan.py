@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from steproute.policies.trim.pomdp_model import ACCEPT, F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, StepPomdp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,8 @@ class Plan:
         """
         advantage = self.last_advantage(beliefs) if stage is None else self.advantage(cost, stage, beliefs)
         gains = advantage - self.costs[cost] * tokens * self.model.relative_costs
-        return np.where(gains.max(-1) > 0, gains.argmax(-1) + 1, ACCEPT)
+        best: NDArray[np.intp] = np.concatenate([np.zeros_like(gains[..., :1]), gains], axis=-1).argmax(-1)
+        return best
 
 
 def cell(x: F64, points: int) -> tuple[NDArray[np.intp], F64]:
