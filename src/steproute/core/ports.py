@@ -1,6 +1,6 @@
 """The ports: what a model, a scorer, a policy, a strategy and a grader must offer."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -69,7 +69,11 @@ class NewestStepScorer(StepScorer, Protocol):
 
 @runtime_checkable
 class Policy(Protocol):
-    """Decides about the newest draft; pure, no I/O. One that has `takes_over = False` never takes over."""
+    """Decides about the newest draft; pure, no I/O.
+
+    One that has `takes_over = False` never takes over. One that has `scores_rewrites = True` also decides about the
+    drafts of the roles between the weak and the strong model.
+    """
 
     @property
     def needs_scores(self) -> bool:
@@ -77,13 +81,31 @@ class Policy(Protocol):
         ...
 
     def decide(self, observation: Observation) -> Decision:
-        """Accept, regenerate or take over."""
+        """Accept the draft, or have a role rewrite it."""
         ...
 
 
 def takes_over(policy: Policy) -> bool:
     """False for a policy that says that it never does."""
     return bool(getattr(policy, "takes_over", True))
+
+
+def scores_rewrites(policy: object) -> bool:
+    """True for a policy that says that it decides about rewritten steps as well."""
+    return bool(getattr(policy, "scores_rewrites", False))
+
+
+class AskedPolicy(Protocol):
+    """A policy that is told its decisions from outside, such as a training environment's."""
+
+    @property
+    def needs_scores(self) -> bool:
+        """False if it reads no scores."""
+        ...
+
+    def decide(self, observation: Observation) -> Awaitable[Decision]:
+        """The decision, once there is one."""
+        ...
 
 
 def reads_logprobs(policy: Policy | None) -> bool:
@@ -132,6 +154,27 @@ def needs_of(strategy: Strategy[Any]) -> Needs:
     """What a strategy says that it needs; the two models of TRIM unless it says otherwise."""
     needs: Needs = getattr(strategy, "needs", Needs())
     return needs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An environment's answer to a step.
+
+    text: joins the solution; empty for no answer. ends: whether the solution ends here. reward: of the step, if any.
+    """
+
+    text: str = ""
+    ends: bool = False
+    reward: float | None = None
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """Answers a step: a tool's result, or what an agent observes. It keeps nothing between calls."""
+
+    async def respond(self, prefix: Prefix) -> Response:
+        """The answer to the newest step of `prefix`. Raises EnvironmentFailed."""
+        ...
 
 
 @runtime_checkable

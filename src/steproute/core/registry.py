@@ -1,4 +1,4 @@
-"""Parts of six kinds by name: entry points for packages, a decorator for code at hand."""
+"""Parts of seven kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -52,4 +52,5 @@ scorers: Final = Registry("scorers")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
 graders: Final = Registry("graders")
+environments: Final = Registry("environments")
 datasets: Final = Registry("datasets")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.solution import Step
@@ -34,16 +34,9 @@ class Pomdp:
             raise ConfigError(f"{self.cost} is not in the plan. It holds {known}.", where="cost")
 
     def decide(self, observation: Observation) -> Decision:
-        """The best action of a plan for two roles; raises ConfigError if there are more."""
-        rewriters = self.plan.model.rewriters
-        if len(rewriters) > 1:
-            names = ", ".join(rewriter.name for rewriter in rewriters)
-            raise ConfigError(
-                f"it rewrites by {names}, and a decision names no role yet.",
-                where="policy",
-                remedy="Train it for two roles.",
-            )
-        return Decision.REGENERATE if self.best_action(observation) else Decision.ACCEPT
+        """The plan's best action."""
+        action = self.best_action(observation)
+        return Rewrite(self.plan.model.rewriters[action - 1].name) if action else Accept()
 
     def best_action(self, observation: Observation) -> int:
         """0 to accept the draft, or k for the k-th of the model's rewriters."""
@@ -58,16 +51,14 @@ class Pomdp:
         if self.belief == "posterior":
             return model.posterior(min(observation.scores[:-1], default=1.0), observation.score)
         prior = model.first_belief()
-        for index, step in enumerate(observation.prefix.steps):
+        for index, step in enumerate(observation.prefix.written):
             newest = observation.scores[index] if step.rejected_score is None else step.rejected_score
             belief = model.posterior(min(observation.scores[:index], default=1.0), newest, prior)
             prior = model.predict(belief, self._action(step))
         return model.posterior(min(observation.scores[:-1], default=1.0), observation.score, prior)
 
     def _action(self, step: Step) -> int:
-        if step.decision is None or step.decision is Decision.ACCEPT:
-            return ACCEPT
-        return self.plan.model.action_of(step.role)
+        return self.plan.model.action_of(step.decision.role) if isinstance(step.decision, Rewrite) else ACCEPT
 
 
 @dataclass(frozen=True, slots=True)
