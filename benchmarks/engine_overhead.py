@@ -26,7 +26,7 @@ from steproute.policies.baselines.rsd import Rsd
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
 from steproute.policies.trim.agg import AGGREGATES, CONFIDENCES, AggNetwork
 from steproute.policies.trim.learned import LearnedFamily
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import Pomdp
 from steproute.policies.trim.seq import HORIZON, LAYERS, SeqNetwork
 from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
@@ -126,7 +126,7 @@ def pomdp() -> Pomdp:
     observations = RNG.uniform(0.1, 1.0, size=(3, BINS, BINS))
     model = StepPomdp(
         weak_accuracy=0.87,
-        strong_accuracy=0.97,
+        rewriters=(Rewriter("strong", 0.97),),
         hazard=np.array([*np.linspace(0.0, 0.5, HORIZON), 1.0]),
         observations=observations / observations.sum(axis=(1, 2), keepdims=True),
         step_tokens=60,

@@ -30,7 +30,7 @@ class General(pomdp_py.TransitionModel, pomdp_py.ObservationModel, pomdp_py.Rewa
     """The model as pomdp-py takes one. States hold (hidden, tokens, stage, last), observations (bin, stage, last)."""
 
     def __init__(self, model: StepPomdp, cost: float) -> None:
-        p_w, p_s = model.weak_accuracy, model.strong_accuracy
+        p_w, p_s = model.weak_accuracy, model.rewriters[0].accuracy
         regenerated = ((0, p_s * p_w), (1, 1 - p_s), (2, p_s * (1 - p_w)))
         self.model, self.cost = model, cost
         self.moves = {
@@ -77,7 +77,7 @@ class Reward(General):
         if not last:
             return -paid
         earned = {ACCEPT: (1.0, 0.0, 0.0), REGENERATE: (1.0, 0.0, 1.0)}[action][hidden]
-        kept = self.model.strong_accuracy if action == REGENERATE else 1.0
+        kept = self.model.rewriters[0].accuracy if action == REGENERATE else 1.0
         return self.model.task_reward * earned * kept - paid
 
 
@@ -115,7 +115,7 @@ def agreement(model: StepPomdp, made: Plan, seconds: float, simulations: int) ->
         began = time.perf_counter()
         action = decide(model, COSTS[cost], tokens, stage, belief, simulations)
         took.append(time.perf_counter() - began)
-        gain = float(made.advantage(cost, stage, belief)) - COSTS[cost] * tokens
+        gain = float(made.advantage(cost, stage, belief)[0]) - COSTS[cost] * tokens
         if abs(gain) > 1.0:
             alike.append((gain > 0) == (action == REGENERATE))
     return took, alike

@@ -128,7 +128,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.cache_read": "dollars per million tokens read from a cache; as `input` if left out",
     "Price.cache_write": "dollars per million tokens written to a cache; as `input` if left out",
     "Price.table": "a name for these prices, shown on every line of the account",
-    "RolesSettings.environment": "what answers each accepted step: `calculator`, or a plugin's name; empty for nothing",
+    "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
     "RouteSettings.policy": "what decides about each step: {policies}; or the folder of a trained policy",

@@ -80,6 +80,12 @@ def test_gsm8ks_solutions_state_their_answers_and_few_are_stated_too_early(data_
         assert row["last_states"] >= 0.8 * row["last_speaks"] > 0  # type: ignore[operator]
 
 
+def test_plan_against_compares_the_planners_of_two_checkouts() -> None:
+    found = rows("plan_against", str(BENCHMARKS.parent), "--rounds", "2", "--points", "21", "--costs", "1")
+    assert [sorted(row) for row in found[:2]] == [["here_cpu_s", "other_cpu_s", "ratio"]] * 2
+    assert found[2]["equal"] is True
+
+
 def test_start_up_measures_each_start_in_a_process_of_its_own() -> None:
     found = rows("start_up", "--times", "1")
     assert [row["start"] for row in found][:2] == ["python", "import steproute"]

@@ -94,11 +94,27 @@ def test_pomdp_learns_from_the_answers_of_ones_own_models(trained: Trained) -> N
     model = family.plan.model
     correct = 8 * (0 + 1 + 2 + 3 + 4 + 4)
     assert model.weak_accuracy == pytest.approx(correct / (correct + 32), abs=0.02)
-    assert model.strong_accuracy == pytest.approx(1.0, abs=0.01)
+    assert model.rewriters[0].name == "strong"
+    assert model.rewriters[0].accuracy == pytest.approx(1.0, abs=0.01)
     assert facts("runs/p")["config_digest"] == read_config(Path(trained.config)).digest
     before = len(trained.server.calls)
     good("train", "--policy", "pomdp", "--config", trained.config, "--data", trained.data, "--out", "runs/again")
     assert len(trained.server.calls) == before, "the tree answers a rerun"
+
+
+def test_pomdp_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_path: Path) -> None:
+    """The roles mid and strong are one model at two prices, so both never err and mid costs a fifth."""
+    mid = CONFIG.split("[models.strong]")[1].replace("output = 20", "output = 4")
+    config = config_file(tmp_path, server, f"{CONFIG}[models.mid]{mid}{PRM}")
+    words = ("train", "--config", config, "--data", problem_file(tmp_path, 48), "--roles", "weak,strong,mid")
+    good(*words, "--out", "runs/p")
+    assert len(server.calls) == 48 * 4, "a weak solution, its scores, and one by mid and by strong"
+    family = load_policy(Path("runs/p"))
+    assert isinstance(family, PomdpFamily)
+    mid_role, strong = family.plan.model.rewriters
+    assert (mid_role.name, strong.name) == ("mid", "strong")
+    assert mid_role.relative_cost == pytest.approx(0.2)
+    assert mid_role.accuracy == strong.accuracy == pytest.approx(1.0, abs=0.01)
 
 
 def test_pomdp_learns_from_a_run_and_calls_nothing(server: Arithmetic, tmp_path: Path) -> None:

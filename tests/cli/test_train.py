@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 from steproute.cli import train as train_command
 from steproute.cli.main import app
 from steproute.cli.train import train
-from steproute.cli.training import training_problems
+from steproute.cli.training import Training, training_problems
 from steproute.core.errors import ConfigError
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.stored import load_policy
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
@@ -57,7 +57,10 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
 ) -> None:
     model = StepPomdp(
-        weak_accuracy=0.8, strong_accuracy=0.95, hazard=np.array([0.0, 1.0]), observations=np.full((3, 2, 2), 0.25)
+        weak_accuracy=0.8,
+        rewriters=(Rewriter("strong", 0.95),),
+        hazard=np.array([0.0, 1.0]),
+        observations=np.full((3, 2, 2), 0.25),
     )
 
     monkeypatch.setattr(train_command, "fit_on_lab_labels", lambda *_: model)
@@ -68,6 +71,48 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
         family = load_policy(tmp_path / "p")
         assert isinstance(family, PomdpFamily)
         assert family.belief == belief
+
+
+def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    def fit(training: Training, _: str) -> StepPomdp:
+        asked.append(tuple(training.rewriters))
+        return StepPomdp(
+            weak_accuracy=0.8,
+            rewriters=(Rewriter("mid", 0.9, 0.25), Rewriter("strong", 0.95)),
+            hazard=np.array([0.0, 1.0]),
+            observations=np.full((3, 2, 2), 0.25),
+        )
+
+    monkeypatch.setattr(train_command, "fit_on_lab_labels", fit)
+    given = ["train", "--problems", "1", "--roles", "weak, mid,strong", "--out", str(tmp_path / "p")]
+    result = CliRunner().invoke(app, given)
+    assert "mid 0.9000 at 25% strong 0.9500 at 100%" in " ".join(result.output.split())
+    assert asked == [("mid", "strong")]
+    family = load_policy(tmp_path / "p")
+    assert isinstance(family, PomdpFamily)
+    assert [rewriter.name for rewriter in family.plan.model.rewriters] == ["mid", "strong"]
+    shown = CliRunner().invoke(app, ["plan", "--reference", str(tmp_path / "p"), "--cost", "0.25", "--json"])
+    assert [row["role"] for row in json.loads(shown.output)["advantages"]] == ["mid", "strong"] * 6
+    assert signature(train).parameters["roles"].default == "weak,strong"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--roles", "weak"), "roles: 'weak' is not weak and then other roles"),
+        (("--roles", "mid,strong"), "roles: 'mid,strong' is not weak and then"),
+        (("--roles", "weak,mid,mid"), "roles: 'weak,mid,mid' is not weak and then"),
+        (("--roles", "weak,big"), "role: 'big' has no model"),
+        (("--roles", "weak,mid", "--policy", "agg"), "roles: only TRIM-POMDP has other roles"),
+        (("--roles", "weak,mid", "--run", "runs/first"), "roles: only TRIM-POMDP has other roles"),
+    ],
+)
+def test_roles_that_cannot_be_trained_are_refused(more: tuple[str, ...], message: str) -> None:
+    result = CliRunner().invoke(app, ["train", *more])
+    assert isinstance(result.exception, ConfigError)
+    assert message in str(result.exception)
 
 
 def test_an_unknown_belief_is_refused(tmp_path: Path) -> None:

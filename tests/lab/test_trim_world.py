@@ -30,7 +30,7 @@ from steproute.lab.trim_world.models import SAMPLING, DrawingModel, DrawingPrm
 from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters, load_parameters
 from steproute.learn.plan import plan
 from steproute.policies.baselines.random import RandomRouting
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import Pomdp
 from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.pipelined import Pipelined
@@ -362,7 +362,7 @@ def perfect_world(strong_accuracy: float) -> tuple[WorldParameters, StepPomdp]:
     }
     model = StepPomdp(
         weak_accuracy=0.7,
-        strong_accuracy=strong_accuracy,
+        rewriters=(Rewriter("strong", strong_accuracy),),
         hazard=np.array(WORLD.models[WEAK].hazard),
         observations=grid,
     )

@@ -28,7 +28,7 @@ def test_the_shipped_file_is_what_the_data_folder_makes(data_folder: Path, monke
 
 def test_the_embedded_model_is_the_authors(data_folder: Path) -> None:
     here, there = embedded_reference(), load_reference(data_folder / "trim_reference")
-    for name in ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward"):
+    for name in ("weak_accuracy", "rewriters", "step_tokens", "task_reward"):
         assert getattr(here, name) == getattr(there, name)
     assert here.hazard == pytest.approx(there.hazard, rel=1e-8)
     assert here.observations == pytest.approx(there.observations, rel=1e-5, abs=1e-12)

@@ -11,7 +11,7 @@ from steproute.core.usage import Usage
 from steproute.evaluation.datasets import data_file
 from steproute.evaluation.labelled import read_labelled
 from steproute.learn.labelled_fit import fit_on_labelled, score_solutions
-from steproute.policies.trim.pomdp_model import DERAILED, NEWEST_WRONG, ON_TRACK
+from steproute.policies.trim.pomdp_model import DERAILED, NEWEST_INCORRECT, ON_TRACK
 
 
 class NoisyScorer:
@@ -46,7 +46,7 @@ def test_processbench_and_a_scorer_give_a_model_that_tells_the_states_apart(proc
     wrong = sum(row.first_error is not None for row in rows)
     assert model.weak_accuracy == pytest.approx(right / (right + wrong))
     assert np.allclose(model.observations.sum((1, 2)), 1)
-    for seen, state in (((0.9, 0.9), ON_TRACK), ((0.9, 0.2), NEWEST_WRONG), ((0.2, 0.2), DERAILED)):
+    for seen, state in (((0.9, 0.9), ON_TRACK), ((0.9, 0.2), NEWEST_INCORRECT), ((0.2, 0.2), DERAILED)):
         assert model.posterior(*seen).argmax() == state
 
 

@@ -14,6 +14,7 @@ from steproute.learn.outcome_fit import (
     step_accuracy,
 )
 from steproute.learn.pomdp_fit import LabelledSolution, fit_observations
+from steproute.learn.rewriters import SoloSolutions
 
 F64 = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -168,14 +169,15 @@ def test_long_solutions_have_a_likelihood() -> None:
 def test_the_ends_of_the_strong_models_accuracy() -> None:
     assert step_accuracy([(3, True), (5, True)]) == pytest.approx(1)
     assert step_accuracy([(3, False), (5, False)]) == pytest.approx(0)
-    with pytest.raises(DatasetError, match="has none with a step"):
+    with pytest.raises(DatasetError, match="a rewriter has none with a step"):
         step_accuracy([(0, True)])
 
 
 def test_the_fit_is_a_whole_model() -> None:
     graded, _ = drawn(500)
-    model = fit_on_outcomes(graded, [(4, True)] * 9 + [(4, False)], step_tokens=50)
-    assert model.strong_accuracy == pytest.approx(0.9**0.25, abs=0.01)
+    strong = SoloSolutions(role="strong", answers=[(4, True)] * 9 + [(4, False)], tokens=2000)
+    model = fit_on_outcomes(graded, [strong])
+    assert model.rewriters[0].accuracy == pytest.approx(0.9**0.25, abs=0.01)
     assert model.step_tokens == 50
     np.testing.assert_allclose(model.observations.sum((1, 2)), 1)
     assert model.posterior(0.9, 0.99).argmax() == 0

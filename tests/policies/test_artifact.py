@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from steproute.artifacts import Artifact, read_artifact, write_artifact
 from steproute.core.errors import ArtifactError, ConfigError, StorageError
 from steproute.learn.plan import plan
 from steproute.policies.stored import load_policy, pomdp_artifact
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 
@@ -19,7 +20,7 @@ def family() -> PomdpFamily:
     observations = rng.random((3, 4, 4))
     model = StepPomdp(
         weak_accuracy=0.8,
-        strong_accuracy=0.95,
+        rewriters=(Rewriter("strong", 0.95),),
         hazard=np.array([0.0, 0.2, 0.5, 1.0]),
         observations=observations / observations.sum((1, 2), keepdims=True),
     )
@@ -36,6 +37,35 @@ def test_a_plan_comes_back_bit_for_bit(tmp_path: Path, family: PomdpFamily) -> N
     assert read_artifact(tmp_path / "p").facts["seed"] == 3
     with pytest.raises(ConfigError, match="knob: 0.2 is no rank of this TRIM-POMDP"):
         again.at(0.2, 0)
+
+
+def test_the_artefact_of_a_plan_for_three_roles_holds_them(tmp_path: Path, family: PomdpFamily) -> None:
+    rewriters = (Rewriter("mid", 0.9, 0.25), Rewriter("strong", 0.95))
+    three = PomdpFamily(plan(replace(family.plan.model, rewriters=rewriters), [0.1, 0.4], points=11))
+    write_artifact(pomdp_artifact(three, {}), tmp_path)
+    again = load_policy(tmp_path)
+    assert isinstance(again, PomdpFamily)
+    assert again.plan.model.rewriters == rewriters
+    assert np.array_equal(again.plan.alphas, three.plan.alphas)
+
+
+def test_an_artefact_of_the_version_for_two_roles_is_read_and_planned_alike() -> None:
+    family = load_policy(Path(__file__).parent / "artefacts" / "pomdp-two-roles")
+    assert isinstance(family, PomdpFamily)
+    old = family.plan
+    assert old.model.rewriters == (Rewriter("strong", 0.95),)
+    again = plan(old.model, old.costs.tolist(), points=11)
+    np.testing.assert_allclose(again.upper, old.upper, rtol=1e-12)
+    np.testing.assert_allclose(again.alphas, old.alphas, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rewriters", [[], {}, "strong", ["strong"], [{"name": 1, "accuracy": 1, "relative_cost": 1}]])
+def test_rewriters_that_are_none_are_refused(tmp_path: Path, family: PomdpFamily, rewriters: object) -> None:
+    artifact = pomdp_artifact(family, {})
+    artifact.facts["model"]["rewriters"] = rewriters
+    write_artifact(artifact, tmp_path)
+    with pytest.raises(ArtifactError, match="rewriters"):
+        load_policy(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from steproute.learn.plan import plan
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import load_policy, mixture_artifact, pomdp_artifact
 from steproute.policies.trim.agg import AGGREGATES, CONFIDENCES
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 from steproute.scorers.calibrated import Isotonic, Temperature
 from steproute.scorers.calibration_file import load_score_map, score_map_artifact
@@ -64,7 +64,7 @@ def _artifacts(folder: Path) -> dict[str, Artifact]:
     observations = RNG.random((3, 4, 4))
     model = StepPomdp(
         weak_accuracy=0.8,
-        strong_accuracy=0.95,
+        rewriters=(Rewriter("strong", 0.95),),
         hazard=np.array([0.0, 0.2, 0.5, 1.0]),
         observations=observations / observations.sum((1, 2), keepdims=True),
     )

@@ -9,7 +9,7 @@ from steproute import Accept, Decision, Draft, Observation, Prefix, Problem, Rew
 from steproute.core.errors import ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import fit_hazard
-from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import Belief, Pomdp, PomdpFamily
 
 SHARP = np.zeros((3, 2, 2))
@@ -18,12 +18,16 @@ SHARP[1] = [[0.45, 0.45], [0.05, 0.05]]
 SHARP[2] = [[0.0, 0.0], [0.95, 0.05]]
 MODEL = StepPomdp(
     weak_accuracy=0.8,
-    strong_accuracy=0.95,
+    rewriters=(Rewriter("strong", 0.95),),
     hazard=np.array([0.0, 0.1, 0.2, 0.3, 1.0]),
     observations=SHARP,
     step_tokens=10,
 )
 PLAN = plan(MODEL, [0.01, 1.0, 50.0], points=101)
+
+
+def author(decision: Decision) -> str:
+    return "weak" if decision == Accept() else "strong"
 
 
 def seen(
@@ -34,7 +38,7 @@ def seen(
     decisions: tuple[Decision, ...] = (),
 ) -> Observation:
     steps = tuple(
-        Step(role="weak", text="x", tokens=1, decision=decision, rejected_score=rejected)
+        Step(role=author(decision), text="x", tokens=1, decision=decision, rejected_score=rejected)
         for decision, rejected in zip(
             decisions or (Accept(),) * (len(scores) - 1),
             (0.1 if decision == Rewrite("strong") else None for decision in decisions or (Accept(),) * 9),
@@ -51,6 +55,36 @@ def test_it_regenerates_a_doubtful_step_and_keeps_a_good_one() -> None:
     policy = Pomdp(PLAN, 1.0)
     assert policy.decide(seen(0.1)) == Rewrite("strong")
     assert policy.decide(seen(0.9)) == Accept()
+
+
+def test_of_several_roles_the_one_that_earns_most_writes() -> None:
+    """Mid for a doubtful step if strong is too dear, strong if tokens are cheap, nobody if the step is very long."""
+    model = replace(MODEL, rewriters=(Rewriter("mid", 0.9, 0.1), Rewriter("strong", 0.95)))
+    made = plan(model, [0.01, 1.0], points=101)
+    dear, cheap = Pomdp(made, 1.0), Pomdp(made, 0.01)
+    assert [policy.best_action(seen(0.1)) for policy in (dear, cheap)] == [1, 2]
+    assert [policy.best_action(seen(0.9)) for policy in (dear, cheap)] == [0, 0]
+    assert dear.best_action(seen(0.1, tokens=10_000)) == 0
+    last = [dear.best_action(seen(0.1, tokens=tokens, stop=Stop.END)) for tokens in (1, 10, 10_000)]
+    assert last == [2, 1, 0]
+    assert dear.decide(seen(0.1)) == Rewrite("mid")
+
+
+def test_the_filter_knows_which_role_wrote_a_step_again() -> None:
+    """A step by a role that errs often leaves the solution in doubt."""
+    model = replace(MODEL, rewriters=(Rewriter("mid", 0.5, 0.1), Rewriter("strong", 0.95)))
+    policy = Pomdp(plan(model, [1.0], points=11), 1.0)
+
+    def on_track(role: str) -> float:
+        step = Step(role=role, text="x", tokens=1, decision=Rewrite(role), rejected_score=0.1)
+        observation = replace(seen(0.9, 0.9), prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=(step,)))
+        return float(policy.believed(observation)[0])
+
+    first = model.posterior(1.0, 0.1, model.first_belief())
+    assert on_track("mid") == model.posterior(0.9, 0.9, model.predict(first, 1))[0]
+    assert on_track("mid") < on_track("strong")
+    with pytest.raises(ConfigError, match="policy: 'other' rewrote a step, but the plan has only mid, strong"):
+        on_track("other")
 
 
 def test_it_gives_a_derailed_solution_up() -> None:
@@ -72,18 +106,18 @@ def test_at_the_last_step_only_this_step_counts(
 ) -> None:
     """A step is the last one if it holds the answer or the model ended the solution with it."""
     policy = Pomdp(PLAN, 1.0, belief)
-    on_track, _, wrong = policy.believed(seen(*scores))
-    affordable = int(MODEL.task_reward * (MODEL.strong_accuracy * (on_track + wrong) - on_track))
+    on_track, _, incorrect = policy.believed(seen(*scores))
+    affordable = int(MODEL.task_reward * (MODEL.rewriters[0].accuracy * (on_track + incorrect) - on_track))
     assert affordable > 1
     assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable - 1)) == Rewrite("strong")
     assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable + 1)) == Accept()
-    went_on = PLAN.advantage(1, len(scores) - 1, policy.believed(seen(*scores)))
+    went_on = PLAN.advantage(1, len(scores) - 1, policy.believed(seen(*scores)))[0]
     assert abs(affordable - went_on / policy.cost) > 2, "a decision that is not the last one would differ"
 
 
 def exact_advantage(model: StepPomdp, cost: float, belief: F64, left: int) -> float:
     """What regenerating earns more than accepting if exactly `left` more decisions follow: the whole tree, no plan."""
-    p_w, p_s = model.weak_accuracy, model.strong_accuracy
+    p_w, p_s = model.weak_accuracy, model.rewriters[0].accuracy
     likelihoods = model.observations.reshape(3, -1).T
 
     def value(belief: F64, left: int) -> float:
@@ -134,7 +168,7 @@ def test_walking_by_the_models_hazard_gives_back_the_lengths_of_solutions(length
 
 
 def test_the_filter_equals_bayes_rule_over_all_hidden_paths() -> None:
-    p_w, p_s = MODEL.weak_accuracy, MODEL.strong_accuracy
+    p_w, p_s = MODEL.weak_accuracy, MODEL.rewriters[0].accuracy
     observation = seen(0.9, 0.9, 0.1, decisions=(Rewrite("strong"), Accept()))
     # drafts seen: (1, 0.1) regenerated, (0.9, 0.9) accepted, (0.9, 0.1) now
     first, second, third = SHARP[:, 1, 0], SHARP[:, 1, 1], SHARP[:, 1, 0]
@@ -157,11 +191,11 @@ def test_the_filter_reads_the_score_of_the_draft_that_was_rejected(rejected: flo
     )
     observation = replace(seen(0.9, 0.9, 0.9), prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=steps))
     first = MODEL.posterior(1.0, 0.9, MODEL.first_belief())
-    second = MODEL.posterior(0.9, rejected, MODEL.predict(first, regenerate=False))
-    third = MODEL.posterior(0.9, 0.9, MODEL.predict(second, regenerate=True))
+    second = MODEL.posterior(0.9, rejected, MODEL.predict(first, 0))
+    third = MODEL.posterior(0.9, 0.9, MODEL.predict(second, 1))
     np.testing.assert_allclose(Pomdp(PLAN, 1.0).believed(observation), third)
-    other = MODEL.posterior(0.9, 1 - rejected, MODEL.predict(first, regenerate=False))
-    elsewhere = MODEL.posterior(0.9, 0.9, MODEL.predict(other, regenerate=True))
+    other = MODEL.posterior(0.9, 1 - rejected, MODEL.predict(first, 0))
+    elsewhere = MODEL.posterior(0.9, 0.9, MODEL.predict(other, 1))
     assert not np.allclose(third, elsewhere, rtol=0, atol=1e-5)
 
 

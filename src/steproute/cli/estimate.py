@@ -62,7 +62,7 @@ def print_estimate(
 
 def print_training_estimate(training: Training, passes: int) -> None:
     """Estimate what growing the step tree of a training takes, as if it were empty. Writes nothing."""
-    repeats, strategies = _trainings(training.policy, passes)
+    repeats, strategies = _trainings(training, passes)
     count, setup = len(training.problems), training.setup
     config = setup.run(training.policy, training.data, seed=training.seed, in_flight=training.in_flight)
     source, traces = _best_source(config, (), Path("runs"))
@@ -96,12 +96,13 @@ def print_most(calls: Sequence[tuple[Price, Usage]], *basis: str) -> None:
     )
 
 
-def _trainings(policy: str, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
+def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, Strategy[Episode]]]]:
     """How often training can solve its problems at new cost, and the routes by which it solves them."""
+    policy = training.policy
     if policy in (QUERY_SW, QUERY_CLASSIFIER):
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
-        return 1, [("train/weak", WeakScored()), ("single/strong", Single("strong"))]
+        return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
     return passes, [(f"train/{policy}", Stepwise(policy=Threshold(0.5)))]
 
 

@@ -4,7 +4,7 @@ import json as jsonlib
 import math
 import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
@@ -19,6 +19,7 @@ from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
 from steproute.policies.stored import load_policy
 from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 
 _CORNERS_AND_MIDDLE: Final = (
@@ -58,37 +59,46 @@ def plan(
 ) -> None:
     """Print the advantage of regenerating the newest step over accepting it, and the plan's certified optimality gap.
 
-    The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step.
+    The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step. With
+    several roles, the cost of each counts by its share of the most expensive one's.
 
     Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """
     model = _model(reference, observations)
-    cost = _cost(cost, config, answer_usd, model.task_reward)
+    cost = _cost(cost, config, answer_usd, model)
     chosen, wanted = _stages(stages, model.stages), _beliefs(beliefs)
     began = time.perf_counter()
     made = plan_all(model, [cost])
     seconds = time.perf_counter() - began
-    rows = [
-        {
-            "stage": stage,
-            "belief": belief.tolist(),
-            "advantage": float(made.advantage(0, stage, belief)),
-            "advantage_bounds": [float(bound) for bound in made.advantage_bounds(0, stage, belief)],
-        }
-        for stage in chosen
-        for belief in wanted
-    ]
+    rows = [row for stage in chosen for belief in wanted for row in _advantages(made, stage, belief)]
     if json:
         typer.echo(jsonlib.dumps({"cost": cost, "gap": made.gap, "seconds": seconds, "advantages": rows}, indent=2))
         return
     table = Table(title=f"advantage of regenerating at cost {cost:g}", caption=f"gap {made.gap:.2g} · {seconds:.2f} s")
-    table.add_column("on track, derailed, newest wrong")
+    table.add_column("on track, derailed, newest incorrect")
+    table.add_column("role")
     for stage in chosen:
         table.add_column(f"stage {stage}", justify="right")
-    for index, belief in enumerate(wanted):
-        values = [f"{row['advantage']:.3f}" for row in rows[index :: len(wanted)]]
-        table.add_row(", ".join(f"{part:.3g}" for part in belief), *values)
+    lines = len(wanted) * len(model.rewriters)
+    for index, row in enumerate(rows[:lines]):
+        values = [f"{each['advantage']:.3f}" for each in rows[index::lines]]
+        table.add_row(", ".join(f"{part:.3g}" for part in row["belief"]), row["role"], *values)
     Terminal().print(table)
+
+
+def _advantages(made: Plan, stage: int, belief: F64) -> list[dict[str, Any]]:
+    """One row for each rewriter."""
+    low, high = made.advantage_bounds(0, stage, belief)
+    return [
+        {
+            "stage": stage,
+            "belief": belief.tolist(),
+            "role": rewriter.name,
+            "advantage": float(low[index] + high[index]) / 2,
+            "advantage_bounds": [float(low[index]), float(high[index])],
+        }
+        for index, rewriter in enumerate(made.model.rewriters)
+    ]
 
 
 def _model(folder: Path, observations: str) -> StepPomdp:
@@ -103,8 +113,8 @@ def _model(folder: Path, observations: str) -> StepPomdp:
     return family.plan.model
 
 
-def _cost(cost: float | None, config: Path | None, answer_usd: float | None, reward: float) -> float:
-    """The cost per strong token in units of `reward`, which a correct answer earns."""
+def _cost(cost: float | None, config: Path | None, answer_usd: float | None, model: StepPomdp) -> float:
+    """The cost per token of the dearest rewriter in units of the task reward, which a correct answer earns."""
     by_price = config is not None and answer_usd is not None
     if (cost is not None) == by_price or (not by_price and (config is not None or answer_usd is not None)):
         raise ConfigError("give --cost, or both --config and --answer-usd.", where="cost")
@@ -118,12 +128,13 @@ def _cost(cost: float | None, config: Path | None, answer_usd: float | None, rew
     assert answer_usd is not None
     if not 0 < answer_usd < math.inf:
         raise ConfigError(f"{answer_usd:g} is no worth.", where="answer-usd", remedy="Give finite dollars above 0.")
-    token_usd = read_config(config).price("models", "strong").output / 1_000_000
+    dearest = model.rewriters[-1].name
+    token_usd = read_config(config).price("models", dearest).output / 1_000_000
     if not token_usd:
         raise ConfigError(
-            "models.strong.price: its output costs nothing.", where=config.name, remedy="Set it, or give --cost."
+            f"models.{dearest}.price: its output costs nothing.", where=config.name, remedy="Set it, or give --cost."
         )
-    return reward * float(token_usd) / answer_usd
+    return model.task_reward * float(token_usd) / answer_usd
 
 
 def _stages(text: str, count: int) -> list[int]:

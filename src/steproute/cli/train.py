@@ -24,7 +24,7 @@ from steproute.cli.train_pomdp import (
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import tree_path
-from steproute.config import read_setup
+from steproute.config import Setup, read_setup
 from steproute.core.errors import ConfigError
 from steproute.engine.paid_journal import paid_so_far
 from steproute.evaluation.bill import paid_for
@@ -91,6 +91,12 @@ def train(
             "only, like the reference)."
         ),
     ] = "filter",
+    roles: Annotated[
+        str,
+        typer.Option(
+            help="pomdp on the lab or with --config: weak, and the roles that can write its steps again, with commas."
+        ),
+    ] = "weak,strong",
     lam: Annotated[
         float | None,
         typer.Option(
@@ -123,8 +129,16 @@ def train(
     _check_choice("belief", belief, get_args(Belief))
     _check_choice("labels", labels, (None, *get_args(Labels)))
     console, setup = Terminal(), read_setup(config, data)
+    rewriters = _rewriters(roles, setup)
     fields = Fields(question_field, answer_field, id_field)
     limit = checked_limit(max_usd, setup.roles)
+    embedded = is_trim_world(data) and config is None
+    if rewriters != ("strong",) and (policy != POMDP or run is not None or holds_labels(data) or embedded):
+        raise ConfigError(
+            "only TRIM-POMDP has other roles, and each has to solve the problems.",
+            where="roles",
+            remedy="Leave --roles out, or train pomdp on the lab or with --config.",
+        )
     if run is not None:
         task = _on_run(
             RunFit(folder=run, setup=setup, fields=fields, max_usd=max_usd, console=console), policy, belief, console
@@ -139,7 +153,7 @@ def train(
             ),
             tree=scored.path,
         )
-    elif policy == POMDP and is_trim_world(data) and config is None:
+    elif policy == POMDP and embedded:
         task = _Task(
             estimate=lambda: print_most(()),
             train=lambda: planned(embedded_reference(), belief, {"data": data}, console),
@@ -161,6 +175,7 @@ def train(
             path=tree_path(tree, setup),
             console=console,
             limit=limit,
+            rewriters=rewriters,
         )
         task = _Task(
             estimate=lambda: print_training_estimate(training, passes),
@@ -177,6 +192,19 @@ def train(
     folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
+
+
+def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:
+    drafter, *rewriters = (part.strip() for part in text.split(","))
+    if drafter != "weak" or not rewriters or len({drafter, *rewriters}) <= len(rewriters):
+        raise ConfigError(
+            f"{text!r} is not weak and then other roles, each once.",
+            where="roles",
+            remedy="Give them with commas, such as weak,mid,strong.",
+        )
+    for role in rewriters:
+        setup.roles.model(role)
+    return tuple(rewriters)
 
 
 def _paid(tree: Path | None) -> Decimal:

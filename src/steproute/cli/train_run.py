@@ -58,7 +58,7 @@ class RunFit:
         self._print_used(traces, solo, len(weak), len(strong))
         facts = {key: document[key] for key in ("data", "seed")}
         facts |= {"config_digest": str(document.get("config_digest", "")), "run": str(self.folder)}
-        return fit_on_traces(weak, strong), {**facts, "problems": len(weak)}
+        return fit_on_traces(weak, {"strong": strong}, {}), {**facts, "problems": len(weak)}
 
     def print_estimate(self) -> None:
         """Print the maximum that a fit can pay for missing verdicts. Calls and writes nothing; raises as `fit`."""

@@ -36,7 +36,8 @@ _LAB_PROBLEMS: Final = 2000
 class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
-    path: of the step tree, so that no call is paid for twice. limit: maximum dollars for growing it.
+    path: of the step tree, so that no call is paid for twice. limit: maximum dollars for growing it. rewriters: the
+    roles that can write a weak step again.
     """
 
     policy: str
@@ -48,6 +49,7 @@ class Training:
     path: Path
     console: Terminal
     limit: Decimal | None = None
+    rewriters: Sequence[str] = ("strong",)
 
     @property
     def facts(self) -> dict[str, Any]:

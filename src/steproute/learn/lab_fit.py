@@ -1,4 +1,4 @@
-"""TRIM-POMDP's model fitted to a roles on the lab, where the checker labels every step and every answer."""
+"""TRIM-POMDP's model fitted to the lab's roles, where the checker labels every step and every answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,34 +8,44 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
+from steproute.core.usage import Price
 from steproute.engine.roles import Roles
 from steproute.lab.measure import Checked, check_model
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
+from steproute.learn.rewriters import SoloSolutions, priced_rewriters
 from steproute.policies.trim.pomdp_model import StepPomdp
 
 Labels = Literal["steps", "outcomes"]
 _SHARES: Final = np.geomspace(3e-5, 1.5, 20)
 
 
-async def fit_on_lab(roles: Roles, problems: Sequence[Problem], seed: int, labels: Labels = "steps") -> StepPomdp:
-    """The model from one weak and one strong solution a problem: scores and labels of weak's steps, both accuracies.
+async def fit_on_lab(
+    roles: Roles,
+    problems: Sequence[Problem],
+    seed: int,
+    labels: Labels = "steps",
+    rewriters: Sequence[str] = ("strong",),
+) -> StepPomdp:
+    """The model from one solution per problem by the weak model, scored, and by each rewriter.
 
-    labels: `outcomes` uses of the same solutions only whether their answers are correct.
-    Raises ConfigError where a roles has no scorer, DatasetError where the solutions leave a state without examples.
+    labels: `outcomes` uses of the same solutions only whether their answers are correct. rewriters: their roles.
+    Raises ConfigError for a missing model or scorer, DatasetError if the solutions leave a state without examples.
     """
-    weak, strong = await asyncio.gather(
+    models = [roles.model(role) for role in rewriters]
+    weak, *others = await asyncio.gather(
         check_model(roles.model("weak").model, problems, seed, roles.scorer().scorer),
-        check_model(roles.model("strong").model, problems, seed),
+        *(check_model(each.model, problems, seed) for each in models),
     )
-    step_tokens = sum(item.tokens for item in strong) / max(1, sum(len(item.verdicts) for item in strong))
+    solo = [_solo(role, each.price, found) for role, each, found in zip(rewriters, models, others, strict=True)]
     if labels == "outcomes":
-        solutions = [GradedSolution(scores=item.scores or (), correct=item.answer_right) for item in weak]
-        answers = [(len(item.verdicts), item.answer_right) for item in strong]
-        return fit_on_outcomes(solutions, answers, step_tokens=step_tokens)
+        return fit_on_outcomes(
+            [GradedSolution(scores=item.scores or (), correct=item.answer_right) for item in weak], solo
+        )
+    priced, step_tokens = priced_rewriters(solo, [_step_accuracy(found) for found in others])
     return StepPomdp(
         weak_accuracy=_step_accuracy(weak),
-        strong_accuracy=_step_accuracy(strong),
+        rewriters=priced,
         hazard=fit_hazard([len(item.verdicts) for item in weak]),
         observations=fit_observations([_labelled(item) for item in weak if item.verdicts]),
         step_tokens=step_tokens,
@@ -43,20 +53,29 @@ async def fit_on_lab(roles: Roles, problems: Sequence[Problem], seed: int, label
 
 
 def costs_for(model: StepPomdp) -> list[float]:
-    """Costs per token at which an average strong step costs from 0.003 % to 150 % of a correct answer.
+    """Costs per token at which the dearest rewriter's average step costs from 0.003 % to 150 % of a correct answer.
 
     At the lowest the policy spends all that its belief allows, so the grid is not what ends its curve.
     """
     return [float(share) * model.task_reward / model.step_tokens for share in _SHARES]
 
 
+def _solo(role: str, price: Price, checked: Sequence[Checked]) -> SoloSolutions:
+    return SoloSolutions(
+        role=role,
+        answers=[(len(item.verdicts), item.answer_right) for item in checked],
+        tokens=sum(item.tokens for item in checked),
+        price=price,
+    )
+
+
 def _step_accuracy(checked: Sequence[Checked]) -> float:
-    steps = [right for item in checked for right in item.on_right_prefix]
+    steps = [correct for item in checked for correct in item.on_right_prefix]
     if not steps:
         raise ConfigError("there are none to fit on.", where="problems", remedy="Raise --problems.")
     return sum(steps) / len(steps)
 
 
 def _labelled(checked: Checked) -> LabelledSolution:
-    right = checked.on_right_prefix
-    return LabelledSolution(scores=checked.scores or (), first_error=None if right[-1] else len(right) - 1)
+    correct = checked.on_right_prefix
+    return LabelledSolution(scores=checked.scores or (), first_error=None if correct[-1] else len(correct) - 1)

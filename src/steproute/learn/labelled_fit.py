@@ -15,11 +15,11 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.pomdp_fit import LabelledSolution, fit_hazard, fit_observations
 from steproute.learn.rollouts import finished, solve_all
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 
 
 async def score_solutions(solutions: Sequence[tuple[Prefix, int | None]], scorer: StepScorer) -> list[LabelledSolution]:
-    """Whole solutions with the index of their first wrong step, scored. Raises ScorerError."""
+    """Whole solutions with the index of their first incorrect step, scored. Raises ScorerError."""
     return [
         LabelledSolution(scores=(await scorer.score(prefix)).values, first_error=first_error)
         for prefix, first_error in solutions
@@ -77,7 +77,7 @@ def _scores(trace: Trace) -> tuple[float, ...]:
 
 
 def fit_on_labelled(solutions: Sequence[LabelledSolution], *, strong_accuracy: float, step_tokens: float) -> StepPomdp:
-    """TRIM-POMDP's model; p_w is the share of right steps among those on a right prefix.
+    """TRIM-POMDP's model; p_w is the share of correct steps among those on a correct prefix.
 
     strong_accuracy: p_s, which weak's solutions cannot say; step_tokens: mean tokens of a strong step. Raises
     DatasetError where a state has too few examples.
@@ -90,7 +90,7 @@ def fit_on_labelled(solutions: Sequence[LabelledSolution], *, strong_accuracy: f
         raise DatasetError("labelled solutions: there are none.", remedy="Give a file with rows.")
     return StepPomdp(
         weak_accuracy=right / (right + wrong),
-        strong_accuracy=strong_accuracy,
+        rewriters=(Rewriter("strong", strong_accuracy),),
         hazard=fit_hazard([len(solution.scores) for solution in solutions]),
         observations=fit_observations(solutions),
         step_tokens=step_tokens,

@@ -38,7 +38,8 @@ from numpy.typing import NDArray
 
 from steproute.core.errors import DatasetError
 from steproute.learn.pomdp_fit import BINS, STATES, cuts, density, fit_hazard, observation
-from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK, StepPomdp
+from steproute.learn.rewriters import SoloSolutions, priced_rewriters
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_INCORRECT, ON_TRACK, StepPomdp
 
 _ROUNDS: Final = 1000
 _NEWTON_STEPS: Final = 20
@@ -74,20 +75,19 @@ class FirstErrors:
     places: tuple[F64, ...]
 
 
-def fit_on_outcomes(
-    weak: Sequence[GradedSolution], strong: Sequence[tuple[int, bool]], *, step_tokens: float
-) -> StepPomdp:
+def fit_on_outcomes(weak: Sequence[GradedSolution], rewriters: Sequence[SoloSolutions]) -> StepPomdp:
     """TRIM-POMDP's model without any label of a step.
 
-    strong: the number of steps of each of its solutions and whether its answer is correct; step_tokens: mean tokens
-    of a strong step. Raises DatasetError if weak has no correct or no incorrect answer, or if a state has too few
-    examples.
+    rewriters: at least one, in any order. Raises DatasetError if weak has no correct or no incorrect answer, or if a
+    state has too few examples; ConfigError as `priced_rewriters`.
     """
     solutions = [solution for solution in weak if solution.scores]
     found = fit_first_errors(solutions)
+    accuracies = [step_accuracy(each.answers, found.recovery) for each in rewriters]
+    priced, step_tokens = priced_rewriters(rewriters, accuracies)
     return StepPomdp(
         weak_accuracy=found.weak_accuracy,
-        strong_accuracy=step_accuracy(strong, found.recovery),
+        rewriters=priced,
         hazard=fit_hazard([len(solution.scores) for solution in solutions]),
         observations=expected_observations(solutions, found.places),
         step_tokens=step_tokens,
@@ -141,7 +141,7 @@ def step_accuracy(solutions: Sequence[tuple[int, bool]], recovery: float = 0.0) 
     """
     counted = [(steps, correct) for steps, correct in solutions if steps]
     if not counted:
-        raise DatasetError("the strong model has none with a step.", where="solutions", remedy="Use more problems.")
+        raise DatasetError("a rewriter has none with a step.", where="solutions", remedy="Use more problems.")
     steps, correct = np.array([n for n, _ in counted], float), np.array([ok for _, ok in counted], bool)
     answers = _Answers(steps, correct, recovery)
     best = int(np.argmax([answers.log_likelihood(p) for p in _ACCURACIES]))
@@ -242,7 +242,7 @@ def _examples(q: F64) -> F64:
     """How much each step of a solution is one of the examples that `states_seen` takes of a state; (3, steps)."""
     count = len(q) - 1
     weights = np.zeros((3, count))
-    weights[NEWEST_WRONG] = q[:-1]
+    weights[NEWEST_INCORRECT] = q[:-1]
     weights[ON_TRACK, [end - 1 for end in cuts(0, count)]] = q[-1]
     for place in range(count - 1):
         weights[DERAILED, [end - 1 for end in cuts(place + 1, count)]] += q[place]

@@ -1,4 +1,4 @@
-"""What TRIM-POMDP's fit on outcomes learns from: traces of the weak and of the strong model alone."""
+"""What TRIM-POMDP's fit on outcomes learns from: traces of the weak model and of each rewriter alone."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +8,11 @@ from steproute.core.errors import DatasetError
 from steproute.core.ports import Needs
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.usage import Purpose
+from steproute.core.usage import FREE, Price, Purpose
 from steproute.engine.episode import Episode
 from steproute.engine.roles import reads_confidence
 from steproute.learn.outcome_fit import GradedSolution, fit_on_outcomes
+from steproute.learn.rewriters import SoloSolutions
 from steproute.learn.rollouts import Grade
 from steproute.policies.trim.pomdp_model import StepPomdp
 
@@ -79,19 +80,28 @@ def _weak_scored(trace: Trace) -> bool:
     return by_weak and not judges & {"weak", "strong"}
 
 
-def fit_on_traces(weak: Sequence[Graded], strong: Sequence[Graded]) -> StepPomdp:
+def fit_on_traces(
+    weak: Sequence[Graded], rewriters: Mapping[str, Sequence[Graded]], prices: Mapping[str, Price]
+) -> StepPomdp:
     """TRIM-POMDP's model from the scores and the final answers.
 
-    Raises DatasetError if there are too few solutions of a kind.
+    rewriters, prices: by role; a missing price is none. Raises DatasetError if there are too few solutions of a kind,
+    ConfigError if several rewriters cost nothing.
     """
     solutions = [
         GradedSolution(scores=tuple(step.score for step in trace.steps if step.score is not None), correct=correct)
         for trace, correct in weak
     ]
-    answers = [(len(trace.steps), correct) for trace, correct in strong]
-    steps = sum(count for count, _ in answers)
-    tokens = sum(trace.generated_tokens("strong") for trace, _ in strong)
-    return fit_on_outcomes(solutions, answers, step_tokens=tokens / max(steps, 1))
+    return fit_on_outcomes(solutions, [_solo(role, found, prices.get(role, FREE)) for role, found in rewriters.items()])
+
+
+def _solo(role: str, solutions: Sequence[Graded], price: Price) -> SoloSolutions:
+    return SoloSolutions(
+        role=role,
+        answers=[(len(trace.steps), correct) for trace, correct in solutions],
+        tokens=sum(trace.generated_tokens(role) for trace, _ in solutions),
+        price=price,
+    )
 
 
 async def graded(traces: Sequence[Trace], problems: Mapping[str, Problem], grade: Grade) -> list[Graded]:

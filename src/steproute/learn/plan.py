@@ -1,17 +1,19 @@
 """The plan of TRIM-POMDP for every stage, belief, token count and a list of costs at once, with a certified gap.
 
-After either action the belief about the next step lies on one line: with x the probability that every accepted step is
-right, it is (x·p_w, 1 − x, x·(1 − p_w)). So what is still to come is a convex function F_n of x alone:
+Action 0 accepts; action k has the k-th rewriter, with accuracy p_k and relative cost c_k, write the newest step again.
+After any action the belief about the next step lies on one line: with x the probability that every accepted step is
+correct, it is (x·p_w, 1 − x, x·(1 − p_w)). So the value still to come is a convex function F_n of x alone:
 
     F_n(x) = h(n+2) Σ_o P(o) V_last(b_o) + (1 − h(n+2)) Σ_o P(o) V_{n+1}(b_o)
-    V_n(b) = max{F_n(b_0), F_n(p_s (b_0 + b_2)) − cost·tokens}
+    V_n(b) = max{F_n(b_0), max_k F_n(p_k (b_0 + b_2)) − cost·c_k·tokens}
 
 Stage n is a decision after n accepted steps: it is about step n + 1, and the next decision is about step n + 2, which
 is a solution's last step with probability h(n+2).
 
-Backward induction keeps one alpha vector over {right, wrong so far} for each point of a grid on [0, 1], whose maximum
-is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only the cost
-that is paid now: Δ_n(b) = F_n(p_s (b_0 + b_2)) − F_n(b_0), and regenerate iff Δ_n(b) > cost·tokens.
+Backward induction keeps one alpha vector over {correct, incorrect so far} for each point of a grid on [0, 1], whose
+maximum is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only
+the cost that is paid now: with Δ_n^k(b) = F_n(p_k (b_0 + b_2)) − F_n(b_0), the best action is the k with the largest
+Δ_n^k(b) − cost·c_k·tokens if that is above 0, and accepting otherwise. The authors' model has one rewriter.
 """
 
 from collections.abc import Sequence
@@ -21,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
-from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import ACCEPT, F64, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan, cell, kinks, on_line
 
 POINTS: Final = 401
@@ -50,51 +52,62 @@ def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan
     return Plan(model=model, costs=np.asarray(costs, float), upper=upper, alphas=alphas)
 
 
+_Lines = tuple[F64, F64]
+"""A linear function of x for each point and observation: its values at x = 0 and at x = 1."""
+
+
 class _Line:
     """The geometry of beliefs on the line, which no stage and no cost changes. Arrays are (points, observations)."""
 
     def __init__(self, model: StepPomdp, points: int) -> None:
-        on_track, derailed, newest_wrong = model.observations.reshape(3, -1)
-        p_w, p_s = model.weak_accuracy, model.strong_accuracy
+        on_track, derailed, newest_incorrect = model.observations.reshape(3, -1)
+        p_w = model.weak_accuracy
         self.model = model
         self.x = np.linspace(0, 1, points)
-        self.good = p_w * on_track  # P(o, newest right | all accepted right)
-        self.bad = (1 - p_w) * newest_wrong  # P(o, newest wrong | all accepted right)
-        self.right = self.good + self.bad  # P(o | all accepted right)
-        self.wrong = derailed  # P(o | not all accepted right)
-        self.if_right = self.x[:, None] * self.right
-        self.if_wrong = (1 - self.x[:, None]) * self.wrong
-        self.seen = self.if_right + self.if_wrong  # P(o)
+        self.good = p_w * on_track  # P(o, newest correct | all accepted correct)
+        self.bad = (1 - p_w) * newest_incorrect  # P(o, newest incorrect | all accepted correct)
+        self.correct = self.good + self.bad  # P(o | all accepted correct)
+        self.incorrect = derailed  # P(o | not all accepted correct)
+        if_correct = self.x[:, None] * self.correct
+        self.seen = if_correct + (1 - self.x[:, None]) * self.incorrect  # P(o)
         safe = np.where(self.seen > 0, self.seen, 1.0)
-        self.accept = np.minimum(self.x[:, None] * self.good / safe, 1.0)  # x after accepting
-        self.regenerate = np.minimum(p_s * self.if_right / safe, 1.0)  # x after regenerating
-        self.accept_cell, self.regenerate_cell = cell(self.accept, points), cell(self.regenerate, points)
+        after = [self.x[:, None] * self.good / safe, *(each.accuracy * if_correct / safe for each in model.rewriters)]
+        self.after = [np.minimum(x, 1.0) for x in after]  # x after each action
+        self.cells = [cell(x, points) for x in self.after]
 
     def last(self, cost: float) -> tuple[F64, F64]:
         """E_o of the last decision's value: (points,), exact, and its alpha vectors, (points, 2)."""
-        reward, paid = self.model.task_reward, cost * self.model.step_tokens
-        repaired = reward * self.model.strong_accuracy
-        alphas = self._best(
-            (np.zeros_like(self.wrong), reward * self.good), (-paid * self.wrong, (repaired - paid) * self.right)
-        )
+        reward = self.model.task_reward
+        actions = [(np.zeros_like(self.incorrect), reward * self.good)]
+        for rewriter, paid in zip(self.model.rewriters, self._paid(cost), strict=True):
+            actions.append((-paid * self.incorrect, (reward * rewriter.accuracy - paid) * self.correct))
+        alphas = self._best(actions)
         return on_line(alphas, self.x), alphas
 
     def back_up(self, cost: float, upper: F64, alphas: F64) -> tuple[F64, F64]:
         """E_o of the value of a decision that is not the last one, after which F is `upper` and `alphas`."""
-        paid, p_s = cost * self.model.step_tokens, self.model.strong_accuracy
         turns = kinks(alphas)
-        wrong, right = _taken(alphas, turns, self.accept, self.accept_cell[0])
-        accept = wrong * self.wrong, right * self.good + wrong * self.bad
-        wrong, right = _taken(alphas, turns, self.regenerate, self.regenerate_cell[0])
-        regenerate = (wrong - paid) * self.wrong, (p_s * right + (1 - p_s) * wrong - paid) * self.right
-        high = np.maximum(_chord(upper, self.accept_cell), _chord(upper, self.regenerate_cell) - paid)
-        return np.einsum("xo,xo->x", self.seen, high), self._best(accept, regenerate)
+        at_0, at_1 = _taken(alphas, turns, self.after[ACCEPT], self.cells[ACCEPT][0])
+        actions = [(at_0 * self.incorrect, at_1 * self.good + at_0 * self.bad)]
+        high = _chord(upper, self.cells[ACCEPT])
+        for index, (rewriter, paid) in enumerate(zip(self.model.rewriters, self._paid(cost), strict=True), start=1):
+            at_0, at_1 = _taken(alphas, turns, self.after[index], self.cells[index][0])
+            p_k = rewriter.accuracy
+            actions.append(((at_0 - paid) * self.incorrect, (p_k * at_1 + (1 - p_k) * at_0 - paid) * self.correct))
+            high = np.maximum(high, _chord(upper, self.cells[index]) - paid)
+        return np.einsum("xo,xo->x", self.seen, high), self._best(actions)
 
-    def _best(self, accept: tuple[F64, F64], regenerate: tuple[F64, F64]) -> F64:
-        """Sum over observations of the action's line, (if wrong, if right), that is higher at each x: (points, 2)."""
-        x = self.x[:, None]
-        better = regenerate[0] * (1 - x) + regenerate[1] * x > accept[0] * (1 - x) + accept[1] * x
-        return np.stack([np.where(better, *pair).sum(1) for pair in zip(regenerate, accept, strict=True)], -1)
+    def _paid(self, cost: float) -> list[float]:
+        """For a step that each rewriter is still to write."""
+        return [cost * self.model.step_tokens * rewriter.relative_cost for rewriter in self.model.rewriters]
+
+    def _best(self, actions: Sequence[_Lines]) -> F64:
+        """Sum over observations of the action's line that is highest at each x: (points, 2)."""
+        x, best = self.x[:, None], actions[0]
+        for action in actions[1:]:
+            better = action[0] * (1 - x) + action[1] * x > best[0] * (1 - x) + best[1] * x
+            best = np.where(better, action[0], best[0]), np.where(better, action[1], best[1])
+        return np.stack([values.sum(1) for values in best], -1)
 
 
 def _taken(alphas: F64, turns: F64, x: F64, index: NDArray[np.intp]) -> tuple[F64, F64]:

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from steproute.core.errors import DatasetError
-from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_WRONG, ON_TRACK
+from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_INCORRECT, ON_TRACK
 
 BINS: Final = 20
 MAX_STEPS: Final = 30
-STATES: Final = ("on track", "derailed", "newest step wrong")
+STATES: Final = ("on track", "derailed", "newest step incorrect")
 _PARTS: Final = 4
 _LEAST_WEIGHT: Final = 2 - 1e-9
 _HAZARD_BANDWIDTH: Final = 0.1
@@ -23,7 +23,7 @@ _CDF: Final = np.array([(1 + math.erf(z / math.sqrt(2))) / 2 for z in _Z])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledSolution:
-    """One solution: the score of each step, and the index of the first wrong one, None where all are right."""
+    """One solution: the score of each step, and the index of the first incorrect one, None if all are correct."""
 
     scores: tuple[float, ...]
     first_error: int | None
@@ -32,8 +32,9 @@ class LabelledSolution:
 def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
     """Observations (least earlier score, newest score) by hidden state, each (examples, 2).
 
-    A right solution is cut at each quarter and gives `on track`; the prefix that ends at the first error gives `newest
-    step wrong`; prefixes that end at each quarter of what follows give `derailed`. Source: TRIM, TRIM-POMDP's fit.
+    A correct solution is cut at each quarter and gives `on track`; the prefix that ends at the first error gives
+    `newest step incorrect`; prefixes that end at each quarter of what follows give `derailed`. Source: TRIM,
+    TRIM-POMDP's fit.
     """
     found: tuple[list[tuple[float, float]], ...] = ([], [], [])
     for solution in solutions:
@@ -42,9 +43,9 @@ def states_seen(solutions: Sequence[LabelledSolution]) -> tuple[F64, F64, F64]:
             for end in cuts(0, count):
                 found[ON_TRACK].append(observation(solution.scores[:end]))
         else:
-            wrong = solution.first_error + 1
-            found[NEWEST_WRONG].append(observation(solution.scores[:wrong]))
-            for end in cuts(wrong, count):
+            end_of_error = solution.first_error + 1
+            found[NEWEST_INCORRECT].append(observation(solution.scores[:end_of_error]))
+            for end in cuts(end_of_error, count):
                 found[DERAILED].append(observation(solution.scores[:end]))
     return tuple(np.array(rows, float).reshape(-1, 2) for rows in found)  # type: ignore[return-value]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from steproute.core.errors import ArtifactError
 from steproute.lab.trim_world.parameters import STRONG, WEAK, load_parameters
-from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import F64, Rewriter, StepPomdp
 
 _OBSERVATIONS: Final = "obs_distribution_*.json"
 _TERMINAL: Final = "terminal_predictor_*.json"
@@ -29,7 +29,7 @@ def load_reference(folder: Path, observations: str = "math_train") -> StepPomdp:
         hazard = {int(step): value for step, value in terminal["slm"]["probs_dict"].items()}
         return StepPomdp(
             weak_accuracy=transitions[_WEAK]["per_step_accuracy"],
-            strong_accuracy=transitions[_STRONG]["per_step_accuracy"],
+            rewriters=(Rewriter("strong", transitions[_STRONG]["per_step_accuracy"]),),
             hazard=np.array([hazard[step] for step in range(len(hazard))]),
             observations=np.stack([_grid(states[str(state)], bins) for state in range(3)]),
         )
@@ -42,7 +42,7 @@ def embedded_reference() -> StepPomdp:
     world = load_parameters()
     return StepPomdp(
         weak_accuracy=world.models[WEAK].step_accuracy,
-        strong_accuracy=world.models[STRONG].step_accuracy,
+        rewriters=(Rewriter("strong", world.models[STRONG].step_accuracy),),
         hazard=np.array(world.models[WEAK].hazard),
         observations=world.observations,
     )

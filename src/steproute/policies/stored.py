@@ -23,7 +23,7 @@ from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.trim.agg import AggNetwork
 from steproute.policies.trim.learned import F64, DecisionNetwork, LearnedFamily
-from steproute.policies.trim.pomdp_model import StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily
 from steproute.policies.trim.seq import SeqNetwork
@@ -38,7 +38,7 @@ MIXTURE: Final = "mixture"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
 """What the aggregate networks read of the scores."""
 
-_NUMBERS: Final = ("weak_accuracy", "strong_accuracy", "step_tokens", "task_reward")
+_NUMBERS: Final = ("weak_accuracy", "step_tokens", "task_reward")
 
 
 def load_policy(folder: Path) -> PolicyFamily:
@@ -80,9 +80,10 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
         "upper": plan.upper,
         "alphas": plan.alphas,
     }
-    numbers = {name: getattr(model, name) for name in _NUMBERS}
+    table: dict[str, Any] = {name: getattr(model, name) for name in _NUMBERS}
+    table["rewriters"] = [asdict(rewriter) for rewriter in model.rewriters]
     return Artifact(
-        kind=POMDP, arrays=arrays, facts={**facts, "model": numbers, "belief": family.belief, "gap": plan.gap}
+        kind=POMDP, arrays=arrays, facts={**facts, "model": table, "belief": family.belief, "gap": plan.gap}
     )
 
 
@@ -135,8 +136,11 @@ def mixture_artifact(
 
 def _pomdp(artifact: Artifact) -> PomdpFamily:
     arrays = sound_arrays(artifact, hazard=1, observations=3, costs=1, upper=3, alphas=4)
-    numbers = {name: sound_number(artifact.facts["model"], name) for name in _NUMBERS}
-    model = StepPomdp(hazard=arrays["hazard"], observations=arrays["observations"], **numbers)
+    table = artifact.facts["model"]
+    numbers = {name: sound_number(table, name) for name in _NUMBERS}
+    model = StepPomdp(
+        rewriters=_rewriters(table), hazard=arrays["hazard"], observations=arrays["observations"], **numbers
+    )
     shape = (len(arrays["costs"]), model.stages, arrays["upper"].shape[2])
     if arrays["upper"].shape != shape or arrays["alphas"].shape != (*shape, 2) or shape[2] < 2:
         raise ArtifactError(
@@ -147,6 +151,20 @@ def _pomdp(artifact: Artifact) -> PomdpFamily:
         )
     plan = Plan(model=model, costs=arrays["costs"], upper=arrays["upper"], alphas=arrays["alphas"])
     return PomdpFamily(plan, sound_choice(artifact.facts, "belief", get_args(Belief)))
+
+
+def _rewriters(table: Mapping[str, Any]) -> tuple[Rewriter, ...]:
+    """Of a model's table; one from before there were several names the strong model's accuracy alone."""
+    if "rewriters" not in table:
+        return (Rewriter("strong", sound_number(table, "strong_accuracy")),)
+    rows = table["rewriters"]
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and isinstance(row["name"], str) for row in rows):
+        raise ArtifactError(
+            f"rewriters: {rows!r:.80} is no list of roles.", where="policy", remedy="Train the policy again."
+        )
+    return tuple(
+        Rewriter(row["name"], sound_number(row, "accuracy"), sound_number(row, "relative_cost")) for row in rows
+    )
 
 
 def _learned(artifact: Artifact) -> LearnedFamily:

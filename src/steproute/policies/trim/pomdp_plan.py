@@ -1,4 +1,4 @@
-"""What TRIM-POMDP's planner found: bounds on the value still to come, and the decisions that follow from them."""
+"""The result of TRIM-POMDP's planner: bounds on the value still to come, and the decisions that follow from them."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,12 @@ from steproute.policies.trim.pomdp_model import F64, StepPomdp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is still to come, F_n(x), for each cost and stage, on a grid over x = P(all accepted steps are right).
+    """The value still to come, F_n(x), for each cost and stage, on a grid over x = P(all accepted steps are correct).
 
-    costs: (costs,), reward per token. upper: (costs, stages, points), values whose chords bound F_n from above.
-    alphas: (costs, stages, points, 2), the line through (x = 0, alphas[…, 0]) and (x = 1, alphas[…, 1]) bounds F_n from
-    below. Stage n is a decision after n accepted steps, about step n + 1, that is not the last one.
+    costs: (costs,), reward per token of the dearest rewriter. upper: (costs, stages, points), values whose chords bound
+    F_n from above. alphas: (costs, stages, points, 2), the line through (x = 0, alphas[…, 0]) and (x = 1,
+    alphas[…, 1]) bounds F_n from below. Stage n is a decision after n accepted steps, about step n + 1, that is not the
+    last one.
     """
 
     model: StepPomdp
@@ -39,24 +40,32 @@ class Plan:
         return lower, values[index] * (1 - weight) + values[index + 1] * weight
 
     def advantage(self, cost: int, stage: int, beliefs: F64) -> F64:
-        """Δ_n(b): what regenerating earns more than accepting, the newest step's own cost left out.
+        """Δ_n^k(b), the advantage of rewriter k over accepting, excluding the newest step's own cost.
 
-        beliefs: (..., 3). Returns (...,), the middle of `advantage_bounds`.
+        beliefs: (..., 3). Returns (..., rewriters), the middle of `advantage_bounds`.
         """
         low, high = self.advantage_bounds(cost, stage, beliefs)
         return (low + high) / 2
 
     def last_advantage(self, beliefs: F64) -> F64:
-        """The same of the decision that ends the solution, exact."""
-        accept, regenerate = self.model.still_right(beliefs)
-        return self.model.task_reward * (regenerate - accept)
+        """The same for the decision that ends the solution, exact."""
+        x = self.model.still_correct(beliefs)
+        return self.model.task_reward * (x[..., 1:] - x[..., :1])
 
     def advantage_bounds(self, cost: int, stage: int, beliefs: F64) -> tuple[F64, F64]:
-        """Certified lower and upper bound on Δ_n(b), each (...,)."""
-        accept, regenerate = self.model.still_right(beliefs)
-        accept_low, accept_high = self.bounds(cost, stage, accept)
-        regenerate_low, regenerate_high = self.bounds(cost, stage, regenerate)
-        return regenerate_low - accept_high, regenerate_high - accept_low
+        """Certified lower and upper bound on Δ_n^k(b), each (..., rewriters)."""
+        low, high = self.bounds(cost, stage, self.model.still_correct(beliefs))
+        return low[..., 1:] - high[..., :1], high[..., 1:] - low[..., :1]
+
+    def best_action(self, cost: int, stage: int | None, beliefs: F64, tokens: float) -> NDArray[np.intp]:
+        """0 to accept or k for the k-th rewriter, (...,): whichever earns most, and of equals the cheapest.
+
+        stage: None for the decision that ends the solution. tokens: of the newest step.
+        """
+        advantage = self.last_advantage(beliefs) if stage is None else self.advantage(cost, stage, beliefs)
+        gains = advantage - self.costs[cost] * tokens * self.model.relative_costs
+        best: NDArray[np.intp] = np.concatenate([np.zeros_like(gains[..., :1]), gains], axis=-1).argmax(-1)
+        return best
 
 
 def cell(x: F64, points: int) -> tuple[NDArray[np.intp], F64]:

@@ -1,4 +1,4 @@
-"""TRIM-POMDP: regenerate where the plan says that it pays, given what the scores let one believe."""
+"""TRIM-POMDP: the plan's best action, given the belief that the scores support."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.trim.pomdp_model import F64
+from steproute.core.solution import Step
+from steproute.policies.trim.pomdp_model import ACCEPT, F64
 from steproute.policies.trim.pomdp_plan import Plan
 
 Belief = Literal["filter", "posterior"]
@@ -14,11 +15,11 @@ Belief = Literal["filter", "posterior"]
 
 @dataclass(frozen=True, slots=True)
 class Pomdp:
-    """Regenerate iff Δ_n(b) > cost × tokens of the newest step, for one of the plan's costs.
+    """Have the role k rewrite the newest step for which Δ_n^k(b) − cost × c_k × tokens is largest, if that is above 0.
 
-    belief: `filter` carries what earlier scores and decisions said on to the next step by Bayes' rule; `posterior` is
-    the reference's, from the newest observation alone and a uniform prior. Raises ConfigError for a cost that the plan
-    does not hold. Source: TRIM, TRIM-POMDP.
+    cost: one of the plan's. belief: `filter` carries earlier scores and decisions on to the next step by Bayes' rule;
+    `posterior` is the reference's, from the newest observation alone and a uniform prior. Raises ConfigError for a cost
+    that the plan does not hold. Source: TRIM, TRIM-POMDP.
     """
 
     plan: Plan
@@ -33,28 +34,31 @@ class Pomdp:
             raise ConfigError(f"{self.cost} is not in the plan. It holds {known}.", where="cost")
 
     def decide(self, observation: Observation) -> Decision:
-        """Compare what regenerating gains with what it costs."""
-        belief = self.believed(observation)
-        index = self.plan.costs.tolist().index(self.cost)
-        if observation.ends:
-            gain = self.plan.last_advantage(belief)
-        else:
-            gain = self.plan.advantage(index, min(observation.step, self.plan.model.stages) - 1, belief)
-        pays = gain > self.cost * observation.draft.usage.output_tokens
-        return Rewrite("strong") if pays else Accept()
+        """The plan's best action."""
+        action = self.best_action(observation)
+        return Rewrite(self.plan.model.rewriters[action - 1].name) if action else Accept()
+
+    def best_action(self, observation: Observation) -> int:
+        """0 to accept the draft, or k for the k-th of the model's rewriters."""
+        plan, belief = self.plan, self.believed(observation)
+        stage = None if observation.ends else min(observation.step, plan.model.stages) - 1
+        tokens = observation.draft.usage.output_tokens
+        return int(plan.best_action(plan.costs.tolist().index(self.cost), stage, belief, tokens))
 
     def believed(self, observation: Observation) -> F64:
-        """Belief (3,) about the newest step: on track, derailed, newest step wrong."""
+        """Belief (3,) about the newest step: on track, derailed, newest step incorrect."""
         model = self.plan.model
         if self.belief == "posterior":
             return model.posterior(min(observation.scores[:-1], default=1.0), observation.score)
         prior = model.first_belief()
         for index, step in enumerate(observation.prefix.written):
-            replaced = step.decision is not None and step.decision != Accept()
             newest = observation.scores[index] if step.rejected_score is None else step.rejected_score
             belief = model.posterior(min(observation.scores[:index], default=1.0), newest, prior)
-            prior = model.predict(belief, regenerate=replaced)
+            prior = model.predict(belief, self._action(step))
         return model.posterior(min(observation.scores[:-1], default=1.0), observation.score, prior)
+
+    def _action(self, step: Step) -> int:
+        return self.plan.model.action_of(step.decision.role) if isinstance(step.decision, Rewrite) else ACCEPT
 
 
 @dataclass(frozen=True, slots=True)
