@@ -13,7 +13,6 @@ import pytest
 from steproute import Meter, Problem
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.config import (
     AnswerSettings,
     RouteSettings,
@@ -26,7 +25,7 @@ from steproute.config import (
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
-from steproute.core.ports import takes_over
+from steproute.core.ports import Continuation, takes_over
 from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
 from steproute.policies.mixture import BudgetCurve, MixtureFamily

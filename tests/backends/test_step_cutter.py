@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from steproute.models import thoughts
 
 from steproute.backends.reasoning import TAGS, ends_in_reasoning, opens_reasoning, with_reasoning_closed
 from steproute.backends.step_cutter import StepCutter
 from steproute.core import splitting
 from steproute.core.splitting import split_steps
-from steproute.models import thoughts
 
 SOLUTION = "2 + 3 = 5.\n\nSo \\boxed{5}."
 REASONING = "Maybe 4? a < b, [1] \\boxed{4}.\n\nNo: <thin ◁ <| x.\n"

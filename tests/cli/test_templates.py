@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from steproute.models import llama_cpp
 from tests.backends.http.hostile import Asked
 from tests.backends.http.judging import JudgingServer
 from tests.patients import Claude, Patient, adds_up
@@ -19,7 +20,6 @@ from steproute.cli.main import app
 from steproute.config import ConfigFile, read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Verdict, examine
-from steproute.models import llama_cpp
 
 ROLES = {
     "lab": ("weak", "strong", "prm"),

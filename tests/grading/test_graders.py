@@ -214,7 +214,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / f"{module}.py").write_text(FUNCTIONS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return lambda name, **settings: PythonGrader.configured({"function": f"{module}:{name}", **settings}, {})
+    return lambda name, **settings: PythonGrader.from_settings({"function": f"{module}:{name}", **settings}, {})
 
 
 def test_a_function_of_the_current_folder_grades(own: Any) -> None:
@@ -275,9 +275,9 @@ def test_a_function_that_cannot_be_used_is_refused(own: Any) -> None:
         ("no_such_module:f", "cannot be imported .ModuleNotFound"),
     ):
         with pytest.raises(ConfigError, match=message):
-            PythonGrader.configured({"function": function}, {})
+            PythonGrader.from_settings({"function": function}, {})
     with pytest.raises(ConfigError, match="function: missing"):
-        PythonGrader.configured({}, {})
+        PythonGrader.from_settings({}, {})
 
 
 class Replying:
@@ -298,7 +298,7 @@ class Replying:
 
 
 def judge(model: Replying, **settings: Any) -> JudgeGrader:
-    return JudgeGrader.configured({"model": "judge", **settings}, {"judge": model})
+    return JudgeGrader.from_settings({"model": "judge", **settings}, {"judge": model})
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_judge_reads_the_whole_solution_without_a_rule_and_nothing_without_an_
 
 def test_a_judge_needs_a_model_that_is_there() -> None:
     with pytest.raises(ConfigError, match=r"model: there is no model 'gpt', only judge. Describe \[models.gpt\]"):
-        JudgeGrader.configured({"model": "gpt"}, {"judge": Replying("")})
+        JudgeGrader.from_settings({"model": "gpt"}, {"judge": Replying("")})
     with pytest.raises(ConfigError, match=r"prompt: 'Well\?' lacks \{answer\}"):
         judge(Replying(""), prompt="Well?")
 

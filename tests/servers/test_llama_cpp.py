@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from steproute.models import llama_cpp as in_process
 from tests.servers.processes import Running, free_port, server
 
 from steproute.backends.http.server import Server
@@ -30,7 +31,6 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
 from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
-from steproute.models import llama_cpp as in_process
 from steproute.policies.baselines.confidence import Confidence
 from steproute.strategies.stepwise import Stepwise
 

@@ -13,6 +13,7 @@ from steproute.backends.http.address import shown_address
 from steproute.backends.http.server import server_root
 from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
+from steproute.core.construction import build
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
 from steproute.core.registry import Registry, models, scorers
 from steproute.core.settings import converted
@@ -195,8 +196,7 @@ class ConfigFile:
         if not isinstance(backend := table.get("backend"), str):
             raise ConfigError("missing.", where=f"{where}.backend", remedy=f"Use one of {', '.join(kind.names())}.")
         try:
-            made = kind.get(backend)
-            return made.configured(role, own) if hasattr(made, "configured") else made(**own)
+            return build(kind.get(backend), role, own)
         except (ConfigError, ContinuationUnsupported) as failure:
             raise ConfigError(failure.message, where=failure.inside(where).where, remedy=failure.remedy) from None
         except TypeError as failure:

@@ -34,7 +34,6 @@ class _Told:
     """A policy whose decision somebody else took."""
 
     decision: Decision
-    needs_scores: bool = True
 
     def decide(self, observation: Observation) -> Decision:
         return self.decision

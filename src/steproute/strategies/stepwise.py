@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Needs, Policy
+from steproute.core.ports import Needs, Policy, reads
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
@@ -30,14 +30,14 @@ class Stepwise:
     @property
     def needs(self) -> Needs:
         """Both models, and the judge where the policy reads scores."""
-        return Needs(scorers=(self.judge,) if self.policy.needs_scores else ())
+        return Needs(scorers=(self.judge,) if reads(self.policy, "scores") else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, accept, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
-            scores = await episode.score(prefix, draft, self.judge) if self.policy.needs_scores else ()  # r_1 … r_t
+            scores = await episode.score(prefix, draft, self.judge) if reads(self.policy, "scores") else ()  # r_1 … r_t
             decision = await self.decide(episode, draft, scores)
             prefix = await self.act(episode, prefix, draft, decision)
 
