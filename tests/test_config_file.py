@@ -25,7 +25,7 @@ from steproute.config import (
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
-from steproute.core.ports import Continuation, takes_over
+from steproute.core.ports import TAKES_OVER, Continuation
 from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
@@ -252,7 +252,7 @@ def test_a_calibrated_policy_takes_over_where_the_one_within_it_does() -> None:
     curve = BudgetCurve(axis="tokens", knobs=(0.2, 0.4), costs=(1.0, 2.0))
     for family, may in ((Threshold, False), (ThresholdTakeover, True)):
         policy = MixtureFamily(family, curve, cost=1.5, goal=0.3, deviation=0.1).at(0.3, 0)
-        assert takes_over(policy) is may
+        assert TAKES_OVER.of(policy) is may
 
 
 def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
