@@ -10,7 +10,7 @@ from typing import Any, Final, cast, get_type_hints
 import msgspec
 
 from steproute.artifacts import FACTS
-from steproute.core.construction import builds_itself, family_of
+from steproute.core.construction import builds_itself, family_of, required
 from steproute.core.errors import ConfigError
 from steproute.core.ports import DECIDES_BY, TAKEOVER_STEPS, TAKES_OVER, Policy, PolicyFamily, Strategy
 from steproute.core.registry import policies, strategies
@@ -146,8 +146,10 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
         raise no_takeover(given[TAKEOVER], type(policy).__name__)
     kind: type[Any] = strategies.get(name)
     if builds_itself(kind):
-        return cast(Strategy[Episode], kind.from_settings(name, {"policy": policy, **given}))
-    return cast(Strategy[Episode], kind(**given, **({"policy": policy} if _POLICY in _types(kind) else {})))
+        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **given}))
+    if missing := [key for key in required(kind) if key not in given and key != _POLICY]:
+        raise ConfigError(f"strategy {name!r} needs it.", where=missing[0], remedy=f"Set {missing[0]} = ….")
+    return cast(Strategy[Episode], kind(**given, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:

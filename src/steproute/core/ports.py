@@ -87,7 +87,10 @@ ONLY_READS: Final = Declaration(
 class StepModel(Protocol):
     """Writes what comes after a prefix."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model, as the account names it."""
+        ...
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
@@ -150,7 +153,10 @@ READS_CONFIDENCE: Final = Declaration(
 class StepScorer(Protocol):
     """Scores every step of a prefix."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The scorer, as the account names it."""
+        ...
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score in [0, 1] for each step. Raises ScorerError."""
@@ -288,7 +294,10 @@ class Grader(Protocol):
 class AskingGrader(Grader, Protocol):
     """A grader that asks the model in the role `role`, which is paid for."""
 
-    role: str
+    @property
+    def role(self) -> str:
+        """A role of the run, from the settings."""
+        ...
 
     def asking(self, model: StepModel) -> Grader:
         """The same grader with that model."""
