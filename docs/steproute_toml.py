@@ -16,6 +16,7 @@ from steproute.backends.llama_cpp.model import LlamaCppSettings
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.config import ProbeSettings, RouteSettings
 from steproute.config.answer import AnswerSettings
+from steproute.config.file import RolesSettings
 from steproute.core.answer_rule import BOXED
 from steproute.core.registry import Registry, graders, policies, strategies
 from steproute.core.solution import Sampling
@@ -127,6 +128,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.cache_read": "of tokens read from a cache; as `input` if left out",
     "Price.cache_write": "of tokens written to a cache; as `input` if left out",
     "Price.table": "a name for these prices, which stands on every line of the account",
+    "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered one; empty for nothing",
+    "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
     "RouteSettings.policy": "who decides about each step: {policies}; or the folder of a trained policy",
     "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
@@ -209,6 +212,7 @@ class Reference:
                 yield from _table([*own, *self._rows(settings)])
         for heading, settings in (("price", Price), ("sampling", Sampling), ("limiter", LimiterSettings)):
             yield from (f"### {heading}", "", _INLINE[heading], "", *_table(self._rows(settings)))
+        yield from ("## `[roles]`", "", *_table(self._rows(RolesSettings)))
         yield from ("## `[route]`", "", *_table([*self._rows(RouteSettings), *self._strategies()]))
         yield from ("## `[answer]`", "", _ANSWER, "", *_table(self._rows(AnswerSettings)))
         for grader, settings in GRADERS.items():

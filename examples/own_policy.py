@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
-from steproute import Decision, Episode, Observation, Problem
+from steproute import Accept, Decision, Episode, Observation, Problem, Rewrite
 from steproute.config import lab_roles
 from steproute.core.ports import Policy
 from steproute.core.registry import policies
@@ -39,7 +39,7 @@ class Patient:
 
     def decide(self, observation: Observation) -> Decision:
         """Pure: it reads the scores and nothing else."""
-        return Decision.REGENERATE if max(observation.scores[-2:]) < self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if max(observation.scores[-2:]) < self.threshold else Accept()
 
 
 async def measure(policy: Policy, problems: Iterable[Problem]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steproute.artifacts import write_artifact
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision
 from steproute.core.observation import Observation
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import load_policy, mixture_artifact
@@ -52,7 +52,7 @@ def test_decisions_are_counted_by_cpu_time(monkeypatch: pytest.MonkeyPatch) -> N
     class Waits(Threshold):
         def decide(self, observation: Observation) -> Decision:
             time.sleep(0.01)
-            return Decision.ACCEPT
+            return Accept()
 
     assert decisions_per_second(Waits(0.5), 0.001) > 2 / 0.01
 

@@ -145,7 +145,7 @@ def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Pat
 
 
 def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
-    lab = 'backend = "lab"\nname = "lab-weak"\ngate = { in_flight = 1 }\n'
+    lab = 'backend = "lab"\nname = "lab-weak"\nlimiter = { in_flight = 1 }\n'
     roles = read_config(written(tmp_path, f"[models.weak]\n{lab}[models.strong]\n{lab}")).roles()
     assert roles.model("weak").limiter is not roles.model("strong").limiter
 
@@ -293,7 +293,7 @@ def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_pa
     lab = 'backend = "lab"\nname = "lab-strong"'
     assert read_config(written(tmp_path, WHOLE)).roles().model("strong").limiter is None
     limiter = (
-        read_config(written(tmp_path, WHOLE.replace(lab, f"{lab}\ngate = {{ in_flight = 1 }}")))
+        read_config(written(tmp_path, WHOLE.replace(lab, f"{lab}\nlimiter = {{ in_flight = 1 }}")))
         .roles()
         .model("strong")
         .limiter
@@ -363,7 +363,9 @@ def test_solve_goes_by_the_configurations_limits_and_ends_with_1_where_the_probl
 def test_eval_goes_by_the_configurations_route_and_limits(tmp_path: Path) -> None:
     words = "eval --data lab --problems 2 --knobs 0.5 --baselines cascade:threshold --name a --config steproute.toml"
     lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
-    written(tmp_path, lab.replace('"stepwise"', '"pipelined"\nahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n")
+    written(
+        tmp_path, lab.replace('"stepwise"', '"pipelined"\nlookahead = 2') + "\n[limits]\nmax_steps = 9\nretries = 5\n"
+    )
     subprocess.run([STEPROUTE, *words.split(), "--max-tokens", "900"], cwd=tmp_path, check=True, capture_output=True)
     run = tomllib.loads((tmp_path / "runs" / "a" / "run.toml").read_text())
     assert "pipelined(lookahead=2)/threshold=0.5" in run["holds"]["routes"]

@@ -111,7 +111,7 @@ def test_claude_may_be_strong_beside_a_weak_model_whose_log_probabilities_decide
         ('template = "none"', 'template = "none"\nlogprobs = 30', "Correct [models.weak]."),
         ('template = "none"', 'template = "none"\ncolour = 3', "Known fields: "),
         ('template = "none"', 'template = "none"\nsampling = {{ temperature = "hot" }}', "Correct [models.weak]."),
-        ('template = "none"', 'template = "none"\ngate = {{ in_flight = 0 }}', "1 or more."),
+        ('template = "none"', 'template = "none"\nlimiter = {{ in_flight = 0 }}', "1 or more."),
     ],
 )
 def test_a_mistake_in_the_file_is_not_looked_for_on_a_server(tmp_path: Path, old: str, new: str, remedy: str) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from steproute.core.answer_rule import AnswerRule
-    from steproute.core.decision import Decision
+    from steproute.core.decision import Accept, Decision, Rewrite
     from steproute.core.errors import SteprouteError
     from steproute.core.grade import Grade, Verdict
     from steproute.core.observation import Observation
-    from steproute.core.ports import Grader, Policy, StepModel, StepScorer, Strategy
+    from steproute.core.ports import Environment, Grader, Policy, Response, StepModel, StepScorer, Strategy
     from steproute.core.problem import Problem
     from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
     from steproute.core.trace import Trace
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from steproute.solving import ProblemFailed, Solution, asolve, load_config, solve
 
 __all__ = [
+    "Accept",
     "AccountLine",
     "AnswerRule",
     "Decision",
     "Draft",
+    "Environment",
     "Episode",
     "Grade",
     "Grader",
@@ -43,6 +45,8 @@ __all__ = [
     "Problem",
     "ProblemFailed",
     "Purpose",
+    "Response",
+    "Rewrite",
     "Roles",
     "Run",
     "Sampling",
@@ -66,11 +70,11 @@ __all__ = [
 _MODULES: Final = {
     "evaluation.run": ("Run",),
     "core.answer_rule": ("AnswerRule",),
-    "core.decision": ("Decision",),
+    "core.decision": ("Accept", "Decision", "Rewrite"),
     "core.errors": ("SteprouteError",),
     "core.grade": ("Grade", "Verdict"),
     "core.observation": ("Observation",),
-    "core.ports": ("Grader", "Policy", "StepModel", "StepScorer", "Strategy"),
+    "core.ports": ("Environment", "Grader", "Policy", "Response", "StepModel", "StepScorer", "Strategy"),
     "core.problem": ("Problem",),
     "core.solution": ("Draft", "Meter", "Outcome", "Prefix", "Sampling", "Scores", "Step", "Stop"),
     "core.trace": ("Trace",),

@@ -16,7 +16,7 @@ from steproute.cli import main
 from steproute.cli.live import LiveView
 from steproute.cli.terminal import Terminal, print_json
 from steproute.cli.waits import Waits
-from steproute.core.decision import Decision
+from steproute.core.decision import Rewrite
 from steproute.core.errors import ConfigError, RateLimited
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Finished, Scored, Started
 from steproute.core.problem import Problem
@@ -53,7 +53,7 @@ def live(text: str) -> str:
         Drafted(draft),
         Billed(line),
         Scored(Scores(values=(0.5,), model=text, usage=Usage())),
-        Decided(Decision.REGENERATE),
+        Decided(Rewrite("strong")),
         Accepted(Step(role=text, text=text, tokens=1)),
         Finished(trace),
     ):

@@ -8,11 +8,11 @@ import pytest
 
 from steproute.core.construction import build, family_of
 from steproute.core.contract import check_part
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import CAPABILITIES, KNOBS, PORTS, READS, ModelCapabilities, Policy
-from steproute.core.registry import datasets, graders, models, policies, scorers, strategies
+from steproute.core.registry import datasets, environments, graders, models, policies, scorers, strategies
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 
@@ -24,7 +24,7 @@ class Knob:
     threshold: float
 
     def decide(self, observation: Observation) -> Decision:
-        return Decision.ACCEPT
+        return Accept()
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,10 @@ class WrongType(Scorer):
     reads_confidence: ClassVar[Any] = "yes"
 
 
-@pytest.mark.parametrize("registry", [models, scorers, policies, strategies, graders, datasets], ids=lambda r: r.kind)
+REGISTRIES = (models, scorers, policies, strategies, environments, graders, datasets)
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 def test_built_in_parts_fit_the_contract(registry: Any) -> None:
     for name in registry.names():
         check_part(registry.kind, name, registry.get(name))
@@ -149,6 +152,7 @@ def test_a_policy_is_made_from_its_knob() -> None:
 
 
 def test_the_page_lists_every_declaration_with_its_kind() -> None:
+    assert PORTS.keys() == {registry.kind for registry in REGISTRIES}
     for port in PORTS.values():
         for declaration in port.declares:
             assert re.search(rf"^\| [^|]*`{port.kind}`[^|]* \| `{declaration.name}` \|", PAGE, re.MULTILINE), (

@@ -1,6 +1,6 @@
 import pytest
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.registry import Registry, policies, strategies
@@ -21,7 +21,7 @@ def test_a_decorator_registers_a_class_once() -> None:
             self.knob = knob
 
         def decide(self, observation: Observation) -> Decision:
-            return Decision.ACCEPT
+            return Accept()
 
     assert registry.get("mine") is Mine
     with pytest.raises(ConfigError, match="'mine' is taken"):

@@ -71,7 +71,7 @@ class Wasteful:
                 await asyncio.sleep(1.0)
                 for role in ("weak", "strong"):
                     await episode.cancel_speculation(role)
-            prefix = episode.accept(await episode.propose("strong", prefix))
+            prefix = await episode.accept(await episode.propose("strong", prefix))
 
 
 def solve(strategy: Wasteful, max_tokens: int, retries: int) -> Trace:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.engine.scripted import Fail, Hang, Say, ScriptedModel, ScriptedScorer
 
 from steproute import (
-    Decision,
+    Accept,
     Draft,
     Episode,
     Limits,
@@ -21,6 +21,7 @@ from steproute import (
     Price,
     Problem,
     Purpose,
+    Rewrite,
     Roles,
     ScorerRole,
     Scores,
@@ -130,7 +131,7 @@ class Chaos:
             elif verb == "replace" and draft is not None:
                 draft = await episode.propose(role, prefix, replacing=draft)
             elif verb == "score" and draft is not None:
-                episode.decide(Threshold(0.5), draft, await episode.score(prefix, draft))
+                await episode.decide(Threshold(0.5), draft, await episode.score(prefix, draft))
             elif verb == "restart":
                 prefix, draft = episode.restart(), None
             elif verb == "lookahead" or (verb == "keep" and draft is not None):
@@ -140,7 +141,7 @@ class Chaos:
             elif verb == "drop":
                 await episode.cancel_speculation(role)
             elif verb == "accept" and draft is not None:
-                prefix, draft = episode.accept(draft), None
+                prefix, draft = await episode.accept(draft), None
                 if prefix.finished:
                     return
 
@@ -167,7 +168,7 @@ chosen_strategies = st.one_of(
         policy=st.builds(ThresholdTakeover, st.floats(0, 1)),
         takeover_steps=st.none() | st.integers(1, 3),
         hedge=st.sampled_from([0.0, 1.0]),
-        ahead=st.integers(1, 4),
+        lookahead=st.integers(1, 4),
     ),
     st.builds(Cascade, policy=st.builds(Threshold, st.floats(0, 1))),
     st.builds(Single, st.sampled_from(["weak", "strong"])),
@@ -200,8 +201,8 @@ def test_a_low_step_is_written_again_by_strong_and_the_draft_is_paid_for() -> No
     stage = Stage([Say("bad", 4), Say("\\boxed{1}", 6)], [Say("good", 5)], [0.2, 0.9])
     trace = stage.solve(stepwise())
     assert [(s.role, s.text, s.decision, s.rejected) for s in trace.steps] == [
-        ("strong", "good", Decision.REGENERATE, "bad"),
-        ("weak", "\\boxed{1}", Decision.ACCEPT, None),
+        ("strong", "good", Rewrite("strong"), "bad"),
+        ("weak", "\\boxed{1}", Accept(), None),
     ]
     assert trace.outcome is Outcome.ANSWERED
     assert trace.answer == "1"
@@ -387,7 +388,7 @@ def test_strong_writes_a_step_that_weak_fails_to_write(strategy: object, failure
     stage = Stage([Say("a", 3), *failures, Say("\\boxed{1}", 4)], [Say("b", 6)], [0.9, 0.8])
     trace = stage.solve(strategy, STAND_IN)
     assert [(step.role, step.text) for step in trace.steps] == [("weak", "a"), ("strong", "b"), ("weak", "\\boxed{1}")]
-    assert [step.decision for step in trace.steps] == [Decision.ACCEPT] * 3
+    assert [step.decision for step in trace.steps] == [Accept()] * 3
     assert trace.notes == ("step 2: weak failed (down); strong wrote it",)
     assert trace.generated_tokens("strong", Purpose.ACCEPTED) == 6
     check_law(stage, trace)
@@ -450,7 +451,7 @@ class SpeculativeDraft:
                 episode.speculate("weak", prefix, if_accepted=first)
             elif verb == "lookahead":
                 episode.speculate("weak", prefix)
-        episode.accept(await episode.propose("weak", prefix))
+        await episode.accept(await episode.propose("weak", prefix))
 
 
 ENDING = "\\boxed{1}"
@@ -580,7 +581,7 @@ def test_scores_ahead_are_those_of_the_judge_that_is_asked() -> None:
             draft = await episode.propose("weak", prefix)
             assert await episode.score(prefix, draft, "other") == (0.7,)
             assert await episode.score(prefix, draft, "prm") == (0.1,)
-            episode.accept(draft)
+            await episode.accept(draft)
 
     stage = Stage([Say("so \\boxed{1}")], scores=[0.1])
     judges = {**stage.roles.scorers, "other": ScorerRole(scorer=ScriptedScorer([0.7]))}

@@ -9,7 +9,7 @@ from tests.backends.http.judging import JudgingServer
 from steproute.backends.http.server import Server
 from steproute.config import lab_roles
 from steproute.core.answer_rule import BOXED, FINAL_LINE
-from steproute.core.decision import Decision
+from steproute.core.decision import Rewrite
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError, DatasetError
 from steproute.core.ports import StepScorer
 from steproute.core.solution import Meter, ModelCall, Prefix, Scores, Step
@@ -211,7 +211,7 @@ def test_rejected_drafts_are_kept_beside_those_that_replaced_them(tmp_path: Path
     with StepTree(tmp_path / "tree", 1) as tree:
         routed = solve(tree.roles(lab_roles()), threshold=1)
         called = tree.called
-        assert any(step.decision is Decision.REGENERATE for trace in routed for step in trace.steps)
+        assert any(step.decision == Rewrite("strong") for trace in routed for step in trace.steps)
         solve(tree.roles(lab_roles(), grow=False), threshold=1)
         assert tree.called == called
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
-from steproute import Decision, Outcome, Problem, Step
+from steproute import Accept, Outcome, Problem, Rewrite, Step
 from steproute.core.trace import Trace
 from steproute.evaluation.answers import Verdict
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
@@ -18,10 +18,8 @@ TRACE = Trace(
     problem_id="p",
     route="stepwise/threshold=0.5",
     steps=(
-        Step(role="weak", text="first <script>alert(1)</script>", tokens=4, score=0.9, decision=Decision.ACCEPT),
-        Step(
-            role="strong", text="second", tokens=5, decision=Decision.REGENERATE, rejected="wrong", rejected_score=0.1
-        ),
+        Step(role="weak", text="first <script>alert(1)</script>", tokens=4, score=0.9, decision=Accept()),
+        Step(role="strong", text="second", tokens=5, decision=Rewrite("strong"), rejected="wrong", rejected_score=0.1),
     ),
     answer="42",
     outcome=Outcome.ANSWERED,

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steproute import Decision, Draft, Episode, Limits, Prefix, Problem, Purpose, Sampling, Step
+from steproute import Draft, Episode, Limits, Prefix, Problem, Purpose, Rewrite, Sampling, Step
 from steproute.config import embedded_roles, trim_world_roles
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.ports import StepModel, StepScorer, Strategy
@@ -288,7 +288,7 @@ def test_the_account_adds_up(strategy: Strategy[Episode]) -> None:
             assert trace.generated_tokens(role) == sum(parts)
         accepted = trace.generated_tokens("weak", Purpose.ACCEPTED) + trace.generated_tokens("strong", Purpose.ACCEPTED)
         assert accepted == sum(step.tokens for step in trace.steps)
-        replaced = sum(step.decision is Decision.REGENERATE for step in trace.steps)
+        replaced = sum(step.decision == Rewrite("strong") for step in trace.steps)
         discarded = [line for line in trace.account if line.purpose is Purpose.DISCARDED]
         assert len(discarded) == replaced
         prices = {line.role: line.price_table for line in trace.account}

@@ -9,7 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from steproute.config import lab_roles
-from steproute.core.decision import Decision
+from steproute.core.decision import Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -68,7 +68,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
             env.reset(options={"problem": index})
             info = {}
             for step in trace.steps:
-                _, _, ended, _, info = env.step(np.int64(step.decision is Decision.REGENERATE))
+                _, _, ended, _, info = env.step(np.int64(step.decision == Rewrite("strong")))
             assert ended
             assert info["strong_tokens"] == trace.generated_tokens("strong")
             assert info["right"] == asyncio.run(grade(PROBLEMS[index], trace))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.artifacts import write_artifact
-from steproute.core.decision import Decision
+from steproute.core.decision import Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import READS
@@ -29,11 +29,11 @@ def seen(name: str, score: float = 0.5) -> Observation:
 
 def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> None:
     policy = MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0).at(0.2, 0)
-    high = [policy.decide(seen(f"p{i}")) is Decision.REGENERATE for i in range(4000)]
+    high = [policy.decide(seen(f"p{i}")) == Rewrite("strong") for i in range(4000)]
     assert sum(high) / len(high) == pytest.approx(0.3, abs=0.03)
     for index in range(50):
-        assert (policy.decide(seen(f"p{index}", 0.89)) is Decision.REGENERATE) == high[index]
-        assert policy.decide(seen(f"p{index}", 0.05)) is Decision.REGENERATE
+        assert (policy.decide(seen(f"p{index}", 0.89)) == Rewrite("strong")) == high[index]
+        assert policy.decide(seen(f"p{index}", 0.05)) == Rewrite("strong")
     assert READS.of(policy) == {"scores"}
 
 

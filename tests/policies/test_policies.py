@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop, Usage
+from steproute import Accept, Decision, Draft, Observation, Prefix, Problem, Rewrite, Step, Stop, Usage
 from steproute.core.errors import ConfigError
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
@@ -20,29 +20,29 @@ def seen(score: float, problem: str = "p", decisions: tuple[Decision, ...] = ())
 @given(score=scores, low=scores, high=scores)
 def test_a_higher_threshold_never_accepts_more(score: float, low: float, high: float) -> None:
     low, high = sorted((low, high))
-    if Threshold(high).decide(seen(score)) is Decision.ACCEPT:
-        assert Threshold(low).decide(seen(score)) is Decision.ACCEPT
+    if Threshold(high).decide(seen(score)) == Accept():
+        assert Threshold(low).decide(seen(score)) == Accept()
 
 
 @given(score=st.floats(0, 1, exclude_max=True))
 def test_zero_is_always_weak_and_one_always_strong(score: float) -> None:
-    assert Threshold(0.0).decide(seen(score)) is Decision.ACCEPT
-    assert Threshold(1.0).decide(seen(score)) is Decision.REGENERATE
+    assert Threshold(0.0).decide(seen(score)) == Accept()
+    assert Threshold(1.0).decide(seen(score)) == Rewrite("strong")
 
 
 def test_takeover_comes_when_patience_is_spent() -> None:
     policy = ThresholdTakeover(0.5, patience=2)
-    assert policy.decide(seen(0.1)) is Decision.REGENERATE
-    assert policy.decide(seen(0.1, decisions=(Decision.REGENERATE,))) is Decision.TAKEOVER
-    assert policy.decide(seen(0.6, decisions=(Decision.REGENERATE,))) is Decision.ACCEPT
-    assert policy.decide(seen(0.1, decisions=(Decision.ACCEPT,))) is Decision.REGENERATE
+    assert policy.decide(seen(0.1)) == Rewrite("strong")
+    assert policy.decide(seen(0.1, decisions=(Rewrite("strong"),))) == Rewrite("strong", None)
+    assert policy.decide(seen(0.6, decisions=(Rewrite("strong"),))) == Accept()
+    assert policy.decide(seen(0.1, decisions=(Accept(),))) == Rewrite("strong")
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_random_routing_regenerates_at_its_rate_and_is_repeatable(rate: float) -> None:
     decisions = [RandomRouting(rate, 1).decide(seen(0.5, str(i))) for i in range(2000)]
     assert decisions == [RandomRouting(rate, 1).decide(seen(0.9, str(i))) for i in range(2000)]
-    assert decisions.count(Decision.REGENERATE) / 2000 == pytest.approx(rate, abs=0.04)
+    assert decisions.count(Rewrite("strong")) / 2000 == pytest.approx(rate, abs=0.04)
 
 
 @pytest.mark.parametrize("kind", [Threshold, ThresholdTakeover, RandomRouting])

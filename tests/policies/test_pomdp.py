@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from steproute import Decision, Draft, Observation, Prefix, Problem, Step, Stop, Usage
+from steproute import Accept, Decision, Draft, Observation, Prefix, Problem, Rewrite, Step, Stop, Usage
 from steproute.core.errors import ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import fit_hazard
@@ -36,8 +36,8 @@ def seen(
     steps = tuple(
         Step(role="weak", text="x", tokens=1, decision=decision, rejected_score=rejected)
         for decision, rejected in zip(
-            decisions or (Decision.ACCEPT,) * (len(scores) - 1),
-            (0.1 if decision is Decision.REGENERATE else None for decision in decisions or (Decision.ACCEPT,) * 9),
+            decisions or (Accept(),) * (len(scores) - 1),
+            (0.1 if decision == Rewrite("strong") else None for decision in decisions or (Accept(),) * 9),
             strict=False,
         )
     )
@@ -49,19 +49,19 @@ def seen(
 
 def test_it_regenerates_a_doubtful_step_and_keeps_a_good_one() -> None:
     policy = Pomdp(PLAN, 1.0)
-    assert policy.decide(seen(0.1)) is Decision.REGENERATE
-    assert policy.decide(seen(0.9)) is Decision.ACCEPT
+    assert policy.decide(seen(0.1)) == Rewrite("strong")
+    assert policy.decide(seen(0.9)) == Accept()
 
 
 def test_it_gives_a_derailed_solution_up() -> None:
-    assert Pomdp(PLAN, 1.0).decide(seen(0.1, 0.1, 0.1)) is Decision.ACCEPT
+    assert Pomdp(PLAN, 1.0).decide(seen(0.1, 0.1, 0.1)) == Accept()
 
 
 def test_a_long_step_has_to_be_worth_more() -> None:
     policy = Pomdp(PLAN, 1.0)
-    assert policy.decide(seen(0.1, tokens=10)) is Decision.REGENERATE
-    assert policy.decide(seen(0.1, tokens=1000)) is Decision.ACCEPT
-    assert Pomdp(PLAN, 50.0).decide(seen(0.1)) is Decision.ACCEPT
+    assert policy.decide(seen(0.1, tokens=10)) == Rewrite("strong")
+    assert policy.decide(seen(0.1, tokens=1000)) == Accept()
+    assert Pomdp(PLAN, 50.0).decide(seen(0.1)) == Accept()
 
 
 @pytest.mark.parametrize("belief", ["filter", "posterior"])
@@ -75,8 +75,8 @@ def test_at_the_last_step_only_this_step_counts(
     on_track, _, wrong = policy.believed(seen(*scores))
     affordable = int(MODEL.task_reward * (MODEL.strong_accuracy * (on_track + wrong) - on_track))
     assert affordable > 1
-    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable - 1)) is Decision.REGENERATE
-    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable + 1)) is Decision.ACCEPT
+    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable - 1)) == Rewrite("strong")
+    assert policy.decide(seen(*scores, text=text, stop=stop, tokens=affordable + 1)) == Accept()
     went_on = PLAN.advantage(1, len(scores) - 1, policy.believed(seen(*scores)))
     assert abs(affordable - went_on / policy.cost) > 2, "a decision that is not the last one would differ"
 
@@ -116,8 +116,8 @@ def test_at_step_t_of_solutions_of_n_steps_it_looks_n_minus_t_steps_ahead(
             margin = policy.plan.gap / cost + 1e-6
             below, above = math.floor(limit - margin), math.ceil(limit + margin)
             if below >= 1:
-                assert policy.decide(seen(*scores, tokens=below)) is Decision.REGENERATE
-            assert policy.decide(seen(*scores, tokens=max(1, above))) is Decision.ACCEPT
+                assert policy.decide(seen(*scores, tokens=below)) == Rewrite("strong")
+            assert policy.decide(seen(*scores, tokens=max(1, above))) == Accept()
 
 
 @pytest.mark.parametrize("lengths", [[2] * 9, [2, 3, 3, 7], [4, 4, 9], [5, 6, 6, 7], [30] * 4])
@@ -135,7 +135,7 @@ def test_walking_by_the_models_hazard_gives_back_the_lengths_of_solutions(length
 
 def test_the_filter_equals_bayes_rule_over_all_hidden_paths() -> None:
     p_w, p_s = MODEL.weak_accuracy, MODEL.strong_accuracy
-    observation = seen(0.9, 0.9, 0.1, decisions=(Decision.REGENERATE, Decision.ACCEPT))
+    observation = seen(0.9, 0.9, 0.1, decisions=(Rewrite("strong"), Accept()))
     # drafts seen: (1, 0.1) regenerated, (0.9, 0.9) accepted, (0.9, 0.1) now
     first, second, third = SHARP[:, 1, 0], SHARP[:, 1, 1], SHARP[:, 1, 0]
     weight = np.zeros(3)
@@ -152,8 +152,8 @@ def test_the_filter_equals_bayes_rule_over_all_hidden_paths() -> None:
 def test_the_filter_reads_the_score_of_the_draft_that_was_rejected(rejected: float) -> None:
     """The decision was about the weak model's draft, so that draft's score says what the strong model could repair."""
     steps = (
-        Step(role="weak", text="x", tokens=1, decision=Decision.ACCEPT),
-        Step(role="strong", text="x", tokens=1, decision=Decision.REGENERATE, rejected_score=rejected),
+        Step(role="weak", text="x", tokens=1, decision=Accept()),
+        Step(role="strong", text="x", tokens=1, decision=Rewrite("strong"), rejected_score=rejected),
     )
     observation = replace(seen(0.9, 0.9, 0.9), prefix=Prefix(problem=Problem.ask(id="p", text="?"), steps=steps))
     first = MODEL.posterior(1.0, 0.9, MODEL.first_belief())
@@ -168,7 +168,7 @@ def test_the_filter_reads_the_score_of_the_draft_that_was_rejected(rejected: flo
 def test_the_posterior_forgets_what_came_before() -> None:
     policy = Pomdp(PLAN, 1.0, "posterior")
     one = policy.believed(seen(0.9, 0.9, 0.1))
-    other = policy.believed(seen(0.9, 0.9, 0.1, decisions=(Decision.REGENERATE, Decision.ACCEPT)))
+    other = policy.believed(seen(0.9, 0.9, 0.1, decisions=(Rewrite("strong"), Accept())))
     assert np.array_equal(one, other)
     np.testing.assert_allclose(one, SHARP[:, 1, 0] / SHARP[:, 1, 0].sum())
 

@@ -20,7 +20,7 @@ from steproute.backends.http.server import Server
 from steproute.backends.llama_cpp.model import LlamaCppModel, LlamaCppSettings
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Rewrite
 from steproute.core.errors import ContextOverflow
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
@@ -266,7 +266,7 @@ def test_trim_solves_real_problems_and_every_token_is_on_the_account(
         lines = [line for trace in traces for line in trace.account]
         generated = sum(line.usage.output_tokens for line in lines)
         decisions = {step.decision for trace in traces for step in trace.steps}
-        assert decisions == {Decision.ACCEPT, Decision.REGENERATE}
+        assert decisions == {Accept(), Rewrite("strong")}
         assert generated > 200
         if where == "in process":
             assert generated == len(drawn)

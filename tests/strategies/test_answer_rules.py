@@ -6,7 +6,7 @@ import pytest
 from tests.engine.test_episode import PROBLEM, Say, Stage, check_law, stepwise
 from tests.policies.test_pomdp import PLAN, seen
 
-from steproute import Decision, Outcome, Stop
+from steproute import Accept, Outcome, Stop
 from steproute.core.answer_rule import BOXED, CHOICE, FINAL_LINE, NONE, AnswerRule
 from steproute.engine.roles import GraderRole
 from steproute.grading.exact import ExactGrader
@@ -65,7 +65,7 @@ def test_the_pomdp_knows_the_last_step_by_the_rule(rule: AnswerRule) -> None:
         assert observation.ends == (rule.find(text) is not None)
         policy = Pomdp(PLAN, 1.0)
         last = seen(0.5, text="y", stop=Stop.END) if observation.ends else seen(0.5, text="y")
-        assert policy.decide(observation) is policy.decide(last)
+        assert policy.decide(observation) == policy.decide(last)
     assert any(rule.find(text) for text in texts) == (rule is not NONE)
 
 
@@ -82,4 +82,4 @@ def test_automix_compares_samples_by_the_grader_of_the_run(grader: GraderRole, s
     made = stage(FINAL_LINE, said("0.5"), said("0.5"), said(" 0.5 "), said("1/2"), said("7"))
     made.roles = replace(made.roles, grading=grader)
     trace = made.solve(AutoMix(policy=Threshold(0.1), samples=4))
-    assert (trace.steps[0].score, trace.steps[0].decision) == (share, Decision.ACCEPT)
+    assert (trace.steps[0].score, trace.steps[0].decision) == (share, Accept())

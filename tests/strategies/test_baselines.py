@@ -3,7 +3,7 @@ import asyncio
 import pytest
 from tests.engine.test_episode import PROBLEM, Say, Stage, check_law
 
-from steproute import Decision, Draft, Observation, Outcome, Prefix, Problem, Stop, Usage
+from steproute import Accept, Decision, Draft, Observation, Outcome, Prefix, Problem, Rewrite, Stop, Usage
 from steproute.config import lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
@@ -109,7 +109,7 @@ def test_a_query_level_router_calls_one_model_once() -> None:
 
             def decide(self, observation: Observation, threshold: float = threshold) -> Decision:
                 assert observation.prefix.problem == PROBLEM
-                return Decision.REGENERATE if threshold else Decision.ACCEPT
+                return Rewrite("strong") if threshold else Accept()
 
         stage = Stage(weak=[whole("1")], strong=[whole("1")])
         trace = stage.solve(QueryLevel(policy=Always()))
@@ -129,8 +129,8 @@ def test_specreason_pays_strong_for_reading() -> None:
 
 def test_confidence_is_the_geometric_mean_of_the_tokens_probabilities() -> None:
     observation = seen(logprobs=(-0.1, -0.3))
-    assert Confidence(0.81).decide(observation) is Decision.ACCEPT
-    assert Confidence(0.82).decide(observation) is Decision.REGENERATE
+    assert Confidence(0.81).decide(observation) == Accept()
+    assert Confidence(0.82).decide(observation) == Rewrite("strong")
     with pytest.raises(ConfigError, match="m gives no log-probabilities"):
         Confidence(0.5).decide(seen())
     with pytest.raises(ConfigError, match="threshold: 2 is outside"):
@@ -138,8 +138,8 @@ def test_confidence_is_the_geometric_mean_of_the_tokens_probabilities() -> None:
 
 
 def test_a_step_that_begins_in_doubt_is_regenerated() -> None:
-    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.6)) is Decision.REGENERATE
-    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.4)) is Decision.ACCEPT
+    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.6)) == Rewrite("strong")
+    assert FirstTokenEntropy(0.5).decide(seen(first_token_entropy=0.4)) == Accept()
     with pytest.raises(ConfigError, match="m gives no entropies"):
         FirstTokenEntropy(0.5).decide(seen())
     with pytest.raises(ConfigError, match="threshold: -1 is no entropy"):
@@ -148,7 +148,7 @@ def test_a_step_that_begins_in_doubt_is_regenerated() -> None:
 
 @pytest.mark.parametrize(("scale", "share"), [(0.0, 1.0), (1.0, 0.5), (2.0, 0.25), (0.25, 1.0)])
 def test_rsd_accepts_with_the_chance_that_the_score_gives(scale: float, share: float) -> None:
-    kept = [Rsd(scale, 1).decide(seen(0.5, str(i))) is Decision.ACCEPT for i in range(2000)]
+    kept = [Rsd(scale, 1).decide(seen(0.5, str(i))) == Accept() for i in range(2000)]
     assert sum(kept) / 2000 == pytest.approx(share, abs=0.04)
     with pytest.raises(ConfigError, match="scale: -1"):
         Rsd(-1)

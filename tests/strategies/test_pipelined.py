@@ -104,7 +104,7 @@ policies = st.one_of(
 @given(
     policy=policies,
     hedge=st.sampled_from([0.0, 0.5, 1.0]),
-    ahead=st.integers(1, 5),
+    lookahead=st.integers(1, 5),
     takeover_steps=st.none() | st.integers(1, 3),
     max_steps=st.integers(1, 12),
     max_tokens=st.none() | st.integers(1, 60) | st.integers(1000, 20_000),
@@ -139,7 +139,7 @@ def test_whatever_is_drafted_ahead_the_solution_is_that_of_stepwise(
     scores=st.lists(st.none() | st.floats(0, 1)),
     policy=policies,
     hedge=st.sampled_from([0.0, 1.0]),
-    ahead=st.integers(1, 4),
+    lookahead=st.integers(1, 4),
     limits=limits,
 )
 def test_every_token_is_on_one_line_and_no_task_is_left_whatever_fails_or_hangs(
@@ -314,12 +314,12 @@ def test_nothing_is_started_ahead_for_which_a_gate_has_no_turn_free(crowded: str
         solving = asyncio.create_task(episode.run(pipelined(lookahead=3)))
         async with AsyncExitStack() as elsewhere:
             if crowded == "prm":
-                await elsewhere.enter_async_context(limiters["prm"].turn(Meter()))
+                await elsewhere.enter_async_context(limiters["prm"].slot(Meter()))
             while not stage.weak.asked:
                 await asyncio.sleep(0)
             if crowded == "weak":
-                await elsewhere.enter_async_context(limiters["weak"].turn(Meter()))
-                await elsewhere.enter_async_context(limiters["weak"].turn(Meter()))
+                await elsewhere.enter_async_context(limiters["weak"].slot(Meter()))
+                await elsewhere.enter_async_context(limiters["weak"].slot(Meter()))
             for _ in range(60):
                 await asyncio.sleep(0)
             assert (len(stage.weak.asked), len(scorer.asked)) == (drafts, scorings)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steproute import Decision, Observation
+from steproute import Accept, Decision, Observation, Rewrite
 
 
 @dataclass(frozen=True)
@@ -12,4 +12,4 @@ class LowestSoFar:
     threshold: float
 
     def decide(self, observation: Observation) -> Decision:
-        return Decision.REGENERATE if min(observation.scores) < self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if min(observation.scores) < self.threshold else Accept()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steproute import Decision, Episode
+from steproute import Accept, Episode
 from steproute.core.ports import Needs, Policy, reads
 
 
@@ -23,7 +23,7 @@ class SecondTry:
             draft = await episode.propose("weak", prefix, stand_in="strong")
             for left in reversed(range(self.tries)):
                 scores = await episode.score(prefix, draft) if reads(self.policy, "scores") else ()
-                if episode.decide(self.policy, draft, scores) is Decision.ACCEPT:
+                if await episode.decide(self.policy, draft, scores) == Accept():
                     break
                 draft = await episode.propose("weak" if left else "strong", prefix, replacing=draft)
-            prefix = episode.accept(draft)
+            prefix = await episode.accept(draft)

@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from steproute.cli.terminal import Terminal
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
@@ -20,10 +20,6 @@ Checker = Callable[[Problem, Sequence[str]], bool]
 Grade = Callable[[Problem, Trace], bool | None]
 """Whether a solution's answer is correct; None if that is not known."""
 COLOURS: Final = {"weak": "cyan", "strong": "magenta"}
-_REJECTED: Final = {
-    Decision.REGENERATE: "regenerate: the strong model writes this step again",
-    Decision.TAKEOVER: "takeover: the strong model writes the next steps",
-}
 _MARKS: Final = {True: "[green]✓[/]", False: "[red]✗[/]"}
 _INDENT: Final = 3
 
@@ -65,13 +61,16 @@ class LiveView:
         self._row("", "", "[dim]author[/]", "[dim]score[/]", "[dim]step[/]")
 
     def _decide(self, decision: Decision) -> None:
-        if decision is not Decision.ACCEPT and self._draft is not None:
+        if isinstance(decision, Rewrite) and self._draft is not None:
             self._line("", self._draft.role, self._draft.text, self._score, rejected=True)
-            self._row("", "", "", "", f"[red]{_REJECTED.get(decision, decision.value)}[/]")
+            what = (
+                "regenerate: {} writes this step again" if decision.steps == 1 else "takeover: {} writes the next steps"
+            )
+            self._row("", "", "", "", f"[red]{what.format(f'the {escape(decision.role)} model')}[/]")
             self._score = None
 
     def _accept(self, step: Step) -> None:
-        score = step.score if step.decision is Decision.ACCEPT else None
+        score = step.score if step.decision == Accept() else None
         self._line(str(len(self._texts) + 1), step.role, step.text, score)
         self._texts.append(step.text)
         self._score = None

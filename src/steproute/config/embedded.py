@@ -38,6 +38,7 @@ def lab_roles(scorer: str = "") -> Roles:
             PLACE_SCORER: ScorerRole(scorer=place, price=PRICES["lab-prm-place"]),
             "strong": ScorerRole(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
         },
+        ladder=("weak", "mid", "strong"),
     )
 
 

@@ -6,8 +6,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from steproute.backends.http.address import shown_address
 from steproute.backends.http.server import server_root
@@ -15,7 +16,8 @@ from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.construction import build
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
-from steproute.core.registry import Registry, models, scorers
+from steproute.core.ports import Environment
+from steproute.core.registry import Registry, environments, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import UNSET, Price
@@ -25,7 +27,7 @@ from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 
-_PARTS: Final = ("models", "scorers", "route", "limits", "answer", "doctor")
+_PARTS: Final = ("models", "scorers", "roles", "route", "limits", "answer", "doctor")
 _ROLE: Final = ("backend", "price", "sampling", "limiter", "calibration")
 _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
@@ -49,6 +51,18 @@ class ProbeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolesSettings:
+    """The table `[roles]`.
+
+    ladder: the models that may write steps, from the cheapest to the most expensive. environment: what answers each
+    accepted step, such as `calculator`; empty for nothing.
+    """
+
+    ladder: tuple[str, ...] = ("weak", "strong")
+    environment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFile:
     """A configuration as read; `digest` changes with any setting of its models and scorers, not with comments.
 
@@ -62,6 +76,7 @@ class ConfigFile:
     limits: Limits
     probe: ProbeSettings
     answer: AnswerSettings = AnswerSettings()
+    order: RolesSettings = RolesSettings()
 
     @property
     def calibrations(self) -> tuple[str, ...]:
@@ -79,7 +94,37 @@ class ConfigFile:
         judges: dict[str, ScorerRole] = {}
         for role in self.tables["scorers"]:
             self.scorer(role, limiters, judges)
-        return Roles(models={role: self.model(role, limiters) for role in self.tables["models"]}, scorers=judges)
+        models = {role: self.model(role, limiters) for role in self.tables["models"]}
+        self._check_ladder(models)
+        environment = self._environment(self.order.environment) if self.order.environment else None
+        return Roles(models=models, scorers=judges, ladder=self.order.ladder, environment=environment)
+
+    def _check_ladder(self, models: Mapping[str, ModelRole]) -> None:
+        """Raises ConfigError for a ladder that is not one of its models from the cheapest to the most expensive."""
+        where, ladder = f"{self.path.name}: roles.ladder", self.order.ladder
+        if ladder[:1] != ("weak",) or ladder[-1:] != ("strong",) or len(set(ladder)) != len(ladder):
+            raise ConfigError(
+                f"{list(ladder)} is no ladder.",
+                where=where,
+                remedy="Begin with weak, end with strong, and name each once.",
+            )
+        if ladder == RolesSettings().ladder:
+            return
+        if missing := [role for role in ladder if role not in models]:
+            raise ConfigError(
+                f"there is no model {missing[0]!r}.", where=where, remedy=f"Describe [models.{missing[0]}]."
+            )
+        priced = [role for role in ladder if models[role].price.is_set]
+        for role, following in pairwise(priced):
+            if models[role].price.output > models[following].price.output:
+                raise ConfigError(
+                    f"the model {role!r} costs more per output token than {following!r}, which follows it.",
+                    where=where,
+                    remedy="Order the roles by price, or correct the prices.",
+                )
+
+    def _environment(self, name: str) -> Environment:
+        return cast(Environment, build(environments.get(name), name, {}))
 
     def price(self, part: str, role: str) -> Price:
         """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
@@ -232,14 +277,16 @@ def read_config(path: Path) -> ConfigFile:
         raise ConfigError(
             "models: there is none. Describe at least [models.weak] and [models.strong].", where=path.name
         )
+    digested = {**parts, "roles": document["roles"]} if "roles" in document else parts
     return ConfigFile(
         path=path,
-        digest=hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest(),
+        digest=hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest(),
         tables=parts,
         route=read_route(f"{path.name}: route", document.get("route", {})),
         limits=_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
         answer=read_answer(f"{path.name}: answer", document.get("answer", {})),
+        order=converted(f"{path.name}: roles", document.get("roles", {}), RolesSettings),
     )
 
 

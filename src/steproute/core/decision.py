@@ -1,11 +1,20 @@
-"""What a policy can decide about the newest step."""
+"""What a policy can decide about the newest draft."""
 
-from enum import StrEnum
+import msgspec
 
 
-class Decision(StrEnum):
-    """Keep the draft, have strong write this one step again, or hand strong the pen for several steps."""
+class Accept(msgspec.Struct, frozen=True, tag="accept"):
+    """Keep the draft."""
 
-    ACCEPT = "accept"
-    REGENERATE = "regenerate"
-    TAKEOVER = "takeover"
+
+class Rewrite(msgspec.Struct, frozen=True, tag="rewrite", omit_defaults=True):
+    """Discard the draft and have `role` write this step and the following ones, `steps` in all.
+
+    steps: 1 is TRIM's regenerate; None is a takeover, whose length the strategy sets.
+    """
+
+    role: str
+    steps: int | None = 1
+
+
+Decision = Accept | Rewrite

@@ -113,6 +113,10 @@ class ScorerError(SteprouteError):
     """A step scorer could not score."""
 
 
+class EnvironmentFailed(BackendError):
+    """An environment could not answer a step."""
+
+
 class BudgetExceeded(SteprouteError):
     """A problem's token or money budget is spent."""
 

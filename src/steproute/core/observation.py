@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Rewrite
 from steproute.core.solution import Draft, Prefix, Step, Stop
 
 
@@ -11,18 +11,20 @@ class Observation:
     """The moment after a weak draft was scored.
 
     prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted
-    step and the draft's last; max_steps: the horizon. `scores` is empty where the strategy asked for none.
+    step and the draft's last, empty if the strategy asked for none; max_steps: the horizon; ladder: the roles that can
+    write, from the cheapest (weak) to the most expensive (strong).
     """
 
     prefix: Prefix
     draft: Draft
     scores: tuple[float, ...]
     max_steps: int
+    ladder: tuple[str, ...] = ("weak", "strong")
 
     @property
     def step(self) -> int:
         """t, counted from 1."""
-        return len(self.prefix.steps) + 1
+        return len(self.prefix.written) + 1
 
     @property
     def score(self) -> float:
@@ -37,5 +39,5 @@ class Observation:
 
     @property
     def replaced(self) -> int:
-        """How many earlier weak drafts were not accepted."""
-        return sum(step.decision in (Decision.REGENERATE, Decision.TAKEOVER) for step in self.prefix.steps)
+        """How many earlier weak drafts were rewritten."""
+        return sum(isinstance(step.decision, Rewrite) for step in self.prefix.steps)

@@ -4,7 +4,7 @@ Methods are protocols. Declarations are attributes with defaults, so a part that
 `PORTS` lists both for each kind; registration checks them. A part of another package has the rights of a built-in one.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, Protocol, Self, TypeVar, runtime_checkable
@@ -204,6 +204,12 @@ READS: Final[Declaration[frozenset[Reading]]] = Declaration(
     "reads", frozenset[Reading], frozenset({"scores"}), "Give a set of 'scores', 'confidence' and 'authors'."
 )
 TAKES_OVER: Final = Declaration("takes_over", bool, True, "False if it never hands the rest of a solution over.")
+SCORES_REWRITES: Final = Declaration(
+    "scores_rewrites",
+    bool,
+    False,
+    "True if it also decides about drafts of the roles between weak and strong.",
+)
 KNOBS: Final[Declaration[tuple[float, ...]]] = Declaration(
     "knobs", tuple[float, ...], tuple(round(0.05 * i, 2) for i in range(21)), "Give the default grid of knob values."
 )
@@ -214,11 +220,19 @@ class Policy(Protocol):
     """Decides about the newest draft; pure, no I/O."""
 
     def decide(self, observation: Observation) -> Decision:
-        """Accept, regenerate or take over."""
+        """Accept the draft, or have a role rewrite it."""
         ...
 
 
-def reads(policy: Policy, what: Reading) -> bool:
+class AskedPolicy(Protocol):
+    """A policy that is told its decisions from outside, such as a training environment's."""
+
+    def decide(self, observation: Observation) -> Awaitable[Decision]:
+        """The decision, once there is one."""
+        ...
+
+
+def reads(policy: object, what: Reading) -> bool:
     """Whether a policy reads this."""
     return what in READS.of(policy)
 
@@ -267,6 +281,30 @@ class Strategy(Protocol[Episode_contra]):
 
     async def solve(self, episode: Episode_contra) -> None:
         """Drive the episode until its prefix is finished."""
+        ...
+
+
+# Environments.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """An environment's answer to a step.
+
+    text: joins the solution; empty for no answer. ends: whether the solution ends here. reward: of the step, if any.
+    """
+
+    text: str = ""
+    ends: bool = False
+    reward: float | None = None
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """Answers a step: a tool's result, or what an agent observes. It keeps nothing between calls."""
+
+    async def respond(self, prefix: Prefix) -> Response:
+        """The answer to the newest step of `prefix`. Raises EnvironmentFailed."""
         ...
 
 
@@ -365,13 +403,18 @@ PORTS: Final = {
             kind="policies",
             methods=(Policy.decide,),
             optional=(PolicyFamily.at,),
-            declares=(READS, TAKES_OVER, KNOBS),
+            declares=(READS, TAKES_OVER, SCORES_REWRITES, KNOBS),
         ),
         Port(
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
             declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS),
+        ),
+        Port(
+            kind="environments",
+            methods=(Environment.respond,),
+            optional=(FromSettings.from_settings,),
         ),
         Port(
             kind="graders",

@@ -1,4 +1,4 @@
-"""Parts of six kinds by name: entry points for packages, a decorator for code at hand."""
+"""Parts of seven kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -133,10 +133,11 @@ scorers: Final = Registry("scorers")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
 graders: Final = Registry("graders")
+environments: Final = Registry("environments")
 datasets: Final = Registry("datasets")
 
 
 def plugins() -> list[Plugin]:
     """All parts that other packages publish."""
-    kinds = (models, scorers, policies, strategies, graders, datasets)
+    kinds = (models, scorers, policies, strategies, environments, graders, datasets)
     return [plugin for kind in kinds for plugin in kind.plugins()]

@@ -11,6 +11,8 @@ from steproute.core.problem import Problem
 from steproute.core.usage import Usage
 
 DEFAULT_SEPARATOR: Final = "\n\n"
+ENVIRONMENT: Final = "environment"
+"""The role of steps that an environment answers with."""
 
 
 class Stop(StrEnum):
@@ -195,7 +197,9 @@ class Step:
     """One step of a prefix: its author, its score where it was scored, and what was decided when it was the newest.
 
     `rejected` is the weak text that this step replaced and `rejected_score` that text's score. `confidence` is its
-    author's, where the step was a draft of its own and the backend gave log-probabilities.
+    author's, where the step was a draft of its own and the backend gave log-probabilities. A step of the role
+    `environment` answers the one before it: no model wrote it, so it has no tokens and no score. reward: what the
+    environment gave for this step, if anything.
     """
 
     role: str
@@ -206,14 +210,19 @@ class Step:
     rejected: str | None = None
     rejected_score: float | None = None
     confidence: Confidence | None = None
+    reward: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
-    """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it."""
+    """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it.
+
+    drafts: the ids of the drafts that the steps came from, for a prefix that an episode made.
+    """
 
     problem: Problem
     steps: tuple[Step, ...] = ()
+    drafts: tuple[int, ...] = ()
     separator: str = DEFAULT_SEPARATOR
     session: str = ""
     outcome: Outcome | None = None
@@ -232,6 +241,24 @@ class Prefix:
     def answer(self) -> str | None:
         """The final answer that the solution so far gives, by the problem's answer rule."""
         return self.problem.rule.find(self.text)
+
+    @property
+    def written(self) -> tuple[Step, ...]:
+        """The steps that models wrote, without an environment's answers."""
+        return tuple(step for step in self.steps if step.role != ENVIRONMENT)
+
+    @property
+    def for_scorers(self) -> "Prefix":
+        """The prefix with each answer of an environment joined to the step that it answers: one step for each score."""
+        if len(self.written) == len(self.steps):
+            return self
+        steps: list[Step] = []
+        for step in self.steps:
+            if step.role == ENVIRONMENT:
+                steps[-1] = replace(steps[-1], text=steps[-1].text + self.separator + step.text)
+            else:
+                steps.append(step)
+        return replace(self, steps=tuple(steps))
 
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""

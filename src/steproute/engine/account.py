@@ -41,9 +41,3 @@ class Account:
         """Say what became of the calls under a key, if there were any."""
         for index in self._open.get(key, ()):
             self._lines[index] = replace(self._lines[index], purpose=purpose)
-
-    def discard_accepted(self) -> None:
-        """Turn every accepted draft into a discarded one, when a solution is started over."""
-        for index, line in enumerate(self._lines):
-            if line.purpose is Purpose.ACCEPTED:
-                self._lines[index] = replace(line, purpose=Purpose.DISCARDED)

@@ -2,15 +2,15 @@
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count, pairwise
-from typing import Final
+from typing import Any, Final
 
 from steproute.core.concurrency import gather_or_cancel
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import (
     BackendError,
     BudgetExceeded,
@@ -21,10 +21,10 @@ from steproute.core.errors import (
 )
 from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
 from steproute.core.observation import Observation
-from steproute.core.ports import CombiningScorer, Policy, Strategy
+from steproute.core.ports import AskedPolicy, CombiningScorer, Environment, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
+from steproute.core.solution import DEFAULT_SEPARATOR, ENVIRONMENT, Draft, Meter, Outcome, Prefix, Scores, Step, Stop
 from steproute.core.splitting import split_steps
 from steproute.core.trace import Fallback, Trace, total_usage
 from steproute.core.usage import Purpose
@@ -34,7 +34,7 @@ from steproute.engine.budget import Budget
 from steproute.engine.limits import Limits
 from steproute.engine.metering import Bill, MeteredCalls, blamed, now
 from steproute.engine.roles import Roles, ScorerRole
-from steproute.engine.speculation import Speculation, SpeculativeCalls, SpeculativeDraft
+from steproute.engine.speculation import Place, Speculation, SpeculativeCalls, SpeculativeDraft
 
 _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a backend's cache, so it costs the same
 
@@ -42,8 +42,9 @@ _NUMBERS: Final = count()  # a problem that is solved again finds nothing in a b
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`, and to save time `speculate` and
-    `cancel_speculation`. Tokens, money, retries, budgets, deadlines and cancellation are kept here and nowhere else.
+    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `propose_many`, `score_many`,
+    `extend` and `commit`; to save time, `speculate` and `cancel_speculation`. Tokens, money, retries, budgets,
+    deadlines and cancellation are kept here and nowhere else.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Episode:
         self._calls = MeteredCalls(self._account, limits.retries)
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._prefix = Prefix(problem=problem, separator=separator, session=session)
-        self._attempts: Counter[tuple[str, int]] = Counter()
+        self._attempts: Counter[Place] = Counter()
         self._drafts = 0
         self._clamped: dict[int, Outcome] = {}
         self._newest: tuple[Draft, tuple[float, ...] | None, Decision | None] | None = None
@@ -163,10 +164,11 @@ class Episode:
         Each step is scored as soon as it is written if there is a `judge`. Speculation never changes a solution: a
         later `propose` and `score` from that prefix take the drafts, a `propose` from another prefix or
         `cancel_speculation` cancels them, failures are ignored, and a cancelled draft releases its seeds. Nothing is
-        started if the solution ends with `if_accepted`, if a budget could bind, or if the backend has no free slot.
+        started if the solution ends with `if_accepted`, if an environment answers steps, if a budget could bind, or if
+        the backend has no free slot.
         """
         start = prefix if if_accepted is None else self._after(prefix, if_accepted)
-        if start is None:
+        if start is None or self.roles.environment is not None:
             return
         samplings = (writer.sampling for writer in self.roles.models.values())
         if not self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
@@ -195,7 +197,7 @@ class Episode:
         judged = prefix if draft is None else prefix.extended(*self._steps(draft))
         try:
             ready = None if draft is None else await self._speculation.scores(judge, prefix, draft)
-            scores = ready or await self._scores(judge, self.roles.scorer(judge), judged)
+            scores = ready or await self._scores(judge, self.roles.scorer(judge), judged.for_scorers)
         except (BackendError, ScorerError) as failure:
             if self.limits.on_scorer_failure == "fail":
                 raise
@@ -204,41 +206,98 @@ class Episode:
             return None
         self._emit(Scored(scores))
         if prefix.text == self._prefix.text:
-            pairs = zip(self._prefix.steps, scores.values, strict=False)
-            self._prefix = replace(self._prefix, steps=tuple(replace(step, score=value) for step, value in pairs))
+            values = iter(scores.values)
+            self._prefix = replace(self._prefix, steps=tuple(_scored(step, values) for step in self._prefix.steps))
         return scores.values
 
-    def decide(self, policy: Policy, draft: Draft, scores: tuple[float, ...] | None = ()) -> Decision:
-        """The policy's decision about `draft`, the declared one where the scorer failed; a stand-in is accepted."""
+    async def decide(
+        self, policy: Policy | AskedPolicy, draft: Draft, scores: tuple[float, ...] | None = ()
+    ) -> Decision:
+        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted."""
+        decision: Decision
         if draft.id in self._stand_ins:
-            decision = Decision.ACCEPT
+            decision = Accept()
         elif scores is None:
-            decision = Decision(self.limits.on_scorer_failure)
+            decision = Accept() if self.limits.on_scorer_failure == "accept" else Rewrite("strong")
         else:
-            decision = policy.decide(self.observe(draft, scores))
+            decided = policy.decide(self.observe(draft, scores))
+            decision = await decided if isinstance(decided, Awaitable) else decided
         self._newest = (draft, scores, decision)
         self._emit(Decided(decision))
         return decision
 
     def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
         """What a policy sees of the moment after `draft` was scored."""
-        return Observation(prefix=self._prefix, draft=draft, scores=scores, max_steps=self.limits.max_steps)
+        return Observation(
+            prefix=self._prefix,
+            draft=draft,
+            scores=scores,
+            max_steps=self.limits.max_steps,
+            ladder=self.roles.ladder,
+        )
 
-    def accept(self, draft: Draft) -> Prefix:
-        """Add the draft's steps to the prefix; a finished prefix carries its outcome."""
-        self._account.settle(draft.id, Purpose.ACCEPTED)
-        for new in self._steps(draft):
-            step = self._annotated(new, draft)
-            self._prefix = self._prefix.extended(step)
+    async def accept(self, draft: Draft) -> Prefix:
+        """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
+        done = len(self._prefix.steps)
+        longer = await self.extend(self._prefix, draft)
+        new = (self._annotated(step, draft) for step in longer.steps[done:])
+        return self.commit(replace(longer, steps=(*longer.steps[:done], *new)))
+
+    async def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
+        """A branch: `prefix` with the draft's steps and the environment's answer, and its outcome if it ends there.
+
+        `prefix` is one that this episode gave; nothing is committed to. Raises EnvironmentFailed.
+        """
+        longer = prefix.extended(*self._steps(draft))
+        outcome = self._outcome(draft, longer)
+        if outcome is None and self.roles.environment is not None:
+            longer, outcome = await self._answered(longer, self.roles.environment)
+        return replace(longer, drafts=(*prefix.drafts, draft.id), outcome=outcome)
+
+    async def _answered(self, prefix: Prefix, environment: Environment) -> tuple[Prefix, Outcome | None]:
+        """The prefix with the environment's answer to its newest step, and how the solution ends if it does."""
+        with blamed(ENVIRONMENT):
+            response = await environment.respond(prefix)
+        rewarded = replace(prefix, steps=(*prefix.steps[:-1], replace(prefix.steps[-1], reward=response.reward)))
+        answer = [Step(role=ENVIRONMENT, text=response.text, tokens=0)] if response.text else []
+        longer = rewarded.extended(*answer)
+        if response.ends:
+            return longer, Outcome.COMPLETED if longer.answer is None else Outcome.ANSWERED
+        return longer, None
+
+    def commit(self, prefix: Prefix) -> Prefix:
+        """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
+        before, self._prefix = self._prefix, prefix
+        for draft in before.drafts:
+            if draft not in prefix.drafts:
+                self._account.settle(draft, Purpose.DISCARDED)
+        for draft in prefix.drafts:
+            if draft not in before.drafts:
+                self._account.settle(draft, Purpose.ACCEPTED)
+        for step in prefix.steps[_shared_steps(before, prefix) :]:
             self._emit(Accepted(step))
-        self._prefix = replace(self._prefix, outcome=self._outcome(draft, self._prefix))
-        return self._prefix
+        return prefix
 
     def restart(self) -> Prefix:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
-        self._account.discard_accepted()
-        self._prefix = replace(self._prefix, steps=(), outcome=None)
-        return self._prefix
+        return self.commit(replace(self._prefix, steps=(), drafts=(), outcome=None))
+
+    async def propose_many(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[list[Draft]]:
+        """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
+
+        Raises as `propose`, which declared fallbacks do not prevent: the first failure cancels the other calls.
+        """
+        sampling = self.roles.model(role).sampling
+        calls = [self._whole(role, prefix, False) for prefix in prefixes for _ in range(n)]
+        if self._budget.is_ample([sampling], len(calls), 0):
+            drafts = await gather_or_cancel(*calls)
+        else:
+            drafts = await _in_turn(calls)
+        return [drafts[at : at + n] for at in range(0, len(drafts), n)]
+
+    async def score_many(self, prefixes: Sequence[Prefix], judge: str = "prm") -> list[tuple[float, ...] | None]:
+        """The scores of each prefix, at once. None and errors as for `score`."""
+        return await gather_or_cancel(*(self.score(prefix, None, judge) for prefix in prefixes))
 
     def _fall_back(self, failure: BackendError | ScorerError, role: str, note: str) -> None:
         """Go on without what failed, and say so on the trace; raises a failure that will not pass."""
@@ -312,11 +371,11 @@ class Episode:
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool, speculative: SpeculativeDraft | None) -> Draft:
         writer = self.roles.model(role)
-        place = (role, len(prefix.steps))
+        place = (role, tuple(_texts(prefix)))
         self._attempts[place] += 1
         if speculative is not None:
             speculative.places.append(place)
-        seed = call_seed(self.seed, self.problem.id, *place, self._attempts[place])
+        seed = call_seed(self.seed, self.problem.id, role, len(prefix.steps), self._attempts[place])
         wanted = replace(writer.sampling, stop=None if to_end else prefix.separator, seed=seed)
         bill = Bill(role=role, model=writer.model.name, price=writer.price)
         clamp: Outcome | None = None
@@ -377,7 +436,7 @@ class Episode:
             return self._clamped.get(draft.id, Outcome.STEP_TOO_LONG)
         if draft.degenerate:
             return Outcome.DEGENERATE
-        return Outcome.MAX_STEPS if len(prefix.steps) >= self.limits.max_steps else None
+        return Outcome.MAX_STEPS if len(prefix.written) >= self.limits.max_steps else None
 
     def _finish(self, outcome: Outcome, error: str | None, role: str | None = None) -> Trace:
         trace = Trace(
@@ -396,6 +455,31 @@ class Episode:
         )
         self._emit(Finished(trace))
         return trace
+
+
+def _texts(prefix: Prefix) -> list[str]:
+    return [step.text for step in prefix.steps]
+
+
+def _shared_steps(one: Prefix, other: Prefix) -> int:
+    """How many steps two prefixes begin with in common."""
+    pairs = zip(_texts(one), _texts(other), strict=False)
+    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one.steps), len(other.steps)))
+
+
+def _scored(step: Step, values: Iterator[float]) -> Step:
+    """A step with the next score; an environment's answer has none."""
+    return step if step.role == ENVIRONMENT else replace(step, score=next(values))
+
+
+async def _in_turn(calls: Sequence[Coroutine[Any, Any, Draft]]) -> list[Draft]:
+    """The results of calls that are made one after the other; those after a failure are never made."""
+    waiting = deque(calls)
+    try:
+        return [await waiting.popleft() for _ in calls]
+    finally:
+        for call in waiting:
+            call.close()
 
 
 def _said(failure: BackendError | ScorerError) -> str:

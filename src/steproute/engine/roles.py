@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, Grader, StepModel, StepScorer
+from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, Environment, Grader, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.limiter import Limiter
@@ -58,11 +58,18 @@ class GraderRole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The writers by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader."""
+    """The models by role (`weak`, `strong`, …), the scorers by role (`prm`, …), and the grader.
+
+    ladder: the roles among which a policy chooses who writes a step, from the cheapest to the most expensive. The first
+    is `weak`, which drafts every step, and the last `strong`. environment: what answers each accepted step,
+    if anything.
+    """
 
     models: Mapping[str, ModelRole]
     scorers: Mapping[str, ScorerRole] = field(default_factory=dict)
     grading: GraderRole = GraderRole()
+    ladder: tuple[str, ...] = ("weak", "strong")
+    environment: Environment | None = None
 
     def model(self, role: str) -> ModelRole:
         """The writer of `role`; raises ConfigError that lists the roles there are."""

@@ -12,6 +12,9 @@ from steproute.core.solution import Draft, Prefix, Scores
 
 _T = TypeVar("_T")
 
+Place = tuple[str, tuple[str, ...]]
+"""A role and the texts of the steps from which it wrote."""
+
 
 @dataclass(slots=True, eq=False)
 class SpeculativeDraft:
@@ -19,7 +22,7 @@ class SpeculativeDraft:
 
     prefix: Prefix
     judge: str | None
-    places: list[tuple[str, int]] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     written: list[Draft] = field(default_factory=list)
     writing: asyncio.Task[Draft | None] | None = None
     scoring: asyncio.Task[Scores | None] | None = None

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.route_name import RouteName
 from steproute.core.trace import Trace, total_usage
@@ -164,13 +165,24 @@ def _step_rows(trace: Trace) -> Iterator[StepRow]:
             text=step.text,
             tokens=step.tokens,
             score=step.score,
-            decision=step.decision and step.decision.value,
+            decision=_decision(step.decision),
             rejected_text=step.rejected,
             rejected_score=step.rejected_score,
             mean_logprob=None if confidence is None else confidence.mean_logprob,
             min_logprob=None if confidence is None else confidence.min_logprob,
             first_token_entropy=None if confidence is None else confidence.first_token_entropy,
         )
+
+
+def _decision(decision: Decision | None) -> str | None:
+    """`accept`; `rewrite` with the role after a colon; `takeover` likewise."""
+    match decision:
+        case None:
+            return None
+        case Accept():
+            return "accept"
+        case Rewrite(role, steps):
+            return f"{'rewrite' if steps == 1 else 'takeover'}:{role}"
 
 
 def _call_rows(trace: Trace) -> Iterator[CallRow]:

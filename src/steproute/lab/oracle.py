@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 from steproute.lab.checker import StepLabel, check_steps
@@ -32,4 +32,4 @@ class Oracle:
             [*(step.text for step in observation.prefix.steps), observation.draft.text],
         )
         verdicts = check_drawn(problem, texts) if is_drawn(problem) else check_steps(Story.parse(problem.text), texts)
-        return Decision.REGENERATE if verdicts[-1] is StepLabel.FIRST_ERROR else Decision.ACCEPT
+        return Rewrite("strong") if verdicts[-1] is StepLabel.FIRST_ERROR else Accept()

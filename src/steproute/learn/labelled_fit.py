@@ -43,7 +43,7 @@ class GivenSolutions:
         for index, text in enumerate(steps, start=1):
             stop = Stop.END if index == len(steps) else Stop.SEPARATOR
             unbroken = re.sub(r"\n\s*\n", "\n", text)
-            prefix = episode.accept(Draft(role="given", model="given", text=unbroken, stop=stop, usage=Usage()))
+            prefix = await episode.accept(Draft(role="given", model="given", text=unbroken, stop=stop, usage=Usage()))
         await episode.score(prefix, None)
 
 

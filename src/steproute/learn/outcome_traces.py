@@ -35,7 +35,7 @@ class WeakScored:
         """Write, keep and score."""
         prefix, at_once = episode.start(), not reads_confidence(episode.roles.scorer())
         while not prefix.finished:
-            prefix = episode.accept(await episode.propose("weak", prefix, to_end=at_once))
+            prefix = await episode.accept(await episode.propose("weak", prefix, to_end=at_once))
         await episode.score(prefix, None)
 
 

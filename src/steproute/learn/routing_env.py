@@ -14,7 +14,6 @@ from steproute.core.errors import ConfigError
 from steproute.core.events import Drafted, Event
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
-from steproute.core.solution import Draft
 from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -30,25 +29,11 @@ _ROLLOUT: Final = "rollout"
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """A policy whose decision somebody else took."""
+class _Asking:
+    """A policy that asks for every decision."""
 
-    decision: Decision
-
-    def decide(self, observation: Observation) -> Decision:
-        return self.decision
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asking(Stepwise):
-    """TRIM's loop that asks for every decision."""
-
-    ask: Callable[[Observation], "asyncio.Future[Decision]"]
-
-    async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
-        if scores is None:
-            return episode.decide(self.policy, draft, scores)
-        return episode.decide(_Told(await self.ask(episode.observe(draft, scores))), draft, scores)
+    decide: Callable[[Observation], "asyncio.Future[Decision]"]
+    takes_over: bool = False
 
 
 @dataclass(slots=True)
@@ -71,8 +56,7 @@ class Rollout:
             self.problem, self.roles, route=_ROLLOUT, limits=self.limits, seed=self.seed, on_event=self._hear
         )
         self._asked = asyncio.get_running_loop().create_future()
-        asking = _Asking(policy=_Told(Decision.ACCEPT), ask=self._ask)
-        self._task = asyncio.create_task(episode.run(asking))
+        self._task = asyncio.create_task(episode.run(Stepwise(policy=_Asking(self._ask))))
         return await self._next()
 
     async def act(self, decision: Decision) -> Observation | Trace:

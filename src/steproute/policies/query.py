@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -106,7 +106,7 @@ class Query:
     def decide(self, observation: Observation) -> Decision:
         """The same whatever has been written."""
         chance = self.predictor.probability(observation.prefix.problem.text)
-        return Decision.REGENERATE if chance < self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if chance < self.threshold else Accept()
 
 
 @dataclass(frozen=True)

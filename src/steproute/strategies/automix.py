@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept
 from steproute.core.ports import COMPARES, Grader, Needs, Policy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix
@@ -34,9 +34,9 @@ class AutoMix:
         empty = episode.start()
         draft = await episode.propose("weak", empty, to_end=True)
         score = await self.verify(episode, empty, draft)
-        if episode.decide(self.policy, draft, score) is not Decision.ACCEPT:
+        if await episode.decide(self.policy, draft, score) != Accept():
             draft = await episode.propose("strong", empty, replacing=draft, to_end=True)
-        episode.accept(draft)
+        await episode.accept(draft)
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""

@@ -6,7 +6,7 @@ whole problem from scratch. No model has to continue another one's text.
 
 from dataclasses import dataclass
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept
 from steproute.core.ports import Needs, Policy, reads
 from steproute.engine.episode import Episode
 
@@ -28,9 +28,9 @@ class Cascade:
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")
             scores = await episode.score(prefix, draft) if reads(self.policy, "scores") else ()
-            if episode.decide(self.policy, draft, scores) is not Decision.ACCEPT:
+            if await episode.decide(self.policy, draft, scores) != Accept():
                 solution = await episode.propose("strong", empty, replacing=draft, to_end=True)
                 if solution is not draft:
                     episode.restart()
                 draft = solution
-            prefix = episode.accept(draft)
+            prefix = await episode.accept(draft)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept
 from steproute.core.errors import ConfigError
 from steproute.core.ports import reads
 from steproute.core.solution import Prefix
@@ -37,7 +37,7 @@ class Pipelined(Stepwise):
             )
 
     async def solve(self, episode: Episode) -> None:
-        """Draft, draft ahead, score, decide, accept, until the solution ends."""
+        """Draft, speculate, score, decide, then accept or rewrite, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
             if reads(self.policy, "scores") and _last_score(prefix) < self.hedge:
@@ -49,12 +49,11 @@ class Pipelined(Stepwise):
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
                 episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
-            decision = await self.decide(episode, draft, scores)
-            if decision is not Decision.ACCEPT:
+            decision = await episode.decide(self.policy, draft, scores)
+            if decision != Accept():
                 await episode.cancel_speculation("weak")
-            prefix = await self.act(episode, prefix, draft, decision)
-            if decision is Decision.ACCEPT:
-                await episode.cancel_speculation("strong")
+            prefix = await self.carry_out(episode, prefix, draft, decision)
+            await episode.cancel_speculation("strong")
 
 
 def _last_score(prefix: Prefix) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Policy, reads
 from steproute.core.solution import Draft, Stop
@@ -32,6 +32,6 @@ class QueryLevel:
     async def solve(self, episode: Episode) -> None:
         """Weak where the policy accepts, else strong."""
         prefix = episode.start()
-        accepted = self.policy.decide(episode.observe(_NOTHING, ())) is Decision.ACCEPT
+        accepted = self.policy.decide(episode.observe(_NOTHING, ())) == Accept()
         role, stand_in = ("weak", "strong") if accepted else ("strong", None)
-        episode.accept(await episode.propose(role, prefix, stand_in=stand_in, to_end=True))
+        await episode.accept(await episode.propose(role, prefix, stand_in=stand_in, to_end=True))

@@ -20,4 +20,4 @@ class Single:
     async def solve(self, episode: Episode) -> None:
         """Write to the end and keep it."""
         prefix = episode.start()
-        episode.accept(await episode.propose(self.role, prefix, to_end=True))
+        await episode.accept(await episode.propose(self.role, prefix, to_end=True))

@@ -1,23 +1,23 @@
-"""TRIM: weak writes each step, the process reward model scores it, a policy keeps it or has strong write it again."""
+"""TRIM: the weak model writes each step, the PRM scores it, a policy keeps it or has another model write it again."""
 
 from dataclasses import dataclass
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Needs, Policy, reads
+from steproute.core.ports import SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepwise:
-    """TRIM's loop (TRIM, the loop), with takeover beside regenerate.
+    """TRIM's loop (TRIM, the loop), with takeovers and with roles between the weak and the strong model.
 
-    `takeover_steps` is how many steps strong writes once it takes over; None lets it write to the end. `judge` is the
-    role of the scorer. Raises ConfigError for a takeover of less than one step.
+    `takeover_steps` is how many steps a takeover writes; None lets it write to the end. `judge` is the role of the
+    scorer. Raises ConfigError for a takeover of less than one step.
     """
 
-    policy: Policy
+    policy: Policy | AskedPolicy
     takeover_steps: int | None = None
     judge: str = "prm"
 
@@ -29,36 +29,42 @@ class Stepwise:
 
     @property
     def needs(self) -> Needs:
-        """Both models, and the judge where the policy reads scores."""
+        """Both models, and the scorer if the policy reads scores."""
         return Needs(scorers=(self.judge,) if reads(self.policy, "scores") else ())
 
     async def solve(self, episode: Episode) -> None:
-        """Draft, score, decide, accept, until the solution ends."""
+        """Draft, score, decide, then accept or rewrite, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
             scores = await episode.score(prefix, draft, self.judge) if reads(self.policy, "scores") else ()  # r_1 … r_t
-            decision = await self.decide(episode, draft, scores)
-            prefix = await self.act(episode, prefix, draft, decision)
+            decision = await episode.decide(self.policy, draft, scores)
+            prefix = await self.carry_out(episode, prefix, draft, decision)
 
-    async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
-        """The policy's decision about the draft; training asks its environment here."""
-        return episode.decide(self.policy, draft, scores)
+    async def carry_out(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
+        """The prefix after a decision, and after those about the drafts of the roles that it names."""
+        while isinstance(decision, Rewrite) and self._is_scored(decision):
+            rewritten = await episode.propose(decision.role, prefix, replacing=draft)
+            if rewritten is draft:
+                return await episode.accept(draft)
+            draft, scores = rewritten, await episode.score(prefix, rewritten, self.judge)
+            decision = await episode.decide(self.policy, draft, scores)
+        if isinstance(decision, Accept):
+            return await episode.accept(draft)
+        return await self._rewrite(episode, prefix, draft, decision)
 
-    async def act(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
-        """The prefix after the decision is carried out."""
-        if decision is Decision.TAKEOVER:
-            return await self._take_over(episode, prefix, draft)
-        if decision is Decision.REGENERATE:
-            draft = await episode.propose("strong", prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
-        return episode.accept(draft)
+    def _is_scored(self, decision: Rewrite) -> bool:
+        return decision.role != "strong" and SCORES_REWRITES.of(self.policy)
 
-    async def _take_over(self, episode: Episode, prefix: Prefix, draft: Draft) -> Prefix:
-        if self.takeover_steps is None:
-            return episode.accept(await episode.propose("strong", prefix, replacing=draft, to_end=True))
-        prefix = episode.accept(await episode.propose("strong", prefix, replacing=draft))
-        for _ in range(self.takeover_steps - 1):
+    async def _rewrite(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Rewrite) -> Prefix:
+        """The prefix after the role has written as many steps as the decision says."""
+        role, steps = decision.role, self.takeover_steps if decision.steps is None else decision.steps
+        if steps is None:
+            return await episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))
+        rewritten = await episode.propose(role, prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
+        prefix = await episode.accept(rewritten)
+        for _ in range(steps - 1):
             if prefix.finished:
                 break
-            prefix = episode.accept(await episode.propose("strong", prefix))
+            prefix = await episode.accept(await episode.propose(role, prefix))
         return prefix

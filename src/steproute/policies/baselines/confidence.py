@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import exp, isfinite
 from typing import ClassVar
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -39,7 +39,7 @@ class Confidence:
         """Regenerate a step that weak was not sure of."""
         logprobs = token_logprobs(observation)
         probability = exp(sum(logprobs) / len(logprobs))
-        return Decision.REGENERATE if probability < self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if probability < self.threshold else Accept()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class FirstTokenEntropy:
                 where="policy",
                 remedy="Use a policy that reads scores.",
             )
-        return Decision.REGENERATE if entropy > self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if entropy > self.threshold else Accept()
 
 
 def token_logprobs(observation: Observation) -> tuple[float, ...]:

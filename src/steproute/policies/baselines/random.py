@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -38,4 +38,4 @@ class RandomRouting:
         """Regenerate where this step's draw falls below the rate."""
         place = f"{self.seed}/{observation.prefix.problem.id}/{observation.step}"
         draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
-        return Decision.REGENERATE if draw < self.rate else Decision.ACCEPT
+        return Rewrite("strong") if draw < self.rate else Accept()

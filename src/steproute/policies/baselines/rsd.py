@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -39,4 +39,4 @@ class Rsd:
         """Drawn by the seed, the problem and the step alone."""
         place = f"rsd/{self.seed}/{observation.prefix.problem.id}/{observation.step}"
         draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
-        return Decision.ACCEPT if draw * self.scale < observation.score else Decision.REGENERATE
+        return Accept() if draw * self.scale < observation.score else Rewrite("strong")

@@ -7,13 +7,13 @@ from typing import ClassVar, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 
 F64 = NDArray[np.float64]
-DECISIONS: Final = (Decision.ACCEPT, Decision.REGENERATE)
+DECISIONS: Final = (Accept(), Rewrite("strong"))
 TOKEN_SCALE: Final = 300
 LAYER_NORM_EPSILON: Final = 1e-5
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -42,7 +42,7 @@ class Pomdp:
         else:
             gain = self.plan.advantage(index, min(observation.step, self.plan.model.stages) - 1, belief)
         pays = gain > self.cost * observation.draft.usage.output_tokens
-        return Decision.REGENERATE if pays else Decision.ACCEPT
+        return Rewrite("strong") if pays else Accept()
 
     def believed(self, observation: Observation) -> F64:
         """Belief (3,) about the newest step: on track, derailed, newest step wrong."""
@@ -50,8 +50,8 @@ class Pomdp:
         if self.belief == "posterior":
             return model.posterior(min(observation.scores[:-1], default=1.0), observation.score)
         prior = model.first_belief()
-        for index, step in enumerate(observation.prefix.steps):
-            replaced = step.decision is not None and step.decision is not Decision.ACCEPT
+        for index, step in enumerate(observation.prefix.written):
+            replaced = step.decision is not None and step.decision != Accept()
             newest = observation.scores[index] if step.rejected_score is None else step.rejected_score
             belief = model.posterior(min(observation.scores[:index], default=1.0), newest, prior)
             prior = model.predict(belief, regenerate=replaced)

@@ -22,7 +22,7 @@ def sequence_features(observation: Observation, lam: float) -> F64:
     Source: TRIM, TRIM-Seq.
     """
     scores = observation.scores[-HORIZON:]
-    tokens = [*(step.tokens for step in observation.prefix.steps), observation.draft.usage.output_tokens][-HORIZON:]
+    tokens = [*(step.tokens for step in observation.prefix.written), observation.draft.usage.output_tokens][-HORIZON:]
     features = np.zeros(SEQUENCE)
     features[:2] = lam, len(scores)
     features[2 : 2 + len(scores)] = scores

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
@@ -33,7 +33,7 @@ class Threshold:
 
     def decide(self, observation: Observation) -> Decision:
         """Regenerate a step that scores below the threshold."""
-        return Decision.REGENERATE if observation.score < self.threshold else Decision.ACCEPT
+        return Rewrite("strong") if observation.score < self.threshold else Accept()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class ThresholdTakeover:
     def decide(self, observation: Observation) -> Decision:
         """Accept at or above the threshold; below it regenerate, or take over when patience is spent."""
         if observation.score >= self.threshold:
-            return Decision.ACCEPT
-        return Decision.TAKEOVER if observation.replaced + 1 >= self.patience else Decision.REGENERATE
+            return Accept()
+        return Rewrite("strong", None) if observation.replaced + 1 >= self.patience else Rewrite("strong")
 
 
 def _check(name: str, value: float) -> None:

@@ -13,7 +13,7 @@ class Work:
         self.most, self.done, self._now = 0, list[str](), dict[str, int]()
 
     async def do(self, key: str, who: str) -> None:
-        async with self.turns.turn(key):
+        async with self.turns.hold(key):
             self._now[key] = self._now.get(key, 0) + 1
             self.most = max(self.most, self._now[key])
             try:
@@ -49,7 +49,7 @@ def test_keys_do_not_wait_for_each_other() -> None:
     async def run() -> None:
         work = Work()
         held = await work.started("a", "1")
-        async with work.turns.turn("b"):
+        async with work.turns.hold("b"):
             assert not held.done()
         work.go.set()
         await held
@@ -77,10 +77,10 @@ def test_a_failure_gives_the_key_to_the_next() -> None:
     async def run() -> None:
         turns = KeyedLock()
         with pytest.raises(ValueError, match="failed"):
-            async with turns.turn("a"):
+            async with turns.hold("a"):
                 raise ValueError("failed")
         assert not len(turns)
-        async with turns.turn("a"):
+        async with turns.hold("a"):
             pass
 
     asyncio.run(run())

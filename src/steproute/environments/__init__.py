@@ -1,0 +1,1 @@
+"""Environments: what answers a step, such as a tool."""
