@@ -30,7 +30,6 @@ class Patient:
 
     threshold: float
     knobs: ClassVar[tuple[float, ...]] = (0.0, 0.25, 0.5, 0.75, 1.0)
-    needs_scores: ClassVar[bool] = True
     takes_over: ClassVar[bool] = False
 
     @classmethod

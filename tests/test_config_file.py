@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 from steproute import Meter, Problem
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.config import (
     AnswerSettings,
     RouteSettings,
@@ -26,7 +25,7 @@ from steproute.config import (
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
-from steproute.core.ports import takes_over
+from steproute.core.ports import TAKES_OVER, Continuation
 from steproute.core.registry import graders
 from steproute.grading.numeric import NumericGrader
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
@@ -253,7 +252,7 @@ def test_a_calibrated_policy_takes_over_where_the_one_within_it_does() -> None:
     curve = BudgetCurve(axis="tokens", knobs=(0.2, 0.4), costs=(1.0, 2.0))
     for family, may in ((Threshold, False), (ThresholdTakeover, True)):
         policy = MixtureFamily(family, curve, cost=1.5, goal=0.3, deviation=0.1).at(0.3, 0)
-        assert takes_over(policy) is may
+        assert TAKES_OVER.of(policy) is may
 
 
 def test_a_key_comes_from_its_variable_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,11 +405,11 @@ def test_a_judge_is_paid_at_the_price_of_its_model(tmp_path: Path) -> None:
     assert judge.is_paid
 
 
+@dataclass(frozen=True)
 class Plain:
-    """A grader of a package that is no dataclass."""
+    """A grader of a package that does not build itself."""
 
-    def __init__(self, word: str = "x") -> None:
-        self.word = word
+    word: str = "x"
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         return Grade.of(self.word in solution)
@@ -421,5 +420,5 @@ def test_any_class_with_the_method_is_a_grader(monkeypatch: pytest.MonkeyPatch) 
     grader = AnswerSettings(grader="plain", settings={"word": "five"}).graded(lab_roles()).grading.grader
     assert isinstance(grader, Plain)
     assert grader.word == "five"
-    with pytest.raises(ConfigError, match="answer: plain: .*unexpected keyword argument 'words'"):
+    with pytest.raises(ConfigError, match=r"answer.words: unknown. Known fields: word"):
         AnswerSettings(grader="plain", settings={"words": "five"}).graded(lab_roles())

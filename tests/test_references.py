@@ -11,7 +11,7 @@ from typer.main import get_command
 
 import steproute
 from steproute.cli.main import app
-from steproute.core.ports import Needs, reads_logprobs, takes_over
+from steproute.core.ports import READS, TAKES_OVER, Needs
 from steproute.core.registry import Registry, policies, strategies
 from steproute.policies.stored import _KINDS
 from steproute.policies.trim.threshold import Threshold
@@ -68,9 +68,9 @@ def test_every_policy_has_a_row_with_what_it_declares() -> None:
     assert table.keys() == built_in(policies)
     for name, row in table.items():
         policy = policies.get(name)
-        assert row["PRM"] == ("yes" if policy.needs_scores else "no"), name
-        assert row["log-probabilities"].startswith("yes") == reads_logprobs(policy), name
-        assert row["takes over"] == ("yes" if takes_over(policy) else "no"), name
+        assert row["PRM"] == ("yes" if "scores" in READS.of(policy) else "no"), name
+        assert row["log-probabilities"].startswith("yes") == ("confidence" in READS.of(policy)), name
+        assert row["takes over"] == ("yes" if TAKES_OVER.of(policy) else "no"), name
 
 
 def test_every_kind_of_trained_policy_has_a_row() -> None:

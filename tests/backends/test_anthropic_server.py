@@ -12,7 +12,7 @@ from tests.backends.http.hostile_anthropic import HostileAnthropic
 from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.anthropic.prompt import conversation
 from steproute.backends.http.server import Server
-from steproute.backends.prompts import Continuation, half_answered, one_step_asked
+from steproute.backends.prompts import half_answered, one_step_asked
 from steproute.core.errors import (
     BackendError,
     BackendUnavailable,
@@ -23,6 +23,7 @@ from steproute.core.errors import (
     SteprouteError,
     TooFewTokens,
 )
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.registry import models
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
@@ -473,10 +474,10 @@ def test_it_is_made_from_a_table_and_a_missing_package_is_named(monkeypatch: pyt
         "sampling_fields": ["temperature"],
         "continuation": "prefill",
     }
-    made = models.get("anthropic").configured("strong", table)
+    made = models.get("anthropic").from_settings("strong", table)
     assert made.settings.sampling_fields == ("temperature",)
     with pytest.raises(ConfigError, match="sampling_fields"):
-        models.get("anthropic").configured("strong", {**table, "sampling_fields": ["seed"]})
+        models.get("anthropic").from_settings("strong", {**table, "sampling_fields": ["seed"]})
     monkeypatch.setitem(sys.modules, "anthropic", None)
     with pytest.raises(ConfigError, match=r"pip install 'steproute\[anthropic\]'"):
-        models.get("anthropic").configured("strong", table)
+        models.get("anthropic").from_settings("strong", table)

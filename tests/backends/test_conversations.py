@@ -11,9 +11,9 @@ from tests.backends.test_anthropic_server import ask as ask_anthropic
 from tests.backends.test_anthropic_server import good as anthropic
 from tests.backends.test_openai_server import ask, good
 
-from steproute.backends.prompts import Continuation
 from steproute.core.answer_rule import BOXED, NONE
 from steproute.core.errors import BackendError, DatasetError
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.usage_bounds import most_read

@@ -12,7 +12,7 @@ from tests.backends.http.test_faults import PROBLEM, writer_of
 from tests.backends.test_openai_server import Canned
 
 from steproute.backends.instruct import restarts
-from steproute.backends.prompts import Continuation
+from steproute.core.ports import Continuation
 from steproute.core.solution import Outcome
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles

@@ -30,7 +30,7 @@ UNBOUND = Sampling(temperature=1.0, top_p=1.0, top_k=0)
 )
 def test_a_number_that_cannot_be_is_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
-        LlamaCppModel.configured("weak", {"path": "m.gguf", field: value})
+        LlamaCppModel.from_settings("weak", {"path": "m.gguf", field: value})
 
 
 def test_a_file_that_is_missing_or_no_gguf_is_refused(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     (tmp_path / "m.gguf").write_bytes(b"GGUF")
     with pytest.raises(ConfigError, match=r"pip install 'steproute\[local\]'"):
-        models.get("llama.cpp").configured("weak", {"path": str(tmp_path / "m.gguf")})
+        models.get("llama.cpp").from_settings("weak", {"path": str(tmp_path / "m.gguf")})
 
 
 def test_temperature_0_takes_the_most_likely_token() -> None:

@@ -14,7 +14,6 @@ from tests.backends.http.hostile import Asked, HostileServer
 from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.backends.step_cutter import StepCutter
 from steproute.core.answer_rule import BOXED, FINAL_LINE, NONE, RULES, AnswerRule
 from steproute.core.errors import (
@@ -24,6 +23,7 @@ from steproute.core.errors import (
     ContextOverflow,
     ContinuationUnsupported,
 )
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step, Stop
 

@@ -13,10 +13,10 @@ from tests.backends.test_openai_server import BEGUN, PROBLEM, SAMPLING, Canned, 
 from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.backends.reasoning import with_reasoning_closed
 from steproute.backends.step_cutter import StepCutter
 from steproute.core.errors import BackendError, ConfigError
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
 

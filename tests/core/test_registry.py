@@ -1,6 +1,8 @@
 import pytest
 
+from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
 from steproute.core.registry import Registry, policies, strategies
 from steproute.policies.trim.threshold import Threshold
 
@@ -15,7 +17,11 @@ def test_a_decorator_registers_a_class_once() -> None:
 
     @registry.register("mine")
     class Mine:
-        pass
+        def __init__(self, knob: float) -> None:
+            self.knob = knob
+
+        def decide(self, observation: Observation) -> Decision:
+            return Accept()
 
     assert registry.get("mine") is Mine
     with pytest.raises(ConfigError, match="'mine' is taken"):

@@ -28,9 +28,9 @@ from steproute import (
     ScorerRole,
     Step,
 )
-from steproute.backends.prompts import Continuation
 from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
+from steproute.core.ports import Continuation
 from steproute.core.usage import UNSET, Usage
 from steproute.core.usage_bounds import most_scored, most_written
 from steproute.engine.limiter import Limiter, LimiterSettings

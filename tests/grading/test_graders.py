@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute import Draft, Meter, Prefix, Problem, Sampling, Stop, Usage
+from steproute.config.answer import AnswerSettings
 from steproute.core.answer_rule import NONE
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade, Verdict
-from steproute.core.ports import Grader, compares
+from steproute.core.ports import COMPARES, Grader
 from steproute.core.registry import graders
+from steproute.engine.roles import ModelRole, Roles
 from steproute.grading.choice import ChoiceGrader
 from steproute.grading.exact import ExactGrader
 from steproute.grading.judge import JUDGE_PROMPT, JudgeGrader
@@ -40,7 +42,7 @@ def test_every_built_in_grader_is_registered_under_its_name() -> None:
     assert graders.names() == ["choice", "exact", "judge", "math", "numeric", "python", "regex"]
     kinds = [graders.get(name) for name in ("math", "exact", "numeric", "choice", "regex", "python", "judge")]
     assert kinds == [MathGrader, ExactGrader, NumericGrader, ChoiceGrader, RegexGrader, PythonGrader, JudgeGrader]
-    assert [compares(kind) for kind in kinds] == [True, True, True, True, False, False, False]
+    assert [COMPARES.of(kind) for kind in kinds] == [True, True, True, True, False, False, False]
 
 
 @pytest.mark.parametrize("grader", [MathGrader(), ExactGrader(), NumericGrader(), ChoiceGrader(), RegexGrader()])
@@ -214,7 +216,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / f"{module}.py").write_text(FUNCTIONS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    return lambda name, **settings: PythonGrader.configured({"function": f"{module}:{name}", **settings}, {})
+    return lambda name, **settings: PythonGrader.from_settings("python", {"function": f"{module}:{name}", **settings})
 
 
 def test_a_function_of_the_current_folder_grades(own: Any) -> None:
@@ -275,9 +277,9 @@ def test_a_function_that_cannot_be_used_is_refused(own: Any) -> None:
         ("no_such_module:f", "cannot be imported .ModuleNotFound"),
     ):
         with pytest.raises(ConfigError, match=message):
-            PythonGrader.configured({"function": function}, {})
+            PythonGrader.from_settings("python", {"function": function})
     with pytest.raises(ConfigError, match="function: missing"):
-        PythonGrader.configured({}, {})
+        PythonGrader.from_settings("python", {})
 
 
 class Replying:
@@ -298,7 +300,7 @@ class Replying:
 
 
 def judge(model: Replying, **settings: Any) -> JudgeGrader:
-    return JudgeGrader.configured({"model": "judge", **settings}, {"judge": model})
+    return JudgeGrader.from_settings("judge", {"model": "judge", **settings}).asking(model)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +350,9 @@ def test_a_judge_reads_the_whole_solution_without_a_rule_and_nothing_without_an_
 
 def test_a_judge_needs_a_model_that_is_there() -> None:
     with pytest.raises(ConfigError, match=r"model: there is no model 'gpt', only judge. Describe \[models.gpt\]"):
-        JudgeGrader.configured({"model": "gpt"}, {"judge": Replying("")})
+        AnswerSettings(grader="judge", settings={"model": "gpt"}).graded(
+            Roles(models={"judge": ModelRole(model=Replying(""))})
+        )
     with pytest.raises(ConfigError, match=r"prompt: 'Well\?' lacks \{answer\}"):
         judge(Replying(""), prompt="Well?")
 

@@ -8,6 +8,7 @@ from steproute.artifacts import write_artifact
 from steproute.core.decision import Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import READS
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
@@ -33,7 +34,7 @@ def test_each_problem_keeps_to_one_of_the_two_knobs_and_the_share_holds() -> Non
     for index in range(50):
         assert (policy.decide(seen(f"p{index}", 0.89)) == Rewrite("strong")) == high[index]
         assert policy.decide(seen(f"p{index}", 0.05)) == Rewrite("strong")
-    assert policy.needs_scores
+    assert READS.of(policy) == {"scores"}
 
 
 def test_a_calibrated_policy_comes_back_whole_even_around_a_calibrated_one(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from tests.servers.processes import Running
 from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.config import lab_roles, read_config
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace

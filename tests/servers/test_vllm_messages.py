@@ -8,7 +8,7 @@ from tests.servers.processes import Running
 
 from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.server import Server
-from steproute.backends.prompts import Continuation
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step, Stop
 from steproute.evaluation.datasets import load_problems

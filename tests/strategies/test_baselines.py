@@ -7,6 +7,7 @@ from steproute import Accept, Decision, Draft, Observation, Outcome, Prefix, Pro
 from steproute.config import lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
+from steproute.core.ports import Reading
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.grading.mathematics import MathGrader
@@ -104,7 +105,7 @@ def test_a_query_level_router_calls_one_model_once() -> None:
     for threshold, role in ((0.0, "weak"), (1.0, "strong")):
 
         class Always:
-            needs_scores = False
+            reads = frozenset[Reading]()
 
             def decide(self, observation: Observation, threshold: float = threshold) -> Decision:
                 assert observation.prefix.problem == PROBLEM

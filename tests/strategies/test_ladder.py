@@ -85,8 +85,6 @@ def test_a_failed_rung_leaves_the_draft_if_the_limits_say_so() -> None:
 class NamesAnyRole:
     """A policy that has each step written by a role at random, several at a time."""
 
-    needs_scores = True
-
     def __init__(self, decisions: list[Decision], scores_rewrites: bool) -> None:
         self.decisions, self.scores_rewrites = decisions, scores_rewrites
 
@@ -174,8 +172,6 @@ def test_an_episode_tells_policies_the_ladder() -> None:
     seen: list[tuple[str, ...]] = []
 
     class Sees:
-        needs_scores = True
-
         def decide(self, observation: Observation) -> Decision:
             seen.append(observation.ladder)
             return Accept()

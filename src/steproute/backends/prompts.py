@@ -1,7 +1,6 @@
 """How a half-written answer is put to a backend, by continuation mode."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, Final
 
 from steproute.core.errors import BackendError
@@ -20,15 +19,6 @@ _THE_REST: Final = (
     "You are given a problem and the beginning of its solution. Write what is missing to its end and nothing else: no "
     "earlier step, no heading."
 )
-
-
-class Continuation(StrEnum):
-    """How a backend goes on with a half-written answer."""
-
-    COMPLETIONS = "completions"
-    CONTINUE_FINAL_MESSAGE = "continue_final_message"
-    PREFILL = "prefill"
-    INSTRUCT = "instruct"
 
 
 def written(prefix: Prefix) -> str:

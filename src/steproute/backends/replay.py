@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from steproute.core.errors import BackendError
+from steproute.core.ports import ModelCapabilities
 from steproute.core.recording import Recording, Recordings, estimated_tokens
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
@@ -18,7 +19,7 @@ class ReplayModel:
     prompt are estimated from characters.
     """
 
-    gives_logprobs: ClassVar[bool] = False
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False)
 
     def __init__(self, name: str, recordings: Iterable[Recording]) -> None:
         self.name = name

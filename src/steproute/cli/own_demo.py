@@ -10,7 +10,7 @@ from steproute.cli.live import LiveView
 from steproute.cli.terminal import Terminal
 from steproute.config import RouteSettings, RunConfig, Setup, check_needs, read_setup
 from steproute.core.grade import Grade, Verdict
-from steproute.core.ports import Strategy, gives_logprobs
+from steproute.core.ports import CAPABILITIES, Strategy
 from steproute.core.problem import Problem
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GRADES, GradeBook
@@ -160,7 +160,7 @@ def own_demo(config: Path, data: str, problems: int | None, seed: int, name: str
 
 def _policies(roles: Roles) -> tuple[_Policy, tuple[str, ...]]:
     """The policy that the demo shows, and the names of the baselines."""
-    sure = "weak" in roles.models and gives_logprobs(roles.models["weak"].model)
+    sure = "weak" in roles.models and CAPABILITIES.of(roles.models["weak"].model).logprobs
     more = tuple(f"single:{role}" for role in roles.models if role not in ("weak", "strong"))
     if "prm" in roles.scorers:
         return _THRESHOLD, (*(["confidence"] if sure else []), *more, "random")

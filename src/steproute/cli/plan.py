@@ -59,8 +59,8 @@ def plan(
 ) -> None:
     """Print the advantage of regenerating the newest step over accepting it, and the plan's certified optimality gap.
 
-    The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step. With
-    several roles, the cost of each counts by its share of the most expensive one's.
+    The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step.
+    With several roles, the cost of each counts by its share of the most expensive one's.
 
     Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """

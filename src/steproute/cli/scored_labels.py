@@ -12,7 +12,7 @@ from steproute.cli.training import GO_ON, progress_bar
 from steproute.cli.training_tree import training_tree
 from steproute.config import Setup, check_needs
 from steproute.core.errors import ConfigError, DatasetError
-from steproute.core.ports import NewestStepScorer
+from steproute.core.ports import READS_CONFIDENCE, NewestStepScorer
 from steproute.core.solution import Prefix
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
@@ -110,7 +110,7 @@ def _most(judge: ScorerRole, prefix: Prefix) -> Iterator[tuple[Price, Usage]]:
     if judge.members:
         for member in judge.members.values():
             yield from _most(member, prefix)
-    elif not getattr(judge.scorer, "reads_confidence", False):
+    elif not READS_CONFIDENCE.of(judge.scorer):
         alone = isinstance(judge.scorer, NewestStepScorer) and judge.scorer.judges_newest_alone
         for end in range(1 if alone else len(prefix.steps), len(prefix.steps) + 1):
             yield judge.price, most_scored(judge.scorer, replace(prefix, steps=prefix.steps[:end]))

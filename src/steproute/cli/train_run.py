@@ -12,6 +12,7 @@ from steproute.cli.terminal import Terminal
 from steproute.cli.training import print_undecided
 from steproute.config import AnswerSettings, Setup
 from steproute.core.errors import ConfigError
+from steproute.core.ports import BoundedGrader
 from steproute.core.problem import Problem
 from steproute.core.settings import converted
 from steproute.core.solution import DEFAULT_SEPARATOR
@@ -107,8 +108,8 @@ class RunFit:
         problems, grading = self._problems(document), self._roles(document).grading
         if not grading.is_paid:
             return []
-        most = getattr(grading.grader, "most_usage", None)
-        if most is None:
+        grader = grading.grader
+        if not isinstance(grader, BoundedGrader):
             raise ConfigError(
                 f"the grader {grading.name!r} has no most_usage, so what {len(missing)} verdicts may "
                 "cost is not known.",
@@ -116,7 +117,10 @@ class RunFit:
                 remedy="Leave --estimate out, and bound the run with --max-usd.",
             )
         traces = [trace for trace in missing if trace.problem_id in problems]
-        return [(grading.price, most(problems[trace.problem_id], trace.answer, _solution(trace))) for trace in traces]
+        return [
+            (grading.price, grader.most_usage(problems[trace.problem_id], trace.answer, _solution(trace)))
+            for trace in traces
+        ]
 
     def _problems(self, document: dict[str, Any]) -> dict[str, Problem]:
         """The run's problems that have not changed and have a gold answer, by the id in its traces."""

@@ -1,16 +1,17 @@
 """The table `[answer]`: how solutions state their final answers, and what grades them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from steproute.core.answer_rule import BOXED, AnswerRule, rule_named
+from steproute.core.construction import build
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Grader
+from steproute.core.ports import ROLE, AskingGrader, Grader
 from steproute.core.problem import Problem
 from steproute.core.registry import graders
 from steproute.core.settings import converted
-from steproute.engine.roles import GraderRole, Roles
+from steproute.engine.roles import GraderRole, ModelRole, Roles
 
 _COMMON: Final = ("rule", "grader")
 _MATH: Final = "math"
@@ -51,33 +52,52 @@ class AnswerSettings:
 
         Raises ConfigError that names the field, for settings that are wrong and an unknown grader.
         """
-        grader = self._grader(roles)
+        grader = self._grader()
         grading = GraderRole(grader=grader, name=self.grader)
-        if role := getattr(grader, "role", ""):
-            asked = roles.model(role)
-            grading = replace(grading, role=role, model=asked.model.name, price=asked.price, limiter=asked.limiter)
+        if role := ROLE.of(grader):
+            if role not in roles.models:
+                there = ", ".join(sorted(roles.models))
+                raise ConfigError(
+                    f"there is no model {role!r}, only {there}. Describe [models.{role}].", where="answer.model"
+                )
+            grading = _asking(grading, role, roles.models[role])
         return replace(roles, grading=grading)
 
-    def _grader(self, roles: Roles) -> Grader:
+    def _grader(self) -> Grader:
         if self.grader not in graders.names():
             raise ConfigError(
                 f"{self.grader!r} is unknown.",
                 where="answer.grader",
                 remedy=f"Use one of {', '.join(graders.names())}.",
             )
-        kind: type[Any] = graders.get(self.grader)
+        kind = graders.get(self.grader)
         try:
-            if hasattr(kind, "configured"):
-                grader = kind.configured(self.settings, {role: each.model for role, each in roles.models.items()})
-            else:
-                grader = converted("", self.settings, kind) if is_dataclass(kind) else kind(**self.settings)
+            return cast(Grader, build(kind, self.grader, self.settings))
         except ConfigError as failure:
             raise failure.inside("answer", ".") from None
         except TypeError as failure:
             raise ConfigError(
                 f"{self.grader}: {failure}.", where="answer", remedy="Correct or remove that setting."
             ) from None
-        return cast(Grader, grader)
+
+
+def _asking(grading: GraderRole, role: str, asked: ModelRole) -> GraderRole:
+    """A grader that asks a model of the run, at that model's price and limiter."""
+    grader = grading.grader
+    if not isinstance(grader, AskingGrader):
+        raise ConfigError(
+            f"{grading.name!r} asks the model {role!r} and cannot be given it.",
+            where="answer.grader",
+            remedy=f"Add def asking(self, model) to {type(grader).__name__}.",
+        )
+    return replace(
+        grading,
+        grader=grader.asking(asked.model),
+        role=role,
+        model=asked.model.name,
+        price=asked.price,
+        limiter=asked.limiter,
+    )
 
 
 def read_answer(where: str, table: Mapping[str, Any]) -> AnswerSettings:

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from steproute.backends.http.address import shown_address
 from steproute.backends.http.server import server_root
 from steproute.config.answer import AnswerSettings, read_answer
 from steproute.config.route import RouteSettings, read_route
+from steproute.core.construction import build
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
+from steproute.core.ports import Environment
 from steproute.core.registry import Registry, environments, models, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
@@ -94,7 +96,7 @@ class ConfigFile:
             self.scorer(role, limiters, judges)
         models = {role: self.model(role, limiters) for role in self.tables["models"]}
         self._check_ladder(models)
-        environment = environments.get(self.order.environment)() if self.order.environment else None
+        environment = self._environment(self.order.environment) if self.order.environment else None
         return Roles(models=models, scorers=judges, ladder=self.order.ladder, environment=environment)
 
     def _check_ladder(self, models: Mapping[str, ModelRole]) -> None:
@@ -120,6 +122,9 @@ class ConfigFile:
                     where=where,
                     remedy="Order the roles by price, or correct the prices.",
                 )
+
+    def _environment(self, name: str) -> Environment:
+        return cast(Environment, build(environments.get(name), name, {}))
 
     def price(self, part: str, role: str) -> Price:
         """What a role costs; part: models or scorers. Raises ConfigError if it is not there, or its price is wrong."""
@@ -236,8 +241,7 @@ class ConfigFile:
         if not isinstance(backend := table.get("backend"), str):
             raise ConfigError("missing.", where=f"{where}.backend", remedy=f"Use one of {', '.join(kind.names())}.")
         try:
-            made = kind.get(backend)
-            return made.configured(role, own) if hasattr(made, "configured") else made(**own)
+            return build(kind.get(backend), role, own)
         except (ConfigError, ContinuationUnsupported) as failure:
             raise ConfigError(failure.message, where=failure.inside(where).where, remedy=failure.remedy) from None
         except TypeError as failure:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
-from steproute.core.ports import gives_logprobs, needs_of, reads_logprobs
+from steproute.core.ports import CAPABILITIES, DECIDES_BY, NEEDS, READS_CONFIDENCE, reads
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 
@@ -12,7 +12,7 @@ from steproute.engine.runner import Route
 def check_needs(routes: Iterable[Route], roles: Roles) -> None:
     """Raises ConfigError that names the route, what is missing and the remedy, for the first route that cannot run."""
     for route in routes:
-        needs = needs_of(route.strategy)
+        needs = NEEDS.of(route.strategy)
         for role in needs.models:
             if role not in roles.models:
                 there = ", ".join(sorted(roles.models))
@@ -23,14 +23,15 @@ def check_needs(routes: Iterable[Route], roles: Roles) -> None:
                 )
         for scorer in needs.scorers:
             _check_scorer(route.name, scorer, needs.models, roles)
-        if reads_logprobs(getattr(route.strategy, "policy", None)):
+        policy = DECIDES_BY.of(route.strategy)
+        if policy is not None and reads(policy, "confidence"):
             _check_logprobs(f"{route.name}: its policy", ("weak",), roles)
 
 
 def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
     """Raises ConfigError for a route that compares final answers, of which `rule` extracts none."""
     for route in routes:
-        if needs_of(route.strategy).answers and not rule.extracts:
+        if NEEDS.of(route.strategy).answers and not rule.extracts:
             raise ConfigError(
                 f"it compares final answers, and the answer rule {rule.name!r} extracts none.",
                 where=route.name,
@@ -48,20 +49,20 @@ def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Roles) 
             f"models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}.",
             where=route,
         )
-    if getattr(roles.scorers[scorer].scorer, "reads_confidence", False):
+    if READS_CONFIDENCE.of(roles.scorers[scorer].scorer):
         _check_logprobs(f"{route}: the scorer {scorer!r}", models, roles)
 
 
 def _without_scores(roles: Roles) -> str:
     """The policies that these models can be routed by without a scorer."""
-    if "weak" in roles.models and gives_logprobs(roles.models["weak"].model):
+    if "weak" in roles.models and CAPABILITIES.of(roles.models["weak"].model).logprobs:
         return "--policy confidence, which reads the weak model's log-probabilities, or random"
     return "random, or --policy confidence after you set logprobs = 5 below [models.weak] if its server offers them"
 
 
 def _check_logprobs(reader: str, models: Iterable[str], roles: Roles) -> None:
     for role in models:
-        if not gives_logprobs(roles.models[role].model):
+        if not CAPABILITIES.of(roles.models[role].model).logprobs:
             raise ConfigError(
                 f"{reader} reads log-probabilities, and the model {role!r} gives none.",
                 remedy=f"Set logprobs = 5 below [models.{role}] if its server offers them, or use another "

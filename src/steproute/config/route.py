@@ -2,24 +2,25 @@
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.resources import files
-from inspect import signature
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, cast, get_type_hints
 
 import msgspec
 
 from steproute.artifacts import FACTS
+from steproute.core.construction import builds_itself, family_of, required
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy, PolicyFamily, Strategy, takes_over
+from steproute.core.ports import DECIDES_BY, TAKEOVER_STEPS, TAKES_OVER, Policy, PolicyFamily, Strategy
 from steproute.core.registry import policies, strategies
 from steproute.core.route_name import SINGLE, RouteName
 from steproute.core.settings import converted
 from steproute.engine.episode import Episode
 from steproute.policies.stored import load_policy
 
-TAKEOVER: Final = "takeover_steps"
+TAKEOVER: Final = TAKEOVER_STEPS.name
+_POLICY: Final = DECIDES_BY.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +114,7 @@ def policy_family(name: str) -> PolicyFamily:
     Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
     """
     folder = policy_folder(name)
-    family: PolicyFamily = policies.get(name) if folder is None else load_policy(folder)
-    return family
+    return family_of(policies.get(name)) if folder is None else load_policy(folder)
 
 
 def policy_folder(name: str) -> Path | None:
@@ -142,10 +142,14 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
     if name == SINGLE:
         raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
     given = _checked(name, settings)
-    if TAKEOVER in given and not takes_over(policy):
+    if TAKEOVER in given and not TAKES_OVER.of(policy):
         raise no_takeover(given[TAKEOVER], type(policy).__name__)
-    strategy: Strategy[Episode] = strategies.get(name)(policy=policy, **given)
-    return strategy
+    kind: type[Any] = strategies.get(name)
+    if builds_itself(kind):
+        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **given}))
+    if missing := [key for key in required(kind) if key not in given and key != _POLICY]:
+        raise ConfigError(f"strategy {name!r} needs it.", where=missing[0], remedy=f"Set {missing[0]} = ….")
+    return cast(Strategy[Episode], kind(**given, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:
@@ -158,19 +162,29 @@ def no_takeover(steps: int, policy: str) -> ConfigError:
 
 
 def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings, each of the type that the strategy declares."""
+    """The settings, each of the type of its field; those of a strategy that builds itself are as they are."""
     kind = strategies.get(strategy)
-    types = get_type_hints(kind.__init__)
-    has = [key for key in signature(kind).parameters if key != "policy"]
+    if builds_itself(kind):
+        return dict(settings)
+    types = _types(kind)
+    has = [key for key in types if key != _POLICY]
     checked = {}
     for key, value in settings.items():
         if key not in has:
             raise ConfigError(f"strategy {strategy!r} has no such setting, but {', '.join(has) or 'none'}.", where=key)
         try:
-            checked[key] = msgspec.convert(value, types.get(key, Any))
+            checked[key] = msgspec.convert(value, types[key])
         except msgspec.ValidationError as failure:
             raise ConfigError(f"{str(failure)[:1].lower()}{str(failure)[1:]}. It is {value!r}.", where=key) from None
     return checked
+
+
+def _types(kind: type[Any]) -> dict[str, Any]:
+    """A strategy's fields and their types."""
+    if not is_dataclass(kind):
+        return {}
+    types = get_type_hints(kind)
+    return {each.name: types[each.name] for each in fields(kind) if each.init}
 
 
 def _shipped_folder(name: str) -> Path:

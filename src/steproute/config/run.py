@@ -13,7 +13,7 @@ from steproute.config.needs import check_answers
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
 from steproute.core.bounds import MOST_PROBLEMS, check_between, check_seed
 from steproute.core.errors import ConfigError
-from steproute.core.ports import takes_over
+from steproute.core.ports import TAKEOVER_STEPS, TAKES_OVER
 from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
@@ -104,7 +104,7 @@ class RunConfig:
         baselines = tuple(self._series(other, (), seed) for other in self.baselines if other != name)
         routes = [route for series in (policy, *baselines) for route in series.routes]
         steps = self.route.settings.get(TAKEOVER)
-        if steps is not None and not any(getattr(route.strategy, TAKEOVER, None) for route in routes):
+        if steps is not None and not any(TAKEOVER_STEPS.of(route.strategy) for route in routes):
             raise no_takeover(steps, ", ".join((name, *self.baselines)))
         check_answers(routes, self.answer.answer_rule)
         return Sweep(
@@ -149,7 +149,7 @@ class RunConfig:
         for knob in chosen:
             at_knob = family.at(knob, seed)
             settings = dict(self.route.settings) if strategy == self.route.strategy else self._takeover
-            if not takes_over(at_knob):
+            if not TAKES_OVER.of(at_knob):
                 settings.pop(TAKEOVER, None)
             named = RouteSettings(strategy=strategy, policy=policy, knob=knob, settings=settings).name
             routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings), seed=seed))

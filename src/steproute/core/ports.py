@@ -1,46 +1,174 @@
-"""The ports: what a model, a scorer, a policy, a strategy and a grader must offer."""
+"""The plugin contract: what each kind of part must offer, what it may offer, and what it may declare about itself.
 
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+Methods are protocols. Declarations are attributes with defaults, so a part that needs nothing special declares nothing.
+`PORTS` lists both for each kind; registration checks them. A part of another package has the rights of a built-in one.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Literal, Protocol, Self, TypeVar, runtime_checkable
 
 from steproute.core.decision import Decision
+from steproute.core.declaration import Declaration
 from steproute.core.grade import Grade
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.core.usage import Usage
+
+Episode_contra = TypeVar("Episode_contra", contravariant=True)
+
+
+# Construction, the same for every kind.
+
+
+class FromSettings(Protocol):
+    """A part that builds itself from its settings.
+
+    A part without this method is a dataclass whose fields are its settings, or it has no settings and is called with no
+    arguments. A field `name` that no setting gives gets the part's name.
+    """
+
+    @classmethod
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> Self:
+        """`name`: the role, or a grader's or strategy's name. `table`: its settings from `steproute.toml`.
+
+        An ensemble finds its scorers as `of`, a strategy its policy as `policy`. Raises ConfigError.
+        """
+        ...
+
+
+# Models.
+
+
+class Continuation(StrEnum):
+    """How a backend continues a half-written answer."""
+
+    COMPLETIONS = "completions"
+    CONTINUE_FINAL_MESSAGE = "continue_final_message"
+    PREFILL = "prefill"
+    INSTRUCT = "instruct"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCapabilities:
+    """What a model can do.
+
+    continuations: its modes, the one in use first; only `instruct` asks for the next step in words. logprobs: its
+    drafts have log-probabilities. several: one call may ask for n > 1 drafts. tools: it passes on the problem's tools.
+    greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows.
+    """
+
+    continuations: tuple[Continuation, ...] = (Continuation.COMPLETIONS,)
+    logprobs: bool = True
+    several: bool = True
+    tools: bool = False
+    greedy: bool = True
+    hides_reasoning: bool = False
+
+    @property
+    def continuation(self) -> Continuation:
+        """The mode in use."""
+        return self.continuations[0]
+
+
+CAPABILITIES: Final = Declaration(
+    "capabilities", ModelCapabilities, ModelCapabilities(), "Give a ModelCapabilities: what the model can do."
+)
+
+
+ONLY_READS: Final = Declaration(
+    "only_reads", str, "", "Give the name of the data set whose problems alone it can read, such as 'lab'."
+)
 
 
 @runtime_checkable
 class StepModel(Protocol):
     """Writes what comes after a prefix."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The model, as the account names it."""
+        ...
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts from `prefix`, each up to `sampling.stop` or the end of the solution.
 
-        A model that can be interrupted keeps `meter` up to date while it generates. One that never gives
-        log-probabilities has `gives_logprobs = False`. Raises BackendError.
+        A model that can be interrupted keeps `meter` up to date while it generates. Raises BackendError.
         """
         ...
 
 
-def gives_logprobs(model: StepModel) -> bool:
-    """False for a model that says that it gives no log-probabilities."""
-    return bool(getattr(model, "gives_logprobs", True))
+@runtime_checkable
+class BoundedModel(StepModel, Protocol):
+    """A model that knows better than its texts' lengths what a call can use."""
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """The most that `propose` can use, all input as uncached tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What a model's server has shown so far.
+
+    model: the model's name there. ignores_stop: it went on after a separator that it was told to stop at. refused:
+    fields of requests that it refused. omitted: all fields that are no longer sent.
+    """
+
+    model: str
+    ignores_stop: bool = False
+    refused: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class ServedModel(StepModel, Protocol):
+    """A model of a server, which `steproute doctor` asks what it serves and what it has shown."""
+
+    @property
+    def server_facts(self) -> ServerFacts:
+        """As of the last call."""
+        ...
+
+    async def served(self) -> Mapping[str, int | None] | None:
+        """The server's models and how many tokens fit each, None if it does not say; None if it lists none.
+
+        Raises BackendError.
+        """
+        ...
+
+
+# Scorers.
+
+READS_CONFIDENCE: Final = Declaration(
+    "reads_confidence", bool, False, "True if it reads the log-probabilities of the calls that wrote the steps."
+)
 
 
 @runtime_checkable
 class StepScorer(Protocol):
-    """Judges every step of a prefix."""
+    """Scores every step of a prefix."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The scorer, as the account names it."""
+        ...
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score in [0, 1] for each step. Raises ScorerError."""
+        ...
+
+
+@runtime_checkable
+class BoundedScorer(StepScorer, Protocol):
+    """A scorer that knows better than its texts' lengths what a call can use."""
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """The most that `score` or `score_newest` can use, all input as uncached tokens."""
         ...
 
 
@@ -55,66 +183,66 @@ class CombiningScorer(StepScorer, Protocol):
 
 @runtime_checkable
 class NewestStepScorer(StepScorer, Protocol):
-    """A scorer that can judge the newest step alone by one call, where `judges_newest_alone` says so."""
+    """A scorer that can judge the newest step alone by one call, if `judges_newest_alone` says so."""
 
     @property
     def judges_newest_alone(self) -> bool:
-        """False where its scores are of a whole prefix."""
+        """False if its scores are of a whole prefix."""
         ...
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
-        """The last step's score alone, which nothing but the prefix's text decides. Raises ScorerError."""
+        """The last step's score alone, which depends only on the prefix's text. Raises ScorerError."""
         ...
+
+
+# Policies.
+
+Reading = Literal["scores", "confidence", "authors"]
+"""What a policy reads: step scores, the weak model's log-probabilities, and who wrote the accepted steps."""
+
+READS: Final[Declaration[frozenset[Reading]]] = Declaration(
+    "reads", frozenset[Reading], frozenset({"scores"}), "Give a set of 'scores', 'confidence' and 'authors'."
+)
+TAKES_OVER: Final = Declaration("takes_over", bool, True, "False if it never hands the rest of a solution over.")
+SCORES_REWRITES: Final = Declaration(
+    "scores_rewrites",
+    bool,
+    False,
+    "True if it also decides about drafts of the roles between weak and strong.",
+)
+KNOBS: Final[Declaration[tuple[float, ...]]] = Declaration(
+    "knobs", tuple[float, ...], tuple(round(0.05 * i, 2) for i in range(21)), "Give the default grid of knob values."
+)
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Decides about the newest draft; pure, no I/O.
-
-    One that has `takes_over = False` never takes over. One that has `scores_rewrites = True` also decides about the
-    drafts of the roles between the weak and the strong model.
-    """
-
-    @property
-    def needs_scores(self) -> bool:
-        """False where it reads no scores."""
-        ...
+    """Decides about the newest draft; pure, no I/O."""
 
     def decide(self, observation: Observation) -> Decision:
         """Accept the draft, or have a role rewrite it."""
         ...
 
 
-def takes_over(policy: Policy) -> bool:
-    """False for a policy that says that it never does."""
-    return bool(getattr(policy, "takes_over", True))
-
-
-def scores_rewrites(policy: object) -> bool:
-    """True for a policy that says that it decides about rewritten steps as well."""
-    return bool(getattr(policy, "scores_rewrites", False))
-
-
 class AskedPolicy(Protocol):
     """A policy that is told its decisions from outside, such as a training environment's."""
-
-    @property
-    def needs_scores(self) -> bool:
-        """False if it reads no scores."""
-        ...
 
     def decide(self, observation: Observation) -> Awaitable[Decision]:
         """The decision, once there is one."""
         ...
 
 
-def reads_logprobs(policy: Policy | None) -> bool:
-    """True for a policy that says that it reads the log-probabilities of weak's steps."""
-    return bool(getattr(policy, "reads_logprobs", False))
+def reads(policy: object, what: Reading) -> bool:
+    """Whether a policy reads this."""
+    return what in READS.of(policy)
 
 
+@runtime_checkable
 class PolicyFamily(Protocol):
-    """A policy at each value of its knob, so that it can be swept: a class of policies, or a trained artefact."""
+    """A policy at each value of its knob, so that it can be swept: a class of policies, or a trained artefact.
+
+    A policy class without `at` is made from one number, the knob.
+    """
 
     @property
     def knobs(self) -> tuple[float, ...]:
@@ -126,7 +254,7 @@ class PolicyFamily(Protocol):
         ...
 
 
-Episode_contra = TypeVar("Episode_contra", contravariant=True)
+# Strategies.
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +266,25 @@ class Needs:
     answers: bool = False
 
 
+NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")
+DECIDES_BY: Final[Declaration[Policy | None]] = Declaration(
+    "policy", Policy | None, None, "Give the policy that decides, as a field."
+)
+TAKEOVER_STEPS: Final[Declaration[int | None]] = Declaration(
+    "takeover_steps", int | None, None, "Give how many steps a takeover lasts, as a field."
+)
+
+
 @runtime_checkable
 class Strategy(Protocol[Episode_contra]):
-    """Solves one problem through its episode, the engine's handle for proposing, scoring, deciding and accepting.
-
-    A strategy that asks for anything but the models weak and strong says so in a property `needs`.
-    """
+    """Solves one problem through its episode, the engine's handle for proposing, scoring, deciding and accepting."""
 
     async def solve(self, episode: Episode_contra) -> None:
         """Drive the episode until its prefix is finished."""
         ...
 
 
-def needs_of(strategy: Strategy[Any]) -> Needs:
-    """What a strategy says that it needs; the two models of TRIM unless it says otherwise."""
-    needs: Needs = getattr(strategy, "needs", Needs())
-    return needs
+# Environments.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,19 +308,120 @@ class Environment(Protocol):
         ...
 
 
+# Graders.
+
+COMPARES: Final = Declaration("compares", bool, False, "True if it only compares two answers, at no cost.")
+READS_SOLUTION: Final = Declaration("reads_solution", bool, True, "False if the final answer alone decides the grade.")
+ROLE: Final = Declaration("role", str, "", "Give the role of the model that it asks.")
+
+
 @runtime_checkable
 class Grader(Protocol):
-    """Says whether a solution is correct. One that only compares two answers, at no cost, has `compares = True`."""
+    """Says whether a solution is correct."""
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         """The grade of a solution, whose final answer by the problem's rule is `answer`; None if it states none.
 
-        `problem.answer` is the gold answer. One that asks a model names its role as `role`, keeps `meter` up to date,
-        and has its calls on the grade. Raises BackendError.
+        `problem.answer` is the gold answer. One that asks a model keeps `meter` up to date, and has its calls on the
+        grade. Raises BackendError.
         """
         ...
 
 
-def compares(grader: Grader) -> bool:
-    """True for a grader that says that it only compares two answers, at no cost."""
-    return bool(getattr(grader, "compares", False))
+@runtime_checkable
+class AskingGrader(Grader, Protocol):
+    """A grader that asks the model in the role `role`, which is paid for."""
+
+    @property
+    def role(self) -> str:
+        """A role of the run, from the settings."""
+        ...
+
+    def asking(self, model: StepModel) -> Grader:
+        """The same grader with that model."""
+        ...
+
+
+@runtime_checkable
+class BoundedGrader(Grader, Protocol):
+    """A grader that knows what grading a solution can use."""
+
+    def most_usage(self, problem: Problem, answer: str | None, solution: str) -> Usage:
+        """The most that `grade` can use, all input as uncached tokens."""
+        ...
+
+
+# Data sets.
+
+DEFAULT_COUNT: Final[Declaration[int | None]] = Declaration(
+    "default_count", int | None, None, "Give how many problems to take if the user names no number."
+)
+
+
+class DataSet(Protocol):
+    """The problems of a data set: a function, or an object that can be called like one."""
+
+    def __call__(self, variant: str, seed: int) -> Iterable[Problem]:
+        """All its problems. `variant` is what follows the colon in `--data name:variant`. Raises DatasetError."""
+        ...
+
+
+# All of it, by kind.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """What parts of one kind must offer (`methods`), may offer (`optional`) and may declare."""
+
+    kind: str
+    methods: tuple[Callable[..., Any], ...]
+    optional: tuple[Callable[..., Any], ...] = ()
+    declares: tuple[Declaration[Any], ...] = field(default=())
+
+
+PORTS: Final = {
+    port.kind: port
+    for port in (
+        Port(
+            kind="models",
+            methods=(StepModel.propose,),
+            optional=(FromSettings.from_settings, BoundedModel.most_usage, ServedModel.served),
+            declares=(CAPABILITIES, ONLY_READS),
+        ),
+        Port(
+            kind="scorers",
+            methods=(StepScorer.score,),
+            optional=(
+                FromSettings.from_settings,
+                BoundedScorer.most_usage,
+                CombiningScorer.combined,
+                NewestStepScorer.score_newest,
+            ),
+            declares=(READS_CONFIDENCE, ONLY_READS),
+        ),
+        Port(
+            kind="policies",
+            methods=(Policy.decide,),
+            optional=(PolicyFamily.at,),
+            declares=(READS, TAKES_OVER, SCORES_REWRITES, KNOBS),
+        ),
+        Port(
+            kind="strategies",
+            methods=(Strategy.solve,),
+            optional=(FromSettings.from_settings,),
+            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS),
+        ),
+        Port(
+            kind="environments",
+            methods=(Environment.respond,),
+            optional=(FromSettings.from_settings,),
+        ),
+        Port(
+            kind="graders",
+            methods=(Grader.grade,),
+            optional=(FromSettings.from_settings, AskingGrader.asking, BoundedGrader.most_usage),
+            declares=(COMPARES, READS_SOLUTION, ROLE),
+        ),
+        Port(kind="datasets", methods=(DataSet.__call__,), declares=(DEFAULT_COUNT,)),
+    )
+}

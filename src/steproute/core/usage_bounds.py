@@ -1,9 +1,9 @@
 """Upper bounds of what one call can use, known before it is made."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-from steproute.core.ports import StepModel, StepScorer
+from steproute.core.ports import BoundedModel, BoundedScorer, StepModel, StepScorer
 from steproute.core.problem import attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
@@ -17,25 +17,21 @@ _ATTACHMENT_TOKENS: Final = 20_000
 def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
     """The most that `propose` can use, all input as uncached tokens.
 
-    A model that knows it better has `most_usage(prefix, n, sampling)`. Otherwise the input is at most one token per
+    A BoundedModel knows it better. Otherwise the input is at most one token per
     UTF-8 byte of problem and steps, since no token of a byte-level vocabulary is shorter, and TEMPLATE_TOKENS.
     """
-    own: Any = getattr(model, "most_usage", None)
-    if own is not None:
-        found: Usage = own(prefix, n, sampling)
-        return found
+    if isinstance(model, BoundedModel):
+        return model.most_usage(prefix, n, sampling)
     return Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
 
 
 def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
     """The most that `score`, or `score_newest`, can use, all input as uncached tokens.
 
-    A scorer that knows it better has `most_usage(prefix)`. Otherwise it reads the texts once and writes nothing.
+    A BoundedScorer knows it better. Otherwise it reads the texts once and writes nothing.
     """
-    own: Any = getattr(scorer, "most_usage", None)
-    if own is not None:
-        found: Usage = own(prefix)
-        return found
+    if isinstance(scorer, BoundedScorer):
+        return scorer.most_usage(prefix)
     return Usage(input_tokens=most_read(prefix))
 
 

@@ -8,6 +8,7 @@ from steproute.config import ConfigFile
 from steproute.core.errors import SteprouteError
 from steproute.doctor.finding import Finding, failed
 from steproute.doctor.models import model_findings
+from steproute.doctor.plugins import plugin_findings
 from steproute.doctor.probe import check
 from steproute.doctor.remedies import remedy_for
 from steproute.doctor.route import role_findings
@@ -17,7 +18,7 @@ _DEADLINE_S: Final = 120.0
 
 
 async def examine(config: ConfigFile) -> list[Finding]:
-    """All findings: roles first, then each backend's, asked at the same time.
+    """All findings: roles first, then other packages' parts, then each backend's, asked at the same time.
 
     Raises ConfigError for a probe that asks nothing.
     """
@@ -25,7 +26,7 @@ async def examine(config: ConfigFile) -> list[Finding]:
     models = [_collected(model_findings(config, role), f"models.{role}") for role in config.tables["models"]]
     scorers = [_collected(scorer_findings(config, role), f"scorers.{role}") for role in config.tables["scorers"]]
     found = await asyncio.gather(*models, *scorers)
-    return [*role_findings(config), *(finding for each in found for finding in each)]
+    return [*role_findings(config), *plugin_findings(), *(finding for each in found for finding in each)]
 
 
 async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Finding]:

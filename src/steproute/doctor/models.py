@@ -3,17 +3,16 @@
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Final
 
-from steproute.backends.http.connection import ServerConnection
 from steproute.backends.http.model_list import names_of
 from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
+from steproute.core.ports import ServedModel, ServerFacts, StepModel
 from steproute.core.solution import Draft, Stop
 from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.doctor.probe import Prober, probe_of, problem_of
-from steproute.doctor.remedies import other_mode
 from steproute.doctor.route import reader_of_logprobs
 
 _COMPARED: Final = 20
@@ -32,22 +31,21 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
     """A model's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
     name = f"models.{role}"
     writer = config.model(role, {})
-    connection = getattr(writer.model, "connection", None)
-    if isinstance(connection, ServerConnection):
-        yield await _listed(config, name, connection, str(config.tables["models"][role].get("model")))
+    if isinstance(writer.model, ServedModel):
+        yield await _listed(config, name, writer.model)
     prober = Prober(config, writer, problem_of(config, probe_of(config).problem))
     began = time.monotonic()
     first = await prober.write()
     seconds = time.monotonic() - began
     yield ok(name, "writes a step", f"{first.usage.output_tokens} tokens in {seconds:.2f} s: {first.text[:40]!r}")
-    yield _stops(name, first, getattr(writer.model, "ignores_stop", False))
+    yield _stops(name, first, _facts(writer.model).ignores_stop)
     if first.stop is not Stop.LENGTH:
         yield await _continues(name, prober, first)
     if first.usage.estimated:
         remedy = "Have the server send usage with streams, or take all costs for estimates."
         yield warning(name, "token counts", "the server reports none", remedy)
-    if refused := getattr(writer.model, "refused", ()):
-        yield _refuses(name, refused, writer.model.settings.omitted)  # type: ignore[attr-defined]
+    if (facts := _facts(writer.model)).refused:
+        yield _refuses(name, facts.refused, facts.omitted)
     reader = reader_of_logprobs(config, role)
     if reader and first.confidence is None:
         remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
@@ -56,9 +54,14 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
 
 
-async def _listed(config: ConfigFile, name: str, connection: ServerConnection[Any], model: str) -> Finding:
+def _facts(model: StepModel) -> ServerFacts:
+    return model.server_facts if isinstance(model, ServedModel) else ServerFacts(model=model.name)
+
+
+async def _listed(config: ConfigFile, name: str, served: ServedModel) -> Finding:
+    model = served.server_facts.model
     try:
-        models = await asked(config, name, lambda meter: connection.models())
+        models = await asked(config, name, lambda meter: served.served())
     except BackendError as failure:
         if failure.status in (None, 401, 403):
             raise
@@ -103,13 +106,16 @@ async def _continues(name: str, prober: "Prober", first: Draft) -> Finding:
         remedy = 'The chat template trims the end of the partial answer: set stop = "client", or use completions.'
         return failed(name, check, "an empty step came back", remedy)
     if second.text.split() == first.text.split():
-        return failed(name, check, f"it starts over: {second.text[:40]!r}", other_mode(prober.continuation))
+        return failed(name, check, f"it starts over: {second.text[:40]!r}", prober.other_mode)
     if not prober.truly_continues:
         return ok(name, check, f"writes one next step: {second.text[:40]!r}")
     whole = (await prober.write(to_end=True)).text
     expected = " ".join(f"{first.text}\n\n{second.text[:_COMPARED]}".split())
     if not " ".join(whole.split()).startswith(expected):
         return failed(
-            name, check, f"after its own first step it writes {second.text[:40]!r}", other_mode(prober.continuation)
+            name,
+            check,
+            f"after its own first step it writes {second.text[:40]!r}",
+            prober.other_mode,
         )
     return ok(name, check, second.text[:40].strip())

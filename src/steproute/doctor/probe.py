@@ -1,13 +1,17 @@
 """What the models and scorers are asked."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.errors import ConfigError
+from steproute.core.ports import CAPABILITIES, ONLY_READS, Continuation, ModelCapabilities
 from steproute.core.problem import Problem
+from steproute.core.registry import models, scorers
 from steproute.core.solution import Draft, Prefix, Sampling, Step
 from steproute.doctor.asking import asked
+from steproute.doctor.remedies import other_mode
 from steproute.engine.roles import ModelRole
 
 _STEP_TOKENS: Final = 256
@@ -20,15 +24,24 @@ LAB_PROBE: Final = ProbeSettings(
 
 
 def probe_of(config: ConfigFile) -> ProbeSettings:
-    """The file's probe, or a default that states answers by its rule, in the lab's language if all of it is the lab."""
+    """The file's probe, or a default that states answers by its rule, in the lab's language if a part needs it."""
     probe, rule = config.probe, config.answer.answer_rule
     if probe != ProbeSettings():
         return probe
-    parts = {table.get("backend") for kind in config.tables.values() for table in kind.values()}
-    if parts - {"confidence", "ensemble"} == {"lab"}:
+    if _reads_only_the_lab(config):
         return LAB_PROBE
     right, wrong = (tuple(map(rule.reworded, steps)) for steps in (probe.right, probe.wrong))
     return replace(probe, right=right, wrong=wrong)
+
+
+def _reads_only_the_lab(config: ConfigFile) -> bool:
+    """Whether a model or scorer does."""
+    for registry in (models, scorers):
+        for table in config.tables[registry.kind].values():
+            with suppress(ConfigError):  # of a name that is unknown, which is reported with its role
+                if ONLY_READS.of(registry.get(str(table.get("backend")))) == "lab":
+                    return True
+    return False
 
 
 def problem_of(config: ConfigFile, text: str) -> Problem:
@@ -56,23 +69,29 @@ class Prober:
 
     def __init__(self, config: ConfigFile, writer: ModelRole, problem: Problem) -> None:
         self._config, self._writer, self._problem = config, writer, problem
-        settings = getattr(writer.model, "settings", None)
-        self._hides_reasoning = getattr(settings, "thinking", "off") == "hide"
-        self.continuation = str(getattr(settings, "continuation", "completions"))
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """What the model can do, as far as it is known by now."""
+        return CAPABILITIES.of(self._writer.model)
 
     @property
     def truly_continues(self) -> bool:
         """Whether what it writes in two calls can be compared with what it writes in one."""
-        settings = getattr(self._writer.model, "settings", None)
-        sent = set(getattr(settings, "sampling_fields", ("temperature",))) - set(getattr(settings, "omitted", ()))
-        return "temperature" in sent and self.continuation != "instruct"
+        can = self.capabilities
+        return can.greedy and can.continuation is not Continuation.INSTRUCT
+
+    @property
+    def other_mode(self) -> str:
+        """What to do if it does not go on in the mode that it has."""
+        return other_mode(self.capabilities.continuation)
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:
         """One step after `steps`, or all to the end."""
         done = tuple(Step(role="doctor", text=text, tokens=0) for text in steps)
         prefix = Prefix(problem=self._problem, steps=done, session=f"doctor/{to_end}")
         most = self._writer.sampling.max_tokens
-        if not self._hides_reasoning:
+        if not self.capabilities.hides_reasoning:
             most = min(_STEP_TOKENS, most)
         sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=most)
         if to_end:

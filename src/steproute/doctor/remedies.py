@@ -3,13 +3,14 @@
 from typing import Final
 
 from steproute.core.errors import ArtifactError, BackendTimeout, BackendUnavailable, ConfigError, SteprouteError
+from steproute.core.ports import Continuation
 
 _MODES: Final = "vLLM and SGLang: completions or continue_final_message; llama.cpp: completions or prefill"
 
 
-def other_mode(continuation: str) -> str:
+def other_mode(continuation: Continuation) -> str:
     """What to do about a model that does not go on in the mode that it has."""
-    if continuation == "instruct":
+    if continuation is Continuation.INSTRUCT:
         return (
             f"Choose a model that follows instructions, or another continuation mode if the server has one ({_MODES})."
         )

@@ -4,15 +4,16 @@ from contextlib import suppress
 
 from steproute.config import ConfigFile, policy_family
 from steproute.core.errors import SteprouteError
-from steproute.core.ports import needs_of, reads_logprobs
+from steproute.core.ports import NEEDS, READS_CONFIDENCE, reads
 from steproute.doctor.finding import Finding, failed, ok
+from steproute.engine.roles import ScorerRole
 
 
 def role_findings(config: ConfigFile) -> list[Finding]:
     """Whether the route can be built, and the models and scorers that it asks are there."""
     there, route = config.tables, config.route
     try:
-        needs = needs_of(route.strategy_at(0))
+        needs = NEEDS.of(route.strategy_at(0))
     except SteprouteError as failure:
         return [failed("route", "policy", failure.located, failure.remedy or "Correct [route].")]
     missing = [f"models.{role}" for role in needs.models if role not in there["models"]]
@@ -26,19 +27,19 @@ def role_findings(config: ConfigFile) -> list[Finding]:
 def reader_of_logprobs(config: ConfigFile, role: str) -> str:
     """What of the route reads a model's log-probabilities, if anything does: a policy reads those of weak, a scorer
     those of all steps, whoever wrote them."""
-    route, scorers = config.route, config.tables["scorers"]
-    asked: list[str] = []
+    route = config.route
     with suppress(SteprouteError):  # of the route, which are found with the roles
         family = policy_family(route.policy)
-        if role == "weak" and reads_logprobs(family.at(family.knobs[0], 0)):
+        if role == "weak" and reads(family.at(family.knobs[0], 0), "confidence"):
             return route.policy
-        needs = needs_of(route.strategy_at(0))
-        asked += needs.scorers if role in needs.models else ()
-    for name in asked:
-        table = scorers.get(name, {})
-        if table.get("backend") == "confidence":
-            return f"scorers.{name}"
-        members = table.get("of")
-        if isinstance(members, list):
-            asked += [each for each in members if isinstance(each, str) and each not in asked]
+        needs = NEEDS.of(route.strategy_at(0))
+        asked = [name for name in needs.scorers if role in needs.models and name in config.tables["scorers"]]
+        return next(filter(None, (_reading(name, config.scorer(name, {}, {})) for name in asked)), "")
     return ""
+
+
+def _reading(role: str, judge: ScorerRole) -> str:
+    """The scorer that reads log-probabilities, or the first such member of an ensemble; empty if there is none."""
+    if judge.members:
+        return next(filter(None, (_reading(name, each) for name, each in judge.members.items())), "")
+    return f"scorers.{role}" if READS_CONFIDENCE.of(judge.scorer) else ""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from steproute.config import ConfigFile
+from steproute.core.ports import READS_CONFIDENCE
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.doctor.asking import asked
@@ -20,7 +21,7 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     """A scorer's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
     name, probe = f"scorers.{role}", probe_of(config)
     problem, judge = problem_of(config, probe.problem), config.scorer(role, {}, {})
-    if config.tables["scorers"][role].get("backend") == "confidence":
+    if READS_CONFIDENCE.of(judge.scorer) and not judge.members:
         yield ok(
             name,
             "one score a step",

@@ -13,6 +13,7 @@ import msgspec
 from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import BackendError, DatasetError
 from steproute.core.grade import Grade, Verdict, graded_text
+from steproute.core.ports import READS_SOLUTION
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Meter
 from steproute.core.trace import Trace
@@ -75,7 +76,7 @@ class GradeBook:
         if trace.failed or problem.answer is None:
             return None
         solution = separator.join(step.text for step in trace.steps)
-        shares = not getattr(self._grading.grader, "reads_solution", True)
+        shares = not READS_SOLUTION.of(self._grading.grader)
         text = graded_text(problem, trace.answer, solution) if shares else solution
         key = _key(problem, trace.answer, text)
         async with self._under_way.hold(key):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import CombiningScorer, Environment, Grader, StepModel, StepScorer
+from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, Environment, Grader, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.limiter import Limiter
@@ -89,4 +89,4 @@ class Roles:
 
 def reads_confidence(judge: ScorerRole) -> bool:
     """Whether it, or a member of it, reads the log-probabilities of the calls that wrote the steps."""
-    return getattr(judge.scorer, "reads_confidence", False) or any(map(reads_confidence, judge.members.values()))
+    return READS_CONFIDENCE.of(judge.scorer) or any(map(reads_confidence, judge.members.values()))

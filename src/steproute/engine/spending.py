@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 
 from steproute.core.errors import ConfigError, SpendingLimitReached
-from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
+from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored, most_written
@@ -156,7 +156,7 @@ def check_priced(roles: Roles) -> None:
 
 def _is_paid(judge: ScorerRole) -> bool:
     """An ensemble's members are paid, each by itself, and a scorer that reads confidence calls nothing."""
-    return not judge.members and not getattr(judge.scorer, "reads_confidence", False)
+    return not judge.members and not READS_CONFIDENCE.of(judge.scorer)
 
 
 def _writer(writer: ModelRole, limit: SpendingLimit) -> ModelRole:
@@ -167,7 +167,7 @@ def _judge(judge: ScorerRole, limit: SpendingLimit) -> ScorerRole:
     if judge.members:
         members: Mapping[str, ScorerRole] = {role: _judge(each, limit) for role, each in judge.members.items()}
         return replace(judge, members=members)
-    if getattr(judge.scorer, "reads_confidence", False):
+    if READS_CONFIDENCE.of(judge.scorer):
         return judge
     return replace(judge, scorer=LimitedScorer(judge.scorer, judge.price, limit))
 
@@ -199,7 +199,7 @@ class LimitedModel:
     """A step model whose calls are within a spending limit; a call ahead is refused instead of waiting."""
 
     def __init__(self, model: StepModel, price: Price, limit: SpendingLimit) -> None:
-        self.name, self.gives_logprobs = model.name, gives_logprobs(model)
+        self.name, self.capabilities = model.name, CAPABILITIES.of(model)
         self._model, self._paid = model, _Paid(price, limit)
 
     async def propose(

@@ -18,7 +18,7 @@ import msgspec
 from steproute.core.answer_rule import BOXED
 from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
-from steproute.core.ports import NewestStepScorer, StepModel, StepScorer, gives_logprobs
+from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
@@ -106,7 +106,7 @@ class StepTree:
     def _judge(self, judge: ScorerRole, grow: bool) -> ScorerRole:
         if judge.members:
             return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
-        if getattr(judge.scorer, "reads_confidence", False):  # which differs between authors of one text
+        if READS_CONFIDENCE.of(judge.scorer):  # which differs between authors of one text
             return judge
         return replace(judge, scorer=TreeScorer(self, judge.scorer, grow=grow, limiter=judge.limiter), limiter=None)
 
@@ -152,7 +152,7 @@ class TreeModel:
     """A step model whose steps come from a tree. The seed of a call picks one of the `width` samples."""
 
     def __init__(self, tree: StepTree, model: StepModel, *, grow: bool = True, limiter: Limiter | None = None) -> None:
-        self.name, self.gives_logprobs = model.name, gives_logprobs(model)
+        self.name, self.capabilities = model.name, CAPABILITIES.of(model)
         self._tree, self._model, self._grow, self._limiter = tree, model, grow, limiter
         self._cache = _PrefixCache()
 

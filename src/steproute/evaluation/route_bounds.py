@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from steproute.core.ports import needs_of
+from steproute.core.ports import NEEDS
 from steproute.core.problem import Problem
 from steproute.core.recording import estimated_tokens
 from steproute.core.trace import Trace
@@ -113,7 +113,7 @@ def route_bounds(route: Route, roles: Roles, shape: Shape, vector: Vector) -> li
     """
     if isinstance(route.strategy, Single):
         return [_alone(route.strategy.role, roles, at, vector) for at in _ends(shape)]
-    needs = needs_of(route.strategy)
+    needs = NEEDS.of(route.strategy)
     low, expected, high = _ends(shape)
     first, *others = needs.models
     shares = {"low": 0.0, "expected": _EXPECTED_SHARE, "high": 1.0}

@@ -10,7 +10,7 @@ from steproute.core.errors import BackendError, ConfigError
 from steproute.core.grade import Grade, graded_text
 from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
-from steproute.core.settings import converted
+from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, ModelCall, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_written
@@ -59,23 +59,25 @@ class JudgeSettings:
 
 
 class JudgeGrader:
-    """Asks the model in the role `role`, greedily, whether an answer means the same as the gold answer."""
+    """Asks the model in the role `role`, greedily, whether an answer means the same as the gold answer.
+
+    It can grade once it has that model; see `asking`.
+    """
 
     reads_solution: ClassVar[bool] = False
 
-    def __init__(self, settings: JudgeSettings, model: StepModel) -> None:
-        self.settings, self.role, self._model = settings, settings.model, model
+    def __init__(self, settings: JudgeSettings, model: StepModel | None = None) -> None:
+        self.settings, self.role = settings, settings.model
+        self._given = model
 
     @classmethod
-    def configured(cls, settings: Mapping[str, Any], models: Mapping[str, StepModel]) -> "JudgeGrader":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "JudgeGrader":
         """From the table `[answer]`: the fields of JudgeSettings. Raises ConfigError."""
-        read = converted("", settings, JudgeSettings)
-        if read.model not in models:
-            there = ", ".join(sorted(models))
-            raise ConfigError(
-                f"there is no model {read.model!r}, only {there}. Describe [models.{read.model}].", where="model"
-            )
-        return cls(read, models[read.model])
+        return cls(settings_of(table, JudgeSettings))
+
+    def asking(self, model: StepModel) -> "JudgeGrader":
+        """The same judge with that model."""
+        return JudgeGrader(self.settings, model)
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         """What the model says; UNDECIDED if it says neither. No answer is wrong, and costs nothing.
@@ -98,6 +100,12 @@ class JudgeGrader:
         if text is None:
             return Usage()
         return most_written(self._model, self._prefix(problem, text), 1, self._sampling)
+
+    @property
+    def _model(self) -> StepModel:
+        if self._given is None:
+            raise ConfigError("has no model yet.", where="judge", remedy="Grade with what `asking(model)` returns.")
+        return self._given
 
     @property
     def _sampling(self) -> Sampling:

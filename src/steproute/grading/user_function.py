@@ -14,9 +14,8 @@ from typing import Any, Final
 from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
-from steproute.core.ports import StepModel
 from steproute.core.problem import Problem
-from steproute.core.settings import converted
+from steproute.core.settings import settings_of
 from steproute.core.solution import Meter
 
 _LONGEST_NOTE: Final = 300
@@ -48,9 +47,9 @@ class PythonGrader:
         self._under_way = KeyedLock()
 
     @classmethod
-    def configured(cls, settings: Mapping[str, Any], models: Mapping[str, StepModel]) -> "PythonGrader":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "PythonGrader":
         """From the table `[answer]`: the fields of PythonSettings. Raises ConfigError."""
-        return cls(converted("", settings, PythonSettings))
+        return cls(settings_of(table, PythonSettings))
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
         """What the function says; UNDECIDED where it raises, takes too long or returns anything else.

@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -56,12 +56,14 @@ class LabSettings:
 class LabModel:
     """A lab language model as a step model. Raises BackendError for text outside the lab's language."""
 
+    only_reads: ClassVar[str] = "lab"
+
     def __init__(self, name: LabWriter, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "LabModel":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "LabModel":
         """From a table of `steproute.toml`: the fields of LabSettings. Raises ConfigError."""
         return cls(settings_of(table, LabSettings).name)
 
@@ -122,12 +124,14 @@ class LabPrm:
     for null checks.
     """
 
+    only_reads: ClassVar[str] = "lab"
+
     def __init__(self, name: LabScorerName = "lab-verifier", source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "LabPrm":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "LabPrm":
         """From a table of `steproute.toml`: the fields of LabScorerSettings. Raises ConfigError."""
         return cls(settings_of(table, LabScorerSettings).name)
 
@@ -150,6 +154,8 @@ class LabLikelihood:
     Stands in for a language model that is asked for a grade, which the lab's models cannot give. Raises ScorerError for
     text outside the lab's language.
     """
+
+    only_reads: ClassVar[str] = "lab"
 
     def __init__(self, name: LabName, source: Worker | None = None) -> None:
         self.name = f"{name}-likelihood"

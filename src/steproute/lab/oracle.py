@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.story import Story
 from steproute.lab.trim_world.checker import check_drawn
@@ -16,7 +17,7 @@ class Oracle:
     """Regenerate exactly the first wrong step; after an error nothing can be saved, so nothing is spent."""
 
     knobs: ClassVar[tuple[float, ...]] = (1.0,)
-    needs_scores: ClassVar[bool] = False
+    reads: ClassVar[frozenset[Reading]] = frozenset()
     takes_over: ClassVar[bool] = False
 
     @classmethod

@@ -33,7 +33,6 @@ class _Asking:
     """A policy that asks for every decision."""
 
     decide: Callable[[Observation], "asyncio.Future[Decision]"]
-    needs_scores: bool = True
     takes_over: bool = False
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import Policy, PolicyFamily, reads_logprobs, takes_over
+from steproute.core.ports import READS, TAKES_OVER, Policy, PolicyFamily, Reading
 
 Axis = Literal["tokens", "usd"]
 
@@ -109,19 +109,14 @@ class Mixed:
     seed: int
 
     @property
-    def needs_scores(self) -> bool:
-        """Whether either of the two reads scores."""
-        return self.low.needs_scores or self.high.needs_scores
+    def reads(self) -> frozenset[Reading]:
+        """What either of the two reads."""
+        return READS.of(self.low) | READS.of(self.high)
 
     @property
     def takes_over(self) -> bool:
         """Whether either of the two may."""
-        return takes_over(self.low) or takes_over(self.high)
-
-    @property
-    def reads_logprobs(self) -> bool:
-        """Whether either of the two reads weak's log-probabilities."""
-        return reads_logprobs(self.low) or reads_logprobs(self.high)
+        return TAKES_OVER.of(self.low) or TAKES_OVER.of(self.high)
 
     def expected_cost(self, problem_id: str) -> float:
         """What a problem costs by the policy that it gets, as calibrated."""

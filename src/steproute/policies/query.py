@@ -12,6 +12,7 @@ import numpy as np
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 from steproute.policies.trim.learned import F64
 
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
@@ -99,7 +100,7 @@ class Query:
 
     predictor: Predictor
     threshold: float
-    needs_scores: ClassVar[bool] = False
+    reads: ClassVar[frozenset[Reading]] = frozenset()
     takes_over: ClassVar[bool] = False
 
     def decide(self, observation: Observation) -> Decision:

@@ -16,6 +16,7 @@ from steproute.artifacts import (
     sound_number,
     sound_numbers,
 )
+from steproute.core.construction import family_of
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
@@ -229,8 +230,7 @@ def _inner(artifact: Artifact) -> PolicyFamily:
             f"policy: {facts['policy']!r:.80} is no name.", where="policy", remedy="Calibrate the policy again."
         )
     if facts["inner"] is None:
-        family: PolicyFamily = policies.get(facts["policy"])
-        return family
+        return family_of(policies.get(facts["policy"]))
     kind, inner_facts = facts["inner"]["kind"], facts["inner"]["facts"]
     if not isinstance(kind, str) or not isinstance(inner_facts, dict):
         raise ArtifactError("inner: is no artefact.", where="policy", remedy="Calibrate the policy again.")

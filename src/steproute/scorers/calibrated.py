@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import CombiningScorer, NewestStepScorer, StepScorer
+from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
@@ -89,7 +89,7 @@ class CalibratedScorer:
     @property
     def reads_confidence(self) -> bool:
         """Whether its scorer reads the writers' confidence instead of text."""
-        return getattr(self._scorer, "reads_confidence", False)
+        return READS_CONFIDENCE.of(self._scorer)
 
     @property
     def judges_newest_alone(self) -> bool:

@@ -31,7 +31,7 @@ class ConfidenceScorer:
         self.name, self.settings = name, settings
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "ConfidenceScorer":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "ConfidenceScorer":
         """From a table of `steproute.toml`: the fields of ConfidenceSettings. Raises ConfigError."""
         return cls(name, settings_of(table, ConfidenceSettings))
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import ConfigError, ScorerError
-from steproute.core.ports import StepScorer
+from steproute.core.ports import READS_CONFIDENCE, StepScorer
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
@@ -55,7 +55,7 @@ class EnsembleScorer:
             )
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "EnsembleScorer":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "EnsembleScorer":
         """From a table of `steproute.toml`: the scorers themselves as `of`, and the fields of EnsembleSettings.
 
         Raises ConfigError.
@@ -66,7 +66,7 @@ class EnsembleScorer:
     @property
     def reads_confidence(self) -> bool:
         """Whether a member reads the writers' confidence instead of text."""
-        return any(getattr(member, "reads_confidence", False) for member in self._members)
+        return any(map(READS_CONFIDENCE.of, self._members))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step. Raises the first member's ScorerError or BackendError; the other members are cancelled."""

@@ -70,7 +70,7 @@ class SelfEvaluationScorer:
         self._steps = StepByStep(name, self.score_newest)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "SelfEvaluationScorer":
         """From a table of `steproute.toml`: the fields of SelfEvaluationSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, SelfEvaluationSettings))
 

@@ -70,7 +70,7 @@ class TransformersPrm:
         self._worker = _worker(settings)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "TransformersPrm":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "TransformersPrm":
         """From a table of `steproute.toml`: the fields of TransformersPrmSettings. Raises ConfigError."""
         return cls(name, settings_of(table, TransformersPrmSettings))
 

@@ -48,7 +48,7 @@ class VllmPoolingScorer:
         self.connection = Connection(name, settings.server)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "VllmPoolingScorer":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "VllmPoolingScorer":
         """From a table of `steproute.toml`: the fields of PoolingSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, PoolingSettings))
 

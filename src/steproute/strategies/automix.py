@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from steproute.core.decision import Accept
-from steproute.core.ports import Grader, Needs, Policy, compares
+from steproute.core.ports import COMPARES, Grader, Needs, Policy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix
 from steproute.core.verdict import Verdict
@@ -71,5 +71,5 @@ async def _agree(grader: Grader, rival: Problem, sample: str | None) -> bool:
     """Whether a sample is the same answer as the rival's."""
     if sample is None or sample == rival.answer:
         return sample is not None
-    chosen = grader if compares(grader) else MathGrader()
+    chosen = grader if COMPARES.of(grader) else MathGrader()
     return (await chosen.grade(rival, sample, sample, Meter())).verdict is Verdict.CORRECT

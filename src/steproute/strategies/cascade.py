@@ -7,7 +7,7 @@ whole problem from scratch. No model has to continue another one's text.
 from dataclasses import dataclass
 
 from steproute.core.decision import Accept
-from steproute.core.ports import Needs, Policy
+from steproute.core.ports import Needs, Policy, reads
 from steproute.engine.episode import Episode
 
 
@@ -20,14 +20,14 @@ class Cascade:
     @property
     def needs(self) -> Needs:
         """Both models, and the process reward model where the policy reads scores."""
-        return Needs(scorers=("prm",) if self.policy.needs_scores else ())
+        return Needs(scorers=("prm",) if reads(self.policy, "scores") else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score and decide step by step; escalate at most once."""
         prefix = empty = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")
-            scores = await episode.score(prefix, draft) if self.policy.needs_scores else ()
+            scores = await episode.score(prefix, draft) if reads(self.policy, "scores") else ()
             if await episode.decide(self.policy, draft, scores) != Accept():
                 solution = await episode.propose("strong", empty, replacing=draft, to_end=True)
                 if solution is not draft:

@@ -5,6 +5,7 @@ from math import isfinite
 
 from steproute.core.decision import Accept
 from steproute.core.errors import ConfigError
+from steproute.core.ports import reads
 from steproute.core.solution import Prefix
 from steproute.engine.episode import Episode
 from steproute.strategies.stepwise import Stepwise
@@ -39,12 +40,12 @@ class Pipelined(Stepwise):
         """Draft, speculate, score, decide, then accept or rewrite, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
-            if self.policy.needs_scores and _last_score(prefix) < self.hedge:
+            if reads(self.policy, "scores") and _last_score(prefix) < self.hedge:
                 episode.speculate("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
             # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
             draft = await episode.propose("weak", prefix, stand_in="strong")
             scores: tuple[float, ...] | None = ()
-            if self.policy.needs_scores:
+            if reads(self.policy, "scores"):
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
                 episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Accept
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Policy
+from steproute.core.ports import Policy, reads
 from steproute.core.solution import Draft, Stop
 from steproute.core.usage import Usage
 from steproute.engine.episode import Episode
@@ -22,7 +22,7 @@ class QueryLevel:
     policy: Policy
 
     def __post_init__(self) -> None:
-        if self.policy.needs_scores:
+        if reads(self.policy, "scores"):
             raise ConfigError(
                 "query decides before any step is there to be scored, so it takes none that reads scores.",
                 where="policy",

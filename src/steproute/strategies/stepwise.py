@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
-from steproute.core.ports import AskedPolicy, Needs, Policy, scores_rewrites
+from steproute.core.ports import SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
@@ -30,14 +30,14 @@ class Stepwise:
     @property
     def needs(self) -> Needs:
         """Both models, and the scorer if the policy reads scores."""
-        return Needs(scorers=(self.judge,) if self.policy.needs_scores else ())
+        return Needs(scorers=(self.judge,) if reads(self.policy, "scores") else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, then accept or rewrite, until the solution ends."""
         prefix = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
-            scores = await episode.score(prefix, draft, self.judge) if self.policy.needs_scores else ()  # r_1 … r_t
+            scores = await episode.score(prefix, draft, self.judge) if reads(self.policy, "scores") else ()  # r_1 … r_t
             decision = await episode.decide(self.policy, draft, scores)
             prefix = await self.carry_out(episode, prefix, draft, decision)
 
@@ -54,7 +54,7 @@ class Stepwise:
         return await self._rewrite(episode, prefix, draft, decision)
 
     def _is_scored(self, decision: Rewrite) -> bool:
-        return decision.role != "strong" and scores_rewrites(self.policy)
+        return decision.role != "strong" and SCORES_REWRITES.of(self.policy)
 
     async def _rewrite(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Rewrite) -> Prefix:
         """The prefix after the role has written as many steps as the decision says."""

@@ -13,8 +13,7 @@ from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
-from steproute.core.ports import StepModel
+from steproute.core.ports import Continuation, StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome, Sampling
 from steproute.core.trace import Trace

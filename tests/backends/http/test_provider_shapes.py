@@ -15,9 +15,9 @@ from steproute.backends.http.providers import PROVIDERS, provider_at
 from steproute.backends.http.stream import chunks
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.backends.reasoning import TAGS
 from steproute.core.errors import BackendError
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage

@@ -16,8 +16,8 @@ from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.request import request_fields
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.core.errors import BackendError, ConfigError
+from steproute.core.ports import Continuation
 from steproute.core.solution import Draft, Meter, Outcome, Sampling, Stop
 from steproute.core.usage import FREE, Usage
 from steproute.engine.episode import Episode

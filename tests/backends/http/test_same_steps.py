@@ -10,9 +10,8 @@ from tests.backends.test_openai_server import Canned
 from tests.backends.test_step_cutter import REASONING
 from tests.core.test_splitting import BREAKS
 
-from steproute.backends.prompts import Continuation
 from steproute.backends.reasoning import TAGS
-from steproute.core.ports import Strategy
+from steproute.core.ports import Continuation, Strategy
 from steproute.core.splitting import step_spans
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles

@@ -7,7 +7,7 @@ from typing import Any
 from tests.backends.http.hostile import HostileServer
 from tests.backends.http.test_faults import PROBLEM, writer_of
 
-from steproute.backends.prompts import Continuation
+from steproute.core.ports import Continuation
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose

@@ -19,8 +19,8 @@ from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.connection import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.core.errors import BackendError
+from steproute.core.ports import Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage

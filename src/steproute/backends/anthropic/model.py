@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final, Literal
 
 from steproute.backends.anthropic.connection import AnthropicConnection
 from steproute.backends.anthropic.prompt import conversation
@@ -13,7 +13,7 @@ from steproute.backends.http.finish import Ending, check_finish, ending_of
 from steproute.backends.http.server import Server
 from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.instruct import instructed, instructed_bound
-from steproute.backends.prompts import Continuation, half_answered, instructed_by
+from steproute.backends.prompts import half_answered, instructed_by
 from steproute.backends.step_cutter import StepCutter
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import (
@@ -22,6 +22,7 @@ from steproute.core.errors import (
     ContinuationUnsupported,
     TooFewTokens,
 )
+from steproute.core.ports import Continuation, ModelCapabilities, ServerFacts
 from steproute.core.problem import Message, texts_of
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
@@ -81,16 +82,36 @@ class AnthropicModel:
     estimated, and marked so. An answer with thoughts is read to its end instead, since only there they are counted.
     """
 
-    gives_logprobs: ClassVar[bool] = False
-
     def __init__(self, name: str, settings: AnthropicSettings) -> None:
         self.name, self.settings = name, settings
         self.connection = AnthropicConnection(name, settings.server)
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "AnthropicModel":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "AnthropicModel":
         """From a table of `steproute.toml`: the fields of AnthropicSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, AnthropicSettings))
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """As its settings say; the API gives no log-probabilities."""
+        settings = self.settings
+        modes = (settings.continuation, *(mode for mode in _CAN if mode is not settings.continuation))
+        return ModelCapabilities(
+            continuations=modes,
+            logprobs=False,
+            tools=True,
+            greedy="temperature" in settings.sampling_fields,
+            hides_reasoning=settings.thinking == "hide",
+        )
+
+    @property
+    def server_facts(self) -> ServerFacts:
+        """See ServedModel."""
+        return ServerFacts(model=self.settings.model)
+
+    async def served(self) -> Mapping[str, int | None] | None:
+        """See ServedModel."""
+        return await self.connection.models()
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """`n` requests, each twice where a reply may be sent back; see `core.usage_bounds`."""

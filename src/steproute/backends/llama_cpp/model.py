@@ -18,6 +18,7 @@ from steproute.backends.prompts import instructed_by, plain_question, question, 
 from steproute.backends.reasoning import Thinking, opens_reasoning, with_reasoning_closed
 from steproute.backends.step_cutter import StepCutter
 from steproute.core.errors import ConfigError, ContextOverflow
+from steproute.core.ports import ModelCapabilities
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.splitting import step_spans
@@ -74,9 +75,15 @@ class LlamaCppModel:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"steproute-llama-{name}")
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "LlamaCppModel":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "LlamaCppModel":
         """From a table of `steproute.toml`: the fields of LlamaCppSettings. Raises ConfigError."""
         return cls(name, settings_of(table, LlamaCppSettings))
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """As its settings say."""
+        settings = self.settings
+        return ModelCapabilities(tools=settings.template != "none", hides_reasoning=settings.thinking == "hide")
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """No more than the context holds; see `core.usage_bounds`."""

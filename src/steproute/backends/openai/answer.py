@@ -8,9 +8,10 @@ from steproute.backends.http.logprobs import Logprobs
 from steproute.backends.http.stream import Choice
 from steproute.backends.http.stream_meter import tokens_in
 from steproute.backends.openai.settings import OpenAiSettings
-from steproute.backends.prompts import Continuation, written
+from steproute.backends.prompts import written
 from steproute.backends.reasoning import CLOSE, OPEN, ends_in_reasoning, opens_reasoning
 from steproute.backends.step_cutter import StepCutter
+from steproute.core.ports import Continuation
 from steproute.core.solution import Prefix, Sampling
 
 _NO_LOGPROBS: Final = Logprobs((), ())

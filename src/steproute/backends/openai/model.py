@@ -24,15 +24,7 @@ from steproute.backends.openai.request import (
     template_variables,
 )
 from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
-from steproute.backends.prompts import (
-    Continuation,
-    half_answered,
-    instructed_by,
-    plain_question,
-    question,
-    tools_of,
-    written,
-)
+from steproute.backends.prompts import half_answered, instructed_by, plain_question, question, tools_of, written
 from steproute.backends.reasoning import with_reasoning_closed
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import (
@@ -41,6 +33,7 @@ from steproute.core.errors import (
     ContextOverflow,
     FieldRefused,
 )
+from steproute.core.ports import Continuation, ModelCapabilities, ServerFacts
 from steproute.core.problem import Message, texts_of
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling
@@ -83,14 +76,26 @@ class OpenAiModel:
         self.refused: tuple[str, ...] = ()
 
     @classmethod
-    def configured(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
+    def from_settings(cls, name: str, table: Mapping[str, Any]) -> "OpenAiModel":
         """From a table of `steproute.toml`: the fields of OpenAiSettings and Server. Raises ConfigError."""
         return cls(name, settings_of(table, OpenAiSettings))
 
     @property
-    def gives_logprobs(self) -> bool:
-        """Whether its table asks for them."""
-        return self.settings.logprobs > 0
+    def capabilities(self) -> ModelCapabilities:
+        """As its table says; a server that refuses the temperature is not greedy."""
+        return self.settings.capabilities
+
+    @property
+    def server_facts(self) -> ServerFacts:
+        """See ServedModel."""
+        settings = self.settings
+        return ServerFacts(
+            model=settings.model, ignores_stop=self.ignores_stop, refused=self.refused, omitted=settings.omitted
+        )
+
+    async def served(self) -> Mapping[str, int | None] | None:
+        """See ServedModel."""
+        return await self.connection.models()
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """One request; two where a reply may be sent back or the server be asked why; see `core.usage_bounds`."""
@@ -107,7 +112,7 @@ class OpenAiModel:
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
-        if n > 1 and self.settings.kind == "llama-cpp-python":
+        if n > 1 and not self.capabilities.several:
             raise BackendError(f"this server writes one answer a request, and {n} were asked for", where=self.name)
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:

@@ -13,8 +13,8 @@ from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.openai.answer import Answer
 from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
-from steproute.backends.prompts import Continuation
 from steproute.core.errors import BackendError, BackendUnavailable
+from steproute.core.ports import Continuation
 from steproute.core.recording import estimated_tokens
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage

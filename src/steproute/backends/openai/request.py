@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from steproute.backends.openai.settings import LIMITS, LOGPROBS, TELLS_STOP, OpenAiSettings
-from steproute.backends.prompts import Continuation
+from steproute.core.ports import Continuation
 from steproute.core.solution import Sampling
 
 _LLAMA: Final = ("llama.cpp", "llama-cpp-python")

@@ -9,9 +9,9 @@ from steproute.backends.http.providers import refused_by
 from steproute.backends.http.refused_fields import FIELDS
 from steproute.backends.http.server import Server
 from steproute.backends.http.stream import Kind
-from steproute.backends.prompts import Continuation
 from steproute.backends.reasoning import Thinking
 from steproute.core.errors import ConfigError, ContinuationUnsupported
+from steproute.core.ports import Continuation, ModelCapabilities
 
 TELLS_STOP: Final = ("vllm", "sglang")
 """Kinds that say which stop string ended an answer, and count tokens in every piece."""
@@ -111,6 +111,19 @@ class OpenAiSettings:
         host = urlsplit(self.server.url).hostname or ""
         known = refused_by(host, self.model)
         return tuple(name for name in known if not (self.logprobs and name in LOGPROBS))
+
+    @property
+    def capabilities(self) -> ModelCapabilities:
+        """What a model with these settings can do."""
+        modes = (self.continuation, *(mode for mode in _CAN[self.kind] if mode is not self.continuation))
+        return ModelCapabilities(
+            continuations=modes,
+            logprobs=self.logprobs > 0,
+            several=self.kind != "llama-cpp-python",
+            tools=self.continuation is not Continuation.COMPLETIONS or self.template != "none",
+            greedy="temperature" not in self.omitted,
+            hides_reasoning=self.thinking == "hide",
+        )
 
     def without(self, fields: tuple[str, ...]) -> "OpenAiSettings":
         """These settings with further fields that are not sent."""

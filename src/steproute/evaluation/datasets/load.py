@@ -3,27 +3,17 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from steproute.core.bounds import MOST_PROBLEMS, check_between
 from steproute.core.errors import DatasetError
+from steproute.core.ports import DEFAULT_COUNT, DataSet
 from steproute.core.problem import Problem
 from steproute.core.registry import datasets
 from steproute.evaluation.datasets.readers import SUFFIXES, hugging_face_rows, read_rows, suffix_of
 from steproute.evaluation.datasets.rows import DEFAULT_FIELDS, Fields, problems_of
 
 _HUGGING_FACE: Final = "hf"
-
-
-class DataSet(Protocol):
-    """A named data set: any function of these arguments.
-
-    One without end says in `default_count` how many problems to take if no number is given.
-    """
-
-    def __call__(self, variant: str, seed: int) -> Iterable[Problem]:
-        """The problems; variant: what follows the name and a colon, or empty. Raises DatasetError, ConfigError."""
-        ...
 
 
 def load_problems(spec: str, limit: int | None = None, seed: int = 0, fields: Fields = DEFAULT_FIELDS) -> list[Problem]:
@@ -63,7 +53,7 @@ def _problems(spec: str, limit: int | None, seed: int, fields: Fields) -> Iterat
             f"question-field, answer-field, id-field: {name} has no fields to choose.", remedy="Leave them out."
         )
     found = cast(DataSet, datasets.get(name))
-    count = limit or getattr(found, "default_count", None)
+    count = limit or DEFAULT_COUNT.of(found)
     return _each_once(name, islice(found(variant, seed), count))
 
 

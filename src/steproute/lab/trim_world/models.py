@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from steproute.core.errors import BackendError, DatasetError, ScorerError
+from steproute.core.ports import ModelCapabilities
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
 from steproute.lab.checker import StepLabel
@@ -35,7 +36,7 @@ class DrawingModel:
     Source: TRIM-POMDP's transition model. Raises BackendError for a prefix that is not of this world.
     """
 
-    gives_logprobs: ClassVar[bool] = False
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False)
 
     def __init__(self, name: str, parameters: WorldParameters | None = None) -> None:
         self.name, self._world = name, parameters or load_parameters()

@@ -7,6 +7,7 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,8 @@ class Confidence:
         *(0.0, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.96, 0.97, 0.98),
         *(0.985, 0.99, 0.993, 0.996, 0.998, 0.999, 0.9995, 1.0),
     )
-    needs_scores: ClassVar[bool] = False
+    reads: ClassVar[frozenset[Reading]] = frozenset({"confidence"})
     takes_over: ClassVar[bool] = False
-    reads_logprobs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -55,9 +55,8 @@ class FirstTokenEntropy:
     knobs: ClassVar[tuple[float, ...]] = (
         *(10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 6e-4, 4e-4, 3e-4, 2e-4, 1.5e-4, 1e-4, 7e-5, 5e-5, 0.0),
     )
-    needs_scores: ClassVar[bool] = False
+    reads: ClassVar[frozenset[Reading]] = frozenset({"confidence"})
     takes_over: ClassVar[bool] = False
-    reads_logprobs: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not (isfinite(self.threshold) and self.threshold >= 0):

@@ -7,6 +7,7 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class RandomRouting:
     rate: float
     seed: int = 0
     knobs: ClassVar[tuple[float, ...]] = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-    needs_scores: ClassVar[bool] = False
+    reads: ClassVar[frozenset[Reading]] = frozenset()
     takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Rsd:
     scale: float
     seed: int = 0
     knobs: ClassVar[tuple[float, ...]] = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.25, 1.5, 2, 3, 5)
-    needs_scores: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reading]] = frozenset({"scores"})
     takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

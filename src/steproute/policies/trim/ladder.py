@@ -6,6 +6,7 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 from steproute.policies.trim.threshold import GRID
 
 
@@ -20,7 +21,7 @@ class LadderThreshold:
 
     thresholds: tuple[float, ...]
     knobs: ClassVar[tuple[float, ...]] = GRID
-    needs_scores: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reading]] = frozenset({"scores"})
     takes_over: ClassVar[bool] = False
     scores_rewrites: ClassVar[bool] = True
 

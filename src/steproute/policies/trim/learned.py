@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 
 F64 = NDArray[np.float64]
 DECISIONS: Final = (Accept(), Rewrite("strong"))
@@ -23,6 +24,11 @@ class DecisionNetwork(Protocol):
     @property
     def weights(self) -> dict[str, F64]:
         """Its arrays by name."""
+        ...
+
+    @property
+    def confident(self) -> bool:
+        """Whether it reads weak's log-probabilities."""
         ...
 
     def features(self, observation: Observation, lam: float) -> F64:
@@ -47,13 +53,12 @@ class Learned:
     lam: float
     low: float
     high: float
-    needs_scores: ClassVar[bool] = True
     takes_over: ClassVar[bool] = False
 
     @property
-    def reads_logprobs(self) -> bool:
-        """Whether its network has inputs for weak's log-probabilities."""
-        return bool(getattr(self.network, "confident", False))
+    def reads(self) -> frozenset[Reading]:
+        """Scores, and weak's log-probabilities if its network has inputs for them."""
+        return frozenset({"scores", "confidence"} if self.network.confident else {"scores"})
 
     def decide(self, observation: Observation) -> Decision:
         """Greedy, as in the reference's evaluation."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 from steproute.core.solution import Step
 from steproute.policies.trim.pomdp_model import ACCEPT, F64
 from steproute.policies.trim.pomdp_plan import Plan
@@ -25,7 +26,7 @@ class Pomdp:
     plan: Plan
     cost: float
     belief: Belief = "filter"
-    needs_scores: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reading]] = frozenset({"scores", "authors"})
     takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

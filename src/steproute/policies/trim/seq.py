@@ -1,7 +1,7 @@
 """TRIM-Seq: a small causal transformer over the steps' scores and token counts decides."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -41,6 +41,7 @@ class SeqNetwork:
     """
 
     weights: dict[str, F64]
+    confident: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         try:

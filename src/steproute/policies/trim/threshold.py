@@ -6,6 +6,7 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
+from steproute.core.ports import Reading
 
 GRID = tuple(round(0.05 * index, 2) for index in range(21))
 
@@ -19,7 +20,7 @@ class Threshold:
 
     threshold: float
     knobs: ClassVar[tuple[float, ...]] = GRID
-    needs_scores: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reading]] = frozenset({"scores"})
     takes_over: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -45,7 +46,7 @@ class ThresholdTakeover:
     threshold: float
     patience: int = 2
     knobs: ClassVar[tuple[float, ...]] = GRID
-    needs_scores: ClassVar[bool] = True
+    reads: ClassVar[frozenset[Reading]] = frozenset({"scores", "authors"})
 
     def __post_init__(self) -> None:
         _check("threshold", self.threshold)

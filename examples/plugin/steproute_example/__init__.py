@@ -1,0 +1,1 @@
+"""Parts for steproute, found by the entry points in pyproject.toml."""
