@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
@@ -295,12 +295,12 @@ def test_an_answer_from_the_tree_is_billed_and_not_paid(tmp_path: Path) -> None:
         assert traces.spent_usd > 0
 
 
-@pytest.mark.parametrize("roles", [lab_roles, trim_world_roles])
-def test_embedded_models_never_use_more_than_their_bound(roles: object) -> None:
+@pytest.mark.parametrize("make_roles", [lab_roles, trim_world_roles])
+def test_embedded_models_never_use_more_than_their_bound(make_roles: Callable[[], Roles]) -> None:
     from steproute.evaluation.datasets import load_problems
 
-    roles: Roles = roles()  # type: ignore[operator]
-    problem = load_problems("lab" if roles is lab_roles else "trim-world", 1)[0]
+    roles = make_roles()
+    problem = load_problems("lab" if make_roles is lab_roles else "trim-world", 1)[0]
 
     async def check() -> None:
         prefix = Prefix(problem=problem)

@@ -75,7 +75,7 @@ def test_only_what_a_tree_does_not_hold_takes_a_turn_at_a_gate(tmp_path: Path, r
     assert any(f"{role}: circuit open" in (trace.error or "") for trace in others)
 
 
-def test_at_a_gate_before_a_tree_calls_wait_but_those_ahead_do_not(tmp_path: Path) -> None:
+def test_at_a_limiter_before_a_tree_calls_wait_but_speculative_ones_do_not(tmp_path: Path) -> None:
     limiter, lab = Limiter(LimiterSettings(in_flight=1), "weak"), lab_roles()
     writers = {**lab.models, "weak": replace(lab.model("weak"), limiter=limiter)}
     problem, meter = PROBLEMS[0], Meter()
@@ -83,7 +83,7 @@ def test_at_a_gate_before_a_tree_calls_wait_but_those_ahead_do_not(tmp_path: Pat
     async def run(roles: Roles) -> Trace:
         model = roles.model("weak").model
         async with limiter.slot(Meter()):
-            with pytest.raises(BackendUnavailable, match="no turn is free"):
+            with pytest.raises(BackendUnavailable, match="no slot is free"):
                 await model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, Meter(speculative=True))
             waiting = asyncio.create_task(model.propose(Prefix(problem=problem), 1, LAB_SAMPLING, meter))
             solving = asyncio.create_task(Episode(problem, roles, route="t").run(Stepwise(policy=Threshold(0.5))))

@@ -94,7 +94,7 @@ class Limiter:
         clock = asyncio.get_running_loop().time
         asked = clock()
         if meter.speculative and not self._free(asked):
-            raise BackendUnavailable("no slot is free for a call that may be in vain", where=self.name)
+            raise BackendUnavailable("no slot is free for a speculative call", where=self.name)
         await self._admit()
         meter.wait_s += clock() - asked
         self._started += 1
