@@ -312,6 +312,6 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(gguf:
             lines[at + 1] = f'path = "{gguf}"'
     config.write_text("\n".join(lines) + "\n[limits]\nmax_steps = 3\n")
     findings = json.loads(run(tmp_path, "doctor", "--json"))
-    assert not [each for each in findings if each["verdict"] == "failed"]
+    assert not [each for each in findings if each["severity"] == "failed"]
     solved = run(tmp_path, "solve", "--config", "steproute.toml", "--json", SPRINTS.text)
     assert '"role":"strong"' in solved

@@ -56,7 +56,7 @@ def test_from_the_template_to_a_routed_answer_by_the_edits_that_it_names(
     config.write_text(text)
     assert changed == 9
     findings = json.loads(run(tmp_path, "doctor", "--json"))
-    assert not [finding for finding in findings if finding["verdict"] == "failed"], findings
+    assert not [finding for finding in findings if finding["severity"] == "failed"], findings
     problem = next(islice(generate("test"), 3, None))
     trace = json.loads(run(tmp_path, "solve", "--json", "--config", "steproute.toml", problem.text))
     assert trace["outcome"] == "answered"
@@ -64,4 +64,4 @@ def test_from_the_template_to_a_routed_answer_by_the_edits_that_it_names(
     with capsys.disabled():
         print(f"\nnew user: answer {trace['answer']} (right: {problem.answer}) in {len(trace['steps'])} steps")
         for finding in findings:
-            print(f"{finding['backend']:15} {finding['check']:32} {finding['verdict']:8} {finding['seen']}")
+            print(f"{finding['backend']:15} {finding['check']:32} {finding['severity']:8} {finding['seen']}")
