@@ -29,7 +29,7 @@ class Rounds:
         self._taking_part -= 1
         self._open_where_all_wait()
 
-    async def gather_or_cancel(self, work: Awaitable[T]) -> T:
+    async def in_lockstep(self, work: Awaitable[T]) -> T:
         """The result of `work`, when everybody's is there."""
         result, limiter = await work, self._limiter
         self._waiting += 1
@@ -54,9 +54,9 @@ class Lockstep(Stepwise):
         try:
             prefix = episode.start()
             while not prefix.finished:
-                draft = await self.rounds.gather_or_cancel(episode.propose("weak", prefix))
-                scores = await self.rounds.gather_or_cancel(episode.score(prefix, draft, self.judge))
-                decision = await self.decide(episode, draft, scores)
-                prefix = await self.rounds.gather_or_cancel(self.act(episode, prefix, draft, decision))
+                draft = await self.rounds.in_lockstep(episode.propose("weak", prefix))
+                scores = await self.rounds.in_lockstep(episode.score(prefix, draft, self.judge))
+                decision = await episode.decide(self.policy, draft, scores)
+                prefix = await self.rounds.in_lockstep(self.carry_out(episode, prefix, draft, decision))
         finally:
             self.rounds.leave()
