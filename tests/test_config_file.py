@@ -207,7 +207,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("knob = 0.35", 'knob = "high"', "route.knob: expected `float`, got `str`"),
         ("lookahead = 2", "ahed = 2", "route.ahed: strategy 'pipelined' has no such setting"),
         ("max_cost_usd = 0.01", 'max_cost_usd = "much"', "limits.max_cost_usd: 'much' is no number"),
-        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, route, limits, answer, doctor"),
+        ("[limits]", "[limit]", "limit is unknown. Use models, scorers, roles, route, limits, answer, doctor"),
         ("[limits]", '[answer]\nrule = "box"\n[limits]', "answer.rule: 'box' is unknown. Use one of boxed, final_line"),
         ("[limits]", "[answer]\ngrader = 5\n[limits]", "answer.grader: expected `str`, got `int`"),
         ("[route]", "[[route]]", "route is no table"),
