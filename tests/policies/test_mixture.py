@@ -8,12 +8,13 @@ from steproute.artifacts import write_artifact
 from steproute.core.decision import Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import READS
+from steproute.core.ports import READS, SCORES_REWRITES
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
 from steproute.core.usage import Usage
 from steproute.policies.mixture import BudgetCurve, Mix, MixtureFamily
 from steproute.policies.stored import load_policy, mixture_artifact
+from steproute.policies.trim.ladder import LadderThreshold
 from steproute.policies.trim.threshold import Threshold
 
 CURVE = BudgetCurve(axis="tokens", knobs=(0.0, 0.1, 0.9), costs=(1.0, 2.8, 5.8))
@@ -63,3 +64,9 @@ def test_the_mix_spends_the_cost_or_the_nearest_end(cost: float) -> None:
     costs = dict(zip(CURVE.knobs, CURVE.costs, strict=True))
     spent = (1 - mix.share) * costs[mix.low] + mix.share * costs[mix.high]
     assert spent == pytest.approx(min(max(cost, 1.0), 5.8))
+
+
+def test_a_calibrated_ladder_decides_about_rewritten_steps_as_well() -> None:
+    family = MixtureFamily(LadderThreshold, CURVE, 3.7, 0.2, 1.0)
+    assert SCORES_REWRITES.of(family.at(family.goal, 0))
+    assert not SCORES_REWRITES.of(MixtureFamily(Threshold, CURVE, 3.7, 0.2, 1.0).at(0.2, 0))
