@@ -38,7 +38,7 @@ PROBLEMS = load_problems("lab:test", 100, 0)
 
 
 @pytest.fixture
-def cast(vllm_servers: dict[str, Running], tmp_path: Path) -> Roles:
+def roles(vllm_servers: dict[str, Running], tmp_path: Path) -> Roles:
     return read_config(written_config(tmp_path / "steproute.toml", vllm_servers)).roles()
 
 
