@@ -26,7 +26,7 @@ def prefix(*texts: str) -> Prefix:
     return Prefix(problem=PROBLEM, steps=tuple(Step(role="weak", text=text, tokens=1) for text in texts))
 
 
-def cast() -> Roles:
+def recorded_roles() -> Roles:
     writers = {"weak": ModelRole(model=ReplayModel("w", WEAK[:1])), "strong": ModelRole(model=ReplayModel("s", STRONG))}
     return Roles(models=writers, scorers={"prm": ScorerRole(scorer=ReplayScorer("r", WEAK))})
 
@@ -96,19 +96,19 @@ def test_scores_are_the_recorded_ones_or_an_error() -> None:
 
 
 def test_a_cascade_over_recordings_escalates_and_pays_for_both() -> None:
-    trace = asyncio.run(Episode(PROBLEM, cast(), route="t").run(Cascade(policy=Threshold(0.5))))
+    trace = asyncio.run(Episode(PROBLEM, recorded_roles(), route="t").run(Cascade(policy=Threshold(0.5))))
     assert (trace.answer, trace.outcome) == ("2", Outcome.ANSWERED)
     assert (trace.generated_tokens("weak"), trace.generated_tokens("strong")) == (7, 15)
 
 
 def test_a_single_model_replays_its_own_answer() -> None:
-    trace = asyncio.run(Episode(PROBLEM, cast(), route="t").run(Single("weak")))
+    trace = asyncio.run(Episode(PROBLEM, recorded_roles(), route="t").run(Single("weak")))
     assert [step.tokens for step in trace.steps] == [3, 4, 5]
     assert trace.answer == "1"
 
 
 def test_regenerating_within_a_weak_prefix_fails_with_the_reason() -> None:
     limits = Limits(on_scorer_failure="accept")
-    trace = asyncio.run(Episode(PROBLEM, cast(), route="t", limits=limits).run(Stepwise(policy=Threshold(0.5))))
+    trace = asyncio.run(Episode(PROBLEM, recorded_roles(), route="t", limits=limits).run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.FAILED
     assert "support the strategies single and cascade" in (trace.error or "")
