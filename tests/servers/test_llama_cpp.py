@@ -138,7 +138,7 @@ def test_steps_written_one_by_one_go_on_as_those_written_in_one_go(smol: LlamaCp
 def test_what_a_session_has_read_is_not_read_again(gguf: str) -> None:
     two, one = local(gguf), local(gguf, sessions=1)
     read = {"a": 0, "b": 0}
-    prefixes = {name: Prefix(problem=replace(SPRINTS, text=f"({name}) {SPRINTS.text}"), session=name) for name in read}
+    prefixes = {name: Prefix(problem=Problem.ask(f"({name}) {SPRINTS.text}"), session=name) for name in read}
     for turn in range(3):
         for name, prefix in prefixes.items():
             (draft,) = write(two, prefix, replace(GREEDY, max_tokens=20))
