@@ -109,6 +109,7 @@ def test_a_single_model_replays_its_own_answer() -> None:
 
 def test_regenerating_within_a_weak_prefix_fails_with_the_reason() -> None:
     limits = Limits(on_scorer_failure="accept")
-    trace = asyncio.run(Episode(PROBLEM, recorded_roles(), route="t", limits=limits).run(Stepwise(policy=Threshold(0.5))))
+    episode = Episode(PROBLEM, recorded_roles(), route="t", limits=limits)
+    trace = asyncio.run(episode.run(Stepwise(policy=Threshold(0.5))))
     assert trace.outcome is Outcome.FAILED
     assert "support the strategies single and cascade" in (trace.error or "")
