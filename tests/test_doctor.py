@@ -122,7 +122,7 @@ def test_warnings_alone_leave_the_exit_code_0(tmp_path: Path) -> None:
     run(tmp_path, "init")
     path = tmp_path / "steproute.toml"
     path.write_text(re.sub(r"^price = .*\n", "", path.read_text(), flags=re.MULTILINE))
-    verdicts = {finding["verdict"] for finding in json.loads(run(tmp_path, "doctor", "--json"))}
+    verdicts = {finding["severity"] for finding in json.loads(run(tmp_path, "doctor", "--json"))}
     assert verdicts == {"ok", "warning"}
 
 
@@ -162,7 +162,7 @@ def test_a_new_user_of_claude_edits_what_the_template_names_and_gets_an_answer_b
             return examined, await asyncio.to_thread(run, tmp_path, *words)
 
     examined, solved = asyncio.run(follow())
-    assert {finding["verdict"] for finding in json.loads(examined)} == {"ok"}
+    assert {finding["severity"] for finding in json.loads(examined)} == {"ok"}
     trace = json.loads(solved.splitlines()[-1])
     assert trace["answer"] == "42"
     assert {step["role"] for step in trace["steps"]} == {"strong"}
