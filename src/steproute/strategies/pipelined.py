@@ -38,14 +38,14 @@ class Pipelined(Stepwise):
 
     async def solve(self, episode: Episode) -> None:
         """Draft, speculate, score, decide, then accept or rewrite, until the solution ends."""
-        prefix = episode.start()
+        prefix, scored = episode.start(), reads(self.policy, "scores")
         while not prefix.finished:
-            if reads(self.policy, "scores") and _last_score(prefix) < self.hedge:
+            if scored and _last_score(prefix) < self.hedge:
                 episode.speculate("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
             # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
             draft = await episode.propose("weak", prefix, stand_in="strong")
             scores: tuple[float, ...] | None = ()
-            if reads(self.policy, "scores"):
+            if scored:
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
                 episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t

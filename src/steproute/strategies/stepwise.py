@@ -34,10 +34,10 @@ class Stepwise:
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, then accept or rewrite, until the solution ends."""
-        prefix = episode.start()
+        prefix, scored = episode.start(), reads(self.policy, "scores")
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
-            scores = await episode.score(prefix, draft, self.judge) if reads(self.policy, "scores") else ()  # r_1 … r_t
+            scores = await episode.score(prefix, draft, self.judge) if scored else ()  # r_1 … r_t
             decision = await episode.decide(self.policy, draft, scores)
             prefix = await self.carry_out(episode, prefix, draft, decision)
 
