@@ -240,8 +240,10 @@ class Episode:
         """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
         done = len(self._prefix.steps)
         longer = await self.extend(self._prefix, draft)
-        new = (self._annotated(step, draft) for step in longer.steps[done:])
-        return self.commit(replace(longer, steps=(*longer.steps[:done], *new)))
+        if self._newest is not None:
+            first = self._annotated(longer.steps[done], draft)
+            longer = replace(longer, steps=(*longer.steps[:done], first, *longer.steps[done + 1 :]))
+        return self.commit(longer)
 
     async def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
         """A branch: `prefix` with the draft's steps and the environment's answer, and its outcome if it ends there.
@@ -268,13 +270,15 @@ class Episode:
     def commit(self, prefix: Prefix) -> Prefix:
         """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
         before, self._prefix = self._prefix, prefix
-        for draft in before.drafts:
-            if draft not in prefix.drafts:
-                self._account.settle(draft, Purpose.DISCARDED)
-        for draft in prefix.drafts:
-            if draft not in before.drafts:
-                self._account.settle(draft, Purpose.ACCEPTED)
-        for step in prefix.steps[_shared_steps(before, prefix) :]:
+        if prefix.drafts[: len(before.drafts)] == before.drafts:  # it goes on from there, the usual case
+            taken_back, kept = 0, len(before.steps)
+        else:
+            taken_back, kept = len(before.drafts), _shared_steps(before, prefix)
+        for draft in before.drafts[:taken_back]:
+            self._account.settle(draft, Purpose.DISCARDED)
+        for draft in prefix.drafts[len(before.drafts) - taken_back :]:
+            self._account.settle(draft, Purpose.ACCEPTED)
+        for step in prefix.steps[kept:]:
             self._emit(Accepted(step))
         return prefix
 
