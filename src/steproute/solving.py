@@ -113,8 +113,9 @@ def solve(
     """As `asolve`, for code without an event loop. Raises SteprouteError if one is running, too."""
     if _is_in_a_loop():
         raise SteprouteError(
-            "solve: an event loop is running here, as in an async function or a notebook. Write `await "
-            "steproute.asolve(...)` instead."
+            "an event loop is running here, as in an async function or a notebook.",
+            where="solve",
+            remedy="Write `await steproute.asolve(...)` instead.",
         )
     return asyncio.run(
         asolve(

@@ -174,7 +174,9 @@ def _goal(budget: float | None, budget_usd: float | None, target: str) -> Goal:
     if budget_usd is not None:
         if not 0 < budget_usd < math.inf:
             raise ConfigError(
-                f"{budget_usd:g} is no budget.", where="budget-usd", remedy="Give the dollars a problem, such as 0.002."
+                f"{budget_usd:g} is no budget.",
+                where="budget-usd",
+                remedy="Give the dollars per problem, such as 0.002.",
             )
         return Goal(budget_usd, "usd")
     match = _TARGET.fullmatch(target)

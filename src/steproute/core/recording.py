@@ -54,7 +54,7 @@ class Recordings:
 
     def through(self, prefix: Prefix) -> Iterator[Recording]:
         """The recordings of the prefix's problem that begin with exactly its steps."""
-        texts = tuple(step.text for step in prefix.steps)
+        texts = prefix.texts
         for recording in self._by_problem.get(prefix.problem.id, []):
             if recording.steps[: len(texts)] == texts:
                 yield recording

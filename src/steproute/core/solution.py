@@ -243,6 +243,11 @@ class Prefix:
         return self.problem.rule.find(self.text)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each step."""
+        return tuple(step.text for step in self.steps)
+
+    @property
     def written(self) -> tuple[Step, ...]:
         """The steps that models wrote, without an environment's answers."""
         return tuple(step for step in self.steps if step.role != ENVIRONMENT)

@@ -48,17 +48,17 @@ class Budget:
         self.exceeded = outcome
         return BudgetExceeded(f"the problem's {outcome}: {why}. Raise the limit to go on.")
 
-    def is_ample(self, writers: Iterable[Sampling], steps_left: int, ahead: int) -> bool:
-        """Whether no budget can bind any more, however long the drafts ahead and all that comes after them.
+    def is_ample(self, writers: Iterable[Sampling], steps_left: int, lookahead: int) -> bool:
+        """Whether no budget can bind any more, however long the drafts are.
 
-        Every step may be written ahead `ahead` times in vain. A money budget can always bind, since nothing bounds what
-        a call reads.
+        Assumes the worst case: each step's `lookahead` speculative drafts are all discarded. A money budget can always
+        bind, since nothing bounds what a call reads.
         """
         if self._limits.max_cost_usd is not None:
             return False
         left = self._tokens_left()
         a_call = (self._limits.retries + 1) * sum(sampling.max_tokens for sampling in writers)
-        return left is None or left >= _CALLS_A_STEP * (1 + ahead) * a_call * steps_left
+        return left is None or left >= _CALLS_A_STEP * (1 + lookahead) * a_call * steps_left
 
     def _tokens_left(self) -> int | None:
         if self._limits.max_tokens is None:

@@ -133,7 +133,7 @@ class Episode:
         `replacing` is the draft that it stands in for; where the role fails and the route says
         `on_strong_failure = accept`, that draft comes back instead. `stand_in` is the role that writes where this one
         fails and the route says `on_weak_failure = strong`; its draft is neither scored nor rejected. A degenerate step
-        is continued once and spliced away. One that was drafted ahead from here is waited for instead. Raises
+        is continued once and spliced away. A speculative draft from here is awaited instead. Raises
         BudgetExceeded, ConfigError, and BackendError, which an error that will not pass always is.
         """
         if not to_end and (ready := await self._speculation.take(role, prefix)) is not None:
@@ -321,7 +321,7 @@ class Episode:
     async def _scores(self, role: str, judge: ScorerRole, prefix: Prefix, key: Hashable = None) -> Scores:
         """A judge's scores, each of its model calls on the account; an ensemble's members are asked at once.
 
-        key: of scores speculative, which may come to nothing: settles the calls' lines.
+        key: of speculative scores, under which the calls' lines are settled if they are not needed.
         """
         with blamed(role):
             return await self._judged(role, judge, prefix, key)
@@ -375,7 +375,7 @@ class Episode:
 
     async def _draft(self, role: str, prefix: Prefix, to_end: bool, speculative: SpeculativeDraft | None) -> Draft:
         writer = self.roles.model(role)
-        place = (role, tuple(_texts(prefix)))
+        place = (role, prefix.texts)
         self._attempts[place] += 1
         if speculative is not None:
             speculative.places.append(place)
@@ -412,7 +412,7 @@ class Episode:
         return draft
 
     def _undo(self, speculative: SpeculativeDraft) -> None:
-        """Forget a draft ahead that came to nothing, all but what it spent."""
+        """Forget a speculative draft that was not needed, except for what it spent."""
         self._attempts.subtract(speculative.places)
         for draft in speculative.written:
             self._account.settle(draft.id, Purpose.CANCELLED)
@@ -461,13 +461,9 @@ class Episode:
         return trace
 
 
-def _texts(prefix: Prefix) -> list[str]:
-    return [step.text for step in prefix.steps]
-
-
 def _shared_steps(one: Prefix, other: Prefix) -> int:
     """How many steps two prefixes begin with in common."""
-    pairs = zip(_texts(one), _texts(other), strict=False)
+    pairs = zip(one.texts, other.texts, strict=False)
     return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one.steps), len(other.steps)))
 
 

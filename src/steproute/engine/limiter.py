@@ -88,8 +88,8 @@ class Limiter:
     async def slot(self, meter: Meter) -> AsyncIterator[None]:
         """Wait for a slot and hold it as long as the context. The wait is added to `meter`.
 
-        Raises CircuitOpen at once while the circuit is open, and BackendUnavailable for a call ahead where no slot is
-        free or the backend's last call failed.
+        Raises CircuitOpen at once while the circuit is open, and BackendUnavailable for a speculative call if no slot
+        is free or the backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
         asked = clock()

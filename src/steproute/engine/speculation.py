@@ -82,7 +82,7 @@ class Speculation:
             return None
         drafts = self._chains[role].drafts
         head = drafts[0]
-        if _texts(head.prefix) == _texts(prefix) and (draft := await _result(head.writing)) is not None:
+        if head.prefix.texts == prefix.texts and (draft := await _result(head.writing)) is not None:
             drafts.popleft()
             if not drafts:
                 del self._chains[role]
@@ -95,7 +95,7 @@ class Speculation:
     async def scores(self, judge: str, prefix: Prefix, draft: Draft) -> Scores | None:
         """The judge's scores of a draft that was taken, once they are there; None where it gave none from here."""
         speculative = self._taken.get(draft.id)
-        if speculative is None or speculative.judge != judge or _texts(speculative.prefix) != _texts(prefix):
+        if speculative is None or speculative.judge != judge or speculative.prefix.texts != prefix.texts:
             return None
         scores = await _result(speculative.scoring)
         del self._taken[draft.id]
@@ -178,7 +178,3 @@ async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in all_tasks:
         if not task.cancelled():
             task.result()
-
-
-def _texts(prefix: Prefix) -> list[str]:
-    return [step.text for step in prefix.steps]

@@ -196,7 +196,7 @@ class _Paid:
 
 
 class LimitedModel:
-    """A step model whose calls are within a spending limit; a call ahead is refused instead of waiting."""
+    """A step model whose calls are within a spending limit; a speculative call is refused instead of waiting."""
 
     def __init__(self, model: StepModel, price: Price, limit: SpendingLimit) -> None:
         self.name, self.capabilities = model.name, CAPABILITIES.of(model)

@@ -42,7 +42,7 @@ def priced_rewriters(
     dearest = solutions[order[-1]]
     if len(solutions) > 1 and not dearest.step_cost:
         raise ConfigError(
-            "their output tokens cost nothing, so no role is dearer than another.",
+            "their output tokens cost nothing, so no role costs more than another.",
             where="roles",
             remedy="Set the prices of their models, or train for two roles.",
         )
