@@ -44,7 +44,7 @@ CASES: list[tuple[tuple[str, ...], str]] = [
     (("lab", "sample", "--count", "-1"), "count: -1 is below 1. Give the number of problems to print."),
     (("eval", "--knobs", "0,nan"), "knobs: '0,nan' is not a list of numbers. Give them with commas"),
     (("solve", "--sample", "0", "--knob", "nan"), "threshold: nan is outside [0, 1]"),
-    (("calibrate", "--budget-usd", "inf"), "budget-usd: inf is no budget. Give the dollars a problem"),
+    (("calibrate", "--budget-usd", "inf"), "budget-usd: inf is no budget. Give the dollars per problem"),
     (("eval", "--max-usd", "inf"), "max_usd: Infinity is no limit"),
     (("eval", "--deadline-s", "nan"), "deadline_s: nan is not a budget"),
     ((*PARAMETERS, "--cost", "inf"), "cost: inf is no cost. Give rewards per strong token, 0 or more"),
