@@ -163,7 +163,7 @@ async def asolve(
     setup = config if isinstance(config, Setup) else await asyncio.to_thread(_read, config)
     (asked,) = setup.answer.on([Problem.ask(problem.strip()) if isinstance(problem, str) else problem])
     if config is None:
-        _check_lab_problem(asked)
+        check_lab_problem(asked)
     limits = setup.limits.changed(
         max_tokens=max_tokens,
         max_cost_usd=None if max_cost_usd is None else Decimal(str(max_cost_usd)),
@@ -200,7 +200,8 @@ def _checked_route(chosen: RouteSettings, setup: Setup, seed: int) -> Route:
     return route
 
 
-def _check_lab_problem(problem: Problem) -> None:
+def check_lab_problem(problem: Problem) -> None:
+    """Raises NotALabProblem for one that the bundled models cannot read."""
     try:
         Story.parse(problem.text)
     except DatasetError as failure:

@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 from steproute.backends.http.address import shown_address
 from steproute.backends.http.server import server_root
 from steproute.config.answer import AnswerSettings, read_answer
+from steproute.config.gateway import GatewaySettings, read_gateway
+from steproute.config.limits import read_limits
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.construction import build
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
@@ -27,7 +29,7 @@ from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 
-_PARTS: Final = ("models", "scorers", "roles", "route", "limits", "answer", "doctor")
+_PARTS: Final = ("models", "scorers", "roles", "route", "limits", "answer", "doctor", "serve")
 _ROLE: Final = ("backend", "price", "sampling", "limiter", "calibration")
 _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
@@ -77,6 +79,7 @@ class ConfigFile:
     probe: ProbeSettings
     answer: AnswerSettings = AnswerSettings()
     order: RolesSettings = RolesSettings()
+    gateway: GatewaySettings = GatewaySettings()
 
     @property
     def calibrations(self) -> tuple[str, ...]:
@@ -283,10 +286,11 @@ def read_config(path: Path) -> ConfigFile:
         digest=hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest(),
         tables=parts,
         route=read_route(f"{path.name}: route", document.get("route", {})),
-        limits=_limits(f"{path.name}: limits", document.get("limits", {})),
+        limits=read_limits(f"{path.name}: limits", document.get("limits", {})),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
         answer=read_answer(f"{path.name}: answer", document.get("answer", {})),
         order=converted(f"{path.name}: roles", document.get("roles", {}), RolesSettings),
+        gateway=read_gateway(f"{path.name}: serve", document.get("serve", {})),
     )
 
 
@@ -320,15 +324,3 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
                 f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars a million tokens."
             )
     return Price(**numbers, table=str(given.get("table", "steproute.toml")))
-
-
-def _limits(where: str, table: Mapping[str, Any]) -> Limits:
-    money = table.get("max_cost_usd")
-    if money is None:
-        return converted(where, table, Limits)
-    try:
-        return converted(where, {**table, "max_cost_usd": Decimal(str(money))}, Limits)
-    except InvalidOperation:
-        raise ConfigError(
-            f"{money!r} is no number.", where=f"{where}.max_cost_usd", remedy="Give dollars, or leave it out."
-        ) from None

@@ -8,6 +8,7 @@ from typing import Any
 from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import embedded_roles
 from steproute.config.file import read_config
+from steproute.config.gateway import GatewaySettings
 from steproute.config.route import RouteSettings
 from steproute.config.run import RunConfig
 from steproute.core.errors import ConfigError
@@ -30,6 +31,7 @@ class Setup:
     digest: str = ""
     calibrations: tuple[str, ...] = ()
     scorer: str = ""
+    gateway: GatewaySettings = GatewaySettings()
 
     def run(
         self,
@@ -89,6 +91,7 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
         answer=read.answer,
         digest=read.digest,
         calibrations=read.calibrations,
+        gateway=read.gateway,
     )
     try:
         return setup.graded_by()

@@ -273,6 +273,9 @@ DECIDES_BY: Final[Declaration[Policy | None]] = Declaration(
 TAKEOVER_STEPS: Final[Declaration[int | None]] = Declaration(
     "takeover_steps", int | None, None, "Give how many steps a takeover lasts, as a field."
 )
+RETRACTS: Final = Declaration(
+    "retracts", bool, False, "True if it may drop steps that it accepted, so that none can be shown before the end."
+)
 
 
 @runtime_checkable
@@ -409,7 +412,7 @@ PORTS: Final = {
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
-            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS),
+            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, RETRACTS),
         ),
         Port(
             kind="environments",

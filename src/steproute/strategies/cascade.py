@@ -5,6 +5,7 @@ whole problem from scratch. No model has to continue another one's text.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from steproute.core.decision import Accept
 from steproute.core.ports import Needs, Policy, reads
@@ -16,6 +17,7 @@ class Cascade:
     """A cascade with early exit at step level (AutoMix's escalation, decided by a process reward model)."""
 
     policy: Policy
+    retracts: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:

@@ -1,0 +1,151 @@
+"""The table `[serve]`: where the gateway listens, where its ledger is, and the routes that it offers as models."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
+
+from steproute.config.limits import read_limits
+from steproute.config.route import RouteSettings, read_route
+from steproute.core.answer_rule import BOXED, NONE, AnswerRule, rule_named
+from steproute.core.errors import ConfigError
+from steproute.core.ports import ONLY_READS
+from steproute.core.route_name import SINGLE
+from steproute.core.settings import converted
+from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
+
+DEFAULT: Final = "default"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LIMITS: Final = frozenset(each.name for each in fields(Limits))
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """How the gateway runs.
+
+    database: a SQLite file or a PostgreSQL address; database_env: the variable that holds it, for one with a password.
+    keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. retention_days:
+    how long traces are kept; the ledger is kept for good. max_in_flight: requests worked on at once, further ones are
+    refused with 503. drain_s: how long a stopping gateway lets its requests finish. Raises ConfigError for numbers
+    that cannot be, and for an address other machines reach without keys.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8700
+    workers: int = 1
+    database: str = "sqlite:///steproute.db"
+    database_env: str = ""
+    keys: bool = False
+    keep_prompts: bool = True
+    retention_days: int = 30
+    max_in_flight: int = 256
+    max_body_mb: float = 20.0
+    drain_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{getattr(self, name)} is not above 0.", where=name, remedy="Give a number above 0.")
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"{self.port} is no port.", where="port", remedy="Give 1 to 65535, or 0 for a free one.")
+        if self.host not in _LOOPBACK and not self.keys:
+            raise ConfigError(
+                f"other machines reach {self.host}, and requests need no key.",
+                where="host",
+                remedy="Set keys = true below [serve], or listen on 127.0.0.1.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRoute:
+    """A route that clients name as the model `steproute/NAME`.
+
+    solves: how text is solved step by step; None if `passthrough` answers everything. passthrough: the role that
+    answers what is not solved by steps, such as requests with tools. limits: what one request may use at most; a
+    client may ask for less. knobs: the range within which a client may set the knob, if at all.
+    """
+
+    name: str
+    solves: RouteSettings | None
+    passthrough: str
+    limits: Limits
+    rule: AnswerRule = NONE
+    knobs: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RouteFields:
+    """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`."""
+
+    role: str = ""
+    passthrough: str = ""
+    rule: str = ""
+    knobs: tuple[float, float] | None = None
+
+
+_OWN: Final = frozenset(each.name for each in fields(_RouteFields))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """The table `[serve]`. routes: the tables of `[serve.routes]` by name, read when the models are known."""
+
+    serve: ServeSettings = ServeSettings()
+    routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def read_gateway(where: str, table: Mapping[str, Any]) -> GatewaySettings:
+    """The table `[serve]`. Raises ConfigError that names `where` and the field."""
+    routes = table.get("routes", {})
+    if not isinstance(routes, dict) or not all(isinstance(each, dict) for each in routes.values()):
+        raise ConfigError("is no table of tables.", where=f"{where}.routes", remedy="Write [serve.routes.NAME].")
+    serve = {key: value for key, value in table.items() if key != "routes"}
+    return GatewaySettings(serve=converted(where, serve, ServeSettings), routes=routes)
+
+
+def gateway_routes(
+    tables: Mapping[str, Mapping[str, Any]], solves: RouteSettings, limits: Limits, roles: Roles
+) -> dict[str, GatewayRoute]:
+    """The routes of `[serve.routes]`, or `[route]` as `default` if there are none, and each model by its role.
+
+    Raises ConfigError that names the field.
+    """
+    rule = BOXED if any(ONLY_READS.of(role.model) for role in roles.models.values()) else NONE
+    base = GatewayRoute(name=DEFAULT, solves=solves, passthrough=roles.ladder[-1], limits=limits, rule=rule)
+    routes = {name: _route(name, table, base, roles) for name, table in tables.items()} or {DEFAULT: base}
+    alone = {role: replace(base, name=role, solves=None, passthrough=role) for role in roles.models}
+    return {**routes, **{name: route for name, route in alone.items() if name not in routes}}
+
+
+def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles) -> GatewayRoute:
+    """One table of `[serve.routes]`: its own fields, those of `[limits]`, and those of `[route]`."""
+    where = f"serve.routes.{name}"
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} is no name.", where=where, remedy="Use letters, digits, '-', '_' and '.'.")
+    own = converted(where, {key: value for key, value in table.items() if key in _OWN}, _RouteFields)
+    limits = {key: value for key, value in table.items() if key in _LIMITS}
+    solves = {key: value for key, value in table.items() if key not in _OWN | _LIMITS}
+    if solves.get("strategy") == SINGLE:
+        raise ConfigError("one model answers by itself.", where=f"{where}.strategy", remedy="Name it: role = 'strong'.")
+    if own.role and solves:
+        raise ConfigError(f"{own.role} answers alone.", where=f"{where}.{next(iter(solves))}", remedy="Remove it.")
+    role = own.role or own.passthrough or base.passthrough
+    if role not in roles.models:
+        field_name = "role" if own.role else "passthrough"
+        raise ConfigError(
+            f"there is no model {role!r}.", where=f"{where}.{field_name}", remedy=f"Describe [models.{role}]."
+        )
+    return GatewayRoute(
+        name=name,
+        solves=None if own.role else read_route(where, solves) if solves else base.solves,
+        passthrough=role,
+        limits=read_limits(where, {**_table(base.limits), **limits}),
+        rule=rule_named(own.rule) if own.rule else base.rule,
+        knobs=own.knobs,
+    )
+
+
+def _table(limits: Limits) -> dict[str, Any]:
+    return {each.name: getattr(limits, each.name) for each in fields(Limits)}

@@ -1,0 +1,100 @@
+"""The ASGI application: its paths, and how errors look."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from steproute.config import Setup
+from steproute.core.errors import SteprouteError
+from steproute.serve.body_limit import BodyLimit
+from steproute.serve.chat import chat_completions
+from steproute.serve.draining import drain_on_signal
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.gateway import Gateway
+from steproute.serve.health import healthz, readyz
+from steproute.serve.keys import authenticated
+from steproute.serve.metrics import metrics
+from steproute.serve.models import model, models
+from steproute.store import Store, open_store
+
+_LOG: Final = logging.getLogger("steproute.serve")
+_EXPIRE_S: Final = 30.0
+
+
+def application(setup: Setup, database: str) -> Starlette:
+    """The gateway of a configuration, its ledger in `database`. Starting it raises ConfigError for what cannot run."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        store = await open_store(database)
+        app.state.gateway = gateway = Gateway.of(setup, store)
+        drain_on_signal(gateway)
+        cleaning = asyncio.create_task(_clean(store, gateway.settings.retention_days))
+        try:
+            yield
+        finally:
+            await gateway.drain()
+            cleaning.cancel()
+            await store.close()
+
+    handlers: dict[Any, Callable[[Request, Any], Any]] = {
+        ApiError: _refusal,
+        SteprouteError: _failure,
+        HTTPException: _http_error,
+        Exception: _fault,
+    }
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", authenticated(chat_completions), methods=["POST"]),
+            Route("/v1/models", authenticated(models), methods=["GET"]),
+            Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),
+            Route("/healthz", healthz, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+        ],
+        middleware=[Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6))],
+        exception_handlers=handlers,
+        lifespan=lifespan,
+    )
+
+
+async def _clean(store: Store, retention_days: int) -> None:
+    """Release the reservations of workers that died, and delete traces that are too old."""
+    while True:
+        with suppress(SteprouteError):
+            await store.ledger.expire()
+            await store.traces.delete_older_than(retention_days)
+        await asyncio.sleep(_EXPIRE_S)
+
+
+async def _refusal(request: Request, failure: ApiError) -> Response:
+    request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
+    body = msgspec.json.encode(failure.body)
+    return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
+
+
+async def _failure(request: Request, failure: SteprouteError) -> Response:
+    return await _refusal(request, api_error(failure))
+
+
+async def _http_error(request: Request, failure: HTTPException) -> Response:
+    """Paths and methods that there are not."""
+    message = f"{request.method} {request.url.path[:200]}: {failure.detail}."
+    return await _refusal(request, ApiError(failure.status_code, message, headers=failure.headers or {}))
+
+
+async def _fault(request: Request, failure: Exception) -> Response:
+    """A fault of the gateway itself; what it was is in the log, not in the answer."""
+    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=failure)
+    message = "The gateway failed. Its log says more."
+    return await _refusal(request, ApiError(500, message, type="server_error", headers=NEVER_RETRY))

@@ -1,0 +1,80 @@
+"""Errors as OpenAI's clients read them, and which status each of steproute's errors has."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from steproute.core.errors import ConfigError, DatasetError, SteprouteError, StorageError
+from steproute.store import BudgetRefused
+
+NEVER_RETRY: Final = {"x-should-retry": "false"}
+"""OpenAI's and Anthropic's clients retry 429 and 5xx by themselves, unless told not to."""
+
+
+class ApiError(Exception):
+    """A refusal or failure with its HTTP status.
+
+    type and code: OpenAI's words where there are some. param: the field of the request that is wrong. headers: such as
+    Retry-After.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        type: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] = {},
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.type, self.code, self.param = status, message, type, code, param
+        self.headers = dict(headers)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the client gets."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+def refused_field(param: str, why: str, code: str = "unsupported_parameter") -> ApiError:
+    """A field of the request that cannot be done; it is never dropped without a word."""
+    return ApiError(400, f"{param}: {why}", code=code, param=param)
+
+
+def api_error(failure: SteprouteError) -> ApiError:
+    """The error of steproute as the client gets it."""
+    if isinstance(failure, BudgetRefused):
+        return _refused(failure)
+    if isinstance(failure, StorageError):
+        return ApiError(
+            503,
+            "The ledger cannot be reached, so nothing was sent to a model.",
+            type="server_error",
+            code="ledger_unavailable",
+            headers={"retry-after": "1"},
+        )
+    if isinstance(failure, DatasetError | ConfigError):
+        return ApiError(400, str(failure), param=failure.where or None)
+    return upstream_failure(str(failure))
+
+
+def upstream_failure(message: str) -> ApiError:
+    """A model or a scorer failed for good: it was tried again already, as the route's limits say."""
+    return ApiError(502, message, type="api_error", code="upstream_failed", headers=NEVER_RETRY)
+
+
+def overloaded(message: str, retry_after_s: float) -> ApiError:
+    """The gateway takes no further request for now."""
+    return ApiError(
+        503, message, type="server_error", code="overloaded", headers={"retry-after": f"{max(1, round(retry_after_s))}"}
+    )
+
+
+def _refused(failure: BudgetRefused) -> ApiError:
+    """A spent budget is 402, which no client retries; what passes by itself is 429 with the seconds to wait."""
+    if failure.kind == "budget":
+        return ApiError(402, str(failure), type="insufficient_quota", code="budget_exceeded", headers=NEVER_RETRY)
+    wait = {"retry-after": str(max(1, round(failure.retry_after_s or 1)))}
+    code = "rate_limit_exceeded" if failure.kind == "rate" else "budget_reserved"
+    return ApiError(429, str(failure), type="rate_limit_error", code=code, headers=wait)

@@ -1,0 +1,44 @@
+"""Who asks: the API key of a request."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from steproute.serve.errors import ApiError
+from steproute.serve.gateway import Gateway
+from steproute.store import Principal
+
+LOCAL: Final = "local"
+"""The tenant of every request if the gateway needs no keys."""
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def authenticated(handler: Handler) -> Handler:
+    """The handler for requests whose key is known; `request.state.principal` is whose it is."""
+
+    @wraps(handler)
+    async def checked(request: Request) -> Response:
+        request.state.principal = await _principal(request)
+        return await handler(request)
+
+    return checked
+
+
+async def _principal(request: Request) -> Principal:
+    gateway: Gateway = request.app.state.gateway
+    if not gateway.settings.keys:
+        return await gateway.store.tenants.principal(LOCAL)
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    principal = await gateway.store.tenants.authenticate(key.strip()) if scheme.lower() == "bearer" else None
+    if principal is None:
+        raise ApiError(
+            401,
+            "The API key is missing, unknown or no longer valid. Send it as 'Authorization: Bearer KEY'.",
+            type="authentication_error",
+            code="invalid_api_key",
+            headers={"www-authenticate": "Bearer"},
+        )
+    return principal
