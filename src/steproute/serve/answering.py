@@ -7,12 +7,11 @@ leave a call unbilled or a reservation open.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from steproute.core.errors import SpendingLimitReached, SteprouteError, StorageError
+from steproute.core.errors import SpendingLimitReached, StorageError
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
@@ -23,7 +22,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.spending import SpendingLimit, limited
 from steproute.serve.billing import Billing
-from steproute.store import Principal, Reservation, Store
+from steproute.store import Principal, Store
 
 _LOG: Final = logging.getLogger("steproute.serve")
 
@@ -80,32 +79,21 @@ class Answer:
         self.task.cancel()
 
     async def _run(self) -> Trace:
-        reservation = await self._reserved()
+        work, models = self._work, self._work.roles.models
+        reservation = await self._store.ledger.reserve(
+            self._principal,
+            request_id=work.problem.id,
+            route=work.route,
+            usd=work.most_usd,
+            tokens=work.most_tokens,
+            prices={role: model.price for role, model in models.items()},
+        )
         self._admitted.set()
         try:
-            async with Billing(reservation) as billing:
+            async with Billing(reservation, on_lost=self.cancel) as billing:
                 return await self._solved(billing)
         finally:
             await self._keep_trace()
-
-    async def _reserved(self) -> Reservation:
-        """The reservation; one that is granted to a client that has just left is closed again."""
-        work = self._work
-        reserving = asyncio.ensure_future(
-            self._store.ledger.reserve(
-                self._principal,
-                request_id=work.problem.id,
-                route=work.route,
-                usd=work.most_usd,
-                tokens=work.most_tokens,
-            )
-        )
-        try:
-            return await asyncio.shield(reserving)
-        except asyncio.CancelledError:
-            with suppress(SteprouteError):
-                await (await reserving).close(())
-            raise
 
     async def _solved(self, billing: Billing) -> Trace:
         def keep(event: Event) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -15,20 +18,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steproute.config import Setup
-from steproute.core.errors import SteprouteError
+from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
 from steproute.serve.draining import drain_on_signal
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
-from steproute.serve.keys import authenticated
+from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
 from steproute.store import Store, open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
-_EXPIRE_S: Final = 30.0
+_EXPIRE_S: Final = 10.0
 
 
 def application(setup: Setup, database: str) -> Starlette:
@@ -36,7 +39,10 @@ def application(setup: Setup, database: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await open_store(database)
+        store = await open_store(database, worker=f"{socket.gethostname()}:{os.getpid()}")
+        if not setup.gateway.serve.keys:
+            with suppress(ConfigError):  # it is there from the time before
+                await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
         cleaning = asyncio.create_task(_clean(store, gateway.settings.retention_days))
@@ -73,7 +79,7 @@ async def _clean(store: Store, retention_days: int) -> None:
     while True:
         with suppress(SteprouteError):
             await store.ledger.expire()
-            await store.traces.delete_older_than(retention_days)
+            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=retention_days))
         await asyncio.sleep(_EXPIRE_S)
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from steproute.core.errors import StorageError
 from steproute.core.usage import AccountLine
-from steproute.store import Reservation
+from steproute.store import Reservation, ReservationLost
 
 _LOG: Final = logging.getLogger("steproute.serve")
 _EXTEND_S: Final = 30.0
@@ -21,10 +21,11 @@ class Billing:
     """Settles lines in the background, extends the reservation, and closes it when the request has ended.
 
     If the ledger cannot be written meanwhile, the reservation holds the money, and closing settles what is missing.
+    on_lost: called if the reservation has expired, as after a long sleep of the machine: no further call may be made.
     """
 
-    def __init__(self, reservation: Reservation) -> None:
-        self._reservation = reservation
+    def __init__(self, reservation: Reservation, on_lost: Callable[[], None]) -> None:
+        self._reservation, self._on_lost = reservation, on_lost
         self._lines: asyncio.Queue[AccountLine | None] = asyncio.Queue()
         self._account: Sequence[AccountLine] = ()
 
@@ -53,13 +54,20 @@ class Billing:
             try:
                 lines = [await asyncio.wait_for(self._lines.get(), _EXTEND_S)]
             except TimeoutError:
-                with suppress(StorageError):
-                    await self._reservation.extend()
+                await self._extend()
                 continue
             while not self._lines.empty():
                 lines.append(self._lines.get_nowait())
             with suppress(StorageError):
                 await self._reservation.settle([line for line in lines if line is not None])
+
+    async def _extend(self) -> None:
+        try:
+            await self._reservation.extend()
+        except ReservationLost:
+            self._on_lost()
+        except StorageError:
+            pass  # the next time will do, and if none does, the lease ends
 
     async def _close(self) -> None:
         await self._settling

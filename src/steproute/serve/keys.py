@@ -1,5 +1,6 @@
 """Who asks: the API key of a request."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import Final
@@ -9,8 +10,9 @@ from starlette.responses import Response
 
 from steproute.serve.errors import ApiError
 from steproute.serve.gateway import Gateway
-from steproute.store import Principal
+from steproute.store import KeyRefused, Principal
 
+_LOG: Final = logging.getLogger("steproute.serve")
 LOCAL: Final = "local"
 """The tenant of every request if the gateway needs no keys."""
 Handler = Callable[[Request], Awaitable[Response]]
@@ -30,15 +32,16 @@ def authenticated(handler: Handler) -> Handler:
 async def _principal(request: Request) -> Principal:
     gateway: Gateway = request.app.state.gateway
     if not gateway.settings.keys:
-        return await gateway.store.tenants.principal(LOCAL)
+        return Principal(tenant=LOCAL, key_id="")
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    principal = await gateway.store.tenants.authenticate(key.strip()) if scheme.lower() == "bearer" else None
-    if principal is None:
+    try:
+        return await gateway.store.tenants.authenticate(key.strip() if scheme.lower() == "bearer" else "")
+    except KeyRefused as refusal:
+        _LOG.warning("a key was refused: %s %s", refusal.reason, refusal.key_id)
         raise ApiError(
             401,
             "The API key is missing, unknown or no longer valid. Send it as 'Authorization: Bearer KEY'.",
             type="authentication_error",
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
-        )
-    return principal
+        ) from None
