@@ -19,6 +19,7 @@ from steproute.core.errors import (
     ConfigError,
     ContextOverflow,
     ContinuationUnsupported,
+    FieldRefused,
     RateLimited,
     SteprouteError,
     TooFewTokens,
@@ -330,7 +331,7 @@ def test_a_refusal_is_an_error_and_is_paid_for() -> None:
         ),
         (
             (400, "invalid_request_error", "temperature: Extra inputs are not permitted"),
-            BackendError,
+            FieldRefused,
             "sampling_fields",
         ),
         (

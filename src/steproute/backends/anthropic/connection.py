@@ -8,7 +8,7 @@ import httpx2
 
 from steproute.backends.http.connection import ServerConnection
 from steproute.backends.http.server import Server
-from steproute.core.errors import BackendError, ConfigError, ContinuationUnsupported
+from steproute.core.errors import BackendError, ConfigError, ContinuationUnsupported, FieldRefused
 
 if TYPE_CHECKING:
     import anthropic
@@ -58,10 +58,10 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
                 where="continuation",
                 remedy="Use 'instruct'.",
             )
-        if _SAMPLING.search(message):
-            return BackendError(
-                said, remedy="Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
-            )
+        if fields := tuple(dict.fromkeys(_SAMPLING.findall(message))):
+            refused = FieldRefused(said, fields)
+            refused.remedy = "Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
+            return refused
         if "thinking" in message:
             return BackendError(
                 said, remedy="Set thinking = 'hide' without thinking_budget where it cannot be switched off."

@@ -25,23 +25,21 @@ def conversation(messages: Sequence[Message], prefix: Prefix) -> dict[str, Any]:
         block.update(_CACHED)
     said: dict[str, Any] = {"messages": [{**turn, "content": blocks} for turn, blocks in turns]}
     if prefix.problem.tools:
-        said["tools"] = [_tool(tool) for tool in prefix.problem.tools]
+        said["tools"] = [tool_definition(tool) for tool in prefix.problem.tools]
     return {**said, "system": system} if system else said
 
 
-def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+def tool_definition(tool: Mapping[str, Any]) -> dict[str, Any]:
     """A tool as the chat APIs describe it, in the Messages API's words; one that is in them already stays."""
     function = tool.get("function")
     if function is None:
         return {**tool}
     schema = {"input_schema": function.get("parameters", {"type": "object"})}
-    return {name: function[name] for name in ("name", "description") if name in function} | schema
+    return {name: function[name] for name in ("name", "description", "strict") if name in function} | schema
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    """A part of a content; an image in the chat APIs' words becomes one in the Messages API's."""
-    if part.get("type") != "image_url":
-        return {**part}
+def image_block(part: Mapping[str, Any]) -> dict[str, Any]:
+    """An image in the chat APIs' words as the Messages API has it."""
     address = part["image_url"]["url"] if isinstance(part["image_url"], Mapping) else part["image_url"]
     if not address.startswith("data:"):
         return {"type": "image", "source": {"type": "url", "url": address}}
@@ -52,7 +50,7 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 def _blocks(content: str | Sequence[Mapping[str, Any]] | None, prefix: Prefix) -> list[dict[str, Any]]:
     """The content as it is, or where it ends with the steps so far, parted before each of them."""
     if not isinstance(content, str):
-        return [_part(part) for part in content or ()]
+        return [image_block(part) if part.get("type") == "image_url" else {**part} for part in content or ()]
     solution = written(prefix) or NOTHING_YET
     parts = [content]
     if content.endswith(solution):

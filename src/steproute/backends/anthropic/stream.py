@@ -32,8 +32,8 @@ class Event:
 
 
 def message_events(pieces: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
-    """The events of a body that comes in pieces; see `remote.stream.events`."""
-    return events(pieces, event_of, _ending)
+    """The events of a body that comes in pieces; see `http.stream.events`."""
+    return events(pieces, event_of, ending_event)
 
 
 def event_of(value: object) -> Event | None:
@@ -77,5 +77,6 @@ def _read_alone(counts: TokenCounts | None) -> TokenCounts | None:
     return replace(counts, completion=None, total=None) if counts is not None else None
 
 
-def _ending(end: EndMark | Foreign) -> Event:
+def ending_event(end: EndMark | Foreign) -> Event:
+    """The event that ends a body, or says that it holds no answer."""
     return Event(foreign=end) if isinstance(end, Foreign) else Event(done=True)

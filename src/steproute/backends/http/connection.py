@@ -3,11 +3,11 @@
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import cache
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import httpx2
 import msgspec
@@ -41,6 +41,8 @@ _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
 _NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
 _KEEPALIVE_S: Final = 2.0  # well below uvicorn's 5 s, so that no call is sent on a connection that is being closed
+_STREAMED: Final = {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}
+"""Has `client.post` return a response whose body is still to be read."""
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: "Check the key in the variable that api_key_env names.",
@@ -119,10 +121,42 @@ class ServerConnection(ABC, Generic[_Client]):
         Raises BackendTimeout, RateLimited, BackendUnavailable, ContextOverflow, and BackendError for what a further
         try would not change.
         """
-        name, at, package = self.name, self._at, self._package
-        try:
+        with self._failures():
             async with asyncio.timeout(self.server.total_s):
                 yield await self._client()
+
+    async def streamed(
+        self,
+        request: Callable[[_Client], AbstractAsyncContextManager[Any]],
+        opened: Callable[[Mapping[str, str]], None],
+        read: Callable[[AsyncIterator[bytes]], AsyncGenerator[_T, None]],
+    ) -> AsyncGenerator[_T, None]:
+        """What `read` makes of the body of the response to `request`, handed on while it arrives.
+
+        opened: called with the response's headers. The call must end within total_s, but no clock runs while the
+        caller has an event: it could only interrupt the caller. Raises as `call` does.
+        """
+        deadline = asyncio.get_running_loop().time() + self.server.total_s
+        with self._failures():
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout_at(deadline):
+                    response = await stack.enter_async_context(request(await self._client()))
+                opened(response.headers)
+                events = await stack.enter_async_context(aclosing(read(response.iter_bytes())))
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    yield event
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raises a call's failures in our words; see `call`."""
+        name, at, package = self.name, self._at, self._package
+        try:
+            yield
         except TimeoutError:
             raise BackendTimeout(f"no complete answer within {self.server.total_s:g} s{at}", where=name) from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
@@ -270,6 +304,22 @@ class Connection(ServerConnection["openai.AsyncOpenAI"]):
 
     def _refused(self, body: str) -> tuple[str, ...]:
         return refused_fields(body)
+
+    @asynccontextmanager
+    async def chat_response(self, client: "openai.AsyncOpenAI", body: bytes) -> AsyncIterator[Any]:
+        """The response to a streamed chat request of these very bytes."""
+        response = await client.post(
+            "/chat/completions",
+            content=body,
+            cast_to=object,
+            options={"headers": _STREAMED},
+            stream=True,
+            stream_cls=self._openai.AsyncStream[object],
+        )
+        try:
+            yield response
+        finally:
+            await response.close()
 
     async def post(
         self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None

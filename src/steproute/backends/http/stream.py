@@ -1,7 +1,7 @@
 """What OpenAI-compatible servers say in the events of a stream, or in a whole JSON document."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Final, Literal, TypeVar
 
@@ -15,7 +15,7 @@ from steproute.backends.http.token_counts import TokenCounts
 Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
 """Which server it is, since each has words of its own for some fields."""
 
-_REASONING: Final = (
+REASONING_FIELDS: Final = (
     "reasoning_content",
     "reasoning",
     "reasoning_text",
@@ -34,7 +34,8 @@ class Choice:
     """A piece of one of the answers.
 
     finish: why the answer ended, in the server's word; empty while it goes on. whole: the piece is all of the answer,
-    which some servers send once more after its pieces. refusal: what the model says instead of an answer.
+    which some servers send once more after its pieces. refusal: what the model says instead of an answer. delta: the
+    fields of the piece as they came; choice: all of the choice.
     """
 
     index: int = 0
@@ -45,6 +46,8 @@ class Choice:
     stopped_at: str = ""
     whole: bool = False
     logprobs: Logprobs | None = None
+    delta: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+    choice: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +160,14 @@ def _choice(choice: Mapping[str, object], place: int) -> Choice:
         stopped_at=_stopped_at(choice),
         whole=whole,
         logprobs=Logprobs.of(choice.get("logprobs")),
+        delta=fields,
+        choice=choice,
     )
 
 
 def _thought(fields: Mapping[str, object]) -> str:
     """Reasoning beside the text; a server that has several names for it says the same in each."""
-    for name in _REASONING:
+    for name in REASONING_FIELDS:
         if name in fields and (thought := all_text(fields[name])):
             return thought
     return ""

@@ -1,6 +1,6 @@
 """Step models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways before them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from math import inf
@@ -15,6 +15,7 @@ from steproute.backends.http.json_fields import table
 from steproute.backends.http.stream import chunks, most_tokens
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.instruct import instructed, instructed_bound
+from steproute.backends.openai.chat import OWN_FIELDS, chat_replies
 from steproute.backends.openai.reply import Reply
 from steproute.backends.openai.request import (
     may_be_left_out,
@@ -27,6 +28,8 @@ from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
 from steproute.backends.prompts import half_answered, instructed_by, plain_question, question, tools_of, written
 from steproute.backends.reasoning import with_reasoning_closed
 from steproute.core.answer_rule import AnswerRule
+from steproute.core.chat import ChatDelta, ChatRequest
+from steproute.core.chat_support import check_supported
 from steproute.core.errors import (
     BackendError,
     BackendUnavailable,
@@ -123,6 +126,25 @@ class OpenAiModel:
 
         return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
 
+    async def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
+        """See ChatModel. Fields that the server refuses of those that the request does not hold are left out."""
+        meter, handed_on = meter or Meter(), False
+        check_supported(request, self.capabilities, self.name)
+        while True:
+            replies = chat_replies(self.name, self.connection, self.settings, request, meter)
+            try:
+                async with aclosing(replies) as deltas:
+                    async for delta in deltas:
+                        handed_on = True
+                        yield delta
+                return
+            except FieldRefused as failure:
+                refused = tuple(name for name in failure.fields if name not in self.settings.omitted)
+                own = tuple(name for name in refused if name in OWN_FIELDS and may_be_left_out(name, self.settings))
+                if handed_on or not own:
+                    raise
+                self._omit(own)
+
     async def _body(self, prefix: Prefix) -> dict[str, Any]:
         """What states the prefix: a prompt or messages."""
         settings = self.settings
@@ -211,8 +233,11 @@ class OpenAiModel:
         if meter.usage != Usage() or not optional:
             failure.remedy = remedy_for_refused(refused)
             raise failure from None
-        self.refused = tuple(dict.fromkeys((*self.refused, *optional)))
-        self.settings = self.settings.without(optional)
+        self._omit(optional)
+
+    def _omit(self, fields: tuple[str, ...]) -> None:
+        self.refused = tuple(dict.fromkeys((*self.refused, *fields)))
+        self.settings = self.settings.without(fields)
 
     def _with_room(self, sampling: Sampling, said: str) -> Sampling:
         """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""

@@ -28,6 +28,13 @@ def template_variables(settings: OpenAiSettings) -> dict[str, object]:
     return {"enable_thinking": False} if settings.thinking == "off" else {}
 
 
+def reasoning_switch(settings: OpenAiSettings) -> dict[str, Any]:
+    """The fields of a chat request that switch reasoning off, if the settings do."""
+    if settings.kind == "ollama":
+        return {"reasoning_effort": "none"} if settings.thinking == "off" else {}
+    return template_settings(settings)
+
+
 def template_settings(settings: OpenAiSettings) -> dict[str, Any]:
     """The same as fields of a request."""
     variables = template_variables(settings)
@@ -76,10 +83,8 @@ def _particular(settings: OpenAiSettings, sampling: Sampling, chat: bool) -> dic
         fields |= {"top_k": sampling.top_k, "min_p": 0.0, "repeat_penalty": 1.0}
     elif sampling.top_k > 0:
         fields["top_k"] = sampling.top_k
-    if chat and settings.kind == "ollama" and settings.thinking == "off":
-        fields["reasoning_effort"] = "none"
-    elif chat:
-        fields |= template_settings(settings)
+    if chat:
+        fields |= reasoning_switch(settings)
     elif settings.template != "none" and settings.kind in TELLS_STOP:
         fields["add_special_tokens"] = False
     return fields

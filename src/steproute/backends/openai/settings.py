@@ -10,14 +10,14 @@ from steproute.backends.http.refused_fields import FIELDS
 from steproute.backends.http.server import Server
 from steproute.backends.http.stream import Kind
 from steproute.backends.reasoning import Thinking
+from steproute.core.chat import LIMIT_FIELDS
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.core.ports import Continuation, ModelCapabilities
 
 TELLS_STOP: Final = ("vllm", "sglang")
 """Kinds that say which stop string ended an answer, and count tokens in every piece."""
 
-LIMITS: Final = ("max_tokens", "max_completion_tokens")
-"""The two names of the field that bounds an answer's tokens."""
+LIMITS: Final = LIMIT_FIELDS
 
 LOGPROBS: Final = ("logprobs", "top_logprobs")
 
@@ -116,13 +116,17 @@ class OpenAiSettings:
     def capabilities(self) -> ModelCapabilities:
         """What a model with these settings can do."""
         modes = (self.continuation, *(mode for mode in _CAN[self.kind] if mode is not self.continuation))
+        chats = self.continuation is not Continuation.COMPLETIONS or self.template != "none"
         return ModelCapabilities(
             continuations=modes,
             logprobs=self.logprobs > 0,
             several=self.kind != "llama-cpp-python",
-            tools=self.continuation is not Continuation.COMPLETIONS or self.template != "none",
+            tools=chats,
             greedy="temperature" not in self.omitted,
             hides_reasoning=self.thinking == "hide",
+            tool_calls=chats,
+            images=chats,
+            response_formats=("json_object", "json_schema") if chats else (),
         )
 
     def without(self, fields: tuple[str, ...]) -> "OpenAiSettings":
