@@ -28,6 +28,7 @@ from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
+from steproute.serve.simulate import simulate
 from steproute.store import Store, open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -62,6 +63,7 @@ def application(setup: Setup, database: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", authenticated(chat_completions), methods=["POST"]),
+            Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),

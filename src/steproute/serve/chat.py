@@ -16,7 +16,7 @@ from steproute.core.events import Accepted, Finished
 from steproute.core.solution import DEFAULT_SEPARATOR
 from steproute.core.trace import Trace
 from steproute.serve.answering import Answer
-from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, summary, text_of
+from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, text_of
 from steproute.serve.chat_request import Chat, ChatBody
 from steproute.serve.errors import ApiError, api_error, upstream_failure
 from steproute.serve.gateway import Gateway
@@ -30,18 +30,18 @@ async def chat_completions(request: Request) -> Response:
     """Answer a conversation by the route that it names as its model."""
     gateway: Gateway = request.app.state.gateway
     chat = Chat.from_json(await request.body())
-    body, served = chat.body, gateway.route(chat.body.model)
-    work = gateway.work(chat, served, request.state.principal)
-    answer = gateway.answer(served.route.name, work, request.state.principal)
+    body, requested = chat.body, gateway.request(chat, request.state.principal)
+    answer = gateway.answer(requested, request.state.principal)
     await answer.admitted()
-    head = Head(trace_id=work.trace_id, model=body.model, created=int(time.time()))
+    trace_id = requested.work.trace_id
+    head = Head(trace_id=trace_id, model=body.model, created=int(time.time()), facts=requested.facts)
     headers = {"x-steproute-trace-id": head.trace_id}
     if not body.stream:
         trace, choices = await until_left(request, answer, _whole(answer))
         headers["x-steproute-cost-usd"] = f"{trace.cost_usd:f}"
         reply = msgspec.json.encode(head.completion(trace, choices))
         return Response(reply, media_type="application/json", headers=headers)
-    chunks = _chunks(answer, head, body, at_once=not served.retracts)
+    chunks = _chunks(answer, head, body, at_once=not requested.served.retracts)
     return EventSourceResponse(chunks, headers=headers, sep="\n", ping=KEEP_ALIVE_S)
 
 
@@ -117,7 +117,7 @@ def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_passed:
     """
     chunks = [] if is_shown or not trace.steps else [head.chunk({"content": text_of(trace.steps)})]
     reason = None if is_passed else finish_reason(trace)
-    chunks.append(head.chunk({}, finish_reason=reason, steproute=summary(trace)))
+    chunks.append(head.chunk({}, finish_reason=reason, steproute=head.summary(trace)))
     if body.stream_options is not None and body.stream_options.include_usage:
         chunks.append(head.usage_chunk(trace))
     return chunks
