@@ -314,6 +314,12 @@ def test_a_refusal_is_an_error_and_is_paid_for() -> None:
         ask(Canned(begun(), said("I"), ended("refusal")))
 
 
+def test_a_step_that_calls_a_tool_is_an_error_that_no_retry_mends() -> None:
+    with pytest.raises(BackendError, match="passthrough route") as caught:
+        ask(Canned(begun(), ended("tool_use")))
+    assert type(caught.value) is BackendError
+
+
 @pytest.mark.parametrize(
     ("failure", "kind", "message"),
     [

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -11,9 +11,6 @@ from steproute.backends.http.body_reader import BodyReader, EndMark, Foreign
 from steproute.backends.http.json_fields import all_text, table, tables, text_and_reasoning, whole_number, word
 from steproute.backends.http.logprobs import Logprobs
 from steproute.backends.http.token_counts import TokenCounts
-
-Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
-"""Which server it is, since each has words of its own for some fields."""
 
 REASONING_FIELDS: Final = (
     "reasoning_content",

@@ -12,7 +12,7 @@ from steproute.backends.http.finish import finish_reason
 from steproute.backends.http.json_fields import table, whole_number, word
 from steproute.backends.http.stream import REASONING_FIELDS, Choice, Chunk, chunks, most_tokens
 from steproute.backends.openai.request import reasoning_switch
-from steproute.backends.openai.settings import LIMITS, TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import LIMITS, OpenAiSettings
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.solution import Meter
 
@@ -52,7 +52,7 @@ def chat_body(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
         if name in settings.omitted and name in fields:
             fields.setdefault(other, fields.pop(name))
     streaming = {**request.table("stream_options"), "include_usage": True}
-    if settings.kind in TELLS_STOP:
+    if settings.facts.counts_pieces:
         streaming["continuous_usage_stats"] = True
     fields |= {"model": settings.model, "messages": request.messages, "stream": True, "stream_options": streaming}
     if "stream_options" in settings.omitted:

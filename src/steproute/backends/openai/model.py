@@ -24,7 +24,7 @@ from steproute.backends.openai.request import (
     template_settings,
     template_variables,
 )
-from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.backends.prompts import half_answered, instructed_by, plain_question, question, tools_of, written
 from steproute.backends.reasoning import with_reasoning_closed
 from steproute.core.answer_rule import AnswerRule
@@ -109,7 +109,9 @@ class OpenAiModel:
         one = Usage(input_tokens=n * read, output_tokens=n * output)
         if settings.continuation is Continuation.INSTRUCT:
             return instructed_bound(one)
-        return one + Usage(input_tokens=one.input_tokens, output_tokens=1) if _may_ask_why(settings) else one
+        if not settings.facts.breaks_off_silently:
+            return one
+        return one + Usage(input_tokens=one.input_tokens, output_tokens=1)
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
@@ -168,7 +170,7 @@ class OpenAiModel:
         if self._template is None:
             prompt = await self._rendered_by_server({"messages": messages, **tools_of(prefix)})
         else:
-            keeps_bos = self.settings.kind in TELLS_STOP
+            keeps_bos = self.settings.facts.takes_special_tokens
             variables = tools_of(prefix) | template_variables(self.settings)
             prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **variables)
         if len(self._rendered) >= _KEPT_PROMPTS:
@@ -179,7 +181,7 @@ class OpenAiModel:
     async def _rendered_by_server(self, conversation: Mapping[str, Any]) -> str:
         asked = {"model": self.settings.model, **conversation}
         try:
-            if self.settings.kind not in TELLS_STOP:
+            if self.settings.facts.renders_template == "text":
                 wanted = {**asked, **template_settings(self.settings)}
                 return (await self.connection.post("/apply-template", wanted, _Prompt)).prompt
             wanted = {**asked, "add_generation_prompt": True, **template_settings(self.settings)}
@@ -260,7 +262,7 @@ class OpenAiModel:
         try:
             await self._stream_answers(body, reply)
         except BackendUnavailable:
-            if _may_ask_why(self.settings) and reply.unanswered:
+            if self.settings.facts.breaks_off_silently and reply.unanswered:
                 await self._ask_why(body, reply)
             raise
 
@@ -304,8 +306,3 @@ class OpenAiModel:
         return client.chat.completions.with_streaming_response.create(
             model=self.settings.model, messages=messages, stream=True, extra_body=wanted
         )
-
-
-def _may_ask_why(settings: OpenAiSettings) -> bool:
-    """Whether the server breaks streams off without saying why."""
-    return settings.kind == "llama-cpp-python"

@@ -1,18 +1,17 @@
 """The answers of an OpenAI-compatible server to one request, while they arrive."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Final
 
 from steproute.backends.http.finish import Ending, check_finish
 from steproute.backends.http.repeats import Repeats
-from steproute.backends.http.stream import Choice, Chunk, Kind
+from steproute.backends.http.stream import Choice, Chunk
 from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.openai.answer import Answer
-from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.core.errors import BackendError, BackendUnavailable
 from steproute.core.ports import Continuation
 from steproute.core.recording import estimated_tokens
@@ -22,9 +21,6 @@ from steproute.core.usage import Usage
 _BEYOND: Final = 16
 """How many characters a token that holds a separator, or one of several that come together, may bring after it."""
 _SHOWN: Final = 200
-_BROKEN_OFF: Final[Mapping[Kind, str]] = {
-    "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
-}
 
 
 class Reply:
@@ -45,13 +41,12 @@ class Reply:
         apart: bool,
     ) -> None:
         self.n, self.sampling = n, sampling
-        self._name, self._kind = name, settings.kind
+        self._name, self._facts = name, settings.facts
         self._used = StreamMeter(meter, estimated_tokens(said))
         self._one_step = settings.continuation is Continuation.INSTRUCT
         self._client_stops = sampling.stop is not None and settings.stop == "client"
         # A hosted model's thoughts may come as nothing but a count, with the last chunk.
-        self._counts_at_end = settings.kind == "openai" and self._one_step
-        self._tells_stop = settings.kind in TELLS_STOP
+        self._counts_at_end = settings.facts.hides_reasoning and self._one_step
         self._begun = bool(prefix.steps)
         self._answers = [Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
         self._repeats, self._marked_end, self._most_tokens = Repeats(), False, inf
@@ -122,7 +117,7 @@ class Reply:
             if answer.cutter.complete:
                 continue
             answer.finish = answer.finish or self._unsaid_finish(answer)
-            check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
+            check_finish(self._name, answer.finish, self._facts.broken_off_hint)
             if answer.refusal and not answer.cutter.text:
                 raise BackendError(f"the model refuses to answer: {answer.refusal[:_SHOWN]!r}", where=self._name)
             if answer.ending is Ending.REGULAR and self._is_only_reasoning(answer):
@@ -160,7 +155,7 @@ class Reply:
 
     def _check_repeats(self, found: bool) -> None:
         """Raises BackendUnavailable if a piece came twice, for servers that count tokens in every piece."""
-        if found and self._tells_stop and self.n == 1:
+        if found and self._facts.counts_pieces and self.n == 1:
             raise BackendUnavailable("a piece came twice", where=self._name)
 
     def _unsaid_finish(self, answer: "Answer") -> str:
@@ -173,7 +168,7 @@ class Reply:
         """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
         if answer.cutter.in_reasoning:
             return self.sampling.stop is not None and not self._client_stops
-        has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
+        has_no_more = self._one_step and self._begun and (self._client_stops or self._facts.hides_reasoning)
         return answer.apart and not answer.cutter.text and not has_no_more
 
     def _stop(self, answer: "Answer", shortened: bool) -> Stop:
@@ -183,7 +178,7 @@ class Reply:
             return Stop.CONTEXT if shortened or answer.ending is Ending.CONTEXT else Stop.LENGTH
         if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
-        if self._tells_stop and not self._one_step:
+        if self._facts.reports_stop and not self._one_step:
             return Stop.SEPARATOR if answer.stopped_at == self.sampling.stop else Stop.END
         # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
         # the next step comes back empty.
