@@ -120,7 +120,7 @@ def test_a_thought_is_no_step_of_a_model_that_is_asked_for_one() -> None:
 def test_a_step_that_is_lost_in_a_thought_is_told_from_one_that_is_not_there(
     chunk: dict[str, Any], settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(BackendError, match="holds thoughts and no step.* stop = 'client'"):
+    with pytest.raises(BackendError, match="holds reasoning and no step.* stop = 'client'"):
         ask(Canned([chunk]), **settings)
     cut_short = {"choices": [{**chunk["choices"][0], "finish_reason": "length"}]}
     (draft,), _, _ = ask(Canned([cut_short]), **settings)
@@ -218,11 +218,13 @@ def test_prompts_that_open_no_thought_stay_as_they_are(thinking: Any, begun: boo
     st.lists(st.integers(1, 7), max_size=12),
     st.sampled_from([True, None]),
 )
-def test_hidden_thoughts_do_not_depend_on_the_pieces(text: str, sizes: list[int], thinks: bool | None) -> None:
-    whole = StepCutter("\n\n", hide_thinking=True, thinks=thinks)
+def test_hidden_thoughts_do_not_depend_on_the_pieces(
+    text: str, sizes: list[int], begins_in_reasoning: bool | None
+) -> None:
+    whole = StepCutter("\n\n", hide_reasoning=True, begins_in_reasoning=begins_in_reasoning)
     whole.feed(text)
     assert "<think>" not in whole.text
-    cutter, start = StepCutter("\n\n", hide_thinking=True, thinks=thinks), 0
+    cutter, start = StepCutter("\n\n", hide_reasoning=True, begins_in_reasoning=begins_in_reasoning), 0
     for size in [*sizes, len(text) + 1]:
         if cutter.feed(text[start : start + size]):
             break

@@ -192,7 +192,7 @@ class _Verdict:
         if chunk.usage is not None:
             self.used.report(chunk.usage)
         for choice in chunk.choices:
-            if piece := choice.thought + choice.piece:
+            if piece := choice.reasoning + choice.piece:
                 self._repeats.take(piece, chunk.usage.completion if chunk.usage is not None else None)
             self.text += choice.piece
             self._tokens += tokens_in(piece)

@@ -95,11 +95,11 @@ class _ReplyReading:
         if choice.whole and self._in_pieces:
             return ChatDelta(reply=choice.index, finish_reason=finish)
         calls = tuple(self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
-        self._in_pieces |= not choice.whole and bool(choice.piece or choice.thought or calls)
+        self._in_pieces |= not choice.whole and bool(choice.piece or choice.reasoning or calls)
         return ChatDelta(
             reply=choice.index,
             content=choice.piece,
-            reasoning=choice.thought,
+            reasoning=choice.reasoning,
             refusal=choice.refusal,
             tool_calls=calls,
             logprobs=table(choice.choice.get("logprobs")) or None,

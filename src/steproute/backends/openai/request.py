@@ -10,7 +10,7 @@ from steproute.core.solution import Sampling
 _OPTIONAL: Final = frozenset(
     ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "stop", "stream_options", *LIMITS)
 )
-"""Fields without which a model still does what it is asked for."""
+"""Fields without which a model still does its task."""
 
 
 def request_fields(settings: OpenAiSettings, sampling: Sampling, n: int) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def request_fields(settings: OpenAiSettings, sampling: Sampling, n: int) -> dict
 
 
 def template_variables(settings: OpenAiSettings) -> dict[str, object]:
-    """What a chat template is told beside the messages."""
+    """Variables of a chat template beside the messages."""
     return {"enable_thinking": False} if settings.thinking == "off" else {}
 
 
@@ -43,7 +43,7 @@ def template_settings(settings: OpenAiSettings) -> dict[str, Any]:
 
 
 def may_be_left_out(name: str, settings: OpenAiSettings) -> bool:
-    """Whether a model does what it is asked for without this field."""
+    """Whether a model does its task without this field."""
     return name in _OPTIONAL and (name not in LIMITS or not set(LIMITS) <= {name, *settings.omitted})
 
 

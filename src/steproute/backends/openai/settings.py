@@ -23,12 +23,12 @@ LOGPROBS: Final = ("logprobs", "top_logprobs")
 class OpenAiSettings:
     """How to talk to one model of one server.
 
-    continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
+    continuation: how it continues a half-written answer; for `completions` the prompt comes from the chat template
     that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
     instructions: the system message; None for that of the problem's answer rule, "" for none.
     stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
-    thinking: a reasoning model's thoughts are kept as steps (`instruct` hides them), hidden and paid for, or switched
-    off by the chat template, or as the kind of server has it.
+    thinking: reasoning is kept as steps (`instruct` hides it), hidden and paid for, or switched off, by the chat
+    template or as the kind of server has it.
     logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request. omit: fields
     that are not sent, since the model refuses them; None for those that its provider's models are known to refuse.
     Without `stop` the step ends here, as by `client`; without `seed` a run cannot be repeated; without temperature,
@@ -70,11 +70,11 @@ class OpenAiSettings:
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
             raise ConfigError(
-                "'server' would end a step inside hidden thoughts or a prefill.", where="stop", remedy="Use 'client'."
+                "'server' would end a step inside hidden reasoning or a prefill.", where="stop", remedy="Use 'client'."
             )
         if self.thinking == "off" and chat and facts.reasoning_switch is None:
             raise ConfigError(
-                f"{self.kind} servers have no common way to switch thoughts off.",
+                f"{self.kind} servers have no common way to switch reasoning off.",
                 where="thinking",
                 remedy="Leave it out, and put what this one takes into extra, such as extra = { "
                 'reasoning_effort = "none" }.',
