@@ -289,7 +289,7 @@ def test_a_separator_that_the_server_sends_ends_the_step_and_is_no_part_of_it(pi
         ({"completion_tokens": 39, "completion_tokens_details": {"reasoning_tokens": 30}}, 39, 30),
     ],
 )
-def test_thoughts_that_are_counted_beside_the_completion_are_paid_for(
+def test_reasoning_that_are_counted_beside_the_completion_are_paid_for(
     counts: dict[str, Any], output: int, reasoning: int
 ) -> None:
     server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": {"prompt_tokens": 50, **counts}}])

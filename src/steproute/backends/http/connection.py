@@ -248,7 +248,7 @@ class ServerConnection(ABC, Generic[_Client]):
         return ""
 
     def _lasting(self, status: int, message: str, shown: str) -> BackendError:
-        """A failure that no further try mends, with its remedy. shown: the status and what may be shown of `message`."""
+        """A failure that no further try mends, with its remedy. shown: the status and what may be shown of it."""
         return BackendError(shown, remedy=_REMEDIES.get(status, ""))
 
     def _redirected(self, response: httpx2.Response) -> BackendError:

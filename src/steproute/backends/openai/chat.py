@@ -26,9 +26,9 @@ async def chat_replies(
     name: str, connection: Connection, settings: OpenAiSettings, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[ChatDelta, None]:
     """One request's replies; see ChatModel.chat."""
-    body = chat_body(settings, request)
-    encoded, most = msgspec.json.encode(body), request.replies * most_tokens({"max_tokens": request.max_tokens})
-    used, reading = ChatMeter(name, request, meter, most), _Reading()
+    encoded = msgspec.json.encode(chat_body(settings, request))
+    most = most_tokens({"max_tokens": request.max_tokens, **settings.extra})
+    used, reading = ChatMeter(name, request, meter, request.replies * most), _Reading()
     streamed = connection.streamed(lambda client: connection.chat_response(client, encoded), used.opened, chunks)
     async with aclosing(streamed) as arriving:
         async for chunk in arriving:

@@ -122,7 +122,7 @@ class Reply:
                 raise BackendError(f"the model refuses to answer: {answer.refusal[:_SHOWN]!r}", where=self._name)
             if answer.ending is Ending.REGULAR and self._is_only_reasoning(answer):
                 raise BackendError(
-                    "its answer holds reasoning and no step: the server ends it early, or takes the step for reasoning.",
+                    "its answer holds reasoning and no step: the server ends it early or takes the step for reasoning.",
                     where=self._name,
                     remedy="Set stop = 'client' and thinking = 'hide', or switch off reasoning or the server's "
                     "reasoning parser.",
