@@ -30,7 +30,7 @@ async def chat_completions(request: Request) -> Response:
     """Answer a conversation by the route that it names as its model."""
     gateway: Gateway = request.app.state.gateway
     chat = Chat.from_json(await request.body())
-    body, requested = chat.body, gateway.request(chat, request.state.principal)
+    body, requested = chat.body, await gateway.request(chat, request.state.principal)
     answer = gateway.answer(requested, request.state.principal)
     await answer.admitted()
     trace_id = requested.work.trace_id
