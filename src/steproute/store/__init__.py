@@ -1,0 +1,36 @@
+"""Tenants, keys, the ledger and traces, in SQLite or PostgreSQL. Needs `steproute[serve]`."""
+
+from steproute.store.audit import Discrepancy
+from steproute.store.balance import Balance
+from steproute.store.ledger import DEFAULT_LEASE_S, Ledger, Reservation
+from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage
+from steproute.store.store import Store, open_store
+from steproute.store.tenants import NO_LIMITS, Budgets, Key, Principal, Tenant, Tenants
+from steproute.store.totals import LedgerLine, Period, Total
+from steproute.store.traces import KeptTrace, TraceEntry, Traces
+
+__all__ = [
+    "DEFAULT_LEASE_S",
+    "NO_LIMITS",
+    "Balance",
+    "BudgetRefused",
+    "Budgets",
+    "Discrepancy",
+    "KeptTrace",
+    "Key",
+    "KeyRefused",
+    "Ledger",
+    "LedgerLine",
+    "Period",
+    "Principal",
+    "Reservation",
+    "ReservationLost",
+    "Shortage",
+    "Store",
+    "Tenant",
+    "Tenants",
+    "Total",
+    "TraceEntry",
+    "Traces",
+    "open_store",
+]

@@ -1,0 +1,214 @@
+"""Reserve before a request is sent, settle each call as it is billed, close when it ends."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from sqlalchemy import delete, select
+
+from steproute.core.errors import ConfigError
+from steproute.core.usage import AccountLine, Price, Purpose
+from steproute.store.audit import Discrepancy, discrepancies
+from steproute.store.balance import Balance, balances
+from steproute.store.database import Database
+from steproute.store.money import units_of_at_least, usd_of
+from steproute.store.operations import Close, Extend, Reserve, Settle, Touch
+from steproute.store.records import LineRow, PriceRow, plain
+from steproute.store.schema import requests, windows
+from steproute.store.tenants import Principal, instant
+from steproute.store.totals import ALL_DAYS, Field, LedgerLine, Period, Total, ledger_lines, totals, unaccounted_usd
+from steproute.store.writer import Writer
+
+DEFAULT_LEASE_S: Final = 120.0
+_MOST_TOKENS: Final = 2**53
+_SECONDS_KEPT_S: Final = 3600  # far more than the minute that counts, so that a clock set back finds them
+
+
+class Ledger:
+    """Tenants' money. Every method returns once its change is on disk and raises StorageError if it may not be.
+
+    lease_s: how long a reservation lasts unless it is extended.
+    """
+
+    def __init__(self, database: Database, writer: Writer, *, worker: str = "", lease_s: float = DEFAULT_LEASE_S):
+        self._database, self._writer = database, writer
+        self._worker, self._ttl_ms = plain(worker), int(lease_s * 1000)
+
+    async def reserve(
+        self,
+        principal: Principal,
+        *,
+        request_id: str,
+        route: str,
+        usd: Decimal,
+        tokens: int,
+        prices: Mapping[str, Price] | None = None,
+    ) -> "Reservation":
+        """Hold the most that a request can cost, in all windows of its tenant or in none.
+
+        usd is rounded up to 10^-12 dollars. tokens: read and generated ones of all roles. prices: by role, as its calls
+        will be billed; each line keeps them. Raises BudgetRefused, ConfigError if the request id is in use or a price
+        has more than 6 decimals, and StorageError, on which the request must be refused. If the caller is cancelled
+        meanwhile, nothing stays reserved.
+        """
+        if not 0 <= tokens <= _MOST_TOKENS:
+            raise ConfigError(f"{tokens} is no number of tokens.", where="tokens", remedy="Give a whole number from 0.")
+        units = units_of_at_least(usd, "usd")
+        rows = {role: PriceRow.of(price) for role, price in (prices or {}).items()}
+        operation = Reserve(
+            id=plain(request_id),
+            tenant=principal.tenant,
+            key_id=principal.key_id,
+            route=plain(route),
+            worker=self._worker,
+            usd=units,
+            tokens=tokens,
+            ttl_ms=self._ttl_ms,
+        )
+        expires_ms = await self._reserve(operation)
+        return Reservation(self._writer, operation, rows, expires_ms)
+
+    async def _reserve(self, operation: Reserve) -> int:
+        result = self._writer.submit(operation)
+        try:
+            return int(await asyncio.shield(result))
+        except asyncio.CancelledError:
+            result.add_done_callback(lambda done: self._give_back(operation, done))
+            raise
+
+    def _give_back(self, operation: Reserve, done: "asyncio.Future[int]") -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        closing = Close(id=operation.id, tenant=operation.tenant, first=0, lines=(), purposes={})
+        self._writer.submit(closing).add_done_callback(_forget)
+
+    async def expire(self) -> int:
+        """Release the reservations whose lease has ended, of all tenants, and return how many they were.
+
+        Call it about every ten seconds. `reserve` does the same for its own tenant.
+        """
+        async with self._database.reading() as connection:
+            now_ms = await self._database.now_ms(connection)
+            due = (requests.c.state == "open", requests.c.expires_ms <= now_ms)
+            rows = await connection.execute(select(requests.c.id, requests.c.tenant).where(*due))
+            found = [(row.id, row.tenant) for row in rows]
+        if found:
+            await self._writer.submit(Touch(tenants=sorted({tenant for _, tenant in found})))
+        await self._forget_seconds(now_ms // 1000)
+        return len(found)
+
+    async def _forget_seconds(self, now_s: int) -> None:
+        old = (windows.c.span == "second", windows.c.start_s < now_s - _SECONDS_KEPT_S)
+        async with self._database.reading() as connection:
+            any_old = (await connection.execute(select(windows.c.tenant).where(*old).limit(1))).first()
+        if any_old is not None:
+            async with self._database.writing() as connection:
+                await connection.execute(delete(windows).where(*old))
+
+    async def balances(self, tenant: str) -> list[Balance]:
+        """What a tenant has left today and this month. Raises ConfigError if it is unknown."""
+        return await balances(self._database, tenant)
+
+    async def totals(
+        self, by: Sequence[Field] = (), tenant: str | None = None, period: Period = ALL_DAYS
+    ) -> list[Total]:
+        """Exact sums of the lines per group, such as by `("tenant", "day", "role", "purpose")`."""
+        return await totals(self._database, by, tenant, period)
+
+    async def unaccounted_usd(self, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
+        """What killed workers had reserved and never accounted for. It is not charged to the tenant.
+
+        It is the most that the calls can have cost which they had in flight when they were killed.
+        """
+        return await unaccounted_usd(self._database, tenant, period)
+
+    def lines(self, tenant: str | None = None, period: Period = ALL_DAYS) -> AsyncIterator[LedgerLine]:
+        """Every billed call, by request, for exports."""
+        return ledger_lines(self._database, tenant, period)
+
+    async def audit(self) -> list[Discrepancy]:
+        """Windows whose counts differ from their rows; none in a sound ledger."""
+        return await discrepancies(self._database)
+
+
+class Reservation:
+    """What is held for one request. Settle its calls, extend it while it runs, and always close it.
+
+    usd, tokens: what was reserved. expires_at: when others may release it, unless it is extended.
+    """
+
+    def __init__(self, writer: Writer, asked: Reserve, prices: Mapping[str, PriceRow], expires_ms: int) -> None:
+        self.request_id, self.tenant = asked.id, asked.tenant
+        self.usd, self.tokens = usd_of(asked.usd), asked.tokens
+        self.expires_at: datetime = instant(expires_ms)
+        self._writer, self._prices, self._ttl_ms = writer, prices, asked.ttl_ms
+        self._lines: list[AccountLine] = []
+        self._purposes: dict[int, str] = {}
+        self._saved = 0
+        self._closed = False
+
+    async def settle(self, lines: Sequence[AccountLine]) -> None:
+        """Enter billed calls. What it has returned from, no crash loses.
+
+        After a StorageError the lines are kept and entered by the next `settle` or `close`; none is entered twice.
+        Raises ConfigError for a cost that the ledger cannot hold exactly.
+        """
+        self._rows(lines)
+        self._lines.extend(lines)
+        await self._save(Settle(**self._unsaved()))
+
+    async def close(self, account: Sequence[AccountLine] | None = None) -> None:
+        """End the request: enter calls of its account that were not settled, and release what is left.
+
+        account: all its lines with their final purposes; without one, the lines keep the purposes that they have. After
+        a StorageError it can be called again; once it has succeeded, that does nothing.
+        """
+        if self._closed:
+            return
+        if account is not None:
+            self._rows(account)
+            self._reconcile(account)
+        await self._save(Close(**self._unsaved(), purposes=dict(self._purposes)))
+        self._closed = True
+
+    async def extend(self) -> None:
+        """Begin the lease again. Raises ReservationLost if it has expired: the request must stop sending calls."""
+        extending = Extend(id=self.request_id, tenant=self.tenant, ttl_ms=self._ttl_ms)
+        self.expires_at = instant(await self._writer.submit(extending))
+
+    async def _save(self, operation: Settle) -> None:
+        await self._writer.submit(operation)
+        self._saved = max(self._saved, operation.first + len(operation.lines))
+
+    def _unsaved(self) -> dict[str, Any]:
+        lines = self._rows(self._lines[self._saved :])
+        return {"id": self.request_id, "tenant": self.tenant, "first": self._saved, "lines": lines}
+
+    def _rows(self, lines: Sequence[AccountLine]) -> list[LineRow]:
+        return [LineRow.of(line, self._prices.get(line.role)) for line in lines]
+
+    def _reconcile(self, account: Sequence[AccountLine]) -> None:
+        """Match the account's lines with those settled, which may differ in their purpose alone."""
+        numbers: dict[AccountLine, deque[int]] = defaultdict(deque)
+        for number, line in enumerate(self._lines):
+            numbers[_without_purpose(line)].append(number)
+        for line in account:
+            same = numbers[_without_purpose(line)]
+            if not same:
+                self._lines.append(line)
+            elif self._lines[number := same.popleft()].purpose is not line.purpose:
+                self._lines[number] = line
+                self._purposes[number] = str(line.purpose)
+
+
+def _without_purpose(line: AccountLine) -> AccountLine:
+    return replace(line, purpose=Purpose.DISCARDED)
+
+
+def _forget(done: "asyncio.Future[Any]") -> None:
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,92 @@
+"""Rows of requests, prices and lines as objects."""
+
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any, Final, Literal
+
+from steproute.core.usage import AccountLine, Price
+from steproute.core.writable import writable
+from steproute.store.money import exact_units, price_units
+
+State = Literal["open", "closed", "expired"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """A request and what is still reserved for it; its fields are the columns. lines: how many have been settled."""
+
+    id: str
+    tenant: str
+    key_id: str
+    route: str
+    worker: str
+    state: State
+    month_s: int
+    day_s: int
+    second_s: int
+    asked_usd: int
+    asked_tokens: int
+    reserved_usd: int
+    reserved_tokens: int
+    unaccounted_usd: int = 0
+    lines: int = 0
+    created_ms: int
+    expires_ms: int
+    closed_ms: int | None = None
+
+
+REQUEST_FIELDS: Final = tuple(each.name for each in fields(Request))
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One version of a price: its row and the id that its content gives it."""
+
+    id: str
+    row: dict[str, Any]
+
+    @classmethod
+    def of(cls, price: Price) -> "PriceRow":
+        """Raises ConfigError that names the price if the ledger cannot hold it exactly."""
+        names = ("input", "output", "cache_read", "cache_write")
+        row = {"price_table": plain(price.table)} | dict(zip(names, price_units(price), strict=True))
+        key = sha256(repr(row).encode()).hexdigest()[:32]
+        return cls(key, {"id": key, **row})
+
+
+@dataclass(frozen=True, slots=True)
+class LineRow:
+    """A billed call, ready to insert but for where it belongs."""
+
+    cost_usd: int
+    tokens: int
+    price: PriceRow | None
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, line: AccountLine, price: PriceRow | None) -> "LineRow":
+        """Raises ConfigError that names the line's role if its cost is finer than the ledger can hold."""
+        usage, cost_usd = line.usage, exact_units(line.cost_usd, f"the cost of a call of role {line.role!r}")
+        values = {
+            "role": plain(line.role),
+            "model": plain(line.model),
+            "purpose": str(line.purpose),
+            "input_tokens": usage.input_tokens,
+            "cache_read_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            "estimated": int(usage.estimated),
+            "cost_usd": cost_usd,
+            "price_table": plain(line.price_table),
+            "price_id": price.id if price else None,
+            "latency_s": line.latency_s,
+            "wait_s": line.wait_s,
+            "upstream_id": plain(line.request_id),
+        }
+        return cls(cost_usd, usage.read_tokens + usage.output_tokens, price, values)
+
+
+def plain(text: str) -> str:
+    """The text as both databases can hold it: neither has lone surrogates, and PostgreSQL no NUL."""
+    return writable(text).replace("\0", "\\x00")

@@ -1,0 +1,56 @@
+"""One database with tenants, ledger and traces."""
+
+from typing import Final
+
+from sqlalchemy import text
+
+from steproute.store.database import Clock, Database, check_durable, use_write_ahead_log
+from steproute.store.ledger import DEFAULT_LEASE_S, Ledger
+from steproute.store.migrate import upgrade
+from steproute.store.tenants import Tenants
+from steproute.store.traces import Traces
+from steproute.store.writer import Writer
+
+_PING: Final = text("SELECT 1")
+
+
+class Store:
+    """What `open_store` opens, for one event loop. Close it: closing finishes what was begun."""
+
+    def __init__(self, database: Database, *, worker: str, lease_s: float) -> None:
+        self._database, self._writer = database, Writer(database)
+        self.tenants = Tenants(database)
+        self.ledger = Ledger(database, self._writer, worker=worker, lease_s=lease_s)
+        self.traces = Traces(database, self._writer)
+
+    async def ping(self) -> None:
+        """Raise StorageError if the database does not answer."""
+        async with self._database.reading() as connection:
+            await connection.execute(_PING)
+
+    async def close(self) -> None:
+        """Finish what was submitted, then close all connections."""
+        await self._writer.close()
+        await self._database.close()
+
+
+async def open_store(
+    url: str, *, worker: str = "", lease_s: float = DEFAULT_LEASE_S, clock: Clock | None = None
+) -> Store:
+    """Open a database, whose schema is brought to the newest version first.
+
+    url: `sqlite:///PATH` for the processes of one machine, or `postgresql://user:password@host/database`. worker: the
+    name of this process in the rows it writes. lease_s: how long a reservation lasts unless it is extended. clock: for
+    tests. Raises ConfigError for a wrong URL or a missing driver, StorageError if the database cannot be used.
+    """
+    database = Database(url, clock)
+    try:
+        if database.is_sqlite:
+            await use_write_ahead_log(database)
+        else:
+            await check_durable(database)
+        await upgrade(database)
+    except BaseException:
+        await database.close()
+        raise
+    return Store(database, worker=worker, lease_s=lease_s)

@@ -1,0 +1,176 @@
+"""Sums and rows of the ledger, straight from its lines."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Select, func, select
+
+from steproute.core.errors import ConfigError
+from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.store.database import Database
+from steproute.store.money import SPLIT, joined, usd_of
+from steproute.store.schema import lines, prices, requests
+from steproute.store.tenants import instant
+
+Field = Literal["tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id"]
+
+_COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
+    "tenant": lines.c.tenant,
+    "day": lines.c.day_s,
+    "route": requests.c.route,
+    "role": lines.c.role,
+    "model": lines.c.model,
+    "purpose": lines.c.purpose,
+    "key_id": requests.c.key_id,
+    "request_id": lines.c.request_id,
+}
+_TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_PER_MILLION: Final = Decimal(10) ** 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """Days in UTC, both included; None is no bound. A request belongs to the day on which it was admitted."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Total:
+    """The calls of one group. group: the values of the fields, in their order; days as ISO dates."""
+
+    group: tuple[str, ...]
+    calls: int
+    usage: Usage
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """One billed call with its request. price: what it was billed at, None if the request did not say."""
+
+    request_id: str
+    number: int
+    tenant: str
+    key_id: str
+    route: str
+    day: date
+    settled: datetime
+    line: AccountLine
+    price: Price | None
+
+
+ALL_DAYS: Final = Period()
+
+
+async def totals(
+    database: Database, by: Sequence[Field], tenant: str | None = None, period: Period = ALL_DAYS
+) -> list[Total]:
+    """Sums per group, in the order of the groups. Raises ConfigError for an unknown field."""
+    for name in by:
+        if name not in _COLUMNS:
+            raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_COLUMNS)}.")
+    groups = [_COLUMNS[name] for name in by]
+    sums = [func.sum(lines.c[name]) for name in _TOKENS]
+    statement = _chosen(select(*groups, *_money(lines.c.cost_usd), func.count(), *sums), tenant, period)
+    async with database.reading() as connection:
+        rows = await connection.execute(statement.group_by(*groups).order_by(*groups))
+        return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
+
+
+async def unaccounted_usd(database: Database, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
+    """What killed workers had reserved and never accounted for: the most that their last calls can have cost."""
+    statement = select(*_money(requests.c.unaccounted_usd)).where(*_within(requests.c, tenant, period))
+    async with database.reading() as connection:
+        high, low = (await connection.execute(statement)).one()
+    return usd_of(joined(high, low))
+
+
+async def ledger_lines(
+    database: Database, tenant: str | None = None, period: Period = ALL_DAYS
+) -> AsyncIterator[LedgerLine]:
+    """Every line, by request, without holding them all in memory."""
+    columns = [requests.c.key_id, requests.c.route, *lines.c]
+    rates = [prices.c[name].label(f"{name}_rate") for name in ("input", "output", "cache_read", "cache_write")]
+    statement = _chosen(select(*columns, *rates), tenant, period).outerjoin(prices)
+    async with database.reading() as connection:
+        rows = await connection.stream(statement.order_by(lines.c.request_id, lines.c.number))
+        async for row in rows:
+            yield _line(row)
+
+
+def _money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Two sums in place of one that could exceed the largest whole number."""
+    return func.coalesce(func.sum(column // SPLIT), 0), func.coalesce(func.sum(column % SPLIT), 0)
+
+
+def _chosen(statement: "Select[Any]", tenant: str | None, period: Period) -> "Select[Any]":
+    joined_rows = statement.select_from(lines).join(requests, requests.c.id == lines.c.request_id)
+    return joined_rows.where(*_within(lines.c, tenant, period))
+
+
+def _within(columns: Any, tenant: str | None, period: Period) -> list[ColumnElement[bool]]:
+    bounds = [] if tenant is None else [columns.tenant == tenant]
+    if period.first is not None:
+        bounds.append(columns.day_s >= _start_s(period.first))
+    if period.last is not None:
+        bounds.append(columns.day_s <= _start_s(period.last))
+    return bounds
+
+
+def _start_s(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _day(start_s: int) -> date:
+    return instant(start_s * 1000).date()
+
+
+def _total(by: Sequence[Field], row: list[Any]) -> Total:
+    group = [_day(value).isoformat() if name == "day" else str(value) for name, value in zip(by, row, strict=False)]
+    high, low, calls, *tokens = row[len(by) :]
+    counts: dict[str, Any] = {name: int(count) for name, count in zip(_TOKENS, tokens, strict=True)}
+    return Total(group=tuple(group), calls=calls, usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
+
+
+def _line(row: Any) -> LedgerLine:
+    return LedgerLine(
+        request_id=row.request_id,
+        number=row.number,
+        tenant=row.tenant,
+        key_id=row.key_id,
+        route=row.route,
+        day=_day(row.day_s),
+        settled=instant(row.settled_ms),
+        line=_account_line(row),
+        price=None if row.price_id is None else _price(row),
+    )
+
+
+def _account_line(row: Any) -> AccountLine:
+    tokens = {name: getattr(row, name) for name in _TOKENS}
+    return AccountLine(
+        role=row.role,
+        model=row.model,
+        purpose=Purpose(row.purpose),
+        usage=Usage(**tokens, estimated=bool(row.estimated)),
+        cost_usd=usd_of(row.cost_usd),
+        price_table=row.price_table,
+        latency_s=row.latency_s,
+        request_id=row.upstream_id,
+        wait_s=row.wait_s,
+    )
+
+
+def _price(row: Any) -> Price:
+    return Price(
+        input=row.input_rate / _PER_MILLION,
+        output=row.output_rate / _PER_MILLION,
+        cache_read=row.cache_read_rate / _PER_MILLION,
+        cache_write=row.cache_write_rate / _PER_MILLION,
+        table=row.price_table,
+    )
