@@ -56,7 +56,7 @@ class PostgresServer:
         self.process.wait()
 
     def stop(self) -> None:
-        self.process.send_signal(signal.SIGINT)  # a fast shutdown
+        self.process.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
         self.process.wait()
         shutil.rmtree(self.folder)
 
