@@ -58,6 +58,11 @@ class Answer:
         self.task = asyncio.create_task(self._run())
         self.task.add_done_callback(lambda _: self._events.put_nowait(None))
 
+    @property
+    def trace_id(self) -> str:
+        """The name of its trace."""
+        return self._work.problem.id
+
     async def admitted(self) -> None:
         """Return once the request has its reservation. Raises BudgetRefused and StorageError; then nothing was sent."""
         waiting = asyncio.ensure_future(self._admitted.wait())

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import msgspec
@@ -15,34 +16,77 @@ from steproute.core.events import Accepted, Finished
 from steproute.core.solution import DEFAULT_SEPARATOR
 from steproute.core.trace import Trace
 from steproute.serve.answering import Answer
+from steproute.serve.body import read_object
 from steproute.serve.chat_reply import Head, finish_reason, step_facts, summary, text_of
-from steproute.serve.chat_request import ChatRequest, read_chat_request
+from steproute.serve.chat_request import ChatRequest, chat_request
 from steproute.serve.errors import ApiError, api_error, upstream_failure
-from steproute.serve.gateway import Gateway
+from steproute.serve.face import DONE, Face, Json, SseEvent, renamed, sse
+from steproute.serve.gateway import Gateway, ServedRoute
 from steproute.store import Principal
 
 KEEP_ALIVE_S: Final = 10
-_DONE: Final = "[DONE]"
+
+
+class ChatFace:
+    """The chat API itself."""
+
+    names: Mapping[str, str] = {}
+
+    def whole(self, completion: Json) -> Json:
+        """As it is."""
+        return completion
+
+    def events(self, chunk: Json) -> Iterator[SseEvent]:
+        """As it is."""
+        yield sse(chunk)
+
+    def end(self) -> Iterator[SseEvent]:
+        """The word that there is nothing more."""
+        yield DONE
 
 
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation by the route that it names as its model."""
-    gateway: Gateway = request.app.state.gateway
-    principal: Principal = request.state.principal
-    chat, fields = read_chat_request(await request.body())
-    served = gateway.route(chat.model)
-    work = gateway.work(chat, fields, served, principal)
-    answer = gateway.answer(served.route.name, work, principal)
-    await _admitted(answer)
-    head = Head(trace_id=work.problem.id, model=chat.model, created=int(time.time()))
+    return await replied(request, read_object(await request.body()), ChatFace())
+
+
+async def replied(request: Request, fields: Json, face: Face) -> Response:
+    """Answer the chat request of these fields in the shape of an API."""
+    try:
+        chat, served, answer = await _begun(request, fields)
+    except ApiError as failure:
+        raise renamed(failure, face.names) from None
+    except SteprouteError as failure:
+        raise renamed(api_error(failure), face.names) from failure
+    head = Head(trace_id=answer.trace_id, model=chat.model, created=int(time.time()))
     headers = {"x-steproute-trace-id": head.trace_id}
     if not chat.stream:
         trace = await _whole(request, answer)
         headers["x-steproute-cost-usd"] = f"{trace.cost_usd:f}"
-        return Response(msgspec.json.encode(head.completion(trace)), media_type="application/json", headers=headers)
-    return EventSourceResponse(
-        _chunks(answer, head, chat, at_once=not served.retracts), headers=headers, sep="\n", ping=KEEP_ALIVE_S
-    )
+        body = msgspec.json.encode(face.whole(head.completion(trace)))
+        return Response(body, media_type="application/json", headers=headers)
+    chunks = _chunks(answer, head, chat, at_once=not served.retracts)
+    return EventSourceResponse(_events(chunks, face), headers=headers, sep="\n", ping=KEEP_ALIVE_S)
+
+
+async def _begun(request: Request, fields: Json) -> tuple[ChatRequest, ServedRoute, Answer]:
+    gateway: Gateway = request.app.state.gateway
+    principal: Principal = request.state.principal
+    chat = chat_request(fields)
+    served = gateway.route(chat.model)
+    work = gateway.work(chat, fields, served, principal)
+    answer = gateway.answer(served.route.name, work, principal)
+    await _admitted(answer)
+    return chat, served, answer
+
+
+async def _events(chunks: AsyncGenerator[Json, None], face: Face) -> AsyncIterator[SseEvent]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            for event in face.events(chunk):
+                yield event
+        for event in face.end():
+            yield event
 
 
 async def _admitted(answer: Answer) -> None:
@@ -79,26 +123,25 @@ def _sound(trace: Trace) -> Trace:
     return trace
 
 
-async def _chunks(answer: Answer, head: Head, chat: ChatRequest, *, at_once: bool) -> AsyncIterator[dict[str, str]]:
-    """Server-sent events: each step when it is accepted, how it ended, the usage if it is asked for, and the end."""
+async def _chunks(answer: Answer, head: Head, chat: ChatRequest, *, at_once: bool) -> AsyncGenerator[Json, None]:
+    """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last."""
     try:
-        yield _event(head.chunk({"role": "assistant", "content": ""}))
+        yield head.chunk({"role": "assistant", "content": ""})
         shown = 0
         async for event in answer.events():
             if isinstance(event, Accepted) and at_once:
                 text = event.step.text if shown == 0 else DEFAULT_SEPARATOR + event.step.text
-                yield _event(head.chunk({"content": text}, steproute=step_facts(event.step)))
+                yield head.chunk({"content": text}, steproute=step_facts(event.step))
                 shown += 1
             elif isinstance(event, Finished):
                 for chunk in _end(_sound(event.trace), head, chat, shown == 0):
-                    yield _event(chunk)
+                    yield chunk
     except ApiError as failure:
-        yield _event(failure.body)
+        yield failure.body
     except SteprouteError as failure:
-        yield _event(api_error(failure).body)
+        yield api_error(failure).body
     finally:
         answer.cancel()
-    yield {"data": _DONE}
 
 
 def _end(trace: Trace, head: Head, chat: ChatRequest, whole: bool) -> list[dict[str, Any]]:
@@ -108,6 +151,3 @@ def _end(trace: Trace, head: Head, chat: ChatRequest, whole: bool) -> list[dict[
         chunks.append(head.usage_chunk(trace))
     return chunks
 
-
-def _event(chunk: dict[str, Any]) -> dict[str, str]:
-    return {"data": msgspec.json.encode(chunk).decode()}

@@ -11,6 +11,7 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem, attachments_of
 from steproute.engine.limits import Limits
+from steproute.serve.body import typed
 from steproute.serve.errors import ApiError, refused_field
 
 PREFIX: Final = "steproute/"
@@ -80,22 +81,11 @@ _KNOWN: Final = frozenset(ChatRequest.__struct_fields__)
 _OF_EVERY_ROUTE: Final = frozenset({"none", "default", "auto", None})
 
 
-def read_chat_request(body: bytes) -> tuple[ChatRequest, Mapping[str, Any]]:
-    """The request, and its fields as they came. Raises ApiError that names the field."""
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        raise ApiError(400, f"The body is no JSON: {failure}") from None
-    if not isinstance(fields, dict):
-        raise ApiError(400, "The body is no JSON object.")
-    try:
-        request = msgspec.convert(fields, ChatRequest)
-    except (msgspec.ValidationError, RecursionError) as failure:
-        what, _, place = str(failure).partition(" - at `$")
-        param = place.strip("`.") or None
-        raise ApiError(400, f"{param}: {what}" if param else what, param=param) from None
+def chat_request(fields: Mapping[str, Any]) -> ChatRequest:
+    """The fields as a request. Raises ApiError that names the field that is wrong."""
+    request = typed(fields, ChatRequest)
     _check(request)
-    return request, fields
+    return request
 
 
 def _check(request: ChatRequest) -> None:
