@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from steproute.serve.chat_request import invalid
 from steproute.serve.errors import ApiError
 
 _T = TypeVar("_T")
@@ -25,7 +26,5 @@ def typed(fields: Mapping[str, Any], kind: type[_T]) -> _T:
     """The fields as `kind`. Raises ApiError that names the first field that is wrong."""
     try:
         return msgspec.convert(fields, kind)
-    except (msgspec.ValidationError, RecursionError) as failure:
-        what, _, place = str(failure).partition(" - at `$")
-        param = place.strip("`.") or None
-        raise ApiError(400, f"{param}: {what}" if param else what, param=param) from None
+    except msgspec.ValidationError as failure:
+        raise invalid(failure) from None

@@ -11,7 +11,7 @@ from steproute.serve.body import read_object, typed
 from steproute.serve.chat import replied
 from steproute.serve.chat_request import Overrides, StreamOptions
 from steproute.serve.errors import refused_field
-from steproute.serve.face import DONE, Json, SseEvent, check_known, given, sse
+from steproute.serve.face import DONE, Json, SseEvent, chat_of, check_known, given, sse
 
 _PATH = "/v1/completions"
 
@@ -39,7 +39,8 @@ async def completions(request: Request) -> Response:
     """Answer a prompt."""
     fields = read_object(await request.body())
     check_known(fields, CompletionRequest.__struct_fields__, _PATH)
-    return await replied(request, _chat_fields(typed(fields, CompletionRequest), fields), CompletionFace())
+    chat = chat_of(_chat_fields(typed(fields, CompletionRequest), fields), CompletionFace.names)
+    return await replied(request, chat, CompletionFace())
 
 
 def _chat_fields(asked: CompletionRequest, fields: Json) -> dict[str, Any]:
@@ -63,26 +64,33 @@ class CompletionFace:
     names: Mapping[str, str] = {"messages": "prompt"}
 
     def whole(self, completion: Json) -> Json:
-        """The text alone."""
-        return _shaped(completion, completion["choices"][0]["message"]["content"])
+        """The texts alone."""
+        return _shaped(completion, "message")
 
     def events(self, chunk: Json) -> Iterator[SseEvent]:
         """A piece of text, or what ends it."""
         if "error" in chunk:
             yield sse(chunk)
-        elif not chunk["choices"]:
-            yield sse(_shaped(chunk, None))
-        elif (text := chunk["choices"][0]["delta"].get("content")) or chunk["choices"][0]["finish_reason"]:
-            yield sse(_shaped(chunk, text))
+        elif chunk.keys() & {"usage", "steproute"} or any(map(_says, chunk["choices"])):
+            yield sse(_shaped(chunk, "delta"))
 
     def end(self) -> Iterator[SseEvent]:
         """The word that there is nothing more."""
         yield DONE
 
 
-def _shaped(completion: Json, text: str | None) -> dict[str, Any]:
+def _says(choice: Json) -> bool:
+    return bool(choice["delta"].get("content") or choice["finish_reason"])
+
+
+def _shaped(completion: Json, said: str) -> dict[str, Any]:
     choices = [
-        {"index": each["index"], "text": text or "", "finish_reason": each["finish_reason"], "logprobs": None}
+        {
+            "index": each["index"],
+            "text": each[said].get("content") or "",
+            "finish_reason": each["finish_reason"],
+            "logprobs": None,
+        }
         for each in completion["choices"]
     ]
     return {

@@ -5,7 +5,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from steproute.serve.errors import ApiError, refused_field
+from steproute.core.errors import SteprouteError
+from steproute.serve.chat_request import Chat
+from steproute.serve.errors import ApiError, api_error, refused_field
 
 Json = Mapping[str, Any]
 SseEvent = dict[str, str]
@@ -34,12 +36,23 @@ def sse(data: Json, event: str = "") -> SseEvent:
     return {"event": event, "data": text} if event else {"data": text}
 
 
-def renamed(failure: ApiError, names: Mapping[str, str]) -> ApiError:
-    """The error, its field as the API calls it."""
+def chat_of(fields: Json, names: Mapping[str, str]) -> Chat:
+    """The chat request of these fields. Raises ApiError that names a field as the API calls it."""
+    try:
+        return Chat.of(fields)
+    except ApiError as failure:
+        raise renamed(failure, names) from None
+
+
+def renamed(failure: ApiError | SteprouteError, names: Mapping[str, str]) -> ApiError:
+    """The error for the client, its field as the API calls it."""
+    failure = api_error(failure) if isinstance(failure, SteprouteError) else failure
     name, dot, rest = (failure.param or "").partition(".")
     if (own := names.get(name)) is not None:
         failure.param = own + dot + rest
-        failure.message = own + failure.message.removeprefix(name) if failure.message.startswith(name) else failure.message
+        failure.message = (
+            own + failure.message.removeprefix(name) if failure.message.startswith(name) else failure.message
+        )
     return failure
 
 
@@ -47,7 +60,15 @@ def check_known(fields: Json, known: Collection[str], path: str) -> None:
     """Raises ApiError for a field that the path does not take; null is as good as absent."""
     for name in fields.keys() - known:
         if fields[name] is not None:
-            raise refused_field(name, f"{path} does not take it here. docs/reference/gateway-api.md lists what it takes.")
+            raise refused_field(
+                name, f"{path} does not take it here. docs/reference/gateway-api.md lists what it takes."
+            )
+
+
+def summary_of(chunk: Json) -> Json | None:
+    """The field `steproute` of a whole answer, if the chunk has that."""
+    extension: Json = chunk.get("steproute") or {}
+    return extension if "outcome" in extension else None
 
 
 def given(**fields: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from steproute.serve.body import read_object
 from steproute.serve.chat import replied
 from steproute.serve.errors import ApiError
-from steproute.serve.face import Json, SseEvent, sse
+from steproute.serve.face import Json, SseEvent, chat_of, sse, summary_of
 from steproute.serve.messages_request import NAMES, read_messages_request
 
 PATH: Final = "/v1/messages"
@@ -29,7 +29,7 @@ _ERROR_TYPES: Final = {
 async def messages(request: Request) -> Response:
     """Answer a conversation."""
     asked, chat_fields = read_messages_request(read_object(await request.body()))
-    return await replied(request, chat_fields, MessagesFace(asked.model))
+    return await replied(request, chat_of(chat_fields, NAMES), MessagesFace(asked.model))
 
 
 def error_body(failure: ApiError) -> dict[str, Any]:
@@ -47,7 +47,9 @@ class MessagesFace:
         self._model, self._id = model, ""
         self._blocks: list[dict[str, Any]] = []
         self._is_open = self._failed = False
-        self._finish, self._usage, self._steproute = "stop", {}, {}
+        self._finish, self._arguments = "stop", ""
+        self._usage: Json | None = None
+        self._steproute: Json | None = None
 
     def whole(self, completion: Json) -> Json:
         """The message at its end."""
@@ -64,12 +66,12 @@ class MessagesFace:
             return
         if not self._id:
             self._id = chunk["id"].replace("chatcmpl-", "msg_")
-            yield _event("message_start", message=self._message(_usage({})))
+            yield _event("message_start", message=self._message(_usage(None)))
         self._usage = chunk.get("usage") or self._usage
+        self._steproute = summary_of(chunk) or self._steproute
         for choice in chunk["choices"]:
             yield from self._delta(choice["delta"])
-            if choice["finish_reason"]:
-                self._finish, self._steproute = choice["finish_reason"], chunk.get("steproute")
+            self._finish = choice["finish_reason"] or self._finish
 
     def end(self) -> Iterator[SseEvent]:
         """Why it ended, and what it used."""
@@ -150,11 +152,15 @@ def _json(arguments: str) -> Any:
         return {"arguments": arguments}
 
 
-def _usage(usage: Json) -> dict[str, Any]:
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+def _usage(usage: Json | None) -> dict[str, Any]:
+    """Cached tokens are counted apart here. Before the end it is not known."""
+    if usage is None:
+        return {"input_tokens": 0, "output_tokens": 0}
+    details = usage["prompt_tokens_details"]
+    cached, written = details["cached_tokens"], details["cache_write_tokens"]
     return {
-        "input_tokens": usage.get("prompt_tokens", 0) - cached,
-        "cache_creation_input_tokens": 0,
+        "input_tokens": usage["prompt_tokens"] - cached - written,
+        "cache_creation_input_tokens": written,
         "cache_read_input_tokens": cached,
-        "output_tokens": usage.get("completion_tokens", 0),
+        "output_tokens": usage["completion_tokens"],
     }

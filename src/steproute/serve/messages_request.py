@@ -139,7 +139,11 @@ def _part(block: Json, where: str) -> dict[str, Any]:
     source = block.get("source") or {}
     match block.get("type"), source.get("type"):
         case "text", _:
-            return {"type": "text", "text": _word(block, "text", where), **given(cache_control=block.get("cache_control"))}
+            return {
+                "type": "text",
+                "text": _word(block, "text", where),
+                **given(cache_control=block.get("cache_control")),
+            }
         case "image", "url":
             return {"type": "image_url", "image_url": {"url": _word(source, "url", where)}}
         case "image", "base64":

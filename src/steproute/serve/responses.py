@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from steproute.serve.body import read_object
 from steproute.serve.chat import replied
-from steproute.serve.face import Json, SseEvent, sse
+from steproute.serve.face import Json, SseEvent, chat_of, sse, summary_of
 from steproute.serve.responses_request import NAMES, ResponsesRequest, read_responses_request
 
 _STATUS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -19,7 +19,7 @@ async def responses(request: Request) -> Response:
     """Answer an input."""
     fields = read_object(await request.body())
     asked, chat_fields = read_responses_request(fields)
-    return await replied(request, chat_fields, ResponsesFace(asked, fields))
+    return await replied(request, chat_of(chat_fields, NAMES), ResponsesFace(asked, fields))
 
 
 class ResponsesFace:
@@ -55,11 +55,10 @@ class ResponsesFace:
             yield self._event("response.created", response=self._response("in_progress"))
             yield self._event("response.in_progress", response=self._response("in_progress"))
         self._usage = chunk.get("usage") or self._usage
+        self._steproute = summary_of(chunk) or self._steproute
         for choice in chunk["choices"]:
             yield from self._delta(choice["delta"])
             self._finish = choice["finish_reason"] or self._finish
-            if choice["finish_reason"]:
-                self._steproute = chunk.get("steproute")
 
     def end(self) -> Iterator[SseEvent]:
         """The whole response once more."""
@@ -87,8 +86,7 @@ class ResponsesFace:
             yield self._of_part("response.content_part.added", part=_part(kind, ""))
         part = item["content"][-1]
         part[_key(kind)] += text
-        more = {"logprobs": []} if kind == "output_text" else {}
-        yield self._of_part(f"response.{kind}.delta", delta=text, **more)
+        yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind))
 
     def _call(self, call: Json) -> Iterator[SseEvent]:
         function = call.get("function") or {}
@@ -128,8 +126,7 @@ class ResponsesFace:
         if not (parts := self._items[-1]["content"]):
             return
         kind = parts[-1]["type"]
-        more = {"logprobs": []} if kind == "output_text" else {}
-        yield self._of_part(f"response.{kind}.done", **{_key(kind): parts[-1][_key(kind)]}, **more)
+        yield self._of_part(f"response.{kind}.done", **{_key(kind): parts[-1][_key(kind)]}, **_logprobs(kind))
         yield self._of_part("response.content_part.done", part=parts[-1])
 
     def _of_part(self, kind: str, **fields: Any) -> SseEvent:
@@ -183,20 +180,22 @@ def _key(kind: str) -> str:
 
 
 def _part(kind: str, text: str) -> dict[str, Any]:
-    more = {"annotations": [], "logprobs": []} if kind == "output_text" else {}
-    return {"type": kind, _key(kind): text, **more}
+    annotations: dict[str, Any] = {"annotations": []} if kind == "output_text" else {}
+    return {"type": kind, _key(kind): text, **annotations, **_logprobs(kind)}
+
+
+def _logprobs(kind: str) -> dict[str, Any]:
+    return {"logprobs": []} if kind == "output_text" else {}
 
 
 def _usage(usage: Json) -> dict[str, Any]:
     return {
         "input_tokens": usage["prompt_tokens"],
         "input_tokens_details": {
-            "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
-            "cache_write_tokens": 0,
+            "cached_tokens": usage["prompt_tokens_details"]["cached_tokens"],
+            "cache_write_tokens": usage["prompt_tokens_details"]["cache_write_tokens"],
         },
         "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {
-            "reasoning_tokens": (usage.get("completion_tokens_details") or {}).get("reasoning_tokens", 0)
-        },
+        "output_tokens_details": {"reasoning_tokens": usage["completion_tokens_details"]["reasoning_tokens"]},
         "total_tokens": usage["total_tokens"],
     }

@@ -1,6 +1,5 @@
 """`POST /v1/responses`: its request as a chat request."""
 
-
 from typing import Any, Final
 
 import msgspec
@@ -125,7 +124,9 @@ def _tool(tool: Json, where: str) -> dict[str, Any]:
 
 
 def _messages(asked: ResponsesRequest) -> list[dict[str, Any]]:
-    messages = [{"role": "system", "content": asked.instructions}] if asked.instructions else []
+    messages: list[dict[str, Any]] = []
+    if asked.instructions:
+        messages.append({"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
         return [*messages, {"role": "user", "content": asked.input}]
     for number, item in enumerate(asked.input):
