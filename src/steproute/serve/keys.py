@@ -39,7 +39,7 @@ async def _principal(request: Request) -> Principal:
         _LOG.warning("a key was refused: %s %s", refusal.reason, refusal.key_id)
         raise ApiError(
             401,
-            "The API key is missing, unknown or no longer valid. Send it as 'Authorization: Bearer KEY' or as 'x-api-key: KEY'.",
+            "The API key is missing, unknown or no longer valid. Send it as Bearer token or as x-api-key.",
             type="authentication_error",
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
