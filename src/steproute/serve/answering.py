@@ -7,6 +7,7 @@ leave a call unbilled or a reservation open.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -63,7 +64,10 @@ class Work(Protocol):
 
 
 class Answer:
-    """The answer to one request, under way. `cancel` stops its calls, which are billed."""
+    """The answer to one request, under way. `cancel` stops its calls, which are billed.
+
+    note: for the trace, why it is answered in the way it is.
+    """
 
     def __init__(
         self,
@@ -72,20 +76,16 @@ class Answer:
         store: Store,
         *,
         keep_prompts: bool,
+        note: str,
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._keep_prompts, self._on_event = keep_prompts, on_event
+        self._keep_prompts, self._note, self._on_event = keep_prompts, note, on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
         self._admitted = asyncio.Event()
         self.task = asyncio.create_task(self._run())
         self.task.add_done_callback(lambda _: self._happenings.put_nowait(None))
-
-    @property
-    def trace_id(self) -> str:
-        """The name of its trace."""
-        return self._work.trace_id
 
     async def admitted(self) -> None:
         """Return once the request has its reservation. Raises BudgetRefused and StorageError; then nothing was sent."""
@@ -132,7 +132,8 @@ class Answer:
         if isinstance(happening, Billed):
             billing.enter(happening.line)
         if isinstance(happening, Finished):
-            self._trace = happening.trace
+            trace = happening.trace
+            self._trace = replace(trace, notes=(self._note, *trace.notes)) if self._note else trace
             billing.finish(happening.trace.account)
         else:
             self._happenings.put_nowait(happening)

@@ -32,6 +32,7 @@ from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
 from steproute.serve.responses import responses
+from steproute.serve.simulate import simulate
 from steproute.store import Store, open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -69,6 +70,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/v1/completions", authenticated(completions), methods=["POST"]),
             Route("/v1/responses", authenticated(responses), methods=["POST"]),
             Route(MESSAGES_PATH, authenticated(messages), methods=["POST"]),
+            Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),

@@ -17,12 +17,12 @@ from steproute.core.events import Accepted, Finished
 from steproute.core.solution import DEFAULT_SEPARATOR
 from steproute.core.trace import Trace
 from steproute.serve.answering import Answer
-from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, summary, text_of
+from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, text_of
 from steproute.serve.chat_request import Chat, ChatBody
 from steproute.serve.errors import ApiError, api_error, upstream_failure
 from steproute.serve.face import DONE, Face, Json, SseEvent, renamed, sse
 from steproute.serve.gateway import Gateway
-from steproute.serve.requested import ServedRoute
+from steproute.serve.requested import Requested
 
 KEEP_ALIVE_S: Final = 10
 _T = TypeVar("_T")
@@ -54,27 +54,27 @@ async def chat_completions(request: Request) -> Response:
 async def replied(request: Request, chat: Chat, face: Face) -> Response:
     """Answer a chat request in the shape of an API."""
     try:
-        served, answer = await _begun(request, chat)
+        requested, answer = await _begun(request, chat)
     except (ApiError, SteprouteError) as failure:
         raise renamed(failure, face.names) from failure
-    head = Head(trace_id=answer.trace_id, model=chat.body.model, created=int(time.time()))
+    trace_id = requested.work.trace_id
+    head = Head(trace_id=trace_id, model=chat.body.model, created=int(time.time()), facts=requested.facts)
     headers = {"x-steproute-trace-id": head.trace_id}
     if not chat.body.stream:
         trace, choices = await until_left(request, answer, _whole(answer))
         headers["x-steproute-cost-usd"] = f"{trace.cost_usd:f}"
         reply = msgspec.json.encode(face.whole(head.completion(trace, choices)))
         return Response(reply, media_type="application/json", headers=headers)
-    chunks = _chunks(answer, head, chat.body, at_once=not served.retracts)
+    chunks = _chunks(answer, head, chat.body, at_once=not requested.served.retracts)
     return EventSourceResponse(_events(chunks, face), headers=headers, sep="\n", ping=KEEP_ALIVE_S)
 
 
-async def _begun(request: Request, chat: Chat) -> tuple[ServedRoute, Answer]:
+async def _begun(request: Request, chat: Chat) -> tuple[Requested, Answer]:
     gateway: Gateway = request.app.state.gateway
-    served = gateway.route(chat.body.model)
-    work = gateway.work(chat, served, request.state.principal)
-    answer = gateway.answer(served.route.name, work, request.state.principal)
+    requested = gateway.request(chat, request.state.principal)
+    answer = gateway.answer(requested, request.state.principal)
     await answer.admitted()
-    return served, answer
+    return requested, answer
 
 
 async def until_left(request: Request, answer: Answer, reading: Coroutine[Any, Any, _T]) -> _T:
@@ -157,7 +157,7 @@ def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_passed:
     """
     chunks = [] if is_shown or not trace.steps else [head.chunk({"content": text_of(trace.steps)})]
     reason = None if is_passed else finish_reason(trace)
-    chunks.append(head.chunk({}, finish_reason=reason, steproute=summary(trace)))
+    chunks.append(head.chunk({}, finish_reason=reason, steproute=head.summary(trace)))
     if body.stream_options is not None and body.stream_options.include_usage:
         chunks.append(head.usage_chunk(trace))
     return chunks
