@@ -88,7 +88,8 @@ class GatewayRoute:
     solves: how text is solved step by step; None if `passthrough` answers everything. passthrough: the role that
     answers what is not solved by steps, such as requests with tools. limits: what one request may use at most; a
     client may ask for less. knobs: the range within which a client may set the knob, if at all. auto: how it chooses
-    between steps, the weak model alone and passthrough, if it does.
+    between steps, the weak model alone and passthrough, if it does. paced: the knob of a tenant whose budget lasts, and
+    the knob of one that has nothing left; in between it follows the budget and the time that remain.
     """
 
     name: str
@@ -98,6 +99,7 @@ class GatewayRoute:
     rule: AnswerRule = NONE
     knobs: tuple[float, float] | None = None
     auto: AutoSettings | None = None
+    paced: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ class _RouteFields:
     passthrough: str = ""
     rule: str = ""
     knobs: tuple[float, float] | None = None
+    paced: tuple[float, float] | None = None
     auto: str = ""
     weak_from: float = 0.9
     strong_below: float = 0.1
@@ -185,6 +188,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         limits=read_limits(where, {**_table(base.limits), **limits}),
         rule=rule_named(own.rule) if own.rule else base.rule,
         knobs=own.knobs,
+        paced=own.paced,
         auto=_auto(where, own),
     )
 

@@ -71,7 +71,7 @@ async def replied(request: Request, chat: Chat, face: Face) -> Response:
 
 async def _begun(request: Request, chat: Chat) -> tuple[Requested, Answer]:
     gateway: Gateway = request.app.state.gateway
-    requested = gateway.request(chat, request.state.principal)
+    requested = await gateway.request(chat, request.state.principal)
     answer = gateway.answer(requested, request.state.principal)
     await answer.admitted()
     return requested, answer

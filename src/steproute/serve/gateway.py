@@ -6,6 +6,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from steproute.config import Setup, check_answers, check_needs
@@ -22,6 +23,7 @@ from steproute.serve.auto import Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.metrics import Metrics
+from steproute.serve.pacing import paced_knob
 from steproute.serve.requested import Requested, ServedRoute, work_of
 from steproute.store import Principal, Store
 from steproute.strategies.single import Single
@@ -64,12 +66,19 @@ class Gateway:
             raise ApiError(404, message, code="model_not_found", param="model")
         return served
 
-    def request(self, chat: Chat, principal: Principal) -> Requested:
+    async def request(self, chat: Chat, principal: Principal) -> Requested:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
         choice = served.chooser.choose(chat)
+        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
-        return Requested(served, choice, work_of(chat, served, choice, self.setup.roles, principal, trace_id))
+        return Requested(served, choice, work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob))
+
+    async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
+        if served.route.paced is None or not principal.limits_usd:
+            return None
+        balances = await self.store.ledger.balances(principal.tenant)
+        return paced_knob(served.route.paced, balances, datetime.now(UTC))
 
     def answer(self, requested: Requested, principal: Principal) -> Answer:
         """Begin with it. Raises ApiError if the gateway is full or about to stop."""

@@ -66,15 +66,33 @@ class Requested:
         return {"route": name, "choice": self.choice.arm, "reason": self.choice.reason}
 
 
-def work_of(chat: Chat, served: ServedRoute, choice: Choice, roles: Roles, principal: Principal, trace_id: str) -> Work:
-    """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be."""
+def work_of(
+    chat: Chat,
+    served: ServedRoute,
+    choice: Choice,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> Work:
+    """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be.
+
+    paced_knob: the knob of a request that does not set one, if the route is paced.
+    """
     if choice.arm == "steps":
-        return step_work(chat, served, roles, principal, trace_id)
+        return step_work(chat, served, roles, principal, trace_id, paced_knob)
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
     return passthrough_work(chat, served.route, role, roles, principal, trace_id)
 
 
-def step_work(chat: Chat, served: ServedRoute, roles: Roles, principal: Principal, trace_id: str) -> StepWork:
+def step_work(
+    chat: Chat,
+    served: ServedRoute,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> StepWork:
     """A conversation to answer step by step. Raises ApiError, ConfigError and DatasetError for what cannot be."""
     chat.check_steps()
     problem = _readable(problem_of(chat.body, served.route, trace_id), roles)
@@ -83,7 +101,9 @@ def step_work(chat: Chat, served: ServedRoute, roles: Roles, principal: Principa
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
     strategy, name = served.strategy, served.name
-    if (knob := knob_of(chat.body, served.route)) is not None and served.route.solves is not None:
+    knob = knob_of(chat.body, served.route)
+    knob = paced_knob if knob is None else knob
+    if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
         strategy, name = solves.strategy_at(0), solves.name
     return StepWork(

@@ -27,7 +27,7 @@ _INTERVAL: Final = (5, 50, 95)
 async def simulate(request: Request) -> Response:
     """The route's choice, its reason, what would be reserved, and the expected price with its interval."""
     gateway: Gateway = request.app.state.gateway
-    requested = gateway.request(Chat.from_json(await request.body()), request.state.principal)
+    requested = await gateway.request(Chat.from_json(await request.body()), request.state.principal)
     work = requested.work
     facts = {
         "route": requested.served.route.name,
