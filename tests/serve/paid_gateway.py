@@ -60,15 +60,16 @@ BUDGETS: Final = {
 
 
 class Upstream(Chatting):
-    """Calls the tool that it is offered, until it has a result. `broken` fails, and `slow` pauses in the middle."""
+    """Calls the tool that it is offered, until it has a result. `broken` fails, and `slow` pauses before its end."""
 
     def __init__(self) -> None:
         super().__init__(*_TEXT, decide=lambda asked: Fault.SERVER_ERROR if asked.body["model"] == "broken" else None)
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         calls = request.body.get("tools") and request.body["messages"][-1]["role"] != "tool"
-        self.chunks = _TOOL if calls else _TEXT
-        self.pause = 30 if request.body["model"] == "slow" else 0
+        slow = request.body["model"] == "slow"
+        self.chunks = _TEXT[:-1] if slow else _TOOL if calls else _TEXT
+        self.pause = 30 if slow else 0
         return await super()._stream(request, writer, reader)
 
 

@@ -104,7 +104,10 @@ async def _whole(answer: Answer) -> tuple[Trace, list[dict[str, Any]]]:
             passed.take(happening)
         elif isinstance(happening, Finished):
             trace = sound(happening.trace)
-    return trace, passed.whole or step_choices(trace)
+    choices = passed.whole or step_choices(trace)
+    for choice in choices:
+        choice["finish_reason"] = choice["finish_reason"] or finish_reason(trace)
+    return trace, choices
 
 
 def sound(trace: Trace) -> Trace:
@@ -127,20 +130,18 @@ async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) 
     """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last."""
     try:
         yield head.chunk({"role": "assistant", "content": ""})
-        shown = passed = 0
+        is_shown = is_finished = False
         async for happening in answer.happenings():
             if isinstance(happening, ChatDelta) and happening.call is None:
                 yield head.passed_chunk(happening)
-                passed += 1
+                is_shown, is_finished = True, is_finished or bool(happening.finish_reason)
             elif isinstance(happening, Accepted) and at_once:
-                step = happening.step
-                text = step.text if shown == 0 else DEFAULT_SEPARATOR + step.text
-                yield head.chunk({"content": text}, steproute=step_facts(step))
-                shown += 1
+                text = DEFAULT_SEPARATOR + happening.step.text if is_shown else happening.step.text
+                yield head.chunk({"content": text}, steproute=step_facts(happening.step))
+                is_shown = True
             elif isinstance(happening, Finished):
-                for chunk in _end(
-                    sound(happening.trace), head, body, is_shown=shown + passed > 0, is_passed=passed > 0
-                ):
+                trace = sound(happening.trace)
+                for chunk in _end(trace, head, body, is_shown=is_shown, is_finished=is_finished):
                     yield chunk
     except ApiError as failure:
         yield failure.body
@@ -150,13 +151,13 @@ async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) 
         answer.cancel()
 
 
-def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_passed: bool) -> list[dict[str, Any]]:
-    """The last chunks: the text if no step was shown, how it ended, and the usage if it is asked for.
+def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_finished: bool) -> list[dict[str, Any]]:
+    """The last chunks: the text if nothing was shown, how it ended, and the usage if it is asked for.
 
-    A reply that is passed through has had its finish reason already.
+    A reply that is passed through has had its finish reason already, unless a limit cut it off.
     """
     chunks = [] if is_shown or not trace.steps else [head.chunk({"content": text_of(trace.steps)})]
-    reason = None if is_passed else finish_reason(trace)
+    reason = None if is_finished else finish_reason(trace)
     chunks.append(head.chunk({}, finish_reason=reason, steproute=head.summary(trace)))
     if body.stream_options is not None and body.stream_options.include_usage:
         chunks.append(head.usage_chunk(trace))
