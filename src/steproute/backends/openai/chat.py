@@ -60,6 +60,12 @@ def chat_body(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
     return fields
 
 
+def unstreamed(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
+    """The same request without streaming and without a limit, as JSON values."""
+    fields = {name: request.get(name) for name in request.fields if name not in (*OWN_FIELDS, "stream")}
+    return {**fields, **settings.extra, "model": settings.model, "messages": request.messages}
+
+
 def _failure(connection: Connection, chunk: Chunk) -> Exception:
     if chunk.error is not None:
         return connection.error_within(chunk.error)
@@ -86,7 +92,7 @@ class _ReplyReading:
 
     def __init__(self) -> None:
         self._in_pieces = self._finished = False
-        self._calls: list[str] = []
+        self._calls: dict[int, tuple[str, str]] = {}
 
     def delta(self, choice: Choice) -> ChatDelta:
         """What a choice adds."""
@@ -94,7 +100,8 @@ class _ReplyReading:
         self._finished |= bool(finish)
         if choice.whole and self._in_pieces:
             return ChatDelta(reply=choice.index, finish_reason=finish)
-        calls = tuple(self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
+        pieces = (self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
+        calls = tuple(piece for piece in pieces if piece != ToolCallDelta(index=piece.index))
         self._in_pieces |= not choice.whole and bool(choice.piece or choice.reasoning or calls)
         return ChatDelta(
             reply=choice.index,
@@ -104,30 +111,40 @@ class _ReplyReading:
             tool_calls=calls,
             logprobs=table(choice.choice.get("logprobs")) or None,
             finish_reason=finish,
-            fields={name: value for name, value in choice.delta.items() if name not in _READ and value is not None},
+            fields=_further(choice.delta, _READ | {"function_call"} if choice.delta.get("tool_calls") else _READ),
         )
 
     def _call(self, position: int, call: Mapping[str, object]) -> ToolCallDelta:
+        """A piece of a call; some servers say its id and name in every piece."""
         function, id = table(call.get("function")), word(call.get("id"))
-        arguments = function.get("arguments")
+        name, arguments = word(function.get("name")), function.get("arguments")
+        place = self._place(position, whole_number(call.get("index")), id)
+        known_id, known_name = self._calls.get(place, ("", ""))
+        self._calls[place] = known_id or id, known_name or name
         if arguments is not None and not isinstance(arguments, str):
             arguments = msgspec.json.encode(arguments).decode()
         return ToolCallDelta(
-            index=self._place(position, whole_number(call.get("index")), id),
-            id=id,
-            name=word(function.get("name")),
+            index=place,
+            id="" if known_id else id,
+            name="" if known_name else name,
             arguments=arguments or "",
-            fields={name: value for name, value in call.items() if name not in _READ_OF_CALL and value is not None},
+            fields=_further(call, _READ_OF_CALL),
         )
 
     def _place(self, position: int, index: int | None, id: str) -> int:
         """Which call it is. Without an index a new id is a new call."""
         if index is not None:
             return index
-        if id and id not in self._calls:
-            self._calls.append(id)
-        return self._calls.index(id) if id else max(position, len(self._calls) - 1)
+        newest = max(self._calls, default=-1)
+        if not id:
+            return max(position, newest)
+        return next((place for place, (known_id, _) in self._calls.items() if known_id == id), newest + 1)
 
 
 def _listed(value: object) -> list[Mapping[str, object]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _further(fields: Mapping[str, object], known: frozenset[str]) -> dict[str, object]:
+    """What a server says beyond the known fields."""
+    return {name: value for name, value in fields.items() if name not in known and value is not None}
