@@ -395,6 +395,11 @@ def test_a_body_that_is_no_chat_request_is_a_config_error() -> None:
         _ = ChatRequest.from_json(b'{"messages": [{"role": "user"}], "n": "two"}').replies
 
 
+def test_a_lone_surrogate_is_named() -> None:
+    with pytest.raises(BackendError, match="lone surrogate"):
+        replies(Chatting(*HELLO), ChatRequest(messages=({"role": "user", "content": "\ud800"},)))
+
+
 def test_a_foreign_answer_is_an_error() -> None:
     class Page(HostileServer):
         async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:

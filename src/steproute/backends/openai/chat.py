@@ -1,8 +1,8 @@
 """A chat request that an OpenAI-compatible server answers as it is."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from steproute.backends.openai.settings import LIMITS, OpenAiSettings
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.solution import Meter
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
 OWN_FIELDS: Final = ("stream_options", *LIMITS)
 """Fields that are not sent, or sent under another name, if the server refuses them."""
 _READ: Final = frozenset({"role", "content", "refusal", "tool_calls", *REASONING_FIELDS[:-2]})
@@ -26,15 +29,18 @@ async def chat_replies(
     name: str, connection: Connection, settings: OpenAiSettings, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[ChatDelta, None]:
     """One request's replies; see ChatModel.chat."""
-    encoded = msgspec.json.encode(chat_body(settings, request))
+    body = chat_body(settings, request)
     most = most_tokens({"max_tokens": request.max_tokens, **settings.extra})
     used, reading = ChatMeter(name, request, meter, request.replies * most), _Reading()
-    streamed = connection.streamed(lambda client: connection.chat_response(client, encoded), used.opened, chunks)
-    async with aclosing(streamed) as arriving:
+
+    def response(client: "AsyncOpenAI") -> AbstractAsyncContextManager[Any]:
+        return connection.chat_response(client, msgspec.json.encode(body))
+
+    async with aclosing(connection.streamed(response, used.opened, chunks)) as arriving:
         async for chunk in arriving:
-            if chunk.error is not None or chunk.foreign is not None:
+            if (failure := connection.failure_in(chunk.error, chunk.foreign)) is not None:
                 used.discard()
-                raise _failure(connection, chunk)
+                raise failure
             used.marked_end |= chunk.done
             if chunk.usage is not None:
                 used.report(chunk.usage)
@@ -64,13 +70,6 @@ def unstreamed(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]
     """The same request without streaming and without a limit, as JSON values."""
     fields = {name: request.get(name) for name in request.fields if name not in (*OWN_FIELDS, "stream")}
     return {**fields, **settings.extra, "model": settings.model, "messages": request.messages}
-
-
-def _failure(connection: Connection, chunk: Chunk) -> Exception:
-    if chunk.error is not None:
-        return connection.error_within(chunk.error)
-    assert chunk.foreign is not None
-    return connection.foreign(chunk.foreign)
 
 
 class _Reading:

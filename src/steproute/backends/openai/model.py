@@ -289,12 +289,9 @@ class OpenAiModel:
             reply.opened(response.headers.get("x-request-id", ""), most)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
-                    if chunk.error is not None:
+                    if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
                         reply.discard()
-                        raise self.connection.error_within(chunk.error)
-                    if chunk.foreign is not None:
-                        reply.discard()
-                        raise self.connection.foreign(chunk.foreign)
+                        raise failure
                     reply.take(chunk)
                     if reply.cut:
                         break
