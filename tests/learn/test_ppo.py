@@ -21,6 +21,7 @@ from steproute.evaluation.datasets import load_problems
 from steproute.learn import networks
 from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
+from steproute.learn.rewriters import relative_prices
 from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
 from steproute.policies.trim.learned import decisions_of
@@ -42,6 +43,10 @@ def test_the_environment_passes_gymnasiums_check(tmp_path: Path) -> None:
         env.close()
 
 
+def prices(rewriters: tuple[str, ...]) -> dict[str, float]:
+    return relative_prices(lab_roles(), rewriters)
+
+
 REWRITERS = pytest.mark.parametrize("rewriters", [("strong",), ("mid", "strong")], ids=["two roles", "three roles"])
 
 
@@ -49,7 +54,7 @@ REWRITERS = pytest.mark.parametrize("rewriters", [("strong",), ("mid", "strong")
 def test_rewards_add_up_to_the_answer_less_what_the_rewriters_cost(tmp_path: Path, rewriters: tuple[str, ...]) -> None:
     chances = np.random.default_rng(0)
     with StepTree(tmp_path / "tree", 2) as tree:
-        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2, rewriters=rewriters)
+        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2, prices=prices(rewriters))
         for index in range(len(PROBLEMS)):
             env.reset(seed=index, options={"problem": index})
             total, ended, info = 0.0, False, {}
@@ -83,7 +88,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path, rewriters: tuple
     with StepTree(tmp_path / "tree", 1) as tree:
         roles = tree.roles(lab_roles())
         traces = asyncio.run(solve_all(PROBLEMS, roles, Stepwise(policy=policy)))
-        env = RoutingEnv(PROBLEMS, roles, grade, low=1e-3, high=1e-3, rewriters=rewriters)
+        env = RoutingEnv(PROBLEMS, roles, grade, low=1e-3, high=1e-3, prices=prices(rewriters))
         for index, trace in enumerate(traces):
             env.reset(options={"problem": index})
             info = {}
@@ -99,7 +104,7 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path, rewriters: tuple
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
 def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture, rewriters: tuple[str, ...]) -> None:
     loop = asyncio.new_event_loop()
-    view: dict[str, Any] = {"low": 1e-3, "high": 1e-2, "loop": loop, "seed": 0, "size": 4, "rewriters": rewriters}
+    view: dict[str, Any] = {"low": 1e-3, "high": 1e-2, "loop": loop, "seed": 0, "size": 4, "prices": prices(rewriters)}
     env = RoutingVecEnv(architecture, PROBLEMS, lab_roles(), grade, **view)
     policy = ppo(architecture, env, rollout=4, seed=0).policy
     with torch.no_grad():

@@ -101,7 +101,7 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
         return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
-    return passes, [(f"train/{policy}", training.explores)]
+    return passes, [(f"train/{policy}", training.exploration)]
 
 
 def _missing(

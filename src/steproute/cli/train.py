@@ -137,7 +137,7 @@ def train(
     embedded = is_trim_world(data) and config is None
     if rewriters != ("strong",) and (policy in _QUERY or run is not None or holds_labels(data)):
         raise ConfigError(
-            "only training on problems that the models solve has other roles than weak and strong.",
+            "other roles than weak and strong need a policy that chooses among them, and problems for them to solve.",
             where="roles",
             remedy="Leave --roles out, or train pomdp, agg or seq on the lab or with --config.",
         )

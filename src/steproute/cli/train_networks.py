@@ -54,7 +54,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     except ImportError as missing:
         raise _missing(training.policy, missing) from None
     settings = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=training.seed)
-    training.check_needs([training.explores, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
+    training.check_needs([training.exploration, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
     began = time.monotonic()
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)

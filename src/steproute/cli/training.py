@@ -76,7 +76,7 @@ class Training:
         }
 
     @property
-    def explores(self) -> Stepwise:
+    def exploration(self) -> Stepwise:
         """What PPO solves problems by, as far as its needs go."""
         return Stepwise(policy=_Explorer(tuple(self.rewriters)))
 

@@ -1,7 +1,7 @@
 """TRIM-Agg and TRIM-Seq by PPO (Stable-Baselines3) over a step tree; the result is a network that NumPy alone runs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.networks import Architecture
+from steproute.learn.rewriters import relative_prices
 from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
 from steproute.learn.routing_env import F32, RoutingEnv
 from steproute.policies.trim.learned import LearnedFamily
@@ -84,6 +85,7 @@ def train_network(
             where="problems",
             remedy="Use more.",
         )
+    prices = relative_prices(roles, rewriters)
     torch.manual_seed(settings.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -101,7 +103,7 @@ def train_network(
             grade,
             low=low,
             high=high,
-            rewriters=rewriters,
+            prices=prices,
             limits=limits,
             loop=loop,
             seed=settings.seed,
@@ -135,12 +137,12 @@ class RoutingVecEnv(VecEnv):
         high: float,
         loop: asyncio.AbstractEventLoop,
         seed: int,
-        rewriters: Sequence[str] = ("strong",),
+        prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
         size: int = IN_FLIGHT,
     ) -> None:
         view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
-        view |= {"low": low, "high": high, "rewriters": rewriters, "limits": limits, "loop": loop}
+        view |= {"low": low, "high": high, "prices": prices, "limits": limits, "loop": loop}
         self.envs = [RoutingEnv(problems, roles, grade, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
@@ -287,7 +289,11 @@ class _Keeper(BaseCallback):
     def _judge(self) -> None:
         env = self.env.envs[0]
         family = LearnedFamily(
-            self.architecture.export(self.model.policy), env.low, env.high, _JUDGED_LAMBDAS, tuple(env.prices)
+            self.architecture.export(self.model.policy),
+            env.low,
+            env.high,
+            grid=_JUDGED_LAMBDAS,
+            rewriters=tuple(env.prices),
         )
         reward = float(np.mean([self._reward(family, lam) for lam in family.knobs]))
         if not self.rewards or reward > max(before for _, before in self.rewards):

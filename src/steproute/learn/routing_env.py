@@ -18,7 +18,6 @@ from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
-from steproute.learn.rewriters import relative_prices
 from steproute.learn.rollouts import Grade, finished
 from steproute.policies.trim.agg import AGGREGATES, agg_features
 from steproute.policies.trim.learned import F64, decisions_of, lambda_feature
@@ -41,8 +40,7 @@ class _Asking:
 class Rollout:
     """One problem under way. `news` is the newest observation, or the trace once the solution has ended.
 
-    prices: of an output token of each role that can rewrite, over the strong model's. spent: on their tokens so far, in
-    strong tokens.
+    prices: see RoutingEnv. spent: on the rewriters' tokens so far, in strong tokens.
     """
 
     problem: Problem
@@ -101,11 +99,11 @@ class RoutingEnv(gym.Env[F32, np.int64]):
     """One problem an episode of the environment; action 0 accepts the newest step, k has rewriter k write it again.
 
     Observation (inputs,): what `features` makes of a moment and of log λ mapped to [-1, 1]; TRIM-Agg's by default.
-    Reward: 1 at the end if the answer is correct, and for a rewritten step −λ × its tokens × the price of the role's
-    tokens over the strong model's. λ is drawn log-uniformly from [low, high] at each reset. `reset` takes
-    `options={"problem": index}`. A problem that ends before the first decision is replaced by another. Source: TRIM,
-    TRIM-Agg, whose only rewriter is the strong model. Raises ConfigError for no problems, an empty range of λ or a
-    rewriter without a model or price, BackendError for a problem that fails.
+    Reward: 1 at the end if the answer is correct, and for a rewritten step −λ × its tokens × the rewriter's price. λ is
+    drawn log-uniformly from [low, high] at each reset. prices: the rewriters in the order of their actions, each with
+    the price of its token over that of a strong token. `reset` takes `options={"problem": index}`. A problem that ends
+    before the first decision is replaced by another. Source: TRIM, TRIM-Agg, whose only rewriter is the strong model.
+    Raises ConfigError for no problems or an empty range of λ, BackendError for a problem that fails.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -120,7 +118,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         high: float,
         features: Features = agg_features,
         inputs: int = AGGREGATES + 1,
-        rewriters: Sequence[str] = ("strong",),
+        prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -132,7 +130,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
                 where="lam",
                 remedy="Give two numbers above 0, smaller first.",
             )
-        self.decisions, self.prices = decisions_of(rewriters), relative_prices(roles, rewriters)
+        self.decisions, self.prices = decisions_of(tuple(prices)), prices
         self.action_space = gym.spaces.Discrete(len(self.decisions))
         self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
         self.problems, self.roles, self.grade, self.limits = problems, roles, grade, limits
