@@ -117,6 +117,31 @@ def test_pomdp_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_pat
     assert mid_role.accuracy == strong.accuracy == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize("policy", ["agg", "seq"])
+def test_ppo_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_path: Path, policy: str) -> None:
+    """The policy is refused where a role that it names is missing."""
+    pytest.importorskip("stable_baselines3")
+    mid = CONFIG.split("[models.strong]")[1].replace("output = 20", "output = 4")
+    three = config_file(tmp_path, server, f"{CONFIG}[models.mid]{mid}{PRM}")
+    own = ("--config", three, "--data", problem_file(tmp_path, 20))
+    good("train", "--policy", policy, *own, "--roles", "weak,mid,strong", "--passes", "1", "--out", "runs/p")
+    assert facts("runs/p")["roles"] == ["weak", "mid", "strong"]
+    knob = f"{facts('runs/p')['low']:.4g}"
+    good("eval", "--policy", "runs/p", *own, "--knobs", knob, "--baselines", "")
+    before = len(server.calls)
+    two = ("--config", config_file(tmp_path, server), "--data", own[3])
+    solve = ("solve", "What is 2 plus 2?", "--knob", knob, "--policy")
+    for command in (("eval", "--policy"), ("compare", "--policies"), solve):
+        refused(
+            ConfigError,
+            "it asks the model 'mid', and there are only strong, weak",
+            *command,
+            "runs/p",
+            *two[: 2 if command[0] == "solve" else 4],
+        )
+    assert len(server.calls) == before
+
+
 def test_pomdp_learns_from_a_run_and_calls_nothing(server: Arithmetic, tmp_path: Path) -> None:
     config, data = config_file(tmp_path, server), problem_file(tmp_path, 24)
     good("eval", "--config", config, "--data", data, "--knobs", "0,0.5", "--baselines", "", "--name", "first")

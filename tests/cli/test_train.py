@@ -105,8 +105,11 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
         (("--roles", "mid,strong"), "roles: 'mid,strong' is not weak and then"),
         (("--roles", "weak,mid,mid"), "roles: 'weak,mid,mid' is not weak and then"),
         (("--roles", "weak,big"), "role: 'big' has no model"),
-        (("--roles", "weak,mid", "--policy", "agg"), "roles: only TRIM-POMDP has other roles"),
-        (("--roles", "weak,mid", "--run", "runs/first"), "roles: only TRIM-POMDP has other roles"),
+        (("--roles", "weak,big,strong", "--policy", "agg"), "role: 'big' has no model"),
+        (("--roles", "strong", "--policy", "seq"), "roles: 'strong' is not weak and then"),
+        (("--roles", "weak,mid,strong", "--data", "trim-world:train", "--policy", "agg"), "role: 'mid' has no model"),
+        (("--roles", "weak,mid", "--policy", "query-sw"), "roles: other roles than weak and strong need"),
+        (("--roles", "weak,mid", "--run", "runs/first"), "roles: other roles than weak and strong need"),
     ],
 )
 def test_roles_that_cannot_be_trained_are_refused(more: tuple[str, ...], message: str) -> None:

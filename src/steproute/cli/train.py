@@ -37,7 +37,8 @@ from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFI
 from steproute.policies.trim.pomdp_policy import Belief
 
 _IN_TREE: Final = "What the step tree holds already is paid for."
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
+_QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
+_TRAINED: Final = (POMDP, AGG, AGG_CONFIDENCE, SEQ, *_QUERY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,8 @@ def train(
     roles: Annotated[
         str,
         typer.Option(
-            help="pomdp on the lab or with --config: weak, and the roles that can write its steps again, with commas."
+            help="pomdp on the lab or with --config, agg, agg-confidence, seq: weak, and the roles that can write its "
+            "steps again, with commas."
         ),
     ] = "weak,strong",
     lam: Annotated[
@@ -133,11 +135,11 @@ def train(
     fields = Fields(question_field, answer_field, id_field)
     limit = checked_limit(max_usd, setup.roles)
     embedded = is_trim_world(data) and config is None
-    if rewriters != ("strong",) and (policy != POMDP or run is not None or holds_labels(data) or embedded):
+    if rewriters != ("strong",) and (policy in _QUERY or run is not None or holds_labels(data)):
         raise ConfigError(
-            "only TRIM-POMDP has other roles, and each has to solve the problems.",
+            "other roles than weak and strong need a policy that chooses among them, and problems for them to solve.",
             where="roles",
-            remedy="Leave --roles out, or train pomdp on the lab or with --config.",
+            remedy="Leave --roles out, or train pomdp, agg or seq on the lab or with --config.",
         )
     if run is not None:
         task = _on_run(
@@ -218,7 +220,7 @@ def _print_bill(console: Terminal, before: Decimal, after: Decimal) -> None:
 
 
 def _trained(training: Training, labels: Labels, belief: str, lam: float | None, passes: int, *, lab: bool) -> Artifact:
-    if training.policy in (QUERY_SW, QUERY_CLASSIFIER):
+    if training.policy in _QUERY:
         return predictor(training)
     if training.policy != POMDP:
         return network(training, lam, passes)

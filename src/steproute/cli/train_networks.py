@@ -17,11 +17,9 @@ from steproute.core.trace import Trace
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.policies.baselines.confidence import Confidence
 from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
-from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-_SCORED: Final = Stepwise(policy=Threshold(0.5))
 _SURE: Final = Stepwise(policy=Confidence(0.5))
 
 
@@ -56,7 +54,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     except ImportError as missing:
         raise _missing(training.policy, missing) from None
     settings = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=training.seed)
-    training.check_needs([_SCORED, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
+    training.check_needs([training.exploration, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
     began = time.monotonic()
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)
@@ -74,6 +72,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 grade,
                 settings,
                 lambda share: bar.update(task, completed=share),
+                rewriters=training.rewriters,
                 limits=training.setup.limits.without_fallbacks,
             )
         except KeyboardInterrupt:

@@ -236,6 +236,9 @@ SCORES_REWRITES: Final = Declaration(
     False,
     "True if it also decides about drafts of the roles between weak and strong.",
 )
+REWRITERS: Final[Declaration[tuple[str, ...]]] = Declaration(
+    "rewriters", tuple[str, ...], ("strong",), "Give the roles that it can have rewrite a step."
+)
 KNOBS: Final[Declaration[tuple[float, ...]]] = Declaration(
     "knobs", tuple[float, ...], tuple(round(0.05 * i, 2) for i in range(21)), "Give the default grid of knob values."
 )
@@ -429,7 +432,7 @@ PORTS: Final = {
             kind="policies",
             methods=(Policy.decide,),
             optional=(PolicyFamily.at,),
-            declares=(READS, TAKES_OVER, SCORES_REWRITES, KNOBS),
+            declares=(READS, TAKES_OVER, SCORES_REWRITES, REWRITERS, KNOBS),
         ),
         Port(
             kind="strategies",

@@ -9,7 +9,7 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import READS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily, Reading
+from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily, Reading
 
 Axis = Literal["tokens", "usd"]
 
@@ -122,6 +122,11 @@ class Mixed:
     def scores_rewrites(self) -> bool:
         """Whether either of the two decides about rewritten steps."""
         return SCORES_REWRITES.of(self.low) or SCORES_REWRITES.of(self.high)
+
+    @property
+    def rewriters(self) -> tuple[str, ...]:
+        """The roles that either of the two can have rewrite a step."""
+        return tuple(dict.fromkeys((*REWRITERS.of(self.low), *REWRITERS.of(self.high))))
 
     def expected_cost(self, problem_id: str) -> float:
         """What a problem costs by the policy that it gets, as calibrated."""

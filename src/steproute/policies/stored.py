@@ -89,8 +89,8 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
 
 
 def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) -> Artifact:
-    """A network and its range of λ as an artefact; `facts` say what it was trained on."""
-    made: dict[str, Any] = {"low": family.low, "high": family.high}
+    """A network, its roles and its range of λ as an artefact; `facts` say what it was trained on."""
+    made: dict[str, Any] = {"low": family.low, "high": family.high, "roles": ["weak", *family.rewriters]}
     if kind in _FEATURES:
         made["features"] = _FEATURES[kind]
     return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, **made})
@@ -182,7 +182,17 @@ def _learned(artifact: Artifact) -> LearnedFamily:
             where="policy",
             remedy="Train the policy again.",
         )
-    return LearnedFamily(network, low, high)
+    return LearnedFamily(network, low, high, rewriters=_learned_rewriters(artifact.facts))
+
+
+def _learned_rewriters(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The roles after weak; an artefact from before there were several is of the strong model alone."""
+    roles = facts.get("roles", ["weak", "strong"])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles) or roles[:1] != ["weak"]:
+        raise ArtifactError(
+            f"roles: {roles!r:.80} is not weak and then other roles.", where="policy", remedy="Train the policy again."
+        )
+    return tuple(roles[1:])
 
 
 def _query(artifact: Artifact) -> QueryFamily:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
-from steproute.core.ports import SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
+from steproute.core.ports import REWRITERS, SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
@@ -29,8 +29,9 @@ class Stepwise:
 
     @property
     def needs(self) -> Needs:
-        """Both models, and the scorer if the policy reads scores."""
-        return Needs(scorers=(self.judge,) if reads(self.policy, "scores") else ())
+        """Both models, the other roles that the policy names, and the scorer if it reads scores."""
+        models = dict.fromkeys((*Needs().models, *REWRITERS.of(self.policy)))
+        return Needs(models=tuple(models), scorers=(self.judge,) if reads(self.policy, "scores") else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, then accept or rewrite, until the solution ends."""
