@@ -25,6 +25,8 @@ class Budget:
 
         Raises BudgetExceeded where they can pay none.
         """
+        if self._limits.max_tokens is None and self._limits.max_cost_usd is None:
+            return sampling, None
         affordable: list[tuple[int, Outcome]] = []
         tokens_left = self._tokens_left()
         if tokens_left is not None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -92,14 +91,20 @@ class MeteredCalls:
             seconds = 0.0  # one time for all of them
 
 
-@contextmanager
-def blamed(role: str) -> Iterator[None]:
+class Blame:
     """Puts the role on the errors of its model or scorer; of an ensemble, the member that failed."""
-    try:
-        yield
-    except (BackendError, ScorerError) as failure:
-        failure.role = failure.role or role
-        raise
+
+    __slots__ = ("_role",)
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, traceback: object) -> None:
+        if isinstance(failure, BackendError | ScorerError):
+            failure.role = failure.role or self._role
 
 
 def now() -> float:
