@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from steproute.core.errors import TooFewTokens
-from steproute.core.problem import Problem
+from steproute.core.events import Drafted, Event
 from steproute.core.replies import sound_draft
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Purpose
@@ -29,24 +29,19 @@ class Trial:
 
 
 class Drafting:
-    """Asks the models of an episode for drafts and bills them.
-
-    on_draft: called with each draft that is not speculative.
-    """
+    """Asks the models of an episode for drafts and bills them."""
 
     def __init__(
         self,
-        problem: Problem,
         roles: Roles,
         seed: int,
-        *,
         calls: MeteredCalls,
         account: Account,
         budget: Budget,
-        on_draft: Callable[[Draft], None],
+        emit: Callable[[Event], None],
     ) -> None:
-        self._problem, self._roles, self._seed = problem, roles, seed
-        self._calls, self._account, self._budget, self._on_draft = calls, account, budget, on_draft
+        self._roles, self._seed, self._emit = roles, seed, emit
+        self._calls, self._account, self._budget = calls, account, budget
         self._attempts: Counter[Place] = Counter()
         self._count = 0
         self._shortened: dict[int, Outcome] = {}
@@ -89,7 +84,10 @@ class Drafting:
         if budget is not None:
             self._shortened[draft.id] = budget
         sound_draft(draft, model.model.name)
-        (self._on_draft if trial is None else trial.drafts.append)(draft)
+        if trial is None:
+            self._emit(Drafted(draft))
+        else:
+            trial.drafts.append(draft)
         return draft
 
     async def _written(
@@ -116,7 +114,7 @@ class Drafting:
         self._attempts[place] += 1
         if trial is not None:
             trial.places.append(place)
-        return call_seed(self._seed, self._problem.id, role, len(prefix.steps), self._attempts[place])
+        return call_seed(self._seed, prefix.problem.id, role, len(prefix.steps), self._attempts[place])
 
 
 def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) -> int:

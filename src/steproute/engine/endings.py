@@ -18,6 +18,14 @@ class Ending:
     at_fault: str | None = None
 
 
+def ending_with(outcome: Outcome | None, strategy: object) -> Ending:
+    """The ending of a solution with this outcome, when the strategy has returned."""
+    if outcome is None:
+        error = f"the strategy {type(strategy).__name__} returned before the solution had ended"
+        return Ending(Outcome.FAILED, error)
+    return Ending(outcome)
+
+
 def ending_by(failure: BackendError | ScorerError) -> Ending:
     """The ending by a failure that no declared fallback covers."""
     if isinstance(failure, ContextOverflow):

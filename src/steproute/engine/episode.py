@@ -12,7 +12,6 @@ Whatever a strategy does, and however the solution ends:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Final
@@ -20,26 +19,26 @@ from typing import Final
 from steproute.core.concurrency import gather_or_cancel, in_turn
 from steproute.core.decision import Accept, Decision
 from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
-from steproute.core.events import Accepted, Billed, Decided, Drafted, Event, Finished, Scored, Started
+from steproute.core.events import Billed, Drafted, Event, Finished, Started
 from steproute.core.observation import Observation
 from steproute.core.ports import AskedPolicy, Policy, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix, Step
-from steproute.core.trace import Trace, total_usage
-from steproute.core.usage import Purpose
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
+from steproute.core.trace import Trace
 from steproute.core.writable import writable
 from steproute.engine.account import Account
 from steproute.engine.branches import Branches
 from steproute.engine.budget import Budget
+from steproute.engine.committed import Committed
 from steproute.engine.drafting import Drafting
-from steproute.engine.endings import Ending, ending_by, unwritable
+from steproute.engine.endings import Ending, ending_by, ending_with, unwritable
 from steproute.engine.fallbacks import Fallbacks
 from steproute.engine.limits import Limits
 from steproute.engine.metering import MeteredCalls, now
 from steproute.engine.roles import Roles
 from steproute.engine.scoring import Scoring
 from steproute.engine.speculation import Speculation
-from steproute.engine.steps import DecidedDraft, shared_steps, steps_of, with_decision, with_scores
+from steproute.engine.steps import steps_of
 
 _NUMBERS: Final = count()  # a problem that is solved again has nothing in a backend's cache, so it costs the same
 
@@ -65,21 +64,13 @@ class Episode:
         self.problem, self.roles, self.limits, self.route, self.seed = problem, roles, limits, route, seed
         self._emit = on_event
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
-        self._prefix = Prefix(problem=problem, separator=separator, session=session)
-        self._newest: DecidedDraft | None = None
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
+        empty = Prefix(problem=problem, separator=separator, session=session)
+        self._solution = Committed(empty, self._account, on_event)
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
-        self._drafting = Drafting(
-            problem,
-            roles,
-            seed,
-            calls=calls,
-            account=self._account,
-            budget=self._budget,
-            on_draft=lambda draft: on_event(Drafted(draft)),
-        )
+        self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
         self._scoring = Scoring(roles, calls, self._account)
         self._branches = Branches(roles.environment, limits.max_steps, self._drafting)
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
@@ -95,14 +86,13 @@ class Episode:
         try:
             async with deadline, self._speculation.open():
                 await strategy.solve(self)
-            nothing = f"the strategy {type(strategy).__name__} returned before the solution had ended"
-            ending = Ending(self._prefix.outcome) if self._prefix.outcome else Ending(Outcome.FAILED, nothing)
+            ending = ending_with(self._solution.prefix.outcome, strategy)
         except BudgetExceeded:
             ending = Ending(self._budget.exceeded or Outcome.FAILED)
         except TimeoutError:
             if not deadline.expired():
                 raise
-            ending = Ending(self._prefix.outcome or Outcome.DEADLINE)
+            ending = Ending(self._solution.prefix.outcome or Outcome.DEADLINE)
         except (BackendError, ScorerError) as failure:
             ending = ending_by(failure)
         except (asyncio.CancelledError, SpendingLimitReached):
@@ -117,13 +107,12 @@ class Episode:
 
     def generated_tokens(self, role: str) -> int:
         """Output tokens of a model's role so far."""
-        lines = (line for line in self._account.lines if line.role == role and line.purpose is not Purpose.SCORE)
-        return total_usage(lines).output_tokens
+        return self._account.tokens_of(role)
 
     def start(self) -> Prefix:
         """The empty prefix."""
         self._emit(Started(self.problem))
-        return self._prefix
+        return self._solution.prefix
 
     async def propose(
         self,
@@ -190,7 +179,7 @@ class Episode:
         """
         if draft is not None and draft.id in self._fallbacks.stand_ins:
             return ()
-        longer = prefix if draft is None else prefix.extended(*self._steps(draft))
+        longer = prefix if draft is None else prefix.extended(*steps_of(draft, prefix.separator))
         try:
             ready = None if draft is None else await self._speculation.scores(judge, prefix, draft)
             scores = ready or await self._scoring.scores(judge, longer)
@@ -198,9 +187,7 @@ class Episode:
             if not self._fallbacks.go_unscored(failure, judge, len(longer.steps)):
                 raise
             return None
-        self._emit(Scored(scores))
-        if prefix is self._prefix or prefix.text == self._prefix.text:
-            self._prefix = with_scores(self._prefix, scores.values)
+        self._solution.note_scores(prefix, scores)
         return scores.values
 
     async def score_many(self, prefixes: Sequence[Prefix], judge: str = "prm") -> list[tuple[float, ...] | None]:
@@ -219,14 +206,13 @@ class Episode:
         else:
             answer = policy.decide(self.observe(draft, scores))
             decision = await answer if isinstance(answer, Awaitable) else answer
-        self._newest = DecidedDraft(draft, scores, decision)
-        self._emit(Decided(decision))
+        self._solution.note_decision(draft, scores, decision)
         return decision
 
     def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
         """The observation of a policy after `draft` was scored."""
         return Observation(
-            prefix=self._prefix,
+            prefix=self._solution.prefix,
             draft=draft,
             scores=scores,
             max_steps=self.limits.max_steps,
@@ -235,38 +221,23 @@ class Episode:
 
     async def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
-        steps = self._steps(draft)
-        if self._newest is not None:
-            steps = with_decision(steps, draft, self._newest)
-        longer = await self._branches.extended(self._prefix, draft, steps)
-        self._newest = None
-        return self.commit(longer)
+        steps = self._solution.steps_of(draft)
+        return self._solution.accept(await self._branches.extended(self._solution.prefix, draft, steps))
 
     async def extend(self, prefix: Prefix, draft: Draft) -> Prefix:
         """A branch: `prefix` with the draft's steps and the environment's answer, and its outcome if it ends there.
 
         `prefix` is one that this episode gave; nothing is committed. Raises EnvironmentFailed.
         """
-        return await self._branches.extended(prefix, draft, self._steps(draft))
+        return await self._branches.extended(prefix, draft, steps_of(draft, prefix.separator))
 
     def commit(self, prefix: Prefix) -> Prefix:
         """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
-        before, self._prefix = self._prefix, prefix
-        if prefix.drafts[: len(before.drafts)] == before.drafts:  # it continues the solution, the usual case
-            discarded, kept = 0, len(before.steps)
-        else:
-            discarded, kept = len(before.drafts), shared_steps(before, prefix)
-        for draft in before.drafts[:discarded]:
-            self._account.settle(draft, Purpose.DISCARDED)
-        for draft in prefix.drafts[len(before.drafts) - discarded :]:
-            self._account.settle(draft, Purpose.ACCEPTED)
-        for step in prefix.steps[kept:]:
-            self._emit(Accepted(step))
-        return prefix
+        return self._solution.commit(prefix)
 
     def restart(self) -> Prefix:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
-        return self.commit(replace(self._prefix, steps=(), drafts=(), outcome=None))
+        return self._solution.restart()
 
     async def propose_many(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[list[Draft]]:
         """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
@@ -279,15 +250,12 @@ class Episode:
         drafts = await (gather_or_cancel if at_once else in_turn)(*calls)
         return [drafts[start : start + n] for start in range(0, len(drafts), n)]
 
-    def _steps(self, draft: Draft) -> tuple[Step, ...]:
-        return steps_of(draft, self._prefix.separator)
-
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(
             problem_id=writable(self.problem.id),
             route=writable(self.route),
-            steps=self._prefix.steps,
-            answer=self._prefix.answer,
+            steps=self._solution.prefix.steps,
+            answer=self._solution.prefix.answer,
             outcome=ending.outcome,
             account=self._account.lines,
             latency_s=now() - self._began,
