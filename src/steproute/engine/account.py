@@ -43,6 +43,6 @@ class Account:
         self._on_entered(line)
 
     def settle(self, key: Hashable, purpose: Purpose) -> None:
-        """Say what became of the calls under a key, if there were any."""
+        """Set the purpose of the calls under a key, if there are any."""
         for index in self._open.get(key, ()):
             self._lines[index] = replace(self._lines[index], purpose=purpose)
