@@ -2,8 +2,8 @@
 
 Whatever a strategy does, and however the solution ends:
 
-- Every generated token is on exactly one line of the account: accepted, discarded, cancelled or retried.
-- A seed depends on the problem, the role, the texts before the step and the attempt there. No other call changes it.
+- Every token that a model generates is on exactly one line of the account: accepted, discarded, cancelled or retried.
+- A call's seed depends on the route's seed, the problem, the role, the step's number and the attempt from these steps.
 - Speculation never changes a solution. A speculative draft that nobody needs releases its seeds.
 - Nothing outlives the episode: all calls that it started have ended and are billed when `run` returns or raises.
 - An environment's answer costs input tokens of later calls only. It has no tokens, no score and no line of its own.
