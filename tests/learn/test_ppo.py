@@ -174,7 +174,7 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
         with StepTree(path, 2) as tree:
             settings = PpoSettings(passes=2, held_out=0.2, seed=1)
             trained = train_network(AGG_ARCHITECTURE, PROBLEMS, tree.roles(lab_roles()), grade_or_die, settings)
-            return trained, tree.called
+            return trained, tree.computations
 
     undisturbed, called = learn(tmp_path / "a", 10_000)
     with pytest.raises(Killed):

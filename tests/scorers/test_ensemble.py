@@ -96,7 +96,7 @@ def test_settings_that_cannot_be_are_refused(members: list[Member], settings: di
 
 
 def test_members_of_a_scorer_that_combines_nothing_are_refused() -> None:
-    with pytest.raises(ConfigError, match="combines no scorers"):
+    with pytest.raises(ConfigError, match="does not combine scorers"):
         ScorerRole(scorer=Member("a"), members={"b": ScorerRole(scorer=Member("b"))})
 
 

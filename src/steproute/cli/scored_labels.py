@@ -99,7 +99,7 @@ class ScoredLabels:
                 progress.console.print(GO_ON)
                 raise typer.Exit(stopped.exit_code) from None
             progress.console.print(
-                f"{tree.called} of {tree.asked} scoring calls were computed, the others came from the tree",
+                f"{tree.computations} of {tree.requests} scoring calls were computed, the others came from the tree",
                 highlight=False,
             )
         return scores

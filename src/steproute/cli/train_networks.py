@@ -78,7 +78,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
         except KeyboardInterrupt:
             console.print(GO_ON)
             raise typer.Exit(_CTRL_C) from None
-        calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+        calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
     family, best = trained.family, max(reward for _, reward in trained.rewards)
     seconds = time.monotonic() - began
     training.console.print(

@@ -120,7 +120,7 @@ class Training:
             except Stopped as stopped:
                 progress.console.print(GO_ON)
                 raise typer.Exit(stopped.exit_code) from None
-            calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+            calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
         self.console.print(calls, highlight=False)
         return [self._finished(each) for each in traces]
 

@@ -1,6 +1,7 @@
-"""Several calls at once that succeed or fail together, and a lock per key."""
+"""Several calls at once that succeed or fail together, several in turn, and a lock per key."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,16 @@ async def gather_or_cancel(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
     if failed is not None:
         raise failed
     return [task.result() for task in tasks]
+
+
+async def in_turn(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
+    """All results, of calls that are made one after the other; those after a failure are never made."""
+    waiting = deque(calls)
+    try:
+        return [await waiting.popleft() for _ in calls]
+    finally:
+        for call in waiting:
+            call.close()
 
 
 def _failure(tasks: Iterable["asyncio.Task[Any]"]) -> BaseException | None:

@@ -8,7 +8,7 @@ from typing import Final
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
-from steproute.core.usage import Usage
+from steproute.core.usage import NOTHING_USED, Usage
 
 DEFAULT_SEPARATOR: Final = "\n\n"
 ENVIRONMENT: Final = "environment"
@@ -79,7 +79,7 @@ class Meter:
     not be needed, so the call never waits for a limiter's slot. wait_s: how long it waited for one.
     """
 
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING_USED
     parts: "list[Meter]" = field(default_factory=list)
     speculative: bool = False
     wait_s: float = 0.0
@@ -91,18 +91,18 @@ class Meter:
 
     def clear(self) -> None:
         """The call came to nothing that costs."""
-        self.usage = Usage()
+        self.usage = NOTHING_USED
 
     @property
     def calls(self) -> list[Usage]:
         """The usage of each model call that has used anything."""
-        own = [self.usage] if self.usage != Usage() else []
-        return own + [usage for part in self.parts for usage in part.calls]
+        whole = [] if self.usage == NOTHING_USED else [self.usage]
+        return whole + [usage for part in self.parts for usage in part.calls]
 
     @property
     def total(self) -> Usage:
         """All calls' usage."""
-        return sum(self.calls, Usage())
+        return sum(self.calls, NOTHING_USED)
 
     @property
     def total_wait_s(self) -> float:
@@ -187,7 +187,7 @@ class Scores:
     @property
     def billed(self) -> tuple[ModelCall, ...]:
         """Its model calls, each a line on the account; none where nothing was used."""
-        if self.calls or self.usage == Usage():
+        if self.calls or self.usage == NOTHING_USED:
             return self.calls
         return (ModelCall(usage=self.usage, latency_s=self.latency_s, request_id=self.request_id),)
 
@@ -235,7 +235,7 @@ class Prefix:
     @property
     def text(self) -> str:
         """The solution so far."""
-        return self.separator.join(step.text for step in self.steps)
+        return self.separator.join([step.text for step in self.steps])
 
     @property
     def answer(self) -> str | None:
@@ -245,12 +245,12 @@ class Prefix:
     @property
     def texts(self) -> tuple[str, ...]:
         """The text of each step."""
-        return tuple(step.text for step in self.steps)
+        return tuple([step.text for step in self.steps])
 
     @property
     def written(self) -> tuple[Step, ...]:
         """The steps that models wrote, without an environment's answers."""
-        return tuple(step for step in self.steps if step.role != ENVIRONMENT)
+        return tuple([step for step in self.steps if step.role != ENVIRONMENT])
 
     @property
     def for_scorers(self) -> "Prefix":
@@ -267,4 +267,15 @@ class Prefix:
 
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""
-        return replace(self, steps=(*self.steps, *steps))
+        return self.with_steps((*self.steps, *steps), self.drafts)
+
+    def with_steps(self, steps: tuple[Step, ...], drafts: tuple[int, ...]) -> "Prefix":
+        """The prefix of the same problem and session with these steps, which came from these drafts."""
+        return Prefix(  # each step of a solution makes several, and `replace` takes twice as long
+            problem=self.problem,
+            steps=steps,
+            drafts=drafts,
+            separator=self.separator,
+            session=self.session,
+            outcome=self.outcome,
+        )

@@ -38,6 +38,9 @@ class Usage:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
+NOTHING_USED: Final = Usage()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """US dollars per million tokens, exact. `table` names the price table and its date."""

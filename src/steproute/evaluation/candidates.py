@@ -14,7 +14,7 @@ from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.splitting import split_steps
-from steproute.engine.episode import call_seed
+from steproute.engine.drafting import call_seed
 from steproute.engine.roles import ModelRole, Roles
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.labelled import LabelledSteps

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, Final
 
 from steproute.backends.replay import ReplayModel
+from steproute.core.apportioning import apportion
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.recording import Recording, estimated_tokens
@@ -133,7 +133,7 @@ def _whole(problem_id: str, side: dict[str, Any], scores: tuple[float, ...]) -> 
     return Recording(
         problem_id=problem_id,
         steps=tuple(steps),
-        step_tokens=_spread(int(side["total_tokens"]), steps),
+        step_tokens=tuple(apportion(int(side["total_tokens"]), [len(step) + 1 for step in steps])),
         scores=tuple(scores),
     )
 
@@ -145,15 +145,6 @@ def _stepwise(row: dict[str, Any]) -> Recording:
         step_tokens=tuple(estimated_tokens(step) for step in row["steps"]),
         scores=tuple(row["prm_scores"]),
     )
-
-
-def _spread(total: int, steps: list[str]) -> tuple[int, ...]:
-    """`total` over steps in proportion to characters, to the last token."""
-    characters = [0]
-    for step in steps:
-        characters.append(characters[-1] + len(step) + 1)
-    marks = [total * count // characters[-1] for count in characters]
-    return tuple(after - before for before, after in pairwise(marks))
 
 
 _SETS: Final[Mapping[str, Callable[[], Recorded]]] = {"qwen3": _qwen3, "llama": _llama}
