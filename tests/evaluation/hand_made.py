@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.contents import Contents
 from steproute.evaluation.failures import FailureGroup
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
 from steproute.evaluation.summary import Curved, Lead, Point, Summary
 

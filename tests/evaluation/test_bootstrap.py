@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from steproute.core.errors import ConfigError
-from steproute.evaluation.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
-from steproute.evaluation.metrics import UndefinedMetric, measure
+from steproute.evaluation.bootstrap import Outcomes, curve_intervals, curve_of, lead_intervals
+from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
 from steproute.evaluation.proportions import proportion_interval
 from steproute.evaluation.resampling import Interval
 
@@ -33,7 +33,7 @@ def test_intervals_hold_the_point_estimates() -> None:
     intervals = curve_intervals(*run, np.random.default_rng(1))
     for name in METRICS:
         interval = intervals.metrics[name]
-        assert interval.low <= getattr(metrics, name) <= interval.high, name
+        assert interval.low <= metrics[name] <= interval.high, name
     for interval, accuracy in zip(intervals.accuracy, run[0].correct.mean(axis=1), strict=True):
         assert interval.low <= accuracy <= interval.high
     assert intervals.undefined == 0
@@ -46,7 +46,7 @@ def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
     intervals = curve_intervals(*run, np.random.default_rng(7), resamples=1)
     metrics = measure(curve_of(KNOBS, *again))
     for name in METRICS:
-        value = getattr(metrics, name)
+        value = metrics[name]
         assert intervals.metrics[name].low == pytest.approx(value)
         assert intervals.metrics[name].high == pytest.approx(value)
 

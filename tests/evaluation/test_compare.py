@@ -11,10 +11,10 @@ from rich.console import Console
 from tests.evaluation.graded import graded, problems, series, sweep
 
 from steproute.cli.comparison_tables import difference_table
-from steproute.evaluation.bootstrap import METRICS, Outcomes, curve_of, metric_samples
+from steproute.evaluation.bootstrap import Outcomes, curve_of, metric_samples
 from steproute.evaluation.compare import AXES, COMPARED, Comparison, compare
-from steproute.evaluation.differences import LOWER_IS_BETTER, difference, holm, least_p, metric_interval
-from steproute.evaluation.metrics import measure
+from steproute.evaluation.differences import difference, holm, least_p, metric_interval
+from steproute.evaluation.metrics import METRICS, measure
 from steproute.evaluation.summary import JudgedRuns
 
 
@@ -38,7 +38,7 @@ def test_the_first_sample_is_the_curves_own_metric(seed: int) -> None:
     for outcomes, sample in zip((good, poor), samples, strict=True):
         own = measure(curve_of(range(6), outcomes, weak, strong))
         for name in METRICS:
-            assert sample[name][0] == pytest.approx(getattr(own, name))
+            assert sample[name][0] == pytest.approx(own[name])
             assert sample[name].shape == samples[0]["apgr"].shape
 
 
@@ -181,7 +181,7 @@ def test_who_is_ahead_follows_the_metrics_direction(metric: str) -> None:
     pair = comparison.pair("one", "three", metric)
     assert pair.better == "one"
     assert pair.difference is not None
-    assert (pair.difference < 0) == (metric in LOWER_IS_BETTER)
+    assert (pair.difference < 0) == (METRICS[metric].lower_is_better)
     turned = comparison.pair("three", "one", metric)
     assert turned.better == "one"
     assert turned.difference == -pair.difference

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY, UNREACHED
 
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.canvas import ticks
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import legend, panel_svg, pareto_svg, plot_pareto
 from steproute.evaluation.summary import Axis, Curved, Summary
 

@@ -12,10 +12,8 @@ from rich.text import Text
 
 from steproute.cli.terminal import Terminal
 from steproute.evaluation.bill import bill
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.failures import FELL_BACK, FailureGroup
 from steproute.evaluation.formatting import (
-    LABELS,
     METRICS_EXPLAINED,
     Shown,
     dollars,
@@ -25,6 +23,7 @@ from steproute.evaluation.formatting import (
     published_metric,
 )
 from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
 from steproute.evaluation.shares import seconds, share_names, shares
 from steproute.evaluation.summary import Curved, Point, Summary
@@ -121,7 +120,7 @@ def wide_metrics(summary: Summary) -> list[Table]:
 
 def _metrics_table(cost: str, summary: Summary, rows: Sequence[Shown]) -> Table:
     table = Table(title=f"metrics by {cost} [95 %]", caption=lines_of(METRICS_EXPLAINED), box=box.SIMPLE_HEAD)
-    for column in ("policy", *(LABELS[name] for name in METRICS)):
+    for column in ("policy", *(each.label for each in METRICS.values())):
         table.add_column(column, no_wrap=True)
     for policy, metrics in zip(swept(summary), rows, strict=True):
         table.add_row(policy.label, *(metric(metrics, name) for name in METRICS))

@@ -1,27 +1,15 @@
 """95 % intervals of curves, and resamples of several curves at once, by a bootstrap over problems."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from steproute.core.errors import ConfigError
 from steproute.evaluation.curves import F64, Curves
-from steproute.evaluation.metrics import Anchor, Curve, CurvePoint, UndefinedMetric
+from steproute.evaluation.metrics import METRICS, Anchor, Curve, CurvePoint, UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
-
-METRICS: Final[Mapping[str, Callable[[Curves], F64]]] = {
-    "cpt50": lambda curves: curves.cpt(0.5),
-    "cpt80": lambda curves: curves.cpt(0.8),
-    "cpt95": lambda curves: curves.cpt(0.95),
-    "apgr": Curves.apgr,
-    "delta_ibc": Curves.delta_ibc,
-    "accuracy_at_10": lambda curves: curves.accuracy_at(0.1),
-    "accuracy_at_20": lambda curves: curves.accuracy_at(0.2),
-    "accuracy_at_30": lambda curves: curves.accuracy_at(0.3),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +83,7 @@ def curve_intervals(
     accuracy, strong_tokens, gap = _resampled([sweep], weak, strong, rng, resamples)
     curves = _curves(accuracy[gap], strong_tokens[gap], slice(2, None))
     return CurveIntervals(
-        metrics={name: percentiles(of(curves)) for name, of in METRICS.items()},
+        metrics={name: percentiles(metric.values(curves)) for name, metric in METRICS.items()},
         accuracy=tuple(percentiles(column) for column in accuracy[:, 2:].T),
         undefined=int((~gap).sum()),
     )
@@ -146,7 +134,7 @@ def metric_samples(
     for sweep in sweeps:
         curves = _curves(accuracy, cost, slice(start, start + len(sweep.correct)))
         start += len(sweep.correct)
-        samples.append({name: of(curves) for name, of in METRICS.items()})
+        samples.append({name: metric.values(curves) for name, metric in METRICS.items()})
     return samples
 
 

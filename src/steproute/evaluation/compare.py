@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from steproute.core.whole_file import write_whole
-from steproute.evaluation.bootstrap import METRICS, curve_of, metric_samples
+from steproute.evaluation.bootstrap import curve_of, metric_samples
 from steproute.evaluation.curves import F64
-from steproute.evaluation.differences import LOWER_IS_BETTER, Difference, difference, holm, least_p, metric_interval
-from steproute.evaluation.metrics import UndefinedMetric, measure
+from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
+from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
 from steproute.evaluation.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
 from steproute.evaluation.sweep import Series, Sweep
 
@@ -179,7 +179,7 @@ def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) 
 
 
 def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -> Pair:
-    gain = -found.value if metric in LOWER_IS_BETTER else found.value
+    gain = -found.value if METRICS[metric].lower_is_better else found.value
     return Pair(
         first=first,
         second=second,

@@ -1,12 +1,14 @@
 """The metrics of step-level routing, from an accuracy-cost curve. Source: TRIM, metrics."""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from steproute.core.errors import ConfigError, SteprouteError
-from steproute.evaluation.curves import REGIONS, Curves
+from steproute.evaluation.curves import F64, REGIONS, Curves
 
 
 class UndefinedMetric(SteprouteError, ValueError):
@@ -64,31 +66,46 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """All metrics of one curve; CPTs are inf where the share is not reached."""
+class Metric:
+    """One figure of a curve.
 
-    cpt50: float
-    cpt80: float
-    cpt95: float
-    apgr: float
-    delta_ibc: float
-    accuracy_at_10: float
-    accuracy_at_20: float
-    accuracy_at_30: float
+    label: its name in tables. values: of many curves at once, shape (curve,). is_share: shown as a percentage.
+    """
+
+    label: str
+    values: Callable[[Curves], F64]
+    lower_is_better: bool = False
+    is_share: bool = True
 
 
-def measure(curve: Curve) -> Metrics:
-    """All metrics of a curve; raises UndefinedMetric where there is no gap to recover."""
-    return Metrics(
-        cpt50=cpt(curve, 0.5),
-        cpt80=cpt(curve, 0.8),
-        cpt95=cpt(curve, 0.95),
-        apgr=apgr(curve),
-        delta_ibc=delta_ibc(curve),
-        accuracy_at_10=budgeted_accuracy(curve, 0.1),
-        accuracy_at_20=budgeted_accuracy(curve, 0.2),
-        accuracy_at_30=budgeted_accuracy(curve, 0.3),
-    )
+def _cpt(percent: int) -> Metric:
+    return Metric(label=f"CPT({percent} %)", values=lambda curves: curves.cpt(percent / 100), lower_is_better=True)
+
+
+def _accuracy_at(percent: int) -> Metric:
+    return Metric(label=f"accuracy at c = {percent} %", values=lambda curves: curves.accuracy_at(percent / 100))
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "cpt50": _cpt(50),
+    "cpt80": _cpt(80),
+    "cpt95": _cpt(95),
+    "apgr": Metric(label="APGR", values=Curves.apgr, is_share=False),
+    "delta_ibc": Metric(label="ΔIBC", values=Curves.delta_ibc, is_share=False),
+    "accuracy_at_10": _accuracy_at(10),
+    "accuracy_at_20": _accuracy_at(20),
+    "accuracy_at_30": _accuracy_at(30),
+}
+
+
+def measure(curve: Curve) -> dict[str, float]:
+    """Every metric of METRICS by name; CPTs are inf if the share is not reached.
+
+    Raises UndefinedMetric if there is no gap to recover.
+    """
+    _gap(curve)
+    curves = _as_curves(curve)
+    return {name: float(metric.values(curves)[0]) for name, metric in METRICS.items()}
 
 
 def pgr(curve: Curve, point: CurvePoint) -> float:

@@ -1,6 +1,6 @@
 """Published curves for the table and the plot of a run in TRIM's world."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
@@ -63,5 +63,5 @@ def _published(name: str, points: tuple[PublishedPoint, ...], weak: Anchor, stro
             )
             for p in points
         ],
-        metrics={name: value if isfinite(value) else None for name, value in asdict(measure(curve)).items()},
+        metrics={name: value if isfinite(value) else None for name, value in measure(curve).items()},
     )

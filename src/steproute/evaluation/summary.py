@@ -17,11 +17,11 @@ from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
 from steproute.engine.runner import Route
 from steproute.evaluation.answers import Verdict
-from steproute.evaluation.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
+from steproute.evaluation.bootstrap import Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.evaluation.contents import Contents, contents
 from steproute.evaluation.failures import FailureGroup, failure_groups, fallback_groups, fallen_back
 from steproute.evaluation.latency import called_seconds, measured_seconds
-from steproute.evaluation.metrics import Curve, Metrics, UndefinedMetric, budgeted_accuracy, measure
+from steproute.evaluation.metrics import METRICS, Curve, UndefinedMetric, budgeted_accuracy, measure
 from steproute.evaluation.operating_points import OperatingPoint, Spent, operating_points
 from steproute.evaluation.proportions import grouped_proportion_interval, proportion_interval
 from steproute.evaluation.published import PublishedCurve, published_curves
@@ -265,9 +265,9 @@ def write_summary(summary: Summary, path: Path) -> None:
     write_whole(path, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 
 
-def metric_values(metrics: Metrics) -> dict[str, float | None | Interval95]:
+def metric_values(metrics: Mapping[str, float]) -> dict[str, float | None | Interval95]:
     """Metrics by name, "not reached" as None."""
-    return {name: finite(getattr(metrics, name)) for name in METRICS}
+    return {name: finite(value) for name, value in metrics.items()}
 
 
 def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curved:
