@@ -17,7 +17,7 @@ from steproute.cli.tables import points_table, print_summary, wide_metrics, wide
 from steproute.evaluation.bill import bill
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.formatting import policy_label
-from steproute.evaluation.summary import AXES, Curved, Summary
+from steproute.evaluation.summary import AXES, SeriesSummary, Summary
 
 NAMES = (
     "threshold",
@@ -53,7 +53,7 @@ def full(summary: Summary = SUMMARY) -> Summary:
         strong=replace(LONG, knob=None, accuracy=0.999),
         points=points,
         baselines=[
-            Curved(
+            SeriesSummary(
                 name=name,
                 points=points[: 1 if name.startswith("single") else 2],
                 metrics=METRIC_VALUES,
@@ -177,7 +177,7 @@ def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
 
 
 def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
-    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    single = SeriesSummary(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     lines = [" ".join(line.split()) for line in printed(replace(SUMMARY, baselines=[single])).splitlines()]
     assert lines[lines.index("always mid") + 1] == "– 70.0 % 50.0 % 25.0 % 100.0 %"
     assert sum(line.startswith("95 %") for line in lines) == 1

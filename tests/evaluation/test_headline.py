@@ -5,7 +5,7 @@ from tests.evaluation.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUM
 
 from steproute.evaluation.headline import headlines, how_to_read
 from steproute.evaluation.operating_points import OperatingPoint
-from steproute.evaluation.summary import Curved, Summary
+from steproute.evaluation.summary import SeriesSummary, Summary
 
 GAP = "95 % of the accuracy gap between always-weak (50.0 %) and always-strong (90.0 %)"
 BEST = REACHED[2]
@@ -120,7 +120,7 @@ def test_more_strong_tokens_than_always_strong_are_said_in_words(tokens: float, 
     [("lab-agg", "TRIM-Agg"), ("threshold", "TRIM-Thr"), ("random", ""), ("oracle", ""), ("single:mid", ""), ("x", "")],
 )
 def test_shipped_policies_beside_the_first_have_a_sentence_of_their_own(name: str, label: str) -> None:
-    other = Curved(name=name, points=[POINT, POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    other = SeriesSummary(name=name, points=[POINT, POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     first, *more = headlines(replace(SUMMARY, policy="confidence", baselines=[other]))
     assert first.startswith("confidence recovers")
     assert [sentence.partition(" recovers 95 % of the gap for")[0] for sentence in more] == ([label] if label else [])

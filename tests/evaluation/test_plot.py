@@ -13,13 +13,15 @@ from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY, U
 from steproute.evaluation.canvas import ticks
 from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import legend, panel_svg, pareto_svg, plot_pareto
-from steproute.evaluation.summary import Axis, Curved, Summary
+from steproute.evaluation.summary import Axis, SeriesSummary, Summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 MANY = replace(
     SUMMARY,
     baselines=[
-        Curved(name=name, points=[POINT, replace(POINT, accuracy=0.8)], metrics=METRIC_VALUES, operating_points=REACHED)
+        SeriesSummary(
+            name=name, points=[POINT, replace(POINT, accuracy=0.8)], metrics=METRIC_VALUES, operating_points=REACHED
+        )
         for name in ("lab-agg", "random", "oracle", "single:mid", "confidence", "runs/a", "runs/b", "runs/c", "runs/d")
     ],
 )

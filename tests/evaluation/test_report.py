@@ -11,7 +11,7 @@ from steproute.evaluation.answers import Verdict
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.headline import headlines
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import AXES, Curved
+from steproute.evaluation.summary import AXES, SeriesSummary
 
 GOLDEN = Path(__file__).parent / "golden/report.html"
 TRACE = Trace(
@@ -113,7 +113,7 @@ def test_the_first_line_is_the_headline_and_the_pictures_follow(tmp_path: Path) 
 
 
 def test_a_single_model_has_one_row_and_no_share_of_the_gap(tmp_path: Path) -> None:
-    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    single = SeriesSummary(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     found = page(tmp_path, replace(SUMMARY, baselines=[single])).replace("\u00a0", " ")
     assert '<th scope="row">–</th><td>70.0 %</td><td>50.0 %</td><td>25.0 %</td>' in found
     assert found.count('<th scope="row">95 %</th>') == 1

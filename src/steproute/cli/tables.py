@@ -26,7 +26,7 @@ from steproute.evaluation.headline import headlines, how_to_read, is_priced, swe
 from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
 from steproute.evaluation.shares import seconds, share_names, shares
-from steproute.evaluation.summary import Curved, Point, Summary
+from steproute.evaluation.summary import Point, SeriesSummary, Summary
 
 _COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000
@@ -109,7 +109,7 @@ def wide_points(summary: Summary) -> Table:
 
 def wide_metrics(summary: Summary) -> list[Table]:
     """Every metric with its interval, one row per policy: a table by dollars, if there are any, and one by tokens."""
-    series: list[Summary | Curved] = [summary, *summary.baselines]
+    series: list[Summary | SeriesSummary] = [summary, *summary.baselines]
     by_tokens = _metrics_table("strong tokens", summary, [each.metrics for each in series])
     for curve in summary.published:
         by_tokens.add_row(f"published {curve.name}", *(published_metric(curve.metrics, name) for name in METRICS))

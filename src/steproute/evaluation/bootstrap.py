@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64, Curves
+from steproute.evaluation.curves import F64, CurveBatch
 from steproute.evaluation.metrics import METRICS, Anchor, Curve, CurvePoint, UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
 
@@ -157,8 +157,8 @@ def _resampled(
     return accuracy, strong_tokens, gap
 
 
-def _curves(accuracy: F64, tokens: F64, knobs: slice) -> Curves:
-    return Curves.of(
+def _curves(accuracy: F64, tokens: F64, knobs: slice) -> CurveBatch:
+    return CurveBatch.of(
         strong_tokens=tokens[:, knobs],
         accuracy=accuracy[:, knobs],
         weak=(tokens[:, 0], accuracy[:, 0]),

@@ -12,8 +12,8 @@ _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curves:
-    """Several curves with the same number of points.
+class CurveBatch:
+    """A batch of curves with the same number of points.
 
     The cost axis is c, strong tokens as a fraction of strong-only tokens. `own` joins the weak anchor and the policy's
     points; `anchored` goes on to c = 1, where it has the height of the strong anchor, or of `own` where that passes
@@ -28,8 +28,8 @@ class Curves:
     gap: F64  # (curve,) acc(strong) - acc(weak)
 
     @classmethod
-    def of(cls, *, strong_tokens: F64, accuracy: F64, weak: tuple[F64, F64], strong: tuple[F64, F64]) -> "Curves":
-        """Curves of points in any order.
+    def of(cls, *, strong_tokens: F64, accuracy: F64, weak: tuple[F64, F64], strong: tuple[F64, F64]) -> "CurveBatch":
+        """CurveBatch of points in any order.
 
         strong_tokens, accuracy: shape (curve, point). weak, strong: the anchors' tokens and accuracy, each (curve,).
         Strong-only tokens must be above 0.

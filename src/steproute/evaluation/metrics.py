@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from steproute.core.errors import ConfigError, SteprouteError
-from steproute.evaluation.curves import F64, REGIONS, Curves
+from steproute.evaluation.curves import F64, REGIONS, CurveBatch
 
 
 class UndefinedMetric(SteprouteError, ValueError):
@@ -73,7 +73,7 @@ class Metric:
     """
 
     label: str
-    values: Callable[[Curves], F64]
+    values: Callable[[CurveBatch], F64]
     lower_is_better: bool = False
     is_share: bool = True
 
@@ -90,8 +90,8 @@ METRICS: Final[Mapping[str, Metric]] = {
     "cpt50": _cpt(50),
     "cpt80": _cpt(80),
     "cpt95": _cpt(95),
-    "apgr": Metric(label="APGR", values=Curves.apgr, is_share=False),
-    "delta_ibc": Metric(label="ΔIBC", values=Curves.delta_ibc, is_share=False),
+    "apgr": Metric(label="APGR", values=CurveBatch.apgr, is_share=False),
+    "delta_ibc": Metric(label="ΔIBC", values=CurveBatch.delta_ibc, is_share=False),
     "accuracy_at_10": _accuracy_at(10),
     "accuracy_at_20": _accuracy_at(20),
     "accuracy_at_30": _accuracy_at(30),
@@ -226,8 +226,8 @@ def _gap(curve: Curve) -> float:
     return strong - weak
 
 
-def _as_curves(curve: Curve) -> Curves:
-    return Curves.of(
+def _as_curves(curve: Curve) -> CurveBatch:
+    return CurveBatch.of(
         strong_tokens=np.array([[point.strong_tokens for point in curve.points]], np.float64),
         accuracy=np.array([[point.accuracy for point in curve.points]], np.float64),
         weak=(np.array([curve.weak.strong_tokens], np.float64), np.array([curve.weak.accuracy], np.float64)),

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.curves import F64, Curves, Polylines
+from steproute.evaluation.curves import F64, CurveBatch, Polylines
 from steproute.evaluation.resampling import RESAMPLES, draws, percentiles
 
 SHARES: Final = (0.8, 0.9, 0.95)
@@ -71,7 +71,7 @@ def operating_points(tokens: Spent, usd: Spent, seconds: Spent, rng: np.random.G
 
 def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64, latency: F64) -> Iterator[OperatingPoint]:
     """One point per share; the outcomes' own means come first in every array, then the resamples."""
-    curves = Curves.of(
+    curves = CurveBatch.of(
         strong_tokens=strong_tokens[:, 2:],
         accuracy=accuracy[:, 2:],
         weak=(strong_tokens[:, 0], accuracy[:, 0]),

@@ -26,7 +26,7 @@ from steproute.evaluation.headline import headlines, how_to_read, is_priced, swe
 from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import axes, legend, panel_svg
 from steproute.evaluation.shares import seconds, share_names, shares
-from steproute.evaluation.summary import Curved, Summary
+from steproute.evaluation.summary import SeriesSummary, Summary
 
 
 def write_report(
@@ -95,7 +95,7 @@ def _compared(comparison: Comparison, summary: Summary) -> dict[str, object]:
 
 def _metrics(summary: Summary) -> list[tuple[str, list[Shown]]]:
     """A table by dollars, if there are any, and one by strong tokens: the values of every policy."""
-    series: list[Summary | Curved] = [summary, *summary.baselines]
+    series: list[Summary | SeriesSummary] = [summary, *summary.baselines]
     by_usd: list[Shown] = [each.metrics_usd for each in series]
     by_tokens: list[Shown] = [each.metrics for each in series]
     return [*([("dollars", by_usd)] if is_priced(summary) else []), ("strong tokens", by_tokens)]

@@ -64,7 +64,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curved:
+class SeriesSummary:
     """A policy's points and metrics; `metrics` holds each metric and its `_ci95`, None for "not reached".
 
     `metrics_usd` are the same by dollars, empty if always-strong costs no more of them than always-weak.
@@ -114,7 +114,7 @@ class Summary:
     points: list[Point]
     metrics: dict[str, float | None | Interval95]
     metrics_note: str
-    baselines: list[Curved]
+    baselines: list[SeriesSummary]
     leads: list[Lead]
     spent_usd: float
     interrupted_usd: float
@@ -228,7 +228,7 @@ def summarise(
     """
     table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None)
     fell_back = fallen_back(traces)
-    policy = _curved(table, sweep, sweep.policy, seed)
+    policy = _series_summary(table, sweep, sweep.policy, seed)
     return Summary(
         name=name,
         data=data,
@@ -242,7 +242,7 @@ def summarise(
         points=policy.points,
         metrics=policy.metrics,
         metrics_note=policy.metrics_note,
-        baselines=[_curved(table, sweep, series, seed) for series in sweep.baselines],
+        baselines=[_series_summary(table, sweep, series, seed) for series in sweep.baselines],
         leads=[lead for series in sweep.baselines for lead in _leads(table, sweep, series, seed)],
         spent_usd=float(sum((trace.cost_usd for trace in traces), Decimal(0))),
         interrupted_usd=float(interrupted_usd),
@@ -270,7 +270,7 @@ def metric_values(metrics: Mapping[str, float]) -> dict[str, float | None | Inte
     return {name: finite(value) for name, value in metrics.items()}
 
 
-def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curved:
+def _series_summary(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> SeriesSummary:
     weak, strong, swept = table.anchor(sweep.weak), table.anchor(sweep.strong), table.outcomes(series.routes)
     pairs = list(zip(series.routes, series.knobs, strict=True))
     try:
@@ -279,14 +279,14 @@ def _curved(table: JudgedRuns, sweep: Sweep, series: Series, seed: int) -> Curve
         metrics = _with_intervals(curve, intervals.metrics)
     except UndefinedMetric as reason:
         points = [table.point(route, knob) for route, knob in pairs]
-        return Curved(name=series.name, points=points, metrics=dict.fromkeys(METRICS), metrics_note=str(reason))
+        return SeriesSummary(name=series.name, points=points, metrics=dict.fromkeys(METRICS), metrics_note=str(reason))
     points = [
         table.point(route, knob, interval) for (route, knob), interval in zip(pairs, intervals.accuracy, strict=True)
     ]
     undefined = f"{intervals.undefined} of {RESAMPLES} resamples had no gap" if intervals.undefined else ""
     costs: tuple[Cost, ...] = (*AXES, "seconds")
     tokens, usd, seconds = (_spent(table, sweep, series, axis) for axis in costs)
-    return Curved(
+    return SeriesSummary(
         name=series.name,
         points=points,
         metrics=metrics,
