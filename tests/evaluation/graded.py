@@ -7,8 +7,8 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Purpose, Usage
+from steproute.core.verdict import Verdict
 from steproute.engine.runner import Route
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.sweep import Series, Sweep
 from steproute.strategies.single import Single
 

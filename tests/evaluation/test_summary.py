@@ -4,7 +4,7 @@ from tests.evaluation.graded import graded, problems, route, series, sweep
 
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
-from steproute.evaluation.answers import Verdict
+from steproute.core.verdict import Verdict
 from steproute.evaluation.summary import JudgedRuns, summarise
 
 POLICY = series("threshold", (0.5, 1.0))

@@ -11,12 +11,13 @@ from steproute import Outcome, Problem
 from steproute.cli.tables import print_summary
 from steproute.config import lab_roles
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.trace_file import TraceFile
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.report import write_report
 from steproute.evaluation.summary import JudgedRuns, summarise
 from steproute.evaluation.sweep import Series, Sweep, run_sweep
+from steproute.grading.checker import AnswerChecker
 from steproute.lab.story import generate
 from steproute.strategies.single import Single
 

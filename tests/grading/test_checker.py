@@ -233,7 +233,7 @@ def test_comparisons_work_with_more_than_1024_open_files() -> None:
 
 RUN = f"""
 import time
-from steproute.evaluation.answers import AnswerChecker
+from steproute.grading.checker import AnswerChecker
 with AnswerChecker(600) as checker:
     checker.check_now(*{WITH_FORMULAS!r})
     print(checker._worker._process.pid, flush=True)

@@ -26,11 +26,12 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Usage
+from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
+from steproute.grading.checker import AnswerChecker
 from steproute.policies.baselines.confidence import Confidence
 from steproute.strategies.stepwise import Stepwise
 

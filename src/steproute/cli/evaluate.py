@@ -47,13 +47,13 @@ from steproute.cli.waits import Waits
 from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.spending import SpendingLimit
 from steproute.engine.trace_file import TraceFile
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report

@@ -14,9 +14,9 @@ import numpy as np
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.verdict import Verdict
 from steproute.core.whole_file import write_whole
 from steproute.engine.runner import Route
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.bootstrap import Outcomes, curve_intervals, curve_of, lead_intervals
 from steproute.evaluation.contents import Contents, contents
 from steproute.evaluation.failures import FailureGroup, failure_groups, fallback_groups, fallen_back
