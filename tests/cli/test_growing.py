@@ -27,7 +27,8 @@ from steproute.config import RouteSettings, RunConfig
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import read_traces
 from steproute.evaluation.compare import compare
-from steproute.evaluation.summary import JudgedRuns, Summary
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summary import Summary
 from steproute.evaluation.sweep import Solved
 
 PRICES = {"weak": Price(output=Decimal(100), input=Decimal(1)), "strong": Price(output=Decimal(900), input=Decimal(9))}

@@ -14,8 +14,8 @@ from steproute.cli.comparison_tables import difference_table
 from steproute.evaluation.bootstrap import Outcomes, curve_of, metric_samples
 from steproute.evaluation.compare import AXES, COMPARED, Comparison, compare
 from steproute.evaluation.differences import difference, holm, least_p, metric_interval
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.metrics import METRICS, measure
-from steproute.evaluation.summary import JudgedRuns
 
 
 def world(seed: int, problems: int = 200) -> tuple[Outcomes, Outcomes, Outcomes, Outcomes]:

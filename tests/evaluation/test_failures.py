@@ -8,7 +8,8 @@ from tests.evaluation.graded import graded, problems, series, sweep
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 from steproute.evaluation.failures import failure_groups, normal_form
-from steproute.evaluation.summary import JudgedRuns, summarise
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summarise import summarise
 
 SAME = [
     ("Error code: 429 - 3 ahead", "Error code: 429 - 12 ahead"),

@@ -14,8 +14,9 @@ from steproute.core.trace import Trace
 from steproute.core.verdict import Verdict
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.trace_file import TraceFile
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import JudgedRuns, summarise
+from steproute.evaluation.summarise import summarise
 from steproute.evaluation.sweep import Series, Sweep, run_sweep
 from steproute.grading.checker import AnswerChecker
 from steproute.lab.story import generate

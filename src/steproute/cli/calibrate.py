@@ -56,7 +56,8 @@ from steproute.evaluation.calibrate import (
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.failures import fallback_groups, fallen_back
 from steproute.evaluation.formatting import dollars
-from steproute.evaluation.summary import AXES, Axis, JudgedRuns
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summary import AXES, Axis
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
 

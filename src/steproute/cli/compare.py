@@ -37,9 +37,10 @@ from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.compare import RESAMPLES, compare, write_comparison
 from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import JudgedRuns, write_summary
+from steproute.evaluation.summary import write_summary
 
 _WIDTH = 2**32
 

@@ -57,7 +57,8 @@ from steproute.engine.trace_file import TraceFile
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import Summary, summarise, write_summary
+from steproute.evaluation.summarise import summarise
+from steproute.evaluation.summary import Summary, write_summary
 from steproute.evaluation.sweep import Solved, Sweep, run_sweep
 
 _EXAMPLES: Final = 3

@@ -79,6 +79,16 @@ class Trace:
         """Everything spent, drafts that were thrown away and scoring included."""
         return _cost_usd(self.account)
 
+    @property
+    def calls_latency_s(self) -> float:
+        """Seconds of all calls, one after the other: for steps from a tree, which keeps how long each took once."""
+        return sum(line.latency_s for line in self.account)
+
+    @property
+    def measured_latency_s(self) -> float:
+        """Wall-clock seconds from start to end, with whatever else was in flight; 0 if no call took any time."""
+        return self.latency_s if self.calls_latency_s else 0.0
+
     def usage_by_role(self) -> dict[str, RoleUsage]:
         """What each role has used, in the order of their first calls."""
         lines = {

@@ -13,8 +13,10 @@ from steproute.core.whole_file import write_whole
 from steproute.evaluation.bootstrap import curve_of, metric_samples
 from steproute.evaluation.curves import F64
 from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
-from steproute.evaluation.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
+from steproute.evaluation.resampling import Interval95, finite
+from steproute.evaluation.summary import AXES, Axis
 from steproute.evaluation.sweep import Series, Sweep
 
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
@@ -160,8 +162,8 @@ def _row(runs: JudgedRuns, series: Series, metrics: _ByAxis) -> Row:
 
 
 def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval95]:
-    values: dict[str, float | None | Interval95] = {name: finite(float(sample[name][0])) for name in METRICS}
-    return values | {f"{name}_ci95": pair(metric_interval(sample[name])) for name in METRICS}
+    values: dict[str, float | None | Interval95] = {name: finite(sample[name][0]) for name in METRICS}
+    return values | {f"{name}_ci95": metric_interval(sample[name]).ends_if_defined for name in METRICS}
 
 
 def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) -> list[Pair]:
@@ -186,7 +188,7 @@ def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -
         axis=axis,
         metric=metric,
         difference=finite(found.value),
-        difference_ci95=pair(found.interval),
+        difference_ci95=found.interval.ends_if_defined,
         better=first if gain > 0 else second if gain < 0 else None,
         p=found.p,
     )

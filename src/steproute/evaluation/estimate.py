@@ -13,7 +13,6 @@ from steproute.core.usage import Purpose
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.evaluation.curves import F64
-from steproute.evaluation.latency import measured_seconds
 from steproute.evaluation.route_bounds import Shape, route_bounds
 
 _RESAMPLES: Final = 2000
@@ -68,8 +67,7 @@ class Fields:
         for line in trace.account:
             if line.purpose is Purpose.SCORE and line.role in read:
                 read[line.role] += line.usage.read_tokens
-        seconds = measured_seconds(trace)
-        return self.vector(len(trace.account), float(trace.cost_usd), seconds, written, read)
+        return self.vector(len(trace.account), float(trace.cost_usd), trace.measured_latency_s, written, read)
 
 
 def estimate(
