@@ -48,6 +48,7 @@ from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.verdict import Verdict
+from steproute.core.whole_file import write_json
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import claim_folder, name_of
@@ -58,7 +59,7 @@ from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
 from steproute.evaluation.summarise import summarise
-from steproute.evaluation.summary import Summary, write_summary
+from steproute.evaluation.summary import Summary
 from steproute.evaluation.sweep import Solved, Sweep, run_sweep
 
 _EXAMPLES: Final = 3
@@ -154,7 +155,7 @@ def run_to_files(
     """
     solved = solve_and_grade(config, sweep, problems, roles, folder, keep_failed=keep_failed)
     summary = summary_of(config, sweep, problems, solved, paid_usd=None if paid is None else paid.spent_usd)
-    write_summary(summary, folder / "summary.json")
+    write_json(folder / "summary.json", summary)
     plot_pareto(summary, folder / "pareto.png")
     write_report(summary, examples(sweep, problems, solved.traces), folder / "report.html")
     return summary

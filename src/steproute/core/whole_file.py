@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from steproute.core.errors import StorageError
 
 
@@ -16,6 +18,11 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with whole_files(path) as (file,):
         file.write(content)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Replace a file by a document as indented JSON, in the same way."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
 @contextmanager

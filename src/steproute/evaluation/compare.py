@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
-from steproute.core.whole_file import write_whole
 from steproute.evaluation.bootstrap import curve_of, metric_samples
 from steproute.evaluation.curves import F64
 from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
@@ -126,11 +123,6 @@ def compare(
         pairs=pairs,
         note=note,
     )
-
-
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write `comparison.json`, whole or not at all."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
 
 
 def _measured(

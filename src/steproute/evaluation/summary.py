@@ -2,12 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal
 
-import msgspec
-
-from steproute.core.whole_file import write_whole
 from steproute.evaluation.contents import Contents
 from steproute.evaluation.failures import FailureGroup
 from steproute.evaluation.operating_points import OperatingPoint
@@ -114,11 +110,6 @@ class Summary:
         """The strategy of its policies that name none; empty if its settings do not say."""
         route = self.settings.get("route")
         return str(route.get("strategy", "")) if isinstance(route, Mapping) else ""
-
-
-def write_summary(summary: Summary, path: Path) -> None:
-    """Write `summary.json`, whole or not at all."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
 
 
 def metric_values(metrics: Mapping[str, float]) -> dict[str, float | None | Interval95]:
