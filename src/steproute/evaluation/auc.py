@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64
 from steproute.evaluation.metrics import UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
 

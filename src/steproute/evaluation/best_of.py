@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.splitting import split_steps
-from steproute.evaluation.curves import F64
 from steproute.evaluation.differences import difference
 from steproute.evaluation.proportions import proportion_interval
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws

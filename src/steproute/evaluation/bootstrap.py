@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64, CurveBatch
+from steproute.evaluation.curves import CurveBatch
 from steproute.evaluation.metrics import METRICS, Anchor, Curve, CurvePoint, UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
 

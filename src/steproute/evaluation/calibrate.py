@@ -9,9 +9,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.curves import F64
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
 from steproute.evaluation.summary import Axis
 from steproute.policies.mixture import BudgetCurve, Mix

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.evaluation.bootstrap import curve_of, metric_samples
-from steproute.evaluation.curves import F64
 from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
 from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
+from steproute.core.arrays import F64
+
 REGIONS: Final = 5
 _ROUNDING: Final = 1e-12
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steproute.evaluation.curves import F64
+from steproute.core.arrays import F64
 from steproute.evaluation.resampling import Interval, percentiles
 
 

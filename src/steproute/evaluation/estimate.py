@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
-from steproute.evaluation.curves import F64
 from steproute.evaluation.route_bounds import Shape, route_bounds
 
 _RESAMPLES: Final = 2000

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
@@ -43,7 +44,7 @@ class LabelledSteps:
 
     groups: NDArray[np.str_]
     prefixes: NDArray[np.str_]
-    scores: NDArray[np.float64]
+    scores: F64
     correct: NDArray[np.bool_]
 
     @classmethod

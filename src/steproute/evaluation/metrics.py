@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError, SteprouteError
-from steproute.evaluation.curves import F64, REGIONS, CurveBatch
+from steproute.evaluation.curves import REGIONS, CurveBatch
 
 
 class UndefinedMetric(SteprouteError, ValueError):

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.curves import F64, CurveBatch, Polylines
+from steproute.evaluation.curves import CurveBatch, Polylines
 from steproute.evaluation.resampling import RESAMPLES, Interval95, draws, finite, percentiles
 
 SHARES: Final = (0.8, 0.9, 0.95)

@@ -8,11 +8,11 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 from steproute.evaluation.plot import write_png
 from steproute.evaluation.proportions import proportion_interval
 
-F64 = npt.NDArray[np.float64]
 BINS: Final = 15
 _SIZE, _LEFT, _TOP, _HEIGHT = 560, 80, 40, 680
 _COLOURS: Final = ("#D55E00", "#0072B2", "#009E73")

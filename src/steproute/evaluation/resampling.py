@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64
 
 Interval95 = tuple[float | None, float | None]
 RESAMPLES: Final = 1000

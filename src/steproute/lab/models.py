@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
+from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
-from steproute.lab.network import F32, Network
+from steproute.lab.network import Network
 from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax

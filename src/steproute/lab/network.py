@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F32
 from steproute.core.errors import ArtifactError
 from steproute.lab.tokenizer import Tokenizer
 
-F32 = npt.NDArray[np.float32]
 _KEPT_SESSIONS: Final = 256
 _MASKED: Final = np.float32(-1e9)
 

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from steproute.core.arrays import F32
 from steproute.core.errors import ConfigError
 
-F32 = npt.NDArray[np.float32]
 _NORMS: Final = ("attention_norm", "mlp_norm")
 _MATRICES: Final = ("query_key_value", "attention_out", "up", "down")
 

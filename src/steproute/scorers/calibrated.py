@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
@@ -14,7 +14,6 @@ from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_scored
 
-F64 = NDArray[np.float64]
 _EDGE = 1e-6
 
 
