@@ -1,14 +1,14 @@
 """Several candidates for one step of a lab problem, scored and checked: what a within-prefix AUC is measured on."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from typing import Final
 
 import numpy as np
 
+from steproute.core.concurrency import map_concurrently
 from steproute.core.errors import BackendError, DatasetError, ScorerError
 from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
@@ -44,24 +44,20 @@ async def sample_candidates(
     and each writer proposes `draws` steps after each of them. `seed` decides every draw. Raises DatasetError if no
     problem has a correct prefix, which cannot be for the lab's own problems.
     """
-    limiter = asyncio.Semaphore(_IN_FLIGHT)
 
     async def of_problem(index: int, problem: Problem) -> list[_Row]:
         rng = np.random.default_rng([seed, index])
-        async with limiter:
-            starts = await _correct_prefixes(writers["weak"], problem, rng)
-            chosen = rng.permutation(len(starts))[:prefixes]
-            rows: list[_Row] = []
-            for place in sorted(chosen.tolist()):
-                seeds = rng.integers(2**31, size=draws).tolist()
-                drafts = [
-                    await _draft(writers[role], starts[place], each) for role in sorted(writers) for each in seeds
-                ]
-                judged = {text: await _judged(scorer, starts[place], text) for text in {d.text: d for d in drafts}}
-                rows += [judged[draft.text] for draft in drafts]
-            return rows
+        starts = await _correct_prefixes(writers["weak"], problem, rng)
+        chosen = rng.permutation(len(starts))[:prefixes]
+        rows: list[_Row] = []
+        for place in sorted(chosen.tolist()):
+            seeds = rng.integers(2**31, size=draws).tolist()
+            drafts = [await _draft(writers[role], starts[place], each) for role in sorted(writers) for each in seeds]
+            judged = {text: await _judged(scorer, starts[place], text) for text in {d.text: d for d in drafts}}
+            rows += [judged[draft.text] for draft in drafts]
+        return rows
 
-    rows = await asyncio.gather(*(of_problem(index, problem) for index, problem in enumerate(problems)))
+    rows = await map_concurrently(of_problem, count(), problems, in_flight=_IN_FLIGHT)
     return LabelledSteps.of(list(chain.from_iterable(rows)))
 
 

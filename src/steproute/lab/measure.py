@@ -1,10 +1,10 @@
 """How good the lab models are, measured: step and answer accuracies and the PRM's step ROC-AUC."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
-from steproute.core.concurrency import gather_or_cancel
+from steproute.core.concurrency import map_concurrently
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
@@ -34,13 +34,11 @@ async def check_model(
     model: StepModel, problems: Sequence[Problem], seed: int, scorer: StepScorer | None = None, in_flight: int = 64
 ) -> list[Checked]:
     """Sample one solution a problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
-    limiter = asyncio.Semaphore(in_flight)
 
     async def check(index: int, problem: Problem) -> Checked:
-        async with limiter:
-            return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
+        return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
 
-    return await gather_or_cancel(*(check(index, problem) for index, problem in enumerate(problems)))
+    return await map_concurrently(check, count(), problems, in_flight=in_flight)
 
 
 async def _check_one(model: StepModel, problem: Problem, seed: int, scorer: StepScorer | None) -> Checked:

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from steproute.core.concurrency import gather_or_cancel
+from steproute.core.concurrency import gather_or_cancel, map_concurrently
 
 
 async def give(value: int) -> int:
@@ -26,6 +26,21 @@ async def linger(ended: list[str], go: asyncio.Event) -> int:
 def test_results_come_in_the_order_of_the_calls() -> None:
     assert asyncio.run(gather_or_cancel(*(give(n) for n in (3, 1, 2)))) == [3, 1, 2]
     assert asyncio.run(gather_or_cancel()) == []
+
+
+def test_a_concurrent_map_keeps_the_order_and_its_limit() -> None:
+    running: list[int] = []
+
+    async def multiply(first: int, second: int) -> tuple[int, int]:
+        running.append(first)
+        await asyncio.sleep(0)
+        at_once = len(running)
+        running.remove(first)
+        return first * second, at_once
+
+    results = asyncio.run(map_concurrently(multiply, range(1, 6), [7] * 5, in_flight=2))
+    assert [product for product, _ in results] == [7, 14, 21, 28, 35]
+    assert max(at_once for _, at_once in results) == 2
 
 
 def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
