@@ -18,10 +18,7 @@ from steproute.evaluation.metrics import (
     budgeted_accuracy,
     cpt,
     delta_ibc,
-    delta_ibc_at,
-    ibc,
     measure,
-    pgr,
 )
 
 DATA = Path(os.environ.get("STEPROUTE_DATA", Path(__file__).parents[2] / ".." / "shared" / "data"))
@@ -55,14 +52,6 @@ def curves(draw: st.DrawFn) -> Curve:
     weak, strong = sorted(draw(st.tuples(accuracies, accuracies)))
     assume(strong > weak)
     return curve_through(*draw(points), weak=(0, weak), strong=(draw(st.integers(1, 600)), strong))
-
-
-def test_pgr_and_ibc_of_a_point_match_the_hand_calculation() -> None:
-    point = HAND.points[0]
-    assert pgr(HAND, point) == pytest.approx(0.5)  # (0.6 - 0.4) / (0.8 - 0.4)
-    assert ibc(HAND, point) == pytest.approx(0.002)  # (0.6 - 0.4) / (100 - 0)
-    assert ibc(HAND, HAND.strong) == pytest.approx(0.0008)  # 0.4 / 500
-    assert delta_ibc_at(HAND, point) == pytest.approx(1.5)  # (0.002 - 0.0008) / 0.0008
 
 
 def test_all_metrics_of_a_curve_match_the_hand_calculation() -> None:
@@ -123,8 +112,6 @@ def test_a_share_that_is_reached_but_for_rounding_counts_as_reached() -> None:
 def test_a_weak_model_with_costs_of_its_own_shifts_the_start() -> None:
     # C runs from 100 to 500, so c(weak) = 0.2. The only point, (300, 0.7), is half way: PGR 0.75.
     curve = curve_through((300, 0.7), weak=(100, 0.4))
-    assert ibc(curve, curve.points[0]) == pytest.approx(0.0015)  # 0.3 / 200
-    assert delta_ibc_at(curve, curve.points[0]) == pytest.approx(0.5)  # 0.75 / 0.5 - 1
     assert cpt(curve, 0.75) == pytest.approx(0.6)
     assert apgr(curve) == pytest.approx(0.625)  # 0.5 * 0.375 + 0.5 * 0.875, over the whole way
     # f = 0.1, 0.3, 0.5, 0.7, 0.9 have PGR 0.15, 0.45, 0.75, 0.85, 0.95: 0.5 + 0.5 + 0.5 + 0.2142857 + 0.0555556
@@ -133,7 +120,7 @@ def test_a_weak_model_with_costs_of_its_own_shifts_the_start() -> None:
     assert budgeted_accuracy(curve, 0.4) == pytest.approx(0.55)
 
 
-@pytest.mark.parametrize("metric", [lambda c: cpt(c, 0.5), apgr, delta_ibc, measure, lambda c: pgr(c, c.points[0])])
+@pytest.mark.parametrize("metric", [lambda c: cpt(c, 0.5), apgr, delta_ibc, measure])
 @pytest.mark.parametrize("strong", [(500, 0.4), (500, 0.3), (0, 0.8)])
 def test_without_a_gap_or_a_cost_axis_the_metrics_are_undefined(metric, strong) -> None:
     curve = curve_through((100, 0.6), strong=strong)
@@ -145,12 +132,6 @@ def test_without_a_gap_or_a_cost_axis_the_metrics_are_undefined(metric, strong) 
 
 def test_budgeted_accuracy_needs_no_gap() -> None:
     assert budgeted_accuracy(curve_through((250, 0.6), strong=(500, 0.4)), 0.5) == pytest.approx(0.6)
-
-
-def test_ibc_of_a_point_without_strong_tokens_is_undefined() -> None:
-    curve = curve_through((0, 0.5))
-    with pytest.raises(UndefinedMetric, match="as weak does"):
-        delta_ibc_at(curve, curve.points[0])
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,6 @@ class Purpose(StrEnum):
     DISCARDED = "discarded"
     CANCELLED = "cancelled"
     SCORE = "score"
-    JUDGE = "judge"
-    PROBE = "probe"
     GRADE = "grade"
     RETRY = "retry"
 

@@ -104,22 +104,15 @@ def measure(curve: Curve) -> dict[str, float]:
 
     Raises UndefinedMetric if there is no gap to recover.
     """
-    _gap(curve)
+    _check_gap(curve)
     curves = _as_curves(curve)
     return {name: float(metric.values(curves)[0]) for name, metric in METRICS.items()}
 
 
-def pgr(curve: Curve, point: CurvePoint) -> float:
-    """Performance gap recovered: (acc(π) − acc(weak)) / (acc(strong) − acc(weak)), above 1 where π beats strong.
-
-    Raises UndefinedMetric where strong is no better than weak. Source: TRIM, metrics.
-    """
-    return (point.accuracy - curve.weak.accuracy) / _gap(curve)
-
-
 def cpt(curve: Curve, share: float) -> float:
-    """Smallest c at which PGR reaches `share`, in (0, 1]; inf where it never does ("not reached").
+    """Smallest c at which PGR reaches `share`, in (0, 1]; inf if it never does ("not reached").
 
+    PGR, the performance gap recovered, is (acc(π) − acc(weak)) / (acc(strong) − acc(weak)), above 1 if π beats strong.
     Linear interpolation on the policy's own curve, which starts at the weak anchor and does not continue to the strong
     one. The first crossing counts, even where the curve falls again later. Above 1, the policy costs more than strong
     alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric where strong is no better than weak or no
@@ -127,46 +120,25 @@ def cpt(curve: Curve, share: float) -> float:
     """
     if not 0 < share <= 1:
         raise ConfigError(f"{share} is outside (0, 1].", where="share", remedy="Give 0.5 for CPT(50%).")
-    _gap(curve)
+    _check_gap(curve)
     return float(_as_curves(curve).cpt(share)[0])
-
-
-def ibc(curve: Curve, point: CurvePoint | Anchor) -> float:
-    """Incremental benefit per cost: (acc(π) − acc(weak)) / (C(π) − C(weak)), accuracy per strong token.
-
-    IBC_base is the IBC of the strong anchor. Raises UndefinedMetric for a point that costs what weak costs.
-    Source: AutoMix (arXiv 2310.12963), equation 1; TRIM, metrics.
-    """
-    extra_tokens = point.strong_tokens - curve.weak.strong_tokens
-    if extra_tokens == 0:
-        raise UndefinedMetric(f"IBC: the point spends {point.strong_tokens} strong tokens, as weak does. Leave it out.")
-    return (point.accuracy - curve.weak.accuracy) / extra_tokens
-
-
-def delta_ibc_at(curve: Curve, point: CurvePoint) -> float:
-    """ΔIBC of one point: (IBC − IBC_base) / IBC_base, as a ratio (AutoMix prints it times 100).
-
-    Raises UndefinedMetric for a point that costs what weak costs, or where strong is no better than weak or no dearer.
-    Source: AutoMix (arXiv 2310.12963), equation 1; TRIM, metrics.
-    """
-    _gap(curve)
-    base = ibc(curve, curve.strong)
-    return (ibc(curve, point) - base) / base
 
 
 def delta_ibc(curve: Curve, *, regions: int = REGIONS) -> float:
     """ΔIBC of a curve: the mean over `regions` equal-width cost regions between C(weak) and C(strong).
 
+    IBC, the incremental benefit per cost, is (acc(π) − acc(weak)) / (C(π) − C(weak)). ΔIBC is (IBC − IBC_base) /
+    IBC_base as a ratio (AutoMix prints it times 100), with the IBC of the strong anchor as IBC_base.
     AutoMix averages over five regions and leaves open what is taken in a region. Here it is ΔIBC in the region's
     middle, on the curve from the weak through the points to the strong anchor, cut at C(strong). So no region is empty,
     knobs that crowd in one region do not weigh more, and the weak-strong straight line gives exactly 0. Five regions
     give at most 2.57 while PGR stays below 1; TRIM reports up to 5.86, so it averages in another way and its ΔIBC does
     not compare. Raises ConfigError for fewer than one region, UndefinedMetric where strong is no better than weak or no
-    dearer. Source: AutoMix (arXiv 2310.12963), main results; TRIM, metrics.
+    dearer. Source: AutoMix (arXiv 2310.12963), equation 1 and main results; TRIM, metrics.
     """
     if regions < 1:
         raise ConfigError(f"{regions} is below 1. AutoMix uses {REGIONS}.", where="regions")
-    _gap(curve)
+    _check_gap(curve)
     return float(_as_curves(curve).delta_ibc(regions)[0])
 
 
@@ -177,7 +149,7 @@ def apgr(curve: Curve) -> float:
     something, the area over [c(weak), 1] is divided by that width. Raises UndefinedMetric where strong is no better
     than weak or no dearer. Source: RouteLLM (arXiv 2406.18665); TRIM, metrics.
     """
-    _gap(curve)
+    _check_gap(curve)
     return float(_as_curves(curve).apgr()[0])
 
 
@@ -216,7 +188,7 @@ def _check_dearer(curve: Curve) -> None:
         )
 
 
-def _gap(curve: Curve) -> float:
+def _check_gap(curve: Curve) -> None:
     _check_dearer(curve)
     weak, strong = curve.weak.accuracy, curve.strong.accuracy
     if strong <= weak:
@@ -224,7 +196,6 @@ def _gap(curve: Curve) -> float:
             f"strong.accuracy: strong has {strong} and weak {weak}, so there is no gap to recover. "
             "Choose a stronger model, or more problems."
         )
-    return strong - weak
 
 
 def _as_curves(curve: Curve) -> CurveBatch:
