@@ -14,10 +14,10 @@ from tests.evaluation.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUM
 
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.tables import points_table, print_summary, wide_metrics, wide_points
-from steproute.evaluation.bill import bill
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.formatting import policy_label
 from steproute.evaluation.summary import AXES, SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill
 
 NAMES = (
     "threshold",

@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.cli.terminal import Terminal
-from steproute.evaluation.bill import bill
 from steproute.evaluation.failures import FELL_BACK, FailureGroup
 from steproute.evaluation.formatting import (
     METRICS_EXPLAINED,
@@ -25,8 +24,8 @@ from steproute.evaluation.formatting import (
 from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
 from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
-from steproute.evaluation.shares import seconds, share_names, shares
 from steproute.evaluation.summary import Point, SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill, seconds, share_names, shares
 
 _COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000

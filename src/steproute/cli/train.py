@@ -27,8 +27,8 @@ from steproute.cli.training_tree import tree_path
 from steproute.config import Setup, read_setup
 from steproute.core.errors import ConfigError
 from steproute.engine.paid_journal import paid_so_far
-from steproute.evaluation.bill import paid_for
 from steproute.evaluation.datasets import Fields
+from steproute.evaluation.summary_text import paid_for
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels

@@ -9,7 +9,6 @@ from markupsafe import Markup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
-from steproute.evaluation.bill import bill
 from steproute.evaluation.compare import COMPARED, Comparison
 from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
 from steproute.evaluation.failures import FELL_BACK
@@ -25,8 +24,8 @@ from steproute.evaluation.formatting import (
 from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
 from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import axes, legend, panel_svg
-from steproute.evaluation.shares import seconds, share_names, shares
 from steproute.evaluation.summary import SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill, seconds, share_names, shares
 
 
 def write_report(
