@@ -6,7 +6,7 @@ Solutions whose problem has no gold answer in the data folder, and those without
 """
 
 from steproute.core.boxed import closed_boxed
-from steproute.core.verdict import Verdict
+from steproute.core.grade import Verdict
 from steproute.evaluation.datasets import data_file, read_rows
 from steproute.grading.checker import AnswerChecker
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
 from steproute import Accept, Outcome, Problem, Rewrite, Step
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.headline import headlines
 from steproute.evaluation.report import write_report

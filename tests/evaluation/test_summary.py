@@ -3,8 +3,8 @@ import pytest
 from tests.evaluation.graded import graded, problems, route, series, sweep
 
 from steproute.core.errors import DatasetError
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.summarise import summarise
 

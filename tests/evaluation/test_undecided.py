@@ -10,8 +10,8 @@ from rich.console import Console
 from steproute import Outcome, Problem
 from steproute.cli.tables import print_summary
 from steproute.config import lab_roles
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.trace_file import TraceFile
 from steproute.evaluation.judged_runs import JudgedRuns

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.core.boxed import closed_boxed
-from steproute.core.verdict import Verdict
+from steproute.core.grade import Verdict
 from steproute.evaluation.datasets import read_rows
 from steproute.grading import worker
 from steproute.grading.checker import AnswerChecker

@@ -22,11 +22,11 @@ from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.core.decision import Accept, Rewrite
 from steproute.core.errors import ContextOverflow
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Usage
-from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles

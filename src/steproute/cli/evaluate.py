@@ -45,9 +45,9 @@ from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
 from steproute.cli.waits import Waits
 from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.core.whole_file import write_json
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from steproute.core.grade import Verdict
 from steproute.core.solution import Outcome, Step
 from steproute.core.usage import AccountLine, Purpose, Usage
-from steproute.core.verdict import Verdict
 
 _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
 _DISCARDED = (Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)

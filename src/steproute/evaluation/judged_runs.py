@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 
 from steproute.core.errors import DatasetError
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.engine.runner import Route
 from steproute.evaluation.bootstrap import Outcomes
 from steproute.evaluation.failures import failure_groups

@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.evaluation.bootstrap import curve_intervals, curve_of, lead_intervals
 from steproute.evaluation.contents import contents
 from steproute.evaluation.failures import failure_groups, fallback_groups, fallen_back

@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import Final, NamedTuple
 
 from steproute.core.concurrency import map_concurrently
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.roles import Roles

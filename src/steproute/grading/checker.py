@@ -6,7 +6,7 @@ from functools import cache
 from types import TracebackType
 from typing import Final
 
-from steproute.core.verdict import Verdict
+from steproute.core.grade import Verdict
 from steproute.grading.compare import equal, equal_text
 from steproute.grading.worker_process import Worker
 
