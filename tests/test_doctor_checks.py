@@ -17,7 +17,7 @@ from steproute.backends.openai.settings import Continuation
 from steproute.config import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Severity, examination, examine
-from steproute.doctor.remedies import other_mode
+from steproute.doctor.finding import other_mode
 from steproute.engine import metering
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, mixture_artifact, network_artifact

@@ -10,9 +10,8 @@ from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.ports import ServedModel, ServerFacts, StepModel
 from steproute.core.solution import Draft, Stop
-from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, failed, ok, warning
-from steproute.doctor.probe import Prober, probe_of, problem_of
+from steproute.doctor.probe import Prober, asked, probe_of, problem_of
 from steproute.doctor.route import reader_of_logprobs
 
 _COMPARED: Final = 20

@@ -8,10 +8,9 @@ from steproute.config import ConfigFile
 from steproute.core.ports import READS_CONFIDENCE
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
-from steproute.doctor.asking import asked
 from steproute.doctor.candidates import CONFIDENCE, candidate_findings
 from steproute.doctor.finding import Finding, failed, ok, warning
-from steproute.doctor.probe import probe_of, problem_of
+from steproute.doctor.probe import asked, probe_of, problem_of
 from steproute.engine.roles import ScorerRole
 
 _LEAST_GAP: Final = 0.1
