@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.calibrate import (
-    Goal,
-    Measured,
-    budget_curve,
-    chosen,
-    cost_for,
-    halves,
-    measure_mix,
-    relative_deviation,
-)
+from steproute.evaluation.calibrate import Goal, budget_curve, chosen, cost_for, halves, relative_deviation
+from steproute.evaluation.measured_mix import Measured, measure_mix
 from steproute.policies.mixture import Mix
 
 KNOBS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -42,21 +42,12 @@ from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.calibrate import (
-    Goal,
-    Measured,
-    budget_curve,
-    check_enough,
-    chosen,
-    cost_for,
-    halves,
-    measure_mix,
-    relative_deviation,
-)
+from steproute.evaluation.calibrate import Goal, budget_curve, chosen, cost_for, halves, relative_deviation
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.failures import fallback_groups, fallen_back
 from steproute.evaluation.formatting import dollars
 from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.measured_mix import Measured, check_enough, measure_mix
 from steproute.evaluation.summary import AXES, Axis
 from steproute.policies.mixture import Mix
 from steproute.policies.stored import mixture_artifact
