@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from steproute.cli import train as train_command
+from steproute.cli import train_task
 from steproute.cli.main import app
 from steproute.cli.train import train
 from steproute.cli.training import Training, training_problems
@@ -63,8 +63,8 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
         observations=np.full((3, 2, 2), 0.25),
     )
 
-    monkeypatch.setattr(train_command, "fit_on_lab_labels", lambda *_: model)
-    monkeypatch.setattr(train_command, "embedded_reference", lambda: model)
+    monkeypatch.setattr(train_task, "fit_on_lab_labels", lambda *_: model)
+    monkeypatch.setattr(train_task, "embedded_reference", lambda: model)
     asked = ["train", "--policy", "pomdp", "--data", data, "--problems", "1", "--out", str(tmp_path / "p")]
     for belief in ("posterior", "filter"):
         assert CliRunner().invoke(app, [*asked, "--belief", belief]).exit_code == 0
@@ -85,7 +85,7 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
             observations=np.full((3, 2, 2), 0.25),
         )
 
-    monkeypatch.setattr(train_command, "fit_on_lab_labels", fit)
+    monkeypatch.setattr(train_task, "fit_on_lab_labels", fit)
     given = ["train", "--problems", "1", "--roles", "weak, mid,strong", "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(app, given)
     assert "mid 0.9000 at 25% strong 0.9500 at 100%" in " ".join(result.output.split())
