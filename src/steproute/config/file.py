@@ -87,7 +87,7 @@ class ConfigFile:
     def roles(self) -> Roles:
         """Its models and scorers, each behind the limiter of its server, without a grader.
 
-        Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
+        Raises ConfigError that names the field, if a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
         limiters: dict[_Place, Limiter] = {}

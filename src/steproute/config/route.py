@@ -153,7 +153,7 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:
-    """The error for a length of takeovers where none can come."""
+    """The error for a takeover length if no takeover can come."""
     return ConfigError(
         f"{steps} has no effect, since no takeover comes from {policy}.",
         where="takeover_steps",

@@ -97,7 +97,7 @@ class FieldRefused(BackendError):
 class ContextOverflow(BackendError):
     """The prompt and the prefix leave no room for another token.
 
-    context_tokens, prompt_tokens: what the context holds and the prompt takes, where the backend says so.
+    context_tokens, prompt_tokens: what the context holds and the prompt takes, if the backend says so.
     """
 
     def __init__(self, message: str, context_tokens: int | None = None, prompt_tokens: int | None = None) -> None:

@@ -61,5 +61,5 @@ class Recordings:
 
 
 def estimated_tokens(text: str) -> int:
-    """A rough count where none was recorded: four characters a token."""
+    """A rough count if none was recorded: four characters per token."""
     return -(-len(text) // 4)

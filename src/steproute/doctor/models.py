@@ -27,7 +27,7 @@ _WITHOUT: Final = {
 
 
 async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
-    """A model's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
+    """A model's findings, check by check. Raises SteprouteError if it cannot be made or does not answer."""
     name = f"models.{role}"
     writer = config.model(role, {})
     if isinstance(writer.model, ServedModel):
@@ -47,7 +47,7 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
         yield _refuses(name, facts.refused, facts.omitted)
     reader = reader_of_logprobs(config, role)
     if reader and first.confidence is None:
-        remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
+        remedy = f"Set logprobs = 5; {reader} reads them. Choose another if the server gives none."
         yield failed(name, "log-probabilities", "none came", remedy)
     if writer.price.table == "not set":
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")

@@ -17,14 +17,14 @@ _LEAST_GAP: Final = 0.1
 
 
 async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
-    """A scorer's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
+    """A scorer's findings, check by check. Raises SteprouteError if it cannot be made or does not answer."""
     name, probe = f"scorers.{role}", probe_of(config)
     problem, judge = problem_of(config, probe.problem), config.scorer(role, {}, {})
     if READS_CONFIDENCE.of(judge.scorer) and not judge.members:
         yield ok(
             name,
             "one score a step",
-            "from log-probabilities, checked with each model where the route reads them",
+            "from log-probabilities, checked with each model whose log-probabilities the route reads",
         )
         return
     began = time.monotonic()

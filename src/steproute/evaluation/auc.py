@@ -17,7 +17,7 @@ CHOOSES_FROM: Final = 0.6
 def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Chance that a positive scores above a negative, ties counting half; scores and labels have shape (item,).
 
-    Raises ConfigError for shapes that differ or a score that is NaN, UndefinedMetric where a class is missing.
+    Raises ConfigError for shapes that differ or a score that is NaN, UndefinedMetric if a class is missing.
     Source: Mann-Whitney U statistic.
     """
     ranking = _Ranking.of(scores, labels)

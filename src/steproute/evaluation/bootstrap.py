@@ -54,7 +54,7 @@ class CurveIntervals:
 def curve_of(knobs: Sequence[float], sweep: Outcomes, weak: Outcomes, strong: Outcomes) -> Curve:
     """The curve of the outcomes' means, one point for each knob in order.
 
-    Raises ConfigError where the numbers of knobs or problems differ.
+    Raises ConfigError if the numbers of knobs or problems differ.
     """
     _check_paired(sweep, weak, strong)
     if len(knobs) != len(sweep.correct):
@@ -77,8 +77,8 @@ def curve_intervals(
 ) -> CurveIntervals:
     """95 % percentile intervals; every resample draws problems once, for all knobs and both anchors.
 
-    sweep: (knob, problem); weak, strong: (problem,). Raises ConfigError where the numbers of problems differ,
-    UndefinedMetric where no resample has a gap between weak and strong.
+    sweep: (knob, problem); weak, strong: (problem,). Raises ConfigError if the numbers of problems differ,
+    UndefinedMetric if no resample has a gap between weak and strong.
     """
     _check_paired(sweep, weak, strong)
     accuracy, strong_tokens, gap = _resampled([sweep], weak, strong, rng, resamples)
@@ -142,7 +142,7 @@ def metric_samples(
 def _resampled(
     sweeps: Sequence[Outcomes], weak: Outcomes, strong: Outcomes, rng: np.random.Generator, resamples: int
 ) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
-    """Mean accuracy and strong tokens, (resample, weak | strong | knobs of each sweep), and where there is a gap."""
+    """Mean accuracy and strong tokens, (resample, weak | strong | knobs of each sweep), and which have a gap."""
     problems = len(weak.correct)
     correct = [weak.correct, strong.correct, *(row for sweep in sweeps for row in sweep.correct)]
     tokens = [weak.cost, strong.cost, *(row for sweep in sweeps for row in sweep.cost)]

@@ -16,7 +16,7 @@ class CurveBatch:
     """A batch of curves with the same number of points.
 
     The cost axis is c, strong tokens as a fraction of strong-only tokens. `own` joins the weak anchor and the policy's
-    points; `anchored` goes on to c = 1, where it has the height of the strong anchor, or of `own` where that passes
+    points; `anchored` continues to c = 1, where it has the height of the strong anchor, or of `own` if that passes
     above it. A straight piece between two neighbours is what choosing one of them at random for each problem gives, so
     no point of either line is out of reach.
     """
@@ -49,11 +49,11 @@ class CurveBatch:
         )
 
     def cpt(self, share: float) -> F64:
-        """Smallest c at which PGR reaches `share`, inf where it never does; shape (curve,)."""
+        """Smallest c at which PGR reaches `share`, inf if it never does; shape (curve,)."""
         return self.own.first_reaching(self.weak_accuracy + share * self.gap)
 
     def accuracy_at(self, cost: float) -> F64:
-        """Accuracy at c = `cost`, NaN where even the cheapest point costs more; shape (curve,)."""
+        """Accuracy at c = `cost`, NaN if even the cheapest point costs more; shape (curve,)."""
         return self.anchored.at(np.full((len(self.gap), 1), cost, np.float64))[:, 0]
 
     def apgr(self) -> F64:
@@ -99,7 +99,7 @@ class Polylines:
         return np.where(passed > 0, y0 + fraction * (y1 - y0), np.nan)
 
     def first_reaching(self, level: F64) -> F64:
-        """Smallest x at which the line is at `level` or above, inf where it never is; level and result (curve,).
+        """Smallest x at which the line is at `level` or above, inf if it never is; level and result (curve,).
 
         A rounding error below the level counts as reaching it: 365/500 is not always the same float as 0.73.
         """

@@ -1,4 +1,4 @@
-"""What a run is going to take, before anything is spent: from traces where there are some, else from a prior."""
+"""What a run is going to take, before anything is spent: from traces if there are some, else from a prior."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ def percent_interval(value: float | None, interval: tuple[float | None, float | 
 
 
 def metric(metrics: Shown, name: str) -> str:
-    """A metric of a summary with its 95 % interval, where it has one."""
+    """A metric of a summary, with its 95 % interval if it has one."""
     value, interval = metrics.get(name), metrics.get(f"{name}_ci95")
     assert not isinstance(value, tuple)
     if not isinstance(interval, tuple):

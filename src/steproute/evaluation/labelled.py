@@ -17,7 +17,7 @@ from steproute.evaluation.datasets.rows import check_encoding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """A problem, the steps of a solution, and the index of the first wrong one, None where all are right.
+    """A problem, the steps of a solution, and the index of the first wrong one, None if all are right.
 
     scores: one a step, where the file has them.
     """

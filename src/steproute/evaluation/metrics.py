@@ -13,7 +13,7 @@ from steproute.evaluation.curves import REGIONS, CurveBatch
 
 
 class UndefinedMetric(SteprouteError, ValueError):
-    """A metric has no value for this curve, for example where strong is no better than weak."""
+    """A metric has no value for this curve, for example if strong is no better than weak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +114,8 @@ def cpt(curve: Curve, share: float) -> float:
 
     PGR, the performance gap recovered, is (acc(π) − acc(weak)) / (acc(strong) − acc(weak)), above 1 if π beats strong.
     Linear interpolation on the policy's own curve, which starts at the weak anchor and does not continue to the strong
-    one. The first crossing counts, even where the curve falls again later. Above 1, the policy costs more than strong
-    alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric where strong is no better than weak or no
+    one. The first crossing counts, even if the curve falls again later. Above 1, the policy costs more than strong
+    alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric if strong is no better than weak or no
     dearer. Source: TRIM, metrics.
     """
     if not 0 < share <= 1:
@@ -133,7 +133,7 @@ def delta_ibc(curve: Curve, *, regions: int = REGIONS) -> float:
     middle, on the curve from the weak through the points to the strong anchor, cut at C(strong). So no region is empty,
     knobs that crowd in one region do not weigh more, and the weak-strong straight line gives exactly 0. Five regions
     give at most 2.57 while PGR stays below 1; TRIM reports up to 5.86, so it averages in another way and its ΔIBC does
-    not compare. Raises ConfigError for fewer than one region, UndefinedMetric where strong is no better than weak or no
+    not compare. Raises ConfigError for fewer than one region, UndefinedMetric if strong is no better than weak or no
     dearer. Source: AutoMix (arXiv 2310.12963), equation 1 and main results; TRIM, metrics.
     """
     if regions < 1:
@@ -146,7 +146,7 @@ def apgr(curve: Curve) -> float:
     """Average PGR: the area under PGR over c in [0, 1], 0.5 for the weak-strong straight line.
 
     Trapezoids on the curve from the weak through the points to the strong anchor, cut at c = 1. Where weak costs
-    something, the area over [c(weak), 1] is divided by that width. Raises UndefinedMetric where strong is no better
+    something, the area over [c(weak), 1] is divided by that width. Raises UndefinedMetric if strong is no better
     than weak or no dearer. Source: RouteLLM (arXiv 2406.18665); TRIM, metrics.
     """
     _check_gap(curve)
@@ -154,11 +154,11 @@ def apgr(curve: Curve) -> float:
 
 
 def budgeted_accuracy(curve: Curve, c: float) -> float:
-    """Accuracy at c strong tokens per strong-only token, c in [0, 1]; NaN where even the cheapest point costs more.
+    """Accuracy at c strong tokens per strong-only token, c in [0, 1]; NaN if even the cheapest point costs more.
 
     Linear interpolation on the curve from the weak through the points to the strong anchor, not the best at or below c:
     where the curve falls, a smaller budget does better. Raises ConfigError for c
-    outside [0, 1], UndefinedMetric where strong is no dearer than weak. Source: TRIM, metrics.
+    outside [0, 1], UndefinedMetric if strong is no dearer than weak. Source: TRIM, metrics.
     """
     if not 0 <= c <= 1:
         raise ConfigError(

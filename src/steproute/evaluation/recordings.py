@@ -50,7 +50,7 @@ class Recorded:
 
 
 def load_recorded(name: str) -> Recorded:
-    """A recorded set by name, `qwen3` or `llama`; raises DatasetError where it is unknown or missing."""
+    """A recorded set by name, `qwen3` or `llama`; raises DatasetError if it is unknown or missing."""
     if name not in _SETS:
         raise DatasetError(f"recorded set: {name!r} is unknown.", remedy=f"Use one of {', '.join(_SETS)}.")
     return _SETS[name]()

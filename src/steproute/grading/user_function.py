@@ -52,7 +52,7 @@ class PythonGrader:
         return cls(settings_of(table, PythonSettings))
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """What the function says; UNDECIDED where it raises, takes too long or returns anything else.
+        """What the function says; UNDECIDED if it raises, takes too long or returns anything else.
 
         Only the call itself counts towards the timeout, not the wait for earlier calls.
         """

@@ -42,7 +42,7 @@ LAB_SAMPLING: Final = Sampling(temperature=0.7, top_p=1.0, top_k=0)
 
 @cache
 def worker(name: LabName) -> Worker:
-    """The one worker of a shipped model; raises ArtifactError where its weights are missing."""
+    """The one worker of a shipped model; raises ArtifactError if its weights are missing."""
     with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
         return Worker(Network(path))
 

@@ -52,7 +52,7 @@ class Temperature:
 class Isotonic:
     """Piecewise linear through the knots (Zadrozny and Elkan 2002); flat beyond the ends.
 
-    scores, values: (knot,), both ascending. Raises ConfigError where they are not.
+    scores, values: (knot,), both ascending. Raises ConfigError if they are not.
     """
 
     scores: F64

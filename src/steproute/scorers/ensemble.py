@@ -74,7 +74,7 @@ class EnsembleScorer:
         return self.combined(await gather_or_cancel(*(member.score(prefix, meter.part()) for member in self._members)))
 
     def combined(self, scores: Sequence[Scores]) -> Scores:
-        """The members' scores as one. Raises ScorerError where they are not of the same number of steps."""
+        """The members' scores as one. Raises ScorerError if they are not of the same number of steps."""
         counts = [len(each.values) for each in scores]
         if len(set(counts)) != 1:
             given = ", ".join(f"{count} by {each.model}" for count, each in zip(counts, scores, strict=True))

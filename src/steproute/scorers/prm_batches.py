@@ -27,7 +27,7 @@ class PrmNetwork(Protocol):
     max_batch_tokens: int
 
     def read(self, prefix: Prefix) -> Reading:
-        """The prefix as tokens. Raises ScorerError where they do not fit or the markers are not one a step."""
+        """The prefix as tokens. Raises ScorerError if they do not fit or the markers are not one a step."""
         ...
 
     def scores(self, batch: Sequence[Reading]) -> list[tuple[float, ...]]:
@@ -44,7 +44,7 @@ class _Call:
 
 
 class PrmWorker:
-    """The thread, started with the first call. It loads the model; where that fails, every call says so."""
+    """The thread, started with the first call. It loads the model; if that fails, every call says so."""
 
     def __init__(self, load: Callable[[], PrmNetwork]) -> None:
         self._load = load

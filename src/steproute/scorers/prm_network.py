@@ -1,6 +1,6 @@
 """Reward models out of Hugging Face folders: a transformer's body by transformers, and the heads that it does not know.
 
-Needs the packages of the extra [prm]; imported where a model is loaded and nowhere else.
+Needs the packages of the extra [prm]; imported only when a model is loaded.
 """
 
 import json
@@ -31,7 +31,7 @@ ScoreHead = Callable[[torch.Tensor], torch.Tensor]
 
 
 def load(settings: "TransformersPrmSettings") -> "Network":
-    """The model on its device. Raises ConfigError where it cannot be loaded, is incomplete or has another head."""
+    """The model on its device. Raises ConfigError if it cannot be loaded, is incomplete or has another head."""
     device = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     kind: Any = AutoModelForCausalLM if settings.head == "marker-token" else AutoModel
     try:

@@ -83,7 +83,7 @@ class SelfEvaluationScorer:
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step; those that are not known yet are judged one after the other, up to the first failure.
 
-        Raises ScorerError where an answer is no judgement, BackendError where there is none.
+        Raises ScorerError if an answer is no judgement, BackendError if there is none.
         """
         return await self._steps.score(prefix, meter or Meter())
 
@@ -201,7 +201,7 @@ class _Verdict:
             self._finish = choice.finish or self._finish
 
     def check(self) -> None:
-        """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
+        """Raises BackendUnavailable if the stream ended too early or repeats itself, BackendError for a refusal."""
         self.used.ended()
         counted = self.used.usage.output_tokens if self.used.reported else None
         if self._repeats.confirmed_by(counted):

@@ -46,7 +46,7 @@ class StepByStep:
         )
 
     async def _judge(self, prefix: Prefix, key: bytes, meter: Meter) -> tuple[float, tuple[ModelCall, ...]]:
-        """The newest step's score, which is remembered, and its call; none where another one brought it meanwhile."""
+        """The newest step's score, which is remembered, and its call; none if another one brought it meanwhile."""
         async with self._under_way.hold(key):
             if (known := self._known.get(key)) is not None:
                 return known, ()

@@ -19,7 +19,7 @@ QWEN_PRM: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepText:
-    """text: what the model reads, with {problem} and {steps}, and {answer_form} where it says how to put the answer.
+    """text: what the model reads, with {problem} and {steps}, and {answer_form} if it says how to put the answer.
     Each step is closed by `marker`, where it is judged. between: what stands between steps so closed.
 
     Raises ConfigError for a text that lacks one of the two, and for an empty marker.
@@ -39,7 +39,7 @@ class StepText:
             raise ConfigError("is empty.", where="marker", remedy="Give the token after which the model judges a step.")
 
     def written(self, prefix: Prefix) -> str:
-        """The whole text. Raises ScorerError where a step holds the marker, which would shift all scores after it."""
+        """The whole text. Raises ScorerError if a step holds the marker, which would shift all scores after it."""
         for number, step in enumerate(prefix.steps, start=1):
             if self.marker in step.text:
                 raise ScorerError(

@@ -59,7 +59,7 @@ class VllmPoolingScorer:
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score a step.
 
-        Raises ScorerError where the answer does not hold one sound pair for each step, BackendError where there is
+        Raises ScorerError if the answer does not hold one sound pair for each step, BackendError if there is
         none.
         """
         settings, meter, began = self.settings, meter or Meter(), time.monotonic()

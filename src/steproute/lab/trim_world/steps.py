@@ -58,7 +58,7 @@ def read_step(problem: Problem, text: str) -> DrawnStep:
 
 
 def accuracy_of(problem_id: str, model: str, tags: Mapping[str, str]) -> float:
-    """P(a model's step is correct | correct prefix) on a problem; raises DatasetError where its tags do not say."""
+    """P(a model's step is correct | correct prefix) on a problem; raises DatasetError if its tags do not say."""
     if model not in tags:
         raise DatasetError(f"{model!r} has no step accuracy. Problems come from --data trim-world.", where=problem_id)
     return float(tags[model])
