@@ -91,7 +91,7 @@ def test_specreason_runs_on_a_language_model_as_the_judge(tmp_path: Path) -> Non
     assert [(line.role, line.usage.output_tokens) for line in scoring] == [("strong", 1)] * 4
     assert ill(found) == []
     assert {finding.check for finding in found if finding.backend == "scorers.strong"} == {
-        *("one score a step", "tells right from wrong"),
+        *("one score per step", "scores correct steps higher"),
     }
 
 
@@ -200,7 +200,12 @@ def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:
         ([], {"gives_logprobs": False}, "answers", "Use mode = 'digit'"),
         ([], {"words": ("Let", "me")}, "answers", "or use mode = 'digit'"),
         ([("[route]", 'mode = "digit"\n[route]')], {"words": ("good", "bad")}, "answers", "or use mode = 'yes-no'"),
-        ([("[route]", 'mode = "digit"\n[route]')], {"words": ("1", "8")}, "tells right from wrong", "upside down"),
+        (
+            [("[route]", 'mode = "digit"\n[route]')],
+            {"words": ("1", "8")},
+            "scores correct steps higher",
+            "upside down",
+        ),
         ([("scorers.strong", "scorers.other")], {}, "roles", "a policy that reads no scores"),
     ],
 )

@@ -39,8 +39,8 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("sends a little more", [], "", ""),
         ("writes on", [ONE_STEP], "", ""),
         ("wrong marker", [], "answers", "Set marker to the step tag"),
-        ("blind", [], "tells right from wrong", "Check text and marker against the model card"),
-        ("upside down", [], "tells right from wrong", "upside down"),
+        ("blind", [], "scores correct steps higher", "Check text and marker against the model card"),
+        ("upside down", [], "scores correct steps higher", "upside down"),
         ("places only", [], "chooses among candidates", "not to pick one of several candidates"),
         ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
         ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
@@ -111,7 +111,7 @@ def run(folder: Path, *words: str, code: int = 0) -> str:
 def test_init_doctor_and_solve_on_the_lab(tmp_path: Path) -> None:
     assert "steproute doctor" in run(tmp_path, "init")
     run(tmp_path, "init", code=2)
-    assert "tells right from wrong" in " ".join(run(tmp_path, "doctor", "--json").split())
+    assert "scores correct steps higher" in " ".join(run(tmp_path, "doctor", "--json").split())
     run(tmp_path, "eval", "--config", "steproute.toml", "--problems", "3", "--knobs", "0.5", "--baselines", "")
     with (tmp_path / "steproute.toml").open("a") as file:
         file.write("[models.third]\nbackend = 'openai'\nbase_url = 'http://127.0.0.1:9/v1'\nmodel = 'm'\n")

@@ -195,7 +195,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
-    assert "goes on where this one stopped" in stderr
+    assert "continues where this one stopped" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "runs/c/summary.json").exists()
     assert len(read_traces(traces)) >= 5
@@ -294,7 +294,7 @@ def test_agg_is_trained_and_run_as_a_policy_or_says_what_it_needs(tmp_path: Path
 def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     words = ("calibrate", "--knobs", "0,0.5,1", "--budget", "0.4", "--name", "b40")
     refused = steproute(tmp_path, *words, "--problems", "12", code=2)
-    assert "problems are left to measure on, 30 are the least" in refused.stderr
+    assert "problems are left to measure on; at least 30 are needed" in refused.stderr
     assert not (tmp_path / "runs/b40").exists(), "refused before a model is asked"
     result = steproute(tmp_path, *words[:-1], "b40-more", "--problems", "80")
     assert "of always-strong's" in result.stdout

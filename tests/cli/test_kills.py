@@ -111,7 +111,7 @@ def test_kill_9_while_a_run_grows_loses_nothing_and_doubles_nothing(
 def test_a_signal_ends_a_run_in_good_order(tmp_path: Path, undisturbed: dict[str, Any], number: int) -> None:
     code, stderr = signalled(tmp_path, number, 200)
     assert code == 128 + number
-    assert "The same command goes on where this one stopped" in stderr
+    assert "The same command continues where this one stopped" in stderr
     assert "Traceback" not in stderr
     cancelled = [
         trace for trace in read_traces(tmp_path / "run/traces.jsonl.zst") if trace.outcome is Outcome.CANCELLED

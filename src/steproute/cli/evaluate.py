@@ -40,7 +40,7 @@ from steproute.cli.options import (
     whole_numbers,
 )
 from steproute.cli.spending import within_limit
-from steproute.cli.stopping import Stopped, run_until_stopped
+from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
 from steproute.cli.waits import Waits
@@ -230,7 +230,7 @@ def _with_progress(
         try:
             return run_until_stopped(run_sweep(sweep, problems, roles, settings, traces, advance, book))
         except Stopped as stopped:
-            progress.console.print("interrupted. The same command goes on where this one stopped.")
+            progress.console.print(INTERRUPTED)
             raise typer.Exit(stopped.exit_code) from None
 
 

@@ -40,7 +40,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """What `steproute doctor` asks the models: a problem, and steps of it that are right and wrong."""
+    """What `steproute doctor` asks the models: a problem, and correct and incorrect steps of it."""
 
     problem: str = "Tom has 3 boxes with 4 pens each. He gives 5 pens away. How many pens does Tom have?"
     right: tuple[str, ...] = (
@@ -212,8 +212,8 @@ class ConfigFile:
         return where, price, Limiter(settings, str(table.get("path") or table.get("backend")))
 
     def _gate_at(self, place: _Place, asking: str) -> LimiterSettings:
-        """What any table of a server and model sets for the limiter of them all; what another than the one `asking` has
-        wrong is told when that one asks."""
+        """The limiter settings that all tables of one server and model share. An invalid table is reported only when it
+        is the one `asking`."""
         found: dict[str, LimiterSettings] = {}
         named = ((f"{part}.{role}", table) for part, roles in self.tables.items() for role, table in roles.items())
         for name, table in named:
@@ -317,7 +317,7 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
         if not (number.is_finite() and number >= 0):
             fault = "below 0" if number.is_finite() else "no finite number"
             raise ConfigError(
-                f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars a million tokens."
+                f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars per million tokens."
             )
     return Price(**numbers, table=str(given.get("table", "steproute.toml")))
 

@@ -76,7 +76,7 @@ class RouteSettings:
 
 
 def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
-    """The table `[route]`, in which the strategy's own settings stand beside its name.
+    """The table `[route]`, with the strategy's own settings beside its name.
 
     Raises ConfigError that names `where` and the field.
     """
@@ -95,7 +95,7 @@ def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
 def parsed_settings(
     assignments: Iterable[str] | None, option: str = "set", example: str = "takeover_steps=2"
 ) -> dict[str, Any]:
-    """Settings as they stand on a command line, `name=value` each; raises ConfigError that names the option."""
+    """Settings from a command line, `name=value` each; raises ConfigError that names the option."""
     settings: dict[str, Any] = {}
     for text in assignments or ():
         name, equals, value = text.partition("=")

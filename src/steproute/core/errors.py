@@ -130,7 +130,7 @@ class DatasetError(SteprouteError):
 
 
 class DownloadError(SteprouteError):
-    """A data set could not be downloaded, or is not the one that was asked for."""
+    """A data set could not be downloaded, or is not the requested one."""
 
 
 class ArtifactError(SteprouteError):
@@ -147,5 +147,5 @@ class StorageError(SteprouteError):
         return cls(
             f"{reason}. Everything that was finished is kept.",
             where=path,
-            remedy="Free some space or make the folder writable; the same command then goes on where this one stopped.",
+            remedy="Free some space or make the folder writable. The same command continues where this one stopped.",
         )

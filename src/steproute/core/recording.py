@@ -11,7 +11,7 @@ from steproute.core.splitting import split_steps
 class Recording:
     """One recorded solution. `scores` may be shorter than `steps`: later steps have no recorded score.
 
-    `step_tokens` are output tokens a step; `estimated` says that they were not recorded step by step.
+    `step_tokens` are output tokens per step; `estimated` says that they were not recorded step by step.
     """
 
     problem_id: str

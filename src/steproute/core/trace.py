@@ -25,7 +25,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleUsage:
-    """What the calls of one role have used. read_tokens: cached or not; output_tokens: whatever became of them."""
+    """What the calls of one role have used. read_tokens: cached or not; output_tokens: kept or not."""
 
     calls: int
     read_tokens: int
@@ -66,7 +66,7 @@ class Trace:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no solution to judge: the problem failed or was cancelled, which is not a wrong answer."""
+        """Whether there is no solution to judge. A failed or cancelled problem is not an incorrect answer."""
         return self.outcome in (Outcome.FAILED, Outcome.CANCELLED)
 
     @property
@@ -76,7 +76,7 @@ class Trace:
 
     @property
     def cost_usd(self) -> Decimal:
-        """Everything spent, drafts that were thrown away and scoring included."""
+        """Everything spent, discarded drafts and scoring included."""
         return _cost_usd(self.account)
 
     @property
@@ -86,7 +86,7 @@ class Trace:
 
     @property
     def measured_latency_s(self) -> float:
-        """Wall-clock seconds from start to end, with whatever else was in flight; 0 if no call took any time."""
+        """Wall-clock seconds from start to end, with all else that was in flight; 0 if no call took any time."""
         return self.latency_s if self.calls_latency_s else 0.0
 
     def usage_by_role(self) -> dict[str, RoleUsage]:

@@ -67,7 +67,7 @@ class Price:
 
     @property
     def is_set(self) -> bool:
-        """Whether anybody has said what it costs, be it nothing."""
+        """Whether a price was given, zero included."""
         return self.table != UNSET.table
 
 

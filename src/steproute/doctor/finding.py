@@ -45,7 +45,7 @@ def failed(backend: str, check: str, seen: str, remedy: str) -> Finding:
 
 
 def other_mode(continuation: Continuation) -> str:
-    """What to do about a model that does not go on in the mode that it has."""
+    """What to do about a model that does not continue in its mode."""
     if continuation is Continuation.INSTRUCT:
         return (
             f"Choose a model that follows instructions, or another continuation mode if the server has one ({_MODES})."

@@ -74,7 +74,7 @@ async def _listed(config: ConfigFile, name: str, served: ServedModel) -> Finding
     room = models[found[0]]
     if room is not None and room < _SMALL_CONTEXT:
         return warning(name, "model", f"context of {room} tokens", "Long solutions will end in context_overflow.")
-    return ok(name, "model", f"{model}, context {room or 'not told'}")
+    return ok(name, "model", f"{model}, context {room or 'unknown'}")
 
 
 def _refuses(name: str, refused: Sequence[str], omitted: Sequence[str]) -> Finding:

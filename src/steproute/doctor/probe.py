@@ -98,7 +98,7 @@ class Prober:
 
     @property
     def other_mode(self) -> str:
-        """What to do if it does not go on in the mode that it has."""
+        """What to do if it does not continue in its mode."""
         return other_mode(self.capabilities.continuation)
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:

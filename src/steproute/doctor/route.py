@@ -25,8 +25,9 @@ def role_findings(config: ConfigFile) -> list[Finding]:
 
 
 def reader_of_logprobs(config: ConfigFile, role: str) -> str:
-    """What of the route reads a model's log-probabilities, if anything does: a policy reads those of weak, a scorer
-    those of all steps, whoever wrote them."""
+    """The policy or scorer of the route that reads a model's log-probabilities, empty if none does.
+
+    A policy reads those of the weak model, a scorer those of all steps."""
     route = config.route
     with suppress(SteprouteError):  # of the route, which are found with the roles
         family = policy_family(route.policy)

@@ -23,7 +23,7 @@ def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     ranking = _Ranking.of(scores, labels)
     auc = ranking.auc(np.ones((1, len(ranking.order))))
     if np.isnan(auc[0]):
-        raise UndefinedMetric("labels: all items are of one class, so there is nothing to tell apart. Add the other.")
+        raise UndefinedMetric("labels: all items are of one class, so there is nothing to separate. Add the other.")
     return float(auc[0])
 
 

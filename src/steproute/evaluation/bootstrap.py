@@ -18,11 +18,11 @@ class Outcomes:
     """Which problems were solved, and the cost of each: its strong generated tokens, or its dollars.
 
     A problem that was solved at several seeds has the share of them with a correct answer, and its mean cost. So it is
-    one problem to every bootstrap, whatever the number of seeds: intervals cover the draw of the problems.
+    one problem to every bootstrap, however many seeds there are: intervals cover the draw of the problems.
 
     Both arrays have shape (knob, problem) for a policy and (problem,) for an anchor, problems in the same order
-    everywhere. A failed problem is no wrong answer: leave it out of all of them. Raises ConfigError for shapes that
-    differ, an empty axis, and costs that are negative or not finite.
+    everywhere. A failed problem is not an incorrect answer: leave it out of all arrays. Raises ConfigError for shapes
+    that differ, an empty axis, and costs that are negative or not finite.
     """
 
     correct: npt.NDArray[np.bool_] | F64
@@ -42,7 +42,7 @@ class Outcomes:
 class CurveIntervals:
     """The interval of every metric of METRICS, and of the accuracy at each knob.
 
-    In `undefined` of the resamples strong was no better than weak, or no dearer; the metrics have no value there and
+    In `undefined` of the resamples strong was no better than weak, or cost no more; the metrics have no value there and
     their intervals leave these resamples out. More than a few of them mean that the gap itself is not established.
     """
 
@@ -152,8 +152,8 @@ def _resampled(
     gap = (accuracy[:, 1] > accuracy[:, 0]) & (strong_tokens[:, 1] > strong_tokens[:, 0])
     if not gap.any():
         raise UndefinedMetric(
-            f"outcomes: strong is better and dearer than weak in none of {resamples} resamples, so there is no gap to "
-            "recover. Choose a stronger model, or more problems."
+            f"outcomes: strong is better and costs more than weak in none of {resamples} resamples, so there is no gap "
+            "to recover. Choose a stronger model, or more problems."
         )
     return accuracy, strong_tokens, gap
 

@@ -18,7 +18,7 @@ from steproute.policies.mixture import BudgetCurve, Mix
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is asked for: a share of always-strong's tokens, dollars per problem, or a share of its accuracy."""
+    """The goal: a share of always-strong's tokens, dollars per problem, or a share of its accuracy."""
 
     value: float
     kind: Literal["tokens", "usd", "accuracy"]
@@ -30,7 +30,7 @@ class Goal:
 
 
 def halves(problem_ids: Sequence[str]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the problems that choose and of those that measure, by a hash of the id, whatever the order."""
+    """Indices of the problems that choose and of those that measure, by a hash of the id, in any order."""
     first = np.array([hashlib.blake2b(name.encode()).digest()[0] % 2 == 0 for name in problem_ids], bool)
     return np.flatnonzero(first), np.flatnonzero(~first)
 

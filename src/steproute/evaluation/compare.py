@@ -26,7 +26,7 @@ _ByAxis = dict[Axis, dict[str, float | None | Interval95]]
 class Row:
     """One policy: its metrics by cost axis, each with its `_ci95` (None: not reached); none if there is no gap.
 
-    calls: mean model and scorer calls a problem at the knob whose share of strong tokens is nearest to 30 %, which is
+    calls: mean model and scorer calls per problem at the knob whose share of strong tokens is nearest to 30 %, which is
     the latency in steps of a loop that waits for each of them.
     """
 
@@ -41,7 +41,7 @@ class Pair:
     """first − second of one metric on one cost axis, paired over problems.
 
     difference: None if it has no value, or an infinite one: only one of the two reaches a CPT's share. difference_ci95:
-    None if it has no value; an end of None is infinite. better: the policy that is ahead, None if neither is or the
+    None if it has no value; an end of None is infinite. better: the better policy, None if neither is or the
     difference has no value. p: two-sided, for this one difference. p_holm: corrected for all metrics and policies that
     are compared with the first policy on this axis, None for other pairs. Both are None if there is no value.
     """

@@ -49,7 +49,7 @@ def read_curve(path: Path, name: str | None = None, *, anchors_from: str | None 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A value in the document and where it stands, for messages."""
+    """A value in the document and its place, for messages."""
 
     where: str
     value: object

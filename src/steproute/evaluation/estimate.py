@@ -33,8 +33,8 @@ class Amount:
 class Estimate:
     """Calls, tokens, dollars and minutes of the solutions that are missing.
 
-    tokens: generated, by role of the models, and read by each scorer. sampled: routes that traces tell about; bounded:
-    those that only the bounds of a route tell about.
+    tokens: generated, by role of the models, and read by each scorer. sampled: routes estimated from traces;
+    bounded: those estimated from the bounds of a route.
     """
 
     missing: int
@@ -80,7 +80,7 @@ def estimate(
 ) -> Estimate:
     """The estimate for `missing` solutions of each route.
 
-    traces: of the same models; cancelled ones are no solutions and tell nothing. A route that they show is estimated
+    traces: of the same models; cancelled ones are no solutions and do not count. A route that they show is estimated
     from them by a bootstrap over its problems, which also repeats the draw of those that are missing. Every other route
     is bounded by what its models and scorers can do, with the steps and tokens that the traces show, or with those of
     `prior` if there are none. Intervals of both kinds are added up end by end, which is wider than need be. Minutes are

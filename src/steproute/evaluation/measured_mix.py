@@ -45,10 +45,10 @@ class Measured:
 
 
 def check_enough(measuring: int) -> None:
-    """Raises DatasetError if so many problems are too few to measure a mix on, whatever they show."""
+    """Raises DatasetError if so many problems are too few to measure a mix on."""
     if measuring < LEAST_PROBLEMS:
         raise DatasetError(
-            f"{measuring} problems are left to measure on, {LEAST_PROBLEMS} are the least.",
+            f"{measuring} problems are left to measure on; at least {LEAST_PROBLEMS} are needed.",
             where="calibrate",
             remedy="Give more problems.",
         )
@@ -146,9 +146,8 @@ def _check_width(count: int, total: int, costs: F64, accuracies: F64) -> None:
     widest = max(wide.values())
     needed = f"--problems {math.ceil(total * (widest / WIDEST) ** 2)}" if math.isfinite(widest) else "more problems"
     raise DatasetError(
-        f"of your {total} problems {count} measure, and they say {found} only; ± {WIDEST:.2f} "
-        f"is needed. Nothing is lost: the same command with {needed} goes on, if the data hold "
-        "as many.",
+        f"of your {total} problems {count} measure, and they give {found}; ± {WIDEST:.2f} is needed. Nothing is lost: "
+        f"the same command with {needed} continues, if the data have as many.",
         where="calibrate",
     )
 

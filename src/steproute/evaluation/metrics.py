@@ -115,8 +115,8 @@ def cpt(curve: Curve, share: float) -> float:
     PGR, the performance gap recovered, is (acc(π) − acc(weak)) / (acc(strong) − acc(weak)), above 1 if π beats strong.
     Linear interpolation on the policy's own curve, which starts at the weak anchor and does not continue to the strong
     one. The first crossing counts, even if the curve falls again later. Above 1, the policy costs more than strong
-    alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric if strong is no better than weak or no
-    dearer. Source: TRIM, metrics.
+    alone. Raises ConfigError for a share outside (0, 1], UndefinedMetric if strong is no better than weak or costs
+    no more. Source: TRIM, metrics.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"{share} is outside (0, 1].", where="share", remedy="Give 0.5 for CPT(50%).")
@@ -133,8 +133,8 @@ def delta_ibc(curve: Curve, *, regions: int = REGIONS) -> float:
     middle, on the curve from the weak through the points to the strong anchor, cut at C(strong). So no region is empty,
     knobs that crowd in one region do not weigh more, and the weak-strong straight line gives exactly 0. Five regions
     give at most 2.57 while PGR stays below 1; TRIM reports up to 5.86, so it averages in another way and its ΔIBC does
-    not compare. Raises ConfigError for fewer than one region, UndefinedMetric if strong is no better than weak or no
-    dearer. Source: AutoMix (arXiv 2310.12963), equation 1 and main results; TRIM, metrics.
+    not compare. Raises ConfigError for fewer than one region, UndefinedMetric if strong is no better than weak or costs
+    no more. Source: AutoMix (arXiv 2310.12963), equation 1 and main results; TRIM, metrics.
     """
     if regions < 1:
         raise ConfigError(f"{regions} is below 1. AutoMix uses {REGIONS}.", where="regions")
@@ -158,13 +158,13 @@ def budgeted_accuracy(curve: Curve, c: float) -> float:
 
     Linear interpolation on the curve from the weak through the points to the strong anchor, not the best at or below c:
     where the curve falls, a smaller budget does better. Raises ConfigError for c
-    outside [0, 1], UndefinedMetric if strong is no dearer than weak. Source: TRIM, metrics.
+    outside [0, 1], UndefinedMetric if strong costs no more than weak. Source: TRIM, metrics.
     """
     if not 0 <= c <= 1:
         raise ConfigError(
             f"{c} is outside [0, 1].", where="c", remedy="Give the budget as a fraction of strong-only tokens, as 0.2."
         )
-    _check_dearer(curve)
+    _check_costs_more(curve)
     return float(_as_curves(curve).accuracy_at(c)[0])
 
 
@@ -179,7 +179,7 @@ def _check_outcome(accuracy: float, strong_tokens: float) -> None:
         )
 
 
-def _check_dearer(curve: Curve) -> None:
+def _check_costs_more(curve: Curve) -> None:
     weak, strong = curve.weak.strong_tokens, curve.strong.strong_tokens
     if strong <= weak:
         raise UndefinedMetric(
@@ -189,7 +189,7 @@ def _check_dearer(curve: Curve) -> None:
 
 
 def _check_gap(curve: Curve) -> None:
-    _check_dearer(curve)
+    _check_costs_more(curve)
     weak, strong = curve.weak.accuracy, curve.strong.accuracy
     if strong <= weak:
         raise UndefinedMetric(

@@ -18,7 +18,7 @@ AXES: Final[tuple[Axis, ...]] = ("tokens", "usd")
 class Point:
     """One knob value; tokens, dollars and seconds are means over the judged problems.
 
-    strong_tokens and weak_tokens are generated tokens, thrown-away ones included; discarded_tokens are those of either
+    strong_tokens and weak_tokens are generated tokens, discarded ones included; discarded_tokens are those of either
     that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
     strong_tokens over those of always-strong. latency_s: see `Trace.measured_latency_s`; over a shared step tree it is
     `Trace.calls_latency_s`.

@@ -80,7 +80,7 @@ class JudgeGrader:
         return JudgeGrader(self.settings, model)
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """What the model says; UNDECIDED if it says neither. No answer is wrong, and costs nothing.
+        """What the model says; UNDECIDED if it says neither. No answer is incorrect, and costs nothing.
 
         Raises BackendError.
         """

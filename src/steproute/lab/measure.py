@@ -16,7 +16,7 @@ from steproute.lab.story import Story
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One sampled solution: each step's verdict and, if asked for, PRM score; output tokens in all."""
+    """One sampled solution: each step's verdict and, if requested, PRM score; the number of output tokens."""
 
     problem_id: str
     verdicts: tuple[StepLabel, ...]
@@ -26,14 +26,14 @@ class Checked:
 
     @property
     def on_right_prefix(self) -> tuple[bool, ...]:
-        """Whether each step that was taken on a right prefix is right."""
+        """Whether each step that follows a correct prefix is correct."""
         return tuple(v is StepLabel.CORRECT for v in self.verdicts if v is not StepLabel.AFTER_ERROR)
 
 
 async def check_model(
     model: StepModel, problems: Sequence[Problem], seed: int, scorer: StepScorer | None = None, in_flight: int = 64
 ) -> list[Checked]:
-    """Sample one solution a problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
+    """Sample one solution per problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
 
     async def check(index: int, problem: Problem) -> Checked:
         return await _check_one(model, problem, seed * 1_000_003 + index, scorer)

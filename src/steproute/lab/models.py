@@ -167,7 +167,7 @@ class LabLikelihood:
         return _all_read(self._worker, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One probability a step, its closing separator not counted."""
+        """One probability per step, its closing separator not counted."""
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, f"{prefix.session}/{self.name}", meter)
         given = np.take_along_axis(log_softmax(outputs[:-1]), np.array(tokens[1:])[:, None], axis=1)[:, 0]

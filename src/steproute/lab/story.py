@@ -101,7 +101,7 @@ class Story:
         return values[self.asked]
 
     def solution(self) -> list[str]:
-        """The reference solution, one string a step; the last one holds the boxed answer."""
+        """The reference solution, one string per step; the last one holds the boxed answer."""
         values: dict[str, int] = {}
         steps = []
         for sentence in self.relevant:

@@ -188,7 +188,7 @@ def log_softmax(logits: F32) -> F64:
 
 
 def draw(logits: F32, jobs: list[WriteJob]) -> list[int]:
-    """One token id a row: temperature, then top-k, then top-p, then the row's own random number.
+    """One token id per row: temperature, then top-k, then top-p, then the row's own random number.
 
     logits: (row, vocabulary). Temperature 0 takes the most likely token.
     """

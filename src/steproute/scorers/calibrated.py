@@ -100,7 +100,7 @@ class CalibratedScorer:
         return most_scored(self._scorer, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One probability a step."""
+        """One probability per step."""
         return self._mapped(await self._scorer.score(prefix, meter))
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:

@@ -108,7 +108,7 @@ class Network:
         return [tuple(next(marks) for _ in reading.judged) for reading in batch]
 
     def _whole(self, prefix: Prefix) -> Reading:
-        """The text in one piece, judged wherever the marker's token stands."""
+        """The text in one piece, judged at each of the marker's tokens."""
         tokens = self._tokenizer.encode(self._settings.written(prefix))
         judged = [place for place, token in enumerate(tokens) if token == self._marker]
         if len(judged) != len(prefix.steps):

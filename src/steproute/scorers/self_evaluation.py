@@ -81,14 +81,14 @@ class SelfEvaluationScorer:
         return Usage(input_tokens=byte_count([self._said(prefix)]) + TEMPLATE_TOKENS, output_tokens=output)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step; those that are not known yet are judged one after the other, up to the first failure.
+        """One score per step; those that are not known yet are judged one after the other, up to the first failure.
 
         Raises ScorerError if an answer is no judgement, BackendError if there is none.
         """
         return await self._steps.score(prefix, meter or Meter())
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
-        """The last step's score alone, by one call, whatever is known. Raises as `score` does."""
+        """The last step's score alone, by one call, even if it is known. Raises as `score` does."""
         began = time.monotonic()
         verdict = await self._ask(self._said(prefix), meter)
         value = self._p_yes(verdict.alternatives) if self.settings.mode == "yes-no" else self._digit(verdict.text)
@@ -101,7 +101,7 @@ class SelfEvaluationScorer:
         )
 
     def _said(self, prefix: Prefix) -> str:
-        """What grows stands at the end, so that what came before can be cached."""
+        """The growing part is at the end, so that the part before it can be cached."""
         steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps)
         return f"{prefix.problem.text}\n\n{steps}\n\n{self.settings.question or _QUESTIONS[self.settings.mode]}"
 

@@ -27,7 +27,7 @@ class StepByStep:
         self._under_way = KeyedLock()
 
     async def score(self, prefix: Prefix, meter: Meter) -> Scores:
-        """One score a step, and the calls that were made for it; see StepScorer.score."""
+        """One score per step, and the calls that were made for it; see StepScorer.score."""
         began = time.monotonic()
         keys = _keys(prefix)
         values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}

@@ -79,9 +79,9 @@ class TransformersPrm:
         return self.settings.most_usage(prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step.
+        """One score per step.
 
-        Raises ScorerError if the text does not fit or its markers are not one a step, ConfigError for a model that
+        Raises ScorerError if the text does not fit or its markers are not one per step, ConfigError for a model that
         cannot be loaded or has another head.
         """
         meter, began = meter or Meter(), time.monotonic()

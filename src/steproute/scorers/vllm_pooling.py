@@ -57,7 +57,7 @@ class VllmPoolingScorer:
         return self.settings.most_usage(prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step.
+        """One score per step.
 
         Raises ScorerError if the answer does not hold one sound pair for each step, BackendError if there is
         none.

@@ -65,7 +65,7 @@ def accuracy_of(problem_id: str, model: str, tags: Mapping[str, str]) -> float:
 
 
 def chances_of(problem_id: str, place: int, model: str, draw: str) -> Chances:
-    """The chances of a draw, the same whenever and by whomever they are asked for."""
+    """The chances of a draw, the same at every call."""
     digest = hashlib.blake2b(f"{problem_id}/{place}/{model}/{draw}".encode(), digest_size=40).digest()
     return Chances(*((number >> 11) * 2.0**-53 for number in struct.unpack("<5Q", digest)))
 
