@@ -82,7 +82,7 @@ PREFILL = ('model = "m"', 'model = "m"\ncontinuation = "prefill"')
         ("no package", [], "answers", "pip install 'steproute[anthropic]'"),
     ],
 )
-def test_what_is_wrong_with_claude_is_found(
+def test_doctor_finds_the_faults_of_claude(
     tmp_path: Path, fault: str, edits: list[tuple[str, str]], check: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "no package":
@@ -126,7 +126,7 @@ def test_warnings_alone_leave_the_exit_code_0(tmp_path: Path) -> None:
     assert verdicts == {"ok", "warning"}
 
 
-def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_path: Path) -> None:
+def test_a_new_user_gets_a_routed_answer_from_the_template(tmp_path: Path) -> None:
     async def follow() -> tuple[str, str]:
         async with Patient().running() as patient:
             run(tmp_path, "init", "--template", "vllm")
@@ -144,9 +144,7 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_p
     assert '"answer":"42"' in solved
 
 
-def test_a_new_user_of_claude_edits_what_the_template_names_and_gets_an_answer_by_claude(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_user_of_claude_gets_an_answer_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-a-test")
 
     async def follow() -> tuple[str, str]:

@@ -179,7 +179,7 @@ def test_killed_in_the_middle_and_rerun_it_ends_as_if_undisturbed(tmp_path: Path
     assert summary(tmp_path, "torn") == summary(tmp_path, "whole")
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_after_ctrl_c(tmp_path: Path) -> None:
     traces = tmp_path / "runs/c/traces.jsonl.zst"
     command = [STEPROUTE, "eval", "--problems", "200", "--knobs", "0.5", "--baselines", "", "--name", "c"]
     process = subprocess.Popen(
@@ -342,9 +342,7 @@ def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_p
 
 
 @pytest.mark.parametrize("command", [("eval", "--policy"), ("compare", "--policies")])
-def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_results(
-    tmp_path: Path, command: tuple[str, str]
-) -> None:
+def test_a_retrained_policy_gets_new_results(tmp_path: Path, command: tuple[str, str]) -> None:
     def mixture(knob: float) -> None:
         curve = BudgetCurve(axis="tokens", knobs=(knob,), costs=(1.0,))
         write_artifact(mixture_artifact(curve, 1.0, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")

@@ -64,7 +64,7 @@ def test_a_route_that_saves_dollars_has_no_such_warning(tmp_path: Path) -> None:
     assert "more than always-strong" not in plain(shown.stdout)
 
 
-def test_a_run_stops_at_its_limit_and_goes_on_with_a_higher_one(tmp_path: Path) -> None:
+def test_a_run_stops_at_its_limit_and_continues_with_a_higher_one(tmp_path: Path) -> None:
     low, high = ("--max-usd", "0.01"), ("--max-usd", "1")
     server = PaidServer()
     stopped, again, ended = run(tmp_path, server, (*SWEEP, *low), (*SWEEP, *low), (*SWEEP, *high), codes="330")

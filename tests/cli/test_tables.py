@@ -212,7 +212,7 @@ def test_models_that_take_no_time_have_no_share_of_it() -> None:
     assert re.search(r"always strong +90.0 % .*100.0 % +– +–", printed(still))
 
 
-def test_what_a_tree_saved_is_told_from_what_was_billed() -> None:
+def test_the_bill_distinguishes_paid_from_billed() -> None:
     shared = " ".join(printed(replace(SUMMARY, paid_usd=0.2)).split())
     assert "billed to routes $0.5000 and to interrupted attempts $0.01000, paid $0.2000 (shared steps once)" in shared
 

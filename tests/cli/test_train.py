@@ -53,9 +53,7 @@ def test_the_belief_is_chosen_in_training_and_no_grid_ends_a_curve(tmp_path: Pat
 
 
 @pytest.mark.parametrize("data", ["lab:train", "trim-world:train"])
-def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
-) -> None:
+def test_the_belief_can_be_chosen_for_every_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> None:
     model = StepPomdp(
         weak_accuracy=0.8,
         rewriters=(Rewriter("strong", 0.95),),
@@ -109,7 +107,7 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
         (("--roles", "weak,mid", "--run", "runs/first"), "roles: only TRIM-POMDP has other roles"),
     ],
 )
-def test_roles_that_cannot_be_trained_are_refused(more: tuple[str, ...], message: str) -> None:
+def test_roles_that_cannot_be_trained_are_rejected(more: tuple[str, ...], message: str) -> None:
     result = CliRunner().invoke(app, ["train", *more])
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)

@@ -56,7 +56,7 @@ def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
     assert ended == ["lingering"]
 
 
-def test_a_cancellation_is_not_lost_where_a_call_fails_at_the_same_time() -> None:
+def test_a_cancellation_is_not_lost_if_a_call_fails_at_the_same_time() -> None:
     async def run() -> None:
         go = asyncio.Event()
         task = asyncio.create_task(gather_or_cancel(linger([], go), fail()))

@@ -111,7 +111,7 @@ def test_a_thousand_resamples_of_21_knobs_and_1000_problems_take_under_two_secon
     assert time.process_time() - start < 2
 
 
-def test_outcomes_that_do_not_fit_are_refused() -> None:
+def test_outcomes_of_different_shapes_are_rejected() -> None:
     sweep, weak, strong = a_run(50, seed=0)
     shorter = Outcomes(correct=weak.correct[:-1], cost=weak.cost[:-1])
     with pytest.raises(ConfigError, match="same problems"):

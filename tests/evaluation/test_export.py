@@ -73,7 +73,7 @@ def test_files_that_exist_are_kept_without_force(tmp_path: Path) -> None:
     assert (tmp_path / "calls.csv").read_text() != "mine"
 
 
-def test_dollars_that_parquet_cannot_hold_are_refused_and_kept_by_the_others(tmp_path: Path) -> None:
+def test_only_parquet_rejects_dollars_that_it_cannot_hold(tmp_path: Path) -> None:
     tiny = trace("a", usd="1E-19")
     with pytest.raises(ConfigError, match=r"cost_usd: a value does not fit decimal128.*Export csv or jsonl"):
         export_tables([tiny], table_paths(tmp_path, "parquet"), "parquet")

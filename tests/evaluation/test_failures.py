@@ -48,7 +48,7 @@ def failed(route: str, problem: str, error: str | None, role: str | None = None,
     return replace(graded(route, problem, None, seed=seed), error=error, at_fault=role)
 
 
-def test_the_most_frequent_reason_comes_first_with_its_first_problem_and_who_was_at_fault() -> None:
+def test_failure_reasons_are_sorted_by_frequency() -> None:
     traces = [
         failed("r", "p1", "TimeoutError: no answer in 3 s", "strong"),
         graded("r", "p2", True),

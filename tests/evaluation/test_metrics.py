@@ -82,7 +82,7 @@ def test_a_curve_that_falls_again_is_counted_from_its_first_crossing() -> None:
     assert budgeted_accuracy(dented, 0.4) == pytest.approx(0.5)
 
 
-def test_a_policy_dearer_than_strong_has_a_cpt_above_one_and_no_area_there() -> None:
+def test_a_policy_that_costs_more_than_strong_has_a_cpt_above_one() -> None:
     dear = curve_through((250, 0.6), (750, 0.8))
     assert cpt(dear, 0.8) == pytest.approx(1.1)  # 0.5 + (0.8 - 0.5) / (1 - 0.5) * 1
     assert apgr(dear) == pytest.approx(0.5)  # the straight line: at c = 1 strong is above the curve's PGR 0.75
@@ -137,14 +137,14 @@ def test_budgeted_accuracy_needs_no_gap() -> None:
 @pytest.mark.parametrize(
     ("accuracy", "strong_tokens"), [(1.2, 0), (-0.1, 0), (math.nan, 0), (0.5, -1), (0.5, math.nan), (0.5, math.inf)]
 )
-def test_values_that_cannot_be_are_refused(accuracy: float, strong_tokens: float) -> None:
+def test_impossible_values_are_rejected(accuracy: float, strong_tokens: float) -> None:
     with pytest.raises(ConfigError):
         CurvePoint(knob=0.5, accuracy=accuracy, strong_tokens=strong_tokens)
     with pytest.raises(ConfigError):
         Anchor(accuracy=accuracy, strong_tokens=strong_tokens)
 
 
-def test_arguments_that_cannot_be_are_refused() -> None:
+def test_impossible_arguments_are_rejected() -> None:
     with pytest.raises(ConfigError, match=r"Give 0\.5 for"):
         cpt(HAND, 50)
     with pytest.raises(ConfigError, match="fraction"):

@@ -52,7 +52,7 @@ def test_failures_and_contents_are_on_the_page(tmp_path: Path) -> None:
     assert "Why problems failed" not in page(tmp_path, replace(SUMMARY, failures=[]))
 
 
-def test_reasons_of_undecided_answers_and_the_graders_bill_are_on_the_page(tmp_path: Path) -> None:
+def test_the_report_shows_undecided_reasons_and_the_graders_bill(tmp_path: Path) -> None:
     reasons = {"the grader raised ValueError: <b>boom</b>": 2, "no reply": 1}
     found = page(tmp_path, replace(SUMMARY, undecided=3, undecided_reasons=reasons, grading_usd=0.25))
     assert (
