@@ -302,7 +302,7 @@ def test_an_in_process_backend_has_a_limiter_if_the_file_gives_one(tmp_path: Pat
     assert limiter.settings.in_flight == 1
 
 
-def test_a_baseline_of_another_strategy_inherits_only_its_own_settings() -> None:
+def test_a_baseline_of_another_strategy_gets_the_settings_that_it_has() -> None:
     config = RunConfig(
         name="a",
         data="lab",

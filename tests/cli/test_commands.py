@@ -342,7 +342,7 @@ def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_p
 
 
 @pytest.mark.parametrize("command", [("eval", "--policy"), ("compare", "--policies")])
-def test_a_retrained_policy_gets_new_results(tmp_path: Path, command: tuple[str, str]) -> None:
+def test_a_retrained_policy_under_the_same_path_is_rejected(tmp_path: Path, command: tuple[str, str]) -> None:
     def mixture(knob: float) -> None:
         curve = BudgetCurve(axis="tokens", knobs=(knob,), costs=(1.0,))
         write_artifact(mixture_artifact(curve, 1.0, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")

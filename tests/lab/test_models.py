@@ -166,7 +166,7 @@ def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
 
 
 @pytest.mark.parametrize("part", [LabModel("lab-weak"), LabPrm()])
-def test_unknown_numbers_are_rejected(part: LabModel | LabPrm) -> None:
+def test_numbers_above_99_are_rejected(part: LabModel | LabPrm) -> None:
     """The models would read and write its first two digits."""
     text = "(1) Ben has 3000 coins. How many coins does Ben have now?"
     start = prefix(Problem.ask(id="large", text=text), "large", "(1) Ben has 30.")

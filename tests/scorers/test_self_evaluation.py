@@ -188,7 +188,7 @@ def test_what_is_no_judgement_is_never_made_into_a_score(
 
 
 @pytest.mark.parametrize("logprobs", [1, 21])
-def test_too_many_alternatives_are_rejected(logprobs: int) -> None:
+def test_impossible_numbers_of_alternatives_are_rejected(logprobs: int) -> None:
     with pytest.raises(ConfigError, match="logprobs"):
         SelfEvaluationSettings(model="m", server=Server(base_url="http://127.0.0.1:1"), logprobs=logprobs)
 
