@@ -56,9 +56,9 @@ class AnswerSettings:
         grading = GraderRole(grader=grader, name=self.grader)
         if role := ROLE.of(grader):
             if role not in roles.models:
-                there = ", ".join(sorted(roles.models))
+                names = ", ".join(sorted(roles.models))
                 raise ConfigError(
-                    f"there is no model {role!r}, only {there}. Describe [models.{role}].", where="answer.model"
+                    f"there is no model {role!r}, only {names}. Describe [models.{role}].", where="answer.model"
                 )
             grading = _asking(grading, role, roles.models[role])
         return replace(roles, grading=grading)

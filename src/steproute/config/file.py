@@ -214,19 +214,19 @@ class ConfigFile:
     def _gate_at(self, place: _Place, asking: str) -> LimiterSettings:
         """The limiter settings that all tables of one server and model share. An invalid table is reported only when it
         is the one `asking`."""
-        found: dict[str, LimiterSettings] = {}
+        settings: dict[str, LimiterSettings] = {}
         named = ((f"{part}.{role}", table) for part, roles in self.tables.items() for role, table in roles.items())
         for name, table in named:
             if "limiter" not in table or _place(table) != place:
                 continue
             try:
-                found[name] = converted(f"{self.path.name}: {name}.limiter", table["limiter"], LimiterSettings)
+                settings[name] = converted(f"{self.path.name}: {name}.limiter", table["limiter"], LimiterSettings)
             except ConfigError:
                 if name == asking:
                     raise
                 continue
-            first = next(iter(found))
-            if found[name] != found[first]:
+            first = next(iter(settings))
+            if settings[name] != settings[first]:
                 server = shown_address(place[0])
                 raise ConfigError(
                     f"{name}.limiter: {table['limiter']} is not that of {first}, which is of the same server and "
@@ -234,7 +234,7 @@ class ConfigFile:
                     where=self.path.name,
                     remedy="Give both the same, or only one of them.",
                 )
-        return next(iter(found.values()), LimiterSettings())
+        return next(iter(settings.values()), LimiterSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}
@@ -298,20 +298,20 @@ def _place(table: Mapping[str, Any]) -> _Place | None:
 
 
 def _price(where: str, table: Mapping[str, Any]) -> Price:
-    given = table.get("price")
-    if given is None:
+    price = table.get("price")
+    if price is None:
         return UNSET
-    if not isinstance(given, dict) or not {"input", "output"} <= given.keys() <= {*_PRICES, "table"}:
+    if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
             "give input and output, and if they differ from input cache_read and cache_write, in "
             "dollars per million tokens.",
             where=f"{where}.price",
         )
     try:
-        numbers = {name: Decimal(str(given[name])) for name in _PRICES if name in given}
+        numbers = {name: Decimal(str(price[name])) for name in _PRICES if name in price}
     except InvalidOperation:
         raise ConfigError(
-            f"{given} holds something that is no number.", where=f"{where}.price", remedy="Give dollars."
+            f"{price} holds something that is no number.", where=f"{where}.price", remedy="Give dollars."
         ) from None
     for name, number in numbers.items():
         if not (number.is_finite() and number >= 0):
@@ -319,7 +319,7 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
             raise ConfigError(
                 f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars per million tokens."
             )
-    return Price(**numbers, table=str(given.get("table", "steproute.toml")))
+    return Price(**numbers, table=str(price.get("table", "steproute.toml")))
 
 
 def _limits(where: str, table: Mapping[str, Any]) -> Limits:

@@ -141,15 +141,15 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
     """
     if name == SINGLE:
         raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
-    given = _checked(name, settings)
-    if TAKEOVER in given and not TAKES_OVER.of(policy):
-        raise no_takeover(given[TAKEOVER], type(policy).__name__)
+    values = _checked(name, settings)
+    if TAKEOVER in values and not TAKES_OVER.of(policy):
+        raise no_takeover(values[TAKEOVER], type(policy).__name__)
     kind: type[Any] = strategies.get(name)
     if builds_itself(kind):
-        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **given}))
-    if missing := [key for key in required(kind) if key not in given and key != _POLICY]:
+        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **values}))
+    if missing := [key for key in required(kind) if key not in values and key != _POLICY]:
         raise ConfigError(f"strategy {name!r} needs it.", where=missing[0], remedy=f"Set {missing[0]} = ….")
-    return cast(Strategy[Episode], kind(**given, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
+    return cast(Strategy[Episode], kind(**values, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:

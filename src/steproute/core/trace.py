@@ -98,8 +98,8 @@ class Trace:
 
     def generated_tokens(self, role: str, *purposes: Purpose) -> int:
         """Output tokens of a role, of all purposes that generate or of the given ones."""
-        wanted = purposes or _GENERATING
-        return total_usage(x for x in self.account if x.role == role and x.purpose in wanted).output_tokens
+        counted = purposes or _GENERATING
+        return total_usage(x for x in self.account if x.role == role and x.purpose in counted).output_tokens
 
     def discarded_tokens(self) -> int:
         """Output tokens of all models that no solution kept."""

@@ -24,8 +24,8 @@ async def examine(config: ConfigFile) -> list[Finding]:
     check(config.path.name, config.probe)
     models = [_collected(model_findings(config, role), f"models.{role}") for role in config.tables["models"]]
     scorers = [_collected(scorer_findings(config, role), f"scorers.{role}") for role in config.tables["scorers"]]
-    found = await asyncio.gather(*models, *scorers)
-    return [*role_findings(config), *_plugin_findings(), *(finding for each in found for finding in each)]
+    findings = await asyncio.gather(*models, *scorers)
+    return [*role_findings(config), *_plugin_findings(), *(finding for each in findings for finding in each)]
 
 
 async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Finding]:

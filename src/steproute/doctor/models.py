@@ -66,29 +66,29 @@ async def _listed(config: ConfigFile, name: str, served: ServedModel) -> Finding
             raise
         return warning(name, "model", f"no list of models ({failure})", _NO_LIST)
     if not models:
-        seen = "the server lists none" if models == {} else "no list of models that can be read"
-        return warning(name, "model", seen, _NO_LIST)
-    found = names_of(model, models)
-    if not found:
+        observation = "the server lists none" if models == {} else "no list of models that can be read"
+        return warning(name, "model", observation, _NO_LIST)
+    names = names_of(model, models)
+    if not names:
         return failed(name, "model", f"{model!r} is not served", f"Set model to one of {', '.join(models)}.")
-    room = models[found[0]]
-    if room is not None and room < _SMALL_CONTEXT:
-        return warning(name, "model", f"context of {room} tokens", "Long solutions will end in context_overflow.")
-    return ok(name, "model", f"{model}, context {room or 'unknown'}")
+    context = models[names[0]]
+    if context is not None and context < _SMALL_CONTEXT:
+        return warning(name, "model", f"context of {context} tokens", "Long solutions will end in context_overflow.")
+    return ok(name, "model", f"{model}, context {context or 'unknown'}")
 
 
 def _refuses(name: str, refused: Sequence[str], omitted: Sequence[str]) -> Finding:
     """What the server refused and what that means, with the line to add."""
-    seen = ", ".join(f"{field} ({_WITHOUT[field]})" if field in _WITHOUT else field for field in refused)
+    observation = ", ".join(f"{field} ({_WITHOUT[field]})" if field in _WITHOUT else field for field in refused)
     remedy = f"Set omit = {json.dumps(sorted(omitted))} below [{name}], so that nothing is sent twice."
-    return warning(name, "request fields", f"refused, and left out: {seen}", remedy)
+    return warning(name, "request fields", f"refused, and left out: {observation}", remedy)
 
 
 def _stops(name: str, first: Draft, ignores_stop: bool) -> Finding:
     tokens = first.usage.output_tokens
     if ignores_stop:
-        seen = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
-        return failed(name, "ends a step", seen, 'Set stop = "client".')
+        observation = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
+        return failed(name, "ends a step", observation, 'Set stop = "client".')
     if first.stop is Stop.LENGTH:
         remedy = "Ask for blank lines between steps in instructions, or for shorter steps."
         return failed(name, "ends a step", f"{tokens} tokens without a separator", remedy)

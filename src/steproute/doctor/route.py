@@ -34,8 +34,8 @@ def reader_of_logprobs(config: ConfigFile, role: str) -> str:
         if role == "weak" and reads(family.at(family.knobs[0], 0), "confidence"):
             return route.policy
         needs = NEEDS.of(route.strategy_at(0))
-        asked = [name for name in needs.scorers if role in needs.models and name in config.tables["scorers"]]
-        return next(filter(None, (_reading(name, config.scorer(name, {}, {})) for name in asked)), "")
+        scorers = [name for name in needs.scorers if role in needs.models and name in config.tables["scorers"]]
+        return next(filter(None, (_reading(name, config.scorer(name, {}, {})) for name in scorers)), "")
     return ""
 
 

@@ -34,15 +34,15 @@ async def scorer_findings(config: ConfigFile, role: str) -> AsyncIterator[Findin
     yield ok(name, "one score per step", f"for 1 to {len(probe.right)} steps, {seconds:.2f} s per call")
     correct = min(await _scores(config, judge, problem, probe.right))
     incorrect = min(await _scores(config, judge, problem, probe.wrong))
-    seen = f"lowest score of correct steps {correct:.2f}, with incorrect ones {incorrect:.2f}"
+    observation = f"lowest score of correct steps {correct:.2f}, with incorrect ones {incorrect:.2f}"
     if correct < incorrect:
         remedy = "The score is upside down: does the server give [p_good, p_bad], or another head?"
-        yield failed(name, "scores correct steps higher", seen, remedy)
+        yield failed(name, "scores correct steps higher", observation, remedy)
     elif correct - incorrect < _LEAST_GAP:
         remedy = "Check text and marker against the model card, and that the server loads the reward model's head."
-        yield failed(name, "scores correct steps higher", seen, remedy)
+        yield failed(name, "scores correct steps higher", observation, remedy)
     else:
-        yield ok(name, "scores correct steps higher", seen)
+        yield ok(name, "scores correct steps higher", observation)
         async for finding in candidate_findings(config, role, judge):
             yield finding
     if judge.price.table == "not set" and not judge.members:

@@ -82,20 +82,20 @@ async def _walk(tree: StepTree, known: Roles, problem: Problem, seed: int) -> li
 
     A step that no call scored as the newest has the score that a longer prefix gave it, as a strong model's has.
     """
-    found: list[tuple[Prefix, bool]] = []
+    prefixes: list[tuple[Prefix, bool]] = []
     scores: dict[str, float] = {}
     places, visited = [Prefix(problem=problem, session=f"candidates/{problem.id}")], {""}
     while places:
         prefix = places.pop()
         for draft in await _drafts_in_tree(tree, known, prefix, seed):
             longer = _after(prefix, [draft.text])
-            found.append((longer, _correct(longer)))
+            prefixes.append((longer, _correct(longer)))
             for end, score in enumerate(await _scores_in_tree(known, longer), start=1):
                 scores[replace(longer, steps=longer.steps[:end]).text] = score
-            if found[-1][1] and draft.stop is Stop.SEPARATOR and longer.text not in visited:
+            if prefixes[-1][1] and draft.stop is Stop.SEPARATOR and longer.text not in visited:
                 visited.add(longer.text)
                 places.append(longer)
-    return [_row(step, scores[step.text], correct) for step, correct in found if step.text in scores]
+    return [_row(step, scores[step.text], correct) for step, correct in prefixes if step.text in scores]
 
 
 async def _drafts_in_tree(tree: StepTree, known: Roles, prefix: Prefix, seed: int) -> list[Draft]:

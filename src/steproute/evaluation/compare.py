@@ -172,17 +172,17 @@ def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) 
     return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others
 
 
-def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -> Pair:
-    gain = -found.value if METRICS[metric].lower_is_better else found.value
+def _pair(first: str, second: str, axis: Axis, metric: str, result: Difference) -> Pair:
+    gain = -result.value if METRICS[metric].lower_is_better else result.value
     return Pair(
         first=first,
         second=second,
         axis=axis,
         metric=metric,
-        difference=finite(found.value),
-        difference_ci95=found.interval.ends_if_defined,
+        difference=finite(result.value),
+        difference_ci95=result.interval.ends_if_defined,
         better=first if gain > 0 else second if gain < 0 else None,
-        p=found.p,
+        p=result.p,
     )
 
 

@@ -86,10 +86,10 @@ def estimate(
     `prior` if there are none. Intervals of both kinds are added up end by end, which is wider than need be. Minutes are
     measured latencies over problems in flight.
     """
-    fields, found = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
-    samples = _samples(fields, found)
+    fields, usable = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
+    samples = _samples(fields, usable)
     known = {route.name: count for route, count in missing if len(samples.get(route.name, ())) >= _FEW}
-    shape = prior.seen_in(found)
+    shape = prior.seen_in(usable)
     total = _resampled(known, samples, fields.size, rng)
     for route, count in missing:
         if route.name not in known:
@@ -113,12 +113,12 @@ def _resampled(
     ids = sorted({problem for route in known for problem in samples[route]})
     if not ids or not any(known.values()):
         return np.zeros((3, size))
-    seen = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=_RESAMPLES)
-    drawn = rng.multinomial(max(known.values()), seen / len(ids))
+    counts = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=_RESAMPLES)
+    repeats = rng.multinomial(max(known.values()), counts / len(ids))
     for route, count in known.items():
-        there = [index for index, problem in enumerate(ids) if problem in samples[route]]
-        rows = np.array([samples[route][ids[index]] for index in there])
-        weights = drawn[:, there].astype(np.float64)
+        present = [index for index, problem in enumerate(ids) if problem in samples[route]]
+        rows = np.array([samples[route][ids[index]] for index in present])
+        weights = repeats[:, present].astype(np.float64)
         weights[weights.sum(axis=1) == 0] = 1.0
         total += count * (weights @ rows) / weights.sum(axis=1, keepdims=True)
     return np.percentile(total, _LEVEL, axis=0)

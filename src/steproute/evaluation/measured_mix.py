@@ -142,12 +142,12 @@ def _check_width(count: int, total: int, costs: F64, accuracies: F64) -> None:
     wide = {name: width for name, width in widths.items() if not width <= WIDEST}
     if not wide:
         return
-    found = " and ".join(f"the share of strong's {name} to ± {width:.2f}" for name, width in wide.items())
+    precision = " and ".join(f"the share of strong's {name} to ± {width:.2f}" for name, width in wide.items())
     widest = max(wide.values())
     needed = f"--problems {math.ceil(total * (widest / WIDEST) ** 2)}" if math.isfinite(widest) else "more problems"
     raise DatasetError(
-        f"of your {total} problems {count} measure, and they give {found}; ± {WIDEST:.2f} is needed. Nothing is lost: "
-        f"the same command with {needed} continues, if the data have as many.",
+        f"of your {total} problems {count} measure, and they give {precision}; ± {WIDEST:.2f} is needed. Nothing is "
+        f"lost: the same command with {needed} continues, if the data have as many.",
         where="calibrate",
     )
 

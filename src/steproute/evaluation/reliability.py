@@ -37,12 +37,12 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) 
     """
     score, label = _checked(scores, labels)
     index = np.minimum((score * bins).astype(int), bins - 1)
-    found = []
+    result = []
     for place in np.unique(index).tolist():
         here = index == place
         count, right = int(here.sum()), int(label[here].sum())
         interval = proportion_interval(right, count)
-        found.append(
+        result.append(
             ReliabilityBin(
                 low=place / bins,
                 high=(place + 1) / bins,
@@ -52,7 +52,7 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) 
                 right_ci95=(interval.low, interval.high),
             )
         )
-    return found
+    return result
 
 
 def expected_calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) -> float:
@@ -60,9 +60,9 @@ def expected_calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bin
 
     Raises as `reliability` does. Source: Naeini et al. 2015; Guo et al. 2017.
     """
-    found = reliability(scores, labels, bins)
+    result = reliability(scores, labels, bins)
     items = sum(each.count for each in found)
-    return sum(each.count * abs(each.mean_score - each.right) for each in found) / items
+    return sum(each.count * abs(each.mean_score - each.right) for each in result) / items
 
 
 def brier_score(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:

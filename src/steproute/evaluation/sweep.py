@@ -96,7 +96,7 @@ async def run_sweep(
     on_trace: Callable[[Trace], None] = lambda trace: None,
     book: GradeBook | None = None,
 ) -> Solved:
-    """Solve what `traces` does not hold yet, and grade it by the cast's grader; `book` holds its grades.
+    """Solve what `traces` does not hold yet, and grade it by the roles' grader; `book` holds its grades.
 
     Of the traces that are there, those are graded again that are undecided or that another grader judged.
     """

@@ -112,8 +112,8 @@ class JudgeGrader:
         return Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.settings.max_tokens, stop=None)
 
     def _prefix(self, problem: Problem, text: str) -> Prefix:
-        asked = Problem.ask(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
-        return Prefix(problem=asked, session=asked.id)
+        question = Problem.ask(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
+        return Prefix(problem=question, session=question.id)
 
     def _prompt(self, problem: Problem, text: str) -> str:
         parts = {"problem": problem.text, "gold": problem.answer or "", "answer": text}

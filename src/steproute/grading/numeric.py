@@ -80,8 +80,8 @@ class NumericGrader:
 
 def _only_number(text: str) -> tuple[Fraction, str] | None:
     """The one number of a text that does not deny it or give it as a bound."""
-    found = [] if _DENIED.search(text) else [sign + digits for sign, digits in _NUMBERS.findall(text)]
-    return (Fraction(found[0].replace("−", "-")), "") if len(found) == 1 else None
+    numbers = [] if _DENIED.search(text) else [sign + digits for sign, digits in _NUMBERS.findall(text)]
+    return (Fraction(numbers[0].replace("−", "-")), "") if len(numbers) == 1 else None
 
 
 def _with_unit(text: str) -> tuple[str, str]:

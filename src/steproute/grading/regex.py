@@ -48,10 +48,10 @@ class RegexGrader:
         if len(text) > _LONGEST:
             return Grade.undecided(f"{len(text)} characters are more than {_LONGEST}")
         question = json.dumps([pattern, self.ignore_case, self.whole])
-        found = await asyncio.to_thread(_worker().ask, text.strip(), question, self.cpu_s)
-        if found is None:
+        verdict = await asyncio.to_thread(_worker().ask, text.strip(), question, self.cpu_s)
+        if verdict is None:
             return Grade.undecided(f"{pattern!r} took more than {self.cpu_s:g} s of CPU time")
-        return Grade.of(found)
+        return Grade.of(verdict)
 
 
 def _fault(pattern: str) -> str | None:

@@ -109,15 +109,15 @@ def _imported(name: str) -> Callable[..., object]:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module), function)
+        member = getattr(importlib.import_module(module), function)
     except Exception as failure:
         raise ConfigError(
             f"{name!r} cannot be imported ({type(failure).__name__}: {failure}).",
             where="function",
             remedy=f"Put {module}.py into the current folder, or install its package.",
         ) from None
-    if not callable(found):
+    if not callable(member):
         raise ConfigError(
-            f"{name!r} is {found!r:.80}, which cannot be called.", where="function", remedy="Name a function."
+            f"{name!r} is {member!r:.80}, which cannot be called.", where="function", remedy="Name a function."
         )
-    return found  # type: ignore[no-any-return]
+    return member  # type: ignore[no-any-return]

@@ -34,9 +34,11 @@ def read_weights(path: Path) -> tuple[dict[str, F32], ModelFacts]:
             f"reading lab weights needs {missing.name}.", remedy="Run: pip install 'steproute[learn]'."
         ) from None
     model = onnx.load(path)
-    found = {item.key: item.value for item in model.metadata_props}
+    metadata = {item.key: item.value for item in model.metadata_props}
     facts = ModelFacts(
-        shape=json.loads(found["shape"]), tokens=tuple(json.loads(found["tokens"])), context=int(found["context"])
+        shape=json.loads(metadata["shape"]),
+        tokens=tuple(json.loads(metadata["tokens"])),
+        context=int(metadata["context"]),
     )
     arrays = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     named = {key.removeprefix("model."): value for key, value in arrays.items() if key.startswith("model.")}

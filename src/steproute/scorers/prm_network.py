@@ -37,14 +37,14 @@ def load(settings: "TransformersPrmSettings") -> "Network":
     try:
         with _no_report():
             tokenizer = AutoTokenizer.from_pretrained(settings.model)
-            model, found = kind.from_pretrained(settings.model, dtype=settings.dtype, output_loading_info=True)
+            model, report = kind.from_pretrained(settings.model, dtype=settings.dtype, output_loading_info=True)
         model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError) as failure:
         raise ConfigError(
             f"{settings.model!r} cannot be loaded on {device} ({str(failure)[:300]}).", where="model"
         ) from None
-    if found["missing_keys"]:
-        missing = ", ".join(sorted(found["missing_keys"])[:3])
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"])[:3])
         raise ConfigError(
             f"{settings.model!r} lacks weights ({missing}).",
             where="model",
@@ -188,7 +188,7 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
         with open(index) as document:
             places: dict[str, str] = json.load(document)["weight_map"]
         files = {places[name] for name in names if name in places}
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for file in files:
         path = cached_file(model, file, _raise_exceptions_for_missing_entries=False)
         if path is None:
@@ -196,8 +196,8 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
                 f"{model!r} has no {file}.", where="model", remedy="Use one whose weights are safetensors."
             )
         with safe_open(path, framework="pt") as weights:
-            found |= {name: weights.get_tensor(name) for name in names if name in weights.keys()}  # noqa: SIM118
-    return found
+            tensors |= {name: weights.get_tensor(name) for name in names if name in weights.keys()}  # noqa: SIM118
+    return tensors
 
 
 def _token(tokenizer: Any, text: str, field: str) -> int:

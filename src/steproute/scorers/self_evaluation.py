@@ -109,23 +109,23 @@ class SelfEvaluationScorer:
         """One streamed request."""
         settings, verdict = self.settings, _Verdict(self.name, meter, said)
         reads_alternatives = settings.mode == "yes-no"
-        wanted: dict[str, Any] = {
+        request: dict[str, Any] = {
             "max_completion_tokens" if settings.kind == "openai" else "max_tokens": _MOST_TOKENS[settings.mode],
             "temperature": 1.0 if reads_alternatives else 0.0,  # some servers give a one-hot distribution at 0
             "seed": 0,
             "stream_options": {"include_usage": True},
         }
         if reads_alternatives:
-            wanted |= {"logprobs": True, "top_logprobs": settings.logprobs}
-        wanted |= settings.extra
-        verdict.used.most_tokens = most_tokens(wanted) + 1
+            request |= {"logprobs": True, "top_logprobs": settings.logprobs}
+        request |= settings.extra
+        verdict.used.most_tokens = most_tokens(request) + 1
         async with (
             self.connection.call() as client,
             client.chat.completions.with_streaming_response.create(
                 model=settings.model,
                 messages=[{"role": "user", "content": said}],
                 stream=True,
-                extra_body=wanted,
+                extra_body=request,
             ) as response,
         ):
             verdict.request_id = response.headers.get("x-request-id", "")
