@@ -97,7 +97,7 @@ def test_too_few_problems_are_an_error_with_the_number_needed() -> None:
     with pytest.raises(DatasetError, match="20 problems are left to measure on"):
         measured_on_itself(mix, swept, strong)
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
-    with pytest.raises(DatasetError, match=r"of your 64 problems 32 measure.* strong's accuracy to ± 0\.\d\d only"):
+    with pytest.raises(DatasetError, match=r"of your 64 problems 32 measure.* strong's accuracy to ± 0\.\d\d;"):
         measured_on_itself(mix, swept, strong)
 
 

@@ -61,7 +61,7 @@ def expected_calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bin
     Raises as `reliability` does. Source: Naeini et al. 2015; Guo et al. 2017.
     """
     result = reliability(scores, labels, bins)
-    items = sum(each.count for each in found)
+    items = sum(each.count for each in result)
     return sum(each.count * abs(each.mean_score - each.right) for each in result) / items
 
 
