@@ -4,11 +4,12 @@ Methods are protocols. Declarations are attributes with defaults, so a part that
 `PORTS` lists both for each kind; registration checks them. A part of another package has the rights of a built-in one.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, Protocol, Self, TypeVar, runtime_checkable
 
+from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.decision import Decision
 from steproute.core.declaration import Declaration
 from steproute.core.grade import Grade
@@ -58,6 +59,9 @@ class ModelCapabilities:
     continuations: its modes, the one in use first; only `instruct` asks for the next step in words. logprobs: its
     drafts have log-probabilities. several: one call may ask for n > 1 drafts. tools: it passes on the problem's tools.
     greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows.
+
+    What a chat request may hold beside text, if it is passed through (ChatModel): tool_calls: tools that the reply may
+    call. images: parts of a content that are no text. response_formats: types of `response_format`.
     """
 
     continuations: tuple[Continuation, ...] = (Continuation.COMPLETIONS,)
@@ -66,6 +70,9 @@ class ModelCapabilities:
     tools: bool = False
     greedy: bool = True
     hides_reasoning: bool = False
+    tool_calls: bool = False
+    images: bool = False
+    response_formats: tuple[str, ...] = ()
 
     @property
     def continuation(self) -> Continuation:
@@ -138,6 +145,25 @@ class ServedModel(StepModel, Protocol):
         """The server's models and how many tokens fit each, None if it does not say; None if it lists none.
 
         Raises BackendError.
+        """
+        ...
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A model that also takes chat requests as they are: the passthrough beside step writing."""
+
+    @property
+    def name(self) -> str:
+        """The model, as the account names it."""
+        ...
+
+    def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
+        """The reply, piece by piece; the last delta has the `call`. It is one try.
+
+        To cancel, close the generator (`contextlib.aclosing`): that closes the connection. `meter` is up to date at all
+        times, and final once the generator is closed. Raises FieldRefused for a field that the model cannot do, before
+        anything is sent, and BackendError.
         """
         ...
 
@@ -385,7 +411,7 @@ PORTS: Final = {
         Port(
             kind="models",
             methods=(StepModel.propose,),
-            optional=(FromSettings.from_settings, BoundedModel.most_usage, ServedModel.served),
+            optional=(FromSettings.from_settings, BoundedModel.most_usage, ServedModel.served, ChatModel.chat),
             declares=(CAPABILITIES, ONLY_READS),
         ),
         Port(

@@ -1,20 +1,25 @@
 """Step models behind Anthropic's Messages API."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from steproute.backends.anthropic.chat import chat_reply
+from steproute.backends.anthropic.chat_request import message_fields
 from steproute.backends.anthropic.connection import AnthropicConnection
 from steproute.backends.anthropic.prompt import conversation
 from steproute.backends.anthropic.stream import Event, message_events
+from steproute.backends.http.chat_meter import ChatMeter
 from steproute.backends.http.finish import Ending, check_finish, ending_of
 from steproute.backends.http.server import Server
 from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.instruct import instructed, instructed_bound
 from steproute.backends.prompts import half_answered, instructed_by
 from steproute.backends.step_cutter import StepCutter
+from steproute.core.chat import ChatDelta, ChatRequest
+from steproute.core.chat_support import check_supported
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import (
     ConfigError,
@@ -30,8 +35,12 @@ from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_read
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
 _CAN: Final = (Continuation.INSTRUCT, Continuation.PREFILL)
 _LEAST_BUDGET: Final = 1024
+_SAMPLING_FIELDS: Final = frozenset({"temperature", "top_p", "top_k"})
 _VERSION_THAT_SAMPLES: Final = {"anthropic-version": "2023-06-01"}
 
 
@@ -40,9 +49,9 @@ class AnthropicSettings:
     """How to talk to one Claude model.
 
     instructions: the system message; None for that of the problem's answer rule, "" for none.
-    continuation: `instruct`, or `prefill` where the model still takes one (before Claude 4.6). thinking: thoughts are
-    switched off, or hidden and paid for: at most `thinking_budget` tokens of them (before Claude 4.7), or with 0 as
-    many as the model sees fit. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
+    continuation: `instruct`, or `prefill` if the model still takes one (before Claude 4.6). thinking: reasoning is
+    switched off, or hidden and paid for: at most `thinking_budget` tokens of it (before Claude 4.7), or with 0 as many
+    as the model chooses. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
     4.7 on, and from 4.1 on either temperature or top_p. extra: further fields of every request.
 
     Raises ContinuationUnsupported for other modes, ConfigError for settings that the API refuses together.
@@ -79,7 +88,7 @@ class AnthropicModel:
     """A StepModel over the Messages API; every answer is streamed, so that a cancelled call is over at once.
 
     The API takes no blank line as a stop string, so the stream is closed at the separator; what was written by then is
-    estimated, and marked so. An answer with thoughts is read to its end instead, since only there they are counted.
+    estimated, and marked so. An answer with reasoning is read to its end instead: only there are its tokens counted.
     """
 
     def __init__(self, name: str, settings: AnthropicSettings) -> None:
@@ -102,6 +111,9 @@ class AnthropicModel:
             tools=True,
             greedy="temperature" in settings.sampling_fields,
             hides_reasoning=settings.thinking == "hide",
+            tool_calls=True,
+            images=True,
+            response_formats=("json_schema",),
         )
 
     @property
@@ -114,7 +126,7 @@ class AnthropicModel:
         return await self.connection.models()
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
-        """`n` requests, each twice where a reply may be sent back; see `core.usage_bounds`."""
+        """`n` requests, each twice if a reply may be sent back; see `core.usage_bounds`."""
         read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
         one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
         return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
@@ -132,6 +144,17 @@ class AnthropicModel:
             return await instructed(self.name, prefix, self.settings.instructions, sampling, meter, ask)
         return await ask(half_answered(prefix, self.settings.instructions), sampling, meter)
 
+    async def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
+        """See ChatModel. The role's `thinking` and `extra` apply; its sampling is for steps."""
+        check_supported(request, self.capabilities, self.name)
+        fields = {**message_fields(request, self.name), **self.settings.extra}
+        fields = {"thinking": self._thinking(fields["max_tokens"]), **fields}
+        used = ChatMeter(self.name, request, meter or Meter(), fields["max_tokens"])
+        reply = chat_reply(self.connection, lambda client: self._opened(client, fields), used)
+        async with aclosing(reply) as deltas:
+            async for delta in deltas:
+                yield delta
+
     async def _ask(
         self, messages: Sequence[Message], prefix: Prefix, n: int, sampling: Sampling, meter: Meter
     ) -> list[Draft]:
@@ -141,32 +164,37 @@ class AnthropicModel:
         def add_up() -> None:
             meter.usage = sum((reply.usage for reply in replies), start=Usage())
 
-        body = {**conversation(messages, prefix), **self._wanted(sampling)}
+        body = {**conversation(messages, prefix), **self._fields(sampling)}
         prompt_tokens = estimated_tokens("".join(text for message in messages for text in texts_of(message)))
         replies += [_Reply(self, prefix, sampling, body["max_tokens"], prompt_tokens, add_up) for _ in range(n)]
         await gather_or_cancel(*(self._answer(body, reply) for reply in replies))
         return [reply.draft() for reply in replies]
 
-    def _wanted(self, sampling: Sampling) -> dict[str, Any]:
+    def _fields(self, sampling: Sampling) -> dict[str, Any]:
         """The request's fields beside the conversation."""
+        settings, most = self.settings, sampling.max_tokens
+        fields: dict[str, Any] = {name: getattr(sampling, name) for name in settings.sampling_fields}
+        return {**fields, "max_tokens": most, "thinking": self._thinking(most), **settings.extra}
+
+    def _thinking(self, max_tokens: int) -> dict[str, object]:
+        """The field that switches reasoning on or off. Raises TooFewTokens if its budget leaves nothing."""
         settings = self.settings
-        if settings.thinking_budget >= sampling.max_tokens:
+        if settings.thinking_budget >= max_tokens:
             raise TooFewTokens(
-                f"thinking_budget: {settings.thinking_budget} leaves nothing of {sampling.max_tokens} tokens.",
+                f"thinking_budget: {settings.thinking_budget} leaves nothing of {max_tokens} tokens.",
                 where=self.name,
                 remedy="Lower it, or raise sampling.max_tokens or the problem's budget.",
             )
-        wanted: dict[str, Any] = {name: getattr(sampling, name) for name in settings.sampling_fields}
-        thinking: dict[str, object] = {"type": "disabled"}
-        if settings.thinking == "hide":
-            # Summaries are worth more than nothing where a cancelled call is to be billed.
-            thinking = {"type": "adaptive", "display": "summarized"}
-            if settings.thinking_budget:
-                thinking |= {"type": "enabled", "budget_tokens": settings.thinking_budget}
-        return {**wanted, "max_tokens": sampling.max_tokens, "thinking": thinking, **settings.extra}
+        if settings.thinking == "off":
+            return {"type": "disabled"}
+        # A summary lets a cancelled call be billed for more than nothing.
+        thinking: dict[str, object] = {"type": "adaptive", "display": "summarized"}
+        if settings.thinking_budget:
+            thinking |= {"type": "enabled", "budget_tokens": settings.thinking_budget}
+        return thinking
 
     async def _answer(self, body: Mapping[str, Any], reply: "_Reply") -> None:
-        """One request, made again with fewer tokens where the server says that so many find no room."""
+        """One request, made again with fewer tokens if the server says that so many find no room."""
         try:
             await self._stream(body, reply)
         except ContextOverflow as failure:
@@ -179,25 +207,23 @@ class AnthropicModel:
             reply.shorten(room)
             await self._stream({**body, "max_tokens": room}, reply)
 
-    async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+    def _opened(self, client: "AsyncAnthropic", body: Mapping[str, Any]) -> AbstractAsyncContextManager[Any]:
+        """The request as a stream of bytes."""
         further = dict(body)
         required = {name: further.pop(name) for name in ("messages", "max_tokens")}
-        headers = _VERSION_THAT_SAMPLES if self.settings.sampling_fields else None
-        async with (
-            self.connection.call() as client,
-            client.messages.with_streaming_response.create(
-                model=self.settings.model, stream=True, extra_body=further, extra_headers=headers, **required
-            ) as response,
-        ):
+        headers = None if _SAMPLING_FIELDS.isdisjoint(body) else _VERSION_THAT_SAMPLES
+        return client.messages.with_streaming_response.create(
+            model=self.settings.model, stream=True, extra_body=further, extra_headers=headers, **required
+        )
+
+    async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
+        async with self.connection.call() as client, self._opened(client, body) as response:
             reply.opened(response.headers.get("request-id", ""))
             async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
-                    if event.error is not None:
+                    if (failure := self.connection.failure_in(event.error, event.foreign)) is not None:
                         reply.discard()
-                        raise self.connection.error_within(event.error)
-                    if event.foreign is not None:
-                        reply.discard()
-                        raise self.connection.foreign(event.foreign)
+                        raise failure
                     reply.take(event)
                     if reply.cut:
                         return
@@ -223,7 +249,7 @@ class _Reply:
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(prefix.separator, to_end=sampling.stop is None)
-        self._text, self._thoughts, self._thinks, self._pieces = "", "", False, 0
+        self._text, self._reasoning, self._has_reasoning, self._pieces = "", "", False, 0
         self._finish, self._request_id, self._short, self._marked_end = "", "", False, False
         self._began = time.monotonic()
 
@@ -234,8 +260,8 @@ class _Reply:
 
     @property
     def cut(self) -> bool:
-        """Whether nothing of what is still to come is wanted, not even its count."""
-        return self._cutter.complete and not self._thinks and not self._finish
+        """Whether nothing that is still to come matters, not even its count."""
+        return self._cutter.complete and not self._has_reasoning and not self._finish
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
@@ -254,21 +280,21 @@ class _Reply:
 
     def take(self, event: Event) -> None:
         """The next event."""
-        self._thinks |= event.thinks
+        self._has_reasoning |= event.has_reasoning
         self._marked_end |= event.done
         self._finish = event.finish or self._finish
         if event.usage is not None:
             self._counted.report(event.usage)
-        if event.piece or event.thought:
+        if event.piece or event.reasoning:
             self._pieces += 1
-            self._text, self._thoughts = self._text + event.piece, self._thoughts + event.thought
+            self._text, self._reasoning = self._text + event.piece, self._reasoning + event.reasoning
             self._cutter.feed(event.piece)
-            thoughts = estimated_tokens(self._thoughts)
-            self._counted.arrived(self._pieces, estimated_tokens(self._text) + thoughts, thoughts)
+            reasoning = estimated_tokens(self._reasoning)
+            self._counted.arrived(self._pieces, estimated_tokens(self._text) + reasoning, reasoning)
         self._used()
 
     def check(self) -> None:
-        """Raises BackendUnavailable where the stream ended before the answer had, BackendError for a refusal."""
+        """Raises BackendUnavailable if the stream ended before the answer, BackendError for a refusal."""
         self._counted.ended()
         self._used()
         if not self._finish and self._marked_end and self._counted.reported and self._pieces:
@@ -292,6 +318,6 @@ class _Reply:
         ending = ending_of(self._finish)
         if ending in (Ending.LENGTH, Ending.CONTEXT):
             return Stop.CONTEXT if self._short or ending is Ending.CONTEXT else Stop.LENGTH
-        # A step that was asked for ends by itself; after the solution's end the next one comes back empty.
+        # A requested step ends by itself; after the solution's end the next one comes back empty.
         asked_for = self._one_step and self._sampling.stop is not None
         return Stop.SEPARATOR if asked_for and (self._cutter.text or not self._begun) else Stop.END

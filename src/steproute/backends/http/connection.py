@@ -3,11 +3,11 @@
 import asyncio
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import cache
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 import httpx2
 import msgspec
@@ -41,6 +41,8 @@ _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
 _NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
 _KEEPALIVE_S: Final = 2.0  # well below uvicorn's 5 s, so that no call is sent on a connection that is being closed
+_STREAMED: Final = {"X-Stainless-Raw-Response": "stream", "Content-Type": "application/json"}
+"""Has `client.post` return a response whose body is still to be read."""
 _UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _REMEDIES: Final = {
     401: "Check the key in the variable that api_key_env names.",
@@ -62,7 +64,7 @@ class ServerConnection(ABC, Generic[_Client]):
     """A server as the backend `name` of a run: its client, and its failures as BackendErrors that name its address,
     without a user, a password or the key.
 
-    `models_path` lists its models. Raises ConfigError where the key's variable holds no key.
+    `models_path` lists its models. Raises ConfigError if the key's variable holds no key.
     """
 
     models_path: ClassVar[str]
@@ -119,10 +121,42 @@ class ServerConnection(ABC, Generic[_Client]):
         Raises BackendTimeout, RateLimited, BackendUnavailable, ContextOverflow, and BackendError for what a further
         try would not change.
         """
-        name, at, package = self.name, self._at, self._package
-        try:
+        with self._failures():
             async with asyncio.timeout(self.server.total_s):
                 yield await self._client()
+
+    async def streamed(
+        self,
+        request: Callable[[_Client], AbstractAsyncContextManager[Any]],
+        opened: Callable[[Mapping[str, str]], None],
+        read: Callable[[AsyncIterator[bytes]], AsyncGenerator[_T, None]],
+    ) -> AsyncGenerator[_T, None]:
+        """What `read` makes of the body of the response to `request`, handed on while it arrives.
+
+        opened: called with the response's headers. The call must end within total_s, but no clock runs while the
+        caller has an event: it could only interrupt the caller. Raises as `call` does.
+        """
+        deadline = asyncio.get_running_loop().time() + self.server.total_s
+        with self._failures():
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout_at(deadline):
+                    response = await stack.enter_async_context(request(await self._client()))
+                opened(response.headers)
+                events = await stack.enter_async_context(aclosing(read(response.iter_bytes())))
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        try:
+                            event = await anext(events)
+                        except StopAsyncIteration:
+                            return
+                    yield event
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raises a call's failures in our words; see `call`."""
+        name, at, package = self.name, self._at, self._package
+        try:
+            yield
         except TimeoutError:
             raise BackendTimeout(f"no complete answer within {self.server.total_s:g} s{at}", where=name) from None
         except (package.APITimeoutError, httpx2.TimeoutException) as failure:
@@ -145,7 +179,7 @@ class ServerConnection(ABC, Generic[_Client]):
             ) from None
 
     async def models(self) -> dict[str, int | None] | None:
-        """The server's models and how many tokens fit each, where it says; None for an answer that lists none.
+        """The server's models and how many tokens fit each, if it says; None for an answer that lists none.
 
         Raises as `call` does.
         """
@@ -165,22 +199,28 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def _meaning(self, status: int, body: object, headers: Mapping[str, str]) -> BackendError:
         error_body = ErrorBody.of(body)
-        said = f"status {status}: {self._shown(error_body.message)}{self._at}"
+        shown = f"status {status}: {self._shown(error_body.message)}{self._at}"
         if error_body.is_spent:
-            return BackendError(said, remedy=_REMEDIES[402])
+            return BackendError(shown, remedy=_REMEDIES[402])
         if status not in _NO_OVERFLOW and error_body.is_overflow:
-            return ContextOverflow(f"{said}. The model's context has no room for it.", *error_body.room)
+            return ContextOverflow(f"{shown}. The model's context has no room for it.", *error_body.room)
         if status == 429:
-            return self._to_wait_for(RateLimited, said, retry_after(headers, body))
+            return self._to_wait_for(RateLimited, shown, retry_after(headers, body))
         if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
-            return self._to_wait_for(BackendUnavailable, said, retry_after(headers, body))
+            return self._to_wait_for(BackendUnavailable, shown, retry_after(headers, body))
         if status in (400, 422) and (fields := self._refused(str(body))):
-            return FieldRefused(said, fields)
-        return self._lasting(status, error_body.message, said)
+            return FieldRefused(shown, fields)
+        return self._lasting(status, error_body.message, shown)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
         return self.error(ErrorBody.of(body).status, body)
+
+    def failure_in(self, error: Mapping[str, object] | None, foreign: Foreign | None) -> BackendError | None:
+        """The failure that an event of an answer is, if it is one."""
+        if error is not None:
+            return self.error_within(error)
+        return None if foreign is None else self.foreign(foreign)
 
     def foreign(self, foreign: Foreign) -> BackendError:
         """What it means that something else than a model's answer came with status 200."""
@@ -190,13 +230,13 @@ class ServerConnection(ABC, Generic[_Client]):
             remedy="Does base_url end in /v1, or in the path that the server's documents give?",
         )
 
-    def _to_wait_for(self, kind: type[TransientError], said: str, wait_s: float | None) -> BackendError:
+    def _to_wait_for(self, kind: type[TransientError], shown: str, wait_s: float | None) -> BackendError:
         """An error that may pass, unless the server asks for more time than one may wait."""
         longest = self.server.longest_wait_s
         if wait_s is None or wait_s <= longest:
-            return kind(said, wait_s)
+            return kind(shown, wait_s)
         return BackendError(
-            f"{said}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}.",
+            f"{shown}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}.",
             remedy="Run the same command again after that time. Set longest_wait_s higher to wait for it.",
         )
 
@@ -213,26 +253,26 @@ class ServerConnection(ABC, Generic[_Client]):
             return f". The environment names a proxy, which is not used. Set proxy = {ENVIRONMENT!r} to use it."
         return ""
 
-    def _lasting(self, status: int, message: str, said: str) -> BackendError:
-        """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
-        return BackendError(said, remedy=_REMEDIES.get(status, ""))
+    def _lasting(self, status: int, message: str, shown: str) -> BackendError:
+        """A failure that no further try mends, with its remedy. shown: the status and what may be shown of it."""
+        return BackendError(shown, remedy=_REMEDIES.get(status, ""))
 
     def _redirected(self, response: httpx2.Response) -> BackendError:
-        """Where a redirect leads. It is not followed, for a key is not to go where nobody sent it."""
-        said = f"status {response.status_code}: the server redirects"
-        asked, better = response.request.url, "an address that answers itself"
+        """The error that names a redirect's target. It is not followed: the key must not go to another address."""
+        shown = f"status {response.status_code}: the server redirects"
+        address, better = response.request.url, "an address that answers itself"
         try:
-            target = asked.join(response.headers["location"])
+            target = address.join(response.headers["location"])
             target = target.copy_with(username="", password="", query=None, fragment=None)
         except (httpx2.InvalidURL, KeyError):
-            return BackendError(said, where=self.name, remedy=f"Set base_url to {better}.")
-        below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
+            return BackendError(shown, where=self.name, remedy=f"Set base_url to {better}.")
+        below = address.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
         if target.path.endswith(below):
             version = self.server.url.rstrip("/").removeprefix(self.server.root)
             root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
             better = self._shown(root + version)
         return BackendError(
-            f"{said} to {self._shown(str(target))}", where=self.name, remedy=f"Set base_url to {better}."
+            f"{shown} to {self._shown(str(target))}", where=self.name, remedy=f"Set base_url to {better}."
         )
 
     def _reason(self, failure: BaseException) -> str:
@@ -271,12 +311,28 @@ class Connection(ServerConnection["openai.AsyncOpenAI"]):
     def _refused(self, body: str) -> tuple[str, ...]:
         return refused_fields(body)
 
+    @asynccontextmanager
+    async def chat_response(self, client: "openai.AsyncOpenAI", body: bytes) -> AsyncIterator[Any]:
+        """The response to a streamed chat request of these very bytes."""
+        response = await client.post(
+            "/chat/completions",
+            content=body,
+            cast_to=object,
+            options={"headers": _STREAMED},
+            stream=True,
+            stream_cls=self._openai.AsyncStream[object],
+        )
+        try:
+            yield response
+        finally:
+            await response.close()
+
     async def post(
         self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None
     ) -> _T:
         """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does.
 
-        unpaid: called where the server refused the request or never got it, so that nothing was computed.
+        unpaid: called if the server refused the request or never got it, so that nothing was computed.
         """
         openai = self._openai
         async with self.call() as client:

@@ -12,6 +12,7 @@ class Ending(Enum):
     """What ended an answer."""
 
     REGULAR = auto()
+    TOOL_CALLS = auto()
     LENGTH = auto()
     CONTEXT = auto()
     FILTERED = auto()
@@ -25,6 +26,7 @@ _WORDS: Final[Mapping[Ending, str]] = {
         "eot eot_token end_of_text end_of_turn end_turn end_token end complete completed finish finished done "
         "success normal"
     ),
+    Ending.TOOL_CALLS: "tool_calls tool_call tool_use function_call function_calls",
     Ending.LENGTH: (
         "length max_tokens max_token max_length max_output_tokens max_completion_tokens max_new_tokens "
         "max_tokens_reached max_predicted_tokens_reached length_limit token_limit limit"
@@ -41,6 +43,14 @@ _WORDS: Final[Mapping[Ending, str]] = {
     Ending.REFUSED: "refusal refused",
 }
 _ENDINGS: Final = {word.replace("_", ""): ending for ending, words in _WORDS.items() for word in words.split()}
+_FINISH_REASONS: Final = {
+    Ending.REGULAR: "stop",
+    Ending.TOOL_CALLS: "tool_calls",
+    Ending.LENGTH: "length",
+    Ending.CONTEXT: "length",
+    Ending.FILTERED: "content_filter",
+    Ending.REFUSED: "content_filter",
+}
 _PREFIX: Final = re.compile("^.*[.:]|^finish_?reason_?", re.IGNORECASE)
 
 
@@ -50,8 +60,14 @@ def ending_of(reason: str) -> Ending:
     return _ENDINGS.get(letters, Ending.UNKNOWN)
 
 
+def finish_reason(reason: str) -> str:
+    """A server's word as OpenAI's chat API has it; an unknown word stays as it is."""
+    return _FINISH_REASONS.get(ending_of(reason), reason)
+
+
 def check_finish(name: str, reason: str, hint: str = "", field: str = "finish_reason") -> None:
-    """Raises BackendUnavailable for an answer that ended early or for no regular reason, BackendError for a refusal.
+    """Raises BackendUnavailable for an answer that ended early or for no regular reason, BackendError for a refusal and
+    for a call to a tool.
 
     hint: what may help against a stream that breaks off.
     """
@@ -69,6 +85,12 @@ def check_finish(name: str, reason: str, hint: str = "", field: str = "finish_re
                 f"the model refuses to answer ({field} {reason!r}).",
                 where=name,
                 remedy="Use another model for this problem.",
+            )
+        case Ending.TOOL_CALLS:
+            raise BackendError(
+                f"the model calls a tool ({field} {reason!r}), and step routing works on text steps.",
+                where=name,
+                remedy="Send the request by a passthrough route, or remove the problem's tools.",
             )
         case Ending.UNKNOWN:
             raise BackendUnavailable(f"the answer ended by {reason.lower()!r}, which is no regular end", where=name)
