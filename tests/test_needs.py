@@ -43,7 +43,7 @@ def test_the_lab_has_all_that_its_policies_need() -> None:
         ("threshold", "specreason", "strong"),
     ],
 )
-def test_a_route_whose_scorer_is_not_there_is_refused(policy: str, strategy: str, scorer: str) -> None:
+def test_a_route_without_its_scorer_is_rejected(policy: str, strategy: str, scorer: str) -> None:
     routes = run_of(policy, strategy=strategy).sweep().routes
     with pytest.raises(ConfigError, match=rf"reads scores of the scorer '{scorer}', and there is none. Describe \[sco"):
         check_needs(routes, without_scorers(LAB))
@@ -63,7 +63,7 @@ def test_policies_that_read_no_scores_need_no_scorer() -> None:
     check_needs(run_of("random", "confidence", "cascade:random", "automix:random").sweep().routes, without_scorers(LAB))
 
 
-def test_a_model_that_is_not_there_is_refused() -> None:
+def test_a_route_without_its_model_is_rejected() -> None:
     with pytest.raises(ConfigError, match="single/mid: it asks the model 'mid', and there are only strong, weak"):
         check_needs(run_of("random", "single:mid").sweep().routes, trim_world_roles())
 
@@ -85,7 +85,7 @@ def test_every_role_of_a_trained_policy_is_asked_for(tmp_path: Path) -> None:
             check_needs(routes, trim_world_roles())
 
 
-def test_a_policy_that_reads_log_probabilities_is_refused_where_weak_gives_none() -> None:
+def test_a_policy_that_reads_log_probabilities_needs_them() -> None:
     with pytest.raises(ConfigError, match=r"its policy reads log-probabilities, and the model 'weak' gives none"):
         check_needs(run_of("confidence").sweep().routes, trim_world_roles())
 

@@ -78,7 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("words", "message"), CASES, ids=[" ".join(words) for words, _ in CASES])
-def test_a_number_that_cannot_be_is_named_with_its_remedy(
+def test_an_impossible_number_is_named_with_its_remedy(
     tmp_path: Path,
     words: tuple[str, ...],
     message: str,

@@ -183,9 +183,7 @@ def test_the_plan_of_a_trained_policy_takes_its_cost_from_prices(trained: Traine
 
 
 @pytest.mark.parametrize("policy", ["agg", "query-sw"])
-def test_a_training_that_stopped_goes_on_and_pays_nothing_twice(
-    server: Arithmetic, tmp_path: Path, policy: str
-) -> None:
+def test_a_training_resumes_and_pays_nothing_twice(server: Arithmetic, tmp_path: Path, policy: str) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("sklearn")
     problems, calls = (40, 30) if policy == "agg" else (80, 70)
@@ -209,7 +207,7 @@ def test_a_training_that_stopped_goes_on_and_pays_nothing_twice(
     assert facts(f"runs/{policy}")["config_digest"] == read_config(Path(config)).digest
 
 
-def test_a_training_is_refused_before_the_first_call(server: Arithmetic, tmp_path: Path) -> None:
+def test_an_impossible_training_is_rejected_before_the_first_call(server: Arithmetic, tmp_path: Path) -> None:
     data = problem_file(tmp_path, 12)
     bare = ("--config", config_file(tmp_path, server, CONFIG.replace("logprobs = 2", "logprobs = 0")), "--data", data)
     refused(ConfigError, "reads scores of the scorer 'prm', and there is none", "train", "--policy", "pomdp", *bare)
@@ -341,7 +339,7 @@ def ledger(server: Arithmetic) -> Decimal:
     return Decimal(sum(paid)) / 1_000_000
 
 
-def test_the_demo_prints_what_was_really_paid_and_the_time_of_shared_steps(server: Arithmetic, tmp_path: Path) -> None:
+def test_the_demo_prints_the_paid_dollars_and_the_time_of_shared_steps(server: Arithmetic, tmp_path: Path) -> None:
     words = ("demo", "--config", config_file(tmp_path, server), "--data", problem_file(tmp_path, 12))
     shown = " ".join(good(*words).split())
     found = demo_summary()
@@ -381,7 +379,7 @@ def test_the_demo_of_changed_models_has_a_folder_of_its_own(server: Arithmetic, 
 
 
 @pytest.mark.parametrize("changed", ["limits", "problems"])
-def test_a_demo_that_does_not_belong_to_its_folder_is_refused_before_the_first_call(
+def test_a_demo_with_other_settings_is_rejected_before_the_first_call(
     server: Arithmetic, tmp_path: Path, changed: str
 ) -> None:
     config, data = config_file(tmp_path, server), problem_file(tmp_path, 12)

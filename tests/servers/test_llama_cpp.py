@@ -25,6 +25,7 @@ from steproute.backends.text_chat import chat_model
 from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.decision import Accept, Rewrite
 from steproute.core.errors import ContextOverflow
+from steproute.core.grade import Verdict
 from steproute.core.ports import ChatModel, Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
@@ -33,8 +34,8 @@ from steproute.core.usage import AccountLine, Usage
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
+from steproute.grading.checker import AnswerChecker
 from steproute.policies.baselines.confidence import Confidence
 from steproute.strategies.stepwise import Stepwise
 

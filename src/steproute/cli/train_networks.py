@@ -9,8 +9,9 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact
+from steproute.cli.stopping import INTERRUPTED
 from steproute.cli.terminal import Terminal
-from steproute.cli.training import GO_ON, Training
+from steproute.cli.training import Training
 from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
@@ -76,7 +77,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 limits=training.setup.limits.without_fallbacks,
             )
         except KeyboardInterrupt:
-            console.print(GO_ON)
+            console.print(INTERRUPTED)
             raise typer.Exit(_CTRL_C) from None
         calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
     family, best = trained.family, max(reward for _, reward in trained.rewards)

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.cli.stopping import Stopped, run_until_stopped
+from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
 from steproute.cli.training_tree import training_tree
 from steproute.cli.waits import Waits
@@ -31,7 +31,6 @@ from steproute.lab.story import is_lab
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 from steproute.strategies.stepwise import Stepwise
 
-GO_ON: Final = "interrupted. The same command goes on where this one stopped."
 _LAB_PROBLEMS: Final = 2000
 
 
@@ -118,7 +117,7 @@ class Training:
             try:
                 traces = run_until_stopped(solve(roles))
             except Stopped as stopped:
-                progress.console.print(GO_ON)
+                progress.console.print(INTERRUPTED)
                 raise typer.Exit(stopped.exit_code) from None
             calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
         self.console.print(calls, highlight=False)

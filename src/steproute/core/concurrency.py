@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -45,6 +45,22 @@ async def in_turn(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
     finally:
         for call in waiting:
             call.close()
+
+
+async def map_concurrently(
+    call: Callable[..., Coroutine[Any, Any, _T]], *arguments: Iterable[Any], in_flight: int
+) -> list[_T]:
+    """`map` for an async function: at most `in_flight` calls at once, results in order.
+
+    Fails and is cancelled as `gather_or_cancel`.
+    """
+    slots = asyncio.Semaphore(in_flight)
+
+    async def within_slot(*values: Any) -> _T:
+        async with slots:
+            return await call(*values)
+
+    return await gather_or_cancel(*map(within_slot, *arguments))
 
 
 def _failure(tasks: Iterable["asyncio.Task[Any]"]) -> BaseException | None:

@@ -122,7 +122,7 @@ class BoundedModel(StepModel, Protocol):
 class ServerFacts:
     """What a model's server has shown so far.
 
-    model: the model's name there. ignores_stop: it went on after a separator that it was told to stop at. refused:
+    model: the model's name there. ignores_stop: it continued after a separator at which it was to stop. refused:
     fields of requests that it refused. omitted: all fields that are no longer sent.
     """
 
@@ -254,7 +254,7 @@ class Policy(Protocol):
 
 
 class AskedPolicy(Protocol):
-    """A policy that is told its decisions from outside, such as a training environment's."""
+    """A policy that gets its decisions from outside, such as from a training environment."""
 
     def decide(self, observation: Observation) -> Awaitable[Decision]:
         """The decision, once there is one."""

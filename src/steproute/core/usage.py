@@ -10,7 +10,7 @@ _PER_MILLION: Final = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call as the backend reported them; `estimated` where it reported none.
+    """Tokens of one call as the backend reported them; `estimated` if it reported none.
 
     `input_tokens` are uncached; `reasoning_tokens` are a part of `output_tokens`, not an addition to them.
     """
@@ -70,7 +70,7 @@ class Price:
 
     @property
     def is_set(self) -> bool:
-        """Whether anybody has said what it costs, be it nothing."""
+        """Whether a price was given, zero included."""
         return self.table != UNSET.table
 
 
@@ -85,8 +85,6 @@ class Purpose(StrEnum):
     DISCARDED = "discarded"
     CANCELLED = "cancelled"
     SCORE = "score"
-    JUDGE = "judge"
-    PROBE = "probe"
     GRADE = "grade"
     RETRY = "retry"
 

@@ -31,7 +31,7 @@ _SAMPLING: Final = Sampling(max_tokens=1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A recorded set: problems, the roles that replays it, and what was recorded as right by (role, problem id).
+    """A recorded set: problems, the replaying roles, and the recorded correctness by (role, problem id).
 
     `note` says what the set can and cannot support.
     """
@@ -50,7 +50,7 @@ class Recorded:
 
 
 def load_recorded(name: str) -> Recorded:
-    """A recorded set by name, `qwen3` or `llama`; raises DatasetError where it is unknown or missing."""
+    """A recorded set by name, `qwen3` or `llama`; raises DatasetError if it is unknown or missing."""
     if name not in _SETS:
         raise DatasetError(f"recorded set: {name!r} is unknown.", remedy=f"Use one of {', '.join(_SETS)}.")
     return _SETS[name]()
@@ -73,7 +73,7 @@ def _qwen3() -> Recorded:
         sides,
         graded,
         names=("Qwen3-1.7B", "Qwen3-14B", "Qwen2.5-Math-PRM-7B"),
-        note=f"{_SUPPORTS} Total tokens are real, tokens a step are estimated. Problem math/test/algebra/892 is "
+        note=f"{_SUPPORTS} Total tokens are real, tokens per step are estimated. Problem math/test/algebra/892 is "
         "recorded as right for both, but neither solution gives a final answer, so here it is wrong.",
     )
 

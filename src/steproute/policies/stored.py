@@ -16,6 +16,7 @@ from steproute.artifacts import (
     sound_number,
     sound_numbers,
 )
+from steproute.core.arrays import F64
 from steproute.core.construction import family_of
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
@@ -23,7 +24,7 @@ from steproute.core.registry import policies
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.trim.agg import AggNetwork
-from steproute.policies.trim.learned import F64, DecisionNetwork, LearnedFamily
+from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
 from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily

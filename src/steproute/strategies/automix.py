@@ -5,10 +5,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from steproute.core.decision import Accept
+from steproute.core.grade import Verdict
 from steproute.core.ports import COMPARES, Grader, Needs, Policy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix
-from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
 from steproute.grading.mathematics import MathGrader
 
