@@ -31,6 +31,7 @@ from steproute.serve.messages import PATH as MESSAGES_PATH
 from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
+from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
 from steproute.serve.simulate import simulate
 from steproute.store import Store, open_store
@@ -76,6 +77,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
         ],
         middleware=[Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6))],
         exception_handlers=handlers,

@@ -16,7 +16,7 @@ from steproute.serve.face import DONE, Json, SseEvent, chat_of, check_known, giv
 _PATH = "/v1/completions"
 
 
-class CompletionRequest(msgspec.Struct):
+class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request of the older API. prompt: one text; it is asked as a turn of the user, not continued as raw text."""
 
     model: str

@@ -15,7 +15,7 @@ NAMES: Final = {"stop": "stop_sequences", "response_format": "output_config.form
 _TIERS: Final = frozenset({"auto", "standard_only", None})
 
 
-class MessagesRequest(msgspec.Struct):
+class MessagesRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request to the Messages API."""
 
     model: str

@@ -41,7 +41,7 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None
 
 
-class ResponsesRequest(msgspec.Struct):
+class ResponsesRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request to the Responses API. input: a text, or messages, function calls and their outputs."""
 
     model: str
