@@ -80,14 +80,18 @@ class CompletionFace:
 
 
 def _says(choice: Json) -> bool:
-    return bool(choice["delta"].get("content") or choice["finish_reason"])
+    return bool(_text(choice["delta"]) or choice["finish_reason"])
+
+
+def _text(message: Json) -> str:
+    return "".join(message.get(name) or "" for name in ("content", "refusal"))
 
 
 def _shaped(completion: Json, said: str) -> dict[str, Any]:
     choices = [
         {
             "index": each["index"],
-            "text": each[said].get("content") or "",
+            "text": _text(each[said]),
             "finish_reason": each["finish_reason"],
             "logprobs": None,
         }

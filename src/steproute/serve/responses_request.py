@@ -130,6 +130,8 @@ def _messages(asked: ResponsesRequest) -> list[dict[str, Any]]:
     if isinstance(asked.input, str):
         return [*messages, {"role": "user", "content": asked.input}]
     for number, item in enumerate(asked.input):
+        if item.get("type") == "reasoning":
+            continue  # of an earlier answer, which models do not read
         message = _message(item, f"input[{number}]")
         if messages and message.get("tool_calls") and messages[-1]["role"] == "assistant":
             messages[-1] = {**messages[-1], "tool_calls": [*messages[-1].get("tool_calls", ()), *message["tool_calls"]]}
