@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serve.gateway_page import examples
 from tests.serve.paid_gateway import ASK, PaidGateway
 from tests.serve.running import PROBLEM, RunningGateway
 
@@ -99,6 +100,13 @@ def test_the_older_completions_give_the_text_of_solve(lab_gateway: RunningGatewa
     assert report == {"text": steproute.solve(PROBLEM, seed=7).text}
 
 
+def test_the_example_of_the_docs_gives_the_answer(lab_gateway: RunningGateway, installed: Path) -> None:
+    (example,) = examples("js", lab_gateway.url)
+    command = ["node", "--input-type=module"]
+    done = subprocess.run(command, input=example, cwd=installed, check=True, capture_output=True, text=True)
+    assert "So the answer is" in done.stdout
+
+
 @each_client
 def test_a_call_of_a_tool_arrives_whole(paid: PaidGateway, run: Run, client: str) -> None:
     assert run(client, "tool", **of(paid, "open", "default"), tool=TOOL) == {
@@ -141,6 +149,13 @@ def test_a_client_that_does_not_wait_cancels_the_call(paid: PaidGateway, run: Ru
     assert "imeout" in report["error"]
     (asked,) = paid.upstream.asked[before:]
     _until(lambda: asked.closed_by_client)
+
+
+@each_client
+def test_all_but_the_ai_sdk_repeat_what_they_stopped_waiting_for(paid: PaidGateway, run: Run, client: str) -> None:
+    before = paid.refused(499)
+    assert "imeout" in run(client, "chat", **of(paid, "open", "slow"), settings={"timeout": 1500})["error"]
+    _until(lambda: paid.refused(499) - before == (1 if client == AI_SDK else 3))
 
 
 @each_client
