@@ -42,11 +42,13 @@ def replies(draw: st.DrawFn) -> list[ChatDelta]:
     deltas += [ChatDelta(content=text) for text in draw(texts)]
     deltas += [ChatDelta(refusal=text) for text in draw(texts)]
     for index in range(draw(st.integers(0, 3))):
-        deltas.append(ChatDelta(tool_calls=(ToolCallDelta(index=index, id=f"call_{index}", name="f"),)))
+        first = ToolCallDelta(index=index, id=f"call_{index}", name="f")
+        deltas.append(ChatDelta(tool_calls=(first,)))
+        again = first.id if draw(st.booleans()) else ""  # some servers repeat it in each piece
         arguments = json.dumps({"a": draw(st.text(max_size=5))})
         cut = draw(st.integers(0, len(arguments)))
         for piece in (arguments[:cut], arguments[cut:]):
-            deltas.append(ChatDelta(tool_calls=(ToolCallDelta(index=index, arguments=piece),)))
+            deltas.append(ChatDelta(tool_calls=(ToolCallDelta(index=index, id=again, arguments=piece),)))
     finish = draw(st.sampled_from(["stop", "length", "content_filter"]))
     return [*deltas, ChatDelta(finish_reason="tool_calls" if deltas and deltas[-1].tool_calls else finish)]
 

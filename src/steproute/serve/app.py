@@ -96,7 +96,7 @@ async def _clean(store: Store, retention_days: int) -> None:
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
     request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
-    body = msgspec.json.encode(error_body(failure) if request.url.path == MESSAGES_PATH else failure.body)
+    body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 
 

@@ -38,7 +38,7 @@ class ResponsesFace:
         self._finish, self._failed, self._number = "", False, 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
-        self._id, self._created = "", 0
+        self._id, self._created, self._index = "", 0, 0
 
     def whole(self, completion: Json) -> Json:
         """The response at its end."""
@@ -75,8 +75,8 @@ class ResponsesFace:
         for name, kind in _TEXTS.items():
             if text := delta.get(name):
                 yield from self._text(kind, text)
-        for call in delta.get("tool_calls") or ():
-            yield from self._call(call)
+        for number, call in enumerate(delta.get("tool_calls") or ()):
+            yield from self._call(call, call.get("index", number))
 
     def _text(self, kind: str, text: str) -> Iterator[SseEvent]:
         own = _REASONING if kind == "reasoning_text" else _MESSAGE
@@ -93,11 +93,12 @@ class ResponsesFace:
         part[_key(kind)] += text
         yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind))
 
-    def _call(self, call: Json) -> Iterator[SseEvent]:
+    def _call(self, call: Json, index: int) -> Iterator[SseEvent]:
         function = call.get("function") or {}
         item = self._open_item
-        if item is None or item["type"] != "function_call" or call.get("id") not in (None, "", item["call_id"]):
+        if item is None or item["type"] != "function_call" or index != self._index:
             yield from self._close()
+            self._index = index
             call_id, name = call.get("id") or "", function.get("name") or ""
             item = self._item(type="function_call", call_id=call_id, name=name, arguments="")
             yield self._of_item("response.output_item.added", item=dict(item))
