@@ -31,6 +31,7 @@ from steproute.serve.messages import PATH as MESSAGES_PATH
 from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
+from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
 from steproute.serve.simulate import simulate
 from steproute.store import Store, open_store
@@ -76,6 +77,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
         ],
         middleware=[Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6))],
         exception_handlers=handlers,
@@ -94,7 +96,7 @@ async def _clean(store: Store, retention_days: int) -> None:
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
     request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
-    body = msgspec.json.encode(error_body(failure) if request.url.path == MESSAGES_PATH else failure.body)
+    body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 
 
