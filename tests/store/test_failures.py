@@ -2,15 +2,19 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from tests.store.postgres import PostgresServer
 from tests.store.requests import PRINCIPAL, line, reserve
+from tests.store.test_traces import trace
 
 from steproute.core.errors import ConfigError, StorageError
 from steproute.store import open_store
+from steproute.store.operations import Operation
+from steproute.store.writer import Writer
 
 
 @pytest.mark.parametrize(
@@ -82,12 +86,35 @@ def test_a_locked_file_is_a_storage_error_and_settling_again_settles_once(
     asyncio.run(use())
 
 
+def test_a_commit_whose_confirmation_was_lost_is_not_entered_twice(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = Writer._commit
+
+    async def commit_and_lose_the_connection(writer: Writer, operations: Sequence[Operation]) -> list[object]:
+        await commit(writer, operations)
+        raise StorageError("the connection was lost")
+
+    async def use() -> None:
+        store = await open_store(url)
+        await store.tenants.create(PRINCIPAL.tenant)
+        reservation = await reserve(store, "a", "1")
+        with monkeypatch.context() as patch:
+            patch.setattr(Writer, "_commit", commit_and_lose_the_connection)
+            with pytest.raises(StorageError):
+                await reservation.settle([line("0.1")])
+            with pytest.raises(StorageError):
+                await reservation.close([line("0.1"), line("0.2")])
+        await reservation.close([line("0.1"), line("0.2")])
+        assert [each.line for each in [each async for each in store.ledger.lines()]] == [line("0.1"), line("0.2")]
+        assert await store.ledger.audit() == []
+        await store.close()
+
+    asyncio.run(use())
+
+
 def test_one_operation_that_the_database_refuses_fails_alone(url: str) -> None:
     async def use() -> None:
         store = await open_store(url)
         await store.tenants.create(PRINCIPAL.tenant)
-        from tests.store.test_traces import trace
-
         kept = (store.traces.keep(f"t{number}", tenant, trace()) for number, tenant in enumerate(["acme", "x", "acme"]))
         results = await asyncio.gather(*kept, reserve(store, "a"), return_exceptions=True)
         assert [type(each).__name__ for each in results] == ["NoneType", "StorageError", "NoneType", "Reservation"]
