@@ -127,8 +127,7 @@ def test_a_schema_that_was_damaged_is_a_storage_error(url: str) -> None:
     async def use() -> None:
         store = await open_store(url)
         await store.tenants.create(PRINCIPAL.tenant)
-        async with store._database.writing() as connection:
-            await connection.execute(text("DROP TABLE lines"))
+        await store._database.write(lambda connection: connection.execute(text("DROP TABLE lines")).close())
         reservation = await reserve(store, "a")
         with pytest.raises(StorageError):
             await reservation.settle([line()])

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from steproute.store.database import Database
 from steproute.store.records import REQUEST_FIELDS, LineRow, Request
@@ -80,48 +79,44 @@ class Batch:
         self.changed.add(request.id)
 
 
-async def load(database: Database, connection: AsyncConnection, names: Iterable[str], ids: Sequence[str]) -> Batch:
+def load(database: Database, connection: Connection, names: Iterable[str], ids: Sequence[str]) -> Batch:
     """Lock the tenants, always in the order of their names, and read what belongs to them."""
     ordered = sorted(set(names))
-    statement = select(tenants).where(tenants.c.name.in_(ordered)).order_by(tenants.c.name).with_for_update()
-    locked = {row["name"]: row for row in (await connection.execute(statement)).mappings()}
-    now_ms = await database.now_ms(connection)
-    found = await _requests(connection, ordered, ids, now_ms)
-    return Batch(now_ms, locked, found, await _windows(connection, ordered, found.values(), now_ms // 1000))
+    statement = (
+        select(tenants).where(tenants.c.name.in_(ordered)).order_by(tenants.c.name).with_for_update(key_share=True)
+    )
+    locked = {row["name"]: row for row in (connection.execute(statement)).mappings()}
+    now_ms = database.now_ms(connection)
+    found = _requests(connection, ordered, ids, now_ms)
+    return Batch(now_ms, locked, found, _windows(connection, ordered, found.values(), now_ms // 1000))
 
 
-async def save(database: Database, connection: AsyncConnection, batch: Batch) -> None:
+def save(database: Database, connection: Connection, batch: Batch) -> None:
     """Write everything that the operations have changed."""
     upsert = sqlite.insert if database.is_sqlite else postgresql.insert
-    await _run(connection, upsert(prices).on_conflict_do_nothing(), list(batch.prices.values()))
-    await _save_windows(connection, batch)
-    await _save_requests(connection, batch)
-    await _run(connection, insert(lines), batch.lines)
+    _run(connection, upsert(prices).on_conflict_do_nothing(), list(batch.prices.values()))
+    _save_windows(connection, batch)
+    _save_requests(connection, batch)
+    _run(connection, insert(lines), batch.lines)
     at = and_(lines.c.request_id == bindparam("of_request"), lines.c.number == bindparam("of_number"))
-    await _run(connection, update(lines).where(at).values(purpose=bindparam("new_purpose")), batch.purposes)
+    _run(connection, update(lines).where(at).values(purpose=bindparam("new_purpose")), batch.purposes)
     replacing = upsert(traces)
     newest = {name: replacing.excluded[name] for name in ("trace", "messages")}
     replacing = replacing.on_conflict_do_update(
         index_elements=["request_id"], set_=newest, where=traces.c.tenant == replacing.excluded.tenant
     )
-    await _run(connection, replacing, list(batch.traces.values()))
+    _run(connection, replacing, list(batch.traces.values()))
 
 
-async def _requests(
-    connection: AsyncConnection, names: Sequence[str], ids: Sequence[str], now_ms: int
-) -> dict[str, Request]:
-    columns = [requests.c[name] for name in REQUEST_FIELDS]
-    due = select(*columns).where(
-        requests.c.state == "open", requests.c.expires_ms <= now_ms, requests.c.tenant.in_(names)
-    )
-    rows = list(await connection.execute(due))
-    if ids:
-        rows += list(await connection.execute(select(*columns).where(requests.c.id.in_(ids))))
+def _requests(connection: Connection, names: Sequence[str], ids: Sequence[str], now_ms: int) -> dict[str, Request]:
+    due = and_(requests.c.state == "open", requests.c.expires_ms <= now_ms, requests.c.tenant.in_(names))
+    wanted = or_(requests.c.id.in_(ids), due) if ids else due
+    rows = connection.execute(select(*(requests.c[name] for name in REQUEST_FIELDS)).where(wanted))
     return {row.id: Request(**row._mapping) for row in rows}
 
 
-async def _windows(
-    connection: AsyncConnection, names: Sequence[str], found: Iterable[Request], now_s: int
+def _windows(
+    connection: Connection, names: Sequence[str], found: Iterable[Request], now_s: int
 ) -> dict[WindowKey, Window]:
     months = {month_start_s(now_s)} | {each.month_s for each in found}
     days = {day_start_s(now_s)} | {each.day_s for each in found}
@@ -135,31 +130,31 @@ async def _windows(
         WindowKey(row.tenant, row.span, row.start_s): Window(
             **{name: row._mapping[name] for name in _COUNTS}, is_new=False
         )
-        for row in await connection.execute(statement)
+        for row in connection.execute(statement)
     }
 
 
-async def _save_windows(connection: AsyncConnection, batch: Batch) -> None:
+def _save_windows(connection: Connection, batch: Batch) -> None:
     changed = [(key, window) for key, window in batch.windows.items() if window.changed]
     new = [key._asdict() | _counts(window) for key, window in changed if window.is_new]
     old = [_prefixed(key._asdict()) | _counts(window) for key, window in changed if not window.is_new]
     at = [windows.c[name] == bindparam(f"of_{name}") for name in WindowKey._fields]
-    await _run(connection, insert(windows), new)
-    await _run(connection, update(windows).where(*at).values({name: bindparam(name) for name in _COUNTS}), old)
+    _run(connection, insert(windows), new)
+    _run(connection, update(windows).where(*at).values({name: bindparam(name) for name in _COUNTS}), old)
 
 
-async def _save_requests(connection: AsyncConnection, batch: Batch) -> None:
+def _save_requests(connection: Connection, batch: Batch) -> None:
     new = [asdict(batch.requests[key]) for key in batch.created]
     old = [batch.requests[key] for key in batch.changed - batch.created]
     rows = [{"of_id": each.id} | {name: getattr(each, name) for name in _MUTABLE} for each in old]
     values: dict[str, Any] = {name: bindparam(name) for name in _MUTABLE}
-    await _run(connection, insert(requests), new)
-    await _run(connection, update(requests).where(requests.c.id == bindparam("of_id")).values(values), rows)
+    _run(connection, insert(requests), new)
+    _run(connection, update(requests).where(requests.c.id == bindparam("of_id")).values(values), rows)
 
 
-async def _run(connection: AsyncConnection, statement: Any, rows: list[dict[str, Any]]) -> None:
+def _run(connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
     if rows:
-        await connection.execute(statement, rows)
+        connection.execute(statement, rows)
 
 
 def _counts(window: Window) -> dict[str, int]:
