@@ -1,7 +1,7 @@
 """Transactions on both databases; every failure is a StorageError.
 
-Work is a plain function of a connection. SQLite runs it in a thread, so that threads switch once per transaction and not
-once per statement. PostgreSQL runs it on the event loop, over asyncpg.
+Work is a plain function of a connection. SQLite runs it in a thread: threads switch once per transaction, not once per
+statement. PostgreSQL runs it on the event loop, over asyncpg.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steproute.core.errors import ConfigError
@@ -23,6 +23,7 @@ _LONGEST_KEY: Final = 100
 _LONGEST_NAME: Final = 100
 _MOST_COUNT: Final = 2**53
 _NO_DIGEST: Final = bytes(32)
+_FIND_KEY: Final = select(keys, tenants.c.priority).join(tenants).where(keys.c.id == bindparam("key_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +162,10 @@ class Tenants:
         Whether the public part is known is no secret; the comparison of the secret takes the same time for all.
         """
         key_id = _public_part(key)
-        statement = select(keys, tenants.c.priority).join(tenants).where(keys.c.id == key_id)
 
         def work(connection: Connection) -> tuple[RowMapping | None, int]:
-            return connection.execute(statement).mappings().one_or_none(), self._database.now_ms(connection)
+            row = connection.execute(_FIND_KEY, {"key_id": key_id}).mappings().one_or_none()
+            return row, self._database.now_ms(connection)
 
         row, now_ms = await self._database.read(work)
         matches = hmac.compare_digest(row["digest"] if row else _NO_DIGEST, _digest(key))
