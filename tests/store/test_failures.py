@@ -136,6 +136,23 @@ def test_a_schema_that_was_damaged_is_a_storage_error(url: str) -> None:
     asyncio.run(use())
 
 
+def test_cancelled_calls_leave_the_store_as_it_was(url: str) -> None:
+    async def use() -> None:
+        store = await open_store(url)
+        await store.tenants.create(PRINCIPAL.tenant)
+        for yields in range(40):  # more than there are connections
+            calls = [asyncio.create_task(store.tenants.all()), asyncio.create_task(store.ledger.totals())]
+            for _ in range(yields):
+                await asyncio.sleep(0)
+            for call in calls:
+                call.cancel()
+            await asyncio.gather(*calls, return_exceptions=True)
+        assert len(await store.tenants.all()) == 1
+        await store.close()
+
+    asyncio.run(use())
+
+
 def test_a_closed_store_admits_nothing(url: str) -> None:
     async def use() -> None:
         store = await open_store(url)

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from steproute.core.errors import ConfigError, SteprouteError, StorageError
@@ -191,8 +191,15 @@ class _Postgresql:
             ) from None
 
     async def read(self, work: Work[_T]) -> _T:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+        async with self._engine.connect() as connection:
+            try:
+                async with connection.begin():
+                    return await connection.run_sync(work)
+            except (SteprouteError, IntegrityError, DataError):
+                raise
+            except BaseException:  # the connection may be in the middle of something; nobody may get it again
+                await connection.invalidate()
+                raise
 
     async def write(self, work: Work[_T]) -> _T:
         return await self.read(work)
