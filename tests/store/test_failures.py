@@ -31,6 +31,12 @@ def test_wrong_urls_are_refused(url: str, message: str) -> None:
         asyncio.run(open_store(url))
 
 
+def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 36, 0))
+    with pytest.raises(ConfigError, match=r"3\.37 or newer"):
+        asyncio.run(open_store(f"sqlite:///{tmp_path / 'store.db'}"))
+
+
 def test_a_file_that_cannot_be_used_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no database " * 1000)
     for path in (tmp_path / "file", tmp_path / "file" / "store.db", tmp_path):

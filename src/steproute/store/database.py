@@ -6,6 +6,7 @@ statement. PostgreSQL runs it on the event loop, over asyncpg.
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,7 @@ _BEGIN: Final = "sqlite_begin"
 _IMMEDIATE: Final = {_BEGIN: "BEGIN IMMEDIATE"}
 _NO_BEGIN: Final = {_BEGIN: "-- none"}
 _READERS: Final = 4
+_OLDEST_SQLITE: Final = (3, 37)  # has strict tables
 _OPTIONS: Final[dict[str, Any]] = {"hide_parameters": True}
 _CLOCK_MS: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
 
@@ -127,6 +129,12 @@ class _Sqlite:
     """Transactions in threads: one that writes, a few that read."""
 
     def __init__(self, url: URL) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise ConfigError(
+                f"SQLite {sqlite3.sqlite_version} is too old.",
+                where="store",
+                remedy="Use a Python with SQLite 3.37 or newer, or PostgreSQL.",
+            )
         _make_private(Path(str(url.database)))
         options = {"isolation_level": None, "timeout": _LOCK_WAIT_S, "check_same_thread": False}
         self._engine: Engine = create_engine(url, connect_args=options, **_OPTIONS)

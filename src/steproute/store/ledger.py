@@ -19,7 +19,7 @@ from steproute.store.balance import Balance, balances
 from steproute.store.database import Database
 from steproute.store.money import units_of_at_least, usd_of
 from steproute.store.operations import Close, Extend, Reserve, Settle, Touch
-from steproute.store.records import LineRow, PriceRow, plain
+from steproute.store.records import MOST_TOKENS, LineRow, PriceRow, plain
 from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
@@ -27,7 +27,6 @@ from steproute.store.totals import ALL_DAYS, Field, LedgerLine, Period, Total, l
 from steproute.store.writer import Writer
 
 DEFAULT_LEASE_S: Final = 120.0
-_MOST_TOKENS: Final = 2**53
 _SECONDS_KEPT_S: Final = 3600  # far more than the minute that counts, so that a clock set back finds them
 
 
@@ -59,7 +58,7 @@ class Ledger:
         has more than 6 decimals, and StorageError, on which the request must be refused. If the caller is cancelled
         meanwhile, nothing stays reserved.
         """
-        if not 0 <= tokens <= _MOST_TOKENS:
+        if not 0 <= tokens <= MOST_TOKENS:
             raise ConfigError(f"{tokens} is no number of tokens.", where="tokens", remedy="Give a whole number from 0.")
         units = units_of_at_least(usd, "usd")
         rows = {role: PriceRow.of(price) for role, price in (prices or {}).items()}
