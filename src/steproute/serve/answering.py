@@ -22,6 +22,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.spending import SpendingLimit, limited
 from steproute.serve.billing import Billing
+from steproute.serve.errors import interrupted
 from steproute.store import Principal, Store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -72,7 +73,13 @@ class Answer:
         """What happens, Finished as the last one. Raises what is no outcome of a solution."""
         while (event := await self._events.get()) is not None:
             yield event
-        yield Finished(self.task.result())
+        yield Finished(self.result())
+
+    def result(self) -> Trace:
+        """How it ended. Raises ApiError if it was cancelled before."""
+        if self.task.cancelled():
+            raise interrupted()
+        return self.task.result()
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""

@@ -21,7 +21,7 @@ from steproute.config import Setup
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
-from steproute.serve.draining import drain_on_signal
+from steproute.serve.draining import OpenResponses, drain_on_signal
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
@@ -68,7 +68,10 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
         ],
-        middleware=[Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6))],
+        middleware=[
+            Middleware(OpenResponses),
+            Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6)),
+        ],
         exception_handlers=handlers,
         lifespan=lifespan,
     )

@@ -60,11 +60,10 @@ async def _whole(request: Request, answer: Answer) -> Trace:
         await asyncio.wait({leaving, answer.task}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         leaving.cancel()
-        if not answer.task.done():
-            answer.cancel()
-    if answer.task.cancelled() or not answer.task.done():
+        answer.cancel()
+    if not answer.task.done():
         raise ApiError(499, "The client closed the connection.", code="client_closed_request")
-    return _sound(answer.task.result())
+    return _sound(answer.result())
 
 
 async def _left(request: Request) -> None:
