@@ -1,5 +1,6 @@
 """The table `[serve]`: where the gateway listens, where its ledger is, and the routes that it offers as models."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -94,6 +95,19 @@ class GatewaySettings:
 
     serve: ServeSettings = ServeSettings()
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def database_of(serve: ServeSettings) -> str:
+    """Where the ledger is. Raises ConfigError for a variable that is not set."""
+    if not serve.database_env:
+        return serve.database
+    if not (address := os.environ.get(serve.database_env, "")):
+        raise ConfigError(
+            f"the variable {serve.database_env} is not set.",
+            where="serve.database_env",
+            remedy="Set it to the database's address.",
+        )
+    return address
 
 
 def read_gateway(where: str, table: Mapping[str, Any]) -> GatewaySettings:

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steproute.core.decision import Rewrite
-from steproute.core.events import Billed, Decided, Event, Finished, Scored
+from steproute.core.events import Billed, Decided, Finished, Scored
+from steproute.serve.answering import Happening
 
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that prometheus_client reads: where the workers of one gateway keep their numbers."""
@@ -58,7 +59,7 @@ class Metrics:
             "steproute_in_flight", "Requests being answered", multiprocess_mode="livesum", registry=registry
         )
 
-    def observe(self, route: str, event: Event) -> None:
+    def observe(self, route: str, event: Happening) -> None:
         """Count something that happened on a route."""
         if isinstance(event, Billed):
             self.calls.labels(event.line.role).observe(event.line.latency_s)
