@@ -23,6 +23,8 @@ from steproute.store import Budgets, Store, open_store
 _START_S = 60.0
 _T = TypeVar("_T")
 
+KEY_VARIABLE = "ATTACKED_UPSTREAM_KEY"
+UPSTREAM_KEY = "sk-planted-7f3a9c"
 SERVE = """
 [serve]
 keys = true
@@ -31,9 +33,11 @@ max_in_flight = 1000
 [serve.routes.cheap]
 role = "weak"
 max_cost_usd = 0.001
+retries = 1
 [serve.routes.steps]
 strategy = "stepwise"
 max_cost_usd = 0.01
+retries = 1
 """
 
 
@@ -61,7 +65,9 @@ class AttackedGateway:
             *("--port", str(self.port), "--database", self.database, "--workers", str(self.workers)),
         ]
         with (self.folder / "gateway.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env=os.environ | {KEY_VARIABLE: UPSTREAM_KEY}
+            )
         until = time.monotonic() + _START_S
         while not self.answers():
             assert self.process.poll() is None, self.log
@@ -142,7 +148,7 @@ async def _spent(store: Store, tenant: str) -> Spent:
         reserved_tokens=day.reserved_tokens,
         lines=sum([each.line.cost_usd async for each in store.ledger.lines(tenant)], Decimal(0)),
         traces=sum((each.trace.cost_usd for each in kept if each is not None), Decimal(0)),
-        discrepancies=len(await store.ledger.audit()),
+        discrepancies=sum(each.count.endswith("usd") for each in await store.ledger.audit()),
     )
 
 
@@ -198,8 +204,12 @@ def attacked(
     settings: str = "",
     budgets: Budgets = Budgets(),
 ) -> Iterator[AttackedGateway]:
-    """A running gateway whose models are at `upstream`. settings: further lines of [serve]."""
-    (folder / "steproute.toml").write_text(CONFIG.format(url=upstream, prm_price=0.1) + SERVE.format(settings=settings))
+    """A running gateway whose models are at `upstream`; `weak` reads for nothing. settings: further lines of [serve]."""
+    models = CONFIG.replace("input = 0.05", "input = 0").replace(
+        'model = "', f'api_key_env = "{KEY_VARIABLE}"\nmodel = "'
+    )
+    models = models.format(url=upstream, prm_price=0.1)
+    (folder / "steproute.toml").write_text(models + SERVE.format(settings=settings))
     gateway = AttackedGateway(folder, database or f"sqlite:///{folder / 'gateway.db'}", workers)
     gateway.key = gateway.new_key("payer", budgets)
     try:

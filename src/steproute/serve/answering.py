@@ -73,10 +73,11 @@ class Answer:
         store: Store,
         *,
         keep_prompts: bool,
+        lease_s: float,
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._keep_prompts, self._on_event = keep_prompts, on_event
+        self._keep_prompts, self._lease_s, self._on_event = keep_prompts, lease_s, on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
         self._admitted = asyncio.Event()
@@ -123,7 +124,7 @@ class Answer:
         )
         self._admitted.set()
         try:
-            async with Billing(reservation, on_lost=self.cancel) as billing:
+            async with Billing(reservation, self._lease_s, on_lost=self.cancel) as billing:
                 return await work.run(lambda happening: self._emit(happening, billing))
         finally:
             await self._keep_trace()

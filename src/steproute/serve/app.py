@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steproute.config import Setup
+from steproute.config.gateway import ServeSettings
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
@@ -39,13 +40,15 @@ def application(setup: Setup, database: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await open_store(database, worker=f"{socket.gethostname()}:{os.getpid()}")
-        if not setup.gateway.serve.keys:
+        settings = setup.gateway.serve
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        store = await open_store(database, worker=worker, lease_s=settings.lease_s)
+        if not settings.keys:
             with suppress(ConfigError):  # it is there from the time before
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(store, gateway.settings.retention_days))
+        cleaning = asyncio.create_task(_clean(store, settings))
         try:
             yield
         finally:
@@ -77,13 +80,13 @@ def application(setup: Setup, database: str) -> Starlette:
     )
 
 
-async def _clean(store: Store, retention_days: int) -> None:
+async def _clean(store: Store, settings: ServeSettings) -> None:
     """Release the reservations of workers that died, and delete traces that are too old."""
     while True:
         with suppress(SteprouteError):
             await store.ledger.expire()
-            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=retention_days))
-        await asyncio.sleep(_EXPIRE_S)
+            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
+        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:

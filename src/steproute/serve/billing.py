@@ -12,8 +12,8 @@ from steproute.core.usage import AccountLine
 from steproute.store import Reservation, ReservationLost
 
 _LOG: Final = logging.getLogger("steproute.serve")
-_EXTEND_S: Final = 30.0
-"""How often a request that goes on says so, so that its reservation does not expire."""
+_EXTENSIONS: Final = 4
+"""How often per lease a request that goes on says so, so that its reservation does not expire."""
 _CLOSING_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -21,11 +21,12 @@ class Billing:
     """Settles lines in the background, extends the reservation, and closes it when the request has ended.
 
     If the ledger cannot be written meanwhile, the reservation holds the money, and closing settles what is missing.
-    on_lost: called if the reservation has expired, as after a long sleep of the machine: no further call may be made.
+    lease_s: how long the reservation lasts unless it is extended. on_lost: called if it has expired or may have, as
+    after a long sleep of the machine: no further call may be made.
     """
 
-    def __init__(self, reservation: Reservation, on_lost: Callable[[], None]) -> None:
-        self._reservation, self._on_lost = reservation, on_lost
+    def __init__(self, reservation: Reservation, lease_s: float, on_lost: Callable[[], None]) -> None:
+        self._reservation, self._lease_s, self._on_lost = reservation, lease_s, on_lost
         self._lines: asyncio.Queue[AccountLine | None] = asyncio.Queue()
         self._account: Sequence[AccountLine] = ()
 
@@ -48,26 +49,33 @@ class Billing:
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _settle(self) -> None:
-        """Until None comes."""
+        """Until None comes. Lines that keep coming do not put off the extensions."""
+        now = asyncio.get_running_loop().time
+        extend_at, self._expires = now() + self._lease_s / _EXTENSIONS, now() + self._lease_s
         lines: list[AccountLine | None] = []
         while None not in lines:
             try:
-                lines = [await asyncio.wait_for(self._lines.get(), _EXTEND_S)]
+                async with asyncio.timeout_at(extend_at):
+                    lines = [await self._lines.get()]
             except TimeoutError:
-                await self._extend()
+                await self._extend(now)
+                extend_at = now() + self._lease_s / _EXTENSIONS
                 continue
             while not self._lines.empty():
                 lines.append(self._lines.get_nowait())
             with suppress(StorageError):
                 await self._reservation.settle([line for line in lines if line is not None])
 
-    async def _extend(self) -> None:
+    async def _extend(self, now: Callable[[], float]) -> None:
+        asked = now()
         try:
             await self._reservation.extend()
+            self._expires = asked + self._lease_s
         except ReservationLost:
             self._on_lost()
         except StorageError:
-            pass  # the next time will do, and if none does, the lease ends
+            if now() >= self._expires:
+                self._on_lost()
 
     async def _close(self) -> None:
         await self._settling

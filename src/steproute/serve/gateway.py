@@ -76,6 +76,7 @@ class Gateway:
             principal,
             self.store,
             keep_prompts=self.settings.keep_prompts,
+            lease_s=self.settings.lease_s,
             on_event=lambda event: self.metrics.observe(route, event),
         )
         self.answers.add(answer.task)

@@ -17,6 +17,7 @@ from uvicorn.config import STARTUP_FAILURE
 from steproute.config import Setup, read_setup
 from steproute.config.gateway import ServeSettings, database_of
 from steproute.serve.app import application
+from steproute.serve.connection import LimitedConnection
 from steproute.serve.metrics import SHARED_FOLDER
 from steproute.serve.workers import run_workers
 from steproute.solving import LAB_ROUTE
@@ -24,6 +25,8 @@ from steproute.solving import LAB_ROUTE
 _VARIABLE: Final = "STEPROUTE_SERVE"
 _SLACK_S: Final = 5.0
 """What the server allows beyond `drain_s`, by which the gateway itself has ended all requests."""
+_KEEP_ALIVE_S: Final = 75
+"""Longer than clients keep idle connections (httpx 5 s, proxies 60 s), so that they never send into a closing one."""
 _HUNG_S: Final = 30
 """A worker that does not say for so long that it runs is replaced; on a busy machine a start takes a while."""
 
@@ -42,6 +45,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
     server = uvicorn.Config(
         "steproute.serve.run:worker",
         factory=True,
+        http=LimitedConnection,
         host=serve.host,
         port=serve.port,
         workers=serve.workers,
@@ -49,6 +53,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=round(_SLACK_S),
         timeout_worker_healthcheck=_HUNG_S,
         lifespan="on",
