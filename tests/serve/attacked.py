@@ -204,7 +204,7 @@ def attacked(
     settings: str = "",
     budgets: Budgets = Budgets(),
 ) -> Iterator[AttackedGateway]:
-    """A running gateway whose models are at `upstream`; `weak` reads for nothing. settings: further lines of [serve]."""
+    """A running gateway with models at `upstream`; `weak` reads for nothing. settings: further lines of [serve]."""
     models = CONFIG.replace("input = 0.05", "input = 0").replace(
         'model = "', f'api_key_env = "{KEY_VARIABLE}"\nmodel = "'
     )

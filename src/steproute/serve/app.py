@@ -13,7 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -23,7 +23,7 @@ from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
 from steproute.serve.draining import OpenResponses, drain_on_signal
-from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error, client_left
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
@@ -60,6 +60,7 @@ def application(setup: Setup, database: str) -> Starlette:
         ApiError: _refusal,
         SteprouteError: _failure,
         HTTPException: _http_error,
+        ClientDisconnect: _left,
         Exception: _fault,
     }
     return Starlette(
@@ -103,6 +104,11 @@ async def _http_error(request: Request, failure: HTTPException) -> Response:
     """Paths and methods that there are not."""
     message = f"{request.method} {request.url.path[:200]}: {failure.detail}."
     return await _refusal(request, ApiError(failure.status_code, message, headers=failure.headers or {}))
+
+
+async def _left(request: Request, failure: ClientDisconnect) -> Response:
+    """The connection ended before the body did."""
+    return await _refusal(request, client_left())
 
 
 async def _fault(request: Request, failure: Exception) -> Response:

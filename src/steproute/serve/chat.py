@@ -18,7 +18,7 @@ from steproute.core.trace import Trace
 from steproute.serve.answering import Answer
 from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, summary, text_of
 from steproute.serve.chat_request import Chat, ChatBody
-from steproute.serve.errors import ApiError, api_error, upstream_failure
+from steproute.serve.errors import ApiError, api_error, client_left, upstream_failure
 from steproute.serve.gateway import Gateway
 
 KEEP_ALIVE_S: Final = 10
@@ -51,7 +51,7 @@ async def until_left(request: Request, answer: Answer, reading: Coroutine[Any, A
     try:
         await asyncio.wait({leaving, read}, return_when=asyncio.FIRST_COMPLETED)
         if not read.done():
-            raise ApiError(499, "The client closed the connection.", code="client_closed_request")
+            raise client_left()
         return read.result()
     finally:
         leaving.cancel()

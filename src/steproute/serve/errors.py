@@ -73,6 +73,11 @@ def overloaded(message: str, retry_after_s: float) -> ApiError:
     )
 
 
+def client_left() -> ApiError:
+    """Nobody reads this; it is counted among the refusals."""
+    return ApiError(499, "The client closed the connection.", code="client_closed_request")
+
+
 def interrupted() -> ApiError:
     """The gateway itself ended a request, because it stops or has lost the reservation."""
     return ApiError(
