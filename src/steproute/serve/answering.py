@@ -123,11 +123,8 @@ class Answer:
             prices=work.prices,
         )
         self._admitted.set()
-        try:
-            async with Billing(reservation, self._lease_s, on_lost=self.cancel) as billing:
-                return await work.run(lambda happening: self._emit(happening, billing))
-        finally:
-            await self._keep_trace()
+        async with Billing(reservation, self._lease_s, on_lost=self.cancel, at_end=self._keep_trace) as billing:
+            return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:
         self._on_event(happening)
