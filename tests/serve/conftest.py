@@ -3,6 +3,8 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.serve.paid_gateway import PaidGateway, paid_gateway
+from tests.serve.running import RunningGateway, gateway
 from tests.store.postgres import PostgresServer
 
 _numbers = count()
@@ -24,3 +26,17 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     name = f"gateway{next(_numbers)}"
     server.sql(f"CREATE DATABASE {name}")
     return server.url(name)
+
+
+@pytest.fixture(scope="session")
+def lab_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """The bundled lab, without keys."""
+    with gateway(tmp_path_factory.mktemp("lab-gateway")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def paid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidGateway]:
+    """Keys, budgets, tools, and models that fail or take their time."""
+    with paid_gateway(tmp_path_factory.mktemp("paid-gateway")) as started:
+        yield started

@@ -7,6 +7,7 @@ leave a call unbilled or a reservation open.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
 
@@ -64,7 +65,10 @@ class Work(Protocol):
 
 
 class Answer:
-    """The answer to one request, under way. `cancel` stops its calls, which are billed."""
+    """The answer to one request, under way. `cancel` stops its calls, which are billed.
+
+    note: for the trace, why it is answered in the way it is.
+    """
 
     def __init__(
         self,
@@ -74,10 +78,12 @@ class Answer:
         *,
         keep_prompts: bool,
         lease_s: float,
+        note: str,
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._keep_prompts, self._lease_s, self._on_event = keep_prompts, lease_s, on_event
+        self._keep_prompts, self._lease_s, self._note = keep_prompts, lease_s, note
+        self._on_event = on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
         self._admitted = asyncio.Event()
@@ -131,7 +137,8 @@ class Answer:
         if isinstance(happening, Billed):
             billing.enter(happening.line)
         if isinstance(happening, Finished):
-            self._trace = happening.trace
+            trace = happening.trace
+            self._trace = replace(trace, notes=(self._note, *trace.notes)) if self._note else trace
             billing.finish(happening.trace.account)
         else:
             self._happenings.put_nowait(happening)

@@ -23,11 +23,12 @@ _CUT_OFF: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What a completion and each of its chunks begin with. created: Unix time in seconds."""
+    """What a completion and each of its chunks begin with. created: Unix time in seconds. facts: of the route."""
 
     trace_id: str
     model: str
     created: int
+    facts: Mapping[str, str]
 
     def chunk(
         self,
@@ -56,7 +57,27 @@ class Head:
 
     def completion(self, trace: Trace, choices: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole answer."""
-        return {**self._fields("chat.completion", choices, summary(trace)), "usage": usage_of(trace)}
+        return {**self._fields("chat.completion", choices, self.summary(trace)), "usage": usage_of(trace)}
+
+    def summary(self, trace: Trace) -> dict[str, Any]:
+        """The field `steproute` of an answer: steps, outcome, and dollars by role."""
+        return {
+            **self.facts,
+            "outcome": trace.outcome.value,
+            "answer": trace.answer,
+            "cost_usd": f"{trace.cost_usd:f}",
+            "latency_s": round(trace.latency_s, 6),
+            "steps": [step_facts(step)["step"] for step in trace.steps],
+            "usage_by_role": {
+                role: {
+                    "calls": used.calls,
+                    "read_tokens": used.read_tokens,
+                    "output_tokens": used.output_tokens,
+                    "cost_usd": f"{used.cost_usd:f}",
+                }
+                for role, used in trace.usage_by_role().items()
+            },
+        }
 
     def _fields(self, kind: str, choices: list[Any], steproute: Mapping[str, Any] | None) -> dict[str, Any]:
         fields = {
@@ -140,26 +161,6 @@ def step_facts(step: Step) -> dict[str, Any]:
     return {"step": {"role": step.role, "score": step.score, "tokens": step.tokens}}
 
 
-def summary(trace: Trace) -> dict[str, Any]:
-    """The field `steproute` of an answer: steps, outcome, and dollars by role."""
-    return {
-        "outcome": trace.outcome.value,
-        "answer": trace.answer,
-        "cost_usd": f"{trace.cost_usd:f}",
-        "latency_s": round(trace.latency_s, 6),
-        "steps": [step_facts(step)["step"] for step in trace.steps],
-        "usage_by_role": {
-            role: {
-                "calls": used.calls,
-                "read_tokens": used.read_tokens,
-                "output_tokens": used.output_tokens,
-                "cost_usd": f"{used.cost_usd:f}",
-            }
-            for role, used in trace.usage_by_role().items()
-        },
-    }
-
-
 def usage_of(trace: Trace) -> dict[str, Any]:
     """Tokens of all calls, scoring and discarded drafts included; those that no answer shows are `rejected`."""
     total = total_usage(trace.account)
@@ -167,7 +168,11 @@ def usage_of(trace: Trace) -> dict[str, Any]:
         "prompt_tokens": total.read_tokens,
         "completion_tokens": total.output_tokens,
         "total_tokens": total.read_tokens + total.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": total.cache_read_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": total.cache_read_tokens,
+            "cache_write_tokens": total.cache_write_tokens,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": total.reasoning_tokens,
             "accepted_prediction_tokens": 0,

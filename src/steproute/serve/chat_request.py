@@ -10,7 +10,7 @@ import msgspec
 from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import ChatRequest
 from steproute.core.errors import ConfigError, DatasetError
-from steproute.core.problem import Problem, attachments_of
+from steproute.core.problem import Problem, attachments_of, texts_of
 from steproute.engine.limits import Limits
 from steproute.serve.errors import ApiError, refused_field
 
@@ -121,6 +121,12 @@ class Chat:
         is_json = body.response_format is not None and body.response_format.get("type") != "text"
         calls = any(message.get("tool_calls") or message["role"] == "tool" for message in body.messages)
         return bool(body.tools) or is_json or calls or any(map(attachments_of, body.messages))
+
+    @property
+    def text(self) -> str:
+        """The text of the last user turn."""
+        turns = [message for message in self.body.messages if message["role"] == "user"]
+        return "\n\n".join(texts_of(turns[-1])) if turns else ""
 
     def check_steps(self) -> None:
         """Raises ApiError for a field that step routing cannot do."""

@@ -3,24 +3,32 @@
 import asyncio
 import secrets
 import time
+from collections import defaultdict, deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from steproute.config import Setup, check_answers, check_needs
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
+from steproute.core.events import Finished
 from steproute.core.ports import Strategy
+from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
-from steproute.serve.answering import Answer, Work
+from steproute.serve.answering import Answer, Happening
+from steproute.serve.auto import Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.metrics import Metrics
-from steproute.serve.requested import ServedRoute, passthrough_work, step_work
+from steproute.serve.pacing import paced_knob
+from steproute.serve.requested import Requested, ServedRoute, work_of
 from steproute.store import Principal, Store
 from steproute.strategies.single import Single
+
+_RECENT: Final = 200
 
 
 @dataclass(kw_only=True)
@@ -28,6 +36,7 @@ class Gateway:
     """What all requests share. Once `draining`, no further one is taken.
 
     answers: those under way. responses: those of all paths that are not yet sent, some of which have no answer.
+    recent: the newest traces of each route, of this process.
     """
 
     setup: Setup
@@ -37,6 +46,7 @@ class Gateway:
     responses: set[asyncio.Task[Any]] = field(default_factory=set)
     draining: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    recent: dict[str, deque[Trace]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_RECENT)))
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -58,26 +68,35 @@ class Gateway:
             raise ApiError(404, message, code="model_not_found", param="model")
         return served
 
-    def work(self, chat: Chat, served: ServedRoute, principal: Principal) -> Work:
-        """What the request asks for. Raises ApiError that names the field that cannot be."""
+    async def request(self, chat: Chat, principal: Principal) -> Requested:
+        """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
+        served = self.route(chat.body.model)
+        choice = served.chooser.choose(chat)
+        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
-        if served.route.solves is None or chat.wants_passthrough:
-            return passthrough_work(chat, served.route, self.setup.roles, principal, trace_id)
-        return step_work(chat, served, self.setup.roles, principal, trace_id)
+        return Requested(served, choice, work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob))
 
-    def answer(self, route: str, work: Work, principal: Principal) -> Answer:
+    async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
+        if served.route.paced is None or not principal.limits_usd:
+            return None
+        balances = await self.store.ledger.balances(principal.tenant)
+        return paced_knob(served.route.paced, balances, datetime.now(UTC))
+
+    def answer(self, requested: Requested, principal: Principal) -> Answer:
         """Begin with it. Raises ApiError if the gateway is full or about to stop."""
         if self.draining:
             raise overloaded("The gateway is about to stop. Send the request again.", 1)
         if len(self.answers) >= self.settings.max_in_flight:
             raise overloaded(f"{len(self.answers)} requests are being answered, which is the most at once.", 1)
+        route = requested.served.route.name
         answer = Answer(
-            work,
+            requested.work,
             principal,
             self.store,
             keep_prompts=self.settings.keep_prompts,
             lease_s=self.settings.lease_s,
-            on_event=lambda event: self.metrics.observe(route, event),
+            note=requested.facts.get("reason", ""),
+            on_event=lambda happening: self._observe(route, happening),
         )
         self.answers.add(answer.task)
         self.metrics.in_flight.inc()
@@ -87,6 +106,11 @@ class Gateway:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.answers.discard(task)
         self.metrics.in_flight.dec()
+
+    def _observe(self, route: str, happening: Happening) -> None:
+        self.metrics.observe(route, happening)
+        if isinstance(happening, Finished) and not happening.trace.failed:
+            self.recent[route].append(happening.trace)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background until it ends."""
@@ -121,10 +145,13 @@ def served_routes(setup: Setup) -> dict[str, ServedRoute]:
 
 def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     strategy: Strategy[Episode] = Single(route.passthrough)
-    name = f"single/{route.passthrough}"
+    name = f"passthrough/{route.passthrough}"
+    chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
+    if route.auto is not None:
+        chooser = chooser_of(route.auto)
     if route.solves is not None:
         strategy, name = route.solves.strategy_at(0), route.solves.name
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
-    return ServedRoute(route=route, strategy=strategy, name=name)
+    return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name)

@@ -19,6 +19,8 @@ from steproute.core.usage_bounds import most_read, most_written
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.serve.answering import Work
+from steproute.serve.auto import Choice, Chooser
 from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, problem_of
 from steproute.serve.errors import ApiError
 from steproute.serve.passthrough_work import PassthroughWork
@@ -34,9 +36,10 @@ _PER_MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRoute:
-    """A route, and how it solves by itself: the strategy, and the name that traces carry."""
+    """A route, how it chooses who answers, and how it solves: the strategy, and the name that traces carry."""
 
     route: GatewayRoute
+    chooser: Chooser
     strategy: Strategy[Episode]
     name: str
 
@@ -46,7 +49,50 @@ class ServedRoute:
         return RETRACTS.of(self.strategy)
 
 
-def step_work(chat: Chat, served: ServedRoute, roles: Roles, principal: Principal, trace_id: str) -> StepWork:
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A request to a route: who answers it and why, and the work that this is."""
+
+    served: ServedRoute
+    choice: Choice
+    work: Work
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For the client: the route, and the choice if the route chooses."""
+        name = self.served.route.name
+        if self.served.route.auto is None:
+            return {"route": name}
+        return {"route": name, "choice": self.choice.arm, "reason": self.choice.reason}
+
+
+def work_of(
+    chat: Chat,
+    served: ServedRoute,
+    choice: Choice,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> Work:
+    """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be.
+
+    paced_knob: the knob of a request that does not set one, if the route is paced.
+    """
+    if choice.arm == "steps":
+        return step_work(chat, served, roles, principal, trace_id, paced_knob)
+    role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
+    return passthrough_work(chat, served.route, role, roles, principal, trace_id)
+
+
+def step_work(
+    chat: Chat,
+    served: ServedRoute,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> StepWork:
     """A conversation to answer step by step. Raises ApiError, ConfigError and DatasetError for what cannot be."""
     chat.check_steps()
     problem = _readable(problem_of(chat.body, served.route, trace_id), roles)
@@ -55,7 +101,9 @@ def step_work(chat: Chat, served: ServedRoute, roles: Roles, principal: Principa
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
     strategy, name = served.strategy, served.name
-    if (knob := knob_of(chat.body, served.route)) is not None and served.route.solves is not None:
+    knob = knob_of(chat.body, served.route)
+    knob = paced_knob if knob is None else knob
+    if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
         strategy, name = solves.strategy_at(0), solves.name
     return StepWork(
@@ -70,13 +118,13 @@ def step_work(chat: Chat, served: ServedRoute, roles: Roles, principal: Principa
 
 
 def passthrough_work(
-    chat: Chat, route: GatewayRoute, roles: Roles, principal: Principal, trace_id: str
+    chat: Chat, route: GatewayRoute, name: str, roles: Roles, principal: Principal, trace_id: str
 ) -> PassthroughWork:
     """A request that one model answers as it came, with a limit on its tokens if a budget has to hold.
 
     Raises FieldRefused for what the model cannot do, and ApiError for what its budget cannot pay.
     """
-    role = roles.model(route.passthrough)
+    role = roles.model(name)
     model = chat_model(role.model, role.sampling)
     check_supported(chat.request, CAPABILITIES.of(model), model.name)
     problem = _readable(problem_of(chat.body, route, trace_id), roles)
@@ -89,7 +137,7 @@ def passthrough_work(
     return PassthroughWork(
         trace_id=trace_id,
         request=chat.request if tokens is None else _limited(chat.request, tokens),
-        role=route.passthrough,
+        role=name,
         model=role,
         retries=limits.retries,
         deadline_s=limits.deadline_s,
