@@ -26,6 +26,15 @@ _T = TypeVar("_T")
 KEY_VARIABLE = "ATTACKED_UPSTREAM_KEY"
 UPSTREAM_KEY = "sk-planted-7f3a9c"
 SERVE = """
+[models.talks]
+backend = "openai"
+base_url = "{url}"
+model = "talks"
+kind = "openai"
+continuation = "instruct"
+price = {{ input = 0.05, output = 0.2 }}
+[roles]
+ladder = ["weak", "strong"]
 [serve]
 keys = true
 max_in_flight = 1000
@@ -209,7 +218,7 @@ def attacked(
         'model = "', f'api_key_env = "{KEY_VARIABLE}"\nmodel = "'
     )
     models = models.format(url=upstream, prm_price=0.1)
-    (folder / "steproute.toml").write_text(models + SERVE.format(settings=settings))
+    (folder / "steproute.toml").write_text(models + SERVE.format(url=upstream, settings=settings))
     gateway = AttackedGateway(folder, database or f"sqlite:///{folder / 'gateway.db'}", workers)
     gateway.key = gateway.new_key("payer", budgets)
     try:

@@ -90,6 +90,78 @@ def test_deeply_nested_json_does_no_harm(gateway: AttackedGateway, field: str, k
     assert post(gateway, sent).status_code == (200 if passes else 400)
 
 
+TURN = {"role": "user", "content": [{"type": "text", "text": "What is 2?"}]}
+CALL = {
+    "role": "assistant",
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+STREAM = {"stream": False, "stream_options": {"include_usage": True}, "temperature": 1.0}
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "messages": [
+            {"role": "system", "content": "x"},
+            TURN,
+            CALL,
+            {"role": "tool", "tool_call_id": "1", "content": "y"},
+        ],
+        "max_tokens": 9,
+        "stop": ["x"],
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "response_format": {"type": "text"},
+        "steproute": {"max_cost_usd": 0.001, "deadline_s": 9.0, "seed": 1},
+        "seed": 1,
+        "metadata": {"a": "b"},
+        **STREAM,
+    },
+    "/v1/completions": {"prompt": "What is 2?", "max_tokens": 9, "stop": "x", "seed": 1, **STREAM},
+    "/v1/responses": {
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "What is 2?"}]}],
+        "instructions": "x",
+        "max_output_tokens": 9,
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        "text": {"format": {"type": "text"}},
+        "reasoning": {"effort": "low"},
+        "stream": False,
+    },
+    "/v1/messages": {
+        "messages": [TURN],
+        "system": [{"type": "text", "text": "x"}],
+        "max_tokens": 9,
+        "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+        "tool_choice": {"type": "auto"},
+        "stop_sequences": ["x"],
+        "stream": False,
+    },
+    "/v1/simulate": {"messages": [TURN]},
+}
+JUNK: tuple[Any, ...] = (None, -1, 1.5, True, "", "x", [], {}, [5], [[]], [None], {"a": {}}, 10**30)
+
+
+def mutations(value: Any) -> Iterator[Any]:
+    """The value with junk in each of its places, one at a time."""
+    yield from JUNK
+    places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for place, inner in places:
+        for other in mutations(inner):
+            changed = value.copy()
+            changed[place] = other
+            yield changed
+
+
+@pytest.mark.parametrize("path", REQUESTS)
+def test_junk_in_any_field_is_no_fault_of_the_gateway(gateway: AttackedGateway, path: str) -> None:
+    """A part of all requests that differ from a valid one in one place. 502 is a fault of the model's server."""
+    valid = {"model": "talks"} | REQUESTS[path]
+    every = 1 if path == "/v1/simulate" else 7
+    with httpx2.Client(headers={"authorization": f"Bearer {gateway.key}"}, timeout=60) as client:
+        for number, changed in enumerate(mutations(valid)):
+            if number % every == 0:
+                response = client.post(gateway.url + path, json=changed)
+                assert response.status_code not in (500, 503), (changed, response.text)
+
+
 def exchange(gateway: AttackedGateway, sent: bytes) -> bytes:
     """What comes back until the connection is closed."""
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
