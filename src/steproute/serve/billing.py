@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -67,25 +68,24 @@ class Billing:
         extend_at, self._expires = now() + self._lease_s / _EXTENSIONS, now() + self._lease_s
         lines: list[AccountLine | None] = []
         while None not in lines:
-            try:
-                async with asyncio.timeout_at(extend_at):
-                    lines = [await self._lines.get()]
-            except TimeoutError:
+            if now() >= extend_at:
                 await self._extend(now)
                 extend_at = now() + self._lease_s / _EXTENSIONS
-                continue
-            lines += await self._more(now() + _TOGETHER_S if lines != [None] else now())
+            lines = await self._more([], until=extend_at, most=1)
+            lines = await self._more(lines, until=min(extend_at, now() + _TOGETHER_S))
             if None in lines and len(self._account) >= self._entered:
                 return  # closing enters the whole account
             with suppress(StorageError):
-                await self._reservation.settle([line for line in lines if line is not None])
+                if entered := [line for line in lines if line is not None]:
+                    await self._reservation.settle(entered)
 
-    async def _more(self, until: float) -> list[AccountLine | None]:
-        """The lines that come by then, or before None."""
-        lines: list[AccountLine | None] = []
+    async def _more(
+        self, lines: list[AccountLine | None], *, until: float, most: float = math.inf
+    ) -> list[AccountLine | None]:
+        """Add the lines that come by then, or before None."""
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while None not in lines:
+                while None not in lines and len(lines) < most:
                     lines.append(await self._lines.get())
         return lines
 
