@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -284,3 +286,14 @@ def test_no_key_is_ever_said_or_kept(gateway: AttackedGateway, models: MarkupSer
     for planted in (UPSTREAM_KEY, gateway.key, secret):
         assert planted not in said
         assert planted.encode() not in kept
+
+
+@pytest.mark.long
+def test_schemathesis_finds_no_fault(gateway: AttackedGateway) -> None:
+    program = Path(sys.executable).with_name("schemathesis")
+    if not program.exists() or not gateway.answers("/openapi.json"):
+        pytest.skip("needs schemathesis (pip install schemathesis) and GET /openapi.json")
+    command = [program, "run", gateway.url + "/openapi.json", "--header", f"authorization: Bearer {gateway.key}"]
+    command += ["--checks", "not_a_server_error,content_type_conformance", "--suppress-health-check", "filter_too_much"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
