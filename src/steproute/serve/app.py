@@ -13,17 +13,18 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from steproute.config import Setup
+from steproute.config.gateway import ServeSettings
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
 from steproute.serve.completions import completions
-from steproute.serve.draining import drain_on_signal
-from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.draining import OpenResponses, drain_on_signal
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error, client_left
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
@@ -45,13 +46,15 @@ def application(setup: Setup, database: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await open_store(database, worker=f"{socket.gethostname()}:{os.getpid()}")
-        if not setup.gateway.serve.keys:
+        settings = setup.gateway.serve
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        store = await open_store(database, worker=worker, lease_s=settings.lease_s)
+        if not settings.keys:
             with suppress(ConfigError):  # it is there from the time before
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(store, gateway.settings.retention_days))
+        cleaning = asyncio.create_task(_clean(store, settings))
         try:
             yield
         finally:
@@ -63,6 +66,7 @@ def application(setup: Setup, database: str) -> Starlette:
         ApiError: _refusal,
         SteprouteError: _failure,
         HTTPException: _http_error,
+        ClientDisconnect: _left,
         Exception: _fault,
     }
     return Starlette(
@@ -79,19 +83,22 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/metrics", metrics, methods=["GET"]),
             Route("/openapi.json", openapi, methods=["GET"]),
         ],
-        middleware=[Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6))],
+        middleware=[
+            Middleware(OpenResponses),
+            Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6)),
+        ],
         exception_handlers=handlers,
         lifespan=lifespan,
     )
 
 
-async def _clean(store: Store, retention_days: int) -> None:
+async def _clean(store: Store, settings: ServeSettings) -> None:
     """Release the reservations of workers that died, and delete traces that are too old."""
     while True:
         with suppress(SteprouteError):
             await store.ledger.expire()
-            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=retention_days))
-        await asyncio.sleep(_EXPIRE_S)
+            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
+        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
@@ -108,6 +115,11 @@ async def _http_error(request: Request, failure: HTTPException) -> Response:
     """Paths and methods that there are not."""
     message = f"{request.method} {request.url.path[:200]}: {failure.detail}."
     return await _refusal(request, ApiError(failure.status_code, message, headers=failure.headers or {}))
+
+
+async def _left(request: Request, failure: ClientDisconnect) -> Response:
+    """The connection ended before the body did."""
+    return await _refusal(request, client_left())
 
 
 async def _fault(request: Request, failure: Exception) -> Response:
