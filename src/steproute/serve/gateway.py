@@ -23,6 +23,7 @@ from steproute.serve.answering import Answer, Work
 from steproute.serve.chat_request import PREFIX, ChatRequest, check_steps, knob_of, limits_of, problem_of
 from steproute.serve.errors import ApiError, overloaded, refused_field
 from steproute.serve.metrics import Metrics
+from steproute.serve.observed import observed
 from steproute.solving import check_lab_problem
 from steproute.store import Principal, Store
 from steproute.strategies.single import Single
@@ -111,13 +112,16 @@ class Gateway:
             raise overloaded("The gateway is about to stop. Send the request again.", 1)
         if len(self.answers) >= self.settings.max_in_flight:
             raise overloaded(f"{len(self.answers)} requests are being answered, which is the most at once.", 1)
-        answer = Answer(
-            work,
-            principal,
-            self.store,
-            keep_prompts=self.settings.keep_prompts,
-            on_event=lambda event: self.metrics.observe(route, event),
-        )
+        request = observed()
+
+        def happened(event: object) -> None:
+            self.metrics.observe(route, principal.tenant, event)
+            if request is not None:
+                request.happened(event)
+
+        answer = Answer(work, principal, self.store, keep_prompts=self.settings.keep_prompts, on_event=happened)
+        if request is not None:
+            request.answered_by(route, work.problem.id, answer.task)
         self.answers.add(answer.task)
         self.metrics.in_flight.inc()
         answer.task.add_done_callback(self._ended)

@@ -14,6 +14,7 @@ from steproute.config import Setup, read_setup
 from steproute.config.gateway import ServeSettings
 from steproute.core.errors import ConfigError
 from steproute.serve.app import application
+from steproute.serve.logs import log_to_stderr
 from steproute.serve.metrics import SHARED_FOLDER
 from steproute.solving import LAB_ROUTE
 
@@ -45,6 +46,7 @@ def database_of(serve: ServeSettings) -> str:
 
 def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> None:
     """Serve until a signal comes."""
+    log_to_stderr()
     os.environ[_VARIABLE] = msgspec.json.encode([None if config is None else str(config), options]).decode()
     if serve.workers > 1:
         os.environ.setdefault(SHARED_FOLDER, tempfile.mkdtemp(prefix="steproute-metrics-"))
@@ -54,7 +56,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
         host=serve.host,
         port=serve.port,
         workers=serve.workers,
-        log_level="warning",
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -65,6 +67,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
 
 def worker() -> Starlette:
     """The application of one process; what it serves is in the environment."""
+    log_to_stderr()
     config, options = msgspec.json.decode(os.environ[_VARIABLE], type=tuple[str | None, dict[str, Any]])
     setup = gateway_setup(None if config is None else Path(config), options)
     return application(setup, database_of(setup.gateway.serve))
