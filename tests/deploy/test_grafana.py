@@ -35,7 +35,7 @@ def test_a_query_asks_for_metrics_and_labels_that_exist(query: str) -> None:
     named = set(re.findall(r"steproute_\w+", query))
     assert named
     assert named <= there.keys()
-    labels = {name for name in re.findall(r"(\w+)[!=]~?\"", query)}
+    labels = set(re.findall(r"(\w+)[!=]~?\"", query))
     labels |= {name for group in re.findall(r"by \(([\w, ]+)\)", query) for name in group.split(", ")}
     assert labels <= set.union(*(there[name] for name in named))
 
