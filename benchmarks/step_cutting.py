@@ -14,7 +14,7 @@ def seconds(size: int, *, hide: bool) -> float:
     """CPU seconds for a step of `size` characters, or a thought of as many before a short step."""
     text = f"<think>{'let me see ' * (size // 11)}</think>So 5.\n\n" if hide else "let me see " * (size // 11)
     began = time.process_time()
-    cutter = StepCutter("\n\n", hide_thinking=hide, thinks=None if hide else False)
+    cutter = StepCutter("\n\n", hide_reasoning=hide, begins_in_reasoning=None if hide else False)
     for at in range(0, len(text), 4):
         cutter.feed(text[at : at + 4])
     assert cutter.text

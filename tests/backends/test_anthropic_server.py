@@ -158,7 +158,7 @@ def test_what_is_cached_at_one_step_is_the_beginning_of_the_next_request(asked: 
         prefix = prefix.extended(Step(role="weak", text=step, tokens=3))
 
 
-def test_cached_tokens_and_thoughts_are_told_apart() -> None:
+def test_cached_tokens_and_reasoning_are_told_apart() -> None:
     read = {"input_tokens": 5, "cache_read_input_tokens": 70, "cache_creation_input_tokens": 20, "output_tokens": 1}
     events = [begun(**read), said("a step"), ended(output_tokens=8, output_tokens_details={"thinking_tokens": 6})]
     (draft,), _, _ = ask(Canned(*events))
@@ -191,7 +191,7 @@ def test_counts_above_our_own_limit_hold_where_a_further_field_raises_it() -> No
         assert (draft.usage.output_tokens, draft.usage.estimated) == (counted, counted == 2)
 
 
-def test_thoughts_are_hidden_and_the_answer_read_to_its_end_where_they_are_counted() -> None:
+def test_reasoning_are_hidden_and_the_answer_read_to_its_end_where_they_are_counted() -> None:
     server = good()
     server.thoughts = "Hm.\n\nHm hm."
     (draft,), body, _ = ask(server, thinking="hide")
@@ -203,7 +203,7 @@ def test_thoughts_are_hidden_and_the_answer_read_to_its_end_where_they_are_count
     assert (draft.text, draft.stop, draft.usage.output_tokens) == ("a step", Stop.SEPARATOR, 30)
 
 
-def test_a_budget_of_thoughts_has_to_fit_the_draft() -> None:
+def test_a_budget_of_reasoning_has_to_fit_the_draft() -> None:
     roomy = Sampling(max_tokens=2048)
     (_,), body, _ = ask(good(), sampling=roomy, thinking="hide", thinking_budget=1024)
     assert body["thinking"] == {"type": "enabled", "display": "summarized", "budget_tokens": 1024}
@@ -312,6 +312,12 @@ def test_why_an_answer_ended_is_told(reason: str, text: str, stop: Stop) -> None
 def test_a_refusal_is_an_error_and_is_paid_for() -> None:
     with pytest.raises(BackendError, match="refuses to answer"):
         ask(Canned(begun(), said("I"), ended("refusal")))
+
+
+def test_a_step_that_calls_a_tool_is_an_error_that_no_retry_mends() -> None:
+    with pytest.raises(BackendError, match="passthrough route") as caught:
+        ask(Canned(begun(), ended("tool_use")))
+    assert type(caught.value) is BackendError
 
 
 @pytest.mark.parametrize(

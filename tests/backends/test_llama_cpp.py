@@ -125,7 +125,7 @@ def test_its_server_is_asked_for_the_distribution_as_it_is() -> None:
     ask(server, Meter())
     body = server.asked[0].body
     assert (body["top_k"], body["min_p"], body["repeat_penalty"]) == (0, 0.0, 1.0)
-    with pytest.raises(BackendError, match="one answer a request"):
+    with pytest.raises(BackendError, match="one answer per request"):
         ask(server, Meter(), n=2)
     with pytest.raises(ConfigError, match="template"):
         OpenAiSettings(model="m", server=Server(base_url=server.url), kind="llama-cpp-python")

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.backends.passthrough import passed_through
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
-from steproute.core.errors import BackendError, BackendTimeout, BackendUnavailable, FieldRefused
+from steproute.core.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigError, FieldRefused
 from steproute.core.ports import ChatModel, Continuation
 from steproute.core.solution import Meter, ModelCall
 from steproute.core.usage import Purpose, Usage
+from steproute.engine.limiter import Limiter, slot_at
 
 ASK = ChatRequest(messages=({"role": "user", "content": "A riddle."},))
 USAGE = {
@@ -327,6 +329,34 @@ def test_a_cancelled_request_is_billed_as_cancelled() -> None:
     ((purpose, call),) = asyncio.run(run()).lines
     assert purpose is Purpose.CANCELLED
     assert call.usage.estimated
+
+
+def test_a_try_holds_its_slot_to_the_end_of_the_stream() -> None:
+    async def run() -> None:
+        limiter = Limiter()
+        async with Chatting(*HELLO, pause=30).running() as server:
+            slot = partial(slot_at, limiter)
+            deltas = passed_through(model_of(server), ASK, enter=Bills().enter, slot=slot)
+            async with aclosing(deltas):
+                await anext(deltas)
+                assert limiter.under_way == 1
+            assert limiter.under_way == 0
+
+    asyncio.run(run())
+
+
+def test_several_replies_are_refused_by_a_server_that_writes_one() -> None:
+    request = ChatRequest(messages=ASK.messages, fields={"n": 2})
+    with pytest.raises(FieldRefused, match="n: m writes one reply per request"):
+        replies(Chatting(*HELLO), request, kind="llama-cpp-python")
+
+
+def test_a_body_that_is_no_chat_request_is_a_config_error() -> None:
+    for body in (b"[]", b"{", b'{"messages": 3}', b"{}", b'{"messages": [{"content": "Hi"}]}'):
+        with pytest.raises(ConfigError, match="messages"):
+            ChatRequest.from_json(body)
+    with pytest.raises(ConfigError, match="n: 'two' is no whole number above 0"):
+        _ = ChatRequest.from_json(b'{"messages": [{"role": "user"}], "n": "two"}').replies
 
 
 def test_a_foreign_answer_is_an_error() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.backends.http.hostile import Asked, HostileServer
 
 from steproute.backends.http.server import Server
+from steproute.backends.openai.kinds import KINDS, Kind
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.backends.step_cutter import StepCutter
@@ -288,7 +289,7 @@ def test_a_separator_that_the_server_sends_ends_the_step_and_is_no_part_of_it(pi
         ({"completion_tokens": 39, "completion_tokens_details": {"reasoning_tokens": 30}}, 39, 30),
     ],
 )
-def test_thoughts_that_are_counted_beside_the_completion_are_paid_for(
+def test_reasoning_that_are_counted_beside_the_completion_are_paid_for(
     counts: dict[str, Any], output: int, reasoning: int
 ) -> None:
     server = Canned([text_chunk("a step", "stop"), {"choices": [], "usage": {"prompt_tokens": 50, **counts}}])
@@ -547,3 +548,16 @@ def test_a_cut_tells_how_much_came_after_the_separator(pieces: list[str]) -> Non
     for piece in pieces:
         cutter.feed(piece)
     assert (cutter.text, cutter.beyond) == ("One.", len("Two.\n\n"))
+
+
+def test_every_kind_of_server_is_a_row_of_the_table() -> None:
+    assert set(get_args(Kind)) == KINDS.keys()
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "function_call", "tool_use"])
+def test_a_step_that_calls_a_tool_is_an_error_that_no_retry_mends(finish: str) -> None:
+    with pytest.raises(BackendError) as caught:
+        ask(Canned([text_chunk("", finish)]), template="none")
+    assert not isinstance(caught.value, BackendUnavailable)
+    assert f"calls a tool (finish_reason '{finish}')" in str(caught.value)
+    assert "Send the request by a passthrough route, or remove the problem's tools." in str(caught.value)

@@ -36,7 +36,7 @@ def opening_template(folder: Path) -> str:
     return str(folder)
 
 
-def test_thoughts_are_kept_hidden_or_switched_off() -> None:
+def test_reasoning_are_kept_hidden_or_switched_off() -> None:
     thinking = [text_chunk("<think>hm\n\nhm</th"), text_chunk("ink>a step\n\nmore"), text_chunk("", "stop")]
     (draft,), _, _ = ask(Canned(list(thinking)), template="none", thinking="hide", stop="client")
     assert draft.text == "a step"
@@ -55,7 +55,7 @@ def test_thoughts_are_kept_hidden_or_switched_off() -> None:
     assert body["chat_template_kwargs"] == {"enable_thinking": False}
 
 
-def test_thoughts_that_the_template_opens_are_hidden(tmp_path: Path) -> None:
+def test_reasoning_that_the_template_opens_are_hidden(tmp_path: Path) -> None:
     chosen = {"template": opening_template(tmp_path), "instructions": "", **HIDDEN}
     pieces = [text_chunk("hm, let me see\n\n"), text_chunk("but wait</think>"), text_chunk("\n\nA step\n\nmore")]
     (draft,), body, _ = ask(Canned([*pieces]), EMPTY, **chosen)
@@ -120,21 +120,21 @@ def test_a_thought_is_no_step_of_a_model_that_is_asked_for_one() -> None:
 def test_a_step_that_is_lost_in_a_thought_is_told_from_one_that_is_not_there(
     chunk: dict[str, Any], settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(BackendError, match="holds thoughts and no step.* stop = 'client'"):
+    with pytest.raises(BackendError, match="holds reasoning and no step.* stop = 'client'"):
         ask(Canned([chunk]), **settings)
     cut_short = {"choices": [{**chunk["choices"][0], "finish_reason": "length"}]}
     (draft,), _, _ = ask(Canned([cut_short]), **settings)
     assert (draft.text, draft.stop) == ("", Stop.LENGTH)
 
 
-def test_what_instructions_tell_of_thoughts_opens_none() -> None:
+def test_what_instructions_tell_of_reasoning_opens_none() -> None:
     chosen: dict[str, Any] = {"template": "none", "thinking": "hide", "stop": "client"}
     told = Prefix(problem=Problem.ask("Think in <think> first.", id="p"))
     (draft,), _, _ = ask(Canned([text_chunk("A step\n\nmore")]), told, **chosen)
     assert (draft.text, draft.stop) == ("A step", Stop.SEPARATOR)
 
 
-def test_a_hosted_models_thoughts_are_paid_for_where_they_are_only_counted() -> None:
+def test_a_hosted_models_reasoning_are_paid_for_where_they_are_only_counted() -> None:
     counts = {"prompt_tokens": 9, "completion_tokens": 36, "completion_tokens_details": {"reasoning_tokens": 30}}
     chunks = [chat_chunk("A step"), chat_chunk("\n\nmore"), chat_chunk(finish="stop"), {"choices": [], "usage": counts}]
     (draft,), _, _ = ask(Canned(chunks), kind="openai", stop="client", **INSTRUCTED)
@@ -179,14 +179,14 @@ def test_a_prefilled_thought_that_is_sent_back_is_left_out() -> None:
     assert draft.text == "second"
 
 
-def test_thoughts_without_log_probabilities_count_beside_text_with_them() -> None:
+def test_reasoning_without_log_probabilities_count_beside_text_with_them() -> None:
     content = {"content": [{"logprob": -0.5, "top_logprobs": []}]}
     text = {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop", "logprobs": content}]}
     (draft,), _, _ = ask(Canned([*(chat_chunk(reasoning="hm") for _ in range(5)), text]), logprobs=1, **CONTINUED)
     assert (draft.usage.output_tokens, draft.usage.estimated) == (6, True)
 
 
-def test_thoughts_are_switched_off_as_the_server_has_it_or_not_at_all() -> None:
+def test_reasoning_are_switched_off_as_the_server_has_it_or_not_at_all() -> None:
     class LlamaCpp(Canned):
         async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
             if request.path.endswith("/apply-template"):
@@ -218,11 +218,13 @@ def test_prompts_that_open_no_thought_stay_as_they_are(thinking: Any, begun: boo
     st.lists(st.integers(1, 7), max_size=12),
     st.sampled_from([True, None]),
 )
-def test_hidden_thoughts_do_not_depend_on_the_pieces(text: str, sizes: list[int], thinks: bool | None) -> None:
-    whole = StepCutter("\n\n", hide_thinking=True, thinks=thinks)
+def test_hidden_reasoning_do_not_depend_on_the_pieces(
+    text: str, sizes: list[int], begins_in_reasoning: bool | None
+) -> None:
+    whole = StepCutter("\n\n", hide_reasoning=True, begins_in_reasoning=begins_in_reasoning)
     whole.feed(text)
     assert "<think>" not in whole.text
-    cutter, start = StepCutter("\n\n", hide_thinking=True, thinks=thinks), 0
+    cutter, start = StepCutter("\n\n", hide_reasoning=True, begins_in_reasoning=begins_in_reasoning), 0
     for size in [*sizes, len(text) + 1]:
         if cutter.feed(text[start : start + size]):
             break

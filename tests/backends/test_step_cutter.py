@@ -44,14 +44,16 @@ def test_reasoning_between_any_models_tags_is_hidden(tags: tuple[str, str], size
         f"{opening}{REASONING}{closing}{opening}{REASONING}{closing}{SOLUTION}",
     ]
     for text in forms:
-        for thinks in (None, True):
-            if thinks and text != forms[2]:
+        for begins_in_reasoning in (None, True):
+            if begins_in_reasoning and text != forms[2]:
                 continue
-            cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=thinks)
+            cutter = cut(text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=begins_in_reasoning)
             assert (cutter.text, cutter.closed, cutter.left_out) == ("2 + 3 = 5.", True, True), text
-            whole = cut(text, evenly(text, size), hide_thinking=True, thinks=thinks, to_end=True)
+            whole = cut(
+                text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=begins_in_reasoning, to_end=True
+            )
             assert split_steps(whole.text, "\n\n") == ["2 + 3 = 5.", "So \\boxed{5}."], text
-    unfinished = cut(f"{opening}{REASONING}", evenly(REASONING, size), hide_thinking=True, thinks=None)
+    unfinished = cut(f"{opening}{REASONING}", evenly(REASONING, size), hide_reasoning=True, begins_in_reasoning=None)
     assert (unfinished.text, unfinished.in_reasoning) == ("", True)
 
 
@@ -72,16 +74,16 @@ def test_reasoning_between_any_models_tags_is_hidden(tags: tuple[str, str], size
 )
 def test_what_models_that_reason_put_around_their_answers_is_left_out(text: str, size: int) -> None:
     text = text.replace("{}", SOLUTION)
-    whole = cut(text, evenly(text, size), hide_thinking=True, thinks=None, to_end=True)
+    whole = cut(text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=None, to_end=True)
     assert split_steps(whole.text, "\n\n") == ["2 + 3 = 5.", "So \\boxed{5}."]
-    step = cut(text, evenly(text, size), hide_thinking=True, thinks=None)
+    step = cut(text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=None)
     assert (step.text, step.closed) == ("2 + 3 = 5.", True)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_opened_reasoning_ends_with_its_own_tag_alone(size: int) -> None:
     text = f"<think>A user may write </thought>, or [/THINK].\n\nStill, 5.</think>{SOLUTION}"
-    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None)
+    cutter = cut(text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=None)
     assert cutter.text == "2 + 3 = 5."
 
 
@@ -109,17 +111,17 @@ PARTS = [
     st.booleans(),
 )
 def test_hidden_reasoning_does_not_depend_on_the_pieces(
-    text: str, sizes: list[int], thinks: bool | None, to_end: bool
+    text: str, sizes: list[int], begins_in_reasoning: bool | None, to_end: bool
 ) -> None:
-    whole = cut(text, [], hide_thinking=True, thinks=thinks, to_end=to_end)
-    pieces = cut(text, sizes, hide_thinking=True, thinks=thinks, to_end=to_end)
+    whole = cut(text, [], hide_reasoning=True, begins_in_reasoning=begins_in_reasoning, to_end=to_end)
+    pieces = cut(text, sizes, hide_reasoning=True, begins_in_reasoning=begins_in_reasoning, to_end=to_end)
     assert (pieces.text, pieces.closed, pieces.in_reasoning) == (whole.text, whole.closed, whole.in_reasoning)
 
 
 @given(st.text(alphabet="ab \n\r<>[]think/", max_size=60), st.lists(st.integers(1, 5), max_size=60))
 def test_a_text_without_tags_is_cut_as_it_is_split(text: str, sizes: list[int]) -> None:
     assume(not reasoning._TAG.search(text))
-    for settings in ({}, {"hide_thinking": True}):
+    for settings in ({}, {"hide_reasoning": True}):
         cutter = cut(text, sizes, **settings)
         assert cutter.text == split_steps(text, "\n\n")[0]
         assert split_steps(cut(text, sizes, to_end=True, **settings).text, "\n\n") == split_steps(text, "\n\n")
@@ -141,12 +143,12 @@ def test_an_echo_is_left_out_whole_and_a_part_of_one_is_text(pieces: list[str]) 
 @pytest.mark.parametrize("size", SIZES)
 def test_an_echo_may_follow_reasoning_that_nothing_opened(size: int) -> None:
     text = "Step 1 is there.\n\nOn.</think>Step 1.\n\nStep 2.\n\nMore"
-    cutter = cut(text, evenly(text, size), hide_thinking=True, thinks=None, echo="Step 1.\n\n")
+    cutter = cut(text, evenly(text, size), hide_reasoning=True, begins_in_reasoning=None, echo="Step 1.\n\n")
     assert cutter.text == "Step 2."
 
 
 def test_the_beginning_of_a_tag_after_the_separator_came_after_it() -> None:
-    cutter = cut("Step 1.\n\n<th", [], hide_thinking=True)
+    cutter = cut("Step 1.\n\n<th", [], hide_reasoning=True)
     assert (cutter.text, cutter.complete, cutter.beyond) == ("Step 1.", True, 3)
 
 
@@ -213,7 +215,7 @@ def test_the_characters_that_are_looked_at_grow_with_the_text_alone(
     def inspected(size: int) -> int:
         text = TEXTS[kind](size)
         Counting.inspected = 0
-        cut(text, evenly(text, min(piece, size)), hide_thinking=hide, thinks=None)
+        cut(text, evenly(text, min(piece, size)), hide_reasoning=hide, begins_in_reasoning=None)
         return Counting.inspected
 
     small, large = inspected(4000), inspected(16000)
@@ -225,5 +227,5 @@ def test_one_long_piece_is_searched_once_for_the_beginning_of_a_tag() -> None:
     """A search from each of its characters to its end takes 50 times as long."""
     text = "a < b, " * 20_000
     began = time.process_time()
-    assert cut(text, [], hide_thinking=True, thinks=None).text == text.rstrip()
+    assert cut(text, [], hide_reasoning=True, begins_in_reasoning=None).text == text.rstrip()
     assert time.process_time() - began < 0.5

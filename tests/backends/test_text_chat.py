@@ -38,7 +38,7 @@ def test_the_lab_answers_a_chat_request() -> None:
 
 
 def test_a_seed_repeats_a_reply() -> None:
-    assert replies(seed=3)[0] == replies(seed=3)[0]
+    assert replies(seed=-3)[0] == replies(seed=-3)[0]
 
 
 def test_a_limit_ends_a_reply() -> None:
@@ -85,6 +85,10 @@ def test_an_image_is_refused_by_its_place() -> None:
 def test_wrong_values_are_config_errors() -> None:
     with pytest.raises(ConfigError, match="temperature: 'hot' is no number"):
         replies(temperature="hot")
+    with pytest.raises(ConfigError, match="seed: 0.5 is no number that it takes"):
+        replies(seed=0.5)
+    with pytest.raises(ConfigError, match=r"messages\[0\]: content is ''"):
+        replies(text="")
     with pytest.raises(ConfigError, match="max_tokens: 0 is no whole number above 0"):
         replies(max_tokens=0)
 

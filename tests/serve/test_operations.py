@@ -60,7 +60,7 @@ def test_a_request_is_one_line_with_its_price(running: RunningGateway) -> None:
 def test_a_stream_is_one_line_too(running: RunningGateway) -> None:
     chunks = list(running.client().chat.completions.create(model="weak", messages=ASK, seed=1, stream=True))
     (line,) = request_lines(running, 1)
-    assert (line["trace_id"], line["route"], line["outcome"]) == (chunks[0].id, "weak", "answered")
+    assert (line["trace_id"], line["route"], line["outcome"]) == (chunks[0].id, "weak", "completed")
 
 
 def test_a_refusal_is_a_line_with_its_code(running: RunningGateway) -> None:

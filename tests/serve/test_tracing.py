@@ -146,6 +146,7 @@ async def solved() -> tuple[Observed, Roles]:
         id="req_1", method="POST", path="/v1/x", headers=headers, began_ns=time.time_ns(), status=200, events=[]
     )
     problem = Problem.ask(PROBLEM)
+    request.messages = problem.messages
     episode = Episode(problem, roles, route="thr", seed=1, on_event=request.happened)
     request.trace = await episode.run(Stepwise(policy=Threshold(0.9999)))
     request.ended_ns = time.time_ns()

@@ -30,7 +30,7 @@ class ChatTemplate:
 
     @classmethod
     def of_folder(cls, folder: Path) -> "ChatTemplate":
-        """That of a tokenizer's folder. Raises ConfigError where the folder holds none, or one that is damaged."""
+        """That of a tokenizer's folder. Raises ConfigError if it holds none, or one that is damaged."""
         if not folder.is_dir():
             raise ConfigError(
                 f"there is no folder {folder}.",
@@ -45,7 +45,7 @@ class ChatTemplate:
         """The messages up to where the answer begins; `settings` are variables of the template.
 
         begins_with_bos: whether the beginning-of-sequence token stays, which most servers put before a prompt
-        themselves. Raises BackendError where the template refuses the messages.
+        themselves. Raises BackendError if the template refuses the messages.
         """
         always = {"messages": list(messages), "tools": None, "documents": None, "add_generation_prompt": True}
         try:
@@ -71,7 +71,7 @@ def _tokenizer_settings(folder: Path) -> Mapping[str, object]:
 
 
 def _source(folder: Path, settings: Mapping[str, object]) -> str:
-    """The template's text: from a file of its own, or the tokenizer's settings, where one of several is the default."""
+    """The template's text: from a file of its own, or the tokenizer's settings; of several it is the default one."""
     path = folder / _TEMPLATE_FILE
     try:
         source: object = path.read_text("utf-8") if path.exists() else settings.get("chat_template")

@@ -22,7 +22,7 @@ async def instructed(
     """What `ask` gets for the next step, or with no `sampling.stop` for all that is missing, of the model `name`.
 
     A reply that starts the solution over is sent back once, for what it left of the tokens; that call is on the draft
-    as `sent_back`. Raises BackendError for a second one, and where nothing is left.
+    as `sent_back`. Raises BackendError for a second one, and if no tokens are left.
     """
     one_step = sampling.stop is not None
     messages = (one_step_asked if one_step else rest_asked)(prefix, instructions)
@@ -34,8 +34,8 @@ async def instructed(
         return drafts
     left = sampling.max_tokens - max(draft.usage.output_tokens for draft in drafts)
     if left > 0:
-        told = f"That is there already. Write step {len(earlier) + 1}, new text only."
-        again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": told}]
+        correction = f"That is there already. Write step {len(earlier) + 1}, new text only."
+        again = [*messages, {"role": "assistant", "content": drafts[0].text}, {"role": "user", "content": correction}]
         redone = await ask(again, replace(sampling, max_tokens=left), meter.part())
         if not any(restarts(draft.text, earlier, prefix.separator) for draft in redone):
             return [replace(new, sent_back=(_call(old),)) for old, new in zip(drafts, redone, strict=True)]
@@ -47,7 +47,7 @@ async def instructed(
 
 
 def _ended(draft: Draft) -> Draft:
-    """The draft; the end of the solution where it says only that."""
+    """The draft; the end of the solution if it says only that."""
     return replace(draft, text="", stop=Stop.END) if draft.text.strip() == COMPLETE else draft
 
 

@@ -76,12 +76,12 @@ def rest_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
     return _quoted(prefix, instructions, _THE_REST) if prefix.steps else question(prefix, instructions)
 
 
-def _quoted(prefix: Prefix, instructions: str | None, wanted: str) -> list[Message]:
-    system = f"{instructed_by(prefix, instructions)}\n\n{wanted}".strip()
+def _quoted(prefix: Prefix, instructions: str | None, task: str) -> list[Message]:
+    system = f"{instructed_by(prefix, instructions)}\n\n{task}".strip()
     so_far = f"Solution so far:\n{written(prefix) or NOTHING_YET}"
     if prefix.problem.is_plain:
-        asked = f"Problem:\n{prefix.problem.text}\n\n{so_far}"
-        return [{"role": "system", "content": system}, {"role": "user", "content": asked}]
+        text = f"Problem:\n{prefix.problem.text}\n\n{so_far}"
+        return [{"role": "system", "content": system}, {"role": "user", "content": text}]
     return [*_with_system(prefix.problem.messages, system), {"role": "user", "content": so_far}]
 
 

@@ -1,11 +1,11 @@
-"""Reasoning models' thoughts, which models put between tags in what they write."""
+"""Reasoning that models put between tags in what they write."""
 
 import re
 from collections.abc import Iterator
 from typing import Final, Literal
 
 Thinking = Literal["keep", "hide", "off"]
-"""Thoughts are kept as steps, hidden and paid for, or switched off."""
+"""Reasoning is kept as steps, hidden and paid for, or switched off."""
 
 OPEN: Final = "<think>"
 CLOSE: Final = "</think>"
@@ -31,16 +31,16 @@ TAGS: Final = (
     ("Here is my thought process:", "Here is my response:"),  # Granite
     ("Here's my thought process:", "Here's my response:"),
 )
-"""What opens a thought and what closes it."""
+"""What opens reasoning and what closes it."""
 
 _HARMONY: Final = "<|start|>assistant"
 _HARMONY_WITHOUT_TOKENS: Final = "assistantfinal"
-"""What closes a thought of gpt-oss where the server leaves out special tokens."""
+"""What closes gpt-oss's reasoning if the server leaves out special tokens."""
 _MARKS: Final = (
     *(_HARMONY, "<|return|>", "<|end|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>"),
     *("<|begin_of_solution|>", "<|end_of_solution|>", "<answer>", "</answer>", "<response>", "</response>"),
 )
-"""What models that think put around their answers."""
+"""What reasoning models put around their answers."""
 
 _CLOSES: Final = {opening.lower(): closing for opening, closing in TAGS}
 _ENDS: Final = frozenset(closing.lower() for _, closing in TAGS) | {_HARMONY_WITHOUT_TOKENS}
@@ -58,9 +58,9 @@ _END_OF: Final = {opening: _any_of((closing,)) for opening, closing in _CLOSES.i
 
 
 class SpokenText:
-    """Leaves the thoughts out of a text that arrives in pieces, in time linear in the text.
+    """Leaves the reasoning out of a text that arrives in pieces, in time linear in the text.
 
-    begins: whether the text begins inside a thought; None if it may. closed: whether a thought has ended. cut: whether
+    begins: whether the text begins inside reasoning; None if it may. closed: whether reasoning has ended. cut: whether
     anything was left out.
     """
 
@@ -73,25 +73,25 @@ class SpokenText:
 
     @property
     def inside(self) -> bool:
-        """Whether what came last is part of a thought."""
+        """Whether what came last is part of the reasoning."""
         return self._end is not None or (self.begins is True and not self.closed)
 
     @property
     def rest(self) -> str:
-        """What is no thought of the characters that could yet become a tag."""
+        """The spoken ones of the characters that could yet become a tag."""
         return "" if self.inside else self._held
 
     def feed(self, piece: str) -> Iterator[str | None]:
-        """The next piece's spoken parts; None where all that was spoken so far turns out to have been a thought."""
+        """The next piece's spoken parts; None if all that seemed spoken so far turns out to be reasoning."""
         text, at, self._held = self._held + piece, 0, ""
         while True:
-            found = (self._end or (_END if self.inside else _TAG)).search(text, at)
-            if found is None:
+            match = (self._end or (_END if self.inside else _TAG)).search(text, at)
+            if match is None:
                 break
-            if found.start() > at and not self.inside:
-                yield text[at : found.start()]
-            at = found.end()
-            if self._take(found.group().lower()):
+            if match.start() > at and not self.inside:
+                yield text[at : match.start()]
+            at = match.end()
+            if self._take(match.group().lower()):
                 yield None
         kept = _beginning_of_a_tag(text, at)
         self._held = text[kept:]
@@ -100,7 +100,7 @@ class SpokenText:
             yield text[at:kept]
 
     def _take(self, tag: str) -> bool:
-        """Whether the tag closes a thought that was never opened."""
+        """Whether the tag closes reasoning that was never opened."""
         self.cut = True
         if self.inside:
             self._end, self.closed, self._opened = None, True, True
@@ -115,15 +115,15 @@ class SpokenText:
 
 
 def ends_in_reasoning(written: str) -> bool:
-    """Whether what follows belongs to a thought of what a model has written."""
+    """Whether a text ends inside reasoning, so that what follows belongs to it."""
     last = ""
-    for found in _TAG.finditer(written):
-        last = found.group().lower()
+    for match in _TAG.finditer(written):
+        last = match.group().lower()
     return last in _CLOSES
 
 
 def opens_reasoning(prompt: str) -> bool | None:
-    """Whether a prompt ends with a tag that opens a thought; None if it leaves that to the model."""
+    """Whether a prompt ends with an opening reasoning tag; None if it leaves that to the model."""
     end = prompt.rstrip().lower()
     if end.endswith(_HARMONY):
         return None
@@ -131,8 +131,11 @@ def opens_reasoning(prompt: str) -> bool | None:
 
 
 def with_reasoning_closed(prompt: str, thinking: Thinking, begun: bool) -> str:
-    """A prompt that ends in no thought if none is wanted: some chat templates open one, and the half-written answer
-    that would follow holds steps alone if thoughts are hidden. `begun`: whether there are any steps."""
+    """The prompt, with reasoning that its chat template opens closed again, unless reasoning is kept or comes first.
+
+    If reasoning is hidden, the half-written answer that follows the prompt holds steps alone. begun: whether there are
+    any steps.
+    """
     opens = opens_reasoning(prompt)
     if thinking == "keep" or (thinking == "hide" and not begun) or opens is False:
         return prompt

@@ -28,17 +28,17 @@ class ReplayModel:
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
-        """`n` recorded continuations; raises BackendError where nothing recorded continues the prefix."""
+        """`n` recorded continuations; raises BackendError if no recording continues the prefix."""
         done = len(prefix.steps)
-        found = [recording for recording in self._recordings.through(prefix) if len(recording.steps) > done]
-        if not found:
+        candidates = [recording for recording in self._recordings.through(prefix) if len(recording.steps) > done]
+        if not candidates:
             raise BackendError(
                 f"no recording of {self.name} gives step {done + 1} of {prefix.problem.id!r} after this prefix.",
                 where="replay",
                 remedy="Recorded solutions support the strategies single and cascade.",
             )
         rng = np.random.default_rng(sampling.seed)
-        chosen = [found[int(rng.integers(len(found)))] for _ in range(n)]
+        chosen = [candidates[int(rng.integers(len(candidates)))] for _ in range(n)]
         return [self._draft(prefix, recording, sampling) for recording in chosen]
 
     def _draft(self, prefix: Prefix, recording: Recording, sampling: Sampling) -> Draft:

@@ -1,4 +1,4 @@
-"""Text that arrives in pieces, cut where the step ends."""
+"""Text that arrives in pieces, cut at the end of the step."""
 
 from copy import copy
 
@@ -10,10 +10,10 @@ class StepCutter:
     """Collects the text of one step until `separator`, which may come in pieces and does not become part of it.
 
     Separators before the first text are skipped, since servers that trim a half-written answer have the model write
-    its closing separator again. to_end: collects everything after them. hide_thinking: leaves out thoughts, in which
-    separators do not count. thinks: whether the text begins inside a thought; None if it may, and then no step is
-    complete before a thought is. echo: the half-written answer, if a server may send that before it continues. The
-    time is linear in the text.
+    its closing separator again. to_end: collects everything after them. hide_reasoning: leaves out reasoning, in
+    which separators do not count. begins_in_reasoning: whether the text begins inside reasoning; None if it may, and
+    then no step is complete before reasoning is. echo: the half-written answer, if a server may send that before it
+    continues. The time is linear in the text.
     """
 
     def __init__(
@@ -21,23 +21,23 @@ class StepCutter:
         separator: str,
         *,
         to_end: bool = False,
-        hide_thinking: bool = False,
-        thinks: bool | None = False,
+        hide_reasoning: bool = False,
+        begins_in_reasoning: bool | None = False,
         echo: str = "",
     ) -> None:
-        self._spoken, self._hide = SpokenText(thinks), hide_thinking
+        self._spoken, self._hide = SpokenText(begins_in_reasoning), hide_reasoning
         self._separator, self._to_end, self._echo = separator, to_end, echo
         self._dropped = 0
         self.complete = False
         self._begin()
 
     @property
-    def thinks(self) -> bool | None:
-        """Whether the text begins inside a thought; None if it may."""
+    def begins_in_reasoning(self) -> bool | None:
+        """Whether the text begins inside reasoning; None if it may."""
         return self._spoken.begins
 
-    @thinks.setter
-    def thinks(self, begins: bool | None) -> None:
+    @begins_in_reasoning.setter
+    def begins_in_reasoning(self, begins: bool | None) -> None:
         self._spoken.begins = begins
 
     def feed(self, piece: str) -> bool:
@@ -50,7 +50,7 @@ class StepCutter:
                 self._begin()
             else:
                 self._take(part)
-            self.complete = self.complete or (self._step.complete and not self._may_think)
+            self.complete = self.complete or (self._step.complete and not self._may_reason)
         return self.complete
 
     @property
@@ -70,7 +70,7 @@ class StepCutter:
 
     @property
     def left_out(self) -> bool:
-        """Whether thoughts are hidden, and there were any."""
+        """Whether reasoning is hidden, and there was any."""
         return self._hide and self._spoken.cut
 
     @property
@@ -79,8 +79,8 @@ class StepCutter:
         return self._hide and self._spoken.inside
 
     @property
-    def _may_think(self) -> bool:
-        return self._hide and self.thinks is None and not self._spoken.closed
+    def _may_reason(self) -> bool:
+        return self._hide and self.begins_in_reasoning is None and not self._spoken.closed
 
     def _begin(self) -> None:
         self._echoed: int | None = 0 if self._echo else None

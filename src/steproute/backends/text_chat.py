@@ -11,7 +11,7 @@ import msgspec
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.chat import LIMIT_FIELDS, ChatDelta, ChatRequest
 from steproute.core.chat_support import check_supported, refusal
-from steproute.core.errors import ConfigError
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.core.ports import ChatModel, ModelCapabilities, StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, ModelCall, Prefix, Sampling, Stop
@@ -51,14 +51,21 @@ class TextChat:
         """See ChatModel."""
         check_supported(request, self.capabilities, self.name)
         sampling, meter = _sampling(request, self._sampling, self.name), meter or Meter()
-        digest = hashlib.blake2b(msgspec.json.encode(request.messages), digest_size=8).hexdigest()
-        problem = Problem(id=f"chat-{digest}", messages=request.messages, rule=_RULE)
-        prefix = Prefix(problem=problem, session=secrets.token_hex(8))
+        prefix = Prefix(problem=_problem(request), session=secrets.token_hex(8))
         (draft,) = await self._model.propose(prefix, 1, sampling, meter)
         if draft.text:
             yield ChatDelta(content=draft.text)
         yield ChatDelta(finish_reason="length" if draft.stop in (Stop.LENGTH, Stop.CONTEXT) else "stop")
         yield ChatDelta(call=ModelCall(usage=draft.usage, latency_s=draft.latency_s, request_id=draft.request_id))
+
+
+def _problem(request: ChatRequest) -> Problem:
+    digest = hashlib.blake2b(msgspec.json.encode(request.messages), digest_size=8).hexdigest()
+    try:
+        return Problem(id=f"chat-{digest}", messages=request.messages, rule=_RULE)
+    except DatasetError as failure:
+        where = failure.where.removeprefix("problem.")
+        raise ConfigError(failure.message, where=where, remedy=failure.remedy) from None
 
 
 def _sampling(request: ChatRequest, sampling: Sampling, model: str) -> Sampling:
@@ -70,6 +77,8 @@ def _sampling(request: ChatRequest, sampling: Sampling, model: str) -> Sampling:
             raise refusal(model, name, "does not take this field", "Remove it, or send the request to another model.")
     given = {name: value for name in _SAMPLING_FIELDS if (value := request.get(name)) is not None}
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{value!r:.80} is no number.", where=name)
+        if isinstance(value, bool) or not isinstance(value, int if name in ("top_k", "seed") else int | float):
+            raise ConfigError(f"{value!r:.80} is no number that it takes.", where=name)
+    if "seed" in given:
+        given["seed"] %= 2**63
     return replace(sampling, **given, max_tokens=request.max_tokens or sampling.max_tokens, stop=None)

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from steproute.config import read_config
+from steproute.config.gateway import ServeSettings, database_of
 from steproute.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,13 +34,12 @@ def missing_package(name: str | None) -> ConfigError:
 def with_store(config: Path | None, database: str | None, work: "Callable[[Store], Awaitable[_T]]") -> _T:
     """Open the database, do the work and close it. Raises ConfigError and StorageError."""
     try:
-        from steproute.serve.run import database_of, gateway_setup
         from steproute.store import open_store
     except ModuleNotFoundError as missing:
         raise missing_package(missing.name) from None
 
-    options: dict[str, Any] = {} if database is None else {"database": database, "database_env": ""}
-    address = database_of(gateway_setup(config, options).gateway.serve)
+    settings = ServeSettings() if config is None else read_config(config).gateway.serve
+    address = database or database_of(settings)
 
     async def opened() -> _T:
         store = await open_store(address)

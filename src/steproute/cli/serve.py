@@ -7,6 +7,7 @@ import typer
 from steproute.cli.gateway_store import missing_package
 from steproute.cli.options import Config
 from steproute.cli.terminal import Terminal
+from steproute.config.gateway import database_of
 
 
 def serve(
@@ -28,7 +29,7 @@ def serve(
     """
     try:
         from steproute.serve.gateway import served_routes
-        from steproute.serve.run import database_of, gateway_setup, run
+        from steproute.serve.run import gateway_setup, run
     except ModuleNotFoundError as missing:
         raise missing_package(missing.name) from None
     given = {"host": host, "port": port, "workers": workers, "database": database, "keys": keys}

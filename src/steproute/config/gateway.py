@@ -1,5 +1,6 @@
 """The table `[serve]`: where the gateway listens, where its ledger is, and the routes that it offers as models."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -59,12 +60,36 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutoSettings:
+    """How a route chooses who answers a request.
+
+    auto: `rule`, or the folder of a trained query-level policy, which predicts whether the weak model is correct. The
+    weak model answers alone from a chance of `weak_from`, and the passthrough model below `strong_below`; requests
+    between them are answered step by step. Raises ConfigError for numbers that cannot be.
+    """
+
+    auto: str
+    weak_from: float = 0.9
+    strong_below: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strong_below <= self.weak_from <= 1:
+            raise ConfigError(
+                f"{self.strong_below} is not between 0 and weak_from = {self.weak_from}.",
+                where="strong_below",
+                remedy="Give two probabilities, the lower one here.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayRoute:
     """A route that clients name as the model `steproute/NAME`.
 
     solves: how text is solved step by step; None if `passthrough` answers everything. passthrough: the role that
     answers what is not solved by steps, such as requests with tools. limits: what one request may use at most; a
-    client may ask for less. knobs: the range within which a client may set the knob, if at all.
+    client may ask for less. knobs: the range within which a client may set the knob, if at all. auto: how it chooses
+    between steps, the weak model alone and passthrough, if it does. paced: the knob of a tenant whose budget lasts, and
+    the knob of one that has nothing left; in between it follows the budget and the time that remain.
     """
 
     name: str
@@ -73,6 +98,8 @@ class GatewayRoute:
     limits: Limits
     rule: AnswerRule = NONE
     knobs: tuple[float, float] | None = None
+    auto: AutoSettings | None = None
+    paced: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +110,10 @@ class _RouteFields:
     passthrough: str = ""
     rule: str = ""
     knobs: tuple[float, float] | None = None
+    paced: tuple[float, float] | None = None
+    auto: str = ""
+    weak_from: float = 0.9
+    strong_below: float = 0.1
 
 
 _OWN: Final = frozenset(each.name for each in fields(_RouteFields))
@@ -94,6 +125,19 @@ class GatewaySettings:
 
     serve: ServeSettings = ServeSettings()
     routes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def database_of(serve: ServeSettings) -> str:
+    """Where the ledger is. Raises ConfigError for a variable that is not set."""
+    if not serve.database_env:
+        return serve.database
+    if not (address := os.environ.get(serve.database_env, "")):
+        raise ConfigError(
+            f"the variable {serve.database_env} is not set.",
+            where="serve.database_env",
+            remedy="Set it to the database's address.",
+        )
+    return address
 
 
 def read_gateway(where: str, table: Mapping[str, Any]) -> GatewaySettings:
@@ -144,7 +188,21 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         limits=read_limits(where, {**_table(base.limits), **limits}),
         rule=rule_named(own.rule) if own.rule else base.rule,
         knobs=own.knobs,
+        paced=own.paced,
+        auto=_auto(where, own),
     )
+
+
+def _auto(where: str, own: _RouteFields) -> AutoSettings | None:
+    """Raises ConfigError that names the field."""
+    if own.auto and own.role:
+        raise ConfigError(f"{own.role} answers alone.", where=f"{where}.auto", remedy="Remove role or auto.")
+    if not own.auto:
+        return None
+    try:
+        return AutoSettings(auto=own.auto, weak_from=own.weak_from, strong_below=own.strong_below)
+    except ConfigError as failure:
+        raise failure.inside(where, ".") from None
 
 
 def _table(limits: Limits) -> dict[str, Any]:

@@ -26,6 +26,8 @@ def check_supported(request: ChatRequest, capabilities: ModelCapabilities, model
     if not capabilities.images:
         for place, kind in _parts_beside_text(request.messages):
             raise refusal(model, place, f"reads no {kind}", "Remove it, or send the request to a model that does.")
+    if request.replies > 1 and not capabilities.several:
+        raise refusal(model, "n", "writes one reply per request", "Remove it.")
     form = request.table("response_format").get("type", "text")
     if form != "text" and form not in capabilities.response_formats:
         known = ", ".join(map(repr, ("text", *capabilities.response_formats)))

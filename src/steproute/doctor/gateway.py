@@ -7,15 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from steproute.backends.text_chat import chat_model
 from steproute.config import ConfigFile, Setup, read_setup
 from steproute.config.gateway import DEFAULT, GatewayRoute, GatewaySettings, ServeSettings
 from steproute.core.errors import SteprouteError
-from steproute.core.ports import CAPABILITIES, ChatModel
+from steproute.core.ports import CAPABILITIES
 from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.engine.roles import ModelRole, Roles
 
 if TYPE_CHECKING:
-    from steproute.serve.gateway import ServedRoute
+    from steproute.serve.requested import ServedRoute
 
 _SERVE: Final = "serve"
 _LIMIT: Final = "Set max_cost_usd below [{}] or [limits], to what one request may cost."
@@ -88,16 +89,13 @@ def _of_route(where: str, route: GatewayRoute, setup: Setup) -> Iterable[Finding
     if limit is not None:
         yield ok(where, "money limit", f"{limit} dollars per request")
     elif setup.gateway.serve.keys:
-        seen = "none: each request reserves twice what the passthrough model could cost at most"
+        seen = "none: a request in steps reserves twice what the passthrough model could cost at most"
         yield warning(where, "money limit", seen, _LIMIT.format(where))
 
 
 def _passes_through(where: str, role: str, model: ModelRole) -> Finding:
     """What requests that go to one model may hold."""
-    if not isinstance(model.model, ChatModel):
-        remedy = "Name another model as passthrough, or serve text alone: other requests are refused."
-        return warning(where, "passthrough", f"{role} takes no chat requests", remedy)
-    can = CAPABILITIES.of(model.model)
+    can = CAPABILITIES.of(chat_model(model.model, model.sampling))
     kinds = {"tools": can.tool_calls, "images": can.images, "JSON": bool(can.response_formats)}
     refused = [kind for kind, is_able in kinds.items() if not is_able]
     taken = ", ".join(["text", *(kind for kind, is_able in kinds.items() if is_able)])

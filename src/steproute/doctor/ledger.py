@@ -11,10 +11,9 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
 import steproute.store
-from steproute.config.gateway import ServeSettings
+from steproute.config.gateway import ServeSettings, database_of
 from steproute.core.errors import SteprouteError
 from steproute.doctor.finding import Finding, failed, ok, warning
-from steproute.serve.run import database_of
 from steproute.store.database import Database
 from steproute.store.tenants import Tenants
 

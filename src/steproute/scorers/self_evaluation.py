@@ -12,8 +12,9 @@ from steproute.backends.http.connection import Connection
 from steproute.backends.http.finish import check_finish
 from steproute.backends.http.repeats import Repeats
 from steproute.backends.http.server import Server
-from steproute.backends.http.stream import Chunk, Kind, chunks, most_tokens
+from steproute.backends.http.stream import Chunk, chunks, most_tokens
 from steproute.backends.http.stream_meter import StreamMeter, tokens_in
+from steproute.backends.openai.kinds import KINDS, Kind
 from steproute.core.errors import BackendUnavailable, ConfigError, ScorerError
 from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
@@ -110,7 +111,7 @@ class SelfEvaluationScorer:
         settings, verdict = self.settings, _Verdict(self.name, meter, said)
         reads_alternatives = settings.mode == "yes-no"
         wanted: dict[str, Any] = {
-            "max_completion_tokens" if settings.kind == "openai" else "max_tokens": _MOST_TOKENS[settings.mode],
+            KINDS[settings.kind].chat_limit_field: _MOST_TOKENS[settings.mode],
             "temperature": 1.0 if reads_alternatives else 0.0,  # some servers give a one-hot distribution at 0
             "seed": 0,
             "stream_options": {"include_usage": True},
@@ -191,7 +192,7 @@ class _Verdict:
         if chunk.usage is not None:
             self.used.report(chunk.usage)
         for choice in chunk.choices:
-            if piece := choice.thought + choice.piece:
+            if piece := choice.reasoning + choice.piece:
                 self._repeats.take(piece, chunk.usage.completion if chunk.usage is not None else None)
             self.text += choice.piece
             self._tokens += tokens_in(piece)

@@ -30,6 +30,7 @@ from steproute.serve.logs import log_request
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
+from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
 from steproute.store import open_store
 
@@ -75,6 +76,7 @@ def application(setup: Setup, database: str) -> Starlette:
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", authenticated(chat_completions), methods=["POST"]),
+            Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),
             Route("/healthz", healthz, methods=["GET"]),

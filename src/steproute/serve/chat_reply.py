@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from steproute.core.chat import ChatDelta
 from steproute.core.solution import DEFAULT_SEPARATOR, Outcome, Step
 from steproute.core.trace import Trace, total_usage
+from steproute.serve.tool_calls import ToolCalls, piece
 
 _CUT_OFF: Final = frozenset(
     {
@@ -21,11 +23,12 @@ _CUT_OFF: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What a completion and each of its chunks begin with. created: Unix time in seconds."""
+    """What a completion and each of its chunks begin with. created: Unix time in seconds. facts: of the route."""
 
     trace_id: str
     model: str
     created: int
+    facts: Mapping[str, str]
 
     def chunk(
         self,
@@ -38,15 +41,43 @@ class Head:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
         return self._fields("chat.completion.chunk", [choice], steproute)
 
+    def passed_chunk(self, delta: ChatDelta) -> dict[str, Any]:
+        """A piece of a reply that is passed through."""
+        choice = {
+            "index": delta.reply,
+            "delta": _piece(delta),
+            "finish_reason": delta.finish_reason or None,
+            "logprobs": delta.logprobs,
+        }
+        return self._fields("chat.completion.chunk", [choice], None)
+
     def usage_chunk(self, trace: Trace) -> dict[str, Any]:
         """The last piece of a stream whose client asked for usage."""
         return {**self._fields("chat.completion.chunk", [], None), "usage": usage_of(trace)}
 
-    def completion(self, trace: Trace) -> dict[str, Any]:
+    def completion(self, trace: Trace, choices: list[dict[str, Any]]) -> dict[str, Any]:
         """The whole answer."""
-        message = {"role": "assistant", "content": text_of(trace.steps), "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": finish_reason(trace), "logprobs": None}
-        return {**self._fields("chat.completion", [choice], summary(trace)), "usage": usage_of(trace)}
+        return {**self._fields("chat.completion", choices, self.summary(trace)), "usage": usage_of(trace)}
+
+    def summary(self, trace: Trace) -> dict[str, Any]:
+        """The field `steproute` of an answer: steps, outcome, and dollars by role."""
+        return {
+            **self.facts,
+            "outcome": trace.outcome.value,
+            "answer": trace.answer,
+            "cost_usd": f"{trace.cost_usd:f}",
+            "latency_s": round(trace.latency_s, 6),
+            "steps": [step_facts(step)["step"] for step in trace.steps],
+            "usage_by_role": {
+                role: {
+                    "calls": used.calls,
+                    "read_tokens": used.read_tokens,
+                    "output_tokens": used.output_tokens,
+                    "cost_usd": f"{used.cost_usd:f}",
+                }
+                for role, used in trace.usage_by_role().items()
+            },
+        }
 
     def _fields(self, kind: str, choices: list[Any], steproute: Mapping[str, Any] | None) -> dict[str, Any]:
         fields = {
@@ -57,6 +88,62 @@ class Head:
             "choices": choices,
         }
         return fields if steproute is None else {**fields, "steproute": {"trace_id": self.trace_id, **steproute}}
+
+
+def step_choices(trace: Trace) -> list[dict[str, Any]]:
+    """The one choice of an answer in steps."""
+    message = {"role": "assistant", "content": text_of(trace.steps), "refusal": None}
+    return [{"index": 0, "message": message, "finish_reason": finish_reason(trace), "logprobs": None}]
+
+
+class PassedChoices:
+    """The choices of a reply that is passed through, out of its pieces."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._calls: dict[int, ToolCalls] = {}
+
+    def take(self, delta: ChatDelta) -> None:
+        """A further piece."""
+        if delta.call is not None:
+            return
+        message: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
+        choice = self._choices.setdefault(
+            delta.reply, {"index": delta.reply, "message": message, "finish_reason": None, "logprobs": None}
+        )
+        message = choice["message"]
+        message.update(delta.fields)
+        message["content"] += delta.content
+        for name, text in (("reasoning_content", delta.reasoning), ("refusal", delta.refusal)):
+            if text:
+                message[name] = (message.get(name) or "") + text
+        self._calls.setdefault(delta.reply, ToolCalls()).take(delta.tool_calls)
+        choice["finish_reason"] = delta.finish_reason or choice["finish_reason"]
+        if delta.logprobs is not None:
+            choice["logprobs"] = _joined(choice["logprobs"], delta.logprobs)
+
+    @property
+    def whole(self) -> list[dict[str, Any]]:
+        """All choices."""
+        for reply, calls in self._calls.items():
+            if calls.whole:
+                message = self._choices[reply]["message"]
+                message |= {"tool_calls": calls.whole, "content": message["content"] or None}
+        return [self._choices[reply] for reply in sorted(self._choices)]
+
+
+def _piece(delta: ChatDelta) -> dict[str, Any]:
+    texts = {"content": delta.content, "reasoning_content": delta.reasoning, "refusal": delta.refusal}
+    fields = {**delta.fields, **{name: text for name, text in texts.items() if text}}
+    return fields | ({"tool_calls": [piece(call) for call in delta.tool_calls]} if delta.tool_calls else {})
+
+
+def _joined(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
+    """Log-probabilities of two pieces, each a list of tokens under `content` or `refusal`."""
+    lists = {**(before or {})}
+    for name, values in after.items():
+        lists[name] = [*(lists.get(name) or []), *values] if isinstance(values, list) else values
+    return lists
 
 
 def text_of(steps: tuple[Step, ...]) -> str:
@@ -72,26 +159,6 @@ def finish_reason(trace: Trace) -> str:
 def step_facts(step: Step) -> dict[str, Any]:
     """Who wrote a step, and its score."""
     return {"step": {"role": step.role, "score": step.score, "tokens": step.tokens}}
-
-
-def summary(trace: Trace) -> dict[str, Any]:
-    """The field `steproute` of an answer: steps, outcome, and dollars by role."""
-    return {
-        "outcome": trace.outcome.value,
-        "answer": trace.answer,
-        "cost_usd": f"{trace.cost_usd:f}",
-        "latency_s": round(trace.latency_s, 6),
-        "steps": [step_facts(step)["step"] for step in trace.steps],
-        "usage_by_role": {
-            role: {
-                "calls": used.calls,
-                "read_tokens": used.read_tokens,
-                "output_tokens": used.output_tokens,
-                "cost_usd": f"{used.cost_usd:f}",
-            }
-            for role, used in trace.usage_by_role().items()
-        },
-    }
 
 
 def usage_of(trace: Trace) -> dict[str, Any]:

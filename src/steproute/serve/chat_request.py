@@ -1,15 +1,16 @@
 """`POST /v1/chat/completions`: the request, and what of it each kind of route can do."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
 from steproute.config.gateway import GatewayRoute
-from steproute.core.errors import DatasetError
-from steproute.core.problem import Problem, attachments_of
+from steproute.core.chat import ChatRequest
+from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.problem import Problem, attachments_of, texts_of
 from steproute.engine.limits import Limits
 from steproute.serve.errors import ApiError, refused_field
 
@@ -32,8 +33,8 @@ class Overrides(msgspec.Struct, forbid_unknown_fields=True):
     seed: int | None = None
 
 
-class ChatRequest(msgspec.Struct):
-    """A chat request. What is not listed here is passed on by routes that pass through, and refused by the others."""
+class ChatBody(msgspec.Struct):
+    """The fields of a chat request that the gateway reads itself."""
 
     model: str
     messages: list[dict[str, Any]]
@@ -65,68 +66,95 @@ class ChatRequest(msgspec.Struct):
         """The field `steproute`, empty if it is not given."""
         return self.steproute or Overrides()
 
+
+_KNOWN: Final = frozenset(ChatBody.__struct_fields__)
+_OWN: Final = frozenset({"model", "messages", "stream", "stream_options", "steproute"})
+"""Fields that the gateway answers to, so that a model that a request is passed to does not get them."""
+_NO_TIER: Final = frozenset({"default", "auto", None})
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A chat request: what the gateway reads of it, and all of it as it came."""
+
+    body: ChatBody
+    request: ChatRequest
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Chat":
+        """From a request's body. Raises ApiError that names the field."""
+        try:
+            fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+            body = msgspec.json.decode(text, type=ChatBody)
+        except msgspec.ValidationError as failure:
+            raise invalid(failure) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+            raise ApiError(400, f"The body is no JSON: {failure}") from None
+        return cls._checked(body, fields)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Chat":
+        """From fields that another API's request was translated into. Raises ApiError that names the field."""
+        try:
+            return cls._checked(msgspec.convert(fields, ChatBody), fields)
+        except msgspec.ValidationError as failure:
+            raise invalid(failure) from None
+
+    @classmethod
+    def _checked(cls, body: ChatBody, fields: Mapping[str, Any]) -> "Chat":
+        for name in ("max_tokens", "max_completion_tokens"):
+            value = getattr(body, name)
+            if value is not None and value < 1:
+                raise ApiError(400, f"{name}: {value} is below 1.", param=name)
+        if body.store:
+            raise refused_field("store", "answers are not stored for later requests.")
+        passed = {name: value for name, value in fields.items() if name not in _OWN}
+        try:
+            return cls(body, ChatRequest(messages=tuple(body.messages), fields=passed))
+        except ConfigError as failure:
+            raise ApiError(400, str(failure), param="messages") from None
+
     @property
     def wants_passthrough(self) -> bool:
         """Whether one model has to answer: tools, JSON and images do not go in steps."""
-        return bool(self.tools) or self.is_json or any(map(attachments_of, self.messages))
+        body = self.body
+        is_json = body.response_format is not None and body.response_format.get("type") != "text"
+        calls = any(message.get("tool_calls") or message["role"] == "tool" for message in body.messages)
+        return bool(body.tools) or is_json or calls or any(map(attachments_of, body.messages))
 
     @property
-    def is_json(self) -> bool:
-        """Whether the answer is to be JSON."""
-        return self.response_format is not None and self.response_format.get("type") != "text"
+    def text(self) -> str:
+        """The text of the last user turn."""
+        turns = [message for message in self.body.messages if message["role"] == "user"]
+        return "\n\n".join(texts_of(turns[-1])) if turns else ""
+
+    def check_steps(self) -> None:
+        """Raises ApiError for a field that step routing cannot do."""
+        if self.body.n not in (None, 1):
+            raise refused_field("n", "a step route gives one answer to each request.")
+        if self.body.service_tier not in _NO_TIER:
+            raise refused_field("service_tier", "a step route has no tiers.")
+        for name in self.request.fields.keys() - _KNOWN:
+            if self.request.get(name) is not None:
+                raise refused_field(name, "a step route cannot do that. Use a route that passes requests through.")
 
 
-_KNOWN: Final = frozenset(ChatRequest.__struct_fields__)
-_OF_EVERY_ROUTE: Final = frozenset({"none", "default", "auto", None})
+def invalid(failure: msgspec.ValidationError) -> ApiError:
+    """The error of a field that has a wrong type or a value that it cannot have."""
+    what, _, place = str(failure).partition(" - at `$")
+    param = place.strip("`.") or None
+    return ApiError(400, f"{param}: {what}" if param else what, param=param)
 
 
-def read_chat_request(body: bytes) -> tuple[ChatRequest, Mapping[str, Any]]:
-    """The request, and its fields as they came. Raises ApiError that names the field."""
-    try:
-        fields = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        raise ApiError(400, f"The body is no JSON: {failure}") from None
-    if not isinstance(fields, dict):
-        raise ApiError(400, "The body is no JSON object.")
-    try:
-        request = msgspec.convert(fields, ChatRequest)
-    except (msgspec.ValidationError, RecursionError) as failure:
-        what, _, place = str(failure).partition(" - at `$")
-        param = place.strip("`.") or None
-        raise ApiError(400, f"{param}: {what}" if param else what, param=param) from None
-    _check(request)
-    return request, fields
-
-
-def _check(request: ChatRequest) -> None:
-    for name in ("max_tokens", "max_completion_tokens"):
-        value = getattr(request, name)
-        if value is not None and value < 1:
-            raise ApiError(400, f"{name}: {value} is below 1.", param=name)
-    if request.n not in (None, 1):
-        raise refused_field("n", "one answer is given to each request.")
-    if request.store:
-        raise refused_field("store", "answers are not stored for later requests.")
-    if request.service_tier not in _OF_EVERY_ROUTE:
-        raise refused_field("service_tier", "there are no tiers.")
-
-
-def check_steps(request: ChatRequest, fields: Mapping[str, Any]) -> None:
-    """Raises ApiError for a field that step routing cannot do."""
-    for name in fields.keys() - _KNOWN:
-        if fields[name] is not None:
-            raise refused_field(name, "a step route cannot do that. Use a route that passes requests through.")
-
-
-def problem_of(request: ChatRequest, route: GatewayRoute, trace_id: str) -> Problem:
+def problem_of(body: ChatBody, route: GatewayRoute, trace_id: str) -> Problem:
     """The conversation as a problem. Raises ApiError that names the message that is wrong."""
     try:
-        return Problem(id=trace_id, messages=tuple(request.messages), rule=route.rule)
+        return Problem(id=trace_id, messages=tuple(body.messages), rule=route.rule)
     except DatasetError as failure:
         raise ApiError(400, str(failure), param="messages") from None
 
 
-def limits_of(request: ChatRequest, route: GatewayRoute) -> Limits:
+def limits_of(request: ChatBody, route: GatewayRoute) -> Limits:
     """The route's limits, or the request's where those are lower."""
     asked = request.overrides
     money = None if asked.max_cost_usd is None else Decimal(str(asked.max_cost_usd))
@@ -146,7 +174,7 @@ def _lower(own: Any, asked: Any) -> Any:
     return min((value for value in (own, asked) if value is not None), default=None)
 
 
-def knob_of(request: ChatRequest, route: GatewayRoute) -> float | None:
+def knob_of(request: ChatBody, route: GatewayRoute) -> float | None:
     """The knob that the request sets, if it does. Raises ApiError for one that the route does not allow."""
     knob = request.overrides.knob
     if knob is None:

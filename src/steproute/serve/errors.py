@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from steproute.core.errors import ConfigError, DatasetError, SteprouteError, StorageError
+from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
 from steproute.store import BudgetRefused
 
 NEVER_RETRY: Final = {"x-should-retry": "false"}
@@ -56,6 +56,8 @@ def api_error(failure: SteprouteError) -> ApiError:
         )
     if isinstance(failure, DatasetError | ConfigError):
         return ApiError(400, str(failure), param=failure.where or None)
+    if isinstance(failure, FieldRefused):
+        return refused_field(failure.where or ", ".join(failure.fields), f"{failure.message} {failure.remedy}")
     return upstream_failure(str(failure))
 
 

@@ -3,54 +3,41 @@
 import asyncio
 import secrets
 import time
+from collections import defaultdict, deque
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from steproute.config import Setup, check_answers, check_needs
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
-from steproute.core.ports import ONLY_READS, RETRACTS, Strategy
-from steproute.core.problem import Problem
-from steproute.core.solution import Prefix
-from steproute.core.usage_bounds import most_written
+from steproute.core.events import Finished
+from steproute.core.ports import Strategy
+from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
-from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
-from steproute.serve.answering import Answer, Work
-from steproute.serve.chat_request import PREFIX, ChatRequest, check_steps, knob_of, limits_of, problem_of
-from steproute.serve.errors import ApiError, overloaded, refused_field
+from steproute.serve.answering import Answer, Happening
+from steproute.serve.auto import Chooser, Fixed, chooser_of
+from steproute.serve.chat_request import PREFIX, Chat
+from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
-from steproute.solving import check_lab_problem
+from steproute.serve.pacing import paced_knob
+from steproute.serve.requested import Requested, ServedRoute, work_of
 from steproute.store import Principal, Store
 from steproute.strategies.single import Single
 
-USUAL_TOKENS: Final = 4096
-"""What an answer may generate if nothing limits it, for what a request reserves."""
-_STRONG_ALONE: Final = 2
-"""A request reserves at most this many times what the passthrough model alone could cost, unless its route says."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedRoute:
-    """A route with its strategy at the knob that it has by itself."""
-
-    route: GatewayRoute
-    strategy: Strategy[Episode]
-    name: str
-
-    @property
-    def retracts(self) -> bool:
-        """Whether no step may be shown before the end."""
-        return RETRACTS.of(self.strategy)
+_RECENT: Final = 200
 
 
 @dataclass(kw_only=True)
 class Gateway:
-    """What all requests share. `answers` holds those under way; once `draining`, no further one is taken."""
+    """What all requests share. `answers` holds those under way; once `draining`, no further one is taken.
+
+    recent: the newest traces of each route, of this process.
+    """
 
     setup: Setup
     store: Store
@@ -58,6 +45,7 @@ class Gateway:
     answers: set[asyncio.Task[Any]] = field(default_factory=set)
     draining: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+    recent: dict[str, deque[Trace]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_RECENT)))
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -79,49 +67,43 @@ class Gateway:
             raise ApiError(404, message, code="model_not_found", param="model")
         return served
 
-    def work(self, request: ChatRequest, fields: Mapping[str, Any], served: ServedRoute, principal: Principal) -> Work:
-        """What the request asks for. Raises ApiError that names the field that cannot be."""
-        check_steps(request, fields)
-        if request.wants_passthrough:
-            raise refused_field("tools", "tools, JSON and images need a route that passes requests through.")
-        problem = problem_of(request, served.route, f"chatcmpl-{secrets.token_hex(12)}")
-        roles = _sampled(self.setup.roles, request)
-        if any(ONLY_READS.of(role.model) for role in roles.models.values()):
-            check_lab_problem(problem)
-        limits = limits_of(request, served.route)
-        if principal.counts_tokens and limits.max_tokens is None:
-            limits = replace(limits, max_tokens=USUAL_TOKENS)
-        strategy, name = served.strategy, served.name
-        if (knob := knob_of(request, served.route)) is not None and served.route.solves is not None:
-            solves = served.route.solves.changed(knob=knob)
-            strategy, name = solves.strategy_at(0), solves.name
-        return Work(
-            problem=problem,
-            route=name,
-            strategy=strategy,
-            roles=roles,
-            limits=limits,
-            most_usd=_most_usd(problem, served.route, roles, limits),
-            most_tokens=limits.max_tokens or 0,
-            seed=_seed(request),
-        )
+    async def request(self, chat: Chat, principal: Principal) -> Requested:
+        """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
+        served = self.route(chat.body.model)
+        choice = served.chooser.choose(chat)
+        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
+        trace_id = f"chatcmpl-{secrets.token_hex(12)}"
+        return Requested(served, choice, work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob))
 
-    def answer(self, route: str, work: Work, principal: Principal) -> Answer:
+    async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
+        if served.route.paced is None or not principal.limits_usd:
+            return None
+        balances = await self.store.ledger.balances(principal.tenant)
+        return paced_knob(served.route.paced, balances, datetime.now(UTC))
+
+    def answer(self, requested: Requested, principal: Principal) -> Answer:
         """Begin with it. Raises ApiError if the gateway is full or about to stop."""
         if self.draining:
             raise overloaded("The gateway is about to stop. Send the request again.", 1)
         if len(self.answers) >= self.settings.max_in_flight:
             raise overloaded(f"{len(self.answers)} requests are being answered, which is the most at once.", 1)
-        request = observed()
+        route, record = requested.served.route.name, observed()
 
-        def happened(event: object) -> None:
-            self.metrics.observe(route, principal.tenant, event)
-            if request is not None:
-                request.happened(event)
+        def happened(happening: Happening) -> None:
+            self._observe(route, principal.tenant, happening)
+            if record is not None:
+                record.happened(happening)
 
-        answer = Answer(work, principal, self.store, keep_prompts=self.settings.keep_prompts, on_event=happened)
-        if request is not None:
-            request.answered_by(route, work.problem.id, answer.task)
+        answer = Answer(
+            requested.work,
+            principal,
+            self.store,
+            keep_prompts=self.settings.keep_prompts,
+            note=requested.facts.get("reason", ""),
+            on_event=happened,
+        )
+        if record is not None:
+            record.answered_by(route, requested.work.trace_id, requested.work.messages, answer.task)
         self.answers.add(answer.task)
         self.metrics.in_flight.inc()
         answer.task.add_done_callback(self._ended)
@@ -130,6 +112,11 @@ class Gateway:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.answers.discard(task)
         self.metrics.in_flight.dec()
+
+    def _observe(self, route: str, tenant: str, happening: Happening) -> None:
+        self.metrics.observe(route, tenant, happening)
+        if isinstance(happening, Finished) and not happening.trace.failed:
+            self.recent[route].append(happening.trace)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background until it ends."""
@@ -158,36 +145,13 @@ def served_routes(setup: Setup) -> dict[str, ServedRoute]:
 
 def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     strategy: Strategy[Episode] = Single(route.passthrough)
-    name = f"single/{route.passthrough}"
+    name = f"passthrough/{route.passthrough}"
+    chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
+    if route.auto is not None:
+        chooser = chooser_of(route.auto)
     if route.solves is not None:
         strategy, name = route.solves.strategy_at(0), route.solves.name
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
-    return ServedRoute(route=route, strategy=strategy, name=name)
-
-
-def _sampled(roles: Roles, request: ChatRequest) -> Roles:
-    """The roles, all of which draw as the request says. Raises ConfigError for numbers that cannot be."""
-    given = {name: value for name in ("temperature", "top_p") if (value := getattr(request, name)) is not None}
-    if not given:
-        return roles
-    models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
-    return replace(roles, models=models)
-
-
-def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limits) -> Decimal:
-    """The limit in dollars if there is one, else twice what the passthrough model alone could cost at most."""
-    if limits.max_cost_usd is not None:
-        return limits.max_cost_usd
-    alone = roles.model(route.passthrough)
-    sampling = replace(alone.sampling, max_tokens=limits.max_tokens or max(USUAL_TOKENS, alone.sampling.max_tokens))
-    return _STRONG_ALONE * alone.price.most(most_written(alone.model, Prefix(problem=problem), 1, sampling))
-
-
-def _seed(request: ChatRequest) -> int:
-    """The request's seed, from either place, else a random one: two equal requests may get different answers."""
-    for seed in (request.overrides.seed, request.seed):
-        if seed is not None:
-            return seed
-    return secrets.randbits(31)
+    return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name)

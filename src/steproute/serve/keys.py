@@ -35,7 +35,7 @@ def authenticated(handler: Handler) -> Handler:
 async def _principal(request: Request) -> Principal:
     gateway: Gateway = request.app.state.gateway
     if not gateway.settings.keys:
-        return Principal(tenant=LOCAL, key_id="")
+        return await gateway.store.tenants.principal(LOCAL)
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     try:
         return await gateway.store.tenants.authenticate(key.strip() if scheme.lower() == "bearer" else "")

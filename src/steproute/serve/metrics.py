@@ -13,6 +13,7 @@ from steproute.core.decision import Rewrite
 from steproute.core.events import Billed, Decided, Finished, Scored
 from steproute.engine.limiter import Limiter
 from steproute.engine.roles import Roles
+from steproute.serve.answering import Happening
 from steproute.serve.ledger_metrics import ledger_metrics
 from steproute.serve.observed import Observed
 
@@ -58,7 +59,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe(self, route: str, tenant: str, event: object) -> None:
+    def observe(self, route: str, tenant: str, event: Happening) -> None:
         """Count something that happened on a route."""
         if isinstance(event, Billed):
             self.calls.labels(event.line.role).observe(event.line.latency_s)

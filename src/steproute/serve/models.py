@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from steproute.serve.chat_request import PREFIX
-from steproute.serve.gateway import Gateway, ServedRoute
+from steproute.serve.gateway import Gateway
+from steproute.serve.requested import ServedRoute
 
 
 async def models(request: Request) -> Response:

@@ -6,17 +6,18 @@ The middleware makes the record and closes it; handlers find it by `observed()` 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from steproute.core.chat import ChatDelta
-from steproute.core.events import Accepted, Finished
+from steproute.core.events import Accepted, Event, Finished
+from steproute.core.problem import Message as ChatMessage
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.serve.errors import ApiError
@@ -50,8 +51,9 @@ class Observed:
     trace_id: str = ""
     first_ns: int | None = None
     trace: Trace | None = None
-    events: list[tuple[int, Any]] | None = None
-    answering: asyncio.Task[Any] | None = field(default=None, repr=False)
+    events: list[tuple[int, Event]] | None = None
+    messages: Sequence[ChatMessage] = ()
+    answering: asyncio.Task[Trace] | None = field(default=None, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -70,15 +72,17 @@ class Observed:
             return self.trace.outcome.value
         return "ok" if 0 < self.status < 400 else "error" if self.status >= 500 else "refused"
 
-    def answered_by(self, route: str, trace_id: str, task: "asyncio.Task[Any]") -> None:
+    def answered_by(
+        self, route: str, trace_id: str, messages: Sequence[ChatMessage], task: "asyncio.Task[Trace]"
+    ) -> None:
         """An answer has begun."""
-        self.route, self.trace_id, self.answering = route, trace_id, task
+        self.route, self.trace_id, self.messages, self.answering = route, trace_id, messages, task
 
     def failed(self, failure: ApiError) -> None:
         """The client got an error."""
         self.error = failure.code or failure.type
 
-    def happened(self, event: object) -> None:
+    def happened(self, event: Event | ChatDelta) -> None:
         """Something happened while the request was answered."""
         now = time.time_ns()
         if self.first_ns is None and isinstance(event, Accepted | ChatDelta):

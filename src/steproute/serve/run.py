@@ -11,8 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from steproute.config import Setup, read_setup
-from steproute.config.gateway import ServeSettings
-from steproute.core.errors import ConfigError
+from steproute.config.gateway import ServeSettings, database_of
 from steproute.serve.app import application
 from steproute.serve.logs import log_to_stderr
 from steproute.serve.metrics import SHARED_FOLDER
@@ -29,19 +28,6 @@ def gateway_setup(config: Path | None, options: dict[str, Any]) -> Setup:
     serve = replace(setup.gateway.serve, **options)
     setup = replace(setup, gateway=replace(setup.gateway, serve=serve))
     return setup if config is not None else replace(setup, route=LAB_ROUTE)
-
-
-def database_of(serve: ServeSettings) -> str:
-    """Where the ledger is. Raises ConfigError for a variable that is not set."""
-    if not serve.database_env:
-        return serve.database
-    if not (address := os.environ.get(serve.database_env, "")):
-        raise ConfigError(
-            f"the variable {serve.database_env} is not set.",
-            where="serve.database_env",
-            remedy="Set it to the database's address.",
-        )
-    return address
 
 
 def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
-from steproute.core.events import Started
 from steproute.core.problem import Message
 from steproute.engine.roles import Roles
 from steproute.serve.observed import Observed
@@ -117,8 +116,7 @@ def _provider(exporters: Sequence[Any]) -> "TracerProvider":
 
 def _content(request: Observed) -> dict[str, str]:
     """The conversation and its answer in the shape of the semantic conventions, as JSON."""
-    started = (event for _, event in request.events or () if isinstance(event, Started))
-    asked = [_message(message) for event in started for message in event.problem.messages]
+    asked = [_message(message) for message in request.messages]
     steps = request.trace.steps if request.trace else ()
     parts = [{"type": "text", "content": step.text} for step in steps]
     return {

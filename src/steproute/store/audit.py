@@ -30,14 +30,14 @@ class Discrepancy:
 
 
 class _Difference(NamedTuple):
-    count: str
+    name: str
     key: tuple[str, int]
     in_window: int
     in_rows: int
 
     def in_span(self, span: Literal["day", "month"]) -> Discrepancy:
         (tenant, start_s), numbers = self.key, {"in_window": self.in_window, "in_rows": self.in_rows}
-        return Discrepancy(tenant=tenant, span=span, start_s=start_s, count=self.count, **numbers)
+        return Discrepancy(tenant=tenant, span=span, start_s=start_s, count=self.name, **numbers)
 
 
 async def discrepancies(database: Database) -> list[Discrepancy]:
@@ -58,15 +58,11 @@ async def _of_span(connection: AsyncConnection, span: Literal["day", "month"]) -
 async def _rows(connection: AsyncConnection, start: str) -> dict[str, _Sums]:
     return {
         "spent_usd": await _sums(connection, lines, start, lines.c.cost_usd),
-        "spent_tokens": await _sums(connection, lines, start, _tokens()),
+        "spent_tokens": await _sums(connection, lines, start, lines.c.output_tokens),
         "reserved_usd": await _sums(connection, requests, start, requests.c.reserved_usd),
         "reserved_tokens": await _sums(connection, requests, start, requests.c.reserved_tokens),
         "requests": await _sums(connection, requests, start, None),
     }
-
-
-def _tokens() -> ColumnElement[int]:
-    return lines.c.input_tokens + lines.c.cache_read_tokens + lines.c.cache_write_tokens + lines.c.output_tokens
 
 
 async def _sums(connection: AsyncConnection, table: Any, start: str, column: ColumnElement[int] | None) -> _Sums:

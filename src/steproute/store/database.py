@@ -20,7 +20,10 @@ Clock = Callable[[], float]
 
 _EXAMPLES: Final = "Use sqlite:///steproute.db or postgresql://user:password@host/database."
 _LOCK_WAIT_S: Final = 10
+_LOCK_TRIES: Final = 100
+_LOCKED: Final = "locked"
 _BEGIN: Final = "sqlite_begin"
+_NO_BEGIN: Final = "-- none"
 _OPTIONS: Final[dict[str, Any]] = {"hide_parameters": True}
 _CLOCK_MS: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
 
@@ -156,20 +159,28 @@ async def use_write_ahead_log(database: Database) -> None:
     """Let readers read while another process writes; the file remembers it. Raises StorageError."""
     with database.failures():
         async with database.engine.connect() as plain:
-            connection = await plain.execution_options(**{_BEGIN: "-- none"})
-            for _ in range(_LOCK_WAIT_S * 20):  # SQLite does not wait for this lock by itself
-                try:
-                    mode = (await connection.exec_driver_sql("PRAGMA journal_mode = WAL")).scalar_one()
-                except DBAPIError:
-                    mode = "locked"
-                if mode == "wal":
-                    return
-                await asyncio.sleep(0.05)
-    raise StorageError(
-        f"SQLite cannot write ahead here; its journal mode is {mode!r}.",
-        where=database.where,
-        remedy="Put the file on a local disk.",
-    )
+            connection = await plain.execution_options(**{_BEGIN: _NO_BEGIN})
+            mode = await _journal_mode(connection)
+            for _ in range(_LOCK_TRIES):  # SQLite does not wait for this lock by itself
+                if mode != _LOCKED:
+                    break
+                await asyncio.sleep(_LOCK_WAIT_S / _LOCK_TRIES)
+                mode = await _journal_mode(connection)
+    if mode != "wal":
+        raise StorageError(
+            f"SQLite cannot write ahead here: its journal mode is {mode!r}.",
+            where=database.where,
+            remedy="Put the file on a local disk, and stop other programs that hold it.",
+        )
+
+
+async def _journal_mode(connection: AsyncConnection) -> str:
+    try:
+        return str((await connection.exec_driver_sql("PRAGMA journal_mode = WAL")).scalar_one())
+    except DBAPIError as failure:
+        if _LOCKED not in str(failure.orig):
+            raise
+        return _LOCKED
 
 
 async def check_durable(database: Database) -> None:

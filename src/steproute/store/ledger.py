@@ -37,6 +37,7 @@ class Ledger:
     def __init__(self, database: Database, writer: Writer, *, worker: str = "", lease_s: float = DEFAULT_LEASE_S):
         self._database, self._writer = database, writer
         self._worker, self._ttl_ms = plain(worker), int(lease_s * 1000)
+        self._unfinished: dict[str, Reservation] = {}
 
     async def reserve(
         self,
@@ -50,7 +51,7 @@ class Ledger:
     ) -> "Reservation":
         """Hold the most that a request can cost, in all windows of its tenant or in none.
 
-        usd is rounded up to 10^-12 dollars. tokens: read and generated ones of all roles. prices: by role, as its calls
+        usd is rounded up to 10^-12 dollars. tokens: generated, of all roles. prices: by role, as its calls
         will be billed; each line keeps them. Raises BudgetRefused, ConfigError if the request id is in use or a price
         has more than 6 decimals, and StorageError, on which the request must be refused. If the caller is cancelled
         meanwhile, nothing stays reserved.
@@ -70,7 +71,7 @@ class Ledger:
             ttl_ms=self._ttl_ms,
         )
         expires_ms = await self._reserve(operation)
-        return Reservation(self._writer, operation, rows, expires_ms)
+        return Reservation(self._writer, operation, rows, expires_ms, self._unfinished)
 
     async def _reserve(self, operation: Reserve) -> int:
         result = self._writer.submit(operation)
@@ -89,8 +90,11 @@ class Ledger:
     async def expire(self) -> int:
         """Release the reservations whose lease has ended, of all tenants, and return how many they were.
 
-        Call it about every ten seconds. `reserve` does the same for its own tenant.
+        Call it about every ten seconds. `reserve` does the same for its own tenant. It also tries again to close the
+        reservations of this process that could not be closed because the database failed.
         """
+        for reservation in list(self._unfinished.values()):
+            await reservation.close()
         async with self._database.reading() as connection:
             now_ms = await self._database.now_ms(connection)
             due = (requests.c.state == "open", requests.c.expires_ms <= now_ms)
@@ -141,7 +145,14 @@ class Reservation:
     usd, tokens: what was reserved. expires_at: when others may release it, unless it is extended.
     """
 
-    def __init__(self, writer: Writer, asked: Reserve, prices: Mapping[str, PriceRow], expires_ms: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        asked: Reserve,
+        prices: Mapping[str, PriceRow],
+        expires_ms: int,
+        unfinished: "dict[str, Reservation]",
+    ) -> None:
         self.request_id, self.tenant = asked.id, asked.tenant
         self.usd, self.tokens = usd_of(asked.usd), asked.tokens
         self.expires_at: datetime = instant(expires_ms)
@@ -149,7 +160,7 @@ class Reservation:
         self._lines: list[AccountLine] = []
         self._purposes: dict[int, str] = {}
         self._saved = 0
-        self._closed = False
+        self._closed, self._unfinished = False, unfinished
 
     async def settle(self, lines: Sequence[AccountLine]) -> None:
         """Enter billed calls. What it has returned from, no crash loses.
@@ -165,15 +176,18 @@ class Reservation:
         """End the request: enter calls of its account that were not settled, and release what is left.
 
         account: all its lines with their final purposes; without one, the lines keep the purposes that they have. After
-        a StorageError it can be called again; once it has succeeded, that does nothing.
+        a StorageError, `Ledger.expire` tries again for as long as this process lives; so can the caller. Once it has
+        succeeded, calling it again does nothing.
         """
         if self._closed:
             return
         if account is not None:
             self._rows(account)
             self._reconcile(account)
+        self._unfinished[self.request_id] = self
         await self._save(Close(**self._unsaved(), purposes=dict(self._purposes)))
         self._closed = True
+        self._unfinished.pop(self.request_id, None)
 
     async def extend(self) -> None:
         """Begin the lease again. Raises ReservationLost if it has expired: the request must stop sending calls."""

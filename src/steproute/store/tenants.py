@@ -22,7 +22,6 @@ _SECRET_BYTES: Final = 32
 _LONGEST_KEY: Final = 100
 _LONGEST_NAME: Final = 100
 _MOST_COUNT: Final = 2**53
-_TOKEN_LIMITS: Final = ("tokens_per_day", "tokens_per_month", "tokens_per_minute")
 _NO_DIGEST: Final = bytes(32)
 
 
@@ -39,6 +38,7 @@ class Budgets:
 
 
 NO_LIMITS: Final = Budgets()
+_LIMITS: Final = tuple(tenants.c[each.name] for each in fields(Budgets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +65,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks: the tenant, by which of its keys. counts_tokens: whether a budget or a rate limits its tokens."""
+    """Who asks: the tenant, by which of its keys. limits_usd, limits_tokens: whether a budget or a rate limits them."""
 
     tenant: str
     key_id: str
     priority: int = 0
-    counts_tokens: bool = False
+    limits_usd: bool = False
+    limits_tokens: bool = False
 
 
 class Tenants:
@@ -153,8 +154,7 @@ class Tenants:
         Whether the public part is known is no secret; the comparison of the secret takes the same time for all.
         """
         key_id = _public_part(key)
-        limits = [tenants.c[name] for name in _TOKEN_LIMITS]
-        statement = select(keys, tenants.c.priority, *limits).join(tenants).where(keys.c.id == key_id)
+        statement = select(keys, tenants.c.priority, *_LIMITS).join(tenants).where(keys.c.id == key_id)
         async with self._database.reading() as connection:
             row = (await connection.execute(statement)).mappings().one_or_none()
             now_ms = await self._database.now_ms(connection)
@@ -163,8 +163,13 @@ class Tenants:
             raise KeyRefused("unknown", key_id if row else "")
         if reason := _reason(_key(row), now_ms):
             raise KeyRefused(reason, key_id)
-        counts = any(row[name] is not None for name in _TOKEN_LIMITS)
-        return Principal(tenant=row["tenant"], key_id=key_id, priority=row["priority"], counts_tokens=counts)
+        return _principal(row["tenant"], key_id, row)
+
+    async def principal(self, name: str) -> Principal:
+        """A tenant without a key, for a gateway that needs none. Raises ConfigError if it is unknown."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(select(tenants).where(tenants.c.name == name))
+            return _principal(name, "", _known(found.mappings().one_or_none(), name))
 
 
 def instant(milliseconds: int) -> datetime:
@@ -177,6 +182,17 @@ def milliseconds(moment: datetime, where: str) -> int:
     if moment.tzinfo is None:
         raise ConfigError(f"{moment} has no time zone.", where=where, remedy="Give it one, such as UTC.")
     return int(moment.timestamp() * 1000)
+
+
+def _principal(tenant: str, key_id: str, row: Any) -> Principal:
+    limited = {column.name for column in _LIMITS if row[column.name] is not None}
+    return Principal(
+        tenant=tenant,
+        key_id=key_id,
+        priority=row["priority"],
+        limits_usd=any(name.startswith("usd") for name in limited),
+        limits_tokens=any(name.startswith("tokens") for name in limited),
+    )
 
 
 def _limits(budgets: Budgets) -> dict[str, int | None]:

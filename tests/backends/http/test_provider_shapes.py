@@ -72,8 +72,8 @@ def reasoning_of(shape: Shape, body: bytes) -> str:
             yield body
 
         if shape.api == "anthropic":
-            return "".join([event.thought async for event in message_events(pieces())])
-        return "".join([choice.thought async for chunk in chunks(pieces()) for choice in chunk.choices])
+            return "".join([event.reasoning async for event in message_events(pieces())])
+        return "".join([choice.reasoning async for chunk in chunks(pieces()) for choice in chunk.choices])
 
     return asyncio.run(run())
 

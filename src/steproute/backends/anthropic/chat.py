@@ -77,8 +77,8 @@ class _Reading:
 
     def deltas(self, event: Event, value: Mapping[str, object]) -> Iterator[ChatDelta]:
         """What an event adds to the reply."""
-        if event.piece or event.thought:
-            yield ChatDelta(content=event.piece, reasoning=event.thought)
+        if event.piece or event.reasoning:
+            yield ChatDelta(content=event.piece, reasoning=event.reasoning)
         place = whole_number(value.get("index")) or 0
         match value.get("type"):
             case "content_block_start":

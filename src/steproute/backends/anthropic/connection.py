@@ -18,7 +18,7 @@ _SAMPLING: Final = re.compile(r"temperature|top_p|top_k")
 
 
 class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
-    """A connection to a server of the Messages API; raises ConfigError where its client is not installed."""
+    """A connection to a server of the Messages API; raises ConfigError if its client is not installed."""
 
     models_path = "/v1/models?limit=1000"
 
@@ -48,22 +48,22 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
         listed = await super().models()
         return None if listed is None else {_DATE.sub("", name): room for name, room in listed.items()} | listed
 
-    def _lasting(self, status: int, message: str, said: str) -> BackendError:
+    def _lasting(self, status: int, message: str, shown: str) -> BackendError:
         """As ServerConnection's; refused continuation, sampling and thinking name the setting to change."""
         if status != 400:
-            return super()._lasting(status, message, said)
+            return super()._lasting(status, message, shown)
         if "prefill" in message.lower():
             return ContinuationUnsupported(
-                f"'prefill' is not offered by this model ({self.name}: {said}).",
+                f"'prefill' is not offered by this model ({self.name}: {shown}).",
                 where="continuation",
                 remedy="Use 'instruct'.",
             )
         if fields := tuple(dict.fromkeys(_SAMPLING.findall(message))):
-            refused = FieldRefused(said, fields)
+            refused = FieldRefused(shown, fields)
             refused.remedy = "Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
             return refused
         if "thinking" in message:
             return BackendError(
-                said, remedy="Set thinking = 'hide' without thinking_budget where it cannot be switched off."
+                shown, remedy="Set thinking = 'hide' without thinking_budget if it cannot be switched off."
             )
-        return super()._lasting(status, message, said)
+        return super()._lasting(status, message, shown)

@@ -49,9 +49,9 @@ class AnthropicSettings:
     """How to talk to one Claude model.
 
     instructions: the system message; None for that of the problem's answer rule, "" for none.
-    continuation: `instruct`, or `prefill` where the model still takes one (before Claude 4.6). thinking: thoughts are
-    switched off, or hidden and paid for: at most `thinking_budget` tokens of them (before Claude 4.7), or with 0 as
-    many as the model sees fit. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
+    continuation: `instruct`, or `prefill` if the model still takes one (before Claude 4.6). thinking: reasoning is
+    switched off, or hidden and paid for: at most `thinking_budget` tokens of it (before Claude 4.7), or with 0 as many
+    as the model chooses. sampling_fields: which of the role's sampling settings are sent; Claude takes none from
     4.7 on, and from 4.1 on either temperature or top_p. extra: further fields of every request.
 
     Raises ContinuationUnsupported for other modes, ConfigError for settings that the API refuses together.
@@ -88,7 +88,7 @@ class AnthropicModel:
     """A StepModel over the Messages API; every answer is streamed, so that a cancelled call is over at once.
 
     The API takes no blank line as a stop string, so the stream is closed at the separator; what was written by then is
-    estimated, and marked so. An answer with thoughts is read to its end instead, since only there they are counted.
+    estimated, and marked so. An answer with reasoning is read to its end instead: only there are its tokens counted.
     """
 
     def __init__(self, name: str, settings: AnthropicSettings) -> None:
@@ -126,7 +126,7 @@ class AnthropicModel:
         return await self.connection.models()
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
-        """`n` requests, each twice where a reply may be sent back; see `core.usage_bounds`."""
+        """`n` requests, each twice if a reply may be sent back; see `core.usage_bounds`."""
         read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
         one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
         return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
@@ -194,7 +194,7 @@ class AnthropicModel:
         return thinking
 
     async def _answer(self, body: Mapping[str, Any], reply: "_Reply") -> None:
-        """One request, made again with fewer tokens where the server says that so many find no room."""
+        """One request, made again with fewer tokens if the server says that so many find no room."""
         try:
             await self._stream(body, reply)
         except ContextOverflow as failure:
@@ -252,7 +252,7 @@ class _Reply:
         self._one_step = model.settings.continuation is Continuation.INSTRUCT
         self._begun = bool(prefix.steps)
         self._cutter = StepCutter(prefix.separator, to_end=sampling.stop is None)
-        self._text, self._thoughts, self._thinks, self._pieces = "", "", False, 0
+        self._text, self._reasoning, self._has_reasoning, self._pieces = "", "", False, 0
         self._finish, self._request_id, self._short, self._marked_end = "", "", False, False
         self._began = time.monotonic()
 
@@ -263,8 +263,8 @@ class _Reply:
 
     @property
     def cut(self) -> bool:
-        """Whether nothing of what is still to come is wanted, not even its count."""
-        return self._cutter.complete and not self._thinks and not self._finish
+        """Whether nothing that is still to come matters, not even its count."""
+        return self._cutter.complete and not self._has_reasoning and not self._finish
 
     def opened(self, request_id: str) -> None:
         """The server has taken the request: from now on it costs."""
@@ -283,21 +283,21 @@ class _Reply:
 
     def take(self, event: Event) -> None:
         """The next event."""
-        self._thinks |= event.thinks
+        self._has_reasoning |= event.has_reasoning
         self._marked_end |= event.done
         self._finish = event.finish or self._finish
         if event.usage is not None:
             self._counted.report(event.usage)
-        if event.piece or event.thought:
+        if event.piece or event.reasoning:
             self._pieces += 1
-            self._text, self._thoughts = self._text + event.piece, self._thoughts + event.thought
+            self._text, self._reasoning = self._text + event.piece, self._reasoning + event.reasoning
             self._cutter.feed(event.piece)
-            thoughts = estimated_tokens(self._thoughts)
-            self._counted.arrived(self._pieces, estimated_tokens(self._text) + thoughts, thoughts)
+            reasoning = estimated_tokens(self._reasoning)
+            self._counted.arrived(self._pieces, estimated_tokens(self._text) + reasoning, reasoning)
         self._used()
 
     def check(self) -> None:
-        """Raises BackendUnavailable where the stream ended before the answer had, BackendError for a refusal."""
+        """Raises BackendUnavailable if the stream ended before the answer, BackendError for a refusal."""
         self._counted.ended()
         self._used()
         if not self._finish and self._marked_end and self._counted.reported and self._pieces:
@@ -321,6 +321,6 @@ class _Reply:
         ending = ending_of(self._finish)
         if ending in (Ending.LENGTH, Ending.CONTEXT):
             return Stop.CONTEXT if self._short or ending is Ending.CONTEXT else Stop.LENGTH
-        # A step that was asked for ends by itself; after the solution's end the next one comes back empty.
+        # A requested step ends by itself; after the solution's end the next one comes back empty.
         asked_for = self._one_step and self._sampling.stop is not None
         return Stop.SEPARATOR if asked_for and (self._cutter.text or not self._begun) else Stop.END

@@ -11,7 +11,7 @@ _CACHED: Final = {"cache_control": {"type": "ephemeral"}}
 
 
 def conversation(messages: Sequence[Message], prefix: Prefix) -> dict[str, Any]:
-    """A request's `system` and `messages`, marked where a prefix to be cached ends.
+    """A request's `system` and `messages`, marked at the end of each prefix to be cached.
 
     Those are the instructions, the problem and the newest step: each step is a block of its own, so that what was
     cached at one step is read at the next. No block is blank and no prefill ends with white space: the API refuses
@@ -23,10 +23,10 @@ def conversation(messages: Sequence[Message], prefix: Prefix) -> dict[str, Any]:
     parted = [blocks for _, blocks in turns if blocks[1:]] or [blocks for _, blocks in turns[1:]]
     for block in [*system, turns[0][1][0], *(blocks[-1] for blocks in parted[:1])]:
         block.update(_CACHED)
-    said: dict[str, Any] = {"messages": [{**turn, "content": blocks} for turn, blocks in turns]}
+    request: dict[str, Any] = {"messages": [{**turn, "content": blocks} for turn, blocks in turns]}
     if prefix.problem.tools:
-        said["tools"] = [tool_definition(tool) for tool in prefix.problem.tools]
-    return {**said, "system": system} if system else said
+        request["tools"] = [tool_definition(tool) for tool in prefix.problem.tools]
+    return {**request, "system": system} if system else request
 
 
 def tool_definition(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def image_block(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _blocks(content: str | Sequence[Mapping[str, Any]] | None, prefix: Prefix) -> list[dict[str, Any]]:
-    """The content as it is, or where it ends with the steps so far, parted before each of them."""
+    """The content as it is; if it ends with the steps so far, parted before each of them."""
     if not isinstance(content, str):
         return [image_block(part) if part.get("type") == "image_url" else {**part} for part in content or ()]
     solution = written(prefix) or NOTHING_YET

@@ -17,13 +17,13 @@ _SHOWN = 80
 class Event:
     """One event, or a whole answer.
 
-    piece, thought: new text and reasoning. thinks: whether reasoning begins or is there. finish: why the answer ended.
+    piece, reasoning: further text. has_reasoning: whether reasoning begins or is there. finish: why the answer ended.
     done: nothing follows. error: the body of an error. foreign: what came instead of an answer.
     """
 
     piece: str = ""
-    thought: str = ""
-    thinks: bool = False
+    reasoning: str = ""
+    has_reasoning: bool = False
     finish: str = ""
     usage: TokenCounts | None = None
     done: bool = False
@@ -51,11 +51,11 @@ def event_of(value: object) -> Event | None:
 def _event(value: Mapping[str, object]) -> Event | None:
     message, delta, block = (table(value.get(name)) for name in ("message", "delta", "content_block"))
     content = [block, _typed(delta), message.get("content"), value.get("content")]
-    piece, thought = text_and_reasoning(content)
+    piece, reasoning = text_and_reasoning(content)
     event = Event(
         piece=piece,
-        thought=thought,
-        thinks="thinking" in word(block.get("type")) or bool(thought),
+        reasoning=reasoning,
+        has_reasoning="thinking" in word(block.get("type")) or bool(reasoning),
         finish=next(filter(None, (word(each.get("stop_reason")) for each in (delta, message, value))), ""),
         usage=_counts(value.get("usage")) or _read_alone(_counts(message.get("usage"))),
         done=value.get("type") == "message_stop",
@@ -64,7 +64,7 @@ def _event(value: Mapping[str, object]) -> Event | None:
 
 
 def _typed(delta: Mapping[str, object]) -> Mapping[str, object]:
-    """A delta as a part of content; one that is untyped is told by its field."""
+    """A delta as a part of content; one without a type is recognised by its field."""
     return {"type": "thinking", **delta} if "thinking" in delta else delta
 
 

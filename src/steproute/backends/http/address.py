@@ -20,8 +20,8 @@ def without_login(address: str) -> str:
 
 def login_of(address: str) -> tuple[str, str] | None:
     """The user and the password that an address holds, None if it holds none."""
-    found = _LOGIN.match(address)
-    if found is None:
+    match = _LOGIN.match(address)
+    if match is None:
         return None
-    user, _, password = found["login"].partition(":")
+    user, _, password = match["login"].partition(":")
     return unquote(user), unquote(password)

@@ -12,7 +12,7 @@ _TELLING: Final = 8
 
 
 class ApiKey:
-    """The key that the environment variable `variable` holds; without a name, none. Raises ConfigError where it holds
+    """The key that the environment variable `variable` holds; without a name, none. Raises ConfigError if it holds
     no key.
 
     addresses: those whose passwords are hidden as well, and users but short ones, which are words of any message.

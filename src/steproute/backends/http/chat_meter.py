@@ -18,14 +18,14 @@ from steproute.core.solution import Meter, ModelCall
 class ChatMeter:
     """Keeps the meter of a chat request up to date while its replies arrive.
 
-    handed_on: whether any delta has come. marked_end: whether the server has marked the end.
+    most_tokens: of all replies together. marked_end: whether the server has marked the end.
     """
 
     def __init__(self, name: str, request: ChatRequest, meter: Meter, most_tokens: float = inf) -> None:
-        self.handed_on = self.marked_end = False
+        self.marked_end = False
         self._name, self._most_tokens = name, most_tokens
         self._used = StreamMeter(meter, _prompt_tokens(request))
-        self._used.most_tokens = most_tokens
+        self._used.most_tokens = most_tokens + request.replies
         self._pieces = self._tokens = self._reasoning = 0
         self._finished: dict[int, bool] = {}
         self._request_id, self._began = "", time.monotonic()
@@ -45,7 +45,6 @@ class ChatMeter:
 
     def take(self, delta: ChatDelta) -> None:
         """The next delta."""
-        self.handed_on = True
         self._finished[delta.reply] = self._finished.get(delta.reply, False) or bool(delta.finish_reason)
         reasoning = tokens_in(delta.reasoning)
         written = reasoning + tokens_in(delta.content) + tokens_in(delta.refusal)

@@ -64,7 +64,7 @@ class ServerConnection(ABC, Generic[_Client]):
     """A server as the backend `name` of a run: its client, and its failures as BackendErrors that name its address,
     without a user, a password or the key.
 
-    `models_path` lists its models. Raises ConfigError where the key's variable holds no key.
+    `models_path` lists its models. Raises ConfigError if the key's variable holds no key.
     """
 
     models_path: ClassVar[str]
@@ -179,7 +179,7 @@ class ServerConnection(ABC, Generic[_Client]):
             ) from None
 
     async def models(self) -> dict[str, int | None] | None:
-        """The server's models and how many tokens fit each, where it says; None for an answer that lists none.
+        """The server's models and how many tokens fit each, if it says; None for an answer that lists none.
 
         Raises as `call` does.
         """
@@ -199,18 +199,18 @@ class ServerConnection(ABC, Generic[_Client]):
 
     def _meaning(self, status: int, body: object, headers: Mapping[str, str]) -> BackendError:
         error_body = ErrorBody.of(body)
-        said = f"status {status}: {self._shown(error_body.message)}{self._at}"
+        shown = f"status {status}: {self._shown(error_body.message)}{self._at}"
         if error_body.is_spent:
-            return BackendError(said, remedy=_REMEDIES[402])
+            return BackendError(shown, remedy=_REMEDIES[402])
         if status not in _NO_OVERFLOW and error_body.is_overflow:
-            return ContextOverflow(f"{said}. The model's context has no room for it.", *error_body.room)
+            return ContextOverflow(f"{shown}. The model's context has no room for it.", *error_body.room)
         if status == 429:
-            return self._to_wait_for(RateLimited, said, retry_after(headers, body))
+            return self._to_wait_for(RateLimited, shown, retry_after(headers, body))
         if status in _PASSING or (status >= 500 and status not in _NEVER_PASSING):
-            return self._to_wait_for(BackendUnavailable, said, retry_after(headers, body))
+            return self._to_wait_for(BackendUnavailable, shown, retry_after(headers, body))
         if status in (400, 422) and (fields := self._refused(str(body))):
-            return FieldRefused(said, fields)
-        return self._lasting(status, error_body.message, said)
+            return FieldRefused(shown, fields)
+        return self._lasting(status, error_body.message, shown)
 
     def error_within(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
@@ -224,13 +224,13 @@ class ServerConnection(ABC, Generic[_Client]):
             remedy="Does base_url end in /v1, or in the path that the server's documents give?",
         )
 
-    def _to_wait_for(self, kind: type[TransientError], said: str, wait_s: float | None) -> BackendError:
+    def _to_wait_for(self, kind: type[TransientError], shown: str, wait_s: float | None) -> BackendError:
         """An error that may pass, unless the server asks for more time than one may wait."""
         longest = self.server.longest_wait_s
         if wait_s is None or wait_s <= longest:
-            return kind(said, wait_s)
+            return kind(shown, wait_s)
         return BackendError(
-            f"{said}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}.",
+            f"{shown}. It asks to wait {_time(wait_s)}, longer than longest_wait_s = {longest:g}.",
             remedy="Run the same command again after that time. Set longest_wait_s higher to wait for it.",
         )
 
@@ -247,26 +247,26 @@ class ServerConnection(ABC, Generic[_Client]):
             return f". The environment names a proxy, which is not used. Set proxy = {ENVIRONMENT!r} to use it."
         return ""
 
-    def _lasting(self, status: int, message: str, said: str) -> BackendError:
-        """What a further try would not change, with its remedy. `message` is the server's, `said` what may be shown."""
-        return BackendError(said, remedy=_REMEDIES.get(status, ""))
+    def _lasting(self, status: int, message: str, shown: str) -> BackendError:
+        """A failure that no further try mends, with its remedy. shown: the status and what may be shown of it."""
+        return BackendError(shown, remedy=_REMEDIES.get(status, ""))
 
     def _redirected(self, response: httpx2.Response) -> BackendError:
-        """Where a redirect leads. It is not followed, for a key is not to go where nobody sent it."""
-        said = f"status {response.status_code}: the server redirects"
-        asked, better = response.request.url, "an address that answers itself"
+        """The error that names a redirect's target. It is not followed: the key must not go to another address."""
+        shown = f"status {response.status_code}: the server redirects"
+        address, better = response.request.url, "an address that answers itself"
         try:
-            target = asked.join(response.headers["location"])
+            target = address.join(response.headers["location"])
             target = target.copy_with(username="", password="", query=None, fragment=None)
         except (httpx2.InvalidURL, KeyError):
-            return BackendError(said, where=self.name, remedy=f"Set base_url to {better}.")
-        below = asked.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
+            return BackendError(shown, where=self.name, remedy=f"Set base_url to {better}.")
+        below = address.path.removeprefix(httpx2.URL(self.server.root).path.rstrip("/"))
         if target.path.endswith(below):
             version = self.server.url.rstrip("/").removeprefix(self.server.root)
             root = str(target.copy_with(path=target.path.removesuffix(below) or "/")).rstrip("/")
             better = self._shown(root + version)
         return BackendError(
-            f"{said} to {self._shown(str(target))}", where=self.name, remedy=f"Set base_url to {better}."
+            f"{shown} to {self._shown(str(target))}", where=self.name, remedy=f"Set base_url to {better}."
         )
 
     def _reason(self, failure: BaseException) -> str:
@@ -326,7 +326,7 @@ class Connection(ServerConnection["openai.AsyncOpenAI"]):
     ) -> _T:
         """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does.
 
-        unpaid: called where the server refused the request or never got it, so that nothing was computed.
+        unpaid: called if the server refused the request or never got it, so that nothing was computed.
         """
         openai = self._openai
         async with self.call() as client:

@@ -118,7 +118,7 @@ class ErrorBody:
 
     @property
     def status(self) -> int:
-        """The status that it stands for where it came with none of its own."""
+        """The status that it stands for if it came with none of its own."""
         for name in self.names:
             if re.fullmatch("[45][0-9]{2}", name):
                 return int(name)
@@ -160,20 +160,20 @@ def _levels(body: object) -> list[object]:
 def _text(fields: Mapping[str, object]) -> str:
     """The message of an error; one that is an object or a JSON document itself says it within."""
     for name in _MESSAGES:
-        said = fields.get(name)
-        if isinstance(said, str) and said:
-            return _unwrapped(said)
-        if isinstance(said, dict | list) and said:
-            return ErrorBody._of(said).message
+        message = fields.get(name)
+        if isinstance(message, str) and message:
+            return _unwrapped(message)
+        if isinstance(message, dict | list) and message:
+            return ErrorBody._of(message).message
     return ""
 
 
-def _unwrapped(said: str) -> str:
-    if said.lstrip().startswith("{"):
+def _unwrapped(message: str) -> str:
+    if message.lstrip().startswith("{"):
         with suppress(msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-            inner = msgspec.json.decode(said)
-            return (_text(table(table(inner).get("error"))) or _text(table(inner))) or said
-    return said
+            inner = msgspec.json.decode(message)
+            return (_text(table(table(inner).get("error"))) or _text(table(inner))) or message
+    return message
 
 
 def _names(levels: list[object]) -> tuple[str, ...]:

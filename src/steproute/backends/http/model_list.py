@@ -16,8 +16,8 @@ def model_list(document: object) -> dict[str, int | None] | None:
     """Models by name and how many tokens fit each, None if the list does not say; None if there is no list."""
     if isinstance(document, Mapping):
         lists = [document[name] for name in _LISTS if isinstance(document.get(name), list | Mapping)]
-        found = [models for models in map(model_list, lists) if models is not None]
-        return max(found, key=len, default=None)
+        held = [models for models in map(model_list, lists) if models is not None]
+        return max(held, key=len, default=None)
     if not isinstance(document, list):
         return None
     listed = {name: _room(each) for each in document if (name := _name(each))}
@@ -26,8 +26,8 @@ def model_list(document: object) -> dict[str, int | None] | None:
 
 def names_of(model: str, listed: Iterable[str]) -> list[str]:
     """The names under which a model is listed: as it is called, or with a prefix or a tag that its server adds."""
-    wanted = model.removeprefix("models/").removesuffix(":latest")
-    return [name for name in listed if name.removeprefix("models/").removesuffix(":latest") == wanted]
+    bare = model.removeprefix("models/").removesuffix(":latest")
+    return [name for name in listed if name.removeprefix("models/").removesuffix(":latest") == bare]
 
 
 def _name(listed: object) -> str:

@@ -103,14 +103,14 @@ def context_and_prompt(
     if None not in counted:
         return counted
     for pair in _PAIRS:
-        if found := pair.search(message):
-            return _count(found["context"]), _count(found["prompt"])
+        if match := pair.search(message):
+            return _count(match["context"]), _count(match["prompt"])
     return _first(_CONTEXT, message, "context"), _first(_PROMPT, message, "prompt")
 
 
 def _first(patterns: tuple[re.Pattern[str], ...], message: str, name: str) -> int | None:
-    found = next((match for pattern in patterns if (match := pattern.search(message))), None)
-    return _count(found[name]) if found else None
+    first = next((match for pattern in patterns if (match := pattern.search(message))), None)
+    return _count(first[name]) if first else None
 
 
 def _count(text: str) -> int:

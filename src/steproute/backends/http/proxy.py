@@ -37,8 +37,8 @@ def proxy_for(address: str, proxy: str) -> str:
     """The proxy by which `address` is reached, empty for none. `proxy`: the setting. Raises ConfigError."""
     if proxy != ENVIRONMENT:
         return proxy
-    found = environments_proxy(address)
-    proxy = found if not found or "://" in found else f"http://{found}"
+    variable = environments_proxy(address)
+    proxy = variable if not variable or "://" in variable else f"http://{variable}"
     check_proxy(proxy)
     return proxy
 

@@ -92,7 +92,7 @@ def _in_fields(body: object, depth: int = _DEPTH) -> Iterator[float | None]:
 
 def _in_words(text: str) -> float | None:
     """What the sentences of an error's message say."""
-    for found in _ASKED.finditer(text):
-        if (wait := _duration(text[found.end() : found.end() + 60])) is not None:
+    for match in _ASKED.finditer(text):
+        if (wait := _duration(text[match.end() : match.end() + 60])) is not None:
             return wait
     return None

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -11,9 +11,6 @@ from steproute.backends.http.body_reader import BodyReader, EndMark, Foreign
 from steproute.backends.http.json_fields import all_text, table, tables, text_and_reasoning, whole_number, word
 from steproute.backends.http.logprobs import Logprobs
 from steproute.backends.http.token_counts import TokenCounts
-
-Kind = Literal["vllm", "sglang", "llama.cpp", "llama-cpp-python", "ollama", "openai"]
-"""Which server it is, since each has words of its own for some fields."""
 
 REASONING_FIELDS: Final = (
     "reasoning_content",
@@ -40,7 +37,7 @@ class Choice:
 
     index: int = 0
     piece: str = ""
-    thought: str = ""
+    reasoning: str = ""
     refusal: str = ""
     finish: str = ""
     stopped_at: str = ""
@@ -149,12 +146,12 @@ def _choice(choice: Mapping[str, object], place: int) -> Choice:
     whole = not delta and bool(message)
     held = message if whole else delta
     fields = held if isinstance(held, dict) else {"content": held}
-    text, thought = text_and_reasoning(fields.get("content"))
+    text, reasoning = text_and_reasoning(fields.get("content"))
     index = whole_number(choice.get("index"))
     return Choice(
         index=place if index is None else index,
         piece=text_and_reasoning(choice.get("text"), "text")[0] or text,
-        thought=thought or _thought(fields),
+        reasoning=reasoning or _reasoning_of(fields),
         refusal=all_text(fields.get("refusal")),
         finish=word(choice.get("finish_reason")) or word(choice.get("native_finish_reason")),
         stopped_at=_stopped_at(choice),
@@ -165,24 +162,24 @@ def _choice(choice: Mapping[str, object], place: int) -> Choice:
     )
 
 
-def _thought(fields: Mapping[str, object]) -> str:
+def _reasoning_of(fields: Mapping[str, object]) -> str:
     """Reasoning beside the text; a server that has several names for it says the same in each."""
     for name in REASONING_FIELDS:
-        if name in fields and (thought := all_text(fields[name])):
-            return thought
+        if name in fields and (reasoning := all_text(fields[name])):
+            return reasoning
     return ""
 
 
 def _stopped_at(choice: Mapping[str, object]) -> str:
     """The stop string that ended the answer; empty for a token that did."""
-    told = choice.get("stop_reason") if choice.get("stop_reason") is not None else choice.get("matched_stop")
-    return told if isinstance(told, str) else ""
+    reason = choice.get("stop_reason") if choice.get("stop_reason") is not None else choice.get("matched_stop")
+    return reason if isinstance(reason, str) else ""
 
 
 def _usage(value: Mapping[str, object], choices: list[Mapping[str, object]]) -> TokenCounts | None:
     """The counts, wherever the server puts them; None if it reports none."""
     holders = [value, *choices, table(value.get("x_groq"))]
-    found = [TokenCounts.of(usage) for each in holders if (usage := table(each.get("usage")))]
-    if not found and (timings := table(value.get("timings"))):
+    counts = [TokenCounts.of(usage) for each in holders if (usage := table(each.get("usage")))]
+    if not counts and (timings := table(value.get("timings"))):
         return TokenCounts.of_timings(timings)
-    return found[0] if found else None
+    return counts[0] if counts else None

@@ -57,8 +57,8 @@ _IMPOSSIBLE: Final = 1_000_000_000
 class TokenCounts:
     """Counts as a server reports them, None for those that it does not.
 
-    cached_apart: whether cached tokens have the names of Anthropic's and Amazon's APIs, where they are no part of the
-    prompt's count. beside: whether that count has those APIs' name, too.
+    cached_apart: whether cached tokens have the names of Anthropic's and Amazon's APIs, whose count of the prompt does
+    not hold them. beside: whether that count has those APIs' name, too.
     """
 
     prompt: int | None = None
@@ -74,19 +74,19 @@ class TokenCounts:
     @classmethod
     def of(cls, usage: Mapping[str, object]) -> "TokenCounts":
         """From a `usage` object of any server; a count that is null or no whole number is absent."""
-        found = _found(usage)
-        ours = "prompt" not in found
-        apart = not found.keys().isdisjoint(("read_beside", "written_beside"))
-        read, written = _either(found, "read", "read_beside"), _either(found, "written", "written_beside")
+        counts = _counts_in(usage)
+        ours = "prompt" not in counts
+        apart = not counts.keys().isdisjoint(("read_beside", "written_beside"))
+        read, written = _either(counts, "read", "read_beside"), _either(counts, "written", "written_beside")
         return cls(
-            prompt=found.get("uncached" if ours else "prompt"),
-            completion=found.get("completion"),
-            total=found.get("total"),
+            prompt=counts.get("uncached" if ours else "prompt"),
+            completion=counts.get("completion"),
+            total=counts.get("total"),
             read=read,
-            missed=found.get("missed"),
-            written=found.get("by_lifetime") if written is None else written,
-            reasoning=found.get("reasoning"),
-            beside=ours and "uncached" in found and apart,
+            missed=counts.get("missed"),
+            written=counts.get("by_lifetime") if written is None else written,
+            reasoning=counts.get("reasoning"),
+            beside=ours and "uncached" in counts and apart,
             cached_apart=apart,
         )
 
@@ -173,27 +173,27 @@ class TokenCounts:
         return next(beside, 0)
 
 
-def _found(usage: Mapping[str, object]) -> dict[str, int]:
-    """Each count by the key of `_NAMES`; where several names hold one, as gateways have it, the one that is not 0.
+def _counts_in(usage: Mapping[str, object]) -> dict[str, int]:
+    """Each count by the key of `_NAMES`; if several names hold one, as with gateways, the one that is not 0.
 
     A negative one makes all impossible.
     """
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name, held in usage.items():
         if name in _DETAILS and held:
-            for inner, count in _found(table(held)).items():
-                found[inner] = _both(found.get(inner), count)
+            for inner, count in _counts_in(table(held)).items():
+                counts[inner] = _both(counts.get(inner), count)
         elif name in _COUNTED_AS and (value := whole_number(held)) is not None:
             key = _COUNTED_AS[name]
-            lives_on = key == "by_lifetime" and key in found
-            found[key] = found[key] + value if lives_on else _both(found.get(key), value)
-    return found
+            lives_on = key == "by_lifetime" and key in counts
+            counts[key] = counts[key] + value if lives_on else _both(counts.get(key), value)
+    return counts
 
 
-def _either(found: Mapping[str, int], name: str, other: str) -> int | None:
-    if name in found and other in found:
-        return _both(found[name], found[other])
-    return found.get(name, found.get(other))
+def _either(counts: Mapping[str, int], name: str, other: str) -> int | None:
+    if name in counts and other in counts:
+        return _both(counts[name], counts[other])
+    return counts.get(name, counts.get(other))
 
 
 def _both(count: int | None, other: int) -> int:

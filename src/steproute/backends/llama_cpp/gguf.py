@@ -59,8 +59,8 @@ class Gguf:
     but read again as the step that they became. For llama.cpp's numbers depend on how tokens are cut into batches, so
     that anything else would make a draft depend on what ran before it.
 
-    template: the file's chat template, None where it has none. Raises ConfigError for a file that is missing or no
-    GGUF, and where llama-cpp-python is not installed.
+    template: the file's chat template, None if it has none. Raises ConfigError for a file that is missing or no
+    GGUF, and if llama-cpp-python is not installed.
     """
 
     def __init__(self, path: str, *, n_ctx: int, threads: int, gpu_layers: int, sessions: int) -> None:
@@ -89,7 +89,7 @@ class Gguf:
         return int(self._llama.n_ctx())
 
     def chunks(self, texts: Sequence[str]) -> Chunks:
-        """Tokens of consecutive texts, which depend on nothing else; a text is joined to the next where a token is."""
+        """Tokens of consecutive texts, which depend on nothing else; texts that share a token are joined."""
         heads = [self._tokens(head) for head in accumulate(texts)]
         whole = heads[-1]
         ends = [len(head) for head in heads if whole[: len(head)] == head]
@@ -98,7 +98,7 @@ class Gguf:
     def read(self, call: Call, session: str, chunks: Chunks) -> F32:
         """Logits after `chunks`, of which those that the session has read are not computed again.
 
-        Raises Interrupted, and BackendError where llama.cpp fails.
+        Raises Interrupted, and BackendError if llama.cpp fails.
         """
         cached = self._enter(session)
         known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(cached.chunks, chunks, strict=False)))
@@ -180,7 +180,7 @@ class Gguf:
         self._api.llama_state_seq_get_data(self._llama.ctx, cached.state, size, 0)
 
     def _cut(self, cached: _Cached, count: int) -> None:
-        """Leave the first `count` chunks in the context; none where the model's memory cannot be cut there."""
+        """Leave the first `count` chunks in the context; none if the model's memory cannot be cut there."""
         if count < len(cached.chunks):
             cached.chunks, cached.logits = cached.chunks[:count], None
         if not self._api.llama_memory_seq_rm(self._memory, 0, _length(cached.chunks), -1):

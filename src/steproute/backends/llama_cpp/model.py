@@ -30,11 +30,11 @@ from steproute.core.usage_bounds import most_read
 class LlamaCppSettings:
     """How to run one GGUF file.
 
-    path: the file. n_ctx: tokens of the context. threads: 0 for half of the processor's, so that weak and strong can
-    compute at the same time. gpu_layers: how many layers a build with a GPU puts there, -1 for all. template: the
-    prompt is rendered by the file's chat template, or with `none` is the bare problem. thinking: a reasoning model's
-    thoughts are kept as steps, hidden (and paid for), or switched off by the template. sessions: how many problems'
-    caches are kept, each as large as what was read of the problem.
+    path: the file. n_ctx: tokens of the context. threads: 0 for half of the processor's, so that weak and strong
+    can compute at the same time. gpu_layers: how many layers a build with a GPU puts there, -1 for all. template:
+    the prompt is rendered by the file's chat template, or with `none` is the bare problem. thinking: reasoning is
+    kept as steps, hidden (and paid for), or switched off by the template. sessions: how many problems' caches are
+    kept, each as large as what was read of the problem.
 
     Raises ConfigError for numbers that cannot be.
     """
@@ -119,8 +119,10 @@ class LlamaCppModel:
                 f"{self.name}: {length} tokens leave no room in a context of {self._gguf.n_ctx}. Raise n_ctx."
             )
         try:
-            thinks = opens_reasoning(prompt)
-            return [_Writing(self, call, prefix, chunks, sampling, index, thinks).draft() for index in range(n)]
+            begins_in_reasoning = opens_reasoning(prompt)
+            return [
+                _Writing(self, call, prefix, chunks, sampling, index, begins_in_reasoning).draft() for index in range(n)
+            ]
         except Interrupted:
             return []
 
@@ -144,7 +146,7 @@ class _Writing:
         chunks: Chunks,
         sampling: Sampling,
         index: int,
-        thinks: bool | None,
+        begins_in_reasoning: bool | None,
     ) -> None:
         self._model, self._call, self._sampling, self._prefix = model, call, sampling, prefix
         self._began, self._gguf, call.draft = time.monotonic(), model._gguf, Usage()
@@ -154,8 +156,8 @@ class _Writing:
         self._cutter = StepCutter(
             prefix.separator,
             to_end=sampling.stop is None,
-            hide_thinking=model.settings.thinking != "keep",
-            thinks=thinks,
+            hide_reasoning=model.settings.thinking != "keep",
+            begins_in_reasoning=begins_in_reasoning,
         )
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._logprobs: list[float] = []

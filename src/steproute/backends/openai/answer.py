@@ -24,19 +24,21 @@ class Answer:
     apart: whether reasoning came beside its text.
     """
 
-    def __init__(self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, said: str, apart: bool) -> None:
+    def __init__(
+        self, settings: OpenAiSettings, prefix: Prefix, sampling: Sampling, prompt_text: str, apart: bool
+    ) -> None:
         mode, thinking = settings.continuation, settings.thinking
         instructed, half_written = mode is Continuation.INSTRUCT, written(prefix)
-        thinks: bool | None = False
+        begins_in_reasoning: bool | None = False
         if instructed and (thinking == "hide" or (thinking == "keep" and settings.stop == "client")):
-            thinks = None
+            begins_in_reasoning = None
         elif thinking == "hide" and not half_written:
-            thinks = opens_reasoning(said) if mode is Continuation.COMPLETIONS else None
+            begins_in_reasoning = opens_reasoning(prompt_text) if mode is Continuation.COMPLETIONS else None
         self.cutter = StepCutter(
             prefix.separator,
             to_end=sampling.stop is None,
-            hide_thinking=thinking != "keep" or instructed,  # a thought is no step
-            thinks=thinks,
+            hide_reasoning=thinking != "keep" or instructed,  # reasoning is no step
+            begins_in_reasoning=begins_in_reasoning,
             echo=half_written if mode is Continuation.PREFILL else "",
         )
         self.finish, self.stopped_at, self.refusal = "", "", ""
@@ -46,7 +48,7 @@ class Answer:
         self.apart, self._in_pieces = False, False
         self._keeps_reasoning = thinking == "keep" and not instructed
         self._in_reasoning = ends_in_reasoning(half_written)
-        # Text after thoughts that came beside it has no closing tag of its own.
+        # Text after reasoning that came beside it has no closing tag of its own.
         self._closes = apart and self._in_reasoning and mode is Continuation.CONTINUE_FINAL_MESSAGE
 
     def take(self, choice: Choice) -> None:
@@ -57,11 +59,11 @@ class Answer:
             return
         self._in_pieces |= bool(choice.piece) and not choice.whole
         self._count(choice)
-        if choice.thought and not (choice.whole and self.apart):
+        if choice.reasoning and not (choice.whole and self.apart):
             self.apart = True
-            self.cutter.thinks = False
+            self.cutter.begins_in_reasoning = False
             if self._keeps_reasoning:
-                self.cutter.feed(choice.thought if self._in_reasoning else OPEN + choice.thought)
+                self.cutter.feed(choice.reasoning if self._in_reasoning else OPEN + choice.reasoning)
                 self._in_reasoning = self._closes = True
         if choice.piece:
             closes = self._keeps_reasoning and self._closes
@@ -75,8 +77,8 @@ class Answer:
 
     def _count(self, choice: Choice) -> None:
         logprobs = choice.logprobs or _NO_LOGPROBS
-        self.pieces += bool(choice.piece or choice.thought)
-        self.tokens += len(logprobs.values) or tokens_in(choice.thought) + tokens_in(choice.piece)
+        self.pieces += bool(choice.piece or choice.reasoning)
+        self.tokens += len(logprobs.values) or tokens_in(choice.reasoning) + tokens_in(choice.piece)
         if not self.logprobs and len(logprobs.first_tokens) > 1:
             self.entropy = -sum(exp(value) * value for _, value in logprobs.first_tokens)
         self.logprobs += logprobs.values

@@ -12,7 +12,7 @@ from steproute.backends.http.finish import finish_reason
 from steproute.backends.http.json_fields import table, whole_number, word
 from steproute.backends.http.stream import REASONING_FIELDS, Choice, Chunk, chunks, most_tokens
 from steproute.backends.openai.request import reasoning_switch
-from steproute.backends.openai.settings import LIMITS, TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import LIMITS, OpenAiSettings
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.solution import Meter
 
@@ -26,9 +26,9 @@ async def chat_replies(
     name: str, connection: Connection, settings: OpenAiSettings, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[ChatDelta, None]:
     """One request's replies; see ChatModel.chat."""
-    body = chat_body(settings, request)
-    encoded, most = msgspec.json.encode(body), request.replies * most_tokens({"max_tokens": request.max_tokens})
-    used, reading = ChatMeter(name, request, meter, most), _Reading()
+    encoded = msgspec.json.encode(chat_body(settings, request))
+    most = most_tokens({"max_tokens": request.max_tokens, **settings.extra})
+    used, reading = ChatMeter(name, request, meter, request.replies * most), _Reading()
     streamed = connection.streamed(lambda client: connection.chat_response(client, encoded), used.opened, chunks)
     async with aclosing(streamed) as arriving:
         async for chunk in arriving:
@@ -52,7 +52,7 @@ def chat_body(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
         if name in settings.omitted and name in fields:
             fields.setdefault(other, fields.pop(name))
     streaming = {**request.table("stream_options"), "include_usage": True}
-    if settings.kind in TELLS_STOP:
+    if settings.facts.counts_pieces:
         streaming["continuous_usage_stats"] = True
     fields |= {"model": settings.model, "messages": request.messages, "stream": True, "stream_options": streaming}
     if "stream_options" in settings.omitted:
@@ -95,11 +95,11 @@ class _ReplyReading:
         if choice.whole and self._in_pieces:
             return ChatDelta(reply=choice.index, finish_reason=finish)
         calls = tuple(self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
-        self._in_pieces |= not choice.whole and bool(choice.piece or choice.thought or calls)
+        self._in_pieces |= not choice.whole and bool(choice.piece or choice.reasoning or calls)
         return ChatDelta(
             reply=choice.index,
             content=choice.piece,
-            reasoning=choice.thought,
+            reasoning=choice.reasoning,
             refusal=choice.refusal,
             tool_calls=calls,
             logprobs=table(choice.choice.get("logprobs")) or None,

@@ -24,7 +24,7 @@ from steproute.backends.openai.request import (
     template_settings,
     template_variables,
 )
-from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.backends.prompts import half_answered, instructed_by, plain_question, question, tools_of, written
 from steproute.backends.reasoning import with_reasoning_closed
 from steproute.core.answer_rule import AnswerRule
@@ -62,8 +62,8 @@ class _Prompt(msgspec.Struct):
 class OpenAiModel:
     """A StepModel over an OpenAI-compatible server; every answer is streamed, so that a cancelled call is over at once.
 
-    Tokens are those that the server reports; where it reports none they are estimated, and marked so. ignores_stop:
-    whether the server has gone on after a separator that it was told to stop at. refused: fields of requests that the
+    Tokens are those that the server reports; if it reports none they are estimated, and marked so. ignores_stop:
+    whether the server has continued after a separator that was its stop string. refused: fields of requests that the
     server has refused, which are left out since.
     """
 
@@ -101,7 +101,7 @@ class OpenAiModel:
         return await self.connection.models()
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
-        """One request; two where a reply may be sent back or the server be asked why; see `core.usage_bounds`."""
+        """One request; two if a reply may be sent back or the server be asked why; see `core.usage_bounds`."""
         settings = self.settings
         bound = most_tokens(settings.extra)
         output = sampling.max_tokens if bound == inf else max(sampling.max_tokens, int(bound))
@@ -109,14 +109,16 @@ class OpenAiModel:
         one = Usage(input_tokens=n * read, output_tokens=n * output)
         if settings.continuation is Continuation.INSTRUCT:
             return instructed_bound(one)
-        return one + Usage(input_tokens=one.input_tokens, output_tokens=1) if _may_ask_why(settings) else one
+        if not settings.facts.breaks_off_silently:
+            return one
+        return one + Usage(input_tokens=one.input_tokens, output_tokens=1)
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts in one request. Raises BackendError; see StepModel.propose."""
         if n > 1 and not self.capabilities.several:
-            raise BackendError(f"this server writes one answer a request, and {n} were asked for", where=self.name)
+            raise BackendError(f"this server writes one answer per request, not {n}", where=self.name)
         meter = meter or Meter()
         if self.settings.continuation is not Continuation.INSTRUCT:
             return await self._ask(await self._body(prefix), prefix, n, sampling, meter)
@@ -161,14 +163,14 @@ class OpenAiModel:
     async def _render(self, prefix: Prefix) -> str:
         """The chat template around the problem, up to where the answer begins."""
         place = prefix.problem.rule, prefix.problem.canonical
-        found = self._rendered.get(place)
-        if found is not None:
-            return found
+        prompt = self._rendered.get(place)
+        if prompt is not None:
+            return prompt
         messages = question(prefix, self.settings.instructions)
         if self._template is None:
             prompt = await self._rendered_by_server({"messages": messages, **tools_of(prefix)})
         else:
-            keeps_bos = self.settings.kind in TELLS_STOP
+            keeps_bos = self.settings.facts.takes_special_tokens
             variables = tools_of(prefix) | template_variables(self.settings)
             prompt = self._template.prompt(messages, begins_with_bos=keeps_bos, **variables)
         if len(self._rendered) >= _KEPT_PROMPTS:
@@ -177,13 +179,12 @@ class OpenAiModel:
         return prompt
 
     async def _rendered_by_server(self, conversation: Mapping[str, Any]) -> str:
-        asked = {"model": self.settings.model, **conversation}
+        fields = {"model": self.settings.model, **conversation, **template_settings(self.settings)}
         try:
-            if self.settings.kind not in TELLS_STOP:
-                wanted = {**asked, **template_settings(self.settings)}
-                return (await self.connection.post("/apply-template", wanted, _Prompt)).prompt
-            wanted = {**asked, "add_generation_prompt": True, **template_settings(self.settings)}
-            tokens = (await self.connection.post("/tokenize", wanted, _Tokens)).tokens
+            if self.settings.facts.renders_template == "text":
+                return (await self.connection.post("/apply-template", fields, _Prompt)).prompt
+            request = {**fields, "add_generation_prompt": True}
+            tokens = (await self.connection.post("/tokenize", request, _Tokens)).tokens
             back = {"model": self.settings.model, "tokens": tokens}
             return (await self.connection.post("/detokenize", back, _Prompt)).prompt
         except BackendError as failure:
@@ -202,28 +203,28 @@ class OpenAiModel:
     ) -> list[Draft]:
         """One streamed request, made again with fewer tokens if the server says that so many find no room, and without
         the fields that it refuses."""
-        said = body.get("prompt") or "".join(text for message in body["messages"] for text in texts_of(message))
-        wanted, sampling = sampling.max_tokens, self._with_room(sampling, said)
+        prompt_text = body.get("prompt") or "".join(text for message in body["messages"] for text in texts_of(message))
+        most, sampling = sampling.max_tokens, self._with_room(sampling, prompt_text)
         tries_left = _OVERFLOWS
         while True:
             settings = self.settings
-            reply = Reply(self.name, settings, prefix, n, sampling, meter, said, self._separate_reasoning)
+            reply = Reply(self.name, settings, prefix, n, sampling, meter, prompt_text, self._separate_reasoning)
             try:
                 await self._stream(body, reply)
                 self._separate_reasoning |= reply.apart
                 self.ignores_stop |= reply.overrun
                 break
             except ContextOverflow as failure:
-                fewer = self._after_overflow(sampling, said, failure)
+                fewer = self._after_overflow(sampling, prompt_text, failure)
                 used, tries_left = meter.usage != Usage(), tries_left - 1
                 if used or not tries_left or not 0 < fewer < sampling.max_tokens:
                     raise
                 sampling = replace(sampling, max_tokens=fewer)
             except FieldRefused as failure:
                 self._leave_out(failure, settings, meter)
-        if not meter.usage.estimated and said:
-            self._tokens_a_character = meter.usage.read_tokens / len(said)
-        return reply.drafts(shortened=sampling.max_tokens < wanted)
+        if not meter.usage.estimated and prompt_text:
+            self._tokens_a_character = meter.usage.read_tokens / len(prompt_text)
+        return reply.drafts(shortened=sampling.max_tokens < most)
 
     def _leave_out(self, failure: FieldRefused, settings: OpenAiSettings, meter: Meter) -> None:
         """Send the fields that the server refuses no more; raises BackendError if that is no way out. `settings`: those
@@ -239,33 +240,33 @@ class OpenAiModel:
         self.refused = tuple(dict.fromkeys((*self.refused, *fields)))
         self.settings = self.settings.without(fields)
 
-    def _with_room(self, sampling: Sampling, said: str) -> Sampling:
+    def _with_room(self, sampling: Sampling, prompt_text: str) -> Sampling:
         """Sampling with no more tokens than a context that is known leaves, by the last prompt's tokens a character."""
         if self._context is None:
             return sampling
-        room = self._context - int(len(said) * self._tokens_a_character) - _SPARE_TOKENS
+        room = self._context - int(len(prompt_text) * self._tokens_a_character) - _SPARE_TOKENS
         return replace(sampling, max_tokens=min(sampling.max_tokens, max(1, room)))
 
-    def _after_overflow(self, sampling: Sampling, said: str, failure: ContextOverflow) -> int:
-        """What tokens the server's message leaves, maybe none; as many as before where the message does not say."""
+    def _after_overflow(self, sampling: Sampling, prompt_text: str, failure: ContextOverflow) -> int:
+        """What tokens the server's message leaves, maybe none; as many as before if the message does not say."""
         context, prompt = failure.context_tokens, failure.prompt_tokens
         if context is None:
             return sampling.max_tokens
         self._context = context
         if prompt is None:
-            return self._with_room(sampling, said).max_tokens
+            return self._with_room(sampling, prompt_text).max_tokens
         return min(sampling.max_tokens, context - prompt)
 
     async def _stream(self, body: Mapping[str, Any], reply: Reply) -> None:
         try:
             await self._stream_answers(body, reply)
         except BackendUnavailable:
-            if _may_ask_why(self.settings) and reply.unanswered:
+            if self.settings.facts.breaks_off_silently and reply.unanswered:
                 await self._ask_why(body, reply)
             raise
 
     async def _ask_why(self, body: Mapping[str, Any], reply: Reply) -> None:
-        """Ask again for one token, not streamed: this server breaks streams off, some before they begin, where the
+        """Ask again for one token, not streamed: this server breaks streams off, some before they begin, if the
         prompt is too long, and does not say why. Raises what it says then."""
         reply.discard()
         path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
@@ -276,9 +277,9 @@ class OpenAiModel:
                 return
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
-        wanted = {**body, **request_fields(self.settings, reply.sampling, reply.n), **self.settings.extra}
-        most = most_tokens(wanted)
-        async with self.connection.call() as client, self._opened(client, wanted) as response:
+        request = {**body, **request_fields(self.settings, reply.sampling, reply.n), **self.settings.extra}
+        most = most_tokens(request)
+        async with self.connection.call() as client, self._opened(client, request) as response:
             reply.opened(response.headers.get("x-request-id", ""), most)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
@@ -293,19 +294,14 @@ class OpenAiModel:
                         break
         reply.check()
 
-    def _opened(self, client: "AsyncOpenAI", wanted: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
+    def _opened(self, client: "AsyncOpenAI", request: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
         """The request as a stream of bytes: the client's own parsing takes longer than a small step."""
-        if "prompt" in wanted:
-            prompt = wanted.pop("prompt")
+        if "prompt" in request:
+            prompt = request.pop("prompt")
             return client.completions.with_streaming_response.create(
-                model=self.settings.model, prompt=prompt, stream=True, extra_body=wanted
+                model=self.settings.model, prompt=prompt, stream=True, extra_body=request
             )
-        messages = wanted.pop("messages")
+        messages = request.pop("messages")
         return client.chat.completions.with_streaming_response.create(
-            model=self.settings.model, messages=messages, stream=True, extra_body=wanted
+            model=self.settings.model, messages=messages, stream=True, extra_body=request
         )
-
-
-def _may_ask_why(settings: OpenAiSettings) -> bool:
-    """Whether the server breaks streams off without saying why."""
-    return settings.kind == "llama-cpp-python"

@@ -1,18 +1,17 @@
 """The answers of an OpenAI-compatible server to one request, while they arrive."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Final
 
 from steproute.backends.http.finish import Ending, check_finish
 from steproute.backends.http.repeats import Repeats
-from steproute.backends.http.stream import Choice, Chunk, Kind
+from steproute.backends.http.stream import Choice, Chunk
 from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.openai.answer import Answer
-from steproute.backends.openai.settings import TELLS_STOP, OpenAiSettings
+from steproute.backends.openai.settings import OpenAiSettings
 from steproute.core.errors import BackendError, BackendUnavailable
 from steproute.core.ports import Continuation
 from steproute.core.recording import estimated_tokens
@@ -22,15 +21,12 @@ from steproute.core.usage import Usage
 _BEYOND: Final = 16
 """How many characters a token that holds a separator, or one of several that come together, may bring after it."""
 _SHOWN: Final = 200
-_BROKEN_OFF: Final[Mapping[Kind, str]] = {
-    "llama-cpp-python": ". Set --interrupt_requests false where the server starts, or each request ends the one before."
-}
 
 
 class Reply:
     """The answers to one request while they arrive; the meter is final whenever the request ends.
 
-    said: what the server is told, the prompt or all messages. apart: whether it has sent thoughts beside text before.
+    prompt_text: the prompt, or the texts of all messages. apart: whether reasoning has come beside text before.
     """
 
     def __init__(
@@ -41,40 +37,39 @@ class Reply:
         n: int,
         sampling: Sampling,
         meter: Meter,
-        said: str,
+        prompt_text: str,
         apart: bool,
     ) -> None:
         self.n, self.sampling = n, sampling
-        self._name, self._kind = name, settings.kind
-        self._used = StreamMeter(meter, estimated_tokens(said))
+        self._name, self._facts = name, settings.facts
+        self._used = StreamMeter(meter, estimated_tokens(prompt_text))
         self._one_step = settings.continuation is Continuation.INSTRUCT
         self._client_stops = sampling.stop is not None and settings.stop == "client"
-        # A hosted model's thoughts may come as nothing but a count, with the last chunk.
-        self._counts_at_end = settings.kind == "openai" and self._one_step
-        self._tells_stop = settings.kind in TELLS_STOP
+        # A hosted model's reasoning may come as nothing but a count, with the last chunk.
+        self._counts_at_end = settings.facts.hides_reasoning and self._one_step
         self._begun = bool(prefix.steps)
-        self._answers = [Answer(settings, prefix, sampling, said, apart) for _ in range(n)]
+        self._answers = [Answer(settings, prefix, sampling, prompt_text, apart) for _ in range(n)]
         self._repeats, self._marked_end, self._most_tokens = Repeats(), False, inf
         self._request_id = ""
         self._began = time.monotonic()
 
     @property
     def cut(self) -> bool:
-        """Whether nothing of what is still to come is wanted."""
+        """Whether nothing that is still to come matters."""
         if not self._client_stops or self._counts_at_end or all(answer.finish for answer in self._answers):
             return False
         return all(answer.cutter.complete or answer.finish for answer in self._answers)
 
     @property
     def apart(self) -> bool:
-        """Whether thoughts came beside the text."""
+        """Whether reasoning came beside the text."""
         return any(answer.apart for answer in self._answers)
 
     @property
     def overrun(self) -> bool:
-        """Whether the server went on after a separator that it was told to stop at."""
-        told = self.sampling.stop is not None and not self._client_stops
-        return told and any(answer.cutter.beyond > _BEYOND for answer in self._answers)
+        """Whether the server continued after a separator that was its stop string."""
+        stops_there = self.sampling.stop is not None and not self._client_stops
+        return stops_there and any(answer.cutter.beyond > _BEYOND for answer in self._answers)
 
     @property
     def unanswered(self) -> bool:
@@ -101,8 +96,8 @@ class Reply:
 
     def _take(self, choice: Choice, counted: int | None) -> None:
         if not 0 <= choice.index < self.n:
-            raise BackendUnavailable(f"answer {choice.index} of {self.n} was not asked for", where=self._name)
-        piece = choice.thought + choice.piece
+            raise BackendUnavailable(f"answer {choice.index} of {self.n} was not requested", where=self._name)
+        piece = choice.reasoning + choice.piece
         if piece and not choice.whole and self._repeats.take(piece, counted):
             self._check_repeats(True)
         self._answers[choice.index].take(choice)
@@ -122,15 +117,15 @@ class Reply:
             if answer.cutter.complete:
                 continue
             answer.finish = answer.finish or self._unsaid_finish(answer)
-            check_finish(self._name, answer.finish, _BROKEN_OFF.get(self._kind, ""))
+            check_finish(self._name, answer.finish, self._facts.broken_off_hint)
             if answer.refusal and not answer.cutter.text:
                 raise BackendError(f"the model refuses to answer: {answer.refusal[:_SHOWN]!r}", where=self._name)
             if answer.ending is Ending.REGULAR and self._is_only_reasoning(answer):
                 raise BackendError(
-                    "its answer holds thoughts and no step: the server ends it inside them, or takes the step for one.",
+                    "its answer holds reasoning and no step: the server ends it early or takes the step for reasoning.",
                     where=self._name,
-                    remedy="Set stop = 'client' and thinking = 'hide', or switch off thoughts or the server's "
-                    "parser of them.",
+                    remedy="Set stop = 'client' and thinking = 'hide', or switch off reasoning or the server's "
+                    "reasoning parser.",
                 )
 
     def drafts(self, shortened: bool) -> list[Draft]:
@@ -158,9 +153,9 @@ class Reply:
             first = False
         return drafts
 
-    def _check_repeats(self, found: bool) -> None:
+    def _check_repeats(self, is_repeat: bool) -> None:
         """Raises BackendUnavailable if a piece came twice, for servers that count tokens in every piece."""
-        if found and self._tells_stop and self.n == 1:
+        if is_repeat and self._facts.counts_pieces and self.n == 1:
             raise BackendUnavailable("a piece came twice", where=self._name)
 
     def _unsaid_finish(self, answer: "Answer") -> str:
@@ -170,10 +165,10 @@ class Reply:
         return "length" if self._used.usage.output_tokens >= self.n * self._most_tokens else "stop"
 
     def _is_only_reasoning(self, answer: "Answer") -> bool:
-        """Whether an answer that has ended stopped in a thought, or beside thoughts holds nothing where it should."""
+        """Whether an answer that has ended stopped inside its reasoning, or holds nothing beside it but should."""
         if answer.cutter.in_reasoning:
             return self.sampling.stop is not None and not self._client_stops
-        has_no_more = self._one_step and self._begun and (self._client_stops or self._kind == "openai")
+        has_no_more = self._one_step and self._begun and (self._client_stops or self._facts.hides_reasoning)
         return answer.apart and not answer.cutter.text and not has_no_more
 
     def _stop(self, answer: "Answer", shortened: bool) -> Stop:
@@ -183,9 +178,9 @@ class Reply:
             return Stop.CONTEXT if shortened or answer.ending is Ending.CONTEXT else Stop.LENGTH
         if self.sampling.stop is None or (self._client_stops and not self._one_step):
             return Stop.END
-        if self._tells_stop and not self._one_step:
+        if self._facts.reports_stop and not self._one_step:
             return Stop.SEPARATOR if answer.stopped_at == self.sampling.stop else Stop.END
-        # Other servers do not say which it was, and a step that was asked for ends by itself; after the solution's end
+        # Other servers do not say which it was, and a requested step ends by itself; after the solution's end
         # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
 

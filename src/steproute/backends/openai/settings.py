@@ -8,39 +8,27 @@ from urllib.parse import urlsplit
 from steproute.backends.http.providers import refused_by
 from steproute.backends.http.refused_fields import FIELDS
 from steproute.backends.http.server import Server
-from steproute.backends.http.stream import Kind
+from steproute.backends.openai.kinds import KINDS, Kind, ServerKind
 from steproute.backends.reasoning import Thinking
 from steproute.core.chat import LIMIT_FIELDS
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.core.ports import Continuation, ModelCapabilities
 
-TELLS_STOP: Final = ("vllm", "sglang")
-"""Kinds that say which stop string ended an answer, and count tokens in every piece."""
-
 LIMITS: Final = LIMIT_FIELDS
 
 LOGPROBS: Final = ("logprobs", "top_logprobs")
-
-_CAN: Final[Mapping[Kind, tuple[Continuation, ...]]] = {
-    "vllm": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
-    "sglang": (Continuation.COMPLETIONS, Continuation.CONTINUE_FINAL_MESSAGE, Continuation.INSTRUCT),
-    "llama.cpp": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
-    "llama-cpp-python": (Continuation.COMPLETIONS, Continuation.INSTRUCT),
-    "ollama": (Continuation.COMPLETIONS, Continuation.PREFILL, Continuation.INSTRUCT),
-    "openai": (Continuation.INSTRUCT, Continuation.COMPLETIONS),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAiSettings:
     """How to talk to one model of one server.
 
-    continuation: how it goes on with a half-written answer; for `completions` the prompt comes from the chat template
+    continuation: how it continues a half-written answer; for `completions` the prompt comes from the chat template
     that the server renders, or that of the tokenizer's folder that `template` names, or with "none" is the bare text.
     instructions: the system message; None for that of the problem's answer rule, "" for none.
     stop: who ends a step at the separator; `client` closes the stream there, for servers that cannot be relied on to.
-    thinking: a reasoning model's thoughts are kept as steps (`instruct` hides them), hidden and paid for, or switched
-    off by the chat template, or as the kind of server has it.
+    thinking: reasoning is kept as steps (`instruct` hides it), hidden and paid for, or switched off, by the chat
+    template or as the kind of server has it.
     logprobs: how many alternatives a token to ask for, 0 for none. extra: further fields of every request. omit: fields
     that are not sent, since the model refuses them; None for those that its provider's models are known to refuse.
     Without `stop` the step ends here, as by `client`; without `seed` a run cannot be repeated; without temperature,
@@ -66,47 +54,51 @@ class OpenAiSettings:
         _check_omitted(self.omit or (), self.logprobs)
         if "stop" in self.omitted:
             object.__setattr__(self, "stop", "client")
-        can = _CAN[self.kind]
+        facts, can = self.facts, self.facts.continuations
         if self.continuation not in can:
             raise ContinuationUnsupported(
                 f"{self.continuation.value!r} is not offered by {self.kind} servers.",
                 where="continuation",
                 remedy=f"Use {' or '.join(repr(mode.value) for mode in can)}.",
             )
-        if self.kind == "ollama" and self.continuation is Continuation.COMPLETIONS and self.template != "none":
+        chat = self.continuation is not Continuation.COMPLETIONS
+        if facts.wraps_prompts and not chat and self.template != "none":
             raise ConfigError(
-                f"{self.template!r} would be wrapped in the template that Ollama puts around every prompt.",
+                f"{self.template!r} would be wrapped in the template that {self.kind} puts around every prompt.",
                 where="template",
                 remedy="Set continuation to 'prefill' or 'instruct', or template to 'none' for a base model.",
             )
         if self.stop == "server" and (self.thinking == "hide" or self.continuation is Continuation.PREFILL):
             raise ConfigError(
-                "'server' would end a step inside hidden thoughts or a prefill.", where="stop", remedy="Use 'client'."
+                "'server' would end a step inside hidden reasoning or a prefill.", where="stop", remedy="Use 'client'."
             )
-        chat = self.continuation is not Continuation.COMPLETIONS
-        if self.thinking == "off" and chat and self.kind in ("openai", "llama-cpp-python"):
+        if self.thinking == "off" and chat and facts.reasoning_switch is None:
             raise ConfigError(
-                f"{self.kind} servers have no common way to switch thoughts off.",
+                f"{self.kind} servers have no common way to switch reasoning off.",
                 where="thinking",
                 remedy="Leave it out, and put what this one takes into extra, such as extra = { "
                 'reasoning_effort = "none" }.',
             )
         if not 0 <= self.logprobs <= 20:
             raise ConfigError(f"{self.logprobs} is outside [0, 20].", where="logprobs")
-        rendered = self.continuation is Continuation.COMPLETIONS and self.template == "server"
-        if self.kind == "llama-cpp-python" and rendered:
+        if facts.renders_template is None and not chat and self.template == "server":
             raise ConfigError(
-                "llama-cpp-python's server renders no template.",
+                f"a {self.kind} server renders no template.",
                 where="template",
                 remedy="Use a tokenizer's folder or 'none'.",
             )
+
+    @property
+    def facts(self) -> ServerKind:
+        """What is particular to the kind of server."""
+        return KINDS[self.kind]
 
     @property
     def omitted(self) -> tuple[str, ...]:
         """Fields of requests that are not sent."""
         if self.omit is not None:
             return self.omit
-        if self.kind != "openai":
+        if not self.facts.refuses_by_model:
             return ()
         host = urlsplit(self.server.url).hostname or ""
         known = refused_by(host, self.model)
@@ -115,12 +107,12 @@ class OpenAiSettings:
     @property
     def capabilities(self) -> ModelCapabilities:
         """What a model with these settings can do."""
-        modes = (self.continuation, *(mode for mode in _CAN[self.kind] if mode is not self.continuation))
+        modes = (self.continuation, *(mode for mode in self.facts.continuations if mode is not self.continuation))
         chats = self.continuation is not Continuation.COMPLETIONS or self.template != "none"
         return ModelCapabilities(
             continuations=modes,
             logprobs=self.logprobs > 0,
-            several=self.kind != "llama-cpp-python",
+            several=self.facts.several,
             tools=chats,
             greedy="temperature" not in self.omitted,
             hides_reasoning=self.thinking == "hide",

@@ -1,0 +1,205 @@
+"""What a chat request asks of a route, and the most that it may use."""
+
+import secrets
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from steproute.backends.text_chat import chat_model
+from steproute.config.gateway import GatewayRoute
+from steproute.core.chat import LIMIT_FIELDS, ChatRequest
+from steproute.core.chat_support import check_supported
+from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, Strategy
+from steproute.core.problem import Problem
+from steproute.core.solution import Prefix
+from steproute.core.usage import Price, Usage
+from steproute.core.usage_bounds import most_read, most_written
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
+from steproute.serve.answering import Work
+from steproute.serve.auto import Choice, Chooser
+from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, problem_of
+from steproute.serve.errors import ApiError
+from steproute.serve.passthrough_work import PassthroughWork
+from steproute.serve.step_work import StepWork
+from steproute.solving import check_lab_problem
+from steproute.store import Principal
+
+USUAL_TOKENS: Final = 4096
+"""What an answer may generate if a budget has to hold and nothing else says how much."""
+_ALONE: Final = 2
+_PER_MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedRoute:
+    """A route, how it chooses who answers, and how it solves: the strategy, and the name that traces carry."""
+
+    route: GatewayRoute
+    chooser: Chooser
+    strategy: Strategy[Episode]
+    name: str
+
+    @property
+    def retracts(self) -> bool:
+        """Whether no step may be shown before the end."""
+        return RETRACTS.of(self.strategy)
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A request to a route: who answers it and why, and the work that this is."""
+
+    served: ServedRoute
+    choice: Choice
+    work: Work
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For the client: the route, and the choice if the route chooses."""
+        name = self.served.route.name
+        if self.served.route.auto is None:
+            return {"route": name}
+        return {"route": name, "choice": self.choice.arm, "reason": self.choice.reason}
+
+
+def work_of(
+    chat: Chat,
+    served: ServedRoute,
+    choice: Choice,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> Work:
+    """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be.
+
+    paced_knob: the knob of a request that does not set one, if the route is paced.
+    """
+    if choice.arm == "steps":
+        return step_work(chat, served, roles, principal, trace_id, paced_knob)
+    role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
+    return passthrough_work(chat, served.route, role, roles, principal, trace_id)
+
+
+def step_work(
+    chat: Chat,
+    served: ServedRoute,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> StepWork:
+    """A conversation to answer step by step. Raises ApiError, ConfigError and DatasetError for what cannot be."""
+    chat.check_steps()
+    problem = _readable(problem_of(chat.body, served.route, trace_id), roles)
+    roles = _sampled(roles, chat.body)
+    limits = limits_of(chat.body, served.route)
+    if principal.limits_tokens and limits.max_tokens is None:
+        limits = replace(limits, max_tokens=USUAL_TOKENS)
+    strategy, name = served.strategy, served.name
+    knob = knob_of(chat.body, served.route)
+    knob = paced_knob if knob is None else knob
+    if knob is not None and served.route.solves is not None:
+        solves = served.route.solves.changed(knob=knob)
+        strategy, name = solves.strategy_at(0), solves.name
+    return StepWork(
+        problem=problem,
+        route=name,
+        strategy=strategy,
+        roles=roles,
+        limits=limits,
+        most_usd=_most_usd(problem, served.route, roles, limits),
+        seed=_seed(chat.body),
+    )
+
+
+def passthrough_work(
+    chat: Chat, route: GatewayRoute, name: str, roles: Roles, principal: Principal, trace_id: str
+) -> PassthroughWork:
+    """A request that one model answers as it came, with a limit on its tokens if a budget has to hold.
+
+    Raises FieldRefused for what the model cannot do, and ApiError for what its budget cannot pay.
+    """
+    role = roles.model(name)
+    model = chat_model(role.model, role.sampling)
+    check_supported(chat.request, CAPABILITIES.of(model), model.name)
+    problem = _readable(problem_of(chat.body, route, trace_id), roles)
+    limits = limits_of(chat.body, route)
+    read = most_read(Prefix(problem=problem), msgspec.json.encode(chat.request.fields).decode())
+    tokens = _affordable(limits, role.price, read, chat.request.replies)
+    if tokens is None and (principal.limits_usd or principal.limits_tokens):
+        tokens = USUAL_TOKENS
+    most = Usage(input_tokens=read, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
+    return PassthroughWork(
+        trace_id=trace_id,
+        request=chat.request if tokens is None else _limited(chat.request, tokens),
+        role=name,
+        model=role,
+        retries=limits.retries,
+        deadline_s=limits.deadline_s,
+        most_usd=role.price.most(most),
+        most_call_usd=role.price.most(most),
+        most_tokens=most.output_tokens if tokens else 0,
+    )
+
+
+def _readable(problem: Problem, roles: Roles) -> Problem:
+    if any(ONLY_READS.of(role.model) for role in roles.models.values()):
+        check_lab_problem(problem)
+    return problem
+
+
+def _sampled(roles: Roles, body: ChatBody) -> Roles:
+    """The roles, all of which draw as the request says. Raises ConfigError for numbers that cannot be."""
+    given = {name: value for name in ("temperature", "top_p") if (value := getattr(body, name)) is not None}
+    if not given:
+        return roles
+    models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
+    return replace(roles, models=models)
+
+
+def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limits) -> Decimal:
+    """The limit in dollars if there is one, else twice what the passthrough model alone could cost at most.
+
+    Routing reads the conversation again for each step, and is of no use if it costs more than that.
+    """
+    if limits.max_cost_usd is not None:
+        return limits.max_cost_usd
+    alone = roles.model(route.passthrough)
+    sampling = replace(alone.sampling, max_tokens=limits.max_tokens or max(USUAL_TOKENS, alone.sampling.max_tokens))
+    return _ALONE * alone.price.most(most_written(alone.model, Prefix(problem=problem), 1, sampling))
+
+
+def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
+    """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none."""
+    if limits.max_cost_usd is None or not price.output:
+        return limits.max_tokens
+    left = limits.max_cost_usd - price.most(Usage(input_tokens=read))
+    tokens = int(left * _PER_MILLION / price.output / replies)
+    if tokens < 1:
+        raise ApiError(
+            400,
+            f"The request alone may cost ${price.most(Usage(input_tokens=read)):.6f} to read, and its budget is "
+            f"${limits.max_cost_usd}.",
+            param="messages",
+        )
+    return tokens if limits.max_tokens is None else min(tokens, limits.max_tokens)
+
+
+def _limited(request: ChatRequest, tokens: int) -> ChatRequest:
+    """The request with a limit of generated tokens, by the name that it uses itself."""
+    name = next((name for name in LIMIT_FIELDS if request.get(name) is not None), LIMIT_FIELDS[0])
+    fields = {key: value for key, value in request.fields.items() if key not in LIMIT_FIELDS}
+    return ChatRequest(messages=request.messages, fields={**fields, name: tokens})
+
+
+def _seed(body: ChatBody) -> int:
+    """The request's seed, from either place, else a random one: two equal requests may get different answers."""
+    for seed in (body.overrides.seed, body.seed):
+        if seed is not None:
+            return seed
+    return secrets.randbits(31)

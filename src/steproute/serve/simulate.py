@@ -1,0 +1,74 @@
+"""`POST /v1/simulate`: how a request would be answered, why, and its expected price. No model is called."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response
+
+from steproute.core.ports import ONLY_READS
+from steproute.core.problem import Problem
+from steproute.engine.runner import Route
+from steproute.evaluation.curves import F64
+from steproute.evaluation.route_bounds import prior_shape, route_bounds
+from steproute.serve.chat_request import Chat
+from steproute.serve.gateway import Gateway
+from steproute.serve.passthrough_work import PassthroughWork
+from steproute.serve.requested import Requested
+from steproute.serve.step_work import StepWork
+from steproute.strategies.single import Single
+
+_ENOUGH: Final = 20
+_INTERVAL: Final = (5, 50, 95)
+
+
+async def simulate(request: Request) -> Response:
+    """The route's choice, its reason, what would be reserved, and the expected price with its interval."""
+    gateway: Gateway = request.app.state.gateway
+    requested = await gateway.request(Chat.from_json(await request.body()), request.state.principal)
+    work = requested.work
+    facts = {
+        "route": requested.served.route.name,
+        "answered_by": work.route,
+        "choice": requested.choice.arm,
+        "reason": requested.choice.reason,
+        "reserves_usd": f"{work.most_usd:f}",
+        "expected_cost": _expected(gateway, requested),
+    }
+    return Response(msgspec.json.encode(facts), media_type="application/json")
+
+
+def _expected(gateway: Gateway, requested: Requested) -> dict[str, Any]:
+    """Dollars of answers like this one: those of this way's newest answers, else bounds from what is known before."""
+    way = requested.work.route
+    recent = [trace for trace in gateway.recent[requested.served.route.name] if trace.route == way]
+    if len(recent) >= _ENOUGH:
+        low, middle, high = np.percentile([float(trace.cost_usd) for trace in recent], _INTERVAL)
+        source = f"the newest {len(recent)} answers of this kind: their median, and 5 % to 95 % of them"
+        return _amounts(low, middle, high, source)
+    low, middle, high = (float(bound[0]) for bound in _bounds(gateway, requested))
+    return _amounts(low, middle, high, "bounds, since there are too few answers yet")
+
+
+def _bounds(gateway: Gateway, requested: Requested) -> list[F64]:
+    work, roles = requested.work, gateway.setup.roles
+    strategy = requested.served.strategy if isinstance(work, StepWork) else Single(_role(work))
+    problem = work.problem if isinstance(work, StepWork) else Problem(id=work.trace_id, messages=tuple(work.messages))
+    embedded = any(ONLY_READS.of(role.model) for role in roles.models.values())
+    shape = prior_shape("lab" if embedded else "", [problem], embedded=embedded)
+    return route_bounds(Route(name=work.route, strategy=strategy), roles, shape, _usd)
+
+
+def _role(work: object) -> str:
+    assert isinstance(work, PassthroughWork)
+    return work.role
+
+
+def _usd(calls: float, usd: float, seconds: float, written: Mapping[str, float], read: Mapping[str, float]) -> F64:
+    return np.array([usd])
+
+
+def _amounts(low: float, middle: float, high: float, source: str) -> dict[str, Any]:
+    return {"low_usd": low, "expected_usd": middle, "high_usd": high, "source": source}

@@ -1,0 +1,79 @@
+"""A request that is answered step by step."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from steproute.core.errors import SpendingLimitReached
+from steproute.core.events import Event, Finished
+from steproute.core.ports import Strategy
+from steproute.core.problem import Message, Problem
+from steproute.core.solution import Outcome
+from steproute.core.trace import Trace
+from steproute.core.usage import Price
+from steproute.engine.episode import Episode
+from steproute.engine.limits import Limits
+from steproute.engine.roles import Roles
+from steproute.engine.spending import SpendingLimit, limited
+from steproute.serve.answering import Happening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWork:
+    """A problem and the strategy that solves it. See Work."""
+
+    problem: Problem
+    route: str
+    strategy: Strategy[Episode]
+    roles: Roles
+    limits: Limits
+    most_usd: Decimal
+    seed: int = 0
+
+    @property
+    def trace_id(self) -> str:
+        """The problem's id."""
+        return self.problem.id
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """The conversation."""
+        return self.problem.messages
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        """Of all models, and of the scorers whose names no model has."""
+        scorers = {role: scorer.price for role, scorer in self.roles.scorers.items()}
+        return scorers | {role: model.price for role, model in self.roles.models.items()}
+
+    @property
+    def most_tokens(self) -> int:
+        """The limit of generated tokens, 0 if there is none."""
+        return self.limits.max_tokens or 0
+
+    async def run(self, emit: Callable[[Happening], None]) -> Trace:
+        """Solve it within what is reserved; a solution whose next call does not fit has run out of money."""
+        ended: list[Trace] = []
+
+        def pass_on(event: Event) -> None:
+            if isinstance(event, Finished):
+                ended.append(event.trace)
+            else:
+                emit(event)
+
+        episode = Episode(
+            self.problem,
+            limited(self.roles, SpendingLimit(self.most_usd or None)),
+            route=self.route,
+            limits=self.limits,
+            seed=self.seed,
+            on_event=pass_on,
+        )
+        try:
+            await episode.run(self.strategy)
+        except SpendingLimitReached:
+            ended = [replace(ended[-1], outcome=Outcome.MONEY_BUDGET)]
+        finally:
+            for trace in ended:
+                emit(Finished(trace))
+        return ended[-1]

@@ -1,0 +1,124 @@
+"""A store that fails says so, and nothing is admitted."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from tests.store.postgres import PostgresServer
+from tests.store.requests import PRINCIPAL, line, reserve
+
+from steproute.core.errors import ConfigError, StorageError
+from steproute.store import open_store
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("", "is not the URL of a database"),
+        ("mysql://host/db", "'mysql' is not a supported database"),
+        ("sqlite://", "SQLite in memory keeps nothing"),
+        ("sqlite:///:memory:", "SQLite in memory keeps nothing"),
+    ],
+)
+def test_wrong_urls_are_refused(url: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        asyncio.run(open_store(url))
+
+
+def test_a_file_that_cannot_be_used_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no database " * 1000)
+    for path in (tmp_path / "file", tmp_path / "file" / "store.db", tmp_path):
+        with pytest.raises(StorageError):
+            asyncio.run(open_store(f"sqlite:///{path}"))
+
+
+def test_a_server_that_is_not_there_is_a_storage_error_without_the_password() -> None:
+    with pytest.raises(StorageError) as failure:
+        asyncio.run(open_store("postgresql://user:secret@127.0.0.1:1/db"))
+    assert "secret" not in str(failure.value)
+    assert "127.0.0.1:1" in str(failure.value)
+
+
+def test_an_unknown_database_is_a_storage_error(postgres_server: PostgresServer) -> None:
+    with pytest.raises(StorageError, match='"nothing" does not exist'):
+        asyncio.run(open_store(postgres_server.url("nothing")))
+
+
+def test_a_server_that_could_lose_commits_is_refused(postgres_server: PostgresServer) -> None:
+    postgres_server.sql("CREATE DATABASE unsafe")
+    postgres_server.sql("ALTER DATABASE unsafe SET synchronous_commit = off")
+    with pytest.raises(StorageError, match="synchronous_commit is off"):
+        asyncio.run(open_store(postgres_server.url("unsafe")))
+
+
+def test_a_locked_file_is_a_storage_error_and_settling_again_settles_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steproute.store.database._LOCK_WAIT_S", 0.05)
+    path = tmp_path / "store.db"
+
+    async def use() -> None:
+        store = await open_store(f"sqlite:///{path}")
+        await store.tenants.create(PRINCIPAL.tenant)
+        reservation = await reserve(store, "a", "1")
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match="locked"):
+            await reservation.settle([line("0.1")])
+        with pytest.raises(StorageError, match="locked"):
+            await reserve(store, "b", "1")
+        with pytest.raises(StorageError, match="locked"):
+            await reservation.close([line("0.1"), line("0.2")])
+        other.execute("ROLLBACK")
+        other.close()
+        assert await store.ledger.expire() == 0  # closes what could not be closed
+        await reservation.close()
+        assert [each.line for each in [each async for each in store.ledger.lines()]] == [line("0.1"), line("0.2")]
+        assert await store.ledger.audit() == []
+        await store.close()
+
+    asyncio.run(use())
+
+
+def test_one_operation_that_the_database_refuses_fails_alone(url: str) -> None:
+    async def use() -> None:
+        store = await open_store(url)
+        await store.tenants.create(PRINCIPAL.tenant)
+        from tests.store.test_traces import trace
+
+        kept = (store.traces.keep(f"t{number}", tenant, trace()) for number, tenant in enumerate(["acme", "x", "acme"]))
+        results = await asyncio.gather(*kept, reserve(store, "a"), return_exceptions=True)
+        assert [type(each).__name__ for each in results] == ["NoneType", "StorageError", "NoneType", "Reservation"]
+        await store.close()
+
+    asyncio.run(use())
+
+
+def test_a_schema_that_was_damaged_is_a_storage_error(url: str) -> None:
+    async def use() -> None:
+        store = await open_store(url)
+        await store.tenants.create(PRINCIPAL.tenant)
+        async with store._database.writing() as connection:
+            await connection.execute(text("DROP TABLE lines"))
+        reservation = await reserve(store, "a")
+        with pytest.raises(StorageError):
+            await reservation.settle([line()])
+        await store.close()
+
+    asyncio.run(use())
+
+
+def test_a_closed_store_admits_nothing(url: str) -> None:
+    async def use() -> None:
+        store = await open_store(url)
+        await store.tenants.create(PRINCIPAL.tenant)
+        asking = asyncio.create_task(reserve(store, "a"))
+        await asyncio.sleep(0)
+        await store.close()
+        assert (await asking).request_id == "a"  # was submitted before
+        with pytest.raises(StorageError, match="The store is closed"):
+            await reserve(store, "b")
+
+    asyncio.run(use())

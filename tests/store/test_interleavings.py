@@ -1,0 +1,155 @@
+"""Any interleaving of requests, crashes and time keeps the ledger exact and blocks nobody who has money left."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.store.conftest import Clock
+from tests.store.requests import line
+
+from steproute.core.usage import Purpose
+from steproute.store import BudgetRefused, Budgets, Principal, Reservation, ReservationLost, Store, open_store
+
+DAY_LIMIT, MONTH_LIMIT, LEASE_S = Decimal("1.00"), Decimal("1.50"), 10
+_tenants = count()
+
+cents = st.integers(0, 60).map(lambda number: Decimal(number) / 100)
+moves = st.one_of(
+    st.tuples(st.just("reserve"), cents),
+    st.tuples(st.just("settle"), st.integers(0, 5), cents),
+    st.tuples(st.just("close"), st.integers(0, 5), cents),
+    st.tuples(st.just("close without account"), st.integers(0, 5)),
+    st.tuples(st.just("extend"), st.integers(0, 5)),
+    st.tuples(st.just("crash"), st.integers(0, 5)),
+    st.tuples(st.just("expire")),
+)
+schedules = st.lists(
+    st.tuples(st.lists(moves, min_size=1, max_size=6), st.sampled_from([0, 1, 4, 11, 50_000])), max_size=8
+)
+
+
+@dataclass
+class Gateway:
+    """Workers that share one tenant, and what they know for sure. A call costs at most what is still reserved."""
+
+    store: Store
+    clock: Clock
+    tenant: str
+    running: list[tuple[Reservation, list]] = field(default_factory=list)
+    spent: Decimal = Decimal(0)
+    numbers: count = field(default_factory=count)
+    refusals: list[BudgetRefused] = field(default_factory=list)
+
+    async def play(self, move: tuple) -> None:
+        name, *arguments = move
+        await getattr(self, name.replace(" ", "_"))(*arguments)
+
+    async def reserve(self, usd: Decimal) -> None:
+        asked = {"request_id": f"{self.tenant}-{next(self.numbers)}", "route": "auto", "usd": usd, "tokens": 100}
+        try:
+            self.running.append(
+                (await self.store.ledger.reserve(Principal(tenant=self.tenant, key_id="k"), **asked), [])
+            )
+        except BudgetRefused as refusal:
+            self.refusals.append(refusal)
+
+    async def settle(self, index: int, usd: Decimal) -> None:
+        for reservation, billed in self.running[index : index + 1]:
+            billed.append(self.affordable(reservation, billed, usd))
+            self.spent += billed[-1].cost_usd
+            await reservation.settle(billed[-1:])
+
+    async def close(self, index: int, usd: Decimal) -> None:
+        for reservation, billed in self.taken(index):
+            billed.append(self.affordable(reservation, billed, usd))
+            self.spent += billed[-1].cost_usd
+            await reservation.close([replace(each, purpose=Purpose.ACCEPTED) for each in billed])
+
+    async def close_without_account(self, index: int) -> None:
+        for reservation, _ in self.taken(index):
+            await reservation.close()
+
+    async def extend(self, index: int) -> None:
+        for reservation, _ in self.running[index : index + 1]:
+            try:
+                await reservation.extend()
+            except ReservationLost:
+                self.taken(index)
+
+    async def crash(self, index: int) -> None:
+        self.taken(index)
+
+    async def expire(self) -> None:
+        await self.store.ledger.expire()
+
+    def taken(self, index: int) -> list[tuple[Reservation, list]]:
+        taken = self.running[index : index + 1]
+        del self.running[index : index + 1]
+        return taken
+
+    def affordable(self, reservation: Reservation, billed: list, usd: Decimal):
+        left = reservation.usd - sum((each.cost_usd for each in billed), Decimal(0))
+        return line(min(usd, left), purpose=Purpose.DISCARDED, request_id=str(len(billed)))
+
+    async def lease_ends(self) -> None:
+        """Reservations whose lease ended without anybody extending it must not be used any more."""
+        self.running = [each for each in self.running if each[0].expires_at.timestamp() > self.clock.now_s]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(schedules)
+def test_every_interleaving_keeps_the_ledger_exact(shared: "Shared", schedule: list) -> None:
+    shared.loop.run_until_complete(play(shared, schedule))
+
+
+async def play(shared: "Shared", schedule: list) -> None:
+    tenant = f"tenant{next(_tenants)}"
+    await shared.store.tenants.create(tenant, Budgets(usd_per_day=DAY_LIMIT, usd_per_month=MONTH_LIMIT))
+    gateway = Gateway(shared.store, shared.clock, tenant)
+    for moves, passing_s in schedule:
+        await asyncio.gather(*(gateway.play(move) for move in moves))
+        await check(gateway)
+        shared.clock.now_s += passing_s
+        await gateway.lease_ends()
+    await nothing_stays_reserved(gateway)
+
+
+async def check(gateway: Gateway) -> None:
+    ledger = gateway.store.ledger
+    for short in (refusal.shortage for refusal in gateway.refusals):
+        assert short.spent + short.reserved + short.asked > short.limit
+    assert await ledger.audit() == []
+    for balance in await ledger.balances(gateway.tenant):
+        assert balance.spent_usd + balance.reserved_usd <= balance.limit_usd
+    assert sum((each.cost_usd for each in await ledger.totals(tenant=gateway.tenant)), Decimal(0)) == gateway.spent
+
+
+async def nothing_stays_reserved(gateway: Gateway) -> None:
+    gateway.clock.now_s += LEASE_S
+    day, month = await gateway.store.ledger.balances(gateway.tenant)
+    left = min(DAY_LIMIT - day.spent_usd, MONTH_LIMIT - month.spent_usd)
+    asked = {"request_id": f"{gateway.tenant}-last", "route": "auto", "usd": left, "tokens": 1}
+    await (await gateway.store.ledger.reserve(Principal(tenant=gateway.tenant, key_id="k"), **asked)).close()
+    await gateway.store.ledger.expire()
+    assert [each.reserved_usd for each in await gateway.store.ledger.balances(gateway.tenant)] == [0, 0]
+
+
+@dataclass
+class Shared:
+    """One database for all schedules, each of which has a tenant of its own."""
+
+    store: Store
+    clock: Clock
+    loop: asyncio.AbstractEventLoop
+
+
+@pytest.fixture
+def shared(url: str, clock: Clock):
+    with asyncio.Runner() as runner:
+        store = runner.run(open_store(url, lease_s=LEASE_S, clock=clock))
+        yield Shared(store, clock, runner.get_loop())
+        runner.run(store.close())
