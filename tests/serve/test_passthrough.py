@@ -9,6 +9,7 @@ import openai
 import pytest
 from tests.backends.test_openai_chat import USAGE, Chatting, delta, usage
 from tests.paid_servers import served
+from tests.serve.paid_gateway import PaidGateway
 from tests.serve.running import RunningGateway, gateway
 
 CONFIG = """
@@ -112,3 +113,12 @@ def test_the_ledger_holds_each_call_at_its_price(running: RunningGateway) -> Non
         "SELECT role, purpose, cost_usd FROM lines WHERE request_id = ?", [reply.id]
     )
     assert rows.fetchall() == [("strong", "accepted", int(COST * 10**12))]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_that_the_deadline_cuts_off_says_length(paid: PaidGateway, stream: bool) -> None:
+    reply = paid.gateway.client(paid.keys["open"]).chat.completions.create(
+        model="slow", messages=ASK, stream=stream, extra_body={"steproute": {"deadline_s": 1.0}}
+    )
+    choices = [choice for chunk in (reply if stream else [reply]) for choice in chunk.choices]
+    assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["length"]

@@ -21,15 +21,19 @@ from steproute.config import Setup
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
+from steproute.serve.completions import completions
 from steproute.serve.draining import drain_on_signal
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.logs import log_request
+from steproute.serve.messages import PATH as MESSAGES_PATH
+from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
+from steproute.serve.responses import responses
 from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
 from steproute.store import open_store
@@ -76,6 +80,9 @@ def application(setup: Setup, database: str) -> Starlette:
     app = Starlette(
         routes=[
             Route("/v1/chat/completions", authenticated(chat_completions), methods=["POST"]),
+            Route("/v1/completions", authenticated(completions), methods=["POST"]),
+            Route("/v1/responses", authenticated(responses), methods=["POST"]),
+            Route(MESSAGES_PATH, authenticated(messages), methods=["POST"]),
             Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),
@@ -107,7 +114,7 @@ async def _refusal(request: Request, failure: ApiError) -> Response:
     if (record := observed()) is not None:
         record.failed(failure)
     request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
-    body = msgspec.json.encode(failure.body)
+    body = msgspec.json.encode(error_body(failure) if request.url.path == MESSAGES_PATH else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -19,30 +20,61 @@ from steproute.serve.answering import Answer
 from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, text_of
 from steproute.serve.chat_request import Chat, ChatBody
 from steproute.serve.errors import ApiError, api_error, upstream_failure
+from steproute.serve.face import DONE, Face, Json, SseEvent, renamed, sse
 from steproute.serve.gateway import Gateway
+from steproute.serve.requested import Requested
 
 KEEP_ALIVE_S: Final = 10
 _T = TypeVar("_T")
-_DONE: Final = "[DONE]"
+
+
+class ChatFace:
+    """The chat API itself."""
+
+    names: Mapping[str, str] = {}
+
+    def whole(self, completion: Json) -> Json:
+        """As it is."""
+        return completion
+
+    def events(self, chunk: Json) -> Iterator[SseEvent]:
+        """As it is."""
+        yield sse(chunk)
+
+    def end(self) -> Iterator[SseEvent]:
+        """The word that there is nothing more."""
+        yield DONE
 
 
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation by the route that it names as its model."""
-    gateway: Gateway = request.app.state.gateway
-    chat = Chat.from_json(await request.body())
-    body, requested = chat.body, await gateway.request(chat, request.state.principal)
-    answer = gateway.answer(requested, request.state.principal)
-    await answer.admitted()
+    return await replied(request, Chat.from_json(await request.body()), ChatFace())
+
+
+async def replied(request: Request, chat: Chat, face: Face) -> Response:
+    """Answer a chat request in the shape of an API."""
+    try:
+        requested, answer = await _begun(request, chat)
+    except (ApiError, SteprouteError) as failure:
+        raise renamed(failure, face.names) from failure
     trace_id = requested.work.trace_id
-    head = Head(trace_id=trace_id, model=body.model, created=int(time.time()), facts=requested.facts)
+    head = Head(trace_id=trace_id, model=chat.body.model, created=int(time.time()), facts=requested.facts)
     headers = {"x-steproute-trace-id": head.trace_id}
-    if not body.stream:
+    if not chat.body.stream:
         trace, choices = await until_left(request, answer, _whole(answer))
         headers["x-steproute-cost-usd"] = f"{trace.cost_usd:f}"
-        reply = msgspec.json.encode(head.completion(trace, choices))
+        reply = msgspec.json.encode(face.whole(head.completion(trace, choices)))
         return Response(reply, media_type="application/json", headers=headers)
-    chunks = _chunks(answer, head, body, at_once=not requested.served.retracts)
-    return EventSourceResponse(chunks, headers=headers, sep="\n", ping=KEEP_ALIVE_S)
+    chunks = _chunks(answer, head, chat.body, at_once=not requested.served.retracts)
+    return EventSourceResponse(_events(chunks, face), headers=headers, sep="\n", ping=KEEP_ALIVE_S)
+
+
+async def _begun(request: Request, chat: Chat) -> tuple[Requested, Answer]:
+    gateway: Gateway = request.app.state.gateway
+    requested = await gateway.request(chat, request.state.principal)
+    answer = gateway.answer(requested, request.state.principal)
+    await answer.admitted()
+    return requested, answer
 
 
 async def until_left(request: Request, answer: Answer, reading: Coroutine[Any, Any, _T]) -> _T:
@@ -72,7 +104,10 @@ async def _whole(answer: Answer) -> tuple[Trace, list[dict[str, Any]]]:
             passed.take(happening)
         elif isinstance(happening, Finished):
             trace = sound(happening.trace)
-    return trace, passed.whole or step_choices(trace)
+    choices = passed.whole or step_choices(trace)
+    for choice in choices:
+        choice["finish_reason"] = choice["finish_reason"] or finish_reason(trace)
+    return trace, choices
 
 
 def sound(trace: Trace) -> Trace:
@@ -82,46 +117,48 @@ def sound(trace: Trace) -> Trace:
     return trace
 
 
-async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) -> AsyncIterator[dict[str, str]]:
-    """Server-sent events: each step when it is accepted, how it ended, the usage if it is asked for, and the end."""
+async def _events(chunks: AsyncGenerator[Json, None], face: Face) -> AsyncIterator[SseEvent]:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            for event in face.events(chunk):
+                yield event
+        for event in face.end():
+            yield event
+
+
+async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) -> AsyncGenerator[Json, None]:
+    """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last."""
     try:
-        yield _event(head.chunk({"role": "assistant", "content": ""}))
-        shown = passed = 0
+        yield head.chunk({"role": "assistant", "content": ""})
+        is_shown = is_finished = False
         async for happening in answer.happenings():
             if isinstance(happening, ChatDelta) and happening.call is None:
-                yield _event(head.passed_chunk(happening))
-                passed += 1
+                yield head.passed_chunk(happening)
+                is_shown, is_finished = True, is_finished or bool(happening.finish_reason)
             elif isinstance(happening, Accepted) and at_once:
-                step = happening.step
-                text = step.text if shown == 0 else DEFAULT_SEPARATOR + step.text
-                yield _event(head.chunk({"content": text}, steproute=step_facts(step)))
-                shown += 1
+                text = DEFAULT_SEPARATOR + happening.step.text if is_shown else happening.step.text
+                yield head.chunk({"content": text}, steproute=step_facts(happening.step))
+                is_shown = True
             elif isinstance(happening, Finished):
-                for chunk in _end(
-                    sound(happening.trace), head, body, is_shown=shown + passed > 0, is_passed=passed > 0
-                ):
-                    yield _event(chunk)
+                trace = sound(happening.trace)
+                for chunk in _end(trace, head, body, is_shown=is_shown, is_finished=is_finished):
+                    yield chunk
     except ApiError as failure:
-        yield _event(failure.body)
+        yield failure.body
     except SteprouteError as failure:
-        yield _event(api_error(failure).body)
+        yield api_error(failure).body
     finally:
         answer.cancel()
-    yield {"data": _DONE}
 
 
-def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_passed: bool) -> list[dict[str, Any]]:
-    """The last chunks: the text if no step was shown, how it ended, and the usage if it is asked for.
+def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_finished: bool) -> list[dict[str, Any]]:
+    """The last chunks: the text if nothing was shown, how it ended, and the usage if it is asked for.
 
-    A reply that is passed through has had its finish reason already.
+    A reply that is passed through has had its finish reason already, unless a limit cut it off.
     """
     chunks = [] if is_shown or not trace.steps else [head.chunk({"content": text_of(trace.steps)})]
-    reason = None if is_passed else finish_reason(trace)
+    reason = None if is_finished else finish_reason(trace)
     chunks.append(head.chunk({}, finish_reason=reason, steproute=head.summary(trace)))
     if body.stream_options is not None and body.stream_options.include_usage:
         chunks.append(head.usage_chunk(trace))
     return chunks
-
-
-def _event(chunk: dict[str, Any]) -> dict[str, str]:
-    return {"data": msgspec.json.encode(chunk).decode()}

@@ -168,7 +168,11 @@ def usage_of(trace: Trace) -> dict[str, Any]:
         "prompt_tokens": total.read_tokens,
         "completion_tokens": total.output_tokens,
         "total_tokens": total.read_tokens + total.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": total.cache_read_tokens, "audio_tokens": 0},
+        "prompt_tokens_details": {
+            "cached_tokens": total.cache_read_tokens,
+            "cache_write_tokens": total.cache_write_tokens,
+            "audio_tokens": 0,
+        },
         "completion_tokens_details": {
             "reasoning_tokens": total.reasoning_tokens,
             "accepted_prediction_tokens": 0,

@@ -36,15 +36,20 @@ async def _principal(request: Request) -> Principal:
     gateway: Gateway = request.app.state.gateway
     if not gateway.settings.keys:
         return await gateway.store.tenants.principal(LOCAL)
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
     try:
-        return await gateway.store.tenants.authenticate(key.strip() if scheme.lower() == "bearer" else "")
+        return await gateway.store.tenants.authenticate(_key(request))
     except KeyRefused as refusal:
         _LOG.warning("a key was refused: %s %s", refusal.reason, refusal.key_id)
         raise ApiError(
             401,
-            "The API key is missing, unknown or no longer valid. Send it as 'Authorization: Bearer KEY'.",
+            "The API key is missing, unknown or no longer valid. Send it as Bearer token or as x-api-key.",
             type="authentication_error",
             code="invalid_api_key",
             headers={"www-authenticate": "Bearer"},
         ) from None
+
+
+def _key(request: Request) -> str:
+    """From either header: OpenAI's clients use the first, and Anthropic's the second."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")

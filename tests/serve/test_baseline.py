@@ -1,0 +1,44 @@
+"""What the strong model alone would have cost."""
+
+from decimal import Decimal
+
+from steproute.core.solution import Outcome, Step
+from steproute.core.trace import Trace
+from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.serve.baseline import baseline_usd
+
+STRONG = Price(input=Decimal(1), cache_read=Decimal("0.1"), output=Decimal(4))
+
+
+def line(purpose: Purpose, read: int, cached: int, written: int) -> AccountLine:
+    usage = Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=written)
+    return AccountLine(
+        role="weak", model="m", purpose=purpose, usage=usage, cost_usd=Decimal(0), price_table="t", latency_s=0.0
+    )
+
+
+def trace(*account: AccountLine, tokens: tuple[int, ...] = ()) -> Trace:
+    return Trace(
+        problem_id="p",
+        route="r",
+        steps=tuple(Step(role="weak", text="s", tokens=count) for count in tokens),
+        answer=None,
+        outcome=Outcome.COMPLETED,
+        account=account,
+        latency_s=0.0,
+        seed=0,
+    )
+
+
+def test_the_conversation_is_read_once_and_the_answer_written_once() -> None:
+    account = (
+        line(Purpose.SCORE, 900, 0, 0),
+        line(Purpose.DISCARDED, 60, 40, 10),
+        line(Purpose.ACCEPTED, 5, 105, 12),
+        line(Purpose.ACCEPTED, 10, 120, 8),
+    )
+    assert baseline_usd(trace(*account, tokens=(12, 8)), STRONG) == Decimal(100 + 4 * 20) / 1_000_000
+
+
+def test_an_answer_that_nothing_was_written_for_would_have_cost_nothing() -> None:
+    assert baseline_usd(trace(line(Purpose.CANCELLED, 50, 0, 3)), STRONG) == 0
