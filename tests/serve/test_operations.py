@@ -1,5 +1,6 @@
 """What an operator reads: one log line per request, and metrics that Prometheus's own parser reads."""
 
+import asyncio
 import json
 import re
 import time
@@ -7,10 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serve.running import PROBLEM, RunningGateway, gateway
 from tests.serve.test_chat import ASK
+from typer.testing import CliRunner
+
+from steproute.cli.main import app as cli
+from steproute.config import read_setup
+from steproute.serve.app import application
+from steproute.serve.logs import JsonLines
 
 SECRET = "sk-secret-of-the-client"
 
@@ -104,9 +112,6 @@ def test_metrics_count_what_an_answer_used(running: RunningGateway) -> None:
 
 
 def test_metrics_say_what_each_tenant_has_left(tmp_path: Path) -> None:
-    from typer.testing import CliRunner
-
-    from steproute.cli.main import app as cli
 
     database = f"sqlite:///{tmp_path / 'gateway.db'}"
     made = CliRunner().invoke(
@@ -140,3 +145,30 @@ def test_the_breaker_of_a_dead_server_is_open(tmp_path: Path) -> None:
         assert (line["level"], line["status"], line["outcome"]) == ("error", 502, "failed")
         assert (line["error"], line["at_fault"]) == ("upstream_failed", "strong")
         assert line["trace_id"].startswith("chatcmpl-")
+
+
+def test_a_fault_of_the_gateway_is_logged_under_the_id_that_the_client_gets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(model: str) -> None:
+        raise RuntimeError("a defect")
+
+    async def asked() -> httpx2.Response:
+        app = application(read_setup(None), f"sqlite:///{tmp_path / 'gateway.db'}")
+        async with app.router.lifespan_context(app):
+            app.state.gateway.route = broken
+            transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as client:
+                return await client.post("/v1/chat/completions", json={"model": "default", "messages": ASK})
+
+    caplog.handler.setFormatter(JsonLines())
+    with caplog.at_level("INFO", logger="steproute"):
+        response = asyncio.run(asked())
+    lines = [json.loads(line) for line in caplog.text.splitlines()]
+    (request,) = [line for line in lines if line["message"] == "request"]
+    (fault,) = [line for line in lines if "exception" in line]
+    assert response.status_code == request["status"] == 500
+    assert request["outcome"] == "error"
+    assert response.headers["x-request-id"] == request["request_id"] == fault["request_id"]
+    assert "a defect" not in response.text
+    assert "a defect" in fault["exception"]
