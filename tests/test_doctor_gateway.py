@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.patients import Patient, diagnose
+from tests.store.postgres import PostgresServer
 
 from steproute.doctor import Finding, Severity
 from steproute.store import open_store
@@ -32,9 +33,11 @@ def found(folder: Path, *edits: tuple[str, str], serve: str = SERVE) -> dict[tup
     return {(each.backend, each.check): each for each in findings if each.backend.startswith(("serve", "route"))}
 
 
-def prepared(folder: Path, *, with_key: bool) -> None:
+def prepared(place: Path | str, *, with_key: bool) -> None:
+    """A database, by its address or as a file in a folder, with a tenant."""
+
     async def work() -> None:
-        store = await open_store(f"sqlite:///{folder}/gateway.db")
+        store = await open_store(place if isinstance(place, str) else f"sqlite:///{place}/gateway.db")
         await store.tenants.create("research")
         if with_key:
             await store.tenants.new_key("research", "notebook")
@@ -121,3 +124,19 @@ def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
     finding = found(tmp_path)["serve", "database"]
     assert finding.severity is Severity.FAILED
     assert "9999" in finding.seen
+
+
+def test_postgresql_is_asked_for_its_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = PostgresServer()
+    try:
+        server.sql("CREATE DATABASE gateway")
+        monkeypatch.setenv("GATEWAY_URL", server.url("gateway"))
+        edit = ('database = "sqlite:///{folder}/gateway.db"', 'database_env = "GATEWAY_URL"')
+        empty = found(tmp_path, edit)["serve", "database"]
+        assert (empty.severity, "schema empty" in empty.seen) == (Severity.WARNING, True)
+        prepared(server.url("gateway"), with_key=True)
+        migrated = found(tmp_path, edit)
+        assert migrated["serve", "database"].severity is Severity.OK
+        assert migrated["serve", "keys"].seen == "1 tenants"
+    finally:
+        server.stop()
