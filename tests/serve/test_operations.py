@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,3 +174,26 @@ def test_a_fault_of_the_gateway_is_logged_under_the_id_that_the_client_gets(
     assert response.headers["x-request-id"] == request["request_id"] == fault["request_id"]
     assert "a defect" not in response.text
     assert "a defect" in fault["exception"]
+
+
+def test_metrics_are_those_of_all_workers_but_the_dead(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    with gateway(tmp_path, "--workers", "2", environment={"PROMETHEUS_MULTIPROC_DIR": str(shared)}) as running:
+        for _ in range(4):
+            httpx2.post(f"{running.url}/v1/chat/completions", json={"model": "weak", "messages": ASK})
+        request_lines(running, 4)
+        until = time.monotonic() + 60
+        while len(workers := in_flight_files(shared)) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert (counted := samples(running, "steproute_requests"))[("completed", "weak")] == 4
+        os.kill(killed := min(workers), signal.SIGKILL)
+        while killed in in_flight_files(shared) and time.monotonic() < until:
+            families(running)
+        assert killed not in in_flight_files(shared)
+        assert samples(running, "steproute_requests") == counted
+
+
+def in_flight_files(folder: Path) -> set[int]:
+    """The processes that have said how many requests they work on."""
+    return {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_livesum_*.db")}

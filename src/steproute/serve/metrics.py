@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -100,10 +101,21 @@ class Metrics:
     def text(self) -> bytes:
         """All numbers in Prometheus's text format; with several workers, of all of them."""
         registry = self._registry
-        if SHARED_FOLDER in os.environ:
+        if (folder := os.environ.get(SHARED_FOLDER)) is not None:
+            _forget_dead(Path(folder))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Take away the gauges of workers that were killed, whose requests are no longer in flight."""
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
 
 
 def _limiters(roles: Roles) -> Mapping[str, Limiter]:

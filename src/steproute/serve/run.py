@@ -1,9 +1,9 @@
 """The gateway as a process, or as several behind one port."""
 
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
@@ -34,21 +34,22 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
     """Serve until a signal comes."""
     log_to_stderr()
     os.environ[_VARIABLE] = msgspec.json.encode([None if config is None else str(config), options]).decode()
-    if serve.workers > 1:
-        os.environ.setdefault(SHARED_FOLDER, tempfile.mkdtemp(prefix="steproute-metrics-"))
-    uvicorn.run(
-        "steproute.serve.run:worker",
-        factory=True,
-        host=serve.host,
-        port=serve.port,
-        workers=serve.workers,
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=round(serve.drain_s + _SLACK_S),
-        lifespan="on",
-    )
+    with TemporaryDirectory(prefix="steproute-metrics-") as folder:
+        if serve.workers > 1:
+            os.environ.setdefault(SHARED_FOLDER, folder)
+        uvicorn.run(
+            "steproute.serve.run:worker",
+            factory=True,
+            host=serve.host,
+            port=serve.port,
+            workers=serve.workers,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=round(serve.drain_s + _SLACK_S),
+            lifespan="on",
+        )
 
 
 def worker() -> Starlette:
