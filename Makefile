@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-servers lint lint-deploy bench reference published-curves docs clean
+.PHONY: demo test test-train test-servers test-clients lint lint-deploy bench reference published-curves docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/steproute demo
@@ -20,6 +20,10 @@ test-servers: $(VENV)/.learn
 	tests/servers/install_vllm.sh
 	tests/servers/install_llama_cpp.sh $(BIN)/python
 	$(BIN)/pytest -m servers tests/servers
+
+test-clients: $(VENV)/.dev
+	tests/serve/clients/install.sh
+	$(BIN)/pytest -m clients tests/serve/clients
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from answer_variants import changes, rewritings
 
-from steproute.evaluation.answers import AnswerChecker
 from steproute.evaluation.datasets import BENCHMARKS, data_file, read_rows
+from steproute.grading.checker import AnswerChecker
 
 SETS = tuple(sorted(BENCHMARKS))
 Counts = dict[str, dict[str, list[int]]]

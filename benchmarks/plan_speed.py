@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pomdp_py
 
+from steproute.core.arrays import F64
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_reference import load_reference
-from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 
 COSTS = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)

@@ -6,8 +6,9 @@ Solutions whose problem has no gold answer in the data folder, and those without
 """
 
 from steproute.core.boxed import closed_boxed
-from steproute.evaluation.answers import AnswerChecker, Verdict
+from steproute.core.grade import Verdict
 from steproute.evaluation.datasets import data_file, read_rows
+from steproute.grading.checker import AnswerChecker
 
 SETS = ("gsm8k", "math", "olympiadbench", "omnimath")
 

@@ -65,9 +65,9 @@ def main() -> None:
         for name, kind, settings in jobs:
             if (asked.out / name / "policy.json").exists():
                 continue
-            began, cpu, before, wanted = time.monotonic(), time.process_time(), tree.called, tree.asked
+            began, cpu, before, wanted = time.monotonic(), time.process_time(), tree.computations, tree.requests
             write_artifact(learn(kind, settings), asked.out / name)
-            calls = {"asked": tree.asked - wanted, "computed": tree.called - before}
+            calls = {"asked": tree.requests - wanted, "computed": tree.computations - before}
             taken = {"seconds": round(time.monotonic() - began), "cpu_seconds": round(time.process_time() - cpu)}
             print(json.dumps({"policy": name, **taken, **calls}), flush=True)
     for seed in range(asked.seeds):

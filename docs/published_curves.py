@@ -1,12 +1,12 @@
 """Write docs/reference/published-curves.md: our metrics computed from the published TRIM curves."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from steproute.evaluation.curve_file import read_curve
 from steproute.evaluation.datasets import data_file
-from steproute.evaluation.metrics import Metrics, measure
+from steproute.evaluation.metrics import METRICS, measure
 
 CURVES: Final = {
     "TRIM-Thr": ("trim_thr_math500_qwen2.5-1.5b_7b", None),
@@ -18,8 +18,8 @@ INTRO: Final = """# Our metrics on the published TRIM curves
 `make published-curves` (`docs/published_curves.py`) writes this page from `trim_reference/published_curves.json` of the
 data folder. The curves are from all 500 problems of MATH-500. As far as the data card can tell, the weak model is
 Qwen2.5-1.5B and the strong model Qwen2.5-7B. Always-weak is the point at threshold 0, always-strong the one at
-threshold 1. TRIM-POMDP's file has no such points and uses the same. Cost is the strong model's generated tokens as a
-share of always-strong's. There are no intervals, because the files do not hold results per problem.
+threshold 1. TRIM-POMDP's file has no such points and uses the same. The cost c is the strong model's generated tokens
+as a share of always-strong's. There are no intervals, because the files do not hold results per problem.
 
 """
 PAPER: Final = """
@@ -45,26 +45,21 @@ def main() -> None:
     """Compute and write the page."""
     path = data_file("trim_reference/published_curves.json")
     columns = {name: measure(read_curve(path, curve, anchors_from=weak)) for name, (curve, weak) in CURVES.items()}
-    lines = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    for label, show in ROWS:
-        lines.append(f"| {label} | " + " | ".join(show(metrics) for metrics in columns.values()) + " |")
+    head = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    lines = head + [_row(name, columns) for name in METRICS]
     PAGE.write_text(INTRO + "\n".join(lines) + "\n" + PAPER)
 
 
-def _share(value: float) -> str:
-    return "not reached" if value == float("inf") else f"{100 * value:.2f} %"
+def _row(name: str, columns: Mapping[str, Mapping[str, float]]) -> str:
+    cells = (_text(metrics[name], is_share=METRICS[name].is_share) for metrics in columns.values())
+    return f"| {METRICS[name].label} | {' | '.join(cells)} |"
 
 
-ROWS: Final[list[tuple[str, Callable[[Metrics], str]]]] = [
-    ("CPT(50 %)", lambda m: _share(m.cpt50)),
-    ("CPT(80 %)", lambda m: _share(m.cpt80)),
-    ("CPT(95 %)", lambda m: _share(m.cpt95)),
-    ("APGR", lambda m: f"{m.apgr:.3f}"),
-    ("ΔIBC", lambda m: f"{m.delta_ibc:.3f}"),
-    ("accuracy at 10 % of strong tokens", lambda m: _share(m.accuracy_at_10)),
-    ("accuracy at 20 % of strong tokens", lambda m: _share(m.accuracy_at_20)),
-    ("accuracy at 30 % of strong tokens", lambda m: _share(m.accuracy_at_30)),
-]
+def _text(value: float, *, is_share: bool) -> str:
+    if value == float("inf"):
+        return "not reached"
+    return f"{100 * value:.2f} %" if is_share else f"{value:.3f}"
+
 
 if __name__ == "__main__":
     main()

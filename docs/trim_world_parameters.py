@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.evaluation.datasets import data_file
 from steproute.evaluation.recordings import load_recorded
 
-F64 = NDArray[np.float64]
 PARAMETERS: Final = Path(__file__).parents[1] / "src/steproute/lab/trim_world/parameters.json"
 MODELS: Final = {"trim-weak": ("qwen2.5-1.5b-instruct", "slm"), "trim-strong": ("qwen2.5-7b-instruct", "llm")}
 THRESHOLD: Final = "trim_thr_math500_qwen2.5-1.5b_7b"

@@ -31,7 +31,7 @@ def curve(points: list[tuple[float, float]]) -> Curve:
 
 def _row(name: str, of: Curve) -> str:
     metrics, best = measure(of), max(point.accuracy for point in of.points)
-    cells = [of.weak.accuracy, best, of.strong.accuracy, metrics.cpt50, metrics.cpt80, metrics.cpt95]
+    cells = [of.weak.accuracy, best, of.strong.accuracy, *(metrics[name] for name in ("cpt50", "cpt80", "cpt95"))]
     cells += [of.points[round(BINS * knob)].strong_tokens / of.strong.strong_tokens for knob in SHOWN]
     return " | ".join([f"| {name}", *map(_percent, cells)]) + " |"
 

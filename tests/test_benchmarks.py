@@ -57,7 +57,7 @@ def test_decisions_are_counted_by_cpu_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert decisions_per_second(Waits(0.5), 0.001) > 2 / 0.01
 
 
-def test_train_seeds_leaves_a_policy_per_kind_and_seed_and_goes_on(tmp_path: Path) -> None:
+def test_train_seeds_writes_a_policy_per_kind_and_seed_and_resumes(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3", reason="training needs the learn extra")
     words = ("--problems", "20", "--seeds", "1", "--passes", "1", "--lambdas", "1", "--out", str(tmp_path / "seeds"))
     found = rows("train_seeds", *words)
@@ -72,7 +72,7 @@ def test_train_seeds_leaves_a_policy_per_kind_and_seed_and_goes_on(tmp_path: Pat
     assert rows("train_seeds", *words) == []
 
 
-def test_gsm8ks_solutions_state_their_answers_and_few_are_stated_too_early(data_folder: Path) -> None:
+def test_few_gsm8k_solutions_state_an_answer_too_early(data_folder: Path) -> None:
     found = rows("answer_rules", "--limit", "200")
     assert [(row["solutions"], row["right"]) for row in found[:2]] == [(200, 200), (200, 200)]
     for row in found[2:]:

@@ -120,7 +120,7 @@ model = "small"
 """
 
 
-def test_all_tables_of_one_server_and_model_are_behind_the_gate_that_any_of_them_sets(tmp_path: Path) -> None:
+def test_tables_of_one_server_and_model_share_their_limiter(tmp_path: Path) -> None:
     for text in (GATED, GATED.replace("limiter = { in_flight = 4 }\n", "") + "limiter = { in_flight = 4 }\n"):
         roles = read_config(written(tmp_path, text)).roles()
         limiter = roles.model("weak").limiter
@@ -138,7 +138,7 @@ def test_two_models_of_one_server_do_not_share_a_gate(tmp_path: Path) -> None:
     assert (weak.settings.in_flight, strong.settings.in_flight) == (4, 64)
 
 
-def test_two_gates_of_one_server_and_model_that_differ_are_refused(tmp_path: Path) -> None:
+def test_different_limiters_of_one_server_and_model_are_rejected(tmp_path: Path) -> None:
     assert read_config(written(tmp_path, GATED + "limiter = { in_flight = 4, cooldown_s = 10 }\n")).roles()
     with pytest.raises(ConfigError, match=r"scorers.strong.limiter: \{'in_flight': 5\} is not that of models.weak"):
         read_config(written(tmp_path, GATED + "limiter = { in_flight = 5 }\n")).roles()
@@ -214,7 +214,7 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("[route]", "route", "no TOML"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_fields_are_named_with_their_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in WHOLE
     with pytest.raises(ConfigError) as caught:
         read_config(written(tmp_path, WHOLE.replace(old, new, 1))).roles()
@@ -222,7 +222,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: st
     assert "steproute.toml" in str(caught.value)
 
 
-def test_the_digest_is_of_what_the_models_and_scorers_are_told(tmp_path: Path) -> None:
+def test_the_digest_covers_what_models_and_scorers_read(tmp_path: Path) -> None:
     digest = read_config(written(tmp_path, WHOLE)).digest
     assert (
         read_config(written(tmp_path, "# A comment.\n" + WHOLE.replace("knob = 0.35", "knob = 0.4"))).digest == digest
@@ -248,7 +248,7 @@ def test_takeover_steps_of_a_policy_that_never_takes_over_are_refused(tmp_path: 
         run.sweep()
 
 
-def test_a_calibrated_policy_takes_over_where_the_one_within_it_does() -> None:
+def test_a_calibrated_policy_takes_over_if_the_inner_policy_does() -> None:
     curve = BudgetCurve(axis="tokens", knobs=(0.2, 0.4), costs=(1.0, 2.0))
     for family, may in ((Threshold, False), (ThresholdTakeover, True)):
         policy = MixtureFamily(family, curve, cost=1.5, goal=0.3, deviation=0.1).at(0.3, 0)
@@ -289,7 +289,7 @@ def test_a_strategy_takes_its_settings_and_refuses_those_of_others() -> None:
         build_strategy("pipelined", policy, {"lookahead": 0})
 
 
-def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_path: Path) -> None:
+def test_an_in_process_backend_has_a_limiter_if_the_file_gives_one(tmp_path: Path) -> None:
     lab = 'backend = "lab"\nname = "lab-strong"'
     assert read_config(written(tmp_path, WHOLE)).roles().model("strong").limiter is None
     limiter = (
@@ -302,7 +302,7 @@ def test_a_backend_in_this_process_has_a_gate_where_the_file_gives_it_one(tmp_pa
     assert limiter.settings.in_flight == 1
 
 
-def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged() -> None:
+def test_a_baseline_of_another_strategy_gets_the_settings_that_it_has() -> None:
     config = RunConfig(
         name="a",
         data="lab",
@@ -314,7 +314,7 @@ def test_a_baseline_of_another_strategy_takes_over_for_as_long_and_is_not_hedged
     assert {r.strategy.takeover_steps for r in sweep.baselines[0].routes} == {3}  # type: ignore[attr-defined]
 
 
-def test_a_run_goes_on_with_the_models_that_it_began_with(tmp_path: Path) -> None:
+def test_a_run_resumes_only_with_the_same_models(tmp_path: Path) -> None:
     lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
     words = ["eval", "--problems", "2", "--knobs", "0.5", "--name", "a"]
 
@@ -336,7 +336,7 @@ def test_a_run_goes_on_with_the_models_that_it_began_with(tmp_path: Path) -> Non
     assert "began with the models of a steproute.toml and is now given those of the lab" in evaluated(code=2)
 
 
-def test_solve_goes_by_the_configurations_limits_and_ends_with_1_where_the_problem_failed(tmp_path: Path) -> None:
+def test_solve_follows_the_limits_and_exits_with_1_on_failure(tmp_path: Path) -> None:
     lab = (files("steproute.cli") / "templates" / "lab.toml").read_text()
 
     def solved(text: str, *words: str, code: int) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_specreason_runs_on_a_language_model_as_the_judge(tmp_path: Path) -> Non
     assert [(line.role, line.usage.output_tokens) for line in scoring] == [("strong", 1)] * 4
     assert ill(found) == []
     assert {finding.check for finding in found if finding.backend == "scorers.strong"} == {
-        *("one score a step", "tells right from wrong"),
+        *("one score per step", "scores correct steps higher"),
     }
 
 
@@ -115,7 +115,7 @@ def test_members_keep_their_gates_and_are_made_once(tmp_path: Path) -> None:
     assert judges["first"].limiter is judges["second"].limiter is not None
 
 
-def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Path) -> None:
+def test_ensembles_nest_in_any_order(tmp_path: Path) -> None:
     text = MODELS + '[scorers.all]\nbackend = "ensemble"\nof = ["prm", "sure"]\n' + ENSEMBLE
     judges = read(tmp_path, text + '[scorers.sure]\nbackend = "confidence"\nmeasure = "min"\n').roles().scorers
     assert judges["all"].members["prm"] is judges["prm"]
@@ -142,7 +142,7 @@ def test_an_ensemble_may_hold_another_and_stand_before_its_members(tmp_path: Pat
         ('mode = "digit"', 'mode = "essay"', "scorers.second: mode: invalid enum value 'essay'"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_fields_are_named_with_their_place(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in ENSEMBLE
     with pytest.raises((ConfigError, ArtifactError)) as caught:
         read(tmp_path, MODELS + ENSEMBLE.replace(old, new, 1)).roles()
@@ -164,7 +164,7 @@ def test_a_calibration_maps_what_an_ensemble_combines(tmp_path: Path) -> None:
     assert isinstance(read(tmp_path, MODELS + text).roles().scorer().scorer, CalibratedScorer)
 
 
-def test_the_lab_alone_is_asked_about_its_own_problem_whatever_combines_it(tmp_path: Path) -> None:
+def test_only_the_lab_gets_the_labs_problem(tmp_path: Path) -> None:
     lab = "".join(f'[models.{role}]\nbackend = "lab"\nname = "lab-{role}"\n' for role in ("weak", "strong"))
     reward = '[scorers.reward]\nbackend = "lab"\n[scorers.prm]\nbackend = "ensemble"\nof = ["reward", "sure"]\n'
     found = asyncio.run(examine(read(tmp_path, lab + SURE + reward + 'combine = "min"\n')))
@@ -200,11 +200,16 @@ def test_no_package_of_an_extra_is_imported_before_it_is_used() -> None:
         ([], {"gives_logprobs": False}, "answers", "Use mode = 'digit'"),
         ([], {"words": ("Let", "me")}, "answers", "or use mode = 'digit'"),
         ([("[route]", 'mode = "digit"\n[route]')], {"words": ("good", "bad")}, "answers", "or use mode = 'yes-no'"),
-        ([("[route]", 'mode = "digit"\n[route]')], {"words": ("1", "8")}, "tells right from wrong", "upside down"),
+        (
+            [("[route]", 'mode = "digit"\n[route]')],
+            {"words": ("1", "8")},
+            "scores correct steps higher",
+            "upside down",
+        ),
         ([("scorers.strong", "scorers.other")], {}, "roles", "a policy that reads no scores"),
     ],
 )
-def test_doctor_finds_what_is_wrong_with_a_judge(
+def test_doctor_finds_the_faults_of_a_judge(
     tmp_path: Path, edits: list[tuple[str, str]], faults: dict[str, Any], check: str, remedy: str
 ) -> None:
     text = MODELS + JUDGE

@@ -39,8 +39,8 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("sends a little more", [], "", ""),
         ("writes on", [ONE_STEP], "", ""),
         ("wrong marker", [], "answers", "Set marker to the step tag"),
-        ("blind", [], "tells right from wrong", "Check text and marker against the model card"),
-        ("upside down", [], "tells right from wrong", "upside down"),
+        ("blind", [], "scores correct steps higher", "Check text and marker against the model card"),
+        ("upside down", [], "scores correct steps higher", "upside down"),
         ("places only", [], "chooses among candidates", "not to pick one of several candidates"),
         ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
         ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
@@ -82,7 +82,7 @@ PREFILL = ('model = "m"', 'model = "m"\ncontinuation = "prefill"')
         ("no package", [], "answers", "pip install 'steproute[anthropic]'"),
     ],
 )
-def test_what_is_wrong_with_claude_is_found(
+def test_doctor_finds_the_faults_of_claude(
     tmp_path: Path, fault: str, edits: list[tuple[str, str]], check: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fault == "no package":
@@ -111,7 +111,7 @@ def run(folder: Path, *words: str, code: int = 0) -> str:
 def test_init_doctor_and_solve_on_the_lab(tmp_path: Path) -> None:
     assert "steproute doctor" in run(tmp_path, "init")
     run(tmp_path, "init", code=2)
-    assert "tells right from wrong" in " ".join(run(tmp_path, "doctor", "--json").split())
+    assert "scores correct steps higher" in " ".join(run(tmp_path, "doctor", "--json").split())
     run(tmp_path, "eval", "--config", "steproute.toml", "--problems", "3", "--knobs", "0.5", "--baselines", "")
     with (tmp_path / "steproute.toml").open("a") as file:
         file.write("[models.third]\nbackend = 'openai'\nbase_url = 'http://127.0.0.1:9/v1'\nmodel = 'm'\n")
@@ -126,7 +126,7 @@ def test_warnings_alone_leave_the_exit_code_0(tmp_path: Path) -> None:
     assert verdicts == {"ok", "warning"}
 
 
-def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_path: Path) -> None:
+def test_a_new_user_gets_a_routed_answer_from_the_template(tmp_path: Path) -> None:
     async def follow() -> tuple[str, str]:
         async with Patient().running() as patient:
             run(tmp_path, "init", "--template", "vllm")
@@ -144,9 +144,7 @@ def test_a_new_user_edits_what_the_template_names_and_gets_a_routed_answer(tmp_p
     assert '"answer":"42"' in solved
 
 
-def test_a_new_user_of_claude_edits_what_the_template_names_and_gets_an_answer_by_claude(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_user_of_claude_gets_an_answer_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-of-a-test")
 
     async def follow() -> tuple[str, str]:

@@ -17,7 +17,7 @@ from steproute.backends.openai.settings import Continuation
 from steproute.config import read_config
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Severity, examination, examine
-from steproute.doctor.remedies import other_mode
+from steproute.doctor.finding import other_mode
 from steproute.engine import metering
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, mixture_artifact, network_artifact
@@ -45,7 +45,7 @@ BOTH = {"models.weak", "models.strong"}
         (PRM, "policy = 'nosuch'", set()),
     ],
 )
-def test_log_probabilities_are_asked_only_of_the_models_whose_the_route_reads(
+def test_log_probabilities_are_required_only_if_the_route_reads_them(
     tmp_path: Path, scorers: str, route: str, readers: set[str]
 ) -> None:
     findings = diagnose(tmp_path, Patient(), config=f"{WRITERS}{THIRD}{scorers}[route]\n{route}\n")
@@ -169,7 +169,7 @@ def test_a_step_without_an_end_is_not_taken_for_the_solutions_last(tmp_path: Pat
     assert CONTINUES not in {each.check for each in diagnose(tmp_path, Patient("never ends a step"))}
 
 
-def test_a_model_that_starts_over_is_found_where_nothing_is_greedy(tmp_path: Path) -> None:
+def test_a_model_that_starts_over_is_found_without_greedy_sampling(tmp_path: Path) -> None:
     config = CLAUDE + 'continuation = "prefill"\n'
     found = ill(diagnose(tmp_path, Claude("ignores the prefill"), config=config))
     (over,) = [each for each in found if each.check == CONTINUES]

@@ -32,7 +32,7 @@ def test_any_python_that_is_new_enough_is_used(tmp_path: Path, name: str) -> Non
     assert planned(tmp_path).startswith(f"{name} -m venv")
 
 
-def test_one_that_is_too_old_is_passed_over(tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_skipped(tmp_path: Path) -> None:
     python(tmp_path, "python3.12", version="too old")
     python(tmp_path, "python3.13")
     assert planned(tmp_path).startswith("python3.13 -m venv")
@@ -42,7 +42,7 @@ def test_a_python_can_be_named(tmp_path: Path) -> None:
     assert planned(tmp_path, "PYTHON=mine").startswith("mine -m venv")
 
 
-def test_without_one_the_remedy_is_told(tmp_path: Path) -> None:
+def test_without_a_python_the_remedy_is_printed(tmp_path: Path) -> None:
     command = [str(MAKE), "-C", str(ROOT), "demo", f"VENV={tmp_path}/venv"]
     result = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert result.returncode == 2

@@ -1,12 +1,19 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from steproute import Roles
+from steproute.artifacts import write_artifact
 from steproute.config import RouteSettings, RunConfig, check_needs, lab_roles, trim_world_roles
 from steproute.core.errors import ConfigError
 from steproute.engine.roles import ScorerRole
+from steproute.policies.mixture import BudgetCurve
+from steproute.policies.stored import AGG, mixture_artifact, network_artifact
+from steproute.policies.trim.agg import AggNetwork
+from steproute.policies.trim.learned import LearnedFamily
 from steproute.scorers.confidence import ConfidenceScorer
 from steproute.scorers.ensemble import EnsembleScorer
 
@@ -36,7 +43,7 @@ def test_the_lab_has_all_that_its_policies_need() -> None:
         ("threshold", "specreason", "strong"),
     ],
 )
-def test_a_route_whose_scorer_is_not_there_is_refused(policy: str, strategy: str, scorer: str) -> None:
+def test_a_route_without_its_scorer_is_rejected(policy: str, strategy: str, scorer: str) -> None:
     routes = run_of(policy, strategy=strategy).sweep().routes
     with pytest.raises(ConfigError, match=rf"reads scores of the scorer '{scorer}', and there is none. Describe \[sco"):
         check_needs(routes, without_scorers(LAB))
@@ -56,12 +63,29 @@ def test_policies_that_read_no_scores_need_no_scorer() -> None:
     check_needs(run_of("random", "confidence", "cascade:random", "automix:random").sweep().routes, without_scorers(LAB))
 
 
-def test_a_model_that_is_not_there_is_refused() -> None:
+def test_a_route_without_its_model_is_rejected() -> None:
     with pytest.raises(ConfigError, match="single/mid: it asks the model 'mid', and there are only strong, weak"):
         check_needs(run_of("random", "single:mid").sweep().routes, trim_world_roles())
 
 
-def test_a_policy_that_reads_log_probabilities_is_refused_where_weak_gives_none() -> None:
+def test_every_role_of_a_trained_policy_is_asked_for(tmp_path: Path) -> None:
+    """Of TRIM-Agg and of the policy that calibration makes of it."""
+    weights = {"logits.weight": np.zeros((3, 6)), "logits.bias": np.arange(3.0)}
+    block = {"weight": np.eye(6), "bias": np.zeros(6), "gain": np.ones(6), "shift": np.zeros(6)}
+    network = AggNetwork({**weights, **{f"blocks.0.{name}": array for name, array in block.items()}})
+    family = LearnedFamily(network, 1e-3, 1e-1, rewriters=("mid", "strong"))
+    write_artifact(network_artifact(AGG, family, {}), tmp_path / "agg")
+    curve = BudgetCurve(axis="tokens", knobs=family.knobs[:2], costs=(10.0, 20.0))
+    mixture = mixture_artifact(curve, 15.0, 0.4, 0.1, "agg", {}, tmp_path / "agg")
+    write_artifact(mixture, tmp_path / "calibrated")
+    for folder in ("agg", "calibrated"):
+        routes = run_of(str(tmp_path / folder)).sweep().routes
+        check_needs(routes, LAB)
+        with pytest.raises(ConfigError, match=r"it asks the model 'mid', .* Describe \[models.mid\]"):
+            check_needs(routes, trim_world_roles())
+
+
+def test_a_policy_that_reads_log_probabilities_needs_them() -> None:
     with pytest.raises(ConfigError, match=r"its policy reads log-probabilities, and the model 'weak' gives none"):
         check_needs(run_of("confidence").sweep().routes, trim_world_roles())
 

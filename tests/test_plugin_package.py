@@ -89,7 +89,7 @@ def test_doctor_examines_parts_of_a_package_as_built_in_ones(folder: Path) -> No
     findings = doctor(folder)
     assert {each["severity"] for each in findings.values()} == {"ok"}
     assert findings["route", "roles"]["seen"] == "second-try, lowest-so-far"
-    assert "from log-probabilities" in findings["scorers.prm", "one score a step"]["seen"]
+    assert "from log-probabilities" in findings["scorers.prm", "one score per step"]["seen"]
     assert findings["models.strong", "continues a half-written answer"]["seen"] == "(2) Zoe has 45."
     assert ("steproute-example", "scorers.worst-token") in findings
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ArtifactError, StorageError
 from steproute.core.whole_file import write_whole
 
@@ -23,7 +24,6 @@ FORMAT: Final = 1
 TENSORS: Final = "policy.safetensors"
 FACTS: Final = "policy.json"
 _NEXT: Final = "policy.safetensors.next"
-F64 = NDArray[np.float64]
 _T = TypeVar("_T")
 
 

@@ -15,7 +15,14 @@ from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.backends.passthrough import passed_through
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
-from steproute.core.errors import BackendError, BackendTimeout, BackendUnavailable, ConfigError, FieldRefused
+from steproute.core.errors import (
+    BackendError,
+    BackendTimeout,
+    BackendUnavailable,
+    ConfigError,
+    ContextOverflow,
+    FieldRefused,
+)
 from steproute.core.ports import ChatModel, Continuation
 from steproute.core.solution import Meter, ModelCall
 from steproute.core.usage import Purpose, Usage
@@ -135,6 +142,35 @@ def test_tool_calls_without_indexes_are_counted_by_their_ids() -> None:
         (0, "x", '{"a":1}'),
         (1, "y", '{"a":1}'),
     ]
+
+
+def test_ids_and_names_that_come_with_every_piece_are_handed_on_once() -> None:
+    """As llama-cpp-python's server sends them, beside a copy in the fields of the older API."""
+
+    def piece(arguments: str) -> dict[str, Any]:
+        function = {"name": "add", "arguments": arguments}
+        call = {"index": 0, "id": "c1", "type": "function", "function": function}
+        return delta(tool_calls=[call], function_call=function)
+
+    first, second, *_ = replies(Chatting(piece("{"), piece("}"), delta("tool_calls"), usage()))
+    assert first == ChatDelta(tool_calls=(ToolCallDelta(id="c1", name="add", arguments="{"),))
+    assert second == ChatDelta(tool_calls=(ToolCallDelta(arguments="}"),))
+
+
+def test_a_server_that_breaks_off_silently_is_asked_why() -> None:
+    class Silent(Chatting):
+        async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
+            if not request.body.get("stream"):
+                message = "This model's maximum context length is 8 tokens. However, you requested 9 tokens"
+                error = {"message": message, "code": "context_length_exceeded"}
+                return await self._send(writer, 400, {"error": error})
+            return await super()._stream(request, writer, reader)
+
+    server, meter = Silent(), Meter()
+    with pytest.raises(ContextOverflow, match="maximum context length"):
+        replies(server, meter=meter, kind="llama-cpp-python")
+    assert server.asked[1].body["max_tokens"] == 1
+    assert meter.usage == Usage()
 
 
 def test_reasoning_logprobs_and_unknown_fields_come_through() -> None:
@@ -357,6 +393,11 @@ def test_a_body_that_is_no_chat_request_is_a_config_error() -> None:
             ChatRequest.from_json(body)
     with pytest.raises(ConfigError, match="n: 'two' is no whole number above 0"):
         _ = ChatRequest.from_json(b'{"messages": [{"role": "user"}], "n": "two"}').replies
+
+
+def test_a_lone_surrogate_is_named() -> None:
+    with pytest.raises(BackendError, match="lone surrogate"):
+        replies(Chatting(*HELLO), ChatRequest(messages=({"role": "user", "content": "\ud800"},)))
 
 
 def test_a_foreign_answer_is_an_error() -> None:

@@ -237,7 +237,7 @@ def test_the_demo_goes_by_the_files_answer_rule(here: Path, gsm8k: AnsweringServ
     assert all("Final answer:" in each and "boxed" not in each for each in told)
 
 
-def test_a_strategy_that_compares_answers_is_refused_where_there_are_none(here: Path) -> None:
+def test_a_strategy_that_compares_answers_needs_answers(here: Path) -> None:
     with pytest.raises(ConfigError, match="automix/random=0: it compares final answers, and the answer rule 'none'"):
         run("eval", "--strategy", "automix", "--policy", "random", "--knobs", "0", "--answer-rule", "none")
 
@@ -254,7 +254,7 @@ def test_a_strategy_that_compares_answers_is_refused_where_there_are_none(here: 
         ("--grader-set model=gpt", "answer.model: unknown"),
     ],
 )
-def test_what_cannot_be_graded_by_is_refused_before_the_first_call(here: Path, words: str, message: str) -> None:
+def test_an_unusable_grader_is_rejected_before_the_first_call(here: Path, words: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run("eval", "--problems", "3", *words.split())
     assert not Path("runs").exists()

@@ -45,7 +45,7 @@ CASES: list[tuple[tuple[str, ...], str]] = [
     (("eval", "--knobs", "0,nan"), "knobs: '0,nan' is not a list of numbers. Give them with commas"),
     (("solve", "--sample", "0", "--knob", "nan"), "threshold: nan is outside [0, 1]"),
     (("calibrate", "--budget-usd", "inf"), "budget-usd: inf is no budget. Give the dollars per problem"),
-    (("eval", "--max-usd", "inf"), "max_usd: Infinity is no limit"),
+    (("eval", "--max-usd", "inf"), "max_usd: Infinity is not a limit"),
     (("eval", "--deadline-s", "nan"), "deadline_s: nan is not a budget"),
     ((*PARAMETERS, "--cost", "inf"), "cost: inf is no cost. Give rewards per strong token, 0 or more"),
     ((*PARAMETERS, "--cost", "nan"), "cost: nan is no cost"),
@@ -78,7 +78,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("words", "message"), CASES, ids=[" ".join(words) for words, _ in CASES])
-def test_a_number_that_cannot_be_is_named_with_its_remedy(
+def test_an_impossible_number_is_named_with_its_remedy(
     tmp_path: Path,
     words: tuple[str, ...],
     message: str,

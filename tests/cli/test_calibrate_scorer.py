@@ -86,7 +86,7 @@ def test_a_map_that_makes_scores_worse_is_not_written(tmp_path: Path, method: st
 
 
 @pytest.mark.parametrize(("skill", "sentence"), [(0.0, "cannot choose"), (0.9, "can choose")])
-def test_the_within_prefix_auc_stands_beside_the_step_auc(tmp_path: Path, skill: float, sentence: str) -> None:
+def test_the_within_prefix_auc_is_printed_beside_the_step_auc(tmp_path: Path, skill: float, sentence: str) -> None:
     """A scorer may know which prefixes are hard and not which of their candidates is correct."""
     rng = np.random.default_rng(0)
     rows = []

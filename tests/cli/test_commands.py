@@ -49,7 +49,10 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("solve", "What is 2 + 2?", "--sample", "1"), "both 'What is 2 + 2?' and --sample 1 are given"),
         (("solve", "--sample", "1", "--set", "takeover_steps=2"), "since no takeover comes from"),
         (("eval", "--set", "takeover_steps=2"), "since no takeover comes from threshold, random"),
-        (("solve", "--sample", "1", "--strategy", "query"), "policy: query decides before any step is there"),
+        (
+            ("solve", "--sample", "1", "--strategy", "query"),
+            "policy: the strategy query decides before there is a step",
+        ),
         (("init", "--out", "nodir/a.toml"), "out: nodir/a.toml cannot be written (No such file or directory)"),
         (("init", "--force", "--out", "."), "out: . cannot be written (Is a directory)"),
         (("solve",), "problem: none given"),
@@ -76,7 +79,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("eval", "--problems", "0"), "problems: 0 is below 1"),
         (("eval", "--max-tokens", "-1"), "max_tokens: -1 is not a budget"),
         (("eval", "--in-flight", "0"), "in_flight: 0 is below 1"),
-        (("eval", "--max-usd", "-1"), "max_usd: -1.0 is no limit"),
+        (("eval", "--max-usd", "-1"), "max_usd: -1.0 is not a limit"),
         (("metrics", "none.json"), "none.json"),
         (("replay", "gpt9"), "'gpt9' is unknown"),
         (("lab", "sample", "--split", "dev"), "'dev' is unknown"),
@@ -90,7 +93,7 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("replay", "qwen3", "--strategy", "stepwise"), "'stepwise' needs steps that nobody recorded"),
         (("calibrate", "--budget-usd", "0"), "budget-usd: 0 is no budget"),
         (("calibrate", "--budget-usd", "1", "--budget", "0.2"), "give one of them"),
-        (("eval", "--strategy", "budgeted", "--problems", "2"), "budgeted needs a calibrated one"),
+        (("eval", "--strategy", "budgeted", "--problems", "2"), "budgeted needs a calibrated policy"),
         (("compare", "--policies", "threshold,threshold"), "names none, or one of them twice"),
         (("calibrate", "--target", "cheap"), "target: 'cheap' is no share"),
         (("frobnicate",), "No such command"),
@@ -179,7 +182,7 @@ def test_killed_in_the_middle_and_rerun_it_ends_as_if_undisturbed(tmp_path: Path
     assert summary(tmp_path, "torn") == summary(tmp_path, "whole")
 
 
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
+def test_a_run_can_be_resumed_after_ctrl_c(tmp_path: Path) -> None:
     traces = tmp_path / "runs/c/traces.jsonl.zst"
     command = [STEPROUTE, "eval", "--problems", "200", "--knobs", "0.5", "--baselines", "", "--name", "c"]
     process = subprocess.Popen(
@@ -195,7 +198,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
-    assert "goes on where this one stopped" in stderr
+    assert "continues where this one stopped" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "runs/c/summary.json").exists()
     assert len(read_traces(traces)) >= 5
@@ -294,7 +297,7 @@ def test_agg_is_trained_and_run_as_a_policy_or_says_what_it_needs(tmp_path: Path
 def test_calibrate_writes_a_policy_that_eval_runs(tmp_path: Path) -> None:
     words = ("calibrate", "--knobs", "0,0.5,1", "--budget", "0.4", "--name", "b40")
     refused = steproute(tmp_path, *words, "--problems", "12", code=2)
-    assert "problems are left to measure on, 30 are the least" in refused.stderr
+    assert "problems are left to measure on; at least 30 are needed" in refused.stderr
     assert not (tmp_path / "runs/b40").exists(), "refused before a model is asked"
     result = steproute(tmp_path, *words[:-1], "b40-more", "--problems", "80")
     assert "of always-strong's" in result.stdout
@@ -342,9 +345,7 @@ def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_p
 
 
 @pytest.mark.parametrize("command", [("eval", "--policy"), ("compare", "--policies")])
-def test_a_policy_that_was_made_again_under_its_path_does_not_get_the_old_ones_results(
-    tmp_path: Path, command: tuple[str, str]
-) -> None:
+def test_a_retrained_policy_under_the_same_path_is_rejected(tmp_path: Path, command: tuple[str, str]) -> None:
     def mixture(knob: float) -> None:
         curve = BudgetCurve(axis="tokens", knobs=(knob,), costs=(1.0,))
         write_artifact(mixture_artifact(curve, 1.0, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")

@@ -98,7 +98,7 @@ def test_without_a_shipped_policy_the_demo_shows_trim_thr_alone(
 
 
 @pytest.mark.usefixtures("small")
-def test_a_second_demo_goes_on_from_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_second_demo_resumes_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(route, "_shipped_folder", lambda name: tmp_path / "none")
     first = run()
     traces = (tmp_path / "runs/demo-0/traces.jsonl.zst").read_bytes()

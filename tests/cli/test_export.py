@@ -3,14 +3,14 @@
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.cli.test_commands import steproute
 from tests.evaluation.exported import read_table
 
 from steproute import Run
-from steproute.evaluation.export import FORMATS
+from steproute.evaluation.export import Format
 from steproute.evaluation.tables import TABLES, ProblemRow
 
 COMMANDS = {
@@ -28,7 +28,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return found
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", get_args(Format))
 def test_every_format_holds_the_rows_of_the_run(folder: Path, tmp_path: Path, kind: str) -> None:
     words = ("export", str(folder), "--to", kind, "--out", "tables")
     result = steproute(tmp_path, *words)

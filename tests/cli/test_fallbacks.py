@@ -87,7 +87,7 @@ def same(first: str, second: str) -> None:
 
 
 @pytest.mark.parametrize("role", ["weak", "strong", "prm"])
-def test_an_outage_is_said_and_the_same_command_mends_it(server: Outage, role: str) -> None:
+def test_an_outage_is_reported_and_the_same_command_repairs_it(server: Outage, role: str) -> None:
     evaluate("undisturbed")
     server.down = role
     shown = evaluate("own")
@@ -122,7 +122,7 @@ def test_compare_tries_what_fell_back_again(server: Outage) -> None:
     same("own", "undisturbed")
 
 
-def test_a_wrong_key_fails_the_problem_whatever_the_limits_declare(server: Outage) -> None:
+def test_a_wrong_key_fails_the_problem_despite_fallbacks(server: Outage) -> None:
     server.down, server.status = "strong", 401
     shown = evaluate("own")
     found = summary("own")

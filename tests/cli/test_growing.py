@@ -27,7 +27,8 @@ from steproute.config import RouteSettings, RunConfig
 from steproute.engine.step_tree import StepTree
 from steproute.engine.trace_file import read_traces
 from steproute.evaluation.compare import compare
-from steproute.evaluation.summary import JudgedRuns, Summary
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summary import Summary
 from steproute.evaluation.sweep import Solved
 
 PRICES = {"weak": Price(output=Decimal(100), input=Decimal(1)), "strong": Price(output=Decimal(900), input=Decimal(9))}
@@ -105,7 +106,7 @@ def config(name: str, knobs: tuple[float, ...], *baselines: str, seeds: tuple[in
 
 
 @pytest.mark.parametrize("tree", [False, True], ids=["eval", "compare"])
-def test_a_run_grown_by_problems_knobs_and_a_policy_makes_the_missing_calls_alone(tmp_path: Path, tree: bool) -> None:
+def test_a_grown_run_makes_only_the_missing_calls(tmp_path: Path, tree: bool) -> None:
     before, after = 100, 200
     three, five = (0.0, 0.6, 1.0), (0.0, 0.3, 0.6, 0.8, 1.0)
     first, small, _ = solved(tmp_path, config("grown", three), before, tree=tree)
@@ -168,7 +169,7 @@ def without_seconds(found: Solved) -> list[Any]:
     ]
 
 
-def test_settings_of_a_strategy_and_knobs_that_differ_little_are_other_routes(tmp_path: Path) -> None:
+def test_close_knobs_and_other_settings_are_different_routes(tmp_path: Path) -> None:
     base = RouteSettings(strategy="stepwise", policy="threshold+takeover")
     runs = [
         RunConfig(name="a", data="d", route=replace(base, settings=own), knobs=knobs)

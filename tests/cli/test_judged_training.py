@@ -117,7 +117,7 @@ def weak_accuracy(folder: str) -> float:
     return float(family.plan.model.weak_accuracy)
 
 
-def test_a_fit_on_a_run_takes_its_verdicts_and_asks_nobody(server: JudgingServer) -> None:
+def test_a_fit_on_a_run_takes_its_verdicts_and_makes_no_call(server: JudgingServer) -> None:
     """Whatever grades by the file now, and if the newest verdict is on a second trace of a solution."""
     run = evaluated()
     before = len(server.asked)
@@ -181,7 +181,7 @@ def test_an_estimate_of_any_training_calls_and_writes_nothing(server: JudgingSer
     assert (len(server.asked), set(Path().rglob("*"))) == (calls, files)
 
 
-def test_verdicts_that_are_missing_come_by_the_runs_own_rule_fields_and_problems(server: JudgingServer) -> None:
+def test_missing_verdicts_use_the_runs_own_settings(server: JudgingServer) -> None:
     """More problems than the data set gives by default, named by fields that only the command line names."""
     rows = ({"q": text, "gold": str(2 * number), "key": f"k{number}"} for number, text in enumerate(server.problems))
     Path("own.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -71,7 +71,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return summary
 
 
-def test_after_kill_9_at_any_moment_the_results_are_the_same_and_every_finished_call_is_billed_once(
+def test_kill_9_changes_no_result_and_bills_every_finished_call_once(
     tmp_path: Path, undisturbed: dict[str, Any]
 ) -> None:
     kills = [1, 25, 60, 150, 7, 90]
@@ -111,7 +111,7 @@ def test_kill_9_while_a_run_grows_loses_nothing_and_doubles_nothing(
 def test_a_signal_ends_a_run_in_good_order(tmp_path: Path, undisturbed: dict[str, Any], number: int) -> None:
     code, stderr = signalled(tmp_path, number, 200)
     assert code == 128 + number
-    assert "The same command goes on where this one stopped" in stderr
+    assert "The same command continues where this one stopped" in stderr
     assert "Traceback" not in stderr
     cancelled = [
         trace for trace in read_traces(tmp_path / "run/traces.jsonl.zst") if trace.outcome is Outcome.CANCELLED
@@ -132,7 +132,7 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path, undisturbed: dic
 
 
 @pytest.mark.parametrize("size", [0, 150, 3000, 6000, 12_000])
-def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
+def test_a_full_disk_is_a_one_line_error_and_can_be_resumed(
     tmp_path: Path, undisturbed: dict[str, Any], size: int
 ) -> None:
     def full() -> None:

@@ -64,13 +64,13 @@ def test_a_route_that_saves_dollars_has_no_such_warning(tmp_path: Path) -> None:
     assert "more than always-strong" not in plain(shown.stdout)
 
 
-def test_a_run_stops_at_its_limit_and_goes_on_with_a_higher_one(tmp_path: Path) -> None:
+def test_a_run_stops_at_its_limit_and_continues_with_a_higher_one(tmp_path: Path) -> None:
     low, high = ("--max-usd", "0.01"), ("--max-usd", "1")
     server = PaidServer()
     stopped, again, ended = run(tmp_path, server, (*SWEEP, *low), (*SWEEP, *low), (*SWEEP, *high), codes="330")
     for each in (stopped, again):
         assert re.search(r"max_usd: \$0\.\d+ of \$0\.01 are spent, and the next call can cost up to", each.stderr)
-        assert "the same command with a higher --max-usd goes on from there" in plain(each.stderr)
+        assert "the same command with a higher --max-usd continues from there" in plain(each.stderr)
     assert "12 problems of own.jsonl" in ended.stdout
     traces = read_traces(tmp_path / "runs/own/traces.jsonl.zst")
     done = [(t.route, t.problem_id) for t in traces if t.outcome != "cancelled"]

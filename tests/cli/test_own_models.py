@@ -117,6 +117,31 @@ def test_pomdp_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_pat
     assert mid_role.accuracy == strong.accuracy == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize("policy", ["agg", "seq"])
+def test_ppo_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_path: Path, policy: str) -> None:
+    """The policy is refused where a role that it names is missing."""
+    pytest.importorskip("stable_baselines3")
+    mid = CONFIG.split("[models.strong]")[1].replace("output = 20", "output = 4")
+    three = config_file(tmp_path, server, f"{CONFIG}[models.mid]{mid}{PRM}")
+    own = ("--config", three, "--data", problem_file(tmp_path, 20))
+    good("train", "--policy", policy, *own, "--roles", "weak,mid,strong", "--passes", "1", "--out", "runs/p")
+    assert facts("runs/p")["roles"] == ["weak", "mid", "strong"]
+    knob = f"{facts('runs/p')['low']:.4g}"
+    good("eval", "--policy", "runs/p", *own, "--knobs", knob, "--baselines", "")
+    before = len(server.calls)
+    two = ("--config", config_file(tmp_path, server), "--data", own[3])
+    solve = ("solve", "What is 2 plus 2?", "--knob", knob, "--policy")
+    for command in (("eval", "--policy"), ("compare", "--policies"), solve):
+        refused(
+            ConfigError,
+            "it asks the model 'mid', and there are only strong, weak",
+            *command,
+            "runs/p",
+            *two[: 2 if command[0] == "solve" else 4],
+        )
+    assert len(server.calls) == before
+
+
 def test_pomdp_learns_from_a_run_and_calls_nothing(server: Arithmetic, tmp_path: Path) -> None:
     config, data = config_file(tmp_path, server), problem_file(tmp_path, 24)
     good("eval", "--config", config, "--data", data, "--knobs", "0,0.5", "--baselines", "", "--name", "first")
@@ -158,9 +183,7 @@ def test_the_plan_of_a_trained_policy_takes_its_cost_from_prices(trained: Traine
 
 
 @pytest.mark.parametrize("policy", ["agg", "query-sw"])
-def test_a_training_that_stopped_goes_on_and_pays_nothing_twice(
-    server: Arithmetic, tmp_path: Path, policy: str
-) -> None:
+def test_a_training_resumes_and_pays_nothing_twice(server: Arithmetic, tmp_path: Path, policy: str) -> None:
     pytest.importorskip("stable_baselines3")
     pytest.importorskip("sklearn")
     problems, calls = (40, 30) if policy == "agg" else (80, 70)
@@ -184,7 +207,7 @@ def test_a_training_that_stopped_goes_on_and_pays_nothing_twice(
     assert facts(f"runs/{policy}")["config_digest"] == read_config(Path(config)).digest
 
 
-def test_a_training_is_refused_before_the_first_call(server: Arithmetic, tmp_path: Path) -> None:
+def test_an_impossible_training_is_rejected_before_the_first_call(server: Arithmetic, tmp_path: Path) -> None:
     data = problem_file(tmp_path, 12)
     bare = ("--config", config_file(tmp_path, server, CONFIG.replace("logprobs = 2", "logprobs = 0")), "--data", data)
     refused(ConfigError, "reads scores of the scorer 'prm', and there is none", "train", "--policy", "pomdp", *bare)
@@ -316,7 +339,7 @@ def ledger(server: Arithmetic) -> Decimal:
     return Decimal(sum(paid)) / 1_000_000
 
 
-def test_the_demo_prints_what_was_really_paid_and_the_time_of_shared_steps(server: Arithmetic, tmp_path: Path) -> None:
+def test_the_demo_prints_the_paid_dollars_and_the_time_of_shared_steps(server: Arithmetic, tmp_path: Path) -> None:
     words = ("demo", "--config", config_file(tmp_path, server), "--data", problem_file(tmp_path, 12))
     shown = " ".join(good(*words).split())
     found = demo_summary()
@@ -356,7 +379,7 @@ def test_the_demo_of_changed_models_has_a_folder_of_its_own(server: Arithmetic, 
 
 
 @pytest.mark.parametrize("changed", ["limits", "problems"])
-def test_a_demo_that_does_not_belong_to_its_folder_is_refused_before_the_first_call(
+def test_a_demo_with_other_settings_is_rejected_before_the_first_call(
     server: Arithmetic, tmp_path: Path, changed: str
 ) -> None:
     config, data = config_file(tmp_path, server), problem_file(tmp_path, 12)

@@ -14,10 +14,10 @@ from tests.evaluation.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUM
 
 from steproute.cli.comparison_tables import print_comparison
 from steproute.cli.tables import points_table, print_summary, wide_metrics, wide_points
-from steproute.evaluation.bill import bill
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.formatting import policy_label
-from steproute.evaluation.summary import AXES, Curved, Summary
+from steproute.evaluation.summary import AXES, SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill
 
 NAMES = (
     "threshold",
@@ -53,7 +53,7 @@ def full(summary: Summary = SUMMARY) -> Summary:
         strong=replace(LONG, knob=None, accuracy=0.999),
         points=points,
         baselines=[
-            Curved(
+            SeriesSummary(
                 name=name,
                 points=points[: 1 if name.startswith("single") else 2],
                 metrics=METRIC_VALUES,
@@ -177,7 +177,7 @@ def test_every_operating_point_has_tokens_and_dollars_with_intervals() -> None:
 
 
 def test_a_single_model_has_one_line_and_no_share_of_the_gap() -> None:
-    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    single = SeriesSummary(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     lines = [" ".join(line.split()) for line in printed(replace(SUMMARY, baselines=[single])).splitlines()]
     assert lines[lines.index("always mid") + 1] == "– 70.0 % 50.0 % 25.0 % 100.0 %"
     assert sum(line.startswith("95 %") for line in lines) == 1
@@ -212,7 +212,7 @@ def test_models_that_take_no_time_have_no_share_of_it() -> None:
     assert re.search(r"always strong +90.0 % .*100.0 % +– +–", printed(still))
 
 
-def test_what_a_tree_saved_is_told_from_what_was_billed() -> None:
+def test_the_bill_distinguishes_paid_from_billed() -> None:
     shared = " ".join(printed(replace(SUMMARY, paid_usd=0.2)).split())
     assert "billed to routes $0.5000 and to interrupted attempts $0.01000, paid $0.2000 (shared steps once)" in shared
 

@@ -36,7 +36,7 @@ ROLES = {
 REMOTE = [name for name in TEMPLATES if name not in ("lab", "llama.cpp")]
 
 
-def test_every_template_is_told_of_here() -> None:
+def test_every_template_is_listed_here() -> None:
     assert tuple(ROLES) == TEMPLATES
 
 
@@ -75,7 +75,7 @@ def test_a_template_is_a_configuration(template: tuple[str, Path]) -> None:
     assert all("price" in table for part in tables.values() for table in part.values())
 
 
-def test_a_field_that_nobody_knows_is_refused_in_every_table_of_a_template(template: tuple[str, Path]) -> None:
+def test_unknown_fields_are_rejected_in_every_table_of_a_template(template: tuple[str, Path]) -> None:
     _, path = template
     text = path.read_text()
     headers = re.findall(r"^\[.+\]$", text, re.MULTILINE)
@@ -137,9 +137,7 @@ def over_stand_ins(path: Path) -> tuple[list[Finding], Outcome, set[str]]:
 
 
 @pytest.mark.parametrize("name", REMOTE)
-def test_a_template_works_over_servers_that_stand_in_for_its_own(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_template_works_with_fake_servers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     findings, outcome, roles = over_stand_ins(written(name, tmp_path, monkeypatch))
     assert [finding for finding in findings if finding.severity is Severity.FAILED] == []
     assert outcome is Outcome.ANSWERED

@@ -70,7 +70,7 @@ def test_the_live_view_shows_text_alone(hostile: str) -> None:
 
 
 @pytest.mark.parametrize("markup", ["[/]", "[red]x", "[link=http://evil.example]x[/link]", "[/b] [b]"])
-def test_the_live_view_shows_markup_as_it_is(markup: str) -> None:
+def test_the_live_view_does_not_interpret_markup(markup: str) -> None:
     """Of a problem, a rejected and an accepted step and its author, an answer and the correct one, notes and bills."""
     assert OWN.sub("", live(markup)).count(markup) == 16
 

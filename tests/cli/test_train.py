@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from steproute.cli import train as train_command
+from steproute.cli import train_task
 from steproute.cli.main import app
 from steproute.cli.train import train
 from steproute.cli.training import Training, training_problems
@@ -53,9 +53,7 @@ def test_the_belief_is_chosen_in_training_and_no_grid_ends_a_curve(tmp_path: Pat
 
 
 @pytest.mark.parametrize("data", ["lab:train", "trim-world:train"])
-def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str
-) -> None:
+def test_the_belief_can_be_chosen_for_every_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> None:
     model = StepPomdp(
         weak_accuracy=0.8,
         rewriters=(Rewriter("strong", 0.95),),
@@ -63,8 +61,8 @@ def test_the_belief_is_chosen_whatever_the_model_is_fitted_on(
         observations=np.full((3, 2, 2), 0.25),
     )
 
-    monkeypatch.setattr(train_command, "fit_on_lab_labels", lambda *_: model)
-    monkeypatch.setattr(train_command, "embedded_reference", lambda: model)
+    monkeypatch.setattr(train_task, "fit_on_lab_labels", lambda *_: model)
+    monkeypatch.setattr(train_task, "embedded_reference", lambda: model)
     asked = ["train", "--policy", "pomdp", "--data", data, "--problems", "1", "--out", str(tmp_path / "p")]
     for belief in ("posterior", "filter"):
         assert CliRunner().invoke(app, [*asked, "--belief", belief]).exit_code == 0
@@ -85,7 +83,7 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
             observations=np.full((3, 2, 2), 0.25),
         )
 
-    monkeypatch.setattr(train_command, "fit_on_lab_labels", fit)
+    monkeypatch.setattr(train_task, "fit_on_lab_labels", fit)
     given = ["train", "--problems", "1", "--roles", "weak, mid,strong", "--out", str(tmp_path / "p")]
     result = CliRunner().invoke(app, given)
     assert "mid 0.9000 at 25% strong 0.9500 at 100%" in " ".join(result.output.split())
@@ -105,11 +103,14 @@ def test_the_roles_are_fitted_and_stored(tmp_path: Path, monkeypatch: pytest.Mon
         (("--roles", "mid,strong"), "roles: 'mid,strong' is not weak and then"),
         (("--roles", "weak,mid,mid"), "roles: 'weak,mid,mid' is not weak and then"),
         (("--roles", "weak,big"), "role: 'big' has no model"),
-        (("--roles", "weak,mid", "--policy", "agg"), "roles: only TRIM-POMDP has other roles"),
-        (("--roles", "weak,mid", "--run", "runs/first"), "roles: only TRIM-POMDP has other roles"),
+        (("--roles", "weak,big,strong", "--policy", "agg"), "role: 'big' has no model"),
+        (("--roles", "strong", "--policy", "seq"), "roles: 'strong' is not weak and then"),
+        (("--roles", "weak,mid,strong", "--data", "trim-world:train", "--policy", "agg"), "role: 'mid' has no model"),
+        (("--roles", "weak,mid", "--policy", "query-sw"), "roles: other roles than weak and strong need"),
+        (("--roles", "weak,mid", "--run", "runs/first"), "roles: other roles than weak and strong need"),
     ],
 )
-def test_roles_that_cannot_be_trained_are_refused(more: tuple[str, ...], message: str) -> None:
+def test_roles_that_cannot_be_trained_are_rejected(more: tuple[str, ...], message: str) -> None:
     result = CliRunner().invoke(app, ["train", *more])
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)

@@ -114,7 +114,7 @@ def test_a_claim_chooses_a_letter(text: str, letter: str) -> None:
 
 
 @pytest.mark.parametrize("text", NOT_CHOSEN)
-def test_a_letter_that_nobody_chose_is_no_answer(text: str) -> None:
+def test_a_letter_that_is_only_mentioned_is_no_answer(text: str) -> None:
     assert choice(text) is None
     assert choice(f"The answer is D.\n{text}") == "D"
 

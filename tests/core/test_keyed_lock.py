@@ -58,7 +58,7 @@ def test_keys_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.parametrize("cancelled", [0, 1])
-def test_who_comes_after_a_cancellation_waits_for_those_who_waited_before(cancelled: int) -> None:
+def test_a_cancellation_keeps_the_order_of_the_waiters(cancelled: int) -> None:
     async def run() -> Work:
         work = Work()
         tasks = [await work.started("a", "1"), await work.started("a", "2")]

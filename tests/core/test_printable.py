@@ -52,7 +52,7 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 
 
 @given(st.text())
-def test_text_that_can_be_seen_stays_as_it_is(text: str) -> None:
+def test_visible_text_is_unchanged(text: str) -> None:
     if not set(text) & set(UNSEEN):
         assert printable(text) == text
     assert printable("x + 3 = 5,\n\tso ∛x ≤ 2 日本 é 👩‍👧") == "x + 3 = 5,\n\tso ∛x ≤ 2 日本 é 👩‍👧"

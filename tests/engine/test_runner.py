@@ -133,7 +133,7 @@ def test_a_cancellation_that_a_backend_leaks_ends_the_run_instead_of_losing_a_pr
         async def propose(self, *rest: object, **named: object) -> list[Draft]:  # type: ignore[override]
             raise asyncio.CancelledError
 
-    with pytest.raises(RuntimeError, match="a cancellation that nobody asked for"):
+    with pytest.raises(RuntimeError, match="was cancelled, but not by the run"):
         solve(tmp_path / "t.zst", PROBLEMS, Leaky())
 
 

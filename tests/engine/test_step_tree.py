@@ -45,11 +45,11 @@ def steps(traces: list[Trace]) -> list[tuple[Step, ...]]:
 def test_a_second_run_over_a_tree_calls_no_model(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 2) as tree:
         first = solve(tree.roles(lab_roles()))
-        called, asked = tree.called, tree.asked
+        called, asked = tree.computations, tree.requests
         assert called > 0
         second = solve(tree.roles(lab_roles()))
-        assert tree.called == called
-        assert tree.asked == 2 * asked
+        assert tree.computations == called
+        assert tree.requests == 2 * asked
     assert steps(second) == steps(first)
     assert [t.cost_usd for t in second] == [t.cost_usd for t in first]
 
@@ -137,7 +137,7 @@ def test_a_tree_read_back_holds_all_and_a_torn_tail_is_grown_again(tmp_path: Pat
     with StepTree(path, 2) as tree:
         assert len(tree) == size - 1
         assert steps(solve(tree.roles(lab_roles()))) == steps(first)
-        assert tree.called == 1
+        assert tree.computations == 1
 
 
 def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_prefix_has_no_more_samples_than_the_width(tmp_path: Path) -> None:
 
     with StepTree(tmp_path / "tree", 3) as tree:
         asyncio.run(texts(tree))
-        assert tree.called == 3
+        assert tree.computations == 3
 
 
 def test_another_answer_rule_has_nodes_of_its_own(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_another_answer_rule_has_nodes_of_its_own(tmp_path: Path) -> None:
         called = []
         for rule in (BOXED, FINAL_LINE, BOXED):
             asyncio.run(weak.propose(Prefix(problem=replace(PROBLEMS[0], rule=rule))))
-            called.append(tree.called)
+            called.append(tree.computations)
     assert called == [1, 2, 2]
 
 
@@ -170,7 +170,7 @@ def test_two_who_ask_at_once_compute_once(tmp_path: Path) -> None:
 
     with StepTree(tmp_path / "tree", 1) as tree:
         asyncio.run(both(tree))
-        assert (tree.called, tree.asked) == (1, 4)
+        assert (tree.computations, tree.requests) == (1, 4)
 
 
 def test_a_node_is_computed_once_though_the_first_to_ask_is_cancelled(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_node_is_computed_once_though_the_first_to_ask_is_cancelled(tmp_path: 
 
     with StepTree(tmp_path / "tree", 1) as tree:
         asyncio.run(run(tree))
-        assert (tree.called, tree.asked) == (2, 3)
+        assert (tree.computations, tree.requests) == (2, 3)
 
 
 def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -> None:
@@ -210,10 +210,10 @@ def test_a_tree_that_must_not_grow_says_so_at_an_unseen_branch(tmp_path: Path) -
 def test_rejected_drafts_are_kept_beside_those_that_replaced_them(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 1) as tree:
         routed = solve(tree.roles(lab_roles()), threshold=1)
-        called = tree.called
+        called = tree.computations
         assert any(step.decision == Rewrite("strong") for trace in routed for step in trace.steps)
         solve(tree.roles(lab_roles(), grow=False), threshold=1)
-        assert tree.called == called
+        assert tree.computations == called
 
 
 def prefix_of(*texts: str, session: str = "s") -> Prefix:
@@ -247,7 +247,7 @@ def test_a_judge_of_single_steps_is_billed_through_a_tree_as_it_is_alone(tmp_pat
     with StepTree(tmp_path / "tree", 1) as tree:
         through, fewer = asyncio.run(run(tree))
         again, none = asyncio.run(run(tree))
-        assert (requests, fewer, none, tree.called) == (8, 6, 0, 6)
+        assert (requests, fewer, none, tree.computations) == (8, 6, 0, 6)
     for scores in (through, again):
         assert [each.values for each in scores] == [each.values for each in alone]
         assert [[call.usage for call in each.billed] for each in scores] == [
@@ -298,7 +298,7 @@ def test_a_scorer_that_tells_its_calls_has_a_line_for_each_when_they_come_from_a
 
     with StepTree(tmp_path / "tree", 1) as tree:
         first, replayed = asyncio.run(run(tree))
-        assert tree.called == 1
+        assert tree.computations == 1
     assert first == replayed
     assert [call.usage.input_tokens for call in replayed.billed] == [3, 4]
 

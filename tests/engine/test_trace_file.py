@@ -10,8 +10,8 @@ from backports import zstd
 
 from steproute import AccountLine, Outcome, Purpose, Step, Usage
 from steproute.core.errors import DatasetError
+from steproute.core.grade import Verdict
 from steproute.core.trace import Fallback, Trace
-from steproute.core.verdict import Verdict
 from steproute.engine import frame_file, trace_file
 from steproute.engine.trace_file import TraceFile, read_traces
 

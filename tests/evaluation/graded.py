@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import AccountLine, Purpose, Usage
 from steproute.engine.runner import Route
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.sweep import Series, Sweep
 from steproute.strategies.single import Single
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.contents import Contents
 from steproute.evaluation.failures import FailureGroup
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
-from steproute.evaluation.summary import Curved, Lead, Point, Summary
+from steproute.evaluation.summary import Lead, Point, SeriesSummary, Summary
 
 POINT = Point(
     knob=0.5,
@@ -60,7 +60,7 @@ SUMMARY = Summary(
     metrics_usd=METRIC_VALUES,
     metrics_note="",
     baselines=[
-        Curved(
+        SeriesSummary(
             name="oracle",
             points=[replace(POINT, knob=1.0, accuracy=0.92)],
             metrics=METRIC_VALUES,

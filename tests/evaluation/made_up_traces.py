@@ -6,9 +6,9 @@ from typing import Final
 from hypothesis import strategies as st
 
 from steproute import Accept, AccountLine, Outcome, Purpose, Rewrite, Step, Usage
+from steproute.core.grade import Verdict
 from steproute.core.solution import Confidence
 from steproute.core.trace import Fallback, Trace
-from steproute.core.verdict import Verdict
 
 _counts: Final = st.integers(0, 2**40)
 _seconds: Final = st.floats(0, 1e6)

@@ -60,7 +60,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", UNREADABLE)
-def test_what_cannot_be_read_is_an_error_that_names_the_file(tmp_path: Path, reader: str, name: str) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path, reader: str, name: str) -> None:
     file, content = UNREADABLE[name]
     (tmp_path / file).write_bytes(content)
     with pytest.raises(DatasetError, match=file):
@@ -106,7 +106,7 @@ def test_a_parquet_cell_that_is_no_text_is_an_error_that_names_the_file(tmp_path
     "line",
     [DEEP, f'{{"id": 0, "question": "a", "answer": {DIGITS}}}', f'{{"id": 0, "question": "a", "answer": "{DIGITS}"}}'],
 )
-def test_a_benchmark_of_another_form_is_refused_and_nothing_is_written(tmp_path: Path, line: str) -> None:
+def test_a_benchmark_of_another_form_is_rejected(tmp_path: Path, line: str) -> None:
     (tmp_path / "original.jsonl").write_text(line)
     with pytest.raises(DownloadError, match="amc23: the file is not in the form of the original"):
         get_data("amc23", replace(SOURCES["amc23"], rows=1), tmp_path / "a.gz", kept=tmp_path / "original.jsonl")

@@ -26,7 +26,7 @@ class Checking:
         return Scores(values=(float(sound is self.honest),) * len(prefix.steps), model=self.name, usage=Usage())
 
 
-def test_an_honest_scorer_chooses_a_correct_solution_if_there_is_one_and_its_opposite_avoids_it() -> None:
+def test_a_perfect_scorer_chooses_correct_solutions_and_its_inverse_avoids_them() -> None:
     scorers = {"honest": Checking(honest=True), "false": Checking(honest=False)}
     found = asyncio.run(best_of(LabModel("lab-weak"), scorers, PROBLEMS, 4, 0))
     assert found["honest"].gain > 0 > found["false"].gain

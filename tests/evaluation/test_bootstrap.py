@@ -1,12 +1,11 @@
 import math
-import time
 
 import numpy as np
 import pytest
 
 from steproute.core.errors import ConfigError
-from steproute.evaluation.bootstrap import METRICS, Outcomes, curve_intervals, curve_of, lead_intervals
-from steproute.evaluation.metrics import UndefinedMetric, measure
+from steproute.evaluation.bootstrap import Outcomes, curve_intervals, curve_of, lead_intervals
+from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
 from steproute.evaluation.proportions import proportion_interval
 from steproute.evaluation.resampling import Interval
 
@@ -33,7 +32,7 @@ def test_intervals_hold_the_point_estimates() -> None:
     intervals = curve_intervals(*run, np.random.default_rng(1))
     for name in METRICS:
         interval = intervals.metrics[name]
-        assert interval.low <= getattr(metrics, name) <= interval.high, name
+        assert interval.low <= metrics[name] <= interval.high, name
     for interval, accuracy in zip(intervals.accuracy, run[0].correct.mean(axis=1), strict=True):
         assert interval.low <= accuracy <= interval.high
     assert intervals.undefined == 0
@@ -46,7 +45,7 @@ def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
     intervals = curve_intervals(*run, np.random.default_rng(7), resamples=1)
     metrics = measure(curve_of(KNOBS, *again))
     for name in METRICS:
-        value = getattr(metrics, name)
+        value = metrics[name]
         assert intervals.metrics[name].low == pytest.approx(value)
         assert intervals.metrics[name].high == pytest.approx(value)
 
@@ -101,17 +100,7 @@ def test_the_seed_fixes_the_intervals() -> None:
     assert first != other
 
 
-def test_a_thousand_resamples_of_21_knobs_and_1000_problems_take_under_two_seconds() -> None:
-    rng = np.random.default_rng(0)
-    sweep = Outcomes(correct=rng.random((21, 1000)) < 0.6, cost=rng.random((21, 1000)) * 400)
-    weak = Outcomes(correct=rng.random(1000) < 0.4, cost=np.zeros(1000))
-    strong = Outcomes(correct=rng.random(1000) < 0.8, cost=np.full(1000, 400.0))
-    start = time.process_time()
-    curve_intervals(sweep, weak, strong, rng)
-    assert time.process_time() - start < 2
-
-
-def test_outcomes_that_do_not_fit_are_refused() -> None:
+def test_outcomes_of_different_shapes_are_rejected() -> None:
     sweep, weak, strong = a_run(50, seed=0)
     shorter = Outcomes(correct=weak.correct[:-1], cost=weak.cost[:-1])
     with pytest.raises(ConfigError, match="same problems"):

@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.calibrate import (
-    Goal,
-    Measured,
-    budget_curve,
-    chosen,
-    cost_for,
-    halves,
-    measure_mix,
-    relative_deviation,
-)
+from steproute.evaluation.calibrate import Goal, budget_curve, chosen, cost_for, halves, relative_deviation
+from steproute.evaluation.measured_mix import Measured, measure_mix
 from steproute.policies.mixture import Mix
 
 KNOBS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -50,7 +42,7 @@ def measured_on_itself(mix: Mix, swept: Outcomes, strong: Outcomes) -> Measured:
     return measure_mix(mix, goal, KNOBS, (swept, strong), {"tokens": (swept, strong)}, np.random.default_rng(0))
 
 
-def test_a_budget_between_two_knobs_is_met_by_mixing_them_by_hand_example() -> None:
+def test_a_budget_between_two_knobs_is_met_by_mixing_them() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [0, 1, 3, 5, 10])
     mix = mix_for_budget(swept, strong, 0.15)
     # (0.1, 60) lies on the segment from (0, 50) to (0.3, 80), so it is no corner.
@@ -91,7 +83,7 @@ def test_no_mix_of_two_knobs_at_the_budget_is_more_accurate(points: list[tuple[i
                 assert accuracy[i] <= ours + 1e-9
 
 
-def test_what_cannot_be_reached_is_said() -> None:
+def test_unreachable_goals_are_errors() -> None:
     swept, strong = outcomes([50, 60, 80, 82, 88], [1, 2, 3, 5, 10])
     with pytest.raises(ConfigError, match="budget: 0.5 per problem is below 1"):
         mix_for_budget(swept, strong, 0.05)
@@ -99,13 +91,13 @@ def test_what_cannot_be_reached_is_said() -> None:
         mix_for_target(swept, strong, 0.99)
 
 
-def test_too_few_problems_are_refused_with_the_number_that_would_do() -> None:
+def test_too_few_problems_are_an_error_with_the_number_needed() -> None:
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=20)
     mix = mix_for_budget(swept, strong, 0.15)
     with pytest.raises(DatasetError, match="20 problems are left to measure on"):
         measured_on_itself(mix, swept, strong)
     swept, strong = outcomes([10, 12, 16, 17, 18], [0, 1, 3, 5, 10], count=32)
-    with pytest.raises(DatasetError, match=r"of your 64 problems 32 measure.* strong's accuracy to ± 0\.\d\d only"):
+    with pytest.raises(DatasetError, match=r"of your 64 problems 32 measure.* strong's accuracy to ± 0\.\d\d;"):
         measured_on_itself(mix, swept, strong)
 
 
@@ -127,7 +119,7 @@ def test_the_number_of_problems_that_would_do_is_the_larger_of_the_two() -> None
 
 
 @pytest.mark.parametrize("goal", [Goal(0.3, "tokens"), Goal(24.0, "usd"), Goal(0.9, "accuracy")])
-def test_dollars_are_measured_on_the_same_problems_whatever_the_goal(goal: Goal) -> None:
+def test_dollars_are_measured_for_every_goal(goal: Goal) -> None:
     """At a price of 0.001 a token, dollars and tokens are the same share with the same interval."""
     choosing, measuring = halved(0)
     priced = tuple(replace(each, cost=each.cost * 0.001) for each in measuring)

@@ -11,11 +11,11 @@ from rich.console import Console
 from tests.evaluation.graded import graded, problems, series, sweep
 
 from steproute.cli.comparison_tables import difference_table
-from steproute.evaluation.bootstrap import METRICS, Outcomes, curve_of, metric_samples
+from steproute.evaluation.bootstrap import Outcomes, curve_of, metric_samples
 from steproute.evaluation.compare import AXES, COMPARED, Comparison, compare
-from steproute.evaluation.differences import LOWER_IS_BETTER, difference, holm, least_p, metric_interval
-from steproute.evaluation.metrics import measure
-from steproute.evaluation.summary import JudgedRuns
+from steproute.evaluation.differences import difference, holm, least_p, metric_interval
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.metrics import METRICS, measure
 
 
 def world(seed: int, problems: int = 200) -> tuple[Outcomes, Outcomes, Outcomes, Outcomes]:
@@ -38,7 +38,7 @@ def test_the_first_sample_is_the_curves_own_metric(seed: int) -> None:
     for outcomes, sample in zip((good, poor), samples, strict=True):
         own = measure(curve_of(range(6), outcomes, weak, strong))
         for name in METRICS:
-            assert sample[name][0] == pytest.approx(getattr(own, name))
+            assert sample[name][0] == pytest.approx(own[name])
             assert sample[name].shape == samples[0]["apgr"].shape
 
 
@@ -63,7 +63,7 @@ def test_a_share_that_neither_reaches_is_no_difference() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
-def test_p_is_rarely_small_where_there_is_no_difference(seed: int) -> None:
+def test_p_is_rarely_small_without_a_difference(seed: int) -> None:
     rng = np.random.default_rng(seed)
     found = difference(np.concatenate([[0.0], rng.normal(size=999)]), np.zeros(1000))
     assert found.p is not None
@@ -142,7 +142,7 @@ def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), 
 
 
 @pytest.mark.parametrize("weak_usd", [0.25, 0.4, 0.8])
-def test_where_the_weak_model_alone_costs_more_there_is_no_difference_and_no_p(weak_usd: float) -> None:
+def test_without_a_cost_gap_there_is_no_difference_and_no_p(weak_usd: float) -> None:
     """Found as p 0.002 between two identical sweeps: at 20 % of the dollars neither has an accuracy."""
     comparison = compared(weak_usd)
     for first, second in itertools.combinations(("one", "two", "three"), 2):
@@ -175,13 +175,13 @@ def test_identical_policies_never_differ() -> None:
 
 
 @pytest.mark.parametrize("metric", COMPARED)
-def test_who_is_ahead_follows_the_metrics_direction(metric: str) -> None:
+def test_the_better_policy_follows_from_the_metrics_direction(metric: str) -> None:
     """Of a CPT the lower is better, so the one ahead has the negative difference."""
     comparison = compared(0.1)
     pair = comparison.pair("one", "three", metric)
     assert pair.better == "one"
     assert pair.difference is not None
-    assert (pair.difference < 0) == (metric in LOWER_IS_BETTER)
+    assert (pair.difference < 0) == (METRICS[metric].lower_is_better)
     turned = comparison.pair("three", "one", metric)
     assert turned.better == "one"
     assert turned.difference == -pair.difference
@@ -204,7 +204,7 @@ def test_p_is_corrected_over_the_pairs_with_the_first_policy() -> None:
     assert comparison.least_p == 2 / 401
 
 
-def test_the_table_shows_bounds_and_directions_and_nothing_for_undefined_differences() -> None:
+def test_undefined_differences_are_dashes_in_the_table() -> None:
     comparison = compared(0.1)
     console = Console(width=160)
     with console.capture() as capture:

@@ -109,14 +109,14 @@ def test_a_cost_of_one_is_not_taken_for_always_strong(written) -> None:
         ({"one": SWEEP, "two": SWEEP}, "several curves. Name one of one, two"),
     ],
 )
-def test_a_malformed_file_is_told_by_field_value_and_remedy(written, document: object, message: str) -> None:
+def test_errors_of_a_malformed_file_name_field_value_and_remedy(written, document: object, message: str) -> None:
     path = written(document)
     with pytest.raises(DatasetError, match=message) as caught:
         read_curve(path)
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_wrong_name_lists_the_names_there_are(written) -> None:
+def test_an_unknown_curve_name_lists_the_known_ones(written) -> None:
     path = written({"one": SWEEP, "two": SWEEP})
     with pytest.raises(DatasetError, match=r"no curve 'three'\. Name one of one, two"):
         read_curve(path, "three")
@@ -129,7 +129,7 @@ def test_a_name_for_an_unnamed_curve_is_refused(written) -> None:
         read_curve(written(SWEEP), "one")
 
 
-def test_a_file_that_is_missing_or_no_text_is_told(tmp_path: Path) -> None:
+def test_a_missing_or_binary_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"absent\.json: there is no such file"):
         read_curve(tmp_path / "absent.json")
     with pytest.raises(DatasetError, match="cannot be read"):

@@ -60,9 +60,9 @@ def test_a_file_of_ones_own_loads_plain_or_gzipped(tmp_path: Path) -> None:
         (['{"problem": "a", "answer": []}'], "line 1: answer is"),
         (
             ['{"id": "x", "problem": "a", "answer": 1}', '{"id": "x", "problem": "b", "answer": 1}'],
-            "line 2: id 'x' stands on line 1",
+            "line 2: id 'x' is on line 1",
         ),
-        (['{"id": 0, "problem": "a", "answer": 1}'] * 2, "line 2: id '0' stands on line 1"),
+        (['{"id": 0, "problem": "a", "answer": 1}'] * 2, "line 2: id '0' is on line 1"),
         (['{"id": [1], "problem": "a", "answer": 1}'], "line 1: id is \\[1\\]"),
         (['{"problem": "a", "answer": 1}', '{"problem": "b"}'], "line 2: no gold answer"),
         (['{"problem": "a", "answer": null}'], "line 1: no gold answer"),

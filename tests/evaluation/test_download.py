@@ -113,7 +113,7 @@ def altered(**changes: object) -> Source:
         (ORIGINAL, 0, 200, altered(last_id="gsm8k/test/00009"), "instead of gsm8k/test/00000 to gsm8k/test/00009"),
     ],
 )
-def test_what_is_not_the_original_is_refused_and_the_file_stays(
+def test_a_download_that_is_not_the_original_is_rejected(
     origin: Origin, tmp_path: Path, content: bytes, missing: int, status: int, found: Source, message: str
 ) -> None:
     origin.content, origin.missing, origin.status = content, missing, status
@@ -125,9 +125,7 @@ def test_what_is_not_the_original_is_refused_and_the_file_stays(
     assert [path.name for path in tmp_path.iterdir()] == ["test.jsonl.gz"]
 
 
-def test_without_a_server_the_error_says_what_to_do_and_a_file_from_elsewhere_is_taken(
-    origin: Origin, tmp_path: Path
-) -> None:
+def test_without_a_server_a_local_file_can_be_used(origin: Origin, tmp_path: Path) -> None:
     origin.server_close()
     with pytest.raises(DownloadError, match="save it as .*, and run: steproute data get gsm8k --from ") as failure:
         get_data("gsm8k", source(origin), tmp_path / "test.jsonl.gz")
@@ -137,7 +135,7 @@ def test_without_a_server_the_error_says_what_to_do_and_a_file_from_elsewhere_is
         assert get_data("gsm8k", source(origin), tmp_path / "test.jsonl.gz", kept=kept) == 3
 
 
-def test_a_file_from_elsewhere_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_local_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         DownloadError, match=r"data-test.jsonl does not exist. Put https://raw.github.*/test.jsonl there"
     ):

@@ -50,7 +50,7 @@ def test_solutions_that_all_cost_the_same_have_an_interval_of_no_width() -> None
     assert amount.calls.expected == 20
 
 
-def test_the_interval_holds_the_bill_of_other_problems_about_as_often_as_it_says() -> None:
+def test_estimate_intervals_cover_the_bill_of_new_problems() -> None:
     rng, held = np.random.default_rng(1), 0
     for seed in range(60):
         few, rest = rng.gamma(2.0, 0.1, 30).round(4), rng.gamma(2.0, 0.1, 100)
@@ -59,7 +59,7 @@ def test_the_interval_holds_the_bill_of_other_problems_about_as_often_as_it_says
     assert 50 <= held <= 60
 
 
-def test_a_route_without_traces_is_bounded_by_one_model_alone_and_by_everything_at_every_step() -> None:
+def test_a_route_without_traces_is_estimated_from_its_bounds() -> None:
     usd, calls = found([(ROUTED, 1)], []).usd, found([(ROUTED, 1)], []).calls
     assert (calls.low, calls.high) == (2.0, 24.0)
     assert calls.low < calls.expected < calls.high

@@ -8,7 +8,8 @@ from tests.evaluation.graded import graded, problems, series, sweep
 from steproute.core.errors import DatasetError
 from steproute.core.trace import Trace
 from steproute.evaluation.failures import failure_groups, normal_form
-from steproute.evaluation.summary import JudgedRuns, summarise
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summarise import summarise
 
 SAME = [
     ("Error code: 429 - 3 ahead", "Error code: 429 - 12 ahead"),
@@ -47,7 +48,7 @@ def failed(route: str, problem: str, error: str | None, role: str | None = None,
     return replace(graded(route, problem, None, seed=seed), error=error, at_fault=role)
 
 
-def test_the_most_frequent_reason_comes_first_with_its_first_problem_and_who_was_at_fault() -> None:
+def test_failure_reasons_are_sorted_by_frequency() -> None:
     traces = [
         failed("r", "p1", "TimeoutError: no answer in 3 s", "strong"),
         graded("r", "p2", True),

@@ -5,7 +5,7 @@ from tests.evaluation.hand_made import METRIC_VALUES, NEVER, POINT, REACHED, SUM
 
 from steproute.evaluation.headline import headlines, how_to_read
 from steproute.evaluation.operating_points import OperatingPoint
-from steproute.evaluation.summary import Curved, Summary
+from steproute.evaluation.summary import SeriesSummary, Summary
 
 GAP = "95 % of the accuracy gap between always-weak (50.0 %) and always-strong (90.0 %)"
 BEST = REACHED[2]
@@ -23,7 +23,7 @@ def test_the_headline_gives_tokens_and_dollars_with_intervals() -> None:
     ]
 
 
-def test_a_share_that_is_not_reached_is_said_first() -> None:
+def test_a_share_that_is_not_reached_comes_first() -> None:
     assert headlines(UNREACHED) == [
         f"TRIM-Thr does not recover {GAP}. It recovers 90 % for 70.0 % [60.0, 80.0] of the strong model's dollars and "
         "40.0 % [30.0, 50.0] of its tokens, in 80.0 % of its time."
@@ -66,7 +66,7 @@ MORE_TOKENS = "That is more strong tokens than always using the strong model."
         (None, (None, None), ""),
     ],
 )
-def test_a_doubtful_saving_in_dollars_is_said_in_words(
+def test_a_headline_mentions_a_doubtful_saving(
     cost: float | None, interval: tuple[float | None, float | None], warning: str
 ) -> None:
     words = at(replace(BEST, cost_usd=cost, cost_usd_ci95=interval))
@@ -87,9 +87,7 @@ def test_a_doubtful_saving_in_dollars_is_said_in_words(
         (1.31, 0.9, "in 90.0 % of its time. It costs 31 % more than always-strong."),
     ],
 )
-def test_what_costs_more_or_takes_longer_than_always_strong_is_said_in_words(
-    cost: float, latency: float | None, words: str
-) -> None:
+def test_a_headline_mentions_higher_cost_and_latency(cost: float, latency: float | None, words: str) -> None:
     assert words in at(replace(BEST, cost_usd=cost, cost_usd_ci95=(0.5, 1.0), latency=latency))
 
 
@@ -111,7 +109,7 @@ def test_a_policy_that_recovers_little_and_costs_more_says_both() -> None:
 
 
 @pytest.mark.parametrize(("tokens", "more"), [(0.999, False), (1.001, True), (1.7, True)])
-def test_more_strong_tokens_than_always_strong_are_said_in_words(tokens: float, more: bool) -> None:
+def test_a_headline_mentions_more_strong_tokens_than_always_strong(tokens: float, more: bool) -> None:
     assert (MORE_TOKENS in at(replace(BEST, strong_tokens=tokens))) == more
 
 
@@ -120,14 +118,14 @@ def test_more_strong_tokens_than_always_strong_are_said_in_words(tokens: float, 
     [("lab-agg", "TRIM-Agg"), ("threshold", "TRIM-Thr"), ("random", ""), ("oracle", ""), ("single:mid", ""), ("x", "")],
 )
 def test_shipped_policies_beside_the_first_have_a_sentence_of_their_own(name: str, label: str) -> None:
-    other = Curved(name=name, points=[POINT, POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    other = SeriesSummary(name=name, points=[POINT, POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     first, *more = headlines(replace(SUMMARY, policy="confidence", baselines=[other]))
     assert first.startswith("confidence recovers")
     assert [sentence.partition(" recovers 95 % of the gap for")[0] for sentence in more] == ([label] if label else [])
 
 
 @pytest.mark.parametrize("strategy", ["stepwise", "pipelined", "cascade", "query", "automix-prm"])
-def test_a_threshold_is_trim_thr_only_where_it_routes_steps(strategy: str) -> None:
+def test_threshold_is_called_trim_thr_only_for_step_strategies(strategy: str) -> None:
     (words,) = headlines(replace(SUMMARY, settings={"route": {"strategy": strategy}}))
     assert words.startswith("TRIM-Thr" if strategy in ("stepwise", "pipelined") else "threshold")
 
@@ -139,13 +137,13 @@ def test_without_a_gap_the_headline_says_why(accuracy: float, words: str) -> Non
     assert words in only
 
 
-def test_the_reader_is_told_what_the_shares_are_of() -> None:
+def test_how_to_read_explains_the_shares() -> None:
     assert how_to_read(SUMMARY).startswith("Dollars, tokens and time are shares of what always-strong takes.")
     free = replace(SUMMARY, strong=replace(SUMMARY.strong, cost_usd=0.0, latency_s=0.0))
     assert how_to_read(free).startswith("Tokens are shares")
     assert how_to_read(free).endswith("Set price below its [models.strong].")
 
 
-def test_the_reader_is_told_that_the_figures_are_interpolated() -> None:
+def test_how_to_read_mentions_interpolation() -> None:
     assert "interpolated between two neighbouring knobs" in how_to_read(SUMMARY)
     assert "repeats the interpolation" in how_to_read(SUMMARY)

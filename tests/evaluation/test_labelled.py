@@ -32,7 +32,7 @@ def test_rows_with_one_prefix_are_candidates_of_one_step(tmp_path: Path) -> None
     assert auc(steps) == 1.0, "the third row is of another problem"
 
 
-def test_rows_without_a_prefix_stand_alone(tmp_path: Path) -> None:
+def test_rows_without_a_prefix_are_groups_of_their_own(tmp_path: Path) -> None:
     rows = [{"score": score, "right": score > 0.5} for score in (0.1, 0.9, 0.4)]
     steps = read_labelled_steps(written(tmp_path, rows))
     assert len(set(steps.prefixes.tolist())) == 3
@@ -65,7 +65,7 @@ def test_solutions_that_begin_alike_share_prefixes(tmp_path: Path, scores: tuple
         ({"problem": "P", "steps": ["a"], "label": 0, "scores": [0.5, 0.5]}, "line 1: scores do not give"),
     ],
 )
-def test_rows_that_are_no_labelled_step_are_refused(tmp_path: Path, row: object, message: str) -> None:
+def test_rows_that_are_no_labelled_step_are_rejected(tmp_path: Path, row: object, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         read_labelled_steps(written(tmp_path, [row]))
 

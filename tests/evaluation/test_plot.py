@@ -10,16 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY, UNREACHED
 
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.canvas import ticks
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import legend, panel_svg, pareto_svg, plot_pareto
-from steproute.evaluation.summary import Axis, Curved, Summary
+from steproute.evaluation.summary import Axis, SeriesSummary, Summary
 
 SVG = "{http://www.w3.org/2000/svg}"
 MANY = replace(
     SUMMARY,
     baselines=[
-        Curved(name=name, points=[POINT, replace(POINT, accuracy=0.8)], metrics=METRIC_VALUES, operating_points=REACHED)
+        SeriesSummary(
+            name=name, points=[POINT, replace(POINT, accuracy=0.8)], metrics=METRIC_VALUES, operating_points=REACHED
+        )
         for name in ("lab-agg", "random", "oracle", "single:mid", "confidence", "runs/a", "runs/b", "runs/c", "runs/d")
     ],
 )
@@ -62,7 +64,7 @@ def test_the_picture_holds_both_panels() -> None:
 
 
 @pytest.mark.parametrize("axis", ["tokens", "usd"])
-def test_dots_stand_where_the_axes_say(axis: Axis) -> None:
+def test_dots_are_placed_by_the_axes(axis: Axis) -> None:
     root = fromstring(panel_svg(SUMMARY, axis))
     first, second = dots(root, "TRIM-Thr")
     numbers = {t.text: t for t in root.iterfind(f".//{SVG}text") if t.get("text-anchor") == "middle"}
@@ -127,7 +129,7 @@ def test_axes_have_a_few_round_numbers(low: float, width: float) -> None:
     assert all(low - 1e-6 * (1 + width) <= value <= low + width + 1e-6 * width for value in values)
 
 
-def test_a_panel_marks_where_dollars_exceed_always_strongs_and_keeps_its_notes_inside() -> None:
+def test_a_panel_marks_where_dollars_exceed_always_strong() -> None:
     dear = replace(SUMMARY, points=[replace(POINT, cost_usd=9 * SUMMARY.strong.cost_usd)])
     texts = {t.text: t for t in fromstring(panel_svg(dear, "usd")).iterfind(f".//{SVG}text")}
     assert "costs more than always strong" in texts

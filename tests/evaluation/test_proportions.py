@@ -23,6 +23,6 @@ def test_a_wilson_interval_holds_the_share_and_stays_in_the_unit_interval(case: 
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(-1, 10), (11, 10), (0, 0)])
-def test_counts_that_cannot_be_are_refused(successes: int, trials: int) -> None:
+def test_impossible_counts_are_rejected(successes: int, trials: int) -> None:
     with pytest.raises(ConfigError, match="cannot be"):
         proportion_interval(successes, trials)

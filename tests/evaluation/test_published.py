@@ -40,7 +40,7 @@ def test_the_curves_are_those_of_the_data_folder(data_folder: Path) -> None:
         assert [(p.knob, p.accuracy, p.strong_tokens) for p in curve.points] == [
             (p.knob, p.accuracy, p.strong_tokens) for p in there.points
         ]
-        assert curve.metrics["apgr"] == measure(there).apgr
+        assert curve.metrics["apgr"] == measure(there)["apgr"]
 
 
 @pytest.mark.parametrize(("axis", "drawn"), [("tokens", 29), ("usd", 0)])

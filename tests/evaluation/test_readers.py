@@ -58,14 +58,12 @@ def test_every_form_gives_the_same_problems(tmp_path: Path, name: str) -> None:
         (Fields("Q", "A", "id"), "line 2: id-field: there is no field 'id'. Its fields"),
     ],
 )
-def test_a_field_that_is_missing_is_told_with_those_that_there_are(
-    tmp_path: Path, fields: Fields, message: str
-) -> None:
+def test_a_missing_field_is_named_with_the_existing_ones(tmp_path: Path, fields: Fields, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         load_problems(str(write(tmp_path / "a.csv")), fields=fields)
 
 
-def test_fields_are_refused_where_there_is_nothing_to_choose() -> None:
+def test_fields_are_rejected_if_the_data_has_none() -> None:
     with pytest.raises(DatasetError, match="lab has no fields to choose"):
         load_problems("lab", 1, fields=Fields("Q"))
 
@@ -134,7 +132,7 @@ class TestHuggingFace:
         with pytest.raises(DatasetError, match=r"cannot be loaded \(.*train.*Write hf:org/name:split"):
             load_problems(f"hf:{folder}:train", fields=FIELDS)
 
-    def test_a_bad_line_and_a_script_are_named_and_no_name_is_refused(self, tmp_path: Path) -> None:
+    def test_bad_lines_scripts_and_missing_names_are_errors(self, tmp_path: Path) -> None:
         for name, file, content in (
             ("lines", "test.jsonl", '{"problem": "a"}\n{"problem": \n'),
             ("code", "code.py", "1"),
@@ -149,7 +147,7 @@ class TestHuggingFace:
             with pytest.raises(DatasetError, match=f"'{empty}' names no data set. Write hf:org/name:split"):
                 load_problems(empty)
 
-    def test_one_that_cannot_be_reached_is_named(self) -> None:
+    def test_an_unreachable_data_set_is_named(self) -> None:
         with pytest.raises(DatasetError, match="hf:nobody/nothing/main:test cannot be loaded"):
             load_problems("hf:nobody/nothing/main:test")
 

@@ -5,9 +5,10 @@ import pytest
 
 from steproute import Episode
 from steproute.core.errors import DatasetError
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.recordings import Recorded, load_recorded
+from steproute.grading.checker import AnswerChecker
 from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.cascade import Cascade
 from steproute.strategies.single import Single

@@ -43,7 +43,7 @@ def test_labels_drawn_by_their_scores_are_calibrated() -> None:
 
 
 @pytest.mark.parametrize("scores", [[], [0.5, 0.5], [1.2], [float("nan")]])
-def test_what_are_no_probabilities_is_refused(scores: list[float]) -> None:
+def test_scores_outside_the_unit_interval_are_rejected(scores: list[float]) -> None:
     with pytest.raises(ConfigError, match="scores"):
         reliability(scores, [True] * min(1, len(scores)))
 

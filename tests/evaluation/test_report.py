@@ -6,12 +6,12 @@ from pathlib import Path
 from tests.evaluation.hand_made import METRIC_VALUES, POINT, REACHED, SUMMARY
 
 from steproute import Accept, Outcome, Problem, Rewrite, Step
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.compare import COMPARED, Comparison, Pair, Row
 from steproute.evaluation.headline import headlines
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import AXES, Curved
+from steproute.evaluation.summary import AXES, SeriesSummary
 
 GOLDEN = Path(__file__).parent / "golden/report.html"
 TRACE = Trace(
@@ -52,7 +52,7 @@ def test_failures_and_contents_are_on_the_page(tmp_path: Path) -> None:
     assert "Why problems failed" not in page(tmp_path, replace(SUMMARY, failures=[]))
 
 
-def test_reasons_of_undecided_answers_and_the_graders_bill_are_on_the_page(tmp_path: Path) -> None:
+def test_the_report_shows_undecided_reasons_and_the_graders_bill(tmp_path: Path) -> None:
     reasons = {"the grader raised ValueError: <b>boom</b>": 2, "no reply": 1}
     found = page(tmp_path, replace(SUMMARY, undecided=3, undecided_reasons=reasons, grading_usd=0.25))
     assert (
@@ -113,7 +113,7 @@ def test_the_first_line_is_the_headline_and_the_pictures_follow(tmp_path: Path) 
 
 
 def test_a_single_model_has_one_row_and_no_share_of_the_gap(tmp_path: Path) -> None:
-    single = Curved(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
+    single = SeriesSummary(name="single:mid", points=[POINT], metrics=METRIC_VALUES, operating_points=REACHED)
     found = page(tmp_path, replace(SUMMARY, baselines=[single])).replace("\u00a0", " ")
     assert '<th scope="row">–</th><td>70.0 %</td><td>50.0 %</td><td>25.0 %</td>' in found
     assert found.count('<th scope="row">95 %</th>') == 1

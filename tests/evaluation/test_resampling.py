@@ -10,7 +10,7 @@ from steproute.evaluation.resampling import draws, percentiles
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=300))
-def test_an_interval_leaves_at_most_two_and_a_half_percent_out_on_each_side(values: list[float]) -> None:
+def test_an_interval_excludes_at_most_2_5_percent_per_side(values: list[float]) -> None:
     """And no more than it has to: one value further in, more would be left out."""
     interval = percentiles(np.array(values))
     below = sum(value < interval.low for value in values)
@@ -36,7 +36,7 @@ def test_a_few_resamples_without_a_value_are_left_out(undefined: int, defined: i
 
 
 @pytest.mark.parametrize(("undefined", "defined"), [(51, 949), (1000, 0), (1, 0)])
-def test_no_interval_can_be_stated_if_more_than_five_percent_have_no_value(undefined: int, defined: int) -> None:
+def test_there_is_no_interval_if_over_5_percent_are_undefined(undefined: int, defined: int) -> None:
     interval = percentiles(np.concatenate([np.full(undefined, np.nan), np.arange(float(defined))]))
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)

@@ -3,9 +3,10 @@ import pytest
 from tests.evaluation.graded import graded, problems, route, series, sweep
 
 from steproute.core.errors import DatasetError
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
-from steproute.evaluation.answers import Verdict
-from steproute.evaluation.summary import JudgedRuns, summarise
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.summarise import summarise
 
 POLICY = series("threshold", (0.5, 1.0))
 SWEEP = sweep(POLICY)

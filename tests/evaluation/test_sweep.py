@@ -10,12 +10,13 @@ from tests.engine.scripted import Fail, Say, ScriptedModel
 
 from steproute import ModelRole, Outcome, Problem, Roles
 from steproute.core.errors import BackendError
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings, run
 from steproute.engine.trace_file import TraceFile, read_traces
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.sweep import Cell, Series, Solved, Sweep, run_sweep
 from steproute.grading import mathematics
+from steproute.grading.checker import AnswerChecker
 from steproute.strategies.single import Single
 
 WEAK, STRONG, MIDDLE = (

@@ -45,7 +45,7 @@ def check_sums(trace: Trace) -> None:
 
 
 @given(traces)
-def test_the_calls_add_up_to_the_account_whatever_is_on_it(trace: Trace) -> None:
+def test_calls_add_up_to_any_account(trace: Trace) -> None:
     check_sums(trace)
 
 

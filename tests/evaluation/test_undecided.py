@@ -10,13 +10,15 @@ from rich.console import Console
 from steproute import Outcome, Problem
 from steproute.cli.tables import print_summary
 from steproute.config import lab_roles
+from steproute.core.grade import Verdict
 from steproute.core.trace import Trace
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.trace_file import TraceFile
-from steproute.evaluation.answers import AnswerChecker, Verdict
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import JudgedRuns, summarise
+from steproute.evaluation.summarise import summarise
 from steproute.evaluation.sweep import Series, Sweep, run_sweep
+from steproute.grading.checker import AnswerChecker
 from steproute.lab.story import generate
 from steproute.strategies.single import Single
 

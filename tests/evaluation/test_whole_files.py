@@ -8,25 +8,13 @@ import pytest
 from tests.evaluation.hand_made import SUMMARY, UNREACHED
 
 from steproute.core.errors import StorageError
-from steproute.evaluation.compare import Comparison, write_comparison
+from steproute.core.whole_file import write_json
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import Summary, write_summary
-
-
-def compared(summary: Summary, path: Path) -> None:
-    points = len(summary.points)
-    write_comparison(
-        Comparison(
-            name=str(summary.metrics), data="lab", seed=0, problems=points, resamples=1, least_p=1.0, rows=[], pairs=[]
-        ),
-        path,
-    )
-
+from steproute.evaluation.summary import Summary
 
 WRITERS: dict[str, Callable[[Summary, Path], None]] = {
-    "summary.json": write_summary,
-    "comparison.json": compared,
+    "summary.json": lambda summary, path: write_json(path, summary),
     "pareto.png": plot_pareto,
     "report.html": lambda summary, path: write_report(summary, [], path),
 }
@@ -56,7 +44,7 @@ def test_a_kill_while_a_report_is_written_leaves_the_old_one(
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_report_that_cannot_be_written_says_which(tmp_path: Path, name: str) -> None:
+def test_a_report_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / name
     with pytest.raises(StorageError, match=rf"{name}: .*the same command then goes on"):

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.core.boxed import closed_boxed
-from steproute.core.verdict import Verdict
+from steproute.core.grade import Verdict
 from steproute.evaluation.datasets import read_rows
 from steproute.grading import worker
 from steproute.grading.checker import AnswerChecker
@@ -68,7 +68,7 @@ def test_hostile_answers_get_a_verdict(checker: AnswerChecker, text: str) -> Non
     assert checker.check_now(*WITH_FORMULAS) is Verdict.CORRECT
 
 
-def test_a_comparison_that_never_ends_is_undecided_and_the_next_one_is_compared() -> None:
+def test_an_endless_comparison_is_undecided_and_the_next_one_works() -> None:
     with AnswerChecker(cpu_s=1.0) as checker:
         assert checker.check_now(HANGING, "3") is Verdict.UNDECIDED
         assert checker.check_now(*WITH_FORMULAS) is Verdict.CORRECT
@@ -146,7 +146,7 @@ def test_the_worker_has_four_gibibytes_of_memory(checker: AnswerChecker) -> None
     assert resource.prlimit(checker._worker._process.pid, resource.RLIMIT_AS)[0] == 4 * 2**30
 
 
-def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """It uses no CPU time, so a limit of elapsed time is needed, too."""
     with AnswerChecker() as checker:
         checker.check_now(*WITH_FORMULAS)
@@ -162,7 +162,7 @@ def test_a_worker_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert checker.check_now("5\\sqrt{2}", "\\sqrt{50}") is Verdict.CORRECT
 
 
-def test_each_question_has_its_time_whatever_earlier_ones_took(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_question_has_its_own_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: list[tuple[int, int]] = []
     monkeypatch.setattr(worker, "_limit", lambda kind, amount: limits.append((kind, amount)))
     monkeypatch.setattr("time.process_time", lambda: 7.4)
@@ -233,7 +233,7 @@ def test_comparisons_work_with_more_than_1024_open_files() -> None:
 
 RUN = f"""
 import time
-from steproute.evaluation.answers import AnswerChecker
+from steproute.grading.checker import AnswerChecker
 with AnswerChecker(600) as checker:
     checker.check_now(*{WITH_FORMULAS!r})
     print(checker._worker._process.pid, flush=True)
@@ -276,7 +276,7 @@ def _ends(process: int) -> bool:
     return False
 
 
-def test_the_reference_solutions_of_math500_are_right(checker: AnswerChecker, data_folder: Path) -> None:
+def test_the_reference_solutions_of_math500_are_correct(checker: AnswerChecker, data_folder: Path) -> None:
     rows = [row for _, row in read_rows(data_folder / "math500/test.jsonl.gz")]
     verdicts = [checker.check_now(closed_boxed(str(row["solution"])), str(row["answer"])) for row in rows]
     assert verdicts == [Verdict.CORRECT] * 400

@@ -122,13 +122,13 @@ def _pairs(cases: dict[str, list[tuple[str, str]]]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("answer", "gold"), _pairs(SAME))
-def test_the_same_answer_in_other_words_is_right(answer: str, gold: str) -> None:
+def test_the_same_answer_in_other_words_is_correct(answer: str, gold: str) -> None:
     assert equal(answer, gold, formulas.equal)
     assert equal(gold, answer, formulas.equal)
 
 
 @pytest.mark.parametrize(("answer", "gold"), _pairs(DIFFERENT))
-def test_a_different_answer_is_wrong(answer: str, gold: str) -> None:
+def test_a_different_answer_is_incorrect(answer: str, gold: str) -> None:
     assert not equal(answer, gold, formulas.equal)
     assert not equal(gold, answer, formulas.equal)
 
@@ -153,7 +153,7 @@ def test_a_full_stop_of_any_script_ends_an_answer(answer: str, sign: str) -> Non
         ("％٪﹪", "65?", "65\\%"),
     ],
 )
-def test_every_sign_of_unicode_stands_for_its_command(signs: str, answer: str, gold: str) -> None:
+def test_every_unicode_sign_equals_its_latex_command(signs: str, answer: str, gold: str) -> None:
     for sign in signs:
         assert equal(answer.replace("?", sign), gold, formulas.equal), sign
 

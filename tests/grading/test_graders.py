@@ -46,7 +46,7 @@ def test_every_built_in_grader_is_registered_under_its_name() -> None:
 
 
 @pytest.mark.parametrize("grader", [MathGrader(), ExactGrader(), NumericGrader(), ChoiceGrader(), RegexGrader()])
-def test_no_answer_is_wrong_but_without_a_rule_the_whole_solution_is_graded(grader: Grader) -> None:
+def test_no_answer_is_incorrect_and_without_a_rule_the_solution_is_graded(grader: Grader) -> None:
     gold = "B" if isinstance(grader, ChoiceGrader) else "5"
     assert verdict(grader, gold, None, gold) is WRONG
     assert verdict(grader, gold, None, gold, rule=NONE) is RIGHT
@@ -90,7 +90,7 @@ def test_text_is_compared_without_white_space_and_case(words: list[str], space: 
         ("x", "3", {}, UNDECIDED),
     ],
 )
-def test_numbers_within_the_tolerance_are_right(gold: str, answer: str, settings: Any, expected: Verdict) -> None:
+def test_numbers_within_the_tolerance_are_correct(gold: str, answer: str, settings: Any, expected: Verdict) -> None:
     assert verdict(NumericGrader(**settings), gold, answer) is expected
 
 
@@ -124,7 +124,7 @@ def test_a_pattern_is_the_gold_answer_or_a_setting() -> None:
     assert (grade_of_bad_gold.verdict, "is no regular expression" in grade_of_bad_gold.note) == (UNDECIDED, True)
 
 
-def test_a_pattern_that_takes_for_ever_is_undecided_and_the_next_one_is_compared() -> None:
+def test_an_endless_pattern_is_undecided_and_the_next_one_works() -> None:
     endless = grade(RegexGrader(cpu_s=1.0), "(a+)+b", "a" * 60)
     assert endless == Grade.undecided("'(a+)+b' took more than 1 s of CPU time")
     assert verdict(RegexGrader(), "a+", "aa") is RIGHT
@@ -139,7 +139,7 @@ def test_a_pattern_that_takes_for_ever_is_undecided_and_the_next_one_is_compared
         (RegexGrader, {"cpu_s": 0}, "cpu_s: 0 is no time"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(kind: Any, settings: dict[str, Any], message: str) -> None:
+def test_impossible_settings_are_rejected(kind: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         kind(**settings)
 
@@ -234,7 +234,7 @@ def test_a_function_of_the_current_folder_grades(own: Any) -> None:
         ("fails", "raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_goes_wrong_in_a_users_function_is_undecided_with_the_reason(own: Any, name: str, reason: str) -> None:
+def test_a_failing_user_function_is_undecided_with_the_reason(own: Any, name: str, reason: str) -> None:
     undecided = grade(own(name), "5", "5")
     assert (undecided.verdict, undecided.note.partition(" ")[2]) == (UNDECIDED, reason)
 
@@ -268,7 +268,7 @@ def test_a_function_that_never_returns_is_undecided(own: Any, name: str) -> None
     assert (undecided.verdict, undecided.note.partition(" ")[2]) == (UNDECIDED, "took more than 0.05 s")
 
 
-def test_a_function_that_cannot_be_used_is_refused(own: Any) -> None:
+def test_an_unusable_function_is_rejected(own: Any) -> None:
     for name, message in (("nothing", "cannot be imported .AttributeError"), ("constant", "which cannot be called")):
         with pytest.raises(ConfigError, match=message):
             own(name)
@@ -330,7 +330,7 @@ def test_a_judges_reply_that_was_cut_off_is_undecided() -> None:
     assert "was cut off" in grade(judge(Replying("CORRECT", Stop.LENGTH)), "5", "five").note
 
 
-def test_a_judge_is_asked_greedily_for_the_answer_alone_and_told_of_no_steps() -> None:
+def test_a_judge_reads_only_the_answer_and_samples_greedily() -> None:
     model = Replying("CORRECT")
     grade(judge(model, max_tokens=7), "5", "{gold} five", "a long solution")
     ((prefix, sampling),) = model.asked

@@ -22,12 +22,12 @@ SOLUTION = [
 ]
 
 
-def test_the_reference_solution_is_right() -> None:
+def test_the_reference_solution_is_correct() -> None:
     assert STORY.solution() == SOLUTION
     assert check_steps(STORY, SOLUTION) == [R, R, R, R]
 
 
-def test_independent_steps_may_come_in_another_order_and_sums_may_be_turned_round() -> None:
+def test_the_order_of_independent_steps_and_summands_is_free() -> None:
     steps = [SOLUTION[1], SOLUTION[0], "(4) Zoe has Mia 12 + Ben 30 = 42.", SOLUTION[3]]
     assert check_steps(STORY, steps) == [R, R, R, R]
 
@@ -36,7 +36,7 @@ def test_everything_after_the_first_error_is_after_an_error() -> None:
     assert check_steps(STORY, [SOLUTION[0], "(2) Mia has 13.", *SOLUTION[2:]]) == [R, F, A, A]
 
 
-def test_wrong_steps_are_told() -> None:
+def test_incorrect_steps_are_found() -> None:
     def newest(step: str, done: int = 2) -> StepLabel:
         return check_steps(STORY, [*SOLUTION[:done], step])[-1]
 
@@ -56,7 +56,7 @@ def test_wrong_steps_are_told() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), position=st.integers(0, 11), delta=st.integers(1, 9))
-def test_a_wrong_value_anywhere_is_the_first_wrong_step(seed: int, position: int, delta: int) -> None:
+def test_a_changed_value_is_the_first_incorrect_step(seed: int, position: int, delta: int) -> None:
     story = write_story(np.random.default_rng(seed), DIFFICULTIES["standard"])
     steps = story.solution()
     position %= len(steps)
@@ -68,7 +68,7 @@ def test_a_wrong_value_anywhere_is_the_first_wrong_step(seed: int, position: int
     assert verdicts == [R] * position + [F] + [A] * (len(steps) - position - 1)
 
 
-def test_the_oracle_regenerates_exactly_the_first_wrong_step() -> None:
+def test_the_oracle_regenerates_exactly_the_first_incorrect_step() -> None:
     problem = Problem.ask(id="p", text=STORY.text)
 
     def decision(done: list[str], newest: str) -> Decision:

@@ -37,7 +37,7 @@ def test_text_that_is_written_token_by_token_is_the_same() -> None:
         assert "".join(pieces) == text
 
 
-def test_the_marker_stands_where_the_separator_did() -> None:
+def test_the_marker_replaces_the_separator() -> None:
     servers = Tokenizer.from_str(json.dumps(_tokenizer([*vocabulary(), MARKER])))
     lab = LabTokenizer()
     problem, *steps = TEXTS[0].split("\n\n")

@@ -84,7 +84,7 @@ def test_several_drafts_differ_and_a_meter_sees_them_all() -> None:
     assert meter.usage.output_tokens == sum(draft.usage.output_tokens for draft in drafts)
 
 
-def test_temperature_zero_takes_the_most_likely_token_whatever_the_seed() -> None:
+def test_temperature_zero_ignores_the_seed() -> None:
     model, greedy = LabModel("lab-strong"), replace(WHOLE, temperature=0.0)
     drafts = [
         asyncio.run(model.propose(prefix(PROBLEMS[1], f"greedy/{seed}"), 1, replace(greedy, seed=seed)))[0]
@@ -110,7 +110,7 @@ def test_a_cancelled_call_is_billed_for_exactly_what_it_generated() -> None:
     assert meter.usage.output_tokens == final > 0
 
 
-def test_the_prm_tells_right_steps_of_weak_from_wrong_ones() -> None:
+def test_the_prm_scores_correct_weak_steps_higher() -> None:
     checked = asyncio.run(check_model(LabModel("lab-weak"), list(islice(generate("validation", 4), 80)), 0, LabPrm()))
     assert all(len(item.scores or ()) == len(item.verdicts) for item in checked)
     pairs = [pair for item in checked for pair in zip(item.scores or (), item.on_right_prefix, strict=False)]
@@ -166,7 +166,7 @@ def test_strong_costs_twenty_times_weak_and_a_trace_pays_list_prices() -> None:
 
 
 @pytest.mark.parametrize("part", [LabModel("lab-weak"), LabPrm()])
-def test_a_number_that_the_lab_does_not_know_is_refused(part: LabModel | LabPrm) -> None:
+def test_numbers_above_99_are_rejected(part: LabModel | LabPrm) -> None:
     """The models would read and write its first two digits."""
     text = "(1) Ben has 3000 coins. How many coins does Ben have now?"
     start = prefix(Problem.ask(id="large", text=text), "large", "(1) Ben has 30.")

@@ -59,7 +59,7 @@ def test_any_token_sequence_survives_its_text(ids: list[int]) -> None:
     assert tokenizer.encode(tokenizer.decode(ids)) == ids
 
 
-def test_the_splits_share_no_text_whatever_the_seeds() -> None:
+def test_the_splits_share_no_text() -> None:
     texts = [
         {problem.text for seed in range(3) for problem in islice(generate(split, seed, "easy"), 150)}
         for split in ("train", "validation", "test")

@@ -125,7 +125,7 @@ def test_steps_are_correct_ended_and_as_long_as_the_parameters_say(name: str) ->
 
 
 @pytest.mark.parametrize("name", [WEAK, STRONG])
-def test_an_answer_is_right_iff_every_step_is(name: str) -> None:
+def test_an_answer_is_correct_iff_every_step_is(name: str) -> None:
     for problem, texts, draft in solutions(name):
         right = all(verdict is StepLabel.CORRECT for verdict in check_drawn(problem, texts))
         assert (f"\\boxed{{{problem.answer}}}" in draft.text) == right
@@ -151,7 +151,7 @@ def scored_solutions() -> list[tuple[Problem, list[str], tuple[float, ...]]]:
     return [(p, texts, values) for (p, texts, _), values in zip(solutions(WEAK), asyncio.run(score()), strict=True)]
 
 
-def test_the_newest_score_follows_the_observation_model_given_state_and_minimum() -> None:
+def test_scores_follow_the_observation_model() -> None:
     bins = WORLD.observations.shape[2]
     counts, within = np.zeros_like(WORLD.observations), {True: list[float](), False: list[float]()}
     for problem, texts, values in scored_solutions():
@@ -295,7 +295,7 @@ def test_the_account_adds_up(strategy: Strategy[Episode]) -> None:
         assert set(prices.values()) == {"trim-world, assumed"}
 
 
-def test_the_oracle_is_ahead_of_every_threshold() -> None:
+def test_the_oracle_beats_every_threshold() -> None:
     traces = solve(Stepwise(policy=Oracle()))
     best, spent = accuracy(traces), sum(trace.generated_tokens("strong") for trace in traces)
     for knob in (0.05, 0.9, 1.0):

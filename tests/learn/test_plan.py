@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_reference import embedded_reference, load_reference
-from steproute.policies.trim.pomdp_model import F64, Rewriter, StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 
 CORNERS_AND_MIDDLE = np.array(
     [(1, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5), (0, 0, 1), (1 / 3, 1 / 3, 1 / 3)]

@@ -1,5 +1,7 @@
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from steproute.config import lab_roles
-from steproute.core.decision import Rewrite
+from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
+from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
@@ -18,9 +21,10 @@ from steproute.evaluation.datasets import load_problems
 from steproute.learn import networks
 from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
+from steproute.learn.rewriters import relative_prices
 from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
-from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.trim.learned import decisions_of
 from steproute.policies.trim.seq import HEADS, LAYERS
 from steproute.strategies.stepwise import Stepwise
 
@@ -39,46 +43,69 @@ def test_the_environment_passes_gymnasiums_check(tmp_path: Path) -> None:
         env.close()
 
 
-def test_rewards_add_up_to_the_answer_less_the_price_of_the_strong_tokens(tmp_path: Path) -> None:
+def prices(rewriters: tuple[str, ...]) -> dict[str, float]:
+    return relative_prices(lab_roles(), rewriters)
+
+
+REWRITERS = pytest.mark.parametrize("rewriters", [("strong",), ("mid", "strong")], ids=["two roles", "three roles"])
+
+
+@REWRITERS
+def test_rewards_add_up_to_the_answer_less_what_the_rewriters_cost(tmp_path: Path, rewriters: tuple[str, ...]) -> None:
     chances = np.random.default_rng(0)
     with StepTree(tmp_path / "tree", 2) as tree:
-        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2)
+        env = RoutingEnv(PROBLEMS, tree.roles(lab_roles()), grade, low=1e-3, high=1e-2, prices=prices(rewriters))
         for index in range(len(PROBLEMS)):
             env.reset(seed=index, options={"problem": index})
             total, ended, info = 0.0, False, {}
             regenerated = 0
             while not ended:
-                action = np.int64(chances.integers(2))
+                action = np.int64(chances.integers(len(rewriters) + 1))
                 regenerated += int(action)
                 _, reward, ended, _, info = env.step(action)
                 total += reward
-            assert (info["strong_tokens"] > 0) == (regenerated > 0)
-            assert total == pytest.approx(info["right"] - info["lam"] * info["strong_tokens"])
+            assert (info["spent"] > 0) == (regenerated > 0)
+            assert total == pytest.approx(info["right"] - info["lam"] * info["spent"])
         env.close()
 
 
-def test_the_environment_walks_the_engines_loop(tmp_path: Path) -> None:
-    """The same decisions on the same tree and seed give the strong tokens that the engine's account has."""
-    policy = RandomRouting(0.5)
+@dataclass(frozen=True)
+class InTurn:
+    """Takes the decisions in turn, step by step."""
+
+    rewriters: tuple[str, ...]
+
+    def decide(self, observation: Observation) -> Decision:
+        decisions = decisions_of(self.rewriters)
+        return decisions[observation.step % len(decisions)]
+
+
+@REWRITERS
+def test_the_environment_walks_the_engines_loop(tmp_path: Path, rewriters: tuple[str, ...]) -> None:
+    """The same decisions on the same tree and seed give the tokens that the engine's account has, at the lab's prices:
+    a token of mid costs a quarter of one of strong."""
+    policy, decisions = InTurn(rewriters), decisions_of(rewriters)
     with StepTree(tmp_path / "tree", 1) as tree:
         roles = tree.roles(lab_roles())
         traces = asyncio.run(solve_all(PROBLEMS, roles, Stepwise(policy=policy)))
-        env = RoutingEnv(PROBLEMS, roles, grade, low=1e-3, high=1e-3)
+        env = RoutingEnv(PROBLEMS, roles, grade, low=1e-3, high=1e-3, prices=prices(rewriters))
         for index, trace in enumerate(traces):
             env.reset(options={"problem": index})
             info = {}
             for step in trace.steps:
-                _, _, ended, _, info = env.step(np.int64(step.decision == Rewrite("strong")))
+                _, _, ended, _, info = env.step(np.int64(decisions.index(step.decision or Accept())))
             assert ended
-            assert info["strong_tokens"] == trace.generated_tokens("strong")
+            assert info["spent"] == trace.generated_tokens("strong") + trace.generated_tokens("mid") / 4
             assert info["right"] == asyncio.run(grade(PROBLEMS[index], trace))
         env.close()
 
 
+@REWRITERS
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=ARCHITECTURES)
-def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -> None:
+def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture, rewriters: tuple[str, ...]) -> None:
     loop = asyncio.new_event_loop()
-    env = RoutingVecEnv(architecture, PROBLEMS, lab_roles(), grade, low=1e-3, high=1e-2, loop=loop, seed=0, size=4)
+    view: dict[str, Any] = {"low": 1e-3, "high": 1e-2, "loop": loop, "seed": 0, "size": 4, "prices": prices(rewriters)}
+    env = RoutingVecEnv(architecture, PROBLEMS, lab_roles(), grade, **view)
     policy = ppo(architecture, env, rollout=4, seed=0).policy
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -91,6 +118,7 @@ def test_numpy_runs_the_network_that_torch_trained(architecture: Architecture) -
         expected = policy.get_distribution(torch.from_numpy(seen)).distribution.logits.numpy()
     network = architecture.export(policy)
     logits = np.array([network.logits(row.astype(np.float64)) for row in seen])
+    assert logits.shape == (200, network.decisions) == (200, len(rewriters) + 1)
     ours = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     assert np.abs(ours - expected).max() < 1e-5
     assert np.ptp(ours[:, 0]) > 0.01
@@ -146,7 +174,7 @@ def test_a_killed_training_goes_on_to_the_same_policy(tmp_path: Path) -> None:
         with StepTree(path, 2) as tree:
             settings = PpoSettings(passes=2, held_out=0.2, seed=1)
             trained = train_network(AGG_ARCHITECTURE, PROBLEMS, tree.roles(lab_roles()), grade_or_die, settings)
-            return trained, tree.called
+            return trained, tree.computations
 
     undisturbed, called = learn(tmp_path / "a", 10_000)
     with pytest.raises(Killed):
@@ -168,3 +196,5 @@ def test_training_input_that_cannot_be_is_refused() -> None:
         PpoSettings(passes=0)
     with pytest.raises(ConfigError, match="there are none to route"):
         RoutingEnv([], lab_roles(), grade, low=1e-3, high=1e-3)
+    with pytest.raises(ConfigError, match="'big' has no model"):
+        train_network(AGG_ARCHITECTURE, PROBLEMS, lab_roles(), grade, PpoSettings(), rewriters=("big", "strong"))

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ import pytest
 pytest.importorskip("stable_baselines3", reason="training needs the learn extra")
 from stable_baselines3 import PPO
 
+from steproute.core.observation import Observation
 from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Step, Stop
 from steproute.core.trace import Trace
-from steproute.core.usage import Usage
+from steproute.core.usage import Price, Usage
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.learn import ppo as ppo_module
 from steproute.learn.networks import AGG_ARCHITECTURE, SEQ_ARCHITECTURE, Architecture
@@ -27,18 +29,20 @@ PROBLEMS = [Problem.ask(id=f"p{index}", text="Two steps?", answer="1") for index
 
 @dataclass(frozen=True)
 class CoinModel:
-    """Writes "good" with its chance, else "bad"; the second step holds the answer."""
+    """Writes "good" with its chance, else "bad"; the second step holds the answer. later: its chance there."""
 
     name: str
     chance: float
+    later: float | None = None
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
+        chance = self.later if prefix.steps and self.later is not None else self.chance
         drafts = []
         for index in range(n):
             coin = hashlib.blake2b(f"{self.name}/{sampling.seed + index}".encode(), digest_size=8).digest()
-            word = "good" if int.from_bytes(coin) / 2**64 < self.chance else "bad"
+            word = "good" if int.from_bytes(coin) / 2**64 < chance else "bad"
             text = f"{word} \\boxed{{1}}" if prefix.steps else word
             usage = Usage(input_tokens=1, output_tokens=TOKENS)
             drafts.append(Draft(model=self.name, text=text, stop=Stop.SEPARATOR, usage=usage))
@@ -60,14 +64,29 @@ CAST = Roles(
     models={"weak": ModelRole(model=CoinModel("weak", 0.5)), "strong": ModelRole(model=CoinModel("strong", 1.0))},
     scorers={"prm": ScorerRole(scorer=TellingScorer())},
 )
+MID_PRICE, STRONG_PRICE = (Price(input=Decimal(0), output=Decimal(price)) for price in (1, 4))
+THREE = Roles(
+    models={
+        "weak": CAST.models["weak"],
+        "mid": ModelRole(model=CoinModel("mid", 1.0, later=0.0), price=MID_PRICE),
+        "strong": ModelRole(model=CoinModel("strong", 1.0), price=STRONG_PRICE),
+    },
+    scorers=CAST.scorers,
+)
 
 
 async def all_good(problem: Problem, trace: Trace) -> bool:
     return all(step.text.startswith("good") for step in trace.steps)
 
 
-def train(architecture: Architecture, settings: PpoSettings, grade: Grade = all_good) -> Trained:
-    return train_network(architecture, PROBLEMS, CAST, grade, settings)
+def train(
+    architecture: Architecture,
+    settings: PpoSettings,
+    grade: Grade = all_good,
+    roles: Roles = CAST,
+    rewriters: tuple[str, ...] = ("strong",),
+) -> Trained:
+    return train_network(architecture, PROBLEMS, roles, grade, settings, rewriters=rewriters)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -84,17 +103,29 @@ def test_ppo_finds_the_best_policy_of_two_steps(architecture: Architecture, seed
     assert best > 0.7, "always-strong earns 0.6 and always-weak 0.25"
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("architecture", [AGG_ARCHITECTURE, SEQ_ARCHITECTURE], ids=["agg", "seq"])
+def test_ppo_finds_the_best_role_for_each_of_two_steps(architecture: Architecture, seed: int) -> None:
+    """A strong step costs 0.4, mid's a quarter of it. Mid's first step is always good, its second always bad, so
+    the best policy has mid rewrite a bad first step and strong a bad second one: 1 - 0.5 x 0.1 - 0.5 x 0.4 = 0.75."""
+    settings = PpoSettings(lam=(2 * LAM, 2 * LAM), passes=40, held_out=0.3, seed=seed)
+    trained = train(architecture, settings, roles=THREE, rewriters=("mid", "strong"))
+    network = trained.family.network
+    assert trained.family.rewriters == ("mid", "strong")
+    assert chosen(network, architecture, (0.1,)) == 1, "mid repairs the first step, and is cheaper"
+    assert chosen(network, architecture, (0.9, 0.1)) == 2, "only strong repairs the second step"
+    for good in ((0.9,), (0.9, 0.9)):
+        assert chosen(network, architecture, good) == 0, "a good step is not worth another one"
+    best = max(reward for _, reward in trained.rewards)
+    assert best > 0.7, "without mid the best policy earns 0.6"
+
+
 def chosen(network: DecisionNetwork, architecture: Architecture, scores: tuple[float, ...]) -> int:
-    """0 to accept, 1 to regenerate, after these scores."""
-    if architecture is AGG_ARCHITECTURE:
-        earlier = scores[:-1]
-        features = [*(min(earlier, default=1), np.prod(earlier), scores[-1], TOKENS / 300, len(scores) / 30), 0.0]
-        return int(network.logits(np.array(features)).argmax())
-    sequence = np.zeros(62)
-    sequence[1] = len(scores)
-    sequence[2 : 2 + len(scores)] = scores
-    sequence[32 : 32 + len(scores)] = TOKENS / 300
-    return int(network.logits(sequence).argmax())
+    """0 to accept, k for the k-th rewriter, after these scores."""
+    draft = Draft(model="weak", text="next", stop=Stop.SEPARATOR, usage=Usage(output_tokens=TOKENS))
+    prefix = Prefix(problem=PROBLEMS[0], steps=tuple(Step(role="weak", text="s", tokens=TOKENS) for _ in scores[1:]))
+    observation = Observation(prefix=prefix, draft=draft, scores=scores, max_steps=30)
+    return int(network.logits(architecture.features(observation, 0.0)).argmax())
 
 
 def test_the_best_checkpoint_is_kept_not_the_last_one() -> None:

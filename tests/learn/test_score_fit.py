@@ -3,10 +3,11 @@ import pytest
 
 pytest.importorskip("sklearn", reason="fitting needs the learn extra")
 
+from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
 from steproute.evaluation.reliability import brier_score, expected_calibration_error
 from steproute.learn.score_fit import fit_isotonic, fit_temperature
-from steproute.scorers.calibrated import F64, Temperature
+from steproute.scorers.calibrated import Temperature
 
 
 def overconfident(seed: int, count: int = 20_000) -> tuple[F64, F64]:

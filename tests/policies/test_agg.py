@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 from math import log
 from pathlib import Path
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steproute.artifacts import Artifact, write_artifact
+from steproute.config.route import policy_family
 from steproute.core.decision import Accept, Rewrite
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.observation import Observation
@@ -27,9 +29,9 @@ def observation(scores: tuple[float, ...], tokens: int = 30) -> Observation:
     )
 
 
-def network(regenerates_below: float) -> AggNetwork:
-    """No block: the logits are a linear function of the features, of which the third is r_t."""
-    weights = {"logits.weight": np.zeros((2, 6)), "logits.bias": np.array([0.0, regenerates_below])}
+def network(*biases: float) -> AggNetwork:
+    """The logit of accepting grows with r_t, the third feature; those of the rewriters are constant."""
+    weights = {"logits.weight": np.zeros((1 + len(biases), 6)), "logits.bias": np.array([0.0, *biases])}
     weights["logits.weight"][0, 2] = 1
     weights["blocks.0.weight"] = np.eye(6)
     return AggNetwork(
@@ -72,6 +74,28 @@ def test_the_more_likely_decision_is_taken() -> None:
     assert LearnedFamily(never, 0.1, 0.1).at(0.1, 0).decide(seen) == Accept()
 
 
+def test_with_three_roles_each_has_a_decision() -> None:
+    seen = observation((0.9, 0.2))
+    for biases, decision in (
+        ((-99.0, -99.0), Accept()),
+        ((99.0, 0.0), Rewrite("mid")),
+        ((0.0, 99.0), Rewrite("strong")),
+    ):
+        family = LearnedFamily(network(*biases), 0.1, 0.1, rewriters=("mid", "strong"))
+        assert family.at(0.1, 0).decide(seen) == decision
+
+
+def test_the_shipped_policy_of_two_roles_decides_as_when_it_was_trained() -> None:
+    family = policy_family("lab-agg")
+    assert isinstance(family, LearnedFamily)
+    assert family.rewriters == ("strong",)
+    assert family.knobs[:2] == (7.862e-06, 1.341e-05)
+    low, high = [-1, -1, -1, 0, 0, -1], [1, 1, 1, 0.2, 1, 1]
+    logits = family.network.logits(np.random.default_rng(0).uniform(low, high, (2000, 6)))
+    decisions = logits.argmax(axis=1).astype(np.uint8)
+    assert hashlib.sha256(decisions.tobytes()).hexdigest().startswith("71923c70b71d5895")
+
+
 def test_the_grid_is_even_in_the_logarithm_and_an_untrained_lambda_is_refused() -> None:
     family = LearnedFamily(network(0), 1e-3, 1e-1, grid=3)
     assert family.knobs == (1e-3, 1e-2, 1e-1)
@@ -90,6 +114,41 @@ def test_an_artefact_brings_the_same_network_back(tmp_path: Path) -> None:
     points = np.random.default_rng(0).random((20, 6))
     assert np.array_equal(loaded.network.logits(points), family.network.logits(points))
     assert loaded.knobs == family.knobs
+
+
+def test_an_artefact_names_its_roles(tmp_path: Path) -> None:
+    three = LearnedFamily(network(0.3, 0.4), 1e-3, 1e-1, rewriters=("mid", "strong"))
+    artifact = network_artifact("agg", three, {})
+    assert artifact.facts["roles"] == ["weak", "mid", "strong"]
+    write_artifact(artifact, tmp_path / "three")
+    loaded = load_policy(tmp_path / "three")
+    assert isinstance(loaded, LearnedFamily)
+    assert loaded.rewriters == ("mid", "strong")
+    two = network_artifact("agg", LearnedFamily(network(0.3), 1e-3, 1e-1), {})
+    assert two.facts["roles"] == ["weak", "strong"]
+    write_artifact(replace(two, facts={k: v for k, v in two.facts.items() if k != "roles"}), tmp_path / "old")
+    old = load_policy(tmp_path / "old")
+    assert isinstance(old, LearnedFamily)
+    assert old.rewriters == ("strong",)
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ("weak", "roles: 'weak' is not weak and then"),
+        (["mid", "strong"], "is not weak and then"),
+        (["weak", 3, "strong"], "is not weak and then"),
+        (["weak", "mid", "mid"], "a role is there twice"),
+        (["weak", "weak", "mid"], "a role is there twice"),
+        (["weak", "strong"], "it chooses among 3 decisions, and the roles are weak, strong"),
+    ],
+)
+def test_roles_that_are_not_those_of_the_network_are_refused(tmp_path: Path, roles: object, message: str) -> None:
+    three = LearnedFamily(network(0.3, 0.4), 1e-3, 1e-1, rewriters=("mid", "strong"))
+    artifact = network_artifact("agg", three, {})
+    write_artifact(replace(artifact, facts={**artifact.facts, "roles": roles}), tmp_path)
+    with pytest.raises(ArtifactError, match=message):
+        load_policy(tmp_path)
 
 
 def test_weights_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_the_artefact_of_a_plan_for_three_roles_holds_them(tmp_path: Path, famil
     again = load_policy(tmp_path)
     assert isinstance(again, PomdpFamily)
     assert again.plan.model.rewriters == rewriters
+    assert again.at(1, 0).rewriters == ("mid", "strong")
     assert np.array_equal(again.plan.alphas, three.plan.alphas)
 
 

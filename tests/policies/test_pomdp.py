@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from steproute import Accept, Decision, Draft, Observation, Prefix, Problem, Rewrite, Step, Stop, Usage
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 from steproute.learn.plan import plan
 from steproute.learn.pomdp_fit import fit_hazard
-from steproute.policies.trim.pomdp_model import F64, Rewriter, StepPomdp
+from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import Belief, Pomdp, PomdpFamily
 
 SHARP = np.zeros((3, 2, 2))

@@ -42,7 +42,7 @@ def test_a_calibrated_scorer_maps_every_score_of_the_scorer_under_it(tmp_path: P
     assert mapped.model == "lab-verifier-calibrated"
 
 
-def test_maps_come_back_whole_and_what_is_none_is_refused(tmp_path: Path) -> None:
+def test_score_maps_round_trip_and_others_are_rejected(tmp_path: Path) -> None:
     write_artifact(score_map_artifact(Temperature(2.0, -0.5), {}), tmp_path)
     assert load_score_map(tmp_path) == Temperature(2.0, -0.5)
     write_artifact(Artifact(kind="isotonic", arrays={"scores": np.zeros(2)}), tmp_path)

@@ -90,17 +90,17 @@ def test_members_are_combined_step_by_step(settings: dict[str, Any], value: floa
         ([Member("a")], {"combine": "weighted", "weights": (0.0,)}, "not above 0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(members: list[Member], settings: dict[str, Any], message: str) -> None:
+def test_impossible_settings_are_rejected(members: list[Member], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         EnsembleScorer("e", members, EnsembleSettings(**settings))
 
 
 def test_members_of_a_scorer_that_combines_nothing_are_refused() -> None:
-    with pytest.raises(ConfigError, match="combines no scorers"):
+    with pytest.raises(ConfigError, match="does not combine scorers"):
         ScorerRole(scorer=Member("a"), members={"b": ScorerRole(scorer=Member("b"))})
 
 
-def test_usage_is_whole_even_where_a_member_fails() -> None:
+def test_usage_is_complete_if_a_member_fails() -> None:
     meter = Meter()
     ensemble = EnsembleScorer("both", [Member("a", plan=["hang"]), Member("b", plan=["fail"])])
     with pytest.raises(ScorerError, match="b: no score"):
@@ -172,7 +172,7 @@ def test_every_call_of_every_member_is_one_line_at_its_own_price(
 
 
 @given(plan=st.lists(st.sampled_from(["answer", "reject", "break"]), max_size=8))
-def test_drafting_ahead_neither_loses_nor_doubles_a_members_line(plan: list[str]) -> None:
+def test_speculation_neither_loses_nor_doubles_a_members_line(plan: list[str]) -> None:
     members = [Member("a", plan=list(plan)), Member("b", reads=9)]
     steps = [Say(f"step {n}") for n in range(9)]
     writers = {role: ModelRole(model=ScriptedModel(role, steps)) for role in ("weak", "strong")}
@@ -207,7 +207,7 @@ def test_an_ensemble_can_be_calibrated_as_a_whole() -> None:
     assert {line.role for line in trace.account} == {"weak", "a", "b"}
 
 
-def test_a_member_that_gives_a_wrong_number_is_an_error_and_is_paid_for() -> None:
+def test_a_member_with_too_few_scores_is_an_error_and_is_billed() -> None:
     trace = solve(priced([Member("a"), Member("b", plan=["miscount"])]), Limits())
     assert trace.error == "ScorerError: b: gave 0 scores for 1 steps. Return one for each step."
     assert {line.role for line in trace.account} == {"weak", "a", "b"}

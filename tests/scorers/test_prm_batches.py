@@ -97,7 +97,7 @@ def test_what_fails_fails_for_its_own_callers_alone() -> None:
     assert sound == [(0.05,), (0.15,)]
 
 
-def test_a_model_that_cannot_be_loaded_is_told_to_every_caller() -> None:
+def test_every_caller_gets_the_loading_error() -> None:
     def load() -> Counting:
         raise ConfigError("model: 'x' cannot be loaded")
 
@@ -133,7 +133,7 @@ class Faulty(Counting):
         (RuntimeError("out of memory"), ScorerError, "a batch of 2 texts failed .out of memory.. If memory ran out"),
     ],
 )
-def test_a_fault_reaches_everyone_in_the_batch_as_what_it_is_and_later_calls_are_computed(
+def test_an_error_reaches_the_whole_batch_and_later_calls_work(
     fault: BaseException | None, error: type[Exception], message: str
 ) -> None:
     worker = PrmWorker(lambda: Faulty(fault))
@@ -152,7 +152,7 @@ def test_a_fault_reaches_everyone_in_the_batch_as_what_it_is_and_later_calls_are
             raise failure
 
 
-def test_a_network_that_cannot_be_read_with_keeps_no_one_waiting() -> None:
+def test_an_unusable_network_fails_every_call() -> None:
     network = Counting(40)
     network.go.set()
     del network.max_batch_tokens

@@ -63,7 +63,7 @@ def test_a_judge_that_may_think_by_a_further_field_is_billed_for_all_that_is_rep
 
 
 @pytest.mark.parametrize("mode", ["yes-no", "digit"])
-def test_a_verdict_that_a_filter_stopped_is_no_score_and_not_asked_for_again(mode: str) -> None:
+def test_a_filtered_verdict_is_no_score_and_is_not_retried(mode: str) -> None:
     class Filtering(JudgingServer):
         def _ending(self, request: Asked, reason: str, stopped_at: str | None) -> list[bytes]:
             return super()._ending(request, "content_filter", stopped_at)
@@ -74,7 +74,7 @@ def test_a_verdict_that_a_filter_stopped_is_no_score_and_not_asked_for_again(mod
 
 
 @pytest.mark.parametrize("count", [0, None])
-def test_a_verdict_whose_tokens_the_server_does_not_count_is_one_all_the_same(count: int | None) -> None:
+def test_a_verdict_without_reported_tokens_counts(count: int | None) -> None:
     class Uncounted(JudgingServer):
         def _usage(self, request: Asked) -> dict[str, Any]:
             return {"prompt_tokens": request.prompt_tokens, "completion_tokens": count}
@@ -84,7 +84,7 @@ def test_a_verdict_whose_tokens_the_server_does_not_count_is_one_all_the_same(co
     assert (scores.usage.output_tokens, scores.usage.estimated) == (1, True)
 
 
-def test_only_new_steps_cost_a_call_and_each_call_is_told_by_itself() -> None:
+def test_only_new_steps_cost_a_call_and_each_call_is_billed_alone() -> None:
     server = healthy()
     one, two, other, again, elsewhere = score(
         server,
@@ -116,7 +116,7 @@ def test_a_step_that_two_calls_want_at_once_is_judged_once() -> None:
     assert len(server.asked) == 2
 
 
-def test_a_step_whose_judgement_was_cancelled_is_judged_by_who_waits_for_it() -> None:
+def test_a_cancelled_judgement_is_made_by_the_next_waiter() -> None:
     server = healthy(token_s=0.05)
 
     async def run() -> Scores:
@@ -188,7 +188,7 @@ def test_what_is_no_judgement_is_never_made_into_a_score(
 
 
 @pytest.mark.parametrize("logprobs", [1, 21])
-def test_a_number_of_alternatives_that_no_server_gives_is_refused(logprobs: int) -> None:
+def test_impossible_numbers_of_alternatives_are_rejected(logprobs: int) -> None:
     with pytest.raises(ConfigError, match="logprobs"):
         SelfEvaluationSettings(model="m", server=Server(base_url="http://127.0.0.1:1"), logprobs=logprobs)
 
@@ -243,7 +243,7 @@ def test_the_steps_of_one_score_are_judged_one_after_the_other() -> None:
     assert (server.most, len(server.asked), len(scores.calls)) == (1, 4, 4)
 
 
-def test_nothing_is_asked_after_a_failure_and_what_was_judged_before_it_is_paid_for_and_remembered() -> None:
+def test_a_failure_ends_the_scoring_and_earlier_judgements_are_kept() -> None:
     faults = iter([None, None, Fault.EARLY_END])
     server, meter = JudgingServer(lambda request: next(faults, None)), Meter()
 

@@ -208,7 +208,7 @@ def test_the_labs_prm_scores_as_in_process(tmp_path: Path) -> None:
         (prefix_of("One. " * 200), "do not fit a context of 512"),
     ],
 )
-def test_text_that_would_shift_or_cut_scores_is_refused(tmp_path: Path, prefix: Prefix, message: str) -> None:
+def test_text_that_would_shift_or_cut_scores_is_rejected(tmp_path: Path, prefix: Prefix, message: str) -> None:
     save_tiny(tmp_path, random_head(QWEN_HEAD))
     with pytest.raises(ScorerError, match=message):
         scored(TransformersPrmSettings(model=str(tmp_path)), prefix)
@@ -231,7 +231,7 @@ def test_a_model_that_does_not_fit_its_settings_is_refused(
         scored(TransformersPrmSettings(model=str(tmp_path), **settings), prefix_of("One."))
 
 
-def test_a_body_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_body_is_rejected(tmp_path: Path) -> None:
     head = random_head(VALUE_HEAD)
     save_tiny(tmp_path, head)
     whole = transformers.Qwen2ForCausalLM.from_pretrained(tmp_path).state_dict()

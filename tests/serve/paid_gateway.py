@@ -54,7 +54,7 @@ _TOOL: Final = (
 BUDGETS: Final = {
     "open": Budgets(),
     "spent": Budgets(usd_per_day=Decimal("0.00001")),
-    "busy": Budgets(usd_per_day=Decimal("0.06")),
+    "busy": Budgets(usd_per_day=Decimal("0.043")),
 }
 """Tenants. What `busy` has is enough for one request at a time, which may cost up to 4 cents."""
 

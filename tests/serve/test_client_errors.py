@@ -90,6 +90,14 @@ def test_a_client_that_does_not_wait_cancels_the_call(paid: PaidGateway, call: C
     _until(lambda: asked.closed_by_client)
 
 
+@pytest.mark.parametrize("call", [openai_call, anthropic_call])
+def test_a_client_that_does_not_wait_tries_twice_more(paid: PaidGateway, call: Call) -> None:
+    before = paid.refused(499)
+    with pytest.raises((openai.APITimeoutError, anthropic.APITimeoutError)):
+        call(paid, "open", "slow", timeout=1.0)
+    _until(lambda: paid.refused(499) - before == 3)
+
+
 def test_a_stream_that_is_left_cancels_the_call_and_bills_what_came(paid: PaidGateway) -> None:
     client = paid.gateway.client(paid.keys["open"])
     with client.chat.completions.create(model="slow", messages=ASK, stream=True) as stream:

@@ -127,6 +127,9 @@ def test_errors_have_the_shape_that_the_client_knows(paid: PaidGateway) -> None:
         stream.get_final_message()
     answer = httpx2.get(f"{paid.v1}/messages")
     assert (answer.status_code, answer.json()["error"]["type"]) == (405, "invalid_request_error")
+    with pytest.raises(anthropic.NotFoundError) as failure:
+        client.messages.count_tokens(model="strong", messages=SUM)
+    assert failure.value.body["error"]["type"] == "not_found_error"
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,7 @@ def test_errors_have_the_shape_that_the_client_knows(paid: PaidGateway) -> None:
         ({"extra_body": {"container": "c"}}, "container"),
         ({"extra_body": {"mcp_servers": []}}, "mcp_servers"),
         ({"extra_body": {"invented": 1}}, "invented"),
+        ({"metadata": {"team": "blue"}}, "metadata"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -20,8 +21,12 @@ from steproute.backends.llama_cpp import model as in_process
 from steproute.backends.llama_cpp.model import LlamaCppModel, LlamaCppSettings
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
+from steproute.backends.text_chat import chat_model
+from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.decision import Accept, Rewrite
 from steproute.core.errors import ContextOverflow
+from steproute.core.grade import Verdict
+from steproute.core.ports import ChatModel, Continuation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.trace import Trace
@@ -29,8 +34,8 @@ from steproute.core.usage import AccountLine, Usage
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles
-from steproute.evaluation.answers import AnswerChecker, Verdict
 from steproute.evaluation.datasets import load_problems
+from steproute.grading.checker import AnswerChecker
 from steproute.policies.baselines.confidence import Confidence
 from steproute.strategies.stepwise import Stepwise
 
@@ -215,6 +220,55 @@ def test_a_cancelled_call_stops_within_a_token_and_one_in_the_queue_costs_nothin
     (after,) = write(smol, Prefix(problem=SPRINTS, session="cancelled"), replace(GREEDY, max_tokens=5))
     assert running.usage == final, "nothing runs on"
     assert after.usage.cache_read_tokens == final.input_tokens
+
+
+CAPITAL = {
+    "type": "function",
+    "function": {
+        "name": "capital",
+        "parameters": {"type": "object", "properties": {"country": {"type": "string"}}, "required": ["country"]},
+    },
+}
+CHAT = ChatRequest(
+    messages=(
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is the capital of France?"},
+    ),
+    fields={"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 40},
+)
+
+
+def chat(model: ChatModel, request: ChatRequest = CHAT) -> list[ChatDelta]:
+    async def run() -> list[ChatDelta]:
+        async with aclosing(model.chat(request)) as deltas:
+            return [delta async for delta in deltas]
+
+    return asyncio.run(run())
+
+
+def test_a_chat_request_is_passed_through(smol: LlamaCppModel, llama_server: Running) -> None:
+    there, here = chat(remote(llama_server, continuation=Continuation.INSTRUCT)), chat(chat_model(smol))
+    for deltas in (there, here):
+        assert "Paris" in "".join(delta.content for delta in deltas)
+        assert [delta.finish_reason for delta in deltas if delta.finish_reason] == ["stop"]
+        assert deltas[-1].call is not None
+    assert len(there) > len(here), "it comes in pieces"
+
+
+def test_a_forced_call_to_a_tool_is_passed_through(llama_server: Running) -> None:
+    choice = {"type": "function", "function": {"name": "capital"}}
+    request = replace(CHAT, fields={**CHAT.fields, "tools": [CAPITAL], "tool_choice": choice})
+    deltas = chat(remote(llama_server, continuation=Continuation.INSTRUCT), request)
+    calls = [call for delta in deltas for call in delta.tool_calls]
+    assert [call.name for call in calls if call.name] == ["capital"]
+    assert "".join(call.arguments for call in calls).startswith("{")
+    assert not any(delta.content or delta.fields for delta in deltas)
+
+
+def test_a_chat_request_that_is_too_long_is_an_overflow(llama_server: Running) -> None:
+    request = ChatRequest(messages=({"role": "user", "content": "word " * 3000},))
+    with pytest.raises(ContextOverflow):
+        chat(remote(llama_server, continuation=Continuation.INSTRUCT), request)
 
 
 def test_a_full_context_ends_the_solution_in_so_many_words(gguf: str, llama_server: Running) -> None:

@@ -1,6 +1,7 @@
 """The Messages API as a real server speaks it: vLLM with the lab's own models, against the same models in process."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -8,9 +9,12 @@ from tests.servers.processes import Running
 
 from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.server import Server
-from steproute.core.ports import Continuation
+from steproute.backends.openai.model import OpenAiModel
+from steproute.backends.openai.settings import OpenAiSettings
+from steproute.core.chat import ChatRequest
+from steproute.core.ports import ChatModel, Continuation
 from steproute.core.problem import Problem
-from steproute.core.solution import Prefix, Step, Stop
+from steproute.core.solution import ModelCall, Prefix, Step, Stop
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING, LabModel
 
@@ -52,3 +56,32 @@ def test_step_by_step_and_in_one_go_it_writes_what_the_model_in_process_writes(
         return sum([await solve(problem) for problem in PROBLEMS])
 
     assert asyncio.run(all_problems()) > 45
+
+
+def test_chat_requests_are_passed_through_by_both_apis(vllm_servers: dict[str, Running]) -> None:
+    server = Server(base_url=vllm_servers["lab-weak"].url)
+    mode = Continuation.CONTINUE_FINAL_MESSAGE
+    chat = OpenAiModel("weak", OpenAiSettings(model="lab-weak", server=server, continuation=mode))
+    messages = AnthropicModel("weak", AnthropicSettings(model="lab-weak", server=server))
+    local = LabModel("lab-weak")
+
+    async def passed(model: ChatModel, problem: Problem) -> tuple[str, ModelCall | None]:
+        request = ChatRequest(messages=problem.messages, fields={"temperature": 0, "max_tokens": 200})
+        async with aclosing(model.chat(request)) as deltas:
+            pieces = [delta async for delta in deltas]
+        assert len(pieces) > 10
+        return "".join(piece.content for piece in pieces), pieces[-1].call
+
+    async def compare(problem: Problem) -> None:
+        (whole,) = await local.propose(Prefix(problem=problem, session=problem.id), 1, TO_END)
+        for model in (chat, messages):
+            text, call = await passed(model, problem)
+            assert text.strip() == whole.text
+            assert call is not None
+            assert (call.usage.output_tokens, call.usage.estimated) == (whole.usage.output_tokens, False)
+
+    async def all_problems() -> None:
+        for problem in PROBLEMS[:5]:
+            await compare(problem)
+
+    asyncio.run(all_problems())

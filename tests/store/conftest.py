@@ -1,11 +1,8 @@
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
 from tests.store.postgres import PostgresServer
-
-_numbers = count()
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +17,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of either kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
-    return empty_postgres(request.getfixturevalue("postgres_server"))
-
-
-def empty_postgres(server: PostgresServer) -> str:
-    name = f"store{next(_numbers)}"
-    server.sql(f"CREATE DATABASE {name}")
-    return server.url(name)
+    server = request.getfixturevalue("postgres_server")
+    server.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")  # much faster than another database
+    return str(server.url())
 
 
 class Clock:

@@ -60,7 +60,7 @@ class PostgresServer:
         self.process.wait()
         shutil.rmtree(self.folder)
 
-    def url(self, name: str) -> str:
+    def url(self, name: str = "postgres") -> str:
         return f"postgresql://steproute@/{name}?host={quote(str(self.folder))}"
 
     @property

@@ -5,7 +5,6 @@ import random
 from decimal import Decimal
 
 import pytest
-from tests.store.conftest import empty_postgres
 from tests.store.postgres import PostgresServer
 from tests.store.processes import WorkerProcess
 from tests.store.requests import PRINCIPAL, line, reserve
@@ -42,7 +41,7 @@ def test_a_killed_worker_loses_no_settled_line(url: str) -> None:
 
 def test_a_killed_server_loses_no_settled_line() -> None:
     server = PostgresServer()
-    url = empty_postgres(server)
+    url = server.url()
 
     async def use() -> None:
         store = await open_store(url)

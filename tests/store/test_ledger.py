@@ -9,7 +9,7 @@ from tests.store.conftest import Clock
 from tests.store.requests import PRICE, PRINCIPAL, line, reserve
 
 from steproute.core.errors import ConfigError
-from steproute.core.usage import Price, Purpose
+from steproute.core.usage import Price, Purpose, Usage
 from steproute.store import BudgetRefused, Budgets, Period, ReservationLost, Store, open_store
 
 DAY_S = 86400
@@ -259,6 +259,9 @@ def test_amounts_that_the_ledger_cannot_hold_are_refused_by_name(url: str) -> No
         reservation = await reserve(store, "a")
         with pytest.raises(ConfigError, match="the cost of a call of role 'weak'"):
             await reservation.settle([line("0.0000000000001")])
+        for usage in (Usage(output_tokens=10**30), Usage(input_tokens=-1), Usage(reasoning_tokens=2**60)):
+            with pytest.raises(ConfigError, match="the usage of a call of role 'weak'"):
+                await reservation.settle([line("0", usage=usage)])
         with pytest.raises(ConfigError, match="9 million"):
             await reserve(store, "b", "10000000")
         with pytest.raises(ConfigError, match="is unknown"):

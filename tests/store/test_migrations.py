@@ -19,8 +19,7 @@ def test_the_migrations_make_the_schema_that_the_code_uses(url: str) -> None:
     async def use() -> None:
         database = Database(url)
         await upgrade(database)
-        async with database.reading() as connection:
-            assert await connection.run_sync(_differences) == []
+        assert await database.read(_differences) == []
         await database.close()
 
     asyncio.run(use())
@@ -56,8 +55,7 @@ def test_the_oldest_version_is_an_empty_database(url: str) -> None:
         await store.close()
         database = Database(url)
         await downgrade(database, "base")
-        async with database.reading() as connection:
-            assert await connection.run_sync(_tables) == {"alembic_version"}
+        assert await database.read(_tables) == {"alembic_version"}
         await upgrade(database)
         await database.close()
 
@@ -70,8 +68,7 @@ def test_a_failed_migration_changes_nothing(url: str, monkeypatch: pytest.Monkey
         monkeypatch.setattr("alembic.op.create_index", _fail)  # comes after some tables
         with pytest.raises(RuntimeError):
             await upgrade(database)
-        async with database.reading() as connection:
-            assert await connection.run_sync(_tables) == set()
+        assert await database.read(_tables) == set()
         await database.close()
 
     asyncio.run(use())
@@ -81,8 +78,8 @@ def test_a_schema_of_a_newer_version_is_refused(url: str) -> None:
     async def use() -> None:
         await (await open_store(url)).close()
         database = Database(url)
-        async with database.writing() as connection:
-            await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        newer = text("UPDATE alembic_version SET version_num = '9999'")
+        await database.write(lambda connection: connection.execute(newer).close())
         await database.close()
         with pytest.raises(StorageError, match="does not know its schema"):
             await open_store(url)

@@ -60,5 +60,5 @@ def test_what_a_problem_really_cost_counts() -> None:
 
 
 def test_only_a_calibrated_policy_can_be_held_to_a_budget() -> None:
-    with pytest.raises(ConfigError, match="budgeted needs a calibrated one"):
+    with pytest.raises(ConfigError, match="budgeted needs a calibrated policy"):
         BudgetPacing(policy=Threshold(0.5))

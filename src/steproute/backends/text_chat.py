@@ -1,12 +1,11 @@
 """Chat requests of nothing but text, for models that only write steps."""
 
 import hashlib
+import json
 import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any, Final
-
-import msgspec
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.chat import LIMIT_FIELDS, ChatDelta, ChatRequest
@@ -60,7 +59,8 @@ class TextChat:
 
 
 def _problem(request: ChatRequest) -> Problem:
-    digest = hashlib.blake2b(msgspec.json.encode(request.messages), digest_size=8).hexdigest()
+    text = json.dumps(request.messages, default=dict).encode()
+    digest = hashlib.blake2b(text, digest_size=8).hexdigest()
     try:
         return Problem(id=f"chat-{digest}", messages=request.messages, rule=_RULE)
     except DatasetError as failure:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,22 +42,15 @@ from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.calibrate import (
-    Goal,
-    Measured,
-    budget_curve,
-    check_enough,
-    chosen,
-    cost_for,
-    halves,
-    measure_mix,
-    relative_deviation,
-)
+from steproute.evaluation.calibrate import Goal, budget_curve, chosen, cost_for, halves, relative_deviation
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.failures import fallback_groups, fallen_back
 from steproute.evaluation.formatting import dollars
-from steproute.evaluation.summary import AXES, Axis, JudgedRuns
-from steproute.policies.mixture import Mix
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.measured_mix import Measured, check_enough, measure_mix
+from steproute.evaluation.summary import AXES, Axis
+from steproute.evaluation.sweep import Sweep
+from steproute.policies.mixture import BudgetCurve, Mix
 from steproute.policies.stored import mixture_artifact
 
 _TARGET = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%(?:\s+of\s+strong)?\s*")
@@ -115,44 +108,71 @@ def calibrate(
         print_estimate(run, sweep, selected, setup.roles, runs, keep_failed=keep_failed)
         return
     solved = solve_and_grade(run, sweep, selected, roles, folder, keep_failed=keep_failed)
-    judged = JudgedRuns(sweep, selected, solved.traces)
-    fitting, measuring = halves(judged.judged)
-    swept, strong = judged.outcomes(sweep.policy.routes, goal.axis), judged.anchor(sweep.strong, goal.axis)
-    grid, choosing = sweep.policy.knobs, (chosen(swept, fitting), chosen(strong, fitting))
-    if not choosing[1].correct.any():
-        raise DatasetError(
-            "strong solved none of the problems that choose.", where="calibrate", remedy="Check the models or the data."
-        )
-    if not choosing[1].cost.any():
-        raise DatasetError(
-            f"strong used no {goal.axis} on the problems that choose.",
-            where="calibrate",
-            remedy="Check what it reports.",
-        )
-    curve, accuracy = budget_curve(grid, choosing[0], goal.axis)
-    cost = cost_for(goal, curve, accuracy, choosing[1])
-    mix = curve.mix(cost)
-    others: dict[Axis, tuple[Outcomes, Outcomes]] = {
-        axis: (
-            chosen(judged.outcomes(sweep.policy.routes, axis), measuring),
-            chosen(judged.anchor(sweep.strong, axis), measuring),
-        )
-        for axis in AXES
-    }
-    measured = measure_mix(mix, goal, grid, choosing, others, np.random.default_rng(seed))
+    result = _calibrated(goal, sweep, JudgedRuns(sweep, selected, solved.traces), seed)
     facts: dict[str, Any] = {
         "data": data,
         "seed": seed,
         "goal": goal.kind,
-        "fitted_on": len(fitting),
-        "mix": asdict(mix),
-        "measured": asdict(measured),
+        "fitted_on": result.fitted_on,
+        "mix": asdict(result.mix),
+        "measured": asdict(result.measured),
     }
-    deviation = relative_deviation(mix, grid, choosing[0])
-    write_artifact(mixture_artifact(curve, cost, goal.value, deviation, policy, facts, policy_folder(policy)), folder)
-    _show(mix, goal, len(fitting), measured, folder)
+    artifact = mixture_artifact(
+        result.curve, result.cost, goal.value, result.deviation, policy, facts, policy_folder(policy)
+    )
+    write_artifact(artifact, folder)
+    _show(result, goal, folder)
     fell_back = fallen_back(solved.traces)
     print_fallbacks(Terminal(), len(fell_back), fallback_groups(fell_back))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibration:
+    """The mix that meets a goal. fitted_on: how many problems chose it; deviation: see `relative_deviation`."""
+
+    curve: BudgetCurve
+    cost: float
+    mix: Mix
+    deviation: float
+    fitted_on: int
+    measured: Measured
+
+
+def _calibrated(goal: Goal, sweep: Sweep, judged: JudgedRuns, seed: int) -> _Calibration:
+    """Choose the mix on one half of the problems and measure it on the other."""
+    fitting, measuring = halves(judged.judged)
+    by_axis: dict[Axis, tuple[Outcomes, Outcomes]] = {
+        axis: (judged.outcomes(sweep.policy.routes, axis), judged.anchor(sweep.strong, axis)) for axis in AXES
+    }
+    swept, strong = (chosen(outcomes, fitting) for outcomes in by_axis[goal.axis])
+    _check_strong(strong, goal.axis)
+    curve, accuracy = budget_curve(sweep.policy.knobs, swept, goal.axis)
+    cost = cost_for(goal, curve, accuracy, strong)
+    mix = curve.mix(cost)
+    others = {
+        axis: (chosen(policy, measuring), chosen(anchor, measuring)) for axis, (policy, anchor) in by_axis.items()
+    }
+    rng = np.random.default_rng(seed)
+    return _Calibration(
+        curve=curve,
+        cost=cost,
+        mix=mix,
+        deviation=relative_deviation(mix, sweep.policy.knobs, swept),
+        fitted_on=len(fitting),
+        measured=measure_mix(mix, goal, sweep.policy.knobs, (swept, strong), others, rng),
+    )
+
+
+def _check_strong(strong: Outcomes, axis: Axis) -> None:
+    """Raises DatasetError if nothing can be a share of what the strong model reaches or spends."""
+    if not strong.correct.any():
+        raise DatasetError(
+            "strong solved none of the problems that choose.", where="calibrate", remedy="Check the models or the data."
+        )
+    if not strong.cost.any():
+        raise DatasetError(
+            f"strong used no {axis} on the problems that choose.", where="calibrate", remedy="Check what it reports."
+        )
 
 
 def default_name(policy: str, goal: Goal) -> str:
@@ -197,8 +217,9 @@ def _check_costs(goal: Goal, roles: Roles) -> None:
         )
 
 
-def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) -> None:
+def _show(result: _Calibration, goal: Goal, folder: Path) -> None:
     console = Terminal(highlight=False, soft_wrap=True)
+    mix, measured = result.mix, result.measured
     knobs = f"{mix.low:g}" if mix.share == 0 else f"{mix.low:g}, and {mix.high:g} on {mix.share:.1%} of the problems"
     reached = measured.accuracy_share_ci95
     asked = {
@@ -207,7 +228,7 @@ def _show(mix: Mix, goal: Goal, chose: int, measured: Measured, folder: Path) ->
         "accuracy": f"{goal.value:.1%} of strong's accuracy",
     }
     console.print(f"asked for: {asked[goal.kind]}")
-    console.print(f"knob {knobs}, chosen on {chose} problems")
+    console.print(f"knob {knobs}, chosen on {result.fitted_on} problems")
     console.print(
         f"measured on {measured.problems} other problems; the 95 % intervals cover the choice and the measurement:"
     )

@@ -33,13 +33,14 @@ from steproute.cli.options import (
 from steproute.cli.spending import checked_limit, tree_limit
 from steproute.cli.terminal import Terminal, print_json
 from steproute.config import check_needs, read_setup
+from steproute.core.whole_file import write_json
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
-from steproute.evaluation.compare import RESAMPLES, compare, write_comparison
+from steproute.evaluation.compare import RESAMPLES, compare
 from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import JudgedRuns, write_summary
 
 _WIDTH = 2**32
 
@@ -108,8 +109,8 @@ def compare_policies(
     summary = summary_of(run, sweep, chosen, solved, paid_usd=limit.spent_usd)
     judged = JudgedRuns(sweep, chosen, solved.traces, from_tree=True)
     comparison = compare(name, data, sweep, judged, seed, resamples=resamples)
-    write_summary(summary, folder / "summary.json")
-    write_comparison(comparison, folder / "comparison.json")
+    write_json(folder / "summary.json", summary)
+    write_json(folder / "comparison.json", comparison)
     plot_pareto(summary, folder / "pareto.png")
     write_report(summary, examples(sweep, chosen, solved.traces), folder / "report.html", comparison)
     if json:

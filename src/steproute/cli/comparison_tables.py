@@ -10,11 +10,10 @@ from rich.text import Text
 
 from steproute.cli.tables import lines_of, print_contents, print_result, print_whole
 from steproute.cli.terminal import Terminal
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.compare import COMPARED, Comparison, Pair
 from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
-from steproute.evaluation.differences import LOWER_IS_BETTER
-from steproute.evaluation.formatting import LABELS, METRICS_EXPLAINED, metric, policy_label
+from steproute.evaluation.formatting import METRICS_EXPLAINED, metric, policy_label
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import axes
 from steproute.evaluation.summary import Axis, Summary
 
@@ -47,8 +46,8 @@ def difference_table(comparison: Comparison, strategy: str, axis: Axis = "tokens
         box=box.SIMPLE_HEAD,
     )
     table.add_column("policy", no_wrap=True)
-    for column in COMPARED:
-        table.add_column(f"{LABELS[column]} {'↓' if column in LOWER_IS_BETTER else '↑'}", no_wrap=True)
+    for column in (METRICS[name] for name in COMPARED):
+        table.add_column(f"{column.label} {'↓' if column.lower_is_better else '↑'}", no_wrap=True)
     for row in comparison.rows[1:]:
         pairs = [comparison.pair(row.name, first, column, axis) for column in COMPARED]
         table.add_row(policy_label(row.name, strategy), *(_cell(each, comparison.least_p) for each in pairs))
@@ -80,7 +79,7 @@ def _metrics(comparison: Comparison, strategy: str, axis: Axis) -> Table:
     title = f"{comparison.problems} problems of {comparison.data}, by {AXIS_LABELS[axis]}"
     caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem.")
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
-    for column in ("policy", *(LABELS[name] for name in METRICS), "calls"):
+    for column in ("policy", *(each.label for each in METRICS.values()), "calls"):
         table.add_column(column, no_wrap=True)
     for row in comparison.rows:
         cells = (metric(row.metrics[axis], name) for name in METRICS)

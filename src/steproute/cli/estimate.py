@@ -31,9 +31,7 @@ from steproute.evaluation.route_bounds import prior_shape
 from steproute.evaluation.sweep import Cell, Sweep
 from steproute.learn.outcome_traces import WeakScored
 from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
-from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
-from steproute.strategies.stepwise import Stepwise
 
 _TRACES: Final = "traces.jsonl.zst"
 _UNGRADED: Final = "What the judge of the answers is paid comes on top."
@@ -103,7 +101,7 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
         return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
-    return passes, [(f"train/{policy}", Stepwise(policy=Threshold(0.5)))]
+    return passes, [(f"train/{policy}", training.exploration)]
 
 
 def _missing(

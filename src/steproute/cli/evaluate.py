@@ -40,24 +40,26 @@ from steproute.cli.options import (
     whole_numbers,
 )
 from steproute.cli.spending import within_limit
-from steproute.cli.stopping import Stopped, run_until_stopped
+from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.tables import print_summary
 from steproute.cli.terminal import Terminal, print_json
 from steproute.cli.waits import Waits
 from steproute.config import RunConfig, check_needs, parsed_settings, read_setup
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.whole_file import write_json
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import claim_folder, name_of
 from steproute.engine.runner import RunSettings
 from steproute.engine.spending import SpendingLimit
 from steproute.engine.trace_file import TraceFile
-from steproute.evaluation.answers import Verdict
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
-from steproute.evaluation.summary import Summary, summarise, write_summary
+from steproute.evaluation.summarise import summarise
+from steproute.evaluation.summary import Summary
 from steproute.evaluation.sweep import Solved, Sweep, run_sweep
 
 _EXAMPLES: Final = 3
@@ -153,7 +155,7 @@ def run_to_files(
     """
     solved = solve_and_grade(config, sweep, problems, roles, folder, keep_failed=keep_failed)
     summary = summary_of(config, sweep, problems, solved, paid_usd=None if paid is None else paid.spent_usd)
-    write_summary(summary, folder / "summary.json")
+    write_json(folder / "summary.json", summary)
     plot_pareto(summary, folder / "pareto.png")
     write_report(summary, examples(sweep, problems, solved.traces), folder / "report.html")
     return summary
@@ -228,7 +230,7 @@ def _with_progress(
         try:
             return run_until_stopped(run_sweep(sweep, problems, roles, settings, traces, advance, book))
         except Stopped as stopped:
-            progress.console.print("interrupted. The same command goes on where this one stopped.")
+            progress.console.print(INTERRUPTED)
             raise typer.Exit(stopped.exit_code) from None
 
 

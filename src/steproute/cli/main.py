@@ -76,7 +76,7 @@ def main() -> None:
     except (ConfigError, DatasetError, ArtifactError) as failure:
         _fail(str(failure), 2)
     except SpendingLimitReached as reached:
-        _fail(f"{reached} What is finished is kept; the same command with a higher --max-usd goes on from there.", 3)
+        _fail(f"{reached} What is finished is kept; the same command with a higher --max-usd continues from there.", 3)
     except SteprouteError as failure:
         _fail(str(failure), 1)
     except OSError as failure:

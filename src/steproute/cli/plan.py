@@ -14,11 +14,12 @@ from steproute.artifacts import FACTS
 from steproute.cli.options import Config
 from steproute.cli.terminal import Terminal
 from steproute.config import read_config
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
 from steproute.policies.stored import load_policy
-from steproute.policies.trim.pomdp_model import F64, StepPomdp
+from steproute.policies.trim.pomdp_model import StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import PomdpFamily
 

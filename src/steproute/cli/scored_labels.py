@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from steproute.cli.stopping import Stopped, run_until_stopped
-from steproute.cli.training import GO_ON, progress_bar
+from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
+from steproute.cli.training import progress_bar
 from steproute.cli.training_tree import training_tree
 from steproute.config import Setup, check_needs
 from steproute.core.errors import ConfigError, DatasetError
@@ -96,10 +96,10 @@ class ScoredLabels:
             try:
                 scores = run_until_stopped(work)
             except Stopped as stopped:
-                progress.console.print(GO_ON)
+                progress.console.print(INTERRUPTED)
                 raise typer.Exit(stopped.exit_code) from None
             progress.console.print(
-                f"{tree.called} of {tree.asked} scoring calls were computed, the others came from the tree",
+                f"{tree.computations} of {tree.requests} scoring calls were computed, the others came from the tree",
                 highlight=False,
             )
         return scores

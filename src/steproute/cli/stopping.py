@@ -3,8 +3,9 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+INTERRUPTED: Final = "interrupted. The same command continues where this one stopped."
 _T = TypeVar("_T")
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 

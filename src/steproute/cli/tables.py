@@ -11,11 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from steproute.cli.terminal import Terminal
-from steproute.evaluation.bill import bill
-from steproute.evaluation.bootstrap import METRICS
 from steproute.evaluation.failures import FELL_BACK, FailureGroup
 from steproute.evaluation.formatting import (
-    LABELS,
     METRICS_EXPLAINED,
     Shown,
     dollars,
@@ -25,9 +22,10 @@ from steproute.evaluation.formatting import (
     published_metric,
 )
 from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.operating_points import OperatingPoint
-from steproute.evaluation.shares import seconds, share_names, shares
-from steproute.evaluation.summary import Curved, Point, Summary
+from steproute.evaluation.summary import Point, SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill, seconds, share_names, shares
 
 _COLUMNS: Final = (13, 10, 24, 24, 9)
 _NO_LIMIT: Final = 10_000
@@ -110,7 +108,7 @@ def wide_points(summary: Summary) -> Table:
 
 def wide_metrics(summary: Summary) -> list[Table]:
     """Every metric with its interval, one row per policy: a table by dollars, if there are any, and one by tokens."""
-    series: list[Summary | Curved] = [summary, *summary.baselines]
+    series: list[Summary | SeriesSummary] = [summary, *summary.baselines]
     by_tokens = _metrics_table("strong tokens", summary, [each.metrics for each in series])
     for curve in summary.published:
         by_tokens.add_row(f"published {curve.name}", *(published_metric(curve.metrics, name) for name in METRICS))
@@ -121,7 +119,7 @@ def wide_metrics(summary: Summary) -> list[Table]:
 
 def _metrics_table(cost: str, summary: Summary, rows: Sequence[Shown]) -> Table:
     table = Table(title=f"metrics by {cost} [95 %]", caption=lines_of(METRICS_EXPLAINED), box=box.SIMPLE_HEAD)
-    for column in ("policy", *(LABELS[name] for name in METRICS)):
+    for column in ("policy", *(each.label for each in METRICS.values())):
         table.add_column(column, no_wrap=True)
     for policy, metrics in zip(swept(summary), rows, strict=True):
         table.add_row(policy.label, *(metric(metrics, name) for name in METRICS))

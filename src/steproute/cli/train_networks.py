@@ -9,19 +9,18 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from steproute.artifacts import Artifact
+from steproute.cli.stopping import INTERRUPTED
 from steproute.cli.terminal import Terminal
-from steproute.cli.training import GO_ON, Training
+from steproute.cli.training import Training
 from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
 from steproute.learn.query_fit import fit_classifier, fit_similarity
 from steproute.policies.baselines.confidence import Confidence
 from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
-from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-_SCORED: Final = Stepwise(policy=Threshold(0.5))
 _SURE: Final = Stepwise(policy=Confidence(0.5))
 
 
@@ -56,7 +55,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
     except ImportError as missing:
         raise _missing(training.policy, missing) from None
     settings = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=training.seed)
-    training.check_needs([_SCORED, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
+    training.check_needs([training.exploration, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
     began = time.monotonic()
     columns = TextColumn("training"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeElapsedColumn()
     console = Terminal(stderr=True)
@@ -74,12 +73,13 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 grade,
                 settings,
                 lambda share: bar.update(task, completed=share),
+                rewriters=training.rewriters,
                 limits=training.setup.limits.without_fallbacks,
             )
         except KeyboardInterrupt:
-            console.print(GO_ON)
+            console.print(INTERRUPTED)
             raise typer.Exit(_CTRL_C) from None
-        calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+        calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
     family, best = trained.family, max(reward for _, reward in trained.rewards)
     seconds = time.monotonic() - began
     training.console.print(

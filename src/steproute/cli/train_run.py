@@ -12,13 +12,13 @@ from steproute.cli.terminal import Terminal
 from steproute.cli.training import print_undecided
 from steproute.config import AnswerSettings, Setup
 from steproute.core.errors import ConfigError
+from steproute.core.grade import Verdict
 from steproute.core.ports import BoundedGrader
 from steproute.core.problem import Problem
 from steproute.core.settings import converted
 from steproute.core.solution import DEFAULT_SEPARATOR
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
-from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
 from steproute.engine.grade_book import GRADES, GradeBook
 from steproute.engine.roles import Roles

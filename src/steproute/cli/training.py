@@ -11,12 +11,14 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from steproute.cli.stopping import Stopped, run_until_stopped
+from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
 from steproute.cli.training_tree import training_tree
 from steproute.cli.waits import Waits
 from steproute.config import Setup, check_needs
+from steproute.core.decision import Accept, Decision
 from steproute.core.errors import DatasetError
+from steproute.core.observation import Observation
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
@@ -27,9 +29,20 @@ from steproute.engine.runner import Route
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.lab.story import is_lab
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
+from steproute.strategies.stepwise import Stepwise
 
-GO_ON: Final = "interrupted. The same command goes on where this one stopped."
 _LAB_PROBLEMS: Final = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Explorer:
+    """Stands for the policies that training tries: they read scores, and any rewriter may write a step."""
+
+    rewriters: tuple[str, ...]
+
+    def decide(self, observation: Observation) -> Decision:
+        """Accept; what it declares counts, not what it decides."""
+        return Accept()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,11 @@ class Training:
             "seed": self.seed,
             "config_digest": self.setup.digest,
         }
+
+    @property
+    def exploration(self) -> Stepwise:
+        """What PPO solves problems by, as far as its needs go."""
+        return Stepwise(policy=_Explorer(tuple(self.rewriters)))
 
     def check_needs(self, strategies: Sequence[Strategy[Episode]]) -> None:
         """Raises ConfigError if the models lack what a strategy needs."""
@@ -99,9 +117,9 @@ class Training:
             try:
                 traces = run_until_stopped(solve(roles))
             except Stopped as stopped:
-                progress.console.print(GO_ON)
+                progress.console.print(INTERRUPTED)
                 raise typer.Exit(stopped.exit_code) from None
-            calls = f"{tree.called} of {tree.asked} model calls were computed, the others came from the tree"
+            calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
         self.console.print(calls, highlight=False)
         return [self._finished(each) for each in traces]
 

@@ -50,15 +50,15 @@ class AnswerSettings:
     def graded(self, roles: Roles) -> Roles:
         """The roles with this grader, which may ask one of the models.
 
-        Raises ConfigError that names the field, for settings that are wrong and an unknown grader.
+        Raises ConfigError that names the field, for invalid settings and an unknown grader.
         """
         grader = self._grader()
         grading = GraderRole(grader=grader, name=self.grader)
         if role := ROLE.of(grader):
             if role not in roles.models:
-                there = ", ".join(sorted(roles.models))
+                names = ", ".join(sorted(roles.models))
                 raise ConfigError(
-                    f"there is no model {role!r}, only {there}. Describe [models.{role}].", where="answer.model"
+                    f"there is no model {role!r}, only {names}. Describe [models.{role}].", where="answer.model"
                 )
             grading = _asking(grading, role, roles.models[role])
         return replace(roles, grading=grading)
@@ -101,7 +101,7 @@ def _asking(grading: GraderRole, role: str, asked: ModelRole) -> GraderRole:
 
 
 def read_answer(where: str, table: Mapping[str, Any]) -> AnswerSettings:
-    """The table `[answer]`, in which the grader's own settings stand beside its name.
+    """The table `[answer]`, with the grader's own settings beside its name.
 
     Raises ConfigError that names `where` and the field.
     """

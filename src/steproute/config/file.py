@@ -42,7 +42,7 @@ _Place = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """What `steproute doctor` asks the models: a problem, and steps of it that are right and wrong."""
+    """What `steproute doctor` asks the models: a problem, and correct and incorrect steps of it."""
 
     problem: str = "Tom has 3 boxes with 4 pens each. He gives 5 pens away. How many pens does Tom have?"
     right: tuple[str, ...] = (
@@ -90,7 +90,7 @@ class ConfigFile:
     def roles(self) -> Roles:
         """Its models and scorers, each behind the limiter of its server, without a grader.
 
-        Raises ConfigError that names the field, where a setting is wrong or a key's variable is not set, and
+        Raises ConfigError that names the field, if a setting is wrong or a key's variable is not set, and
         ArtifactError for a scorer's damaged calibration.
         """
         limiters: dict[_Place, Limiter] = {}
@@ -223,21 +223,21 @@ class ConfigFile:
         return where, price, Limiter(settings, str(table.get("path") or table.get("backend")))
 
     def _gate_at(self, place: _Place, asking: str) -> LimiterSettings:
-        """What any table of a server and model sets for the limiter of them all; what another than the one `asking` has
-        wrong is told when that one asks."""
-        found: dict[str, LimiterSettings] = {}
+        """The limiter settings that all tables of one server and model share. An invalid table is reported only when it
+        is the one `asking`."""
+        settings: dict[str, LimiterSettings] = {}
         named = ((f"{part}.{role}", table) for part, roles in self.tables.items() for role, table in roles.items())
         for name, table in named:
             if "limiter" not in table or _place(table) != place:
                 continue
             try:
-                found[name] = converted(f"{self.path.name}: {name}.limiter", table["limiter"], LimiterSettings)
+                settings[name] = converted(f"{self.path.name}: {name}.limiter", table["limiter"], LimiterSettings)
             except ConfigError:
                 if name == asking:
                     raise
                 continue
-            first = next(iter(found))
-            if found[name] != found[first]:
+            first = next(iter(settings))
+            if settings[name] != settings[first]:
                 server = shown_address(place[0])
                 raise ConfigError(
                     f"{name}.limiter: {table['limiter']} is not that of {first}, which is of the same server and "
@@ -245,7 +245,7 @@ class ConfigFile:
                     where=self.path.name,
                     remedy="Give both the same, or only one of them.",
                 )
-        return next(iter(found.values()), LimiterSettings())
+        return next(iter(settings.values()), LimiterSettings())
 
     def _part(self, kind: Registry, where: str, role: str, table: Mapping[str, Any]) -> Any:
         own = {key: value for key, value in table.items() if key not in _ROLE}
@@ -310,25 +310,25 @@ def _place(table: Mapping[str, Any]) -> _Place | None:
 
 
 def _price(where: str, table: Mapping[str, Any]) -> Price:
-    given = table.get("price")
-    if given is None:
+    price = table.get("price")
+    if price is None:
         return UNSET
-    if not isinstance(given, dict) or not {"input", "output"} <= given.keys() <= {*_PRICES, "table"}:
+    if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
             "give input and output, and if they differ from input cache_read and cache_write, in "
             "dollars per million tokens.",
             where=f"{where}.price",
         )
     try:
-        numbers = {name: Decimal(str(given[name])) for name in _PRICES if name in given}
+        numbers = {name: Decimal(str(price[name])) for name in _PRICES if name in price}
     except InvalidOperation:
         raise ConfigError(
-            f"{given} holds something that is no number.", where=f"{where}.price", remedy="Give dollars."
+            f"{price} holds something that is no number.", where=f"{where}.price", remedy="Give dollars."
         ) from None
     for name, number in numbers.items():
         if not (number.is_finite() and number >= 0):
             fault = "below 0" if number.is_finite() else "no finite number"
             raise ConfigError(
-                f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars a million tokens."
+                f"{name} = {number} is {fault}.", where=f"{where}.price", remedy="Give dollars per million tokens."
             )
-    return Price(**numbers, table=str(given.get("table", "steproute.toml")))
+    return Price(**numbers, table=str(price.get("table", "steproute.toml")))

@@ -15,9 +15,9 @@ def check_needs(routes: Iterable[Route], roles: Roles) -> None:
         needs = NEEDS.of(route.strategy)
         for role in needs.models:
             if role not in roles.models:
-                there = ", ".join(sorted(roles.models))
+                names = ", ".join(sorted(roles.models))
                 raise ConfigError(
-                    f"it asks the model {role!r}, and there are only {there}. Describe [models.{role}] in "
+                    f"it asks the model {role!r}, and there are only {names}. Describe [models.{role}] in "
                     "the steproute.toml, or leave that policy out.",
                     where=route.name,
                 )
@@ -41,9 +41,9 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
 
 def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Roles) -> None:
     if scorer not in roles.scorers:
-        there = ", ".join(sorted(roles.scorers)) or "none"
+        names = ", ".join(sorted(roles.scorers)) or "none"
         raise ConfigError(
-            f"it reads scores of the scorer {scorer!r}, and there is {there}. Describe "
+            f"it reads scores of the scorer {scorer!r}, and there is {names}. Describe "
             f'[scorers.{scorer}] in the steproute.toml: backend = "vllm-pooling" or '
             '"transformers-prm" for a reward model, "self-evaluation" to have one of your '
             f"models judge steps. Or use a policy that needs no scorer: {_without_scores(roles)}.",

@@ -76,7 +76,7 @@ class RouteSettings:
 
 
 def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
-    """The table `[route]`, in which the strategy's own settings stand beside its name.
+    """The table `[route]`, with the strategy's own settings beside its name.
 
     Raises ConfigError that names `where` and the field.
     """
@@ -95,7 +95,7 @@ def read_route(where: str, table: Mapping[str, Any]) -> RouteSettings:
 def parsed_settings(
     assignments: Iterable[str] | None, option: str = "set", example: str = "takeover_steps=2"
 ) -> dict[str, Any]:
-    """Settings as they stand on a command line, `name=value` each; raises ConfigError that names the option."""
+    """Settings from a command line, `name=value` each; raises ConfigError that names the option."""
     settings: dict[str, Any] = {}
     for text in assignments or ():
         name, equals, value = text.partition("=")
@@ -141,19 +141,19 @@ def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) 
     """
     if name == SINGLE:
         raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
-    given = _checked(name, settings)
-    if TAKEOVER in given and not TAKES_OVER.of(policy):
-        raise no_takeover(given[TAKEOVER], type(policy).__name__)
+    values = _checked(name, settings)
+    if TAKEOVER in values and not TAKES_OVER.of(policy):
+        raise no_takeover(values[TAKEOVER], type(policy).__name__)
     kind: type[Any] = strategies.get(name)
     if builds_itself(kind):
-        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **given}))
-    if missing := [key for key in required(kind) if key not in given and key != _POLICY]:
+        return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **values}))
+    if missing := [key for key in required(kind) if key not in values and key != _POLICY]:
         raise ConfigError(f"strategy {name!r} needs it.", where=missing[0], remedy=f"Set {missing[0]} = ….")
-    return cast(Strategy[Episode], kind(**given, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
+    return cast(Strategy[Episode], kind(**values, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:
-    """The error for a length of takeovers where none can come."""
+    """The error for a takeover length if no takeover can come."""
     return ConfigError(
         f"{steps} has no effect, since no takeover comes from {policy}.",
         where="takeover_steps",

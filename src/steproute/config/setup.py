@@ -83,15 +83,15 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
         raise ConfigError(
             "belongs to the lab's PRM.", where="scorer", remedy="Put calibration = … below [scorers.prm] of the file."
         )
-    read = read_config(config)
+    file = read_config(config)
     setup = Setup(
-        roles=read.roles(),
-        route=read.route,
-        limits=read.limits,
-        answer=read.answer,
-        digest=read.digest,
-        calibrations=read.calibrations,
-        gateway=read.gateway,
+        roles=file.roles(),
+        route=file.route,
+        limits=file.limits,
+        answer=file.answer,
+        digest=file.digest,
+        calibrations=file.calibrations,
+        gateway=file.gateway,
     )
     try:
         return setup.graded_by()

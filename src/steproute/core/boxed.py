@@ -50,6 +50,8 @@ def closed_boxed(text: str) -> str | None:
     "and", "or", commas and mathematics delimiters between them are one answer of several parts, joined by commas. A box
     inside one that is not closed in the same paragraph does not count. None if there is no answer. Takes linear time.
     """
+    if "box" not in text:
+        return None
     boxes = [box for box in _closed_boxes(text) if not is_placeholder(text[box.inside : box.end])]
     if not boxes:
         return None

@@ -58,10 +58,10 @@ def choice(text: str) -> str | None:
     """
     for line, after in lines_backwards(text):
         boxed = closed_boxed(line)
-        found = letter_of(boxed) if boxed is not None else None
-        found = found or (letter_of(after) if is_heading(line) else None) or _alone(line) or _in_a_sentence(line)
-        if found is not None:
-            return found
+        letter = letter_of(boxed) if boxed is not None else None
+        letter = letter or (letter_of(after) if is_heading(line) else None) or _alone(line) or _in_a_sentence(line)
+        if letter is not None:
+            return letter
     return None
 
 
@@ -113,5 +113,5 @@ def _end(match: re.Match[str]) -> int:
 
 
 def _letter(match: re.Match[str] | None) -> str | None:
-    found = match and next((match[name] for name in "abc" if match[name]), None)
-    return found.upper() if found else None
+    letter = match and next((match[name] for name in "abc" if match[name]), None)
+    return letter.upper() if letter else None

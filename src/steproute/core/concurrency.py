@@ -1,7 +1,8 @@
-"""Several calls at once that succeed or fail together, and a lock per key."""
+"""Several calls at once that succeed or fail together, several in turn, and a lock per key."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -34,6 +35,32 @@ async def gather_or_cancel(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
     if failed is not None:
         raise failed
     return [task.result() for task in tasks]
+
+
+async def in_turn(*calls: Coroutine[Any, Any, _T]) -> list[_T]:
+    """All results, of calls that are made one after the other; those after a failure are never made."""
+    waiting = deque(calls)
+    try:
+        return [await waiting.popleft() for _ in calls]
+    finally:
+        for call in waiting:
+            call.close()
+
+
+async def map_concurrently(
+    call: Callable[..., Coroutine[Any, Any, _T]], *arguments: Iterable[Any], in_flight: int
+) -> list[_T]:
+    """`map` for an async function: at most `in_flight` calls at once, results in order.
+
+    Fails and is cancelled as `gather_or_cancel`.
+    """
+    slots = asyncio.Semaphore(in_flight)
+
+    async def within_slot(*values: Any) -> _T:
+        async with slots:
+            return await call(*values)
+
+    return await gather_or_cancel(*map(within_slot, *arguments))
 
 
 def _failure(tasks: Iterable["asyncio.Task[Any]"]) -> BaseException | None:

@@ -47,8 +47,8 @@ def _check_class(port: Port, kind: type) -> None:
 
 def _inherited(kind: type, method: Callable[..., Any]) -> bool:
     """Whether a class lacks a method, or has only the protocol's own."""
-    found = getattr(kind, method.__name__, None)
-    return found is None or found is method
+    member = getattr(kind, method.__name__, None)
+    return member is None or member is method
 
 
 def _check_method(kind: type, method: Callable[..., Any]) -> None:
@@ -59,18 +59,18 @@ def _check_method(kind: type, method: Callable[..., Any]) -> None:
     _check_call(title, method, getattr(kind, name), leading=0 if is_bound else 1)
 
 
-def _check_call(title: str, method: Callable[..., Any], found: Any, leading: int) -> None:
+def _check_call(title: str, method: Callable[..., Any], member: Any, leading: int) -> None:
     """Whether `found` can be called as the port's method is, after `leading` arguments such as self."""
-    if not callable(found):
-        raise ConfigError(f"{title} is {found!r:.80}, which cannot be called.", remedy=f"Write {_written(method)}.")
+    if not callable(member):
+        raise ConfigError(f"{title} is {member!r:.80}, which cannot be called.", remedy=f"Write {_written(method)}.")
     count = leading + len(_taken(method).parameters)
     try:
-        signature(found).bind(*range(count))
+        signature(member).bind(*range(count))
     except TypeError as failure:
         raise ConfigError(f"{title} takes other arguments ({failure}).", remedy=f"Write {_written(method)}.") from None
-    if iscoroutinefunction(method) and not iscoroutinefunction(found) and not hasattr(found, "__wrapped__"):
+    if iscoroutinefunction(method) and not iscoroutinefunction(member) and not hasattr(member, "__wrapped__"):
         raise ConfigError(f"{title} is not async.", remedy=f"Write {_written(method)}.")
-    if iscoroutinefunction(found) and not iscoroutinefunction(method):
+    if iscoroutinefunction(member) and not iscoroutinefunction(method):
         raise ConfigError(f"{title} is async.", remedy=f"Write {_written(method)}.")
 
 

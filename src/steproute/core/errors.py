@@ -97,7 +97,7 @@ class FieldRefused(BackendError):
 class ContextOverflow(BackendError):
     """The prompt and the prefix leave no room for another token.
 
-    context_tokens, prompt_tokens: what the context holds and the prompt takes, where the backend says so.
+    context_tokens, prompt_tokens: what the context holds and the prompt takes, if the backend says so.
     """
 
     def __init__(self, message: str, context_tokens: int | None = None, prompt_tokens: int | None = None) -> None:
@@ -130,7 +130,7 @@ class DatasetError(SteprouteError):
 
 
 class DownloadError(SteprouteError):
-    """A data set could not be downloaded, or is not the one that was asked for."""
+    """A data set could not be downloaded, or is not the requested one."""
 
 
 class ArtifactError(SteprouteError):
@@ -147,5 +147,5 @@ class StorageError(SteprouteError):
         return cls(
             f"{reason}. Everything that was finished is kept.",
             where=path,
-            remedy="Free some space or make the folder writable; the same command then goes on where this one stopped.",
+            remedy="Free some space or make the folder writable. The same command continues where this one stopped.",
         )

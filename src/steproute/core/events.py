@@ -1,4 +1,4 @@
-"""What happens while a problem is solved, in order; the live view and the streaming server read these."""
+"""What happens while a problem is solved, in order; the live view reads these."""
 
 from dataclasses import dataclass
 
@@ -53,7 +53,7 @@ class Billed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The problem ended, whatever the outcome."""
+    """The problem ended, with any outcome."""
 
     trace: Trace
 

@@ -60,9 +60,9 @@ def final_line(text: str) -> str | None:
     the full stop around the answer are removed. Takes linear time.
     """
     for line, after in lines_backwards(text):
-        found = _on_a_line(line, after) or _in_a_sentence(line, after)
-        if found is not None:
-            return found
+        answer = _on_a_line(line, after) or _in_a_sentence(line, after)
+        if answer is not None:
+            return answer
     return None
 
 

@@ -1,26 +1,32 @@
 """Whether a solution is correct, as a grader says."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from steproute.core.problem import Problem
 from steproute.core.solution import ModelCall
-from steproute.core.verdict import Verdict
 
-__all__ = ["Grade", "Verdict", "graded_text"]
+
+class Verdict(StrEnum):
+    """The result of a comparison; UNDECIDED if the mathematics took too long, or crashed."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """A verdict, why where that is worth saying, and the model calls that it took."""
+    """A verdict, a note that explains it if need be, and the model calls that it took."""
 
     verdict: Verdict
     note: str = ""
     calls: tuple[ModelCall, ...] = ()
 
     @classmethod
-    def of(cls, right: bool) -> "Grade":
-        """RIGHT or WRONG."""
-        return cls(Verdict.CORRECT if right else Verdict.INCORRECT)
+    def of(cls, correct: bool) -> "Grade":
+        """CORRECT or INCORRECT."""
+        return cls(Verdict.CORRECT if correct else Verdict.INCORRECT)
 
     @classmethod
     def undecided(cls, note: str) -> "Grade":

@@ -122,7 +122,7 @@ class BoundedModel(StepModel, Protocol):
 class ServerFacts:
     """What a model's server has shown so far.
 
-    model: the model's name there. ignores_stop: it went on after a separator that it was told to stop at. refused:
+    model: the model's name there. ignores_stop: it continued after a separator at which it was to stop. refused:
     fields of requests that it refused. omitted: all fields that are no longer sent.
     """
 
@@ -236,6 +236,9 @@ SCORES_REWRITES: Final = Declaration(
     False,
     "True if it also decides about drafts of the roles between weak and strong.",
 )
+REWRITERS: Final[Declaration[tuple[str, ...]]] = Declaration(
+    "rewriters", tuple[str, ...], ("strong",), "Give the roles that it can have rewrite a step."
+)
 KNOBS: Final[Declaration[tuple[float, ...]]] = Declaration(
     "knobs", tuple[float, ...], tuple(round(0.05 * i, 2) for i in range(21)), "Give the default grid of knob values."
 )
@@ -251,7 +254,7 @@ class Policy(Protocol):
 
 
 class AskedPolicy(Protocol):
-    """A policy that is told its decisions from outside, such as a training environment's."""
+    """A policy that gets its decisions from outside, such as from a training environment."""
 
     def decide(self, observation: Observation) -> Awaitable[Decision]:
         """The decision, once there is one."""
@@ -432,7 +435,7 @@ PORTS: Final = {
             kind="policies",
             methods=(Policy.decide,),
             optional=(PolicyFamily.at,),
-            declares=(READS, TAKES_OVER, SCORES_REWRITES, KNOBS),
+            declares=(READS, TAKES_OVER, SCORES_REWRITES, REWRITERS, KNOBS),
         ),
         Port(
             kind="strategies",

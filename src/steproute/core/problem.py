@@ -72,7 +72,7 @@ class Problem:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a single question in text and nothing else."""
+        """Whether it is only a single question in text."""
         first = self.messages[0]
         alone = len(self.messages) == 1 and not self.tools
         return alone and set(first) == _PLAIN and first["role"] == "user" and isinstance(first["content"], str)

@@ -11,7 +11,7 @@ from steproute.core.splitting import split_steps
 class Recording:
     """One recorded solution. `scores` may be shorter than `steps`: later steps have no recorded score.
 
-    `step_tokens` are output tokens a step; `estimated` says that they were not recorded step by step.
+    `step_tokens` are output tokens per step; `estimated` says that they were not recorded step by step.
     """
 
     problem_id: str
@@ -61,5 +61,5 @@ class Recordings:
 
 
 def estimated_tokens(text: str) -> int:
-    """A rough count where none was recorded: four characters a token."""
+    """A rough count if none was recorded: four characters per token."""
     return -(-len(text) // 4)

@@ -68,8 +68,8 @@ class Registry:
     def _points(self, name: str | None = None) -> list[EntryPoint]:
         """Entry points, built-in ones first."""
         points = entry_points(group=f"steproute.{self.kind}")
-        found = points if name is None else points.select(name=name)
-        return sorted(found, key=lambda point: _package(point) != _BUILT_IN)
+        matches = points if name is None else points.select(name=name)
+        return sorted(matches, key=lambda point: _package(point) != _BUILT_IN)
 
     def _published(self, name: str) -> str:
         """The `module:name` that the entry point of that name leads to, empty if there is none."""

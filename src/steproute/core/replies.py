@@ -33,6 +33,8 @@ def sound_scores(scores: Scores, scorer: str, steps: int | None = None) -> Score
 
     Raises ScorerError that names the scorer and the value.
     """
+    if _are_plain(scores.values) and steps in (None, len(scores.values)):
+        return scores
     if not isinstance(scores.values, Iterable) or isinstance(scores.values, str | bytes):
         raise ScorerError(
             f"its scores are {_short(scores.values)}. Return one probability for each step.", where=scorer
@@ -41,6 +43,11 @@ def sound_scores(scores: Scores, scorer: str, steps: int | None = None) -> Score
     if steps is not None and len(values) != steps:
         raise ScorerError(f"gave {len(values)} scores for {steps} steps. Return one for each step.", where=scorer)
     return replace(scores, values=values)
+
+
+def _are_plain(values: object) -> bool:
+    """Whether no value needs to be converted or reported, as of almost every reply."""
+    return type(values) is tuple and all(type(value) is float and 0 <= value <= 1 for value in values)
 
 
 def _sound(value: Any, scorer: str, number: int) -> float:

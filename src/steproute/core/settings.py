@@ -67,7 +67,7 @@ def _check_names(
 
 
 def _choices(field: Field[Any]) -> str:
-    """What a field takes, as a remedy; empty where that is not a list of words."""
+    """What a field takes, as a remedy; empty if that is not a list of words."""
     words: list[str] = []
     if get_origin(field.type) is Literal:
         words = list(get_args(field.type))

@@ -8,7 +8,7 @@ from typing import Final
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.problem import Problem
-from steproute.core.usage import Usage
+from steproute.core.usage import NOTHING_USED, Usage
 
 DEFAULT_SEPARATOR: Final = "\n\n"
 ENVIRONMENT: Final = "environment"
@@ -79,7 +79,7 @@ class Meter:
     not be needed, so the call never waits for a limiter's slot. wait_s: how long it waited for one.
     """
 
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NOTHING_USED
     parts: "list[Meter]" = field(default_factory=list)
     speculative: bool = False
     wait_s: float = 0.0
@@ -91,18 +91,18 @@ class Meter:
 
     def clear(self) -> None:
         """The call came to nothing that costs."""
-        self.usage = Usage()
+        self.usage = NOTHING_USED
 
     @property
     def calls(self) -> list[Usage]:
         """The usage of each model call that has used anything."""
-        own = [self.usage] if self.usage != Usage() else []
-        return own + [usage for part in self.parts for usage in part.calls]
+        whole = [] if self.usage == NOTHING_USED else [self.usage]
+        return whole + [usage for part in self.parts for usage in part.calls]
 
     @property
     def total(self) -> Usage:
         """All calls' usage."""
-        return sum(self.calls, Usage())
+        return sum(self.calls, NOTHING_USED)
 
     @property
     def total_wait_s(self) -> float:
@@ -113,7 +113,7 @@ class Meter:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
     """How sure a model was of a step's tokens: their mean and least log-probability, and the entropy at the first one,
-    in nats, None where the backend gave no alternatives. To four decimals, so that traces stay small."""
+    in nats, None if the backend gave no alternatives. To four decimals, so that traces stay small."""
 
     mean_logprob: float
     min_logprob: float
@@ -131,11 +131,11 @@ class ModelCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a model wrote from a prefix: one step, or several where it was asked to write to the end.
+    """What a model wrote from a prefix: one step, or several if it was asked to write to the end.
 
-    `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, where the backend knows
+    `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, if the backend knows
     them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
-    `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, where the backend gives
+    `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, if the backend gives
     them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`.
     """
 
@@ -159,7 +159,7 @@ class Draft:
 
     @property
     def confidence(self) -> Confidence | None:
-        """The model's confidence in the text as one step; None where the backend gave no log-probabilities."""
+        """The model's confidence in the text as one step; None if the backend gave no log-probabilities."""
         if not self.logprobs:
             return None
         entropy = self.first_token_entropy
@@ -174,7 +174,7 @@ class Draft:
 class Scores:
     """One score in [0, 1] for each step of a prefix, and what scoring used.
 
-    `calls` are the model calls that it took, where it was not one; `usage` is their sum.
+    `calls` are the model calls that it took, if it was not one; `usage` is their sum.
     """
 
     values: tuple[float, ...]
@@ -186,18 +186,18 @@ class Scores:
 
     @property
     def billed(self) -> tuple[ModelCall, ...]:
-        """Its model calls, each a line on the account; none where nothing was used."""
-        if self.calls or self.usage == Usage():
+        """Its model calls, each a line on the account; none if nothing was used."""
+        if self.calls or self.usage == NOTHING_USED:
             return self.calls
         return (ModelCall(usage=self.usage, latency_s=self.latency_s, request_id=self.request_id),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a prefix: its author, its score where it was scored, and what was decided when it was the newest.
+    """One step of a prefix: its author, its score if it was scored, and the decision about it when it was the newest.
 
     `rejected` is the weak text that this step replaced and `rejected_score` that text's score. `confidence` is its
-    author's, where the step was a draft of its own and the backend gave log-probabilities. A step of the role
+    author's, if the step was a draft of its own and the backend gave log-probabilities. A step of the role
     `environment` answers the one before it: no model wrote it, so it has no tokens and no score. reward: what the
     environment gave for this step, if anything.
     """
@@ -235,7 +235,7 @@ class Prefix:
     @property
     def text(self) -> str:
         """The solution so far."""
-        return self.separator.join(step.text for step in self.steps)
+        return self.separator.join([step.text for step in self.steps])
 
     @property
     def answer(self) -> str | None:
@@ -245,12 +245,12 @@ class Prefix:
     @property
     def texts(self) -> tuple[str, ...]:
         """The text of each step."""
-        return tuple(step.text for step in self.steps)
+        return tuple([step.text for step in self.steps])
 
     @property
     def written(self) -> tuple[Step, ...]:
         """The steps that models wrote, without an environment's answers."""
-        return tuple(step for step in self.steps if step.role != ENVIRONMENT)
+        return tuple([step for step in self.steps if step.role != ENVIRONMENT])
 
     @property
     def for_scorers(self) -> "Prefix":
@@ -267,4 +267,15 @@ class Prefix:
 
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""
-        return replace(self, steps=(*self.steps, *steps))
+        return self.with_steps((*self.steps, *steps), self.drafts)
+
+    def with_steps(self, steps: tuple[Step, ...], drafts: tuple[int, ...]) -> "Prefix":
+        """The prefix of the same problem and session with these steps, which came from these drafts."""
+        return Prefix(  # each step of a solution makes several, and `replace` takes twice as long
+            problem=self.problem,
+            steps=steps,
+            drafts=drafts,
+            separator=self.separator,
+            session=self.session,
+            outcome=self.outcome,
+        )

@@ -81,7 +81,7 @@ def _break(separator: str) -> re.Pattern[str]:
 
 
 def _seam(text: str, separator: str) -> str:
-    """What a separator that goes on in the next piece may have begun with, as short as can be."""
+    """The shortest end of a text that may begin a separator which continues in the next piece."""
     if separator.strip("\n"):
         return text[len(text) - len(separator) + 1 :] if len(text) >= len(separator) else text
     return "\n" * text.count("\n", len(text.rstrip()))

@@ -91,7 +91,7 @@ class Statement:
 def stated(sentence: str, nouns: frozenset[str]) -> Statement | None:
     """What a sentence states as the final answer; "Answer: …" marks it.
 
-    nouns: which of answer, option and choice count; result and solution do only where they are called final. None for a
+    nouns: which of answer, option and choice count; result and solution do only if they are called final. None for a
     sentence that states none: a question, a condition, a denial, a plan.
     """
     if sentence.rstrip(" \t*_\"'").endswith("?"):

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from steproute.core.grade import Verdict
 from steproute.core.solution import Outcome, Step
 from steproute.core.usage import AccountLine, Purpose, Usage
-from steproute.core.verdict import Verdict
 
 _GENERATING = (Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
 _DISCARDED = (Purpose.DISCARDED, Purpose.CANCELLED, Purpose.RETRY)
@@ -25,7 +25,7 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleUsage:
-    """What the calls of one role have used. read_tokens: cached or not; output_tokens: whatever became of them."""
+    """What the calls of one role have used. read_tokens: cached or not; output_tokens: kept or not."""
 
     calls: int
     read_tokens: int
@@ -66,7 +66,7 @@ class Trace:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no solution to judge: the problem failed or was cancelled, which is not a wrong answer."""
+        """Whether there is no solution to judge. A failed or cancelled problem is not an incorrect answer."""
         return self.outcome in (Outcome.FAILED, Outcome.CANCELLED)
 
     @property
@@ -76,8 +76,18 @@ class Trace:
 
     @property
     def cost_usd(self) -> Decimal:
-        """Everything spent, drafts that were thrown away and scoring included."""
+        """Everything spent, discarded drafts and scoring included."""
         return _cost_usd(self.account)
+
+    @property
+    def calls_latency_s(self) -> float:
+        """Seconds of all calls, one after the other: for steps from a tree, which keeps how long each took once."""
+        return sum(line.latency_s for line in self.account)
+
+    @property
+    def measured_latency_s(self) -> float:
+        """Wall-clock seconds from start to end, with all else that was in flight; 0 if no call took any time."""
+        return self.latency_s if self.calls_latency_s else 0.0
 
     def usage_by_role(self) -> dict[str, RoleUsage]:
         """What each role has used, in the order of their first calls."""
@@ -88,8 +98,8 @@ class Trace:
 
     def generated_tokens(self, role: str, *purposes: Purpose) -> int:
         """Output tokens of a role, of all purposes that generate or of the given ones."""
-        wanted = purposes or _GENERATING
-        return total_usage(x for x in self.account if x.role == role and x.purpose in wanted).output_tokens
+        counted = purposes or _GENERATING
+        return total_usage(x for x in self.account if x.role == role and x.purpose in counted).output_tokens
 
     def discarded_tokens(self) -> int:
         """Output tokens of all models that no solution kept."""

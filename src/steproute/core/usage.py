@@ -10,7 +10,7 @@ _PER_MILLION: Final = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one call as the backend reported them; `estimated` where it reported none.
+    """Tokens of one call as the backend reported them; `estimated` if it reported none.
 
     `input_tokens` are uncached; `reasoning_tokens` are a part of `output_tokens`, not an addition to them.
     """
@@ -36,6 +36,9 @@ class Usage:
     def read_tokens(self) -> int:
         """All tokens that the model read, cached or not."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+NOTHING_USED: Final = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Price:
 
     @property
     def is_set(self) -> bool:
-        """Whether anybody has said what it costs, be it nothing."""
+        """Whether a price was given, zero included."""
         return self.table != UNSET.table
 
 
@@ -82,8 +85,6 @@ class Purpose(StrEnum):
     DISCARDED = "discarded"
     CANCELLED = "cancelled"
     SCORE = "score"
-    JUDGE = "judge"
-    PROBE = "probe"
     GRADE = "grade"
     RETRY = "retry"
 

@@ -1,10 +1,12 @@
-"""Files that are replaced as a whole: whoever reads one finds the old content or the new, never half of it."""
+"""Files that are replaced as a whole: a reader finds the old content or the new, never half of it."""
 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import msgspec
 
 from steproute.core.errors import StorageError
 
@@ -16,6 +18,11 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     with whole_files(path) as (file,):
         file.write(content)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Replace a file by a document as indented JSON, in the same way."""
+    write_whole(path, msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
 
 
 @contextmanager

@@ -8,9 +8,8 @@ from typing import Final
 from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Prefix, Step
-from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, ok, warning
-from steproute.doctor.probe import LAB_PROBE, probe_of, problem_of
+from steproute.doctor.probe import LAB_PROBE, asked, probe_of, problem_of
 from steproute.engine.roles import ScorerRole
 from steproute.evaluation.auc import CHOOSES_FROM, can_choose, within_prefix_auc
 from steproute.lab.story import Story, generate

@@ -6,12 +6,11 @@ from typing import Final
 
 from steproute.config import ConfigFile
 from steproute.core.errors import SteprouteError
-from steproute.doctor.finding import Finding, failed
+from steproute.core.registry import plugins
+from steproute.doctor.finding import Finding, failed, ok, remedy_for, warning
 from steproute.doctor.gateway import gateway_findings
 from steproute.doctor.models import model_findings
-from steproute.doctor.plugins import plugin_findings
 from steproute.doctor.probe import check
-from steproute.doctor.remedies import remedy_for
 from steproute.doctor.route import role_findings
 from steproute.doctor.scorers import scorer_findings
 
@@ -26,8 +25,8 @@ async def examine(config: ConfigFile) -> list[Finding]:
     check(config.path.name, config.probe)
     models = [_collected(model_findings(config, role), f"models.{role}") for role in config.tables["models"]]
     scorers = [_collected(scorer_findings(config, role), f"scorers.{role}") for role in config.tables["scorers"]]
-    found = await asyncio.gather(*models, *scorers, gateway_findings(config))
-    return [*role_findings(config), *plugin_findings(), *(finding for each in found for finding in each)]
+    findings = await asyncio.gather(*models, *scorers, gateway_findings(config))
+    return [*role_findings(config), *_plugin_findings(), *(finding for each in findings for finding in each)]
 
 
 async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Finding]:
@@ -42,3 +41,13 @@ async def _collected(findings: AsyncIterator[Finding], backend: str) -> list[Fin
     except TimeoutError:
         collected.append(failed(backend, "answers", f"not within {_DEADLINE_S:g} s", "Is the server overloaded?"))
     return collected
+
+
+def _plugin_findings() -> list[Finding]:
+    """One finding for each part of another package, whether or not the configuration uses it."""
+    return [
+        ok(plugin.package, "plugin", plugin.part)
+        if plugin.fault is None
+        else warning(plugin.package, "plugin", plugin.fault.located, plugin.fault.remedy)
+        for plugin in plugins()
+    ]

@@ -53,8 +53,7 @@ def _new(file: Path) -> Finding:
 
 
 async def _of_database(database: Database, keys: bool) -> list[Finding]:
-    async with database.reading() as connection:
-        revision = await connection.run_sync(_revision)
+    revision = await database.read(_revision)
     finding = _schema(database.where, revision)
     if revision != _newest() or not keys:
         return [finding]

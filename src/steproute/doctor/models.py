@@ -10,9 +10,8 @@ from steproute.config import ConfigFile
 from steproute.core.errors import BackendError
 from steproute.core.ports import ServedModel, ServerFacts, StepModel
 from steproute.core.solution import Draft, Stop
-from steproute.doctor.asking import asked
 from steproute.doctor.finding import Finding, failed, ok, warning
-from steproute.doctor.probe import Prober, probe_of, problem_of
+from steproute.doctor.probe import Prober, asked, probe_of, problem_of
 from steproute.doctor.route import reader_of_logprobs
 
 _COMPARED: Final = 20
@@ -28,7 +27,7 @@ _WITHOUT: Final = {
 
 
 async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding]:
-    """A model's findings, check by check. Raises SteprouteError where it cannot be made or does not answer."""
+    """A model's findings, check by check. Raises SteprouteError if it cannot be made or does not answer."""
     name = f"models.{role}"
     writer = config.model(role, {})
     if isinstance(writer.model, ServedModel):
@@ -48,7 +47,7 @@ async def model_findings(config: ConfigFile, role: str) -> AsyncIterator[Finding
         yield _refuses(name, facts.refused, facts.omitted)
     reader = reader_of_logprobs(config, role)
     if reader and first.confidence is None:
-        remedy = f"Set logprobs = 5; {reader} reads them. Choose another where the server gives none."
+        remedy = f"Set logprobs = 5; {reader} reads them. Choose another if the server gives none."
         yield failed(name, "log-probabilities", "none came", remedy)
     if writer.price.table == "not set":
         yield warning(name, "price", "not set", f"Set price = {{ input = …, output = … }} below [{name}].")
@@ -67,29 +66,29 @@ async def _listed(config: ConfigFile, name: str, served: ServedModel) -> Finding
             raise
         return warning(name, "model", f"no list of models ({failure})", _NO_LIST)
     if not models:
-        seen = "the server lists none" if models == {} else "no list of models that can be read"
-        return warning(name, "model", seen, _NO_LIST)
-    found = names_of(model, models)
-    if not found:
+        observation = "the server lists none" if models == {} else "no list of models that can be read"
+        return warning(name, "model", observation, _NO_LIST)
+    names = names_of(model, models)
+    if not names:
         return failed(name, "model", f"{model!r} is not served", f"Set model to one of {', '.join(models)}.")
-    room = models[found[0]]
-    if room is not None and room < _SMALL_CONTEXT:
-        return warning(name, "model", f"context of {room} tokens", "Long solutions will end in context_overflow.")
-    return ok(name, "model", f"{model}, context {room or 'not told'}")
+    context = models[names[0]]
+    if context is not None and context < _SMALL_CONTEXT:
+        return warning(name, "model", f"context of {context} tokens", "Long solutions will end in context_overflow.")
+    return ok(name, "model", f"{model}, context {context or 'unknown'}")
 
 
 def _refuses(name: str, refused: Sequence[str], omitted: Sequence[str]) -> Finding:
     """What the server refused and what that means, with the line to add."""
-    seen = ", ".join(f"{field} ({_WITHOUT[field]})" if field in _WITHOUT else field for field in refused)
+    observation = ", ".join(f"{field} ({_WITHOUT[field]})" if field in _WITHOUT else field for field in refused)
     remedy = f"Set omit = {json.dumps(sorted(omitted))} below [{name}], so that nothing is sent twice."
-    return warning(name, "request fields", f"refused, and left out: {seen}", remedy)
+    return warning(name, "request fields", f"refused, and left out: {observation}", remedy)
 
 
 def _stops(name: str, first: Draft, ignores_stop: bool) -> Finding:
     tokens = first.usage.output_tokens
     if ignores_stop:
-        seen = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
-        return failed(name, "ends a step", seen, 'Set stop = "client".')
+        observation = f"{tokens} tokens, and only the first of them are the step: the server ignores the stop string"
+        return failed(name, "ends a step", observation, 'Set stop = "client".')
     if first.stop is Stop.LENGTH:
         remedy = "Ask for blank lines between steps in instructions, or for shorter steps."
         return failed(name, "ends a step", f"{tokens} tokens without a separator", remedy)

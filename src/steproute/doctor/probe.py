@@ -1,19 +1,25 @@
 """What the models and scorers are asked."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
+from decimal import Decimal
+from typing import Final, TypeVar
 
 from steproute.config import ConfigFile, ProbeSettings
 from steproute.core.errors import ConfigError
 from steproute.core.ports import CAPABILITIES, ONLY_READS, Continuation, ModelCapabilities
 from steproute.core.problem import Problem
 from steproute.core.registry import models, scorers
-from steproute.core.solution import Draft, Prefix, Sampling, Step
-from steproute.doctor.asking import asked
-from steproute.doctor.remedies import other_mode
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Step
+from steproute.core.usage import Price
+from steproute.doctor.finding import other_mode
+from steproute.engine.account import Account
+from steproute.engine.metering import Bill, MeteredCalls
 from steproute.engine.roles import ModelRole
 
+_T = TypeVar("_T")
+_FREE: Final = Price(input=Decimal(0), output=Decimal(0))  # doctor counts no dollars
 _STEP_TOKENS: Final = 256
 LAB_PROBE: Final = ProbeSettings(
     problem="(1) Cleo has 5 books. (2) There are 45 books in the bag of Zoe. "
@@ -64,6 +70,15 @@ def check(file: str, probe: ProbeSettings) -> None:
             )
 
 
+async def asked(config: ConfigFile, backend: str, call: Callable[[Meter], Awaitable[_T]]) -> _T:
+    """What a call gives; failures that may pass are tried again, as often as [limits] of the file says.
+
+    Raises what the last try raised.
+    """
+    calls = MeteredCalls(Account(lambda line: None), config.limits.retries)
+    return await calls.make(Bill(role=backend, model=backend, price=_FREE), None, call)
+
+
 class Prober:
     """Greedy steps of one model."""
 
@@ -83,7 +98,7 @@ class Prober:
 
     @property
     def other_mode(self) -> str:
-        """What to do if it does not go on in the mode that it has."""
+        """What to do if it does not continue in its mode."""
         return other_mode(self.capabilities.continuation)
 
     async def write(self, *steps: str, to_end: bool = False) -> Draft:

@@ -25,16 +25,17 @@ def role_findings(config: ConfigFile) -> list[Finding]:
 
 
 def reader_of_logprobs(config: ConfigFile, role: str) -> str:
-    """What of the route reads a model's log-probabilities, if anything does: a policy reads those of weak, a scorer
-    those of all steps, whoever wrote them."""
+    """The policy or scorer of the route that reads a model's log-probabilities, empty if none does.
+
+    A policy reads those of the weak model, a scorer those of all steps."""
     route = config.route
     with suppress(SteprouteError):  # of the route, which are found with the roles
         family = policy_family(route.policy)
         if role == "weak" and reads(family.at(family.knobs[0], 0), "confidence"):
             return route.policy
         needs = NEEDS.of(route.strategy_at(0))
-        asked = [name for name in needs.scorers if role in needs.models and name in config.tables["scorers"]]
-        return next(filter(None, (_reading(name, config.scorer(name, {}, {})) for name in asked)), "")
+        scorers = [name for name in needs.scorers if role in needs.models and name in config.tables["scorers"]]
+        return next(filter(None, (_reading(name, config.scorer(name, {}, {})) for name in scorers)), "")
     return ""
 
 

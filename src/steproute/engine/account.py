@@ -27,8 +27,13 @@ class Account:
 
     @property
     def output_tokens(self) -> int:
-        """Tokens that writers have generated so far."""
+        """Tokens that models have generated so far, without what scorers wrote."""
         return sum(line.usage.output_tokens for line in self._lines if line.purpose is not Purpose.SCORE)
+
+    def tokens_of(self, role: str) -> int:
+        """Tokens that a model's role has generated so far."""
+        lines = (line for line in self._lines if line.role == role and line.purpose is not Purpose.SCORE)
+        return sum(line.usage.output_tokens for line in lines)
 
     def enter(self, line: AccountLine, key: Hashable = None) -> None:
         """Add a call's line; one with a key, such as a draft's id, can still be settled by it."""
@@ -38,6 +43,6 @@ class Account:
         self._on_entered(line)
 
     def settle(self, key: Hashable, purpose: Purpose) -> None:
-        """Say what became of the calls under a key, if there were any."""
+        """Set the purpose of the calls under a key, if there are any."""
         for index in self._open.get(key, ()):
             self._lines[index] = replace(self._lines[index], purpose=purpose)

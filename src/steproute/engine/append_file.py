@@ -1,4 +1,4 @@
-"""A file that only grows: an append is there as a whole, or the file ends as before."""
+"""A file that only grows: an append is written whole, or the file stays as it was."""
 
 import fcntl
 import os
@@ -8,9 +8,9 @@ from steproute.core.errors import ConfigError, StorageError
 
 
 class AppendFile:
-    """Open for reading and appending. end: how long its sound part is, in bytes; what follows goes at the next append.
+    """Open for reading and appending. end: length of its sound part in bytes; the next append removes what follows.
 
-    Opening changes nothing on disk but to make a missing file. Raises StorageError if it cannot be opened.
+    Opening creates a missing file and changes nothing else on disk. Raises StorageError if it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -24,7 +24,7 @@ class AppendFile:
         self.end = self._size = os.fstat(self._file).st_size
 
     def lock(self) -> None:
-        """Keep other processes out until it is closed; raises ConfigError, and closes it, if one has it already."""
+        """Lock out other processes until it is closed. If one holds it already, closes it and raises ConfigError."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -57,5 +57,5 @@ class AppendFile:
         self.end = self._size = self.end + len(data)
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Release the file."""
         os.close(self._file)

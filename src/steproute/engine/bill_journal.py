@@ -1,4 +1,4 @@
-"""What the attempts under way have spent so far, on disk, so that a killed attempt stays on the books."""
+"""The bills of attempts under way, on disk, so that the costs of a killed attempt are not lost."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,7 +15,7 @@ _LARGE: Final = 1 << 20
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One try to solve a problem by a route; `number` counts those before it that have left a trace."""
+    """One try to solve a problem by a route; `number` counts the earlier ones that have a trace."""
 
     route: str
     problem_id: str
@@ -37,20 +37,20 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="string")
 
 
 class BillJournal:
-    """JSON lines, one per finished call of an attempt that has left no trace yet.
+    """JSON lines, one per finished call of an attempt that has no trace yet.
 
-    Opening adds the bills of killed attempts to `killed_usd`, and replaces the file by that sum in one step, so nothing
-    is counted twice. left_a_trace: whether an attempt's own account is on disk. Raises DatasetError for a damaged file,
-    StorageError if it cannot be written.
+    Opening adds the bills of killed attempts to `killed_usd` and replaces the file by that sum in one step, so nothing
+    is counted twice. has_trace: whether an attempt's trace, with its account, is on disk. Raises DatasetError for a
+    damaged file, StorageError if it cannot be written.
     """
 
-    def __init__(self, path: Path, left_a_trace: Callable[[Attempt], bool]) -> None:
+    def __init__(self, path: Path, has_trace: Callable[[Attempt], bool]) -> None:
         self._path = path
         self._file: AppendFile | None = None
         self._open: dict[Attempt, Decimal] = {}
         self.killed_usd = Decimal(0)
         for entry in _entries(path):
-            if isinstance(entry, _Killed) or not left_a_trace(entry.attempt):
+            if isinstance(entry, _Killed) or not has_trace(entry.attempt):
                 self.killed_usd += entry.usd
         self._rewrite()
 
@@ -69,7 +69,7 @@ class BillJournal:
         self._open.pop(attempt, None)
 
     def close(self) -> None:
-        """Leave the sum of what came to nothing, or no file if nothing did."""
+        """Keep the sum of the attempts without a trace, or no file if it is 0."""
         self.killed_usd += sum(self._open.values(), Decimal(0))
         self._open.clear()
         self._rewrite()
@@ -98,5 +98,5 @@ def _entries(path: Path) -> list[_Bill | _Killed]:
         raise DatasetError(
             f"damaged ({failure}). It was not changed.",
             where=path,
-            remedy="Delete it to go on without the dollars that killed attempts had spent.",
+            remedy="Delete it to continue without the dollars that killed attempts had spent.",
         ) from None

@@ -10,11 +10,11 @@ from steproute.core.usage import Price
 from steproute.engine.account import Account
 from steproute.engine.limits import Limits
 
-_CALLS_A_STEP: Final = 2  # of each role: a draft, and its continuation where it is degenerate
+_CALLS_PER_STEP: Final = 2  # of each role: a draft, and its continuation if it is degenerate
 
 
 class Budget:
-    """A problem's limits against its account. `exceeded`: the outcome of the one that ended the problem, if one did."""
+    """A problem's limits and its account. `exceeded`: the outcome of the limit that ended the problem, if one did."""
 
     def __init__(self, limits: Limits, account: Account) -> None:
         self._limits, self._account = limits, account
@@ -23,8 +23,10 @@ class Budget:
     def clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
         """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does.
 
-        Raises BudgetExceeded where they can pay none.
+        Raises BudgetExceeded if they can pay none.
         """
+        if self._limits.max_tokens is None and self._limits.max_cost_usd is None:
+            return sampling, None
         affordable: list[tuple[int, Outcome]] = []
         tokens_left = self._tokens_left()
         if tokens_left is not None:
@@ -38,7 +40,7 @@ class Budget:
         tokens, outcome = min(affordable, default=(sampling.max_tokens, None), key=lambda pair: pair[0])
         if tokens <= 0:
             assert outcome is not None
-            raise self.end(outcome, "nothing is left of it")
+            raise self.end(outcome, "nothing is left")
         if tokens >= sampling.max_tokens:
             return sampling, None
         return replace(sampling, max_tokens=tokens), outcome
@@ -46,19 +48,21 @@ class Budget:
     def end(self, outcome: Outcome, why: str) -> BudgetExceeded:
         """The error that ends the problem by a budget."""
         self.exceeded = outcome
-        return BudgetExceeded(f"the problem's {outcome}: {why}. Raise the limit to go on.")
+        return BudgetExceeded(f"the problem's {outcome}: {why}. Raise the limit to continue.")
 
-    def is_ample(self, writers: Iterable[Sampling], steps_left: int, lookahead: int) -> bool:
-        """Whether no budget can bind any more, however long the drafts are.
+    def is_ample(self, samplings: Iterable[Sampling], steps_left: int, lookahead: int) -> bool:
+        """Whether no budget can bind, however long the drafts are.
 
         Assumes the worst case: each step's `lookahead` speculative drafts are all discarded. A money budget can always
         bind, since nothing bounds what a call reads.
         """
         if self._limits.max_cost_usd is not None:
             return False
-        left = self._tokens_left()
-        a_call = (self._limits.retries + 1) * sum(sampling.max_tokens for sampling in writers)
-        return left is None or left >= _CALLS_A_STEP * (1 + lookahead) * a_call * steps_left
+        tokens_left = self._tokens_left()
+        if tokens_left is None:
+            return True
+        call_tokens = (self._limits.retries + 1) * sum(sampling.max_tokens for sampling in samplings)
+        return tokens_left >= _CALLS_PER_STEP * (1 + lookahead) * call_tokens * steps_left
 
     def _tokens_left(self) -> int | None:
         if self._limits.max_tokens is None:

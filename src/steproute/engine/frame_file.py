@@ -1,7 +1,7 @@
-"""An append-only file of zstd frames behind a head that says what it holds.
+"""An append-only file of zstd frames after a head that names their kind.
 
-A crash can tear only the last frame, which the next append replaces. Anything else that is not as it was written is
-an error, and the file stays as it is.
+A crash can tear only the last frame, which the next append replaces. Any other damage is an error, and the file is not
+changed.
 """
 
 import os
@@ -25,7 +25,7 @@ _OPTIONS: Final[dict[int, int]] = {
 }
 
 _Read = Callable[[int, int], bytes]
-"""Up to so many bytes of a file from a position on."""
+"""Up to a number of bytes of a file, from a position on."""
 
 
 class Place(NamedTuple):
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 class FrameFile:
     """Open for appending by one process at a time. `scan` it before the first `append`.
 
-    kind: what the frames hold, such as "traces". Opening and scanning change nothing on disk. Raises ConfigError if
+    kind: of the frames' contents, such as "traces". Opening and scanning change nothing on disk. Raises ConfigError if
     another process holds the file, StorageError if it cannot be opened.
     """
 
@@ -70,7 +70,7 @@ class FrameFile:
         return Place(start, len(frame))
 
     def close(self) -> None:
-        """Let other processes have the file."""
+        """Release the file for other processes."""
         self._file.close()
 
 
@@ -88,7 +88,7 @@ def scan_frames(path: Path, kind: str) -> Iterator[bytes]:
 
 
 def _head(kind: str) -> bytes:
-    """A frame that decompressors skip, so that `zstd -dc` prints what the others hold."""
+    """A frame that decompressors skip, so that `zstd -dc` prints only the contents."""
     text = f"steproute {kind} 1\n".encode()
     return struct.pack("<II", _SKIPPABLE, len(text)) + text
 
@@ -138,7 +138,7 @@ def _first_chunk(read: _Read, path: Path, kind: str) -> tuple[bytes, int] | None
 
 
 def _frame_size(view: memoryview) -> int | None:
-    """Length of the frame that `view` begins with; None if it is not whole or no frame."""
+    """Length of the frame at the start of `view`; None if it is not whole or no frame."""
     try:
         return zstd.get_frame_size(view)
     except zstd.ZstdError:

@@ -1,4 +1,4 @@
-"""Grading traces by a run's grader; what a model was paid for is kept on disk and never asked twice."""
+"""Grades of traces by a run's grader. Verdicts of a model are paid for once and kept on disk."""
 
 import hashlib
 from collections.abc import Awaitable
@@ -43,10 +43,10 @@ _decoder: Final = msgspec.json.Decoder(_Line | _Verdict)
 
 
 class GradeBook:
-    """Grades of one run, each asked for once; a grader with `reads_solution = False` is asked once per answer.
+    """Grades of one run, each computed once; a grader with `reads_solution = False` grades each answer once.
 
-    path: keeps the verdicts and bills of a grader that asks a model; None for none. A context manager, which lets other
-    processes have the file. Raises ConfigError if another process holds it, DatasetError if it is damaged.
+    path: keeps the verdicts and bills of a grader that calls a model; None keeps none. A context manager, which
+    releases the file. Raises ConfigError if another process holds it, DatasetError if it is damaged.
     """
 
     def __init__(self, grading: GraderRole, path: Path | None = None, retries: int = 3) -> None:
@@ -62,14 +62,14 @@ class GradeBook:
             raise
 
     async def grade(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
-        """As `grade_or_fail`, but a model that fails leaves the solution undecided, for the next run to ask again."""
+        """As `grade_or_fail`, but if the model fails the solution stays undecided, and the next run asks again."""
         try:
             return await self.grade_or_fail(problem, trace, separator)
         except BackendError as failure:
             return Grade.undecided(f"the grader failed: {failure}")
 
     async def grade_or_fail(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
-        """The grade of a solution; None if the problem failed, which is no incorrect answer, or has no gold answer.
+        """The grade of a solution; None if the problem failed (not an incorrect answer) or has no gold answer.
 
         Raises BackendError if the grader's model fails.
         """
@@ -84,11 +84,11 @@ class GradeBook:
 
     @property
     def spent_usd(self) -> Decimal:
-        """What was paid for grading so far, in earlier runs too."""
+        """Dollars paid for grading so far, including earlier runs."""
         return self._spent_usd
 
     def close(self) -> None:
-        """Let other processes have the file."""
+        """Release the file."""
         if self._file is not None:
             self._file.close()
 
@@ -110,8 +110,8 @@ class GradeBook:
             return role.grader.grade(problem, answer, solution, meter)
 
         grade = await calls.make(bill, role.limiter, call)
-        for each in grade.calls:
-            account.enter(bill.line(Purpose.GRADE, each.usage, each.latency_s, each.request_id))
+        for model_call in grade.calls:
+            account.enter(bill.line(Purpose.GRADE, model_call.usage, model_call.latency_s, model_call.request_id))
         self._known[key] = replace(grade, calls=())
         self._write(_Verdict(key, grade.verdict, grade.note))
         return grade
@@ -140,6 +140,6 @@ class GradeBook:
 
 
 def _key(problem: Problem, answer: str | None, text: str | None) -> str:
-    """What decides a grade within a run, which has one grader."""
+    """All that a grade depends on within a run, which has one grader."""
     parts = problem.id, problem.canonical, problem.answer, answer, text
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()

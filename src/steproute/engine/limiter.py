@@ -32,10 +32,10 @@ def slot_at(limiter: "Limiter | None", meter: Meter) -> AbstractAsyncContextMana
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimiterSettings:
-    """in_flight: requests at once at most. tokens_per_minute: tokens read and written, None for no limit. After
+    """in_flight: maximum requests at once. tokens_per_minute: tokens read and written, None for no limit. After
     `failures_to_open` failures in a row the circuit opens: no request for `cooldown_s` seconds, then one probe.
 
-    Raises ConfigError for numbers that cannot be.
+    Raises ConfigError for a number below 1, and a cooldown that is not above 0.
     """
 
     in_flight: int = 64
@@ -58,11 +58,12 @@ class LimiterSettings:
 
 
 class Limiter:
-    """The requests of all problems to one backend: first come, first served, within what the backend bears.
+    """The requests of all problems to one backend: first come, first served, within the backend's capacity.
 
-    The number at once starts low and grows by one for each full round that went well; a 429 cuts it by a fifth, once
-    for all requests that were under way together, and a Retry-After stops new ones for so long. Server errors do not
-    shrink it, but many in a row open the circuit: requests fail at once with CircuitOpen until a probe passes.
+    The number of requests at once starts low and grows by one per full round without a failure. A 429 cuts it by a
+    fifth, once for all requests that were under way together, and a Retry-After stops new ones for that time. Server
+    errors do not reduce it, but many in a row open the circuit: requests fail immediately with CircuitOpen until a
+    probe succeeds.
     """
 
     def __init__(self, settings: LimiterSettings = LimiterSettings(), name: str = "backend") -> None:
@@ -81,7 +82,7 @@ class Limiter:
 
     @property
     def pause_s(self) -> float:
-        """For how many more seconds the backend has asked for no request."""
+        """Remaining seconds for which the backend wants no request."""
         return max(0.0, self._closed_until - self._now())
 
     @property
@@ -97,11 +98,11 @@ class Limiter:
         is free or the backend's last call failed.
         """
         clock = asyncio.get_running_loop().time
-        asked = clock()
-        if meter.speculative and not self._free(asked):
+        requested_at = clock()
+        if meter.speculative and not self._free(requested_at):
             raise BackendUnavailable("no slot is free for a speculative call", where=self.name)
         await self._admit()
-        meter.wait_s += clock() - asked
+        meter.wait_s += clock() - requested_at
         self._started += 1
         place, probe = self._started, self._probing
         try:
@@ -112,9 +113,9 @@ class Limiter:
         except (BackendUnavailable, BackendTimeout) as failure:
             self._fail(failure, probe)
             raise
-        except (BudgetExceeded, SpendingLimitReached):  # it was not asked
+        except (BudgetExceeded, SpendingLimitReached):  # no request was sent
             raise
-        except Exception:  # it answered, if not as one would like
+        except Exception:  # it answered, though not as expected
             self._failures = self._failed_probes = 0
             raise
         else:
@@ -135,7 +136,7 @@ class Limiter:
             try:
                 await slot
             except asyncio.CancelledError:
-                if slot.done() and not slot.cancelled():  # the slot came at the same moment: pass it on
+                if slot.done() and not slot.cancelled():  # granted at the same moment: pass it on
                     self.under_way -= 1
                     self._wake()
                 elif slot in self._waiting:
@@ -170,19 +171,21 @@ class Limiter:
         )
 
     async def _wait_for_quota(self) -> None:
-        """Until the backend's Retry-After is over and a call of mean size fits the tokens of this minute."""
+        """Wait until the Retry-After is over and a call of mean size fits into the tokens of this minute."""
         clock = asyncio.get_running_loop().time
         while (wait := max(self._closed_until - clock(), self._quota_wait(clock()))) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(max(wait, _LEAST_WAIT_S))  # a rounding error's worth would not move the clock
+            await asyncio.sleep(max(wait, _LEAST_WAIT_S))  # a wait as short as a rounding error never ends
 
     def _quota_wait(self, now: float) -> float:
         if self.settings.tokens_per_minute is None:
             return 0.0
-        a_second = self.settings.tokens_per_minute / 60
+        tokens_per_second = self.settings.tokens_per_minute / 60
         if self._filled_at:
-            self._tokens = min(self.settings.tokens_per_minute, self._tokens + (now - self._filled_at) * a_second)
+            self._tokens = min(
+                self.settings.tokens_per_minute, self._tokens + (now - self._filled_at) * tokens_per_second
+            )
         self._filled_at = now
-        return max(0.0, (self._mean_tokens - self._tokens) / a_second)
+        return max(0.0, (self._mean_tokens - self._tokens) / tokens_per_second)
 
     def _settle(self, used: int) -> None:
         if self.settings.tokens_per_minute is not None:
@@ -194,7 +197,7 @@ class Limiter:
         if place > self._cut_at:
             self.limit, self._cut_at = max(1.0, self.limit * _CUT), self._started
         if retry_after_s is not None:
-            self._now = asyncio.get_running_loop().time  # which other threads may read, too
+            self._now = asyncio.get_running_loop().time  # other threads may read it, too
             self._closed_until = max(self._closed_until, self._now() + retry_after_s)
 
     def _fail(self, failure: Exception, probe: bool) -> None:

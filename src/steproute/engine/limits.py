@@ -1,4 +1,4 @@
-"""What one problem may use, and what to do when a part fails."""
+"""What one problem may use, and what to do if a call fails."""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,9 +12,15 @@ from steproute.core.errors import ConfigError
 class Limits:
     """Limits of one problem. None means no limit.
 
-    max_tokens counts what writers of all roles generate and is never exceeded; a judge's verdicts do not count.
-    max_cost_usd stops the output that it cannot pay; the input of the last call may exceed it. deadline_s is wall-clock
-    time. Raises ConfigError for values that cannot be.
+    max_tokens counts what the models of all roles generate and is never exceeded; what scorers generate does not count.
+    max_cost_usd stops output that it cannot pay; the input of the last call may exceed it. deadline_s is wall-clock
+    time. retries: per call.
+
+    on_scorer_failure: accept the draft, or have the strong model rewrite it. on_strong_failure: accept the draft that a
+    role was to rewrite; this covers every role that rewrites, not only `strong`. on_weak_failure: have the strong model
+    write the step. `fail` fails the problem.
+
+    Raises ConfigError for a budget that is not above 0, no step or a negative number of retries.
     """
 
     max_steps: int = 30
@@ -42,7 +48,7 @@ class Limits:
 
     @property
     def without_fallbacks(self) -> "Limits":
-        """These limits for solutions to learn from: what fails, fails the problem."""
+        """These limits for solutions to learn from: every failure fails the problem."""
         return replace(self, on_scorer_failure="fail", on_strong_failure="fail", on_weak_failure="fail")
 
     def changed(
@@ -53,7 +59,7 @@ class Limits:
         max_cost_usd: Decimal | None = None,
         deadline_s: float | None = None,
     ) -> "Limits":
-        """These limits with those given, where they are not None. Raises ConfigError."""
+        """These limits with the given ones, except those that are None. Raises ConfigError."""
         return replace(
             self,
             max_steps=self.max_steps if max_steps is None else max_steps,

@@ -1,9 +1,8 @@
-"""Calls to backends on a problem's account: each with its turn at the limiter, its further tries and its bill."""
+"""Calls to backends on a problem's account: each with its slot at the limiter, its retries and its bill."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -20,7 +19,7 @@ _LONGEST_BACKOFF_S: Final = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class Bill:
-    """Who gets billed for a call under way. wait_s: how long its last try waited, which goes on the next line alone."""
+    """The role that a call is billed to. wait_s: how long its last try waited, which is put on the next line only."""
 
     role: str
     model: str
@@ -44,7 +43,7 @@ class Bill:
 
 
 class MeteredCalls:
-    """The one place where a problem's calls are made, tried again and, where they do not return, billed."""
+    """Makes and retries a problem's calls, and bills those that do not return."""
 
     def __init__(self, account: Account, retries: int) -> None:
         self._account, self._retries = account, retries
@@ -52,12 +51,12 @@ class MeteredCalls:
     async def make(
         self, bill: Bill, limiter: Limiter | None, call: Callable[[Meter], Awaitable[_T]], *, speculative: bool = False
     ) -> _T:
-        """Await a call; whatever it used is billed when it does not return, and what may pass is tried again.
+        """Await a call. A failure that may pass is retried; what a call used that did not return is billed.
 
-        Between tries it waits as long as the backend asked, plus a random part of a time that doubles, so that calls
-        that failed together do not return together. A speculative call runs only if a slot is free and is never tried
-        again. An open circuit refuses a call before it is made, which is no try: the call waits for as many probes as
-        it has further tries. Raises what the last try raised.
+        Between tries it waits as long as the backend asks, plus a random part of a time that doubles, so that calls
+        that failed together do not return together. A speculative call runs only if a slot is free and is never
+        retried. A call that an open circuit refuses is not made, so it is no try: it waits for as many probes as it has
+        retries. Raises the last try's error.
         """
         retries = 0 if speculative else self._retries
         attempt = 0
@@ -92,16 +91,22 @@ class MeteredCalls:
             seconds = 0.0  # one time for all of them
 
 
-@contextmanager
-def blamed(role: str) -> Iterator[None]:
+class Blame:
     """Puts the role on the errors of its model or scorer; of an ensemble, the member that failed."""
-    try:
-        yield
-    except (BackendError, ScorerError) as failure:
-        failure.role = failure.role or role
-        raise
+
+    __slots__ = ("_role",)
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, failure: BaseException | None, traceback: object) -> None:
+        if isinstance(failure, BackendError | ScorerError):
+            failure.role = failure.role or self._role
 
 
 def now() -> float:
-    """Seconds by the running loop's clock, which is virtual in a simulation."""
+    """Seconds on the running loop's clock, which is virtual in a simulation."""
     return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""What backends were really paid, on disk: beside a step tree, whose answers are billed to each route and paid once."""
+"""The payments to backends, on disk. With a step tree, each route is billed for a call that is paid only once."""
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -10,9 +10,9 @@ from steproute.engine.append_file import AppendFile
 
 
 class PaidJournal:
-    """A line per payment; opening replaces them by their sum. is_new: whether there was none yet.
+    """One line per payment; opening replaces them by their sum. is_new: whether there was no file.
 
-    A payment is on disk as soon as its call has ended, so a kill loses only those of calls under way. Raises
+    A payment is on disk as soon as its call has ended, so a kill loses only the payments of calls under way. Raises
     DatasetError for a damaged file, StorageError if it cannot be written.
     """
 

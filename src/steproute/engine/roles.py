@@ -13,7 +13,7 @@ from steproute.grading.mathematics import MathGrader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRole:
-    """A model in a role, with its price, its way of sampling and the limiter of its backend, if it has one.
+    """A model in a role, with its price, its sampling and the limiter of its backend, if it has one.
 
     backend: its name in a steproute.toml, for those who watch it.
     """
@@ -29,9 +29,9 @@ class ModelRole:
 class ScorerRole:
     """A scorer with its price and the limiter of its backend, if it has one.
 
-    members: of an ensemble, by role. Each is asked and billed by itself, and the scorer combines what they say.
-    backend: its name in a steproute.toml, for those who watch it. Raises ConfigError for members of a scorer that
-    combines nothing.
+    members: of an ensemble, by role. Each is called and billed by itself, and the scorer combines their scores.
+    backend: its name in a steproute.toml, for those who watch it. Raises ConfigError for members of a scorer that does
+    not combine scores.
     """
 
     scorer: StepScorer
@@ -42,12 +42,14 @@ class ScorerRole:
 
     def __post_init__(self) -> None:
         if self.members and not isinstance(self.scorer, CombiningScorer):
-            raise ConfigError(f"{self.scorer.name} combines no scorers.", where="members", remedy="Use an ensemble.")
+            raise ConfigError(
+                f"{self.scorer.name} does not combine scorers.", where="members", remedy="Use an ensemble."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraderRole:
-    """The grader of a run and its name; one that asks a model has that model's name, role, price and limiter."""
+    """The grader of a run and its name; one that calls a model has that model's name, role, price and limiter."""
 
     grader: Grader = MathGrader()
     name: str = "math"
@@ -58,7 +60,7 @@ class GraderRole:
 
     @property
     def is_paid(self) -> bool:
-        """Whether it asks a model."""
+        """Whether it calls a model."""
         return self.role != ""
 
 
@@ -78,7 +80,7 @@ class Roles:
     environment: Environment | None = None
 
     def model(self, role: str) -> ModelRole:
-        """The writer of `role`; raises ConfigError that lists the roles there are."""
+        """The model of `role`; raises ConfigError that lists the roles."""
         if role not in self.models:
             raise ConfigError(
                 f"{role!r} has no model. Roles of this run: {', '.join(sorted(self.models))}.", where="role"
@@ -86,13 +88,13 @@ class Roles:
         return self.models[role]
 
     def scorer(self, role: str = "prm") -> ScorerRole:
-        """The scorer of `role`; raises ConfigError where there is none."""
+        """The scorer of `role`; raises ConfigError if there is none."""
         if role not in self.scorers:
-            there = ", ".join(sorted(self.scorers)) or "none"
-            raise ConfigError(f"this strategy scores steps, but the run has no such scorer, only {there}.", where=role)
+            names = ", ".join(sorted(self.scorers)) or "none"
+            raise ConfigError(f"this strategy scores steps, but the run has no such scorer, only {names}.", where=role)
         return self.scorers[role]
 
 
-def reads_confidence(judge: ScorerRole) -> bool:
-    """Whether it, or a member of it, reads the log-probabilities of the calls that wrote the steps."""
-    return READS_CONFIDENCE.of(judge.scorer) or any(map(reads_confidence, judge.members.values()))
+def reads_confidence(role: ScorerRole) -> bool:
+    """Whether the scorer or a member of it reads the log-probabilities of the calls that wrote the steps."""
+    return READS_CONFIDENCE.of(role.scorer) or any(map(reads_confidence, role.members.values()))

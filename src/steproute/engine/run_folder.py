@@ -1,4 +1,4 @@
-"""A run's folder: its name, and `run.toml`, which says what the run holds and what decided its traces."""
+"""A run's folder: its name, and `run.toml`, which records the run's contents and the settings of its traces."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _ROW: Final = 2 * _DIGEST
 
 
 def checked_name(name: str) -> str:
-    """A run's name, which is the name of its folder; raises ConfigError for one that is no plain name."""
+    """A run's name, which is the name of its folder; raises ConfigError if it is not a plain name."""
     if not _is_plain(name):
         raise ConfigError(
             f"{name[:80]!r} is no plain name.",
@@ -40,7 +40,7 @@ def checked_name(name: str) -> str:
 
 
 def name_of(text: str) -> str:
-    """A plain name made of any text."""
+    """A plain name made from any text."""
     words = re.sub(r"[^A-Za-z0-9.+-]+", "-", text)[: _LONGEST_NAME - len("run-")].strip("-.+")
     return words if _is_plain(words) else f"run-{words}".strip("-")
 
@@ -52,7 +52,7 @@ def _is_plain(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What one command takes of a run: routes by name, seeds, problems, and the folders of its artefacts."""
+    """The part of a run that one command uses: routes by name, seeds, problems, and the folders of its artefacts."""
 
     routes: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -61,12 +61,12 @@ class Selection:
 
 
 def claim_folder(folder: Path, conditions: Mapping[str, Any], selection: Selection, *, begun: bool) -> None:
-    """Write to `run.toml` what a run holds from now on, or refuse what does not belong to it.
+    """Add the selection to the contents in `run.toml`, or refuse one that does not belong to the run.
 
-    conditions: what decides the trace of a problem by a route at a seed, in values that TOML holds. They must stay as
-    they are, and so must the contents of the problems and of the artefacts. A selection may differ: `run.toml` names
-    everything that was ever selected. begun: whether the folder holds traces. Raises ConfigError that says what has
-    changed, and for a `run.toml` that is damaged or missing; ArtifactError for an artefact that cannot be read.
+    conditions: the settings that determine the trace of a problem by a route at a seed, in values that TOML holds. They
+    must not change, and neither must the contents of the problems and of the artefacts. A selection may: `run.toml`
+    names everything that was ever selected. begun: whether the folder holds traces. Raises ConfigError that names the
+    change, and for a `run.toml` that is damaged or missing; ArtifactError for an artefact that cannot be read.
     """
     path = folder / "run.toml"
     now = {**conditions, "holds": _holds(selection), "digests": _digests(selection)}
@@ -104,7 +104,7 @@ def _digests(selection: Selection) -> dict[str, Any]:
 
 
 def _grown(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """What is there and what is selected now."""
+    """The earlier contents and the new selection."""
     problems = "".join({**dict.fromkeys(_rows(before)), **dict.fromkeys(_rows(now))})
     holds = {key: list(dict.fromkeys([*before["holds"][key], *now["holds"][key]])) for key in ("routes", "seeds")}
     return {
@@ -145,7 +145,7 @@ def run_document(folder: Path) -> dict[str, Any]:
 
 
 def recorded_problems(document: Mapping[str, Any], problems: Sequence[Problem]) -> list[Problem]:
-    """Those of the problems that a run holds, with the text and gold answer that they had; document: its `run.toml`."""
+    """The problems that a run holds, with an unchanged text and gold answer; document: its `run.toml`."""
     rows = set(_rows(document))
     return [problem for problem in problems if _row(problem) in rows]
 
@@ -175,8 +175,8 @@ def _changed_condition(before: Mapping[str, Any], now: Mapping[str, Any]) -> str
         if key == "config_digest" and before.get(key) and now[key]:
             return "[models] or [scorers] of its steproute.toml have changed since it began"
         if key == "config_digest":
-            began, given = ("the lab", "a steproute.toml") if now[key] else ("a steproute.toml", "the lab")
-            return f"it began with the models of {began} and is now given those of {given}"
+            first, second = ("the lab", "a steproute.toml") if now[key] else ("a steproute.toml", "the lab")
+            return f"it began with the models of {first} and is now given those of {second}"
         if key == "lab_digest" and before.get(key) and now.get(key):
             return "the lab's models or its shipped policies have changed since it began"
         old, new = before.get(key), now.get(key)
@@ -198,7 +198,7 @@ def _changed_artifact(before: Mapping[str, Mapping[str, str]], now: Mapping[str,
 
 
 def _changed_problems(before: str, problems: Sequence[Problem]) -> str:
-    """Problems that are known by their id, with another content; one with another id is a new one."""
+    """Known problems by id whose contents have changed; a problem with another id is new."""
     known = {row[:_DIGEST]: row for row in _split(before)}
     rows = [_row(problem) for problem in problems]
     changed = [problem.id for problem, row in zip(problems, rows, strict=True) if known.get(row[:_DIGEST], row) != row]
@@ -213,7 +213,7 @@ def _rows(document: Mapping[str, Any]) -> list[str]:
 
 
 def _split(digests: str) -> list[str]:
-    return [digests[at : at + _ROW] for at in range(0, len(digests), _ROW)]
+    return [digests[start : start + _ROW] for start in range(0, len(digests), _ROW)]
 
 
 def _row(problem: Problem) -> str:

@@ -1,4 +1,4 @@
-"""Many problems at once: so many in flight, every trace on disk as soon as it ends, finished work never redone."""
+"""Many problems at once: a bounded number in flight, each trace on disk when it ends, finished work never repeated."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ from steproute.engine.trace_file import TraceFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A strategy under the name that its traces carry, such as `stepwise/threshold=0.35`.
+    """A strategy and its name on traces, such as `stepwise/threshold=0.35`.
 
     seed: of every random draw; a problem may be solved by one route at several seeds.
     """
@@ -31,7 +31,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """What all problems of a run share. `in_flight` is how many of them are worked on at once.
+    """The settings of a run. `in_flight` is how many problems are solved at once.
 
     keep_failed: whether a problem that failed or fell back stays as it is; otherwise it is tried again.
     """
@@ -61,19 +61,19 @@ async def run(
 ) -> None:
     """Solve each problem by its route, except those that `traces` already holds; then `traces.get` has all of them.
 
-    What was cancelled or killed is solved again, and so is what failed or fell back, unless `keep_failed` is set. A new
-    trace is graded before it is kept; if grading is cancelled or fails, it is kept without a verdict. With a
-    grader that asks a model, the trace is kept without a verdict first and then again with it. `on_trace` is called for
-    every finished trace, whether it was there or is new. Once a call does not fit a spending limit, no further problem
-    is begun, and SpendingLimitReached is raised when those under way have ended.
+    A problem that was cancelled or killed is solved again, and so is one that failed or fell back, unless `keep_failed`
+    is set. A new trace is graded before it is kept; if grading is cancelled or fails, it is kept without a verdict.
+    With a grader that calls a model, the trace is kept without a verdict first and then again with it. `on_trace` is
+    called for every finished trace, old or new. If a call does not fit a spending limit, no further problem is started,
+    and SpendingLimitReached is raised when those under way have ended.
     """
     queue = _unfinished(work, settings, traces, on_trace)
 
-    reached: list[SpendingLimitReached] = []
+    limit_errors: list[SpendingLimitReached] = []
 
     async def work_through() -> None:
         for route, problem in queue:
-            if reached:
+            if limit_errors:
                 return
             episode = Episode(
                 problem,
@@ -87,8 +87,8 @@ async def run(
             try:
                 trace = await episode.run(route.strategy)
                 on_trace(await _kept(trace, problem, traces, grade, paid=roles.grading.is_paid))
-            except SpendingLimitReached as limit:  # the others under way may still end within it
-                reached.append(limit)
+            except SpendingLimitReached as failure:  # the others under way may still end within it
+                limit_errors.append(failure)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -96,9 +96,9 @@ async def run(
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
     if any(worker.cancelled() for worker in workers):
-        raise RuntimeError("a problem ended by a cancellation that nobody asked for: does a backend leak one?")
-    if reached:
-        raise reached[0]
+        raise RuntimeError("a problem was cancelled, but not by the run: a backend may have raised CancelledError.")
+    if limit_errors:
+        raise limit_errors[0]
 
 
 def _unfinished(
@@ -112,7 +112,7 @@ def _unfinished(
 
 
 def _keeper(traces: TraceFile, attempt: Attempt) -> Callable[[Event], None]:
-    """Puts an episode's bills on disk as they come, and its trace if it is cancelled, which is never graded."""
+    """Writes an episode's bills to disk as they arrive, and its trace if it is cancelled, which is never graded."""
 
     def keep(event: Event) -> None:
         if isinstance(event, Billed):
@@ -124,9 +124,9 @@ def _keeper(traces: TraceFile, attempt: Attempt) -> Callable[[Event], None]:
 
 
 async def _kept(trace: Trace, problem: Problem, traces: TraceFile, grade: Grade, *, paid: bool) -> Trace:
-    """The trace with its verdict, on disk; it has been paid for, so it is kept even if grading does not return.
+    """The trace with its verdict, on disk. The solution is paid for, so it is kept even if grading does not return.
 
-    paid: whether a model grades. It may take long, so the trace is kept before it is asked, in case a kill comes.
+    paid: whether a model grades. That may take long, so the trace is written before, in case the process is killed.
     """
     graded = trace
     if paid:

@@ -2,59 +2,63 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Hashable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from steproute.core.errors import BackendError, ScorerError, SpendingLimitReached
 from steproute.core.solution import Draft, Prefix, Scores
+from steproute.core.usage import Purpose
+from steproute.engine.account import Account
+from steproute.engine.branches import Branches
+from steproute.engine.drafting import Drafting, Trial
+from steproute.engine.scoring import Scoring
 
 _T = TypeVar("_T")
 
-Place = tuple[str, tuple[str, ...]]
-"""A role and the texts of the steps from which it wrote."""
+_FAILURES: Final = (BackendError, ScorerError, SpendingLimitReached)
+"""What counts only for work that is needed."""
 
 
 @dataclass(slots=True, eq=False)
 class SpeculativeDraft:
-    """A draft from `prefix`: the places it took seeds for and what it wrote, both undone where it comes to nothing."""
+    """A draft from `prefix` under way or written, and its scores by `scorer`, a role, if there is one."""
 
     prefix: Prefix
-    judge: str | None
-    places: list[Place] = field(default_factory=list)
-    written: list[Draft] = field(default_factory=list)
+    scorer: str | None
+    trial: Trial = field(default_factory=Trial)
     writing: asyncio.Task[Draft | None] | None = None
     scoring: asyncio.Task[Scores | None] | None = None
 
     @property
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """What is under way for it, or was."""
+        """All tasks that were started for it."""
         return [task for task in (self.writing, self.scoring) if task is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeculativeCalls:
-    """What writes a draft, what the prefix is after it (None where the solution ends), and what has the judge score it.
+@dataclass(slots=True, eq=False)
+class _Chain:
+    """A role's drafts that nobody has taken, oldest first, each from the one before.
 
-    judge: None where nothing is to be scored.
+    length: how many there should be. next_prefix: of the next draft; None while the last one is being written, and
+    after the solution's end.
     """
 
-    write: Callable[[SpeculativeDraft], Awaitable[Draft]]
-    after: Callable[[Prefix, Draft], Prefix | None]
-    judge: str | None
-    score: Callable[[str, Prefix, Draft], Awaitable[Scores]]
+    role: str
+    scorer: str | None
+    next_prefix: Prefix | None
+    drafts: deque[SpeculativeDraft] = field(default_factory=deque)
+    length: int = 0
+    closed: bool = False
 
 
 class Speculation:
-    """For each role a chain of drafts, one from the other. Those that are not taken are cancelled, and all of them have
-    ended when the episode ends.
+    """For each role a chain of drafts. Those that are not taken are cancelled: they release their seeds and stay on the
+    account as cancelled. All tasks have ended when the episode ends."""
 
-    undo: called with each draft that comes to nothing, after its calls have ended.
-    """
-
-    def __init__(self, undo: Callable[[SpeculativeDraft], None]) -> None:
-        self._undo = undo
+    def __init__(self, drafting: Drafting, scoring: Scoring, branches: Branches, account: Account) -> None:
+        self._drafting, self._scoring, self._branches, self._account = drafting, scoring, branches, account
         self._chains: dict[str, _Chain] = {}
         self._taken: dict[int, SpeculativeDraft] = {}
 
@@ -64,19 +68,23 @@ class Speculation:
         try:
             yield
         finally:
-            async with AsyncExitStack() as left:
-                left.push_async_callback(self._drop_scorings)
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._drop_scorings)
                 for role in self._chains:
-                    left.push_async_callback(self.drop, role)
+                    stack.push_async_callback(self.drop, role)
 
-    def start(self, role: str, prefix: Prefix, length: int, calls: SpeculativeCalls) -> None:
-        """Have up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
-        self._chains.setdefault(role, _Chain(prefix, calls)).grow(length)
+    def start(self, role: str, prefix: Prefix, length: int, scorer: str | None) -> None:
+        """Keep up to `length` drafts of the role that nobody has taken, the first of a new chain from `prefix`."""
+        chain = self._chains.get(role)
+        if chain is None:
+            chain = self._chains[role] = _Chain(role, scorer, prefix)
+        chain.length = length
+        self._grow(chain)
 
     async def take(self, role: str, prefix: Prefix) -> tuple[Draft, list[Draft]] | None:
-        """The role's next draft, if it is from just this prefix, and all that was written for it, once it is there.
+        """The role's next draft, if it is from just this prefix, and all that was written for it, when it is ready.
 
-        None where there is none or it failed; then the role's chain is dropped.
+        None if there is none or it failed; then the role's chain is dropped.
         """
         if role not in self._chains:
             return None
@@ -88,14 +96,14 @@ class Speculation:
                 del self._chains[role]
             if head.scoring is not None:
                 self._taken[draft.id] = head
-            return draft, head.written
+            return draft, head.trial.drafts
         await self.drop(role)
         return None
 
-    async def scores(self, judge: str, prefix: Prefix, draft: Draft) -> Scores | None:
-        """The judge's scores of a draft that was taken, once they are there; None where it gave none from here."""
+    async def scores(self, scorer: str, prefix: Prefix, draft: Draft) -> Scores | None:
+        """The scores of a draft that was taken, when they are ready; None if the scorer gave none from this prefix."""
         speculative = self._taken.get(draft.id)
-        if speculative is None or speculative.judge != judge or speculative.prefix.texts != prefix.texts:
+        if speculative is None or speculative.scorer != scorer or speculative.prefix.texts != prefix.texts:
             return None
         scores = await _result(speculative.scoring)
         del self._taken[draft.id]
@@ -112,58 +120,62 @@ class Speculation:
         finally:
             del self._chains[role]
             for speculative in chain.drafts:
-                self._undo(speculative)
+                self._undo(speculative.trial)
+
+    def _undo(self, trial: Trial) -> None:
+        """Forget a draft that was not needed, except for what it spent."""
+        self._drafting.release(trial)
+        for draft in trial.drafts:
+            self._account.settle(draft.id, Purpose.CANCELLED)
+            self._account.settle(_scores_key(draft), Purpose.CANCELLED)
+
+    def _grow(self, chain: _Chain) -> None:
+        """Start the next draft if there are too few."""
+        if chain.next_prefix is not None and len(chain.drafts) < chain.length and not chain.closed:
+            speculative, chain.next_prefix = SpeculativeDraft(chain.next_prefix, chain.scorer), None
+            chain.drafts.append(speculative)
+            speculative.writing = asyncio.create_task(self._write(chain, speculative))
+
+    async def _write(self, chain: _Chain, speculative: SpeculativeDraft) -> Draft | None:
+        """Write a draft; then start its scoring and the next draft."""
+        prefix = speculative.prefix
+        try:
+            draft = await self._drafting.draft(chain.role, prefix, trial=speculative.trial)
+        except _FAILURES:
+            return None
+        if not chain.closed:
+            longer, outcome = self._branches.ending(prefix, draft)
+            if chain.scorer is not None:
+                speculative.scoring = asyncio.create_task(self._score(chain.scorer, longer, draft))
+            if outcome is None:
+                chain.next_prefix = longer
+            self._grow(chain)
+        return draft
+
+    async def _score(self, scorer: str, prefix: Prefix, draft: Draft) -> Scores | None:
+        try:
+            return await self._scoring.scores(scorer, prefix, _scores_key(draft))
+        except _FAILURES:
+            return None
 
     async def _drop_scorings(self) -> None:
         await _ended(task for speculative in self._taken.values() for task in speculative.tasks)
 
 
-class _Chain:
-    """Drafts under way or written that nobody has taken, oldest first."""
-
-    def __init__(self, prefix: Prefix, calls: SpeculativeCalls) -> None:
-        self.drafts: deque[SpeculativeDraft] = deque()
-        self.closed = False
-        self._calls, self._length = calls, 0
-        self._next: Prefix | None = prefix  # None while the last draft is being written, and after the solution's end
-
-    def grow(self, length: int) -> None:
-        """Write on where there are fewer than `length`."""
-        self._length = length
-        if self._next is not None and len(self.drafts) < length and not self.closed:
-            speculative, self._next = SpeculativeDraft(self._next, self._calls.judge), None
-            self.drafts.append(speculative)
-            speculative.writing = asyncio.create_task(self._write(speculative))
-
-    async def _write(self, speculative: SpeculativeDraft) -> Draft | None:
-        draft = await _tried(lambda: self._calls.write(speculative))
-        if draft is not None and not self.closed:
-            if (judge := self._calls.judge) is not None:
-                speculative.scoring = asyncio.create_task(
-                    _tried(lambda: self._calls.score(judge, speculative.prefix, draft))
-                )
-            self._next = self._calls.after(speculative.prefix, draft)
-            self.grow(self._length)
-        return draft
-
-
-async def _tried(work: Callable[[], Awaitable[_T]]) -> _T | None:
-    """The result; None if a backend or a scorer failed or it could not be paid, which counts only for needed work."""
-    try:
-        return await work()
-    except (BackendError, ScorerError, SpendingLimitReached):
-        return None
+def _scores_key(draft: Draft) -> Hashable:
+    """Under which the lines of a speculative draft's scores are settled."""
+    return "scores", draft.id
 
 
 async def _result(task: asyncio.Task[_T | None] | None) -> _T | None:
-    """A task's result, without cancelling it where this wait is cancelled."""
+    """A task's result, without cancelling it if this wait is cancelled."""
     assert task is not None
     await asyncio.wait([task])
     return task.result()
 
 
 async def _ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks once and wait until all have ended, even where this wait is cancelled; raises what one raised."""
+    """Cancel tasks once and wait until all have ended, even if this wait is cancelled; raises what one raised."""
     all_tasks = list(tasks)
     for task in all_tasks:
         task.cancel()

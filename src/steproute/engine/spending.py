@@ -1,7 +1,7 @@
-"""A limit in dollars that is never exceeded: each call first reserves the most that it can cost.
+"""A limit in dollars that is never exceeded: each call first reserves the maximum that it can cost.
 
-The limit knows nothing of runs. `limited` puts it before the models and scorers of a roles, so that whatever calls them
-is bounded: a run, training, a gateway.
+The limit does not depend on runs. `limited` puts it in front of the models and scorers of a Roles, so it bounds
+whatever calls them: a run, training, a gateway.
 """
 
 import asyncio
@@ -23,18 +23,18 @@ from steproute.scorers.step_by_step import StepByStep
 
 @dataclass(slots=True)
 class Payment:
-    """A reservation while it is open. usd: what the call has cost, to be set before it closes."""
+    """An open reservation. usd: the cost of the call, to be set before it closes."""
 
     most_usd: Decimal
     usd: Decimal = Decimal(0)
 
 
 class SpendingLimit:
-    """Dollars that were paid, dollars that are reserved, and the limit that both together never exceed.
+    """Dollars paid, dollars reserved, and the limit that their sum never exceeds.
 
-    max_usd: None for no limit; spent_usd: what was paid before; on_paid: called with each payment. A payment above its
-    reservation, by a backend that uses more than it may, is the one thing that can pass the limit; `excess_usd` counts
-    it. Raises ConfigError for a limit that is not above 0.
+    max_usd: None for no limit; spent_usd: paid before; on_paid: called with each payment. Only a payment above its
+    reservation, by a backend that uses more than it may, can exceed the limit; `excess_usd` counts it. Raises
+    ConfigError for a limit that is not above 0.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SpendingLimit:
     ) -> None:
         if max_usd is not None and not (isfinite(max_usd) and max_usd > 0):
             raise ConfigError(
-                f"{max_usd} is no limit.", where="max_usd", remedy="Give dollars above 0, or leave it out."
+                f"{max_usd} is not a limit.", where="max_usd", remedy="Give dollars above 0, or leave it out."
             )
         self.max_usd, self.spent_usd = max_usd, spent_usd
         self.reserved_usd = self.excess_usd = Decimal(0)
@@ -59,7 +59,7 @@ class SpendingLimit:
         """Dollars for one call, as long as the context lasts; then the payment replaces them.
 
         A call that does not fit waits, first come first served, until others have ended. Raises SpendingLimitReached if
-        it does not fit and none is open, or at once if it would have to `wait` and must not.
+        it does not fit and no other is open, or immediately if it would have to wait and `wait` is false.
         """
         await self._admit(most_usd, wait)
         payment = Payment(most_usd)
@@ -98,7 +98,7 @@ class SpendingLimit:
             self._on_paid(payment.usd)
 
     def _wake(self) -> None:
-        """Let those that wait in, in order; once nothing is open, one that does not fit never will."""
+        """Admit waiting calls in order; if none is open, a call that does not fit never will."""
         while self._waiting:
             usd, place = self._waiting[0]
             if not self._fits(usd) and self._open > 0:
@@ -132,48 +132,50 @@ class SpendingLimit:
 
 
 def limited(roles: Roles, limit: SpendingLimit) -> Roles:
-    """The roles with the limit before every model and scorer, to be called before a step tree is put before them."""
+    """The roles with the limit in front of every model and scorer. Call it before a step tree is put in front."""
     return replace(
         roles,
-        models={role: _writer(writer, limit) for role, writer in roles.models.items()},
-        scorers={role: _judge(judge, limit) for role, judge in roles.scorers.items()},
+        models={name: _limited_model(role, limit) for name, role in roles.models.items()},
+        scorers={name: _limited_scorer(role, limit) for name, role in roles.scorers.items()},
     )
 
 
 def check_priced(roles: Roles) -> None:
     """Raises ConfigError that names the first model or scorer whose price is not set."""
-    prices: dict[str, Price] = {f"models.{role}": writer.price for role, writer in roles.models.items()}
-    prices |= {f"scorers.{role}": judge.price for role, judge in roles.scorers.items() if _is_paid(judge)}
+    prices: dict[str, Price] = {f"models.{name}": role.price for name, role in roles.models.items()}
+    prices |= {f"scorers.{name}": role.price for name, role in roles.scorers.items() if _is_paid(role)}
     for where, price in prices.items():
         if not price.is_set:
             raise ConfigError(
-                f"{where} has no price, so what it costs is not known.",
+                f"{where} has no price, so its cost is not known.",
                 where="max_usd",
                 remedy=f"Set price = {{ input = …, output = … }} below [{where}], in dollars per million "
                 "tokens, 0 for what costs nothing, or leave --max-usd out.",
             )
 
 
-def _is_paid(judge: ScorerRole) -> bool:
-    """An ensemble's members are paid, each by itself, and a scorer that reads confidence calls nothing."""
-    return not judge.members and not READS_CONFIDENCE.of(judge.scorer)
+def _is_paid(role: ScorerRole) -> bool:
+    """An ensemble's members are paid, each by itself; a scorer that reads confidence makes no call."""
+    return not role.members and not READS_CONFIDENCE.of(role.scorer)
 
 
-def _writer(writer: ModelRole, limit: SpendingLimit) -> ModelRole:
-    return replace(writer, model=LimitedModel(writer.model, writer.price, limit))
+def _limited_model(role: ModelRole, limit: SpendingLimit) -> ModelRole:
+    return replace(role, model=LimitedModel(role.model, role.price, limit))
 
 
-def _judge(judge: ScorerRole, limit: SpendingLimit) -> ScorerRole:
-    if judge.members:
-        members: Mapping[str, ScorerRole] = {role: _judge(each, limit) for role, each in judge.members.items()}
-        return replace(judge, members=members)
-    if READS_CONFIDENCE.of(judge.scorer):
-        return judge
-    return replace(judge, scorer=LimitedScorer(judge.scorer, judge.price, limit))
+def _limited_scorer(role: ScorerRole, limit: SpendingLimit) -> ScorerRole:
+    if role.members:
+        members: Mapping[str, ScorerRole] = {
+            name: _limited_scorer(member, limit) for name, member in role.members.items()
+        }
+        return replace(role, members=members)
+    if READS_CONFIDENCE.of(role.scorer):
+        return role
+    return replace(role, scorer=LimitedScorer(role.scorer, role.price, limit))
 
 
 class _Paid:
-    """Reserves for the calls of one part, and learns from a call that cost more than was thought possible."""
+    """Reserves for the calls of one model or scorer, and reserves more after a call that cost more than its maximum."""
 
     def __init__(self, price: Price, limit: SpendingLimit) -> None:
         self._price, self._limit = price, limit
@@ -181,7 +183,7 @@ class _Paid:
 
     @asynccontextmanager
     async def call(self, most: Callable[[], Usage], meter: Meter) -> AsyncIterator[list[Usage]]:
-        """Reserve for one call. The list takes what the call has returned as its usage; else the meter's counts."""
+        """Reserve for one call. Put the usage that the call returned into the list; without it the meter counts."""
         before, factor = self._price.cost(meter.total), self._factor
         most_usd = Decimal(0) if self._limit.max_usd is None else self._price.most(most()) * factor
         async with self._limit.reserve(most_usd, wait=not meter.speculative) as payment:
@@ -215,8 +217,8 @@ class LimitedModel:
 
 
 class LimitedScorer:
-    """A step scorer whose calls are within a spending limit; one that judges the newest step alone pays for each call
-    by itself."""
+    """A step scorer whose calls are within a spending limit. A scorer of the newest step alone pays for each call by
+    itself."""
 
     def __init__(self, scorer: StepScorer, price: Price, limit: SpendingLimit) -> None:
         self.name = scorer.name
@@ -225,7 +227,7 @@ class LimitedScorer:
 
     @property
     def judges_newest_alone(self) -> bool:
-        """Whether its scorer judges the newest step by a call of its own."""
+        """Whether its scorer scores the newest step with a separate call."""
         return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:

@@ -1,7 +1,7 @@
 """Step trees: every step that a model wrote from a prefix and every score, kept on disk and never computed twice.
 
-A node is a prefix; its children are up to `width` sampled steps a model. The tree grows by whatever explores it.
-Prefixes are merged by their text, so a right step that two models word alike leads to the same node.
+A node is a prefix; its children are up to `width` sampled steps per model. The tree grows as it is explored. Prefixes
+with the same text are one node, so a step that two models word alike leads to the same node.
 """
 
 import hashlib
@@ -52,9 +52,10 @@ _decoder: Final = msgspec.json.Decoder(_Head | _Written | _Scored)
 
 
 class StepTree:
-    """A tree on disk, held by one process at a time. `asked` and `called` count what was wanted and what was computed.
+    """A tree on disk, held by one process at a time. `requests` counts its calls, `computations` those that it did not
+    hold.
 
-    width: how many sampled steps a model has at each prefix; None takes the file's, which then has to exist. Raises
+    width: how many sampled steps a model has at each prefix; None takes the width of the file, which must exist. Raises
     ConfigError for a width below 1 or another than the file's, DatasetError for a file that is no tree of this format.
     """
 
@@ -68,7 +69,7 @@ class StepTree:
                 f"{width} is below 1.", where="width", remedy="Give the number of samples a model at each prefix."
             )
         self.path, self.width = path, width or 0
-        self.asked = self.called = 0
+        self.requests = self.computations = 0
         self._known: dict[str, Draft | Scores] = {}
         self._under_way = KeyedLock()
         self._frames = FrameFile(path, "tree nodes")
@@ -90,33 +91,34 @@ class StepTree:
         self._frames.close()
 
     def roles(self, roles: Roles, *, grow: bool = True) -> Roles:
-        """The roles with the tree before every model and the scorer; without `grow` an unseen branch is an error.
+        """The roles with the tree in front of every model and scorer; without `grow` a missing node is an error.
 
-        Only what the tree does not hold takes a turn at a backend's limiter.
+        Only calls that the tree cannot answer take a slot at a backend's limiter.
         """
         return replace(
             roles,
-            models={role: self._writer(writer, grow) for role, writer in roles.models.items()},
-            scorers={role: self._judge(judge, grow) for role, judge in roles.scorers.items()},
+            models={name: self._model_role(role, grow) for name, role in roles.models.items()},
+            scorers={name: self._scorer_role(role, grow) for name, role in roles.scorers.items()},
         )
 
-    def _writer(self, writer: ModelRole, grow: bool) -> ModelRole:
-        return replace(writer, model=TreeModel(self, writer.model, grow=grow, limiter=writer.limiter), limiter=None)
+    def _model_role(self, role: ModelRole, grow: bool) -> ModelRole:
+        return replace(role, model=TreeModel(self, role.model, grow=grow, limiter=role.limiter), limiter=None)
 
-    def _judge(self, judge: ScorerRole, grow: bool) -> ScorerRole:
-        if judge.members:
-            return replace(judge, members={role: self._judge(each, grow) for role, each in judge.members.items()})
-        if READS_CONFIDENCE.of(judge.scorer):  # which differs between authors of one text
-            return judge
-        return replace(judge, scorer=TreeScorer(self, judge.scorer, grow=grow, limiter=judge.limiter), limiter=None)
+    def _scorer_role(self, role: ScorerRole, grow: bool) -> ScorerRole:
+        if role.members:
+            members = {name: self._scorer_role(member, grow) for name, member in role.members.items()}
+            return replace(role, members=members)
+        if READS_CONFIDENCE.of(role.scorer):  # which differs between authors of the same text
+            return role
+        return replace(role, scorer=TreeScorer(self, role.scorer, grow=grow, limiter=role.limiter), limiter=None)
 
     async def get(self, key: str, kind: type[_T], compute: Callable[[], Awaitable[_T]]) -> _T:
-        """What lies under `key`, computed and kept if it is not there; one computation a key, whoever asks."""
-        self.asked += 1
+        """The value of `key`, computed and kept if it is missing; concurrent requests share one computation."""
+        self.requests += 1
         async with self._under_way.hold(key):
             value = self._known.get(key)
             if value is None:
-                self.called += 1
+                self.computations += 1
                 value = self._known[key] = await compute()
                 node = _Written(key, value) if isinstance(value, Draft) else _Scored(key, value)
                 self._frames.append(msgspec.json.encode(node) + b"\n")
@@ -159,7 +161,7 @@ class TreeModel:
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
-        """`n` drafts; see StepModel.propose. Raises BackendError for an unseen branch where the tree must not grow."""
+        """`n` drafts; see StepModel.propose. Raises BackendError for a missing node if the tree must not grow."""
         meter = meter or Meter()
         return [await self._sample(prefix, replace(sampling, seed=sampling.seed + i), meter) for i in range(n)]
 
@@ -172,11 +174,11 @@ class TreeModel:
                 raise BackendError(
                     f"{self.name} has no step {len(prefix.steps) + 1} here. Let the tree grow.", where="tree"
                 )
-            here = replace(prefix, session=key)  # no cached state of whoever came by
-            own = meter.part()
-            async with slot_at(self._limiter, own):
-                (draft,) = await self._model.propose(here, 1, replace(sampling, seed=int(key[:15], 16)), own)
-                own.usage = own.usage if own.calls else draft.usage  # for the bill of a draft that is of no use
+            alone = replace(prefix, session=key)  # without the cached state of other calls
+            part = meter.part()
+            async with slot_at(self._limiter, part):
+                (draft,) = await self._model.propose(alone, 1, replace(sampling, seed=int(key[:15], 16)), part)
+                part.usage = part.usage if part.calls else draft.usage  # for the bill of a draft that is not sound
             return sound_draft(draft, self.name)
 
         draft = await self._tree.get(key, Draft, write)
@@ -185,8 +187,8 @@ class TreeModel:
 
 
 class TreeScorer:
-    """A step scorer whose scores come from a tree: one node for all steps of a prefix, or where the scorer judges each
-    by a call of its own, one for the newest, which each session pays for once."""
+    """A step scorer whose scores come from a tree: one node for all steps of a prefix. If the scorer scores each step
+    with a separate call, one node for the newest step, which each session pays for once."""
 
     def __init__(
         self, tree: StepTree, scorer: StepScorer, *, grow: bool = True, limiter: Limiter | None = None
@@ -197,7 +199,7 @@ class TreeScorer:
         self._steps = StepByStep(self.name, self._newest)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """See StepScorer.score. Raises ScorerError for an unseen branch where the tree must not grow."""
+        """See StepScorer.score. Raises ScorerError for a missing node if the tree must not grow."""
         scorer, meter = self._scorer, meter or Meter()
         if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
             return await self._steps.score(prefix, meter)
@@ -212,30 +214,30 @@ class TreeScorer:
         assert isinstance(scorer, NewestStepScorer)
         key = _key(self.name, "newest", prefix)
         scores = await self._node(key, prefix, meter, lambda alone: scorer.score_newest(alone, meter), 1)
-        meter.usage = scores.usage  # also where it was not computed now
+        meter.usage = scores.usage  # also if it was not computed now
         return scores
 
     async def _node(
-        self, key: str, prefix: Prefix, meter: Meter, judged: Callable[[Prefix], Awaitable[Scores]], steps: int
+        self, key: str, prefix: Prefix, meter: Meter, score: Callable[[Prefix], Awaitable[Scores]], steps: int
     ) -> Scores:
-        async def judge() -> Scores:
+        async def compute() -> Scores:
             if not self._grow:
                 raise ScorerError(
                     f"{self.name} has no score of step {len(prefix.steps)}. Let the tree grow.", where="tree"
                 )
             async with slot_at(self._limiter, meter):
-                # no cached state of whoever came by
-                scores = returned_scores(await judged(replace(prefix, session=key)), self.name)
-                meter.usage = meter.usage if meter.calls else scores.usage  # for the bill of scores of no use
+                # without the cached state of other calls
+                scores = returned_scores(await score(replace(prefix, session=key)), self.name)
+                meter.usage = meter.usage if meter.calls else scores.usage  # for the bill of scores that are not sound
             return sound_scores(scores, self.name, steps)
 
-        return await self._tree.get(key, Scores, judge)
+        return await self._tree.get(key, Scores, compute)
 
 
 class _PrefixCache:
-    """What a session's calls would have read from a prefix cache: a node is computed once and without one.
+    """The tokens that a session's calls would have read from a prefix cache: a node is computed without one.
 
-    Exact where a call goes on from the session's last one, in proportion to the common characters elsewhere.
+    Exact if a call continues the session's last one, else in proportion to the characters that both share.
     """
 
     def __init__(self) -> None:
@@ -244,12 +246,12 @@ class _PrefixCache:
     def usage(self, prefix: Prefix, usage: Usage, written: str = "", again: int = 0) -> Usage:
         """The usage with what the session's last call read and wrote taken from the cache.
 
-        again: tokens at the end that are read anew even where they are cached.
+        again: tokens at the end that are read again even if they are cached.
         """
         text = prefix.separator.join([prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         before, tokens = self._newest.pop(prefix.session, ("", 0))
-        longer = text.startswith(before)  # the usual case, and quick to see
+        longer = text.startswith(before)  # the usual case, and fast to check
         common = len(before) if longer else len(commonprefix([before, text]))  # noqa: RUF071 - texts, not paths
         kept = min(tokens * common // len(before) if before else 0, read - again)
         self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
@@ -259,9 +261,9 @@ class _PrefixCache:
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
-    """Who, drawn or asked how, after which text; it decides a node's content, whoever grows the tree and when."""
+    """The model or scorer, its sampling and the text. They alone determine a node's content."""
     rule = prefix.problem.rule
     parts: tuple[Any, ...] = (name, place, prefix.problem.canonical, prefix.separator, prefix.text)
-    if rule is not BOXED:  # whose nodes are those of trees from before there were others
+    if rule is not BOXED:  # older trees have only this rule and do not name it
         parts += (rule.name,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -25,7 +25,7 @@ _decoder: Final = msgspec.json.Decoder(Trace)
 
 
 class _Ending(msgspec.Struct):
-    """What resuming has to know of a trace."""
+    """The part of a trace that resuming reads."""
 
     problem_id: str
     route: str
@@ -44,9 +44,9 @@ class _Ending(msgspec.Struct):
 
 
 class _Kept(NamedTuple):
-    """A problem's traces by one route at one seed: the newest finished one, if any, and how many there are.
+    """A problem's traces by one route at one seed: the newest finished one, if any, and the number of attempts.
 
-    unsettled: whether that one failed or fell back.
+    unsettled: whether the newest one failed or fell back.
     """
 
     place: Place | None = None
@@ -65,12 +65,13 @@ _ending_decoder: Final = msgspec.json.Decoder(_Ending)
 class TraceFile:
     """The traces of one run and the bills of its attempts under way, held by one process at a time.
 
-    A trace is known by its route, problem and seed. A settled solution is never attempted again, so another trace of it
-    is the same attempt, graded again. So is another trace of a solution that fell back, if only the verdict differs.
+    A trace is identified by its route, problem and seed. A settled solution is never attempted again, so a second trace
+    of it is the same attempt, graded again. So is a second trace of a solution that fell back, if only the verdict
+    differs.
 
-    Memory holds the place of each problem's newest ending, no trace. Opening changes nothing in the file; the first
-    append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is damaged or
-    not ours, StorageError if it cannot be opened.
+    Memory holds the place of each problem's newest finished trace, but no trace. Opening does not change the file; the
+    first append replaces a torn last frame. Raises ConfigError if another process holds it, DatasetError if it is
+    damaged or of another kind, StorageError if it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,17 +90,17 @@ class TraceFile:
             raise
 
     def __len__(self) -> int:
-        """How many traces it holds, those of abandoned attempts among them."""
+        """The number of its traces, including those of abandoned attempts."""
         return self._count
 
     @property
     def abandoned_usd(self) -> Decimal:
-        """Dollars of attempts that no result comes from: cancelled, killed, or failed or fallen back and made again."""
+        """Dollars of attempts without a result: cancelled, killed, or failed or fallen back and then repeated."""
         return self._abandoned_usd + self._bills.killed_usd
 
     @property
     def spent_usd(self) -> Decimal:
-        """Dollars of all attempts so far, whatever came of them. Reads every trace that is kept."""
+        """Dollars of all attempts so far, whatever their outcome. Reads every trace that is kept."""
         kept = (self._read(each.place).cost_usd for each in self._kept.values() if each.place is not None)
         return sum(kept, self.abandoned_usd)
 
@@ -114,11 +115,11 @@ class TraceFile:
         return None if place is None else self._read(place)
 
     def attempt(self, route: str, problem_id: str, seed: int) -> Attempt:
-        """The one that is begun now."""
+        """The attempt that starts now."""
         return Attempt(route, writable(problem_id), seed, self._of(route, problem_id, seed).attempts)
 
     def bill(self, attempt: Attempt, usd: Decimal) -> None:
-        """Put a finished call on the books of an attempt under way. Raises StorageError."""
+        """Add a finished call to the bills of an attempt under way. Raises StorageError."""
         self._bills.enter(attempt, usd)
 
     def append(self, trace: Trace) -> None:
@@ -129,7 +130,7 @@ class TraceFile:
         self._bills.settle(attempt)
 
     def close(self) -> None:
-        """Let other processes have it."""
+        """Release the file for other processes."""
         try:
             self._bills.close()
         finally:
@@ -189,10 +190,10 @@ def read_traces(path: Path) -> list[Trace]:
 
 
 class NewestTraces:
-    """The trace that counts of each route, problem and seed, as a file holds them when this is made; it may be in use.
+    """The newest finished trace of each route, problem and seed in a file, which may be in use.
 
-    It is the newest one that ended, or a cancelled one if there is no other. Iterating reads the file again, one trace
-    at a time. Raises DatasetError as `read_traces`.
+    A cancelled trace counts if there is no other. Traces that are appended later are left out. Iterating reads the file
+    again, one trace at a time. Raises DatasetError as `read_traces`.
     """
 
     def __init__(self, path: Path) -> None:

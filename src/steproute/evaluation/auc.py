@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64
 from steproute.evaluation.metrics import UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
 
@@ -17,13 +17,13 @@ CHOOSES_FROM: Final = 0.6
 def roc_auc(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     """Chance that a positive scores above a negative, ties counting half; scores and labels have shape (item,).
 
-    Raises ConfigError for shapes that differ or a score that is NaN, UndefinedMetric where a class is missing.
+    Raises ConfigError for shapes that differ or a score that is NaN, UndefinedMetric if a class is missing.
     Source: Mann-Whitney U statistic.
     """
     ranking = _Ranking.of(scores, labels)
     auc = ranking.auc(np.ones((1, len(ranking.order))))
     if np.isnan(auc[0]):
-        raise UndefinedMetric("labels: all items are of one class, so there is nothing to tell apart. Add the other.")
+        raise UndefinedMetric("labels: all items are of one class, so there is nothing to separate. Add the other.")
     return float(auc[0])
 
 

@@ -1,16 +1,17 @@
 """Best of N: whether a scorer that picks one of several whole solutions picks better than chance."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
+from steproute.core.arrays import F64
+from steproute.core.concurrency import map_concurrently
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.splitting import split_steps
-from steproute.evaluation.curves import F64
 from steproute.evaluation.differences import difference
 from steproute.evaluation.proportions import proportion_interval
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws
@@ -40,13 +41,11 @@ async def best_of(
 
     All scorers choose among the same solutions; the earlier sample wins a tie. `seed` decides the samples.
     """
-    slots = asyncio.Semaphore(_IN_FLIGHT)
 
     async def of_problem(index: int, problem: Problem) -> tuple[bool, dict[str, bool]]:
-        async with slots:
-            return await _choose(model, scorers, problem, width, seed * 1_000_003 + index)
+        return await _choose(model, scorers, problem, width, seed * 1_000_003 + index)
 
-    rows = await asyncio.gather(*(of_problem(index, problem) for index, problem in enumerate(problems)))
+    rows = await map_concurrently(of_problem, count(), problems, in_flight=_IN_FLIGHT)
     first = np.array([row[0] for row in rows], np.float64)
     return {name: _compared(np.array([row[1][name] for row in rows], np.float64), first, seed) for name in scorers}
 

@@ -1,27 +1,16 @@
 """95 % intervals of curves, and resamples of several curves at once, by a bootstrap over problems."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64, Curves
-from steproute.evaluation.metrics import Anchor, Curve, CurvePoint, UndefinedMetric
+from steproute.evaluation.curves import CurveBatch
+from steproute.evaluation.metrics import METRICS, Anchor, Curve, CurvePoint, UndefinedMetric
 from steproute.evaluation.resampling import RESAMPLES, Interval, draws, percentiles
-
-METRICS: Final[Mapping[str, Callable[[Curves], F64]]] = {
-    "cpt50": lambda curves: curves.cpt(0.5),
-    "cpt80": lambda curves: curves.cpt(0.8),
-    "cpt95": lambda curves: curves.cpt(0.95),
-    "apgr": Curves.apgr,
-    "delta_ibc": Curves.delta_ibc,
-    "accuracy_at_10": lambda curves: curves.accuracy_at(0.1),
-    "accuracy_at_20": lambda curves: curves.accuracy_at(0.2),
-    "accuracy_at_30": lambda curves: curves.accuracy_at(0.3),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +18,11 @@ class Outcomes:
     """Which problems were solved, and the cost of each: its strong generated tokens, or its dollars.
 
     A problem that was solved at several seeds has the share of them with a correct answer, and its mean cost. So it is
-    one problem to every bootstrap, whatever the number of seeds: intervals cover the draw of the problems.
+    one problem to every bootstrap, however many seeds there are: intervals cover the draw of the problems.
 
     Both arrays have shape (knob, problem) for a policy and (problem,) for an anchor, problems in the same order
-    everywhere. A failed problem is no wrong answer: leave it out of all of them. Raises ConfigError for shapes that
-    differ, an empty axis, and costs that are negative or not finite.
+    everywhere. A failed problem is not an incorrect answer: leave it out of all arrays. Raises ConfigError for shapes
+    that differ, an empty axis, and costs that are negative or not finite.
     """
 
     correct: npt.NDArray[np.bool_] | F64
@@ -53,7 +42,7 @@ class Outcomes:
 class CurveIntervals:
     """The interval of every metric of METRICS, and of the accuracy at each knob.
 
-    In `undefined` of the resamples strong was no better than weak, or no dearer; the metrics have no value there and
+    In `undefined` of the resamples strong was no better than weak, or cost no more; the metrics have no value there and
     their intervals leave these resamples out. More than a few of them mean that the gap itself is not established.
     """
 
@@ -65,7 +54,7 @@ class CurveIntervals:
 def curve_of(knobs: Sequence[float], sweep: Outcomes, weak: Outcomes, strong: Outcomes) -> Curve:
     """The curve of the outcomes' means, one point for each knob in order.
 
-    Raises ConfigError where the numbers of knobs or problems differ.
+    Raises ConfigError if the numbers of knobs or problems differ.
     """
     _check_paired(sweep, weak, strong)
     if len(knobs) != len(sweep.correct):
@@ -88,14 +77,14 @@ def curve_intervals(
 ) -> CurveIntervals:
     """95 % percentile intervals; every resample draws problems once, for all knobs and both anchors.
 
-    sweep: (knob, problem); weak, strong: (problem,). Raises ConfigError where the numbers of problems differ,
-    UndefinedMetric where no resample has a gap between weak and strong.
+    sweep: (knob, problem); weak, strong: (problem,). Raises ConfigError if the numbers of problems differ,
+    UndefinedMetric if no resample has a gap between weak and strong.
     """
     _check_paired(sweep, weak, strong)
     accuracy, strong_tokens, gap = _resampled([sweep], weak, strong, rng, resamples)
     curves = _curves(accuracy[gap], strong_tokens[gap], slice(2, None))
     return CurveIntervals(
-        metrics={name: percentiles(of(curves)) for name, of in METRICS.items()},
+        metrics={name: percentiles(metric.values(curves)) for name, metric in METRICS.items()},
         accuracy=tuple(percentiles(column) for column in accuracy[:, 2:].T),
         undefined=int((~gap).sum()),
     )
@@ -146,14 +135,14 @@ def metric_samples(
     for sweep in sweeps:
         curves = _curves(accuracy, cost, slice(start, start + len(sweep.correct)))
         start += len(sweep.correct)
-        samples.append({name: of(curves) for name, of in METRICS.items()})
+        samples.append({name: metric.values(curves) for name, metric in METRICS.items()})
     return samples
 
 
 def _resampled(
     sweeps: Sequence[Outcomes], weak: Outcomes, strong: Outcomes, rng: np.random.Generator, resamples: int
 ) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
-    """Mean accuracy and strong tokens, (resample, weak | strong | knobs of each sweep), and where there is a gap."""
+    """Mean accuracy and strong tokens, (resample, weak | strong | knobs of each sweep), and which have a gap."""
     problems = len(weak.correct)
     correct = [weak.correct, strong.correct, *(row for sweep in sweeps for row in sweep.correct)]
     tokens = [weak.cost, strong.cost, *(row for sweep in sweeps for row in sweep.cost)]
@@ -163,14 +152,14 @@ def _resampled(
     gap = (accuracy[:, 1] > accuracy[:, 0]) & (strong_tokens[:, 1] > strong_tokens[:, 0])
     if not gap.any():
         raise UndefinedMetric(
-            f"outcomes: strong is better and dearer than weak in none of {resamples} resamples, so there is no gap to "
-            "recover. Choose a stronger model, or more problems."
+            f"outcomes: strong is better and costs more than weak in none of {resamples} resamples, so there is no gap "
+            "to recover. Choose a stronger model, or more problems."
         )
     return accuracy, strong_tokens, gap
 
 
-def _curves(accuracy: F64, tokens: F64, knobs: slice) -> Curves:
-    return Curves.of(
+def _curves(accuracy: F64, tokens: F64, knobs: slice) -> CurveBatch:
+    return CurveBatch.of(
         strong_tokens=tokens[:, knobs],
         accuracy=accuracy[:, knobs],
         weak=(tokens[:, 0], accuracy[:, 0]),

@@ -1,20 +1,20 @@
 """Several candidates for one step of a lab problem, scored and checked: what a within-prefix AUC is measured on."""
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, count
 from typing import Final
 
 import numpy as np
 
+from steproute.core.concurrency import map_concurrently
 from steproute.core.errors import BackendError, DatasetError, ScorerError
 from steproute.core.ports import StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Step, Stop
 from steproute.core.splitting import split_steps
-from steproute.engine.episode import call_seed
+from steproute.engine.drafting import call_seed
 from steproute.engine.roles import ModelRole, Roles
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.labelled import LabelledSteps
@@ -44,24 +44,20 @@ async def sample_candidates(
     and each writer proposes `draws` steps after each of them. `seed` decides every draw. Raises DatasetError if no
     problem has a correct prefix, which cannot be for the lab's own problems.
     """
-    limiter = asyncio.Semaphore(_IN_FLIGHT)
 
     async def of_problem(index: int, problem: Problem) -> list[_Row]:
         rng = np.random.default_rng([seed, index])
-        async with limiter:
-            starts = await _correct_prefixes(writers["weak"], problem, rng)
-            chosen = rng.permutation(len(starts))[:prefixes]
-            rows: list[_Row] = []
-            for place in sorted(chosen.tolist()):
-                seeds = rng.integers(2**31, size=draws).tolist()
-                drafts = [
-                    await _draft(writers[role], starts[place], each) for role in sorted(writers) for each in seeds
-                ]
-                judged = {text: await _judged(scorer, starts[place], text) for text in {d.text: d for d in drafts}}
-                rows += [judged[draft.text] for draft in drafts]
-            return rows
+        starts = await _correct_prefixes(writers["weak"], problem, rng)
+        chosen = rng.permutation(len(starts))[:prefixes]
+        rows: list[_Row] = []
+        for place in sorted(chosen.tolist()):
+            seeds = rng.integers(2**31, size=draws).tolist()
+            drafts = [await _draft(writers[role], starts[place], each) for role in sorted(writers) for each in seeds]
+            judged = {text: await _judged(scorer, starts[place], text) for text in {d.text: d for d in drafts}}
+            rows += [judged[draft.text] for draft in drafts]
+        return rows
 
-    rows = await asyncio.gather(*(of_problem(index, problem) for index, problem in enumerate(problems)))
+    rows = await map_concurrently(of_problem, count(), problems, in_flight=_IN_FLIGHT)
     return LabelledSteps.of(list(chain.from_iterable(rows)))
 
 
@@ -86,20 +82,20 @@ async def _walk(tree: StepTree, known: Roles, problem: Problem, seed: int) -> li
 
     A step that no call scored as the newest has the score that a longer prefix gave it, as a strong model's has.
     """
-    found: list[tuple[Prefix, bool]] = []
+    prefixes: list[tuple[Prefix, bool]] = []
     scores: dict[str, float] = {}
     places, visited = [Prefix(problem=problem, session=f"candidates/{problem.id}")], {""}
     while places:
         prefix = places.pop()
         for draft in await _drafts_in_tree(tree, known, prefix, seed):
             longer = _after(prefix, [draft.text])
-            found.append((longer, _correct(longer)))
+            prefixes.append((longer, _correct(longer)))
             for end, score in enumerate(await _scores_in_tree(known, longer), start=1):
                 scores[replace(longer, steps=longer.steps[:end]).text] = score
-            if found[-1][1] and draft.stop is Stop.SEPARATOR and longer.text not in visited:
+            if prefixes[-1][1] and draft.stop is Stop.SEPARATOR and longer.text not in visited:
                 visited.add(longer.text)
                 places.append(longer)
-    return [_row(step, scores[step.text], correct) for step, correct in found if step.text in scores]
+    return [_row(step, scores[step.text], correct) for step, correct in prefixes if step.text in scores]
 
 
 async def _drafts_in_tree(tree: StepTree, known: Roles, prefix: Prefix, seed: int) -> list[Draft]:

@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 
-from steproute.core.whole_file import write_whole
-from steproute.evaluation.bootstrap import METRICS, curve_of, metric_samples
-from steproute.evaluation.curves import F64
-from steproute.evaluation.differences import LOWER_IS_BETTER, Difference, difference, holm, least_p, metric_interval
-from steproute.evaluation.metrics import UndefinedMetric, measure
-from steproute.evaluation.summary import AXES, Axis, Interval95, JudgedRuns, finite, pair
+from steproute.core.arrays import F64
+from steproute.evaluation.bootstrap import curve_of, metric_samples
+from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
+from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
+from steproute.evaluation.resampling import Interval95, finite
+from steproute.evaluation.summary import AXES, Axis
 from steproute.evaluation.sweep import Series, Sweep
 
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
@@ -27,7 +26,7 @@ _ByAxis = dict[Axis, dict[str, float | None | Interval95]]
 class Row:
     """One policy: its metrics by cost axis, each with its `_ci95` (None: not reached); none if there is no gap.
 
-    calls: mean model and scorer calls a problem at the knob whose share of strong tokens is nearest to 30 %, which is
+    calls: mean model and scorer calls per problem at the knob whose share of strong tokens is nearest to 30 %, which is
     the latency in steps of a loop that waits for each of them.
     """
 
@@ -42,7 +41,7 @@ class Pair:
     """first − second of one metric on one cost axis, paired over problems.
 
     difference: None if it has no value, or an infinite one: only one of the two reaches a CPT's share. difference_ci95:
-    None if it has no value; an end of None is infinite. better: the policy that is ahead, None if neither is or the
+    None if it has no value; an end of None is infinite. better: the better policy, None if neither is or the
     difference has no value. p: two-sided, for this one difference. p_holm: corrected for all metrics and policies that
     are compared with the first policy on this axis, None for other pairs. Both are None if there is no value.
     """
@@ -126,11 +125,6 @@ def compare(
     )
 
 
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write `comparison.json`, whole or not at all."""
-    write_whole(path, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
-
-
 def _measured(
     series: Sequence[Series], sweep: Sweep, runs: JudgedRuns, seed: int, resamples: int
 ) -> tuple[list[_ByAxis], list[Pair]]:
@@ -160,8 +154,8 @@ def _row(runs: JudgedRuns, series: Series, metrics: _ByAxis) -> Row:
 
 
 def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval95]:
-    values: dict[str, float | None | Interval95] = {name: finite(float(sample[name][0])) for name in METRICS}
-    return values | {f"{name}_ci95": pair(metric_interval(sample[name])) for name in METRICS}
+    values: dict[str, float | None | Interval95] = {name: finite(sample[name][0]) for name in METRICS}
+    return values | {f"{name}_ci95": metric_interval(sample[name]).ends_if_defined for name in METRICS}
 
 
 def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) -> list[Pair]:
@@ -178,17 +172,17 @@ def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) 
     return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others
 
 
-def _pair(first: str, second: str, axis: Axis, metric: str, found: Difference) -> Pair:
-    gain = -found.value if metric in LOWER_IS_BETTER else found.value
+def _pair(first: str, second: str, axis: Axis, metric: str, result: Difference) -> Pair:
+    gain = -result.value if METRICS[metric].lower_is_better else result.value
     return Pair(
         first=first,
         second=second,
         axis=axis,
         metric=metric,
-        difference=finite(found.value),
-        difference_ci95=pair(found.interval),
+        difference=finite(result.value),
+        difference_ci95=result.interval.ends_if_defined,
         better=first if gain > 0 else second if gain < 0 else None,
-        p=found.p,
+        p=result.p,
     )
 
 

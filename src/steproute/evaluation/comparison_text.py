@@ -41,7 +41,7 @@ def standing(pair: Pair) -> str:
 
 
 def p_text(pair: Pair, least: float) -> str:
-    """The corrected p-value; below what the resamples can tell, a bound."""
+    """The corrected p-value; a bound if it is below what the resamples can show."""
     if pair.p is None or pair.p_holm is None:
         return "–"
     at_floor = pair.p <= least * 1.001

@@ -49,7 +49,7 @@ def read_curve(path: Path, name: str | None = None, *, anchors_from: str | None 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A value in the document and where it stands, for messages."""
+    """A value in the document and its place, for messages."""
 
     where: str
     value: object
@@ -118,10 +118,10 @@ def _select(path: Path, document: object, name: str | None) -> _Node:
         )
     if name is None and len(document) > 1:
         raise DatasetError("holds several curves.", where=path, remedy=f"Name one of {_names(document)}.")
-    wanted = next(iter(document)) if name is None else name
-    if wanted not in document:
-        raise DatasetError(f"has no curve {wanted!r}.", where=path, remedy=f"Name one of {_names(document)}.")
-    return _Node(f"{path}: {wanted}", document[wanted])
+    curve = next(iter(document)) if name is None else name
+    if curve not in document:
+        raise DatasetError(f"has no curve {curve!r}.", where=path, remedy=f"Name one of {_names(document)}.")
+    return _Node(f"{path}: {curve}", document[curve])
 
 
 def _points(curve: _Node) -> tuple[CurvePoint, ...]:

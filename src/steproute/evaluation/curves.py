@@ -4,19 +4,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-F64 = npt.NDArray[np.float64]
+from steproute.core.arrays import F64
+
 REGIONS: Final = 5
 _ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curves:
-    """Several curves with the same number of points.
+class CurveBatch:
+    """A batch of curves with the same number of points.
 
     The cost axis is c, strong tokens as a fraction of strong-only tokens. `own` joins the weak anchor and the policy's
-    points; `anchored` goes on to c = 1, where it has the height of the strong anchor, or of `own` where that passes
+    points; `anchored` continues to c = 1, where it has the height of the strong anchor, or of `own` if that passes
     above it. A straight piece between two neighbours is what choosing one of them at random for each problem gives, so
     no point of either line is out of reach.
     """
@@ -28,8 +28,8 @@ class Curves:
     gap: F64  # (curve,) acc(strong) - acc(weak)
 
     @classmethod
-    def of(cls, *, strong_tokens: F64, accuracy: F64, weak: tuple[F64, F64], strong: tuple[F64, F64]) -> "Curves":
-        """Curves of points in any order.
+    def of(cls, *, strong_tokens: F64, accuracy: F64, weak: tuple[F64, F64], strong: tuple[F64, F64]) -> "CurveBatch":
+        """CurveBatch of points in any order.
 
         strong_tokens, accuracy: shape (curve, point). weak, strong: the anchors' tokens and accuracy, each (curve,).
         Strong-only tokens must be above 0.
@@ -49,11 +49,11 @@ class Curves:
         )
 
     def cpt(self, share: float) -> F64:
-        """Smallest c at which PGR reaches `share`, inf where it never does; shape (curve,)."""
+        """Smallest c at which PGR reaches `share`, inf if it never does; shape (curve,)."""
         return self.own.first_reaching(self.weak_accuracy + share * self.gap)
 
     def accuracy_at(self, cost: float) -> F64:
-        """Accuracy at c = `cost`, NaN where even the cheapest point costs more; shape (curve,)."""
+        """Accuracy at c = `cost`, NaN if even the cheapest point costs more; shape (curve,)."""
         return self.anchored.at(np.full((len(self.gap), 1), cost, np.float64))[:, 0]
 
     def apgr(self) -> F64:
@@ -99,7 +99,7 @@ class Polylines:
         return np.where(passed > 0, y0 + fraction * (y1 - y0), np.nan)
 
     def first_reaching(self, level: F64) -> F64:
-        """Smallest x at which the line is at `level` or above, inf where it never is; level and result (curve,).
+        """Smallest x at which the line is at `level` or above, inf if it never is; level and result (curve,).
 
         A rounding error below the level counts as reaching it: 365/500 is not always the same float as 0.73.
         """

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-from steproute.evaluation.curves import F64
+from steproute.core.arrays import F64
 from steproute.evaluation.resampling import Interval, percentiles
-
-LOWER_IS_BETTER: Final = ("cpt50", "cpt80", "cpt95")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a run is going to take, before anything is spent: from traces where there are some, else from a prior."""
+"""What a run is going to take, before anything is spent: from traces if there are some, else from a prior."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,13 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Purpose
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
-from steproute.evaluation.curves import F64
-from steproute.evaluation.latency import measured_seconds
 from steproute.evaluation.route_bounds import Shape, route_bounds
 
 _RESAMPLES: Final = 2000
@@ -34,8 +33,8 @@ class Amount:
 class Estimate:
     """Calls, tokens, dollars and minutes of the solutions that are missing.
 
-    tokens: generated, by role of the models, and read by each scorer. sampled: routes that traces tell about; bounded:
-    those that only the bounds of a route tell about.
+    tokens: generated, by role of the models, and read by each scorer. sampled: routes estimated from traces;
+    bounded: those estimated from the bounds of a route.
     """
 
     missing: int
@@ -68,8 +67,7 @@ class Fields:
         for line in trace.account:
             if line.purpose is Purpose.SCORE and line.role in read:
                 read[line.role] += line.usage.read_tokens
-        seconds = measured_seconds(trace)
-        return self.vector(len(trace.account), float(trace.cost_usd), seconds, written, read)
+        return self.vector(len(trace.account), float(trace.cost_usd), trace.measured_latency_s, written, read)
 
 
 def estimate(
@@ -82,16 +80,16 @@ def estimate(
 ) -> Estimate:
     """The estimate for `missing` solutions of each route.
 
-    traces: of the same models; cancelled ones are no solutions and tell nothing. A route that they show is estimated
+    traces: of the same models; cancelled ones are no solutions and do not count. A route that they show is estimated
     from them by a bootstrap over its problems, which also repeats the draw of those that are missing. Every other route
     is bounded by what its models and scorers can do, with the steps and tokens that the traces show, or with those of
     `prior` if there are none. Intervals of both kinds are added up end by end, which is wider than need be. Minutes are
     measured latencies over problems in flight.
     """
-    fields, found = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
-    samples = _samples(fields, found)
+    fields, usable = Fields(roles), [trace for trace in traces if trace.outcome is not Outcome.CANCELLED]
+    samples = _samples(fields, usable)
     known = {route.name: count for route, count in missing if len(samples.get(route.name, ())) >= _FEW}
-    shape = prior.seen_in(found)
+    shape = prior.seen_in(usable)
     total = _resampled(known, samples, fields.size, rng)
     for route, count in missing:
         if route.name not in known:
@@ -115,12 +113,12 @@ def _resampled(
     ids = sorted({problem for route in known for problem in samples[route]})
     if not ids or not any(known.values()):
         return np.zeros((3, size))
-    seen = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=_RESAMPLES)
-    drawn = rng.multinomial(max(known.values()), seen / len(ids))
+    counts = rng.multinomial(len(ids), np.full(len(ids), 1 / len(ids)), size=_RESAMPLES)
+    repeats = rng.multinomial(max(known.values()), counts / len(ids))
     for route, count in known.items():
-        there = [index for index, problem in enumerate(ids) if problem in samples[route]]
-        rows = np.array([samples[route][ids[index]] for index in there])
-        weights = drawn[:, there].astype(np.float64)
+        present = [index for index, problem in enumerate(ids) if problem in samples[route]]
+        rows = np.array([samples[route][ids[index]] for index in present])
+        weights = repeats[:, present].astype(np.float64)
         weights[weights.sum(axis=1) == 0] = 1.0
         total += count * (weights @ rows) / weights.sum(axis=1, keepdims=True)
     return np.percentile(total, _LEVEL, axis=0)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, get_args
+from typing import Any, BinaryIO, Final, Literal
 
 import msgspec
 
@@ -16,7 +16,6 @@ from steproute.evaluation.arrow import arrow_schema, optional_package, record_ba
 from steproute.evaluation.tables import TABLES, Row
 
 Format = Literal["parquet", "csv", "jsonl"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 _Write = Callable[[Sequence[Any]], object]
 _TRACES_AT_ONCE: Final = 100
 _ROW_GROUP: Final = 10_000

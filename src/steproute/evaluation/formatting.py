@@ -4,24 +4,15 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from steproute.evaluation.metrics import METRICS
+
 Shown = Mapping[str, float | tuple[float | None, float | None] | None]
 NOT_REACHED: Final = "not reached"
-LABELS: Final[Mapping[str, str]] = {
-    "cpt50": "CPT(50 %)",
-    "cpt80": "CPT(80 %)",
-    "cpt95": "CPT(95 %)",
-    "apgr": "APGR",
-    "delta_ibc": "ΔIBC",
-    "accuracy_at_10": "accuracy at c = 10 %",
-    "accuracy_at_20": "accuracy at c = 20 %",
-    "accuracy_at_30": "accuracy at c = 30 %",
-}
 METRICS_EXPLAINED: Final = (
     "c: cost as a share of what the strong model alone spends. CPT(x): the c at which x of the accuracy gap between "
     "weak and strong is recovered. APGR: mean share of the gap recovered over all c. ΔIBC: how much more accuracy a "
     "unit of cost buys than with the strong model alone, as a ratio."
 )
-_PLAIN: Final = ("apgr", "delta_ibc")
 SHIPPED: Final = ("threshold", "lab-agg")
 _POLICIES: Final[Mapping[str, str]] = {
     "lab-agg": "TRIM-Agg",
@@ -52,12 +43,12 @@ def percent_interval(value: float | None, interval: tuple[float | None, float | 
 
 
 def metric(metrics: Shown, name: str) -> str:
-    """A metric of a summary with its 95 % interval, where it has one."""
+    """A metric of a summary, with its 95 % interval if it has one."""
     value, interval = metrics.get(name), metrics.get(f"{name}_ci95")
     assert not isinstance(value, tuple)
     if not isinstance(interval, tuple):
         return "–" if value is None else percent(value)
-    if name not in _PLAIN:
+    if METRICS[name].is_share:
         return percent_interval(value, interval)
     low, high = ("∞" if end is None else f"{end:.2f}" for end in interval)
     return f"{'–' if value is None else f'{value:.2f}'} [{low}, {high}]"
@@ -66,7 +57,7 @@ def metric(metrics: Shown, name: str) -> str:
 def published_metric(metrics: Mapping[str, float | None], name: str) -> str:
     """A metric of a curve that has no intervals."""
     value = metrics[name]
-    return f"{value:.2f}" if value is not None and name in _PLAIN else percent(value)
+    return percent(value) if value is None or METRICS[name].is_share else f"{value:.2f}"
 
 
 def dollars(value: float) -> str:

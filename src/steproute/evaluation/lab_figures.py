@@ -77,12 +77,12 @@ async def _enter_scorer(figures: Figures, name: str, judging: _Judging) -> None:
     weak, strong, candidates = await asyncio.gather(
         judging.steps_of("weak"), judging.steps_of("strong"), judging.candidates()
     )
-    found = scorer_figures(weak, candidates, judging.seed)
+    result = scorer_figures(weak, candidates, judging.seed)
     auc = roc_auc_interval(weak.scores, weak.correct, weak.groups, np.random.default_rng(judging.seed))
     _enter(figures, f"{name}_auc", roc_auc(weak.scores, weak.correct), auc)
-    if found.within_prefix_auc is not None and found.within_prefix_auc_ci95 is not None:
-        _enter(figures, f"{name}_within_prefix_auc", found.within_prefix_auc, found.within_prefix_auc_ci95)
-    figures[f"{name}_ece"] = found.ece
+    if result.within_prefix_auc is not None and result.within_prefix_auc_ci95 is not None:
+        _enter(figures, f"{name}_within_prefix_auc", result.within_prefix_auc, result.within_prefix_auc_ci95)
+    figures[f"{name}_ece"] = result.ece
     figures[f"{name}_mean_score_of_weak_steps"] = float(weak.scores.mean())
     figures[f"{name}_mean_score_of_strong_steps"] = float(strong.scores.mean())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
@@ -16,9 +17,9 @@ from steproute.evaluation.datasets.rows import check_encoding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labelled:
-    """A problem, the steps of a solution, and the index of the first wrong one, None where all are right.
+    """A problem, the steps of a solution, and the index of the first incorrect one, None if all are correct.
 
-    scores: one a step, where the file has them.
+    scores: one per step, if the file has them.
     """
 
     problem: Problem
@@ -43,7 +44,7 @@ class LabelledSteps:
 
     groups: NDArray[np.str_]
     prefixes: NDArray[np.str_]
-    scores: NDArray[np.float64]
+    scores: F64
     correct: NDArray[np.bool_]
 
     @classmethod
@@ -68,7 +69,7 @@ class LabelledSteps:
 
 
 def read_labelled(path: Path) -> list[Labelled]:
-    """Rows with `problem`, `steps`, `label` (index of the first wrong step, -1 for none) and, if scored, `scores`.
+    """Rows with `problem`, `steps`, `label` (index of the first incorrect step, -1 for none) and, if scored, `scores`.
 
     Raises DatasetError, which names file and line, for a row that is none.
     """
@@ -108,7 +109,7 @@ def _labelled(path: Path, number: int, row: dict[str, object]) -> Labelled:
         raise DatasetError(f"steps is {str(steps)[:40]!r}.", where=where, remedy="Give a list of the solution's steps.")
     if not isinstance(label, int) or not -1 <= label < len(steps):
         raise DatasetError(
-            f"label is {label!r}.", where=where, remedy="Give the first wrong step's index, or -1 for none."
+            f"label is {label!r}.", where=where, remedy="Give the first incorrect step's index, or -1 for none."
         )
     if scores is not None and (
         not isinstance(scores, list)

@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.evaluation.bootstrap import Outcomes
-from steproute.evaluation.curves import F64, Curves, Polylines
-from steproute.evaluation.resampling import RESAMPLES, draws, percentiles
+from steproute.evaluation.curves import CurveBatch, Polylines
+from steproute.evaluation.resampling import RESAMPLES, Interval95, draws, finite, percentiles
 
 SHARES: Final = (0.8, 0.9, 0.95)
 _FREE: Final = math.nan
@@ -31,11 +32,11 @@ class OperatingPoint:
     gap_recovered: float
     accuracy: float
     strong_tokens: float | None
-    strong_tokens_ci95: tuple[float | None, float | None]
+    strong_tokens_ci95: Interval95
     cost_usd: float | None
-    cost_usd_ci95: tuple[float | None, float | None]
+    cost_usd_ci95: Interval95
     latency: float | None = None
-    latency_ci95: tuple[float | None, float | None] = (None, None)
+    latency_ci95: Interval95 = (None, None)
     between: tuple[float, float] | None = None
 
 
@@ -71,7 +72,7 @@ def operating_points(tokens: Spent, usd: Spent, seconds: Spent, rng: np.random.G
 
 def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64, latency: F64) -> Iterator[OperatingPoint]:
     """One point per share; the outcomes' own means come first in every array, then the resamples."""
-    curves = Curves.of(
+    curves = CurveBatch.of(
         strong_tokens=strong_tokens[:, 2:],
         accuracy=accuracy[:, 2:],
         weak=(strong_tokens[:, 0], accuracy[:, 0]),
@@ -84,12 +85,12 @@ def _points(accuracy: F64, strong_tokens: F64, cost_usd: F64, latency: F64) -> I
         yield OperatingPoint(
             gap_recovered=share,
             accuracy=float(accuracy[0, 0] + share * curves.gap[0]),
-            strong_tokens=_finite(reached[0]),
-            strong_tokens_ci95=_interval(reached),
-            cost_usd=_finite(dollars[0]),
-            cost_usd_ci95=_interval(dollars),
-            latency=_finite(time[0]),
-            latency_ci95=_interval(time),
+            strong_tokens=finite(reached[0]),
+            strong_tokens_ci95=percentiles(reached[1:]).ends,
+            cost_usd=finite(dollars[0]),
+            cost_usd_ci95=percentiles(dollars[1:]).ends,
+            latency=finite(time[0]),
+            latency_ci95=percentiles(time[1:]).ends,
             between=_between(strong_tokens[0], reached[0]),
         )
 
@@ -120,12 +121,3 @@ def _cost_along(accuracy: F64, strong_tokens: F64, cost: F64) -> Polylines:
     for point in range(1, c.shape[1]):
         share[:, point] = np.where(c[:, point] == c[:, point - 1], share[:, point - 1], share[:, point])
     return Polylines(c, share)
-
-
-def _interval(samples: F64) -> tuple[float | None, float | None]:
-    interval = percentiles(samples[1:])
-    return _finite(interval.low), _finite(interval.high)
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

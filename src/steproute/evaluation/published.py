@@ -1,10 +1,10 @@
 """Published curves for the table and the plot of a run in TRIM's world."""
 
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import dataclass
 from typing import Final
 
 from steproute.evaluation.metrics import Anchor, Curve, CurvePoint, measure
+from steproute.evaluation.resampling import finite
 from steproute.lab.trim_world.parameters import PublishedPoint, load_parameters
 from steproute.lab.trim_world.world import is_trim_world
 
@@ -63,5 +63,5 @@ def _published(name: str, points: tuple[PublishedPoint, ...], weak: Anchor, stro
             )
             for p in points
         ],
-        metrics={name: value if isfinite(value) else None for name, value in asdict(measure(curve)).items()},
+        metrics={name: finite(value) for name, value in measure(curve).items()},
     )

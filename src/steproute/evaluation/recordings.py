@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any, Final
 
 from steproute.backends.replay import ReplayModel
+from steproute.core.apportioning import apportion
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
 from steproute.core.recording import Recording, estimated_tokens
@@ -31,7 +31,7 @@ _SAMPLING: Final = Sampling(max_tokens=1_000_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """A recorded set: problems, the roles that replays it, and what was recorded as right by (role, problem id).
+    """A recorded set: problems, the replaying roles, and the recorded correctness by (role, problem id).
 
     `note` says what the set can and cannot support.
     """
@@ -50,7 +50,7 @@ class Recorded:
 
 
 def load_recorded(name: str) -> Recorded:
-    """A recorded set by name, `qwen3` or `llama`; raises DatasetError where it is unknown or missing."""
+    """A recorded set by name, `qwen3` or `llama`; raises DatasetError if it is unknown or missing."""
     if name not in _SETS:
         raise DatasetError(f"recorded set: {name!r} is unknown.", remedy=f"Use one of {', '.join(_SETS)}.")
     return _SETS[name]()
@@ -73,7 +73,7 @@ def _qwen3() -> Recorded:
         sides,
         graded,
         names=("Qwen3-1.7B", "Qwen3-14B", "Qwen2.5-Math-PRM-7B"),
-        note=f"{_SUPPORTS} Total tokens are real, tokens a step are estimated. Problem math/test/algebra/892 is "
+        note=f"{_SUPPORTS} Total tokens are real, tokens per step are estimated. Problem math/test/algebra/892 is "
         "recorded as right for both, but neither solution gives a final answer, so here it is wrong.",
     )
 
@@ -133,7 +133,7 @@ def _whole(problem_id: str, side: dict[str, Any], scores: tuple[float, ...]) -> 
     return Recording(
         problem_id=problem_id,
         steps=tuple(steps),
-        step_tokens=_spread(int(side["total_tokens"]), steps),
+        step_tokens=tuple(apportion(int(side["total_tokens"]), [len(step) + 1 for step in steps])),
         scores=tuple(scores),
     )
 
@@ -145,15 +145,6 @@ def _stepwise(row: dict[str, Any]) -> Recording:
         step_tokens=tuple(estimated_tokens(step) for step in row["steps"]),
         scores=tuple(row["prm_scores"]),
     )
-
-
-def _spread(total: int, steps: list[str]) -> tuple[int, ...]:
-    """`total` over steps in proportion to characters, to the last token."""
-    characters = [0]
-    for step in steps:
-        characters.append(characters[-1] + len(step) + 1)
-    marks = [total * count // characters[-1] for count in characters]
-    return tuple(after - before for before, after in pairwise(marks))
 
 
 _SETS: Final[Mapping[str, Callable[[], Recorded]]] = {"qwen3": _qwen3, "llama": _llama}

@@ -8,11 +8,11 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 from steproute.evaluation.plot import write_png
 from steproute.evaluation.proportions import proportion_interval
 
-F64 = npt.NDArray[np.float64]
 BINS: Final = 15
 _SIZE, _LEFT, _TOP, _HEIGHT = 560, 80, 40, 680
 _COLOURS: Final = ("#D55E00", "#0072B2", "#009E73")
@@ -20,7 +20,7 @@ _COLOURS: Final = ("#D55E00", "#0072B2", "#009E73")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityBin:
-    """Items whose scores lie in one of equally wide bins; `right_ci95` is Wilson's interval of the share `right`."""
+    """Items whose scores lie in one of equally wide bins; `right` is the share of correct ones, with its interval."""
 
     low: float
     high: float
@@ -37,12 +37,12 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) 
     """
     score, label = _checked(scores, labels)
     index = np.minimum((score * bins).astype(int), bins - 1)
-    found = []
+    result = []
     for place in np.unique(index).tolist():
         here = index == place
         count, right = int(here.sum()), int(label[here].sum())
         interval = proportion_interval(right, count)
-        found.append(
+        result.append(
             ReliabilityBin(
                 low=place / bins,
                 high=(place + 1) / bins,
@@ -52,17 +52,17 @@ def reliability(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) 
                 right_ci95=(interval.low, interval.high),
             )
         )
-    return found
+    return result
 
 
 def expected_calibration_error(scores: npt.ArrayLike, labels: npt.ArrayLike, bins: int = BINS) -> float:
-    """Σ over bins of (share of items) × |mean score − share right|, in [0, 1].
+    """Σ over bins of (share of items) × |mean score − share correct|, in [0, 1].
 
     Raises as `reliability` does. Source: Naeini et al. 2015; Guo et al. 2017.
     """
-    found = reliability(scores, labels, bins)
-    items = sum(each.count for each in found)
-    return sum(each.count * abs(each.mean_score - each.right) for each in found) / items
+    result = reliability(scores, labels, bins)
+    items = sum(each.count for each in result)
+    return sum(each.count * abs(each.mean_score - each.right) for each in result) / items
 
 
 def brier_score(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
@@ -72,7 +72,7 @@ def brier_score(scores: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def plot_reliability(series: dict[str, list[ReliabilityBin]], path: Path, title: str) -> None:
-    """Write the diagram as a PNG: share right against mean score, with 95 % intervals, dots by number of items."""
+    """Write the diagram as a PNG: share correct against mean score, with 95 % intervals, dots by number of items."""
     write_png(reliability_svg(series, title), path)
 
 
@@ -99,7 +99,7 @@ def reliability_svg(series: dict[str, list[ReliabilityBin]], title: str) -> str:
         _text(root, (x - 10, _TOP + _SIZE + 24), f"{tick:.1f}")
     _line(root, _place(0, 0), _place(1, 1), "#666666", dash="6 4")
     _text(root, (_LEFT + _SIZE / 2 - 40, _TOP + _SIZE + 50), "mean score")
-    _text(root, (8, _TOP - 8), "share right")
+    _text(root, (8, _TOP - 8), "share correct")
     most = max((each.count for bins in series.values() for each in bins), default=1)
     for index, (name, bins) in enumerate(series.items()):
         colour = _COLOURS[index % len(_COLOURS)]

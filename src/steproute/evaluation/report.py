@@ -9,13 +9,10 @@ from markupsafe import Markup
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
-from steproute.evaluation.bill import bill
 from steproute.evaluation.compare import COMPARED, Comparison
 from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
-from steproute.evaluation.differences import LOWER_IS_BETTER
 from steproute.evaluation.failures import FELL_BACK
 from steproute.evaluation.formatting import (
-    LABELS,
     METRICS_EXPLAINED,
     Shown,
     dollars,
@@ -25,9 +22,10 @@ from steproute.evaluation.formatting import (
     policy_label,
 )
 from steproute.evaluation.headline import headlines, how_to_read, is_priced, swept
+from steproute.evaluation.metrics import METRICS
 from steproute.evaluation.plot import axes, legend, panel_svg
-from steproute.evaluation.shares import seconds, share_names, shares
-from steproute.evaluation.summary import Curved, Summary
+from steproute.evaluation.summary import SeriesSummary, Summary
+from steproute.evaluation.summary_text import bill, seconds, share_names, shares
 
 
 def write_report(
@@ -55,7 +53,7 @@ def write_report(
         how_to_read=how_to_read(summary),
         charts=[Markup(panel_svg(summary, axis)) for axis in axes(summary)],  # built by an XML writer, which escapes
         legend=legend(summary),
-        labels=LABELS,
+        labels={name: metric.label for name, metric in METRICS.items()},
         metrics_explained=METRICS_EXPLAINED,
         rows=[("always weak", summary.weak), *points, ("always strong", summary.strong)],
         is_priced=is_priced(summary),
@@ -78,7 +76,8 @@ def write_report(
 def _compared(comparison: Comparison, summary: Summary) -> dict[str, object]:
     """The table of differences from the first policy: per cost axis, a row per policy with a cell per metric."""
     first, *others = comparison.rows
-    heads = [f"{LABELS[name]}, {'lower' if name in LOWER_IS_BETTER else 'higher'} is better" for name in COMPARED]
+    compared = [METRICS[name] for name in COMPARED]
+    heads = [f"{each.label}, {'lower' if each.lower_is_better else 'higher'} is better" for each in compared]
     tables = []
     for axis in [axis for axis in axes(summary) if axis in first.metrics]:
         pairs = [[comparison.pair(row.name, first.name, name, axis) for name in COMPARED] for row in others]
@@ -95,7 +94,7 @@ def _compared(comparison: Comparison, summary: Summary) -> dict[str, object]:
 
 def _metrics(summary: Summary) -> list[tuple[str, list[Shown]]]:
     """A table by dollars, if there are any, and one by strong tokens: the values of every policy."""
-    series: list[Summary | Curved] = [summary, *summary.baselines]
+    series: list[Summary | SeriesSummary] = [summary, *summary.baselines]
     by_usd: list[Shown] = [each.metrics_usd for each in series]
     by_tokens: list[Shown] = [each.metrics for each in series]
     return [*([("dollars", by_usd)] if is_priced(summary) else []), ("strong tokens", by_tokens)]

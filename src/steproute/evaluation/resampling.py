@@ -7,9 +7,10 @@ from typing import Final
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.evaluation.curves import F64
 
+Interval95 = tuple[float | None, float | None]
 RESAMPLES: Final = 1000
 LEVEL: Final = 0.95
 _BLOCK: Final = 100  # resamples drawn at a time, which bounds the memory
@@ -22,6 +23,21 @@ class Interval:
 
     low: float
     high: float
+
+    @property
+    def ends(self) -> Interval95:
+        """Both ends as JSON holds them."""
+        return finite(self.low), finite(self.high)
+
+    @property
+    def ends_if_defined(self) -> Interval95 | None:
+        """Both ends as JSON holds them; None if the figure has no value."""
+        return None if math.isnan(self.low) or math.isnan(self.high) else self.ends
+
+
+def finite(value: float) -> float | None:
+    """A number as JSON holds it: None if it is infinite ("not reached") or NaN."""
+    return float(value) if math.isfinite(value) else None
 
 
 def draws(size: int, resamples: int, rng: np.random.Generator) -> Iterator[F64]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from steproute.core.arrays import F64
 from steproute.core.ports import NEEDS
 from steproute.core.problem import Problem
 from steproute.core.recording import estimated_tokens
@@ -11,7 +12,6 @@ from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
-from steproute.evaluation.curves import F64
 from steproute.lab.trim_world.parameters import load_parameters
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.strategies.single import Single

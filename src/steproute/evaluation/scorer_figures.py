@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.evaluation.auc import roc_auc, within_prefix_auc, within_prefix_auc_interval
-from steproute.evaluation.curves import F64
 from steproute.evaluation.labelled import LabelledSteps
 from steproute.evaluation.metrics import UndefinedMetric
 from steproute.evaluation.reliability import brier_score, expected_calibration_error

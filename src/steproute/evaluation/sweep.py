@@ -7,9 +7,10 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Final, NamedTuple
 
+from steproute.core.concurrency import map_concurrently
+from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.core.writable import writable
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.roles import Roles
@@ -95,7 +96,7 @@ async def run_sweep(
     on_trace: Callable[[Trace], None] = lambda trace: None,
     book: GradeBook | None = None,
 ) -> Solved:
-    """Solve what `traces` does not hold yet, and grade it by the cast's grader; `book` holds its grades.
+    """Solve what `traces` does not hold yet, and grade it by the roles' grader; `book` holds its grades.
 
     Of the traces that are there, those are graded again that are undecided or that another grader judged.
     """
@@ -107,13 +108,13 @@ async def run_sweep(
     book = book or GradeBook(roles.grading)
     grading = _Grading(book, f"{roles.grading.name} ({_VERSIONS})", settings.separator)
     await run(sweep.work(problems), roles, settings, traces, on_trace, grading.grade)
-    turns = asyncio.Semaphore(settings.in_flight if roles.grading.is_paid else 1)
 
-    async def current(trace: Trace, problem: Problem) -> Trace:
-        async with turns:
-            return await grading.up_to_date(trace, problem, traces) if Cell.of(trace) in earlier else trace
+    async def current(solved: tuple[Trace, Problem]) -> Trace:
+        trace, problem = solved
+        return await grading.up_to_date(trace, problem, traces) if Cell.of(trace) in earlier else trace
 
-    graded = await asyncio.gather(*(current(trace, problem) for trace, problem in _found(sweep, problems, traces)))
+    in_flight = settings.in_flight if roles.grading.is_paid else 1
+    graded = await map_concurrently(current, _found(sweep, problems, traces), in_flight=in_flight)
     return Solved(
         traces=graded,
         earlier=earlier,

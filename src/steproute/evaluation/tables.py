@@ -12,10 +12,10 @@ import msgspec
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
+from steproute.core.grade import Verdict
 from steproute.core.route_name import RouteName
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine
-from steproute.core.verdict import Verdict
 
 Row = TypeVar("Row", bound="_Row")
 

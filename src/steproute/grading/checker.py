@@ -6,7 +6,7 @@ from functools import cache
 from types import TracebackType
 from typing import Final
 
-from steproute.core.verdict import Verdict
+from steproute.core.grade import Verdict
 from steproute.grading.compare import equal, equal_text
 from steproute.grading.worker_process import Worker
 
@@ -34,7 +34,7 @@ class AnswerChecker:
         return quick if quick is not None else await asyncio.to_thread(self.check_now, answer, gold)
 
     async def settled(self, answer: str | None, gold: str) -> Verdict:
-        """As `check`; what is undecided is tried once more, with more time."""
+        """As `check`; an undecided comparison is tried again, with more time."""
         verdict = await self.check(answer, gold)
         if verdict is not Verdict.UNDECIDED or answer is None or (answer, gold) in self._settled:
             return verdict
@@ -44,7 +44,7 @@ class AnswerChecker:
         return verdict
 
     def check_now(self, answer: str | None, gold: str) -> Verdict:
-        """Whether `answer` is the same as `gold`; no answer is wrong."""
+        """Whether `answer` is the same as `gold`; no answer is incorrect."""
         if answer is None:
             return Verdict.INCORRECT
         known = self._known.get((answer, gold)) or _verdict(equal_text(answer, gold))

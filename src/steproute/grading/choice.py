@@ -16,7 +16,7 @@ class ChoiceGrader:
     compares: ClassVar[bool] = True
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """RIGHT for the same letter; an answer without one is wrong, and a gold answer without one UNDECIDED."""
+        """CORRECT for the same letter; an answer without one is incorrect, and a gold answer without one UNDECIDED."""
         gold = letter_of(problem.answer or "")
         if gold is None:
             return Grade.undecided(f"the gold answer {problem.answer!r} is no letter")

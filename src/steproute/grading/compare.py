@@ -22,7 +22,7 @@ _OPTION: Final = re.compile(r"\(?([A-J])(?:\)|\.|:|\)\.|\)\s*:)\s*(.*)|\(([A-J])
 
 
 def equal(answer: str, gold: str, formulas: Formulas) -> bool | None:
-    """Whether two answers are the same; None if `formulas` could not tell about a formula on which it depends.
+    """Whether two answers are the same; None if `formulas` could not decide about a formula on which it depends.
 
     Answers of thousands of characters, and brackets dozens deep, are compared as text.
 

@@ -15,7 +15,7 @@ class ExactGrader:
     compares: ClassVar[bool] = True
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """RIGHT for the same text; no answer is wrong."""
+        """CORRECT for the same text; no answer is incorrect."""
         assert problem.answer is not None
         text = graded_text(problem, answer, solution)
         return Grade.of(text is not None and _plain(text) == _plain(problem.answer))

@@ -80,7 +80,7 @@ class JudgeGrader:
         return JudgeGrader(self.settings, model)
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """What the model says; UNDECIDED if it says neither. No answer is wrong, and costs nothing.
+        """What the model says; UNDECIDED if it says neither. No answer is incorrect, and costs nothing.
 
         Raises BackendError.
         """
@@ -112,8 +112,8 @@ class JudgeGrader:
         return Sampling(temperature=0.0, top_p=1.0, top_k=0, max_tokens=self.settings.max_tokens, stop=None)
 
     def _prefix(self, problem: Problem, text: str) -> Prefix:
-        asked = Problem.ask(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
-        return Prefix(problem=asked, session=asked.id)
+        question = Problem.ask(id=f"judge/{problem.id}", text=self._prompt(problem, text), rule=_RULE)
+        return Prefix(problem=question, session=question.id)
 
     def _prompt(self, problem: Problem, text: str) -> str:
         parts = {"problem": problem.text, "gold": problem.answer or "", "answer": text}

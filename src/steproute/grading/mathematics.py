@@ -16,7 +16,7 @@ class MathGrader:
     compares: ClassVar[bool] = True
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """RIGHT for the same value; UNDECIDED if two tries took too long. No answer is wrong."""
+        """CORRECT for the same value; UNDECIDED if two tries took too long. No answer is incorrect."""
         assert problem.answer is not None
         verdict = await shared_checker().settled(graded_text(problem, answer, solution), problem.answer)
         return Grade(verdict, "took too long to compare" if verdict is Verdict.UNDECIDED else "")

@@ -35,7 +35,7 @@ _UNIT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericGrader:
-    """Compares two numbers: right if they differ by no more than a share `relative` of the gold answer, or by
+    """Compares two numbers: correct if they differ by no more than a share `relative` of the gold answer, or by
     `absolute`, whichever is more.
 
     ignore_units: take the only number of a text such as "18 dollars per day", whatever stands beside it; otherwise two
@@ -54,7 +54,7 @@ class NumericGrader:
                 raise ConfigError(f"{value} is no tolerance.", where=name, remedy="Give 0 or more.")
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """RIGHT within the tolerance; an answer that is no number is wrong, and such a gold answer UNDECIDED."""
+        """CORRECT within the tolerance; an answer that is no number is incorrect, and such a gold answer UNDECIDED."""
         gold = self._read(problem.answer or "")
         if gold is None:
             return Grade.undecided(f"the gold answer {problem.answer!r} is no number")
@@ -80,8 +80,8 @@ class NumericGrader:
 
 def _only_number(text: str) -> tuple[Fraction, str] | None:
     """The one number of a text that does not deny it or give it as a bound."""
-    found = [] if _DENIED.search(text) else [sign + digits for sign, digits in _NUMBERS.findall(text)]
-    return (Fraction(found[0].replace("−", "-")), "") if len(found) == 1 else None
+    numbers = [] if _DENIED.search(text) else [sign + digits for sign, digits in _NUMBERS.findall(text)]
+    return (Fraction(numbers[0].replace("−", "-")), "") if len(numbers) == 1 else None
 
 
 def _with_unit(text: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ _LONGEST: Final = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegexGrader:
-    """Right if the answer matches `pattern`, or with none the problem's gold answer, in the syntax of Python's `re`.
+    """Correct if the answer matches `pattern`, or with none the problem's gold answer, in the syntax of Python's `re`.
 
     whole: all of the answer has to match; otherwise some part of it. cpu_s: seconds of CPU time that one match may take
     in its worker process. Raises ConfigError for a pattern that is none.
@@ -39,7 +39,7 @@ class RegexGrader:
             raise ConfigError(f"{self.cpu_s} is no time.", where="cpu_s", remedy="Give seconds, above 0.")
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """RIGHT for a match; no answer is wrong. UNDECIDED for a gold answer that is no pattern, and out of time."""
+        """CORRECT for a match; no answer is incorrect. UNDECIDED if the gold answer is no pattern, or on timeout."""
         text, pattern = graded_text(problem, answer, solution), self.pattern or problem.answer or ""
         if text is None:
             return Grade.of(False)
@@ -48,10 +48,10 @@ class RegexGrader:
         if len(text) > _LONGEST:
             return Grade.undecided(f"{len(text)} characters are more than {_LONGEST}")
         question = json.dumps([pattern, self.ignore_case, self.whole])
-        found = await asyncio.to_thread(_worker().ask, text.strip(), question, self.cpu_s)
-        if found is None:
+        verdict = await asyncio.to_thread(_worker().ask, text.strip(), question, self.cpu_s)
+        if verdict is None:
             return Grade.undecided(f"{pattern!r} took more than {self.cpu_s:g} s of CPU time")
-        return Grade.of(found)
+        return Grade.of(verdict)
 
 
 def _fault(pattern: str) -> str | None:

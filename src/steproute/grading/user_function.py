@@ -52,7 +52,7 @@ class PythonGrader:
         return cls(settings_of(table, PythonSettings))
 
     async def grade(self, problem: Problem, answer: str | None, solution: str, meter: Meter) -> Grade:
-        """What the function says; UNDECIDED where it raises, takes too long or returns anything else.
+        """What the function says; UNDECIDED if it raises, takes too long or returns anything else.
 
         Only the call itself counts towards the timeout, not the wait for earlier calls.
         """
@@ -109,15 +109,15 @@ def _imported(name: str) -> Callable[..., object]:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module), function)
+        member = getattr(importlib.import_module(module), function)
     except Exception as failure:
         raise ConfigError(
             f"{name!r} cannot be imported ({type(failure).__name__}: {failure}).",
             where="function",
             remedy=f"Put {module}.py into the current folder, or install its package.",
         ) from None
-    if not callable(found):
+    if not callable(member):
         raise ConfigError(
-            f"{name!r} is {found!r:.80}, which cannot be called.", where="function", remedy="Name a function."
+            f"{name!r} is {member!r:.80}, which cannot be called.", where="function", remedy="Name a function."
         )
-    return found  # type: ignore[no-any-return]
+    return member  # type: ignore[no-any-return]

@@ -45,7 +45,7 @@ def _mathematics() -> Callable[[str, str], bool | None]:
 
 
 def _same(compare: Callable[[str, str], bool | None], answer: str, gold: str) -> bool | None:
-    """The verdict; None if the comparison fails in a way that nobody foresaw, or needs too much memory."""
+    """The verdict; None if the comparison fails in an unexpected way, or needs too much memory."""
     try:
         return compare(answer, gold)
     except Exception:

@@ -52,7 +52,7 @@ class Worker:
             return self._read(process, cpu_s * _WALL_PER_CPU)
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process at once."""
         with self._turn:
             self._end()
 

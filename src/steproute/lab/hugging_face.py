@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from safetensors.numpy import save_file
 
+from steproute.core.arrays import F32
 from steproute.lab.models import Servable
-from steproute.lab.onnx_weights import F32, read_weights
+from steproute.lab.onnx_weights import read_weights
 from steproute.lab.tokenizer import END, PAD, PATTERN, SEPARATOR
 
 MARKER: Final = "<extra_0>"

@@ -1,10 +1,10 @@
 """How good the lab models are, measured: step and answer accuracies and the PRM's step ROC-AUC."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
-from steproute.core.concurrency import gather_or_cancel
+from steproute.core.concurrency import map_concurrently
 from steproute.core.ports import StepModel, StepScorer
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
@@ -16,7 +16,7 @@ from steproute.lab.story import Story
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """One sampled solution: each step's verdict and, if asked for, PRM score; output tokens in all."""
+    """One sampled solution: each step's verdict and, if requested, PRM score; the number of output tokens."""
 
     problem_id: str
     verdicts: tuple[StepLabel, ...]
@@ -26,21 +26,19 @@ class Checked:
 
     @property
     def on_right_prefix(self) -> tuple[bool, ...]:
-        """Whether each step that was taken on a right prefix is right."""
+        """Whether each step that follows a correct prefix is correct."""
         return tuple(v is StepLabel.CORRECT for v in self.verdicts if v is not StepLabel.AFTER_ERROR)
 
 
 async def check_model(
     model: StepModel, problems: Sequence[Problem], seed: int, scorer: StepScorer | None = None, in_flight: int = 64
 ) -> list[Checked]:
-    """Sample one solution a problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
-    limiter = asyncio.Semaphore(in_flight)
+    """Sample one solution per problem at the lab's temperature of 0.7 and judge it; `seed` decides the samples."""
 
     async def check(index: int, problem: Problem) -> Checked:
-        async with limiter:
-            return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
+        return await _check_one(model, problem, seed * 1_000_003 + index, scorer)
 
-    return await gather_or_cancel(*(check(index, problem) for index, problem in enumerate(problems)))
+    return await map_concurrently(check, count(), problems, in_flight=in_flight)
 
 
 async def _check_one(model: StepModel, problem: Problem, seed: int, scorer: StepScorer | None) -> Checked:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
+from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
-from steproute.lab.network import F32, Network
+from steproute.lab.network import Network
 from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
@@ -41,7 +42,7 @@ LAB_SAMPLING: Final = Sampling(temperature=0.7, top_p=1.0, top_k=0)
 
 @cache
 def worker(name: LabName) -> Worker:
-    """The one worker of a shipped model; raises ArtifactError where its weights are missing."""
+    """The one worker of a shipped model; raises ArtifactError if its weights are missing."""
     with as_file(files("steproute.lab") / "weights" / f"{name}.onnx") as path:
         return Worker(Network(path))
 
@@ -166,7 +167,7 @@ class LabLikelihood:
         return _all_read(self._worker, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One probability a step, its closing separator not counted."""
+        """One probability per step, its closing separator not counted."""
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, f"{prefix.session}/{self.name}", meter)
         given = np.take_along_axis(log_softmax(outputs[:-1]), np.array(tokens[1:])[:, None], axis=1)[:, 0]

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from steproute.core.arrays import F32
 from steproute.core.errors import ArtifactError
 from steproute.lab.tokenizer import Tokenizer
 
-F32 = npt.NDArray[np.float32]
 _KEPT_SESSIONS: Final = 256
 _MASKED: Final = np.float32(-1e9)
 
@@ -57,7 +57,7 @@ class Network:
     def read(self, session: str, tokens: list[int], *, again: int = 0) -> tuple[Cache, int]:
         """Bring a session's cache to exactly `tokens`; returns it and how many of them it held already.
 
-        The last `again` tokens are read anew even where they were cached.
+        The last `again` tokens are read again even if they were cached.
         """
         cache = self._caches.pop(session, None) or Cache(np.zeros(self._cache_shape, np.float32), self._empty())
         self._caches[session] = cache

@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from steproute.core.arrays import F32
 from steproute.core.errors import ConfigError
 
-F32 = npt.NDArray[np.float32]
 _NORMS: Final = ("attention_norm", "mlp_norm")
 _MATRICES: Final = ("query_key_value", "attention_out", "up", "down")
 
@@ -37,9 +34,11 @@ def read_weights(path: Path) -> tuple[dict[str, F32], ModelFacts]:
             f"reading lab weights needs {missing.name}.", remedy="Run: pip install 'steproute[learn]'."
         ) from None
     model = onnx.load(path)
-    found = {item.key: item.value for item in model.metadata_props}
+    metadata = {item.key: item.value for item in model.metadata_props}
     facts = ModelFacts(
-        shape=json.loads(found["shape"]), tokens=tuple(json.loads(found["tokens"])), context=int(found["context"])
+        shape=json.loads(metadata["shape"]),
+        tokens=tuple(json.loads(metadata["tokens"])),
+        context=int(metadata["context"]),
     )
     arrays = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
     named = {key.removeprefix("model."): value for key, value in arrays.items() if key.startswith("model.")}

@@ -14,7 +14,7 @@ from steproute.lab.trim_world.steps import is_drawn
 
 @dataclass(frozen=True, slots=True)
 class Oracle:
-    """Regenerate exactly the first wrong step; after an error nothing can be saved, so nothing is spent."""
+    """Regenerate exactly the first incorrect step; after an error nothing can be saved, so nothing is spent."""
 
     knobs: ClassVar[tuple[float, ...]] = (1.0,)
     reads: ClassVar[frozenset[Reading]] = frozenset()

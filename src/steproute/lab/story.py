@@ -58,7 +58,7 @@ class Sentence:
         return self.y or self.x
 
     def value(self, values: dict[str, int]) -> int:
-        """The quantity that this sentence gives to `x`. Raises KeyError where `values` lacks one that it needs."""
+        """The quantity that this sentence gives to `x`. Raises KeyError if `values` lacks one that it needs."""
         if self.op is Op.FACT:
             return self.n
         left, right = values[self.left], values[self.z] if self.z else self.n
@@ -101,7 +101,7 @@ class Story:
         return values[self.asked]
 
     def solution(self) -> list[str]:
-        """The reference solution, one string a step; the last one holds the boxed answer."""
+        """The reference solution, one string per step; the last one holds the boxed answer."""
         values: dict[str, int] = {}
         steps = []
         for sentence in self.relevant:
@@ -128,7 +128,7 @@ class Story:
     def parse(cls, text: str) -> "Story":
         """Read a story back from its text.
 
-        Raises DatasetError where a sentence is not of the lab's language, or a number is outside 1 … MAX_VALUE.
+        Raises DatasetError if a sentence is not of the lab's language, or a number is outside 1 … MAX_VALUE.
         """
         pieces = re.split(r"\((\d+)\) ", text)
         if len(pieces) < 3 or pieces[0].strip():
@@ -202,7 +202,7 @@ class _Writer:
         self.open: list[str] = []
 
     def write(self) -> Story | None:
-        """The story, or None where the values drawn so far allow no fitting next sentence."""
+        """The story, or None if the values drawn so far allow no fitting next sentence."""
         aside_at = set(self.rng.permutation(self.steps + self.asides)[: self.asides].tolist())
         sentences: list[Sentence] = []
         remaining = self.steps
@@ -245,7 +245,7 @@ class _Writer:
         return self._pick(_DERIVATIONS if draw < 0.75 else _CHANGES)
 
     def _slots(self, op: Op) -> tuple[str, str, str, int] | None:
-        """(x, y, z, n) for a sentence, or None where the values at hand allow none."""
+        """(x, y, z, n) for a sentence, or None if the values at hand allow none."""
         new = self.names[0]
         if op is Op.FACT:
             return new, "", "", int(self.rng.integers(2, MAX_VALUE * 3 // 5))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from steproute.core.arrays import F32, F64
 from steproute.core.errors import ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
 from steproute.core.usage import Usage
-from steproute.lab.network import F32, Cache, Network
+from steproute.lab.network import Cache, Network
 
 _R = TypeVar("_R")
 
@@ -180,15 +180,15 @@ class Worker:
         )
 
 
-def log_softmax(logits: F32) -> npt.NDArray[np.float64]:
+def log_softmax(logits: F32) -> F64:
     """Log-probabilities at temperature 1, over the last axis."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    answer: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    answer: F64 = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return answer
 
 
 def draw(logits: F32, jobs: list[WriteJob]) -> list[int]:
-    """One token id a row: temperature, then top-k, then top-p, then the row's own random number.
+    """One token id per row: temperature, then top-k, then top-p, then the row's own random number.
 
     logits: (row, vocabulary). Temperature 0 takes the most likely token.
     """

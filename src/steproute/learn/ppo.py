@@ -1,7 +1,7 @@
 """TRIM-Agg and TRIM-Seq by PPO (Stable-Baselines3) over a step tree; the result is a network that NumPy alone runs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.networks import Architecture
+from steproute.learn.rewriters import relative_prices
 from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
 from steproute.learn.routing_env import F32, RoutingEnv
 from steproute.policies.trim.learned import LearnedFamily
@@ -69,11 +70,13 @@ def train_network(
     settings: PpoSettings,
     on_progress: Callable[[float], None] = lambda share: None,
     *,
+    rewriters: Sequence[str] = ("strong",),
     limits: Limits = Limits(),
 ) -> Trained:
-    """A policy for one λ or conditioned on it. Deterministic in the settings where the roles is.
+    """A policy for one λ or conditioned on it, with one action for each role of `rewriters`.
 
-    Raises ConfigError where there are too few problems to hold some out, BackendError for a problem that fails.
+    Deterministic in the settings if the roles are. Raises ConfigError for too few problems to hold some out, or for a
+    rewriter without a model or price, BackendError for a problem that fails.
     """
     held = int(len(problems) * settings.held_out)
     if held < 1 or held >= len(problems):
@@ -82,6 +85,7 @@ def train_network(
             where="problems",
             remedy="Use more.",
         )
+    prices = relative_prices(roles, rewriters)
     torch.manual_seed(settings.seed)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -93,7 +97,16 @@ def train_network(
         tokens = sum(trace.generated_tokens("strong") for trace in strong) / decisions
         low, high = settings.lam or (0.0001 / tokens, 0.3 / tokens)
         env = RoutingVecEnv(
-            architecture, learnt, roles, grade, low=low, high=high, limits=limits, loop=loop, seed=settings.seed
+            architecture,
+            learnt,
+            roles,
+            grade,
+            low=low,
+            high=high,
+            prices=prices,
+            limits=limits,
+            loop=loop,
+            seed=settings.seed,
         )
         model = ppo(architecture, env, rollout=max(1, round(decisions / held)), seed=settings.seed)
         keeper = _Keeper(architecture, env, watched, settings.passes, on_progress)
@@ -124,11 +137,12 @@ class RoutingVecEnv(VecEnv):
         high: float,
         loop: asyncio.AbstractEventLoop,
         seed: int,
+        prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
         size: int = IN_FLIGHT,
     ) -> None:
         view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
-        view |= {"low": low, "high": high, "limits": limits, "loop": loop}
+        view |= {"low": low, "high": high, "prices": prices, "limits": limits, "loop": loop}
         self.envs = [RoutingEnv(problems, roles, grade, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
@@ -274,10 +288,16 @@ class _Keeper(BaseCallback):
 
     def _judge(self) -> None:
         env = self.env.envs[0]
-        family = LearnedFamily(self.architecture.export(self.model.policy), env.low, env.high, _JUDGED_LAMBDAS)
+        family = LearnedFamily(
+            self.architecture.export(self.model.policy),
+            env.low,
+            env.high,
+            grid=_JUDGED_LAMBDAS,
+            rewriters=tuple(env.prices),
+        )
         reward = float(np.mean([self._reward(family, lam) for lam in family.knobs]))
         if not self.rewards or reward > max(before for _, before in self.rewards):
-            self._best = LearnedFamily(family.network, env.low, env.high)
+            self._best = LearnedFamily(family.network, env.low, env.high, rewriters=family.rewriters)
         self.rewards.append((self._passed(), reward))
 
     def _reward(self, family: LearnedFamily, lam: float) -> float:
@@ -287,6 +307,4 @@ class _Keeper(BaseCallback):
         env, strategy = self.env.envs[0], Stepwise(policy=family.at(lam, 0))
         traces = await solve_all(self.watched, env.roles, strategy, limits=env.limits)
         pairs = zip(self.watched, map(finished, traces), strict=True)
-        return float(
-            np.mean([await env.grade(p, trace) - lam * trace.generated_tokens("strong") for p, trace in pairs])
-        )
+        return float(np.mean([await env.grade(p, trace) - lam * env.spent(trace) for p, trace in pairs]))

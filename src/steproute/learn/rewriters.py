@@ -1,10 +1,11 @@
-"""What the rewriting roles of TRIM-POMDP's model cost, from solutions that each wrote alone."""
+"""What the roles cost that can write a weak step again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steproute.core.errors import ConfigError
 from steproute.core.usage import FREE, Price
+from steproute.engine.roles import Roles
 from steproute.policies.trim.pomdp_model import Rewriter
 
 
@@ -49,3 +50,19 @@ def priced_rewriters(
     costs = [each.step_cost / dearest.step_cost if each is not dearest else 1.0 for each in solutions]
     rewriters = (Rewriter(solutions[index].role, accuracies[index], costs[index]) for index in order)
     return tuple(rewriters), dearest.step_tokens
+
+
+def relative_prices(roles: Roles, rewriters: Sequence[str]) -> dict[str, float]:
+    """Price of each rewriter's output token over that of the strong model's.
+
+    The strong model's own price does not matter. Raises ConfigError for an unknown role, or if the strong model's
+    tokens cost nothing and another role can rewrite.
+    """
+    strong = roles.model("strong").price.output
+    if not strong and any(role != "strong" for role in rewriters):
+        raise ConfigError(
+            "the strong model's output tokens cost nothing, so no other role is cheaper.",
+            where="roles",
+            remedy="Set the prices of their models, or train for two roles.",
+        )
+    return {role: 1.0 if role == "strong" else float(roles.model(role).price.output / strong) for role in rewriters}

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from steproute.core.errors import BackendError
+from steproute.core.grade import Verdict
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
-from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
 from steproute.engine.limits import Limits

@@ -1,7 +1,7 @@
 """Routing as a Gymnasium environment: the engine's own loop, with the decisions taken from outside."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.rollouts import Grade, finished
 from steproute.policies.trim.agg import AGGREGATES, agg_features
-from steproute.policies.trim.learned import DECISIONS, F64, lambda_feature
+from steproute.policies.trim.learned import F64, decisions_of, lambda_feature
 from steproute.strategies.stepwise import Stepwise
 
 F32 = NDArray[np.float32]
@@ -38,13 +38,17 @@ class _Asking:
 
 @dataclass(slots=True)
 class Rollout:
-    """One problem under way. `news` is the newest observation, or the trace once the solution has ended."""
+    """One problem under way. `news` is the newest observation, or the trace once the solution has ended.
+
+    prices: see RoutingEnv. spent: on the rewriters' tokens so far, in strong tokens.
+    """
 
     problem: Problem
     roles: Roles
     seed: int
     limits: Limits
-    strong_tokens: int = 0
+    prices: Mapping[str, float]
+    spent: float = 0.0
     news: Observation | Trace | None = None
     _task: "asyncio.Task[Trace] | None" = field(default=None, init=False)
     _asked: "asyncio.Future[Observation] | None" = field(default=None, init=False)
@@ -87,18 +91,19 @@ class Rollout:
         return self._told
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Drafted) and event.draft.role == "strong":
-            self.strong_tokens += event.draft.usage.output_tokens
+        if isinstance(event, Drafted):
+            self.spent += self.prices.get(event.draft.role, 0.0) * event.draft.usage.output_tokens
 
 
 class RoutingEnv(gym.Env[F32, np.int64]):
-    """One problem an episode of the environment; action 0 accepts the newest step, 1 has strong write it again.
+    """One problem an episode of the environment; action 0 accepts the newest step, k has rewriter k write it again.
 
     Observation (inputs,): what `features` makes of a moment and of log λ mapped to [-1, 1]; TRIM-Agg's by default.
-    Reward: −λ × strong tokens of the step where it was regenerated, and 1 at the end where the answer is right. λ is
-    drawn log-uniformly from [low, high] at each reset. `reset` takes `options={"problem": index}`. A problem that ends
-    before the first decision is replaced by another. Source: TRIM, TRIM-Agg. Raises ConfigError for no problems or an
-    empty range of λ, BackendError for a problem that fails.
+    Reward: 1 at the end if the answer is correct, and for a rewritten step −λ × its tokens × the rewriter's price. λ is
+    drawn log-uniformly from [low, high] at each reset. prices: the rewriters in the order of their actions, each with
+    the price of its token over that of a strong token. `reset` takes `options={"problem": index}`. A problem that ends
+    before the first decision is replaced by another. Source: TRIM, TRIM-Agg, whose only rewriter is the strong model.
+    Raises ConfigError for no problems or an empty range of λ, BackendError for a problem that fails.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own declaration
@@ -113,6 +118,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         high: float,
         features: Features = agg_features,
         inputs: int = AGGREGATES + 1,
+        prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
@@ -124,7 +130,8 @@ class RoutingEnv(gym.Env[F32, np.int64]):
                 where="lam",
                 remedy="Give two numbers above 0, smaller first.",
             )
-        self.action_space = gym.spaces.Discrete(len(DECISIONS))
+        self.decisions, self.prices = decisions_of(tuple(prices)), prices
+        self.action_space = gym.spaces.Discrete(len(self.decisions))
         self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
         self.problems, self.roles, self.grade, self.limits = problems, roles, grade, limits
         self.low, self.high, self.lam = low, high, low
@@ -158,7 +165,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         for _ in self.problems:
             index = int(self.np_random.integers(len(self.problems))) if problem is None else problem
             seed = int(self.np_random.integers(2**31))
-            self._rollout = Rollout(self.problems[index], self.roles, seed, self.limits)
+            self._rollout = Rollout(self.problems[index], self.roles, seed, self.limits, self.prices)
             news = await self._rollout.begin()
             if isinstance(news, Observation):
                 return self._features(news), {}
@@ -171,14 +178,18 @@ class RoutingEnv(gym.Env[F32, np.int64]):
     async def act(self, action: int) -> tuple[F32, float, bool, bool, dict[str, Any]]:
         """`step`, for whoever runs several environments in one loop."""
         assert self._rollout is not None
-        before = self._rollout.strong_tokens
-        news = await self._rollout.act(DECISIONS[action])
-        reward = -self.lam * (self._rollout.strong_tokens - before)
+        before = self._rollout.spent
+        news = await self._rollout.act(self.decisions[action])
+        reward = -self.lam * (self._rollout.spent - before)
         if isinstance(news, Observation):
             return self._features(news), reward, False, False, {}
         right = await self.grade(self._rollout.problem, finished(news))
-        info = {"right": right, "strong_tokens": self._rollout.strong_tokens, "lam": self.lam}
+        info = {"right": right, "spent": self._rollout.spent, "lam": self.lam}
         return np.zeros(self._inputs, np.float32), reward + right, True, False, info
+
+    def spent(self, trace: Trace) -> float:
+        """What the rewriters' tokens of a solution cost, in strong tokens."""
+        return sum(price * trace.generated_tokens(role) for role, price in self.prices.items())
 
     def _features(self, observation: Observation) -> F32:
         return self._see(observation, lambda_feature(self.lam, self.low, self.high)).astype(np.float32)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
-from steproute.scorers.calibrated import F64, Isotonic, Temperature
+from steproute.scorers.calibrated import Isotonic, Temperature
 
 _LEAST_OF_EITHER = 10
 

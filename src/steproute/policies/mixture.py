@@ -1,6 +1,5 @@
 """A policy at two knobs, each on its share of the problems: it meets a budget that lies between them."""
 
-import hashlib
 from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +8,8 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import READS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily, Reading
+from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily, Reading
+from steproute.core.seeded import uniform
 
 Axis = Literal["tokens", "usd"]
 
@@ -123,6 +123,11 @@ class Mixed:
         """Whether either of the two decides about rewritten steps."""
         return SCORES_REWRITES.of(self.low) or SCORES_REWRITES.of(self.high)
 
+    @property
+    def rewriters(self) -> tuple[str, ...]:
+        """The roles that either of the two can have rewrite a step."""
+        return tuple(dict.fromkeys((*REWRITERS.of(self.low), *REWRITERS.of(self.high))))
+
     def expected_cost(self, problem_id: str) -> float:
         """What a problem costs by the policy that it gets, as calibrated."""
         return self.costs[self._takes_high(problem_id)]
@@ -132,5 +137,4 @@ class Mixed:
         return (self.high if self._takes_high(observation.prefix.problem.id) else self.low).decide(observation)
 
     def _takes_high(self, problem_id: str) -> bool:
-        place = f"mixture/{self.seed}/{problem_id}"
-        return int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64 < self.share
+        return uniform(f"mixture/{self.seed}/{problem_id}") < self.share

@@ -9,11 +9,11 @@ from typing import ClassVar, Final, Protocol
 
 import numpy as np
 
+from steproute.core.arrays import F64
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
-from steproute.policies.trim.learned import F64
 
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _SHARPNESS: Final = 10.0

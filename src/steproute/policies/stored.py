@@ -16,6 +16,7 @@ from steproute.artifacts import (
     sound_number,
     sound_numbers,
 )
+from steproute.core.arrays import F64
 from steproute.core.construction import family_of
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
@@ -23,7 +24,7 @@ from steproute.core.registry import policies
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.trim.agg import AggNetwork
-from steproute.policies.trim.learned import F64, DecisionNetwork, LearnedFamily
+from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
 from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily
@@ -89,8 +90,8 @@ def pomdp_artifact(family: PomdpFamily, facts: dict[str, Any]) -> Artifact:
 
 
 def network_artifact(kind: str, family: LearnedFamily, facts: dict[str, Any]) -> Artifact:
-    """A network and its range of λ as an artefact; `facts` say what it was trained on."""
-    made: dict[str, Any] = {"low": family.low, "high": family.high}
+    """A network, its roles and its range of λ as an artefact; `facts` say what it was trained on."""
+    made: dict[str, Any] = {"low": family.low, "high": family.high, "roles": ["weak", *family.rewriters]}
     if kind in _FEATURES:
         made["features"] = _FEATURES[kind]
     return Artifact(kind=kind, arrays=family.network.weights, facts={**facts, **made})
@@ -182,7 +183,17 @@ def _learned(artifact: Artifact) -> LearnedFamily:
             where="policy",
             remedy="Train the policy again.",
         )
-    return LearnedFamily(network, low, high)
+    return LearnedFamily(network, low, high, rewriters=_learned_rewriters(artifact.facts))
+
+
+def _learned_rewriters(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """The roles after weak; an artefact from before there were several is of the strong model alone."""
+    roles = facts.get("roles", ["weak", "strong"])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles) or roles[:1] != ["weak"]:
+        raise ArtifactError(
+            f"roles: {roles!r:.80} is not weak and then other roles.", where="policy", remedy="Train the policy again."
+        )
+    return tuple(roles[1:])
 
 
 def _query(artifact: Artifact) -> QueryFamily:

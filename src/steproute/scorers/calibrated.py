@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
@@ -14,7 +14,6 @@ from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_scored
 
-F64 = NDArray[np.float64]
 _EDGE = 1e-6
 
 
@@ -53,7 +52,7 @@ class Temperature:
 class Isotonic:
     """Piecewise linear through the knots (Zadrozny and Elkan 2002); flat beyond the ends.
 
-    scores, values: (knot,), both ascending. Raises ConfigError where they are not.
+    scores, values: (knot,), both ascending. Raises ConfigError if they are not.
     """
 
     scores: F64
@@ -101,7 +100,7 @@ class CalibratedScorer:
         return most_scored(self._scorer, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One probability a step."""
+        """One probability per step."""
         return self._mapped(await self._scorer.score(prefix, meter))
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:

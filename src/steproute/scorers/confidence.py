@@ -16,14 +16,14 @@ Measure = Literal["mean", "min", "entropy"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfidenceSettings:
     """measure: `mean` is the geometric mean probability of the step's tokens, `min` that of the least likely one, and
-    `entropy` one over the number of choices at its first token, exp(−H), where H is what the alternatives that the
-    backend gave tell."""
+    `entropy` one over the number of choices at its first token, exp(−H), with the entropy H of the alternatives that
+    the backend gave."""
 
     measure: Measure = "mean"
 
 
 class ConfidenceScorer:
-    """A StepScorer that calls nothing and costs nothing: it reads what the writers' backends told of their tokens."""
+    """A StepScorer without calls and costs: it reads the log-probabilities that the models' backends returned."""
 
     reads_confidence: ClassVar[bool] = True
 
@@ -36,7 +36,7 @@ class ConfidenceScorer:
         return cls(name, settings_of(table, ConfidenceSettings))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One probability a step. Raises ScorerError for a step whose backend gave no log-probabilities."""
+        """One probability per step. Raises ScorerError for a step whose backend gave no log-probabilities."""
         values = tuple(self._value(number, step) for number, step in enumerate(prefix.steps, start=1))
         return Scores(values=values, model=self.name, usage=Usage())
 

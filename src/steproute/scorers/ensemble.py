@@ -69,16 +69,16 @@ class EnsembleScorer:
         return any(map(READS_CONFIDENCE.of, self._members))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step. Raises the first member's ScorerError or BackendError; the other members are cancelled."""
+        """One score per step. Raises the first member's ScorerError or BackendError and cancels the other members."""
         meter = meter or Meter()
         return self.combined(await gather_or_cancel(*(member.score(prefix, meter.part()) for member in self._members)))
 
     def combined(self, scores: Sequence[Scores]) -> Scores:
-        """The members' scores as one. Raises ScorerError where they are not of the same number of steps."""
+        """The members' scores as one. Raises ScorerError if they are not of the same number of steps."""
         counts = [len(each.values) for each in scores]
         if len(set(counts)) != 1:
             given = ", ".join(f"{count} by {each.model}" for count, each in zip(counts, scores, strict=True))
-            raise ScorerError(f"its members do not give one score a step each: {given}", where=self.name)
+            raise ScorerError(f"its members do not give one score per step each: {given}", where=self.name)
         return Scores(
             values=tuple(map(self._one, zip(*(each.values for each in scores), strict=True))),
             model=self.name,

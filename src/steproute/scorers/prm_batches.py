@@ -15,7 +15,7 @@ from steproute.core.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the model reads: token ids, and the places in them where it judges, one a step."""
+    """What the model reads: token ids, and the places in them where it judges, one per step."""
 
     tokens: list[int]
     judged: list[int]
@@ -27,11 +27,11 @@ class PrmNetwork(Protocol):
     max_batch_tokens: int
 
     def read(self, prefix: Prefix) -> Reading:
-        """The prefix as tokens. Raises ScorerError where they do not fit or the markers are not one a step."""
+        """The prefix as tokens. Raises ScorerError if they do not fit or the markers are not one per step."""
         ...
 
     def scores(self, batch: Sequence[Reading]) -> list[tuple[float, ...]]:
-        """For each reading one score a step, computed in one pass."""
+        """For each reading one score per step, computed in one pass."""
         ...
 
 
@@ -44,7 +44,7 @@ class _Call:
 
 
 class PrmWorker:
-    """The thread, started with the first call. It loads the model; where that fails, every call says so."""
+    """The thread, started with the first call. It loads the model; if that fails, every call says so."""
 
     def __init__(self, load: Callable[[], PrmNetwork]) -> None:
         self._load = load
@@ -54,7 +54,7 @@ class PrmWorker:
         self._lock = threading.Lock()
 
     async def scores(self, prefix: Prefix, meter: Meter) -> tuple[float, ...]:
-        """One score a step; a call that is cancelled before its batch runs is dropped, and uses nothing."""
+        """One score per step; a call that is cancelled before its batch runs is dropped, and uses nothing."""
         call = _Call(prefix, meter)
         with self._lock:
             if self._thread is None:

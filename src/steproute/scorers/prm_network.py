@@ -1,6 +1,6 @@
 """Reward models out of Hugging Face folders: a transformer's body by transformers, and the heads that it does not know.
 
-Needs the packages of the extra [prm]; imported where a model is loaded and nowhere else.
+Needs the packages of the extra [prm]; imported only when a model is loaded.
 """
 
 import json
@@ -31,20 +31,20 @@ ScoreHead = Callable[[torch.Tensor], torch.Tensor]
 
 
 def load(settings: "TransformersPrmSettings") -> "Network":
-    """The model on its device. Raises ConfigError where it cannot be loaded, is incomplete or has another head."""
+    """The model on its device. Raises ConfigError if it cannot be loaded, is incomplete or has another head."""
     device = settings.device if settings.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     kind: Any = AutoModelForCausalLM if settings.head == "marker-token" else AutoModel
     try:
         with _no_report():
             tokenizer = AutoTokenizer.from_pretrained(settings.model)
-            model, found = kind.from_pretrained(settings.model, dtype=settings.dtype, output_loading_info=True)
+            model, report = kind.from_pretrained(settings.model, dtype=settings.dtype, output_loading_info=True)
         model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError) as failure:
         raise ConfigError(
             f"{settings.model!r} cannot be loaded on {device} ({str(failure)[:300]}).", where="model"
         ) from None
-    if found["missing_keys"]:
-        missing = ", ".join(sorted(found["missing_keys"])[:3])
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"])[:3])
         raise ConfigError(
             f"{settings.model!r} lacks weights ({missing}).",
             where="model",
@@ -108,7 +108,7 @@ class Network:
         return [tuple(next(marks) for _ in reading.judged) for reading in batch]
 
     def _whole(self, prefix: Prefix) -> Reading:
-        """The text in one piece, judged wherever the marker's token stands."""
+        """The text in one piece, judged at each of the marker's tokens."""
         tokens = self._tokenizer.encode(self._settings.written(prefix))
         judged = [place for place, token in enumerate(tokens) if token == self._marker]
         if len(judged) != len(prefix.steps):
@@ -188,7 +188,7 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
         with open(index) as document:
             places: dict[str, str] = json.load(document)["weight_map"]
         files = {places[name] for name in names if name in places}
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for file in files:
         path = cached_file(model, file, _raise_exceptions_for_missing_entries=False)
         if path is None:
@@ -196,8 +196,8 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
                 f"{model!r} has no {file}.", where="model", remedy="Use one whose weights are safetensors."
             )
         with safe_open(path, framework="pt") as weights:
-            found |= {name: weights.get_tensor(name) for name in names if name in weights.keys()}  # noqa: SIM118
-    return found
+            tensors |= {name: weights.get_tensor(name) for name in names if name in weights.keys()}  # noqa: SIM118
+    return tensors
 
 
 def _token(tokenizer: Any, text: str, field: str) -> int:

@@ -19,7 +19,7 @@ class ReplayScorer:
         self._recordings = Recordings(recordings)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One recorded score a step; raises ScorerError where one of them was not recorded."""
+        """One recorded score per step; raises ScorerError if one of them was not recorded."""
         count = len(prefix.steps)
         for recording in self._recordings.through(prefix):
             if len(recording.scores) >= count:

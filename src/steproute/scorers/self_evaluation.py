@@ -82,14 +82,14 @@ class SelfEvaluationScorer:
         return Usage(input_tokens=byte_count([self._said(prefix)]) + TEMPLATE_TOKENS, output_tokens=output)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step; those that are not known yet are judged one after the other, up to the first failure.
+        """One score per step; those that are not known yet are judged one after the other, up to the first failure.
 
-        Raises ScorerError where an answer is no judgement, BackendError where there is none.
+        Raises ScorerError if an answer is no judgement, BackendError if there is none.
         """
         return await self._steps.score(prefix, meter or Meter())
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
-        """The last step's score alone, by one call, whatever is known. Raises as `score` does."""
+        """The last step's score alone, by one call, even if it is known. Raises as `score` does."""
         began = time.monotonic()
         verdict = await self._ask(self._said(prefix), meter)
         value = self._p_yes(verdict.alternatives) if self.settings.mode == "yes-no" else self._digit(verdict.text)
@@ -102,7 +102,7 @@ class SelfEvaluationScorer:
         )
 
     def _said(self, prefix: Prefix) -> str:
-        """What grows stands at the end, so that what came before can be cached."""
+        """The growing part is at the end, so that the part before it can be cached."""
         steps = "\n".join(f"<step>{step.text}</step>" for step in prefix.steps)
         return f"{prefix.problem.text}\n\n{steps}\n\n{self.settings.question or _QUESTIONS[self.settings.mode]}"
 
@@ -110,23 +110,23 @@ class SelfEvaluationScorer:
         """One streamed request."""
         settings, verdict = self.settings, _Verdict(self.name, meter, said)
         reads_alternatives = settings.mode == "yes-no"
-        wanted: dict[str, Any] = {
+        request: dict[str, Any] = {
             KINDS[settings.kind].chat_limit_field: _MOST_TOKENS[settings.mode],
             "temperature": 1.0 if reads_alternatives else 0.0,  # some servers give a one-hot distribution at 0
             "seed": 0,
             "stream_options": {"include_usage": True},
         }
         if reads_alternatives:
-            wanted |= {"logprobs": True, "top_logprobs": settings.logprobs}
-        wanted |= settings.extra
-        verdict.used.most_tokens = most_tokens(wanted) + 1
+            request |= {"logprobs": True, "top_logprobs": settings.logprobs}
+        request |= settings.extra
+        verdict.used.most_tokens = most_tokens(request) + 1
         async with (
             self.connection.call() as client,
             client.chat.completions.with_streaming_response.create(
                 model=settings.model,
                 messages=[{"role": "user", "content": said}],
                 stream=True,
-                extra_body=wanted,
+                extra_body=request,
             ) as response,
         ):
             verdict.request_id = response.headers.get("x-request-id", "")
@@ -202,7 +202,7 @@ class _Verdict:
             self._finish = choice.finish or self._finish
 
     def check(self) -> None:
-        """Raises BackendUnavailable where the stream ended too early or repeats itself, BackendError for a refusal."""
+        """Raises BackendUnavailable if the stream ended too early or repeats itself, BackendError for a refusal."""
         self.used.ended()
         counted = self.used.usage.output_tokens if self.used.reported else None
         if self._repeats.confirmed_by(counted):

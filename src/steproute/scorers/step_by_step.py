@@ -27,7 +27,7 @@ class StepByStep:
         self._under_way = KeyedLock()
 
     async def score(self, prefix: Prefix, meter: Meter) -> Scores:
-        """One score a step, and the calls that were made for it; see StepScorer.score."""
+        """One score per step, and the calls that were made for it; see StepScorer.score."""
         began = time.monotonic()
         keys = _keys(prefix)
         values = {number: self._known[key] for number, key in enumerate(keys) if key in self._known}
@@ -46,7 +46,7 @@ class StepByStep:
         )
 
     async def _judge(self, prefix: Prefix, key: bytes, meter: Meter) -> tuple[float, tuple[ModelCall, ...]]:
-        """The newest step's score, which is remembered, and its call; none where another one brought it meanwhile."""
+        """The newest step's score, which is remembered, and its call; none if another one brought it meanwhile."""
         async with self._under_way.hold(key):
             if (known := self._known.get(key)) is not None:
                 return known, ()

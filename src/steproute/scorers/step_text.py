@@ -19,8 +19,8 @@ QWEN_PRM: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepText:
-    """text: what the model reads, with {problem} and {steps}, and {answer_form} where it says how to put the answer.
-    Each step is closed by `marker`, where it is judged. between: what stands between steps so closed.
+    """text: what the model reads, with {problem} and {steps}, and {answer_form} if it says how to put the answer.
+    Each step is closed by `marker`, where it is judged. between: the text between steps so closed.
 
     Raises ConfigError for a text that lacks one of the two, and for an empty marker.
     """
@@ -39,7 +39,7 @@ class StepText:
             raise ConfigError("is empty.", where="marker", remedy="Give the token after which the model judges a step.")
 
     def written(self, prefix: Prefix) -> str:
-        """The whole text. Raises ScorerError where a step holds the marker, which would shift all scores after it."""
+        """The whole text. Raises ScorerError if a step holds the marker, which would shift all scores after it."""
         for number, step in enumerate(prefix.steps, start=1):
             if self.marker in step.text:
                 raise ScorerError(
@@ -55,14 +55,14 @@ class StepText:
         return Usage(input_tokens=byte_count([self.written(prefix)]) + TEMPLATE_TOKENS)
 
     def around(self, prefix: Prefix) -> tuple[str, str]:
-        """What stands before the steps, and what after them."""
+        """The text before the steps, and the text after them."""
         problem = prefix.problem
         before, _, after = self.text.replace(_FORM, _answer_form(problem.rule)).partition("{steps}")
         return before.replace("{problem}", problem.text), after.replace("{problem}", problem.text)
 
 
 def _answer_form(rule: AnswerRule) -> str:
-    """How the instructions go on; for boxes in the words of the models' authors."""
+    """How the instructions continue; for boxes in the words of the models' authors."""
     if rule is BOXED:
         return ", and put your final answer within \\boxed{}"
     return f", and put your final answer {rule.form}" if rule.form else ""

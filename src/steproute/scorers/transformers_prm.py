@@ -31,7 +31,7 @@ class TransformersPrmSettings(StepText):
     (bad, good), as Qwen2.5-Math-PRM. `skywork`: a value head and a sigmoid, as Skywork-o1-Open-PRM, where each line of
     a step is closed by the marker and the last one's score counts. `marker-token`: a softmax over the logits of the
     tokens `good` and `bad`, as Math-Shepherd.
-    text, marker, between: what it reads; where left out, as the head's model was trained.
+    text, marker, between: what it reads; if left out, as the head's model was trained.
     max_batch_tokens: of one forward pass, padding included; a longer text is a batch of its own. Where left out, 16384
     on an accelerator and 1024 on a CPU, whose caches hold no more.
 
@@ -79,9 +79,9 @@ class TransformersPrm:
         return self.settings.most_usage(prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step.
+        """One score per step.
 
-        Raises ScorerError where the text does not fit or its markers are not one a step, ConfigError for a model that
+        Raises ScorerError if the text does not fit or its markers are not one per step, ConfigError for a model that
         cannot be loaded or has another head.
         """
         meter, began = meter or Meter(), time.monotonic()

@@ -57,9 +57,9 @@ class VllmPoolingScorer:
         return self.settings.most_usage(prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
-        """One score a step.
+        """One score per step.
 
-        Raises ScorerError where the answer does not hold one sound pair for each step, BackendError where there is
+        Raises ScorerError if the answer does not hold one sound pair for each step, BackendError if there is
         none.
         """
         settings, meter, began = self.settings, meter or Meter(), time.monotonic()

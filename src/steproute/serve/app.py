@@ -33,6 +33,7 @@ from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
+from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
 from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
@@ -89,6 +90,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/healthz", healthz, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
+            Route("/openapi.json", openapi, methods=["GET"]),
         ],
         middleware=[
             Middleware(Observing, finished=finished, with_events=spans is not None),
@@ -114,7 +116,7 @@ async def _refusal(request: Request, failure: ApiError) -> Response:
     if (record := observed()) is not None:
         record.failed(failure)
     request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
-    body = msgspec.json.encode(error_body(failure) if request.url.path == MESSAGES_PATH else failure.body)
+    body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 
 

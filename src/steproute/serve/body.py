@@ -23,8 +23,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def typed(fields: Mapping[str, Any], kind: type[_T]) -> _T:
-    """The fields as `kind`. Raises ApiError that names the first field that is wrong."""
+    """The fields as `kind`; null is as good as absent. Raises ApiError that names the first field that is wrong."""
     try:
-        return msgspec.convert(fields, kind)
+        return msgspec.convert({name: value for name, value in fields.items() if value is not None}, kind)
     except msgspec.ValidationError as failure:
         raise invalid(failure) from None

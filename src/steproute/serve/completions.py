@@ -16,7 +16,7 @@ from steproute.serve.face import DONE, Json, SseEvent, chat_of, check_known, giv
 _PATH = "/v1/completions"
 
 
-class CompletionRequest(msgspec.Struct):
+class CompletionRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request of the older API. prompt: one text; it is asked as a turn of the user, not continued as raw text."""
 
     model: str
@@ -80,14 +80,18 @@ class CompletionFace:
 
 
 def _says(choice: Json) -> bool:
-    return bool(choice["delta"].get("content") or choice["finish_reason"])
+    return bool(_text(choice["delta"]) or choice["finish_reason"])
+
+
+def _text(message: Json) -> str:
+    return "".join(message.get(name) or "" for name in ("content", "refusal"))
 
 
 def _shaped(completion: Json, said: str) -> dict[str, Any]:
     choices = [
         {
             "index": each["index"],
-            "text": each[said].get("content") or "",
+            "text": _text(each[said]),
             "finish_reason": each["finish_reason"],
             "logprobs": None,
         }

@@ -50,9 +50,8 @@ def renamed(failure: ApiError | SteprouteError, names: Mapping[str, str]) -> Api
     name, dot, rest = (failure.param or "").partition(".")
     if (own := names.get(name)) is not None:
         failure.param = own + dot + rest
-        failure.message = (
-            own + failure.message.removeprefix(name) if failure.message.startswith(name) else failure.message
-        )
+        if failure.message.startswith(name):
+            failure.message = own + failure.message.removeprefix(name)
     return failure
 
 
@@ -61,7 +60,7 @@ def check_known(fields: Json, known: Collection[str], path: str) -> None:
     for name in fields.keys() - known:
         if fields[name] is not None:
             raise refused_field(
-                name, f"{path} does not take it here. docs/reference/gateway-api.md lists what it takes."
+                name, f"{path} does not support it here; the page about the gateway's API lists fields."
             )
 
 

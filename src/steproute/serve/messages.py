@@ -47,7 +47,7 @@ class MessagesFace:
         self._model, self._id = model, ""
         self._blocks: list[dict[str, Any]] = []
         self._is_open = self._failed = False
-        self._finish, self._arguments = "stop", ""
+        self._finish, self._arguments, self._index = "stop", "", 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
 
@@ -83,21 +83,38 @@ class MessagesFace:
         yield _event("message_stop")
 
     def _delta(self, delta: Json) -> Iterator[SseEvent]:
-        for block in delta.get("thinking_blocks") or ():
-            yield from self._open(**block)
-        if text := delta.get("content"):
-            if not self._is_open or self._blocks[-1]["type"] != "text":
-                yield from self._open(type="text", text="")
-            self._blocks[-1]["text"] += text
-            yield self._of_block("content_block_delta", delta={"type": "text_delta", "text": text})
-        for call in delta.get("tool_calls") or ():
-            yield from self._call(call)
+        whole = delta.get("thinking_blocks") or ()
+        if (text := delta.get("reasoning_content")) and not whole:
+            yield from self._text("thinking", text, signature="")
+        for block in whole:
+            yield from self._thinking(block)
+        for name in ("content", "refusal"):
+            if text := delta.get(name):
+                yield from self._text("text", text)
+        for number, call in enumerate(delta.get("tool_calls") or ()):
+            yield from self._call(call, call.get("index", number))
 
-    def _call(self, call: Json) -> Iterator[SseEvent]:
+    def _text(self, kind: str, text: str, **fields: str) -> Iterator[SseEvent]:
+        if not self._is_open or self._blocks[-1]["type"] != kind:
+            yield from self._open(**{"type": kind, kind: "", **fields})
+        self._blocks[-1][kind] += text
+        yield self._of_block("content_block_delta", delta={"type": f"{kind}_delta", kind: text})
+
+    def _thinking(self, block: Json) -> Iterator[SseEvent]:
+        """A block of Claude's: its signature if its text has been shown, else all of it."""
+        if self._is_open and self._blocks[-1]["type"] == "thinking" == block["type"]:
+            self._blocks[-1]["signature"] = signature = block.get("signature") or ""
+            yield self._of_block("content_block_delta", delta={"type": "signature_delta", "signature": signature})
+        else:
+            yield from self._open(**block)
+        yield from self._close()
+
+    def _call(self, call: Json, index: int) -> Iterator[SseEvent]:
         function = call.get("function") or {}
-        if call.get("id"):
-            yield from self._open(type="tool_use", id=call["id"], name=function.get("name") or "", input={})
-            self._arguments = ""
+        if not self._is_open or self._blocks[-1]["type"] != "tool_use" or index != self._index:
+            call_id, name = call.get("id") or "", function.get("name") or ""
+            yield from self._open(type="tool_use", id=call_id, name=name, input={})
+            self._arguments, self._index = "", index
         if text := function.get("arguments"):
             self._arguments += text
             yield self._of_block("content_block_delta", delta={"type": "input_json_delta", "partial_json": text})

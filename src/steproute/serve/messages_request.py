@@ -15,7 +15,13 @@ NAMES: Final = {"stop": "stop_sequences", "response_format": "output_config.form
 _TIERS: Final = frozenset({"auto", "standard_only", None})
 
 
-class MessagesRequest(msgspec.Struct):
+class Metadata(msgspec.Struct, forbid_unknown_fields=True):
+    """Who asks."""
+
+    user_id: str | None = None
+
+
+class MessagesRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request to the Messages API."""
 
     model: str
@@ -30,7 +36,7 @@ class MessagesRequest(msgspec.Struct):
     tools: list[dict[str, Any]] | None = None
     tool_choice: dict[str, Any] | None = None
     thinking: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     service_tier: str | None = None
     steproute: Overrides | None = None
 
@@ -43,7 +49,7 @@ def read_messages_request(fields: Json) -> tuple[MessagesRequest, dict[str, Any]
         raise refused_field("service_tier", "there are no tiers.")
     same = ("temperature", "top_p", "top_k", "steproute")
     thinking = None if asked.thinking == {"type": "disabled"} else asked.thinking
-    user = (asked.metadata or {}).get("user_id")
+    user = (asked.metadata or Metadata()).user_id
     return asked, {
         "model": asked.model,
         "max_tokens": asked.max_tokens,

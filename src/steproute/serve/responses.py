@@ -1,7 +1,7 @@
 """`POST /v1/responses`: the newer API of OpenAI's clients."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +11,12 @@ from steproute.serve.chat import replied
 from steproute.serve.face import Json, SseEvent, chat_of, sse, summary_of
 from steproute.serve.responses_request import NAMES, ResponsesRequest, read_responses_request
 
-_STATUS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+_TEXTS: Final = {"reasoning_content": "reasoning_text", "content": "output_text", "refusal": "refusal"}
+"""The kind of part that each text of a chat completion is."""
+_REASONING: Final[dict[str, Any]] = {"type": "reasoning", "summary": []}
+_MESSAGE: Final[dict[str, Any]] = {"type": "message", "role": "assistant"}
+_PREFIXES: Final = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
+_INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Why a response is incomplete, by the finish reason of a chat completion."""
 
 
@@ -33,7 +38,7 @@ class ResponsesFace:
         self._finish, self._failed, self._number = "", False, 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
-        self._id, self._created = "", 0
+        self._id, self._created, self._index = "", 0, 0
 
     def whole(self, completion: Json) -> Json:
         """The response at its end."""
@@ -67,18 +72,18 @@ class ResponsesFace:
             yield self._event(f"response.{self._status}", response=self._response(self._status))
 
     def _delta(self, delta: Json) -> Iterator[SseEvent]:
-        if text := delta.get("content"):
-            yield from self._text("output_text", text)
-        if text := delta.get("refusal"):
-            yield from self._text("refusal", text)
-        for call in delta.get("tool_calls") or ():
-            yield from self._call(call)
+        for name, kind in _TEXTS.items():
+            if text := delta.get(name):
+                yield from self._text(kind, text)
+        for number, call in enumerate(delta.get("tool_calls") or ()):
+            yield from self._call(call, call.get("index", number))
 
     def _text(self, kind: str, text: str) -> Iterator[SseEvent]:
+        own = _REASONING if kind == "reasoning_text" else _MESSAGE
         item = self._open_item
-        if item is None or item["type"] != "message":
+        if item is None or item["type"] != own["type"]:
             yield from self._close()
-            item = self._item("msg", type="message", role="assistant", content=[])
+            item = self._item(**own, content=[])
             yield self._of_item("response.output_item.added", item={**item, "content": []})
         if not item["content"] or item["content"][-1]["type"] != kind:
             yield from self._close_part()
@@ -88,14 +93,14 @@ class ResponsesFace:
         part[_key(kind)] += text
         yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind))
 
-    def _call(self, call: Json) -> Iterator[SseEvent]:
+    def _call(self, call: Json, index: int) -> Iterator[SseEvent]:
         function = call.get("function") or {}
         item = self._open_item
-        if item is None or item["type"] != "function_call" or call.get("id") not in (None, "", item["call_id"]):
+        if item is None or item["type"] != "function_call" or index != self._index:
             yield from self._close()
-            item = self._item(
-                "fc", type="function_call", call_id=call.get("id") or "", name=function.get("name") or "", arguments=""
-            )
+            self._index = index
+            call_id, name = call.get("id") or "", function.get("name") or ""
+            item = self._item(type="function_call", call_id=call_id, name=name, arguments="")
             yield self._of_item("response.output_item.added", item=dict(item))
         if text := function.get("arguments"):
             item["arguments"] += text
@@ -105,8 +110,9 @@ class ResponsesFace:
     def _open_item(self) -> dict[str, Any] | None:
         return self._items[-1] if self._items and self._items[-1]["status"] == "in_progress" else None
 
-    def _item(self, prefix: str, **fields: Any) -> dict[str, Any]:
-        item = {"id": f"{prefix}_{self._id}_{len(self._items)}", "status": "in_progress", **fields}
+    def _item(self, **fields: Any) -> dict[str, Any]:
+        place = f"{self._id}_{len(self._items)}"
+        item = {"id": f"{_PREFIXES[fields['type']]}_{place}", "status": "in_progress", **fields}
         self._items.append(item)
         return item
 
@@ -114,12 +120,12 @@ class ResponsesFace:
         """End the item that is open, if one is."""
         if (item := self._open_item) is None:
             return
-        if item["type"] == "message":
+        if item["type"] != "function_call":
             yield from self._close_part()
         else:
             done = {"item_id": item["id"], "name": item["name"], "arguments": item["arguments"]}
             yield self._of_item("response.function_call_arguments.done", **done)
-        item["status"] = "incomplete" if self._failed or self._finish in _STATUS else "completed"
+        item["status"] = "incomplete" if self._failed or self._finish in _INCOMPLETE else "completed"
         yield self._of_item("response.output_item.done", item=item)
 
     def _close_part(self) -> Iterator[SseEvent]:
@@ -142,10 +148,10 @@ class ResponsesFace:
 
     @property
     def _status(self) -> str:
-        return "incomplete" if self._finish in _STATUS else "completed"
+        return "incomplete" if self._finish in _INCOMPLETE else "completed"
 
     def _response(self, status: str) -> dict[str, Any]:
-        asked, reason = self._asked, _STATUS.get(self._finish)
+        asked, reason = self._asked, _INCOMPLETE.get(self._finish)
         more = {} if self._steproute is None else {"steproute": self._steproute}
         return {
             "id": f"resp_{self._id}",
@@ -176,7 +182,7 @@ class ResponsesFace:
 
 
 def _key(kind: str) -> str:
-    return "text" if kind == "output_text" else "refusal"
+    return "refusal" if kind == "refusal" else "text"
 
 
 def _part(kind: str, text: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None
 
 
-class ResponsesRequest(msgspec.Struct):
+class ResponsesRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A request to the Responses API. input: a text, or messages, function calls and their outputs."""
 
     model: str
@@ -75,6 +75,8 @@ def read_responses_request(fields: Json) -> tuple[ResponsesRequest, dict[str, An
     asked = typed(fields, ResponsesRequest)
     if asked.background:
         raise refused_field("background", "answers are given while the client waits.")
+    if asked.store:
+        raise refused_field("store", "answers are not stored for later requests.")
     if asked.truncation not in (None, "disabled"):
         raise refused_field("truncation", "no part of the input is left out.")
     for name in asked.include or ():
@@ -85,7 +87,7 @@ def read_responses_request(fields: Json) -> tuple[ResponsesRequest, dict[str, An
 
 def _same(asked: ResponsesRequest, fields: Json) -> dict[str, Any]:
     text, reasoning = asked.text or TextOptions(), asked.reasoning or Reasoning()
-    same = ("temperature", "top_p", "metadata", "store", "parallel_tool_calls", "user", "safety_identifier")
+    same = ("temperature", "top_p", "user", "safety_identifier")
     return {
         "model": asked.model,
         **given(**{name: fields.get(name) for name in (*same, "prompt_cache_key", "service_tier", "steproute")}),
@@ -111,7 +113,7 @@ def _tools(asked: ResponsesRequest) -> dict[str, Any]:
         if choice.get("type") != "function":
             raise refused_field("tool_choice", f"{choice.get('type')!r} cannot be chosen; functions can.")
         choice = {"type": "function", "function": {"name": choice.get("name")}}
-    return given(tools=tools or None, tool_choice=choice if tools else None)
+    return given(tools=tools, tool_choice=choice, parallel_tool_calls=asked.parallel_tool_calls) if tools else {}
 
 
 def _tool(tool: Json, where: str) -> dict[str, Any]:
@@ -130,6 +132,8 @@ def _messages(asked: ResponsesRequest) -> list[dict[str, Any]]:
     if isinstance(asked.input, str):
         return [*messages, {"role": "user", "content": asked.input}]
     for number, item in enumerate(asked.input):
+        if item.get("type") == "reasoning":
+            continue  # of an earlier answer, which models do not read
         message = _message(item, f"input[{number}]")
         if messages and message.get("tool_calls") and messages[-1]["role"] == "assistant":
             messages[-1] = {**messages[-1], "tool_calls": [*messages[-1].get("tool_calls", ()), *message["tool_calls"]]}

@@ -8,10 +8,10 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from steproute.core.arrays import F64
 from steproute.core.ports import ONLY_READS
 from steproute.core.problem import Problem
 from steproute.engine.runner import Route
-from steproute.evaluation.curves import F64
 from steproute.evaluation.route_bounds import prior_shape, route_bounds
 from steproute.serve.chat_request import Chat
 from steproute.serve.gateway import Gateway

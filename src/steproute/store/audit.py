@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, func, select
 
-from steproute.store.database import Database
 from steproute.store.money import SPLIT, joined
 from steproute.store.schema import lines, requests, windows
 
@@ -40,35 +38,34 @@ class _Difference(NamedTuple):
         return Discrepancy(tenant=tenant, span=span, start_s=start_s, count=self.name, **numbers)
 
 
-async def discrepancies(database: Database) -> list[Discrepancy]:
+def discrepancies(connection: Connection) -> list[Discrepancy]:
     """All of them; none in a sound ledger."""
-    async with database.reading() as connection:
-        return [each for span in _SPANS for each in await _of_span(connection, span)]
+    return [each for span in _SPANS for each in _of_span(connection, span)]
 
 
-async def _of_span(connection: AsyncConnection, span: Literal["day", "month"]) -> list[Discrepancy]:
-    kept = (await connection.execute(select(windows).where(windows.c.span == span))).mappings().all()
+def _of_span(connection: Connection, span: Literal["day", "month"]) -> list[Discrepancy]:
+    kept = (connection.execute(select(windows).where(windows.c.span == span))).mappings().all()
     found = []
-    for name, in_rows in (await _rows(connection, f"{span}_s")).items():
+    for name, in_rows in (_rows(connection, f"{span}_s")).items():
         in_windows: _Sums = {(row["tenant"], row["start_s"]): row[name] for row in kept}
         found += [_Difference(name, key, in_windows.get(key, 0), in_rows.get(key, 0)) for key in in_windows | in_rows]
     return [each.in_span(span) for each in sorted(found) if each.in_window != each.in_rows]
 
 
-async def _rows(connection: AsyncConnection, start: str) -> dict[str, _Sums]:
+def _rows(connection: Connection, start: str) -> dict[str, _Sums]:
     return {
-        "spent_usd": await _sums(connection, lines, start, lines.c.cost_usd),
-        "spent_tokens": await _sums(connection, lines, start, lines.c.output_tokens),
-        "reserved_usd": await _sums(connection, requests, start, requests.c.reserved_usd),
-        "reserved_tokens": await _sums(connection, requests, start, requests.c.reserved_tokens),
-        "requests": await _sums(connection, requests, start, None),
+        "spent_usd": _sums(connection, lines, start, lines.c.cost_usd),
+        "spent_tokens": _sums(connection, lines, start, lines.c.output_tokens),
+        "reserved_usd": _sums(connection, requests, start, requests.c.reserved_usd),
+        "reserved_tokens": _sums(connection, requests, start, requests.c.reserved_tokens),
+        "requests": _sums(connection, requests, start, None),
     }
 
 
-async def _sums(connection: AsyncConnection, table: Any, start: str, column: ColumnElement[int] | None) -> _Sums:
+def _sums(connection: Connection, table: Any, start: str, column: ColumnElement[int] | None) -> _Sums:
     sums = (func.count(), func.count()) if column is None else (func.sum(column // SPLIT), func.sum(column % SPLIT))
     statement = select(table.c.tenant, table.c[start], *sums).group_by(table.c.tenant, table.c[start])
     return {
         (tenant, start_s): int(high) if column is None else joined(high, low)
-        for tenant, start_s, high, low in await connection.execute(statement)
+        for tenant, start_s, high, low in connection.execute(statement)
     }

@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from steproute.core.errors import ConfigError
 from steproute.store.database import Database
@@ -38,16 +38,15 @@ class Balance:
         return None if self.limit_usd is None else max(Decimal(0), self.limit_usd - self.spent_usd - self.reserved_usd)
 
 
-async def balances(database: Database, tenant: str) -> list[Balance]:
+def balances(database: Database, tenant: str, connection: Connection) -> list[Balance]:
     """Today's and this month's. Raises ConfigError if the tenant is unknown."""
-    async with database.reading() as connection:
-        limits = (await connection.execute(select(tenants).where(tenants.c.name == tenant))).mappings().one_or_none()
-        if limits is None:
-            raise ConfigError("is unknown.", where=f"tenant {tenant!r}", remedy="Create it first.")
-        now_s = await database.now_ms(connection) // 1000
-        starts = {"day": day_start_s(now_s), "month": month_start_s(now_s)}
-        mine = (windows.c.tenant == tenant, windows.c.start_s.in_(starts.values()), windows.c.span != "second")
-        rows = {(row.span, row.start_s): row for row in await connection.execute(select(windows).where(*mine))}
+    limits = connection.execute(select(tenants).where(tenants.c.name == tenant)).mappings().one_or_none()
+    if limits is None:
+        raise ConfigError("is unknown.", where=f"tenant {tenant!r}", remedy="Create it first.")
+    now_s = database.now_ms(connection) // 1000
+    starts = {"day": day_start_s(now_s), "month": month_start_s(now_s)}
+    mine = (windows.c.tenant == tenant, windows.c.start_s.in_(starts.values()), windows.c.span != "second")
+    rows = {(row.span, row.start_s): row for row in connection.execute(select(windows).where(*mine))}
     return [_balance(span, starts[span], rows.get((span, starts[span]), Window()), limits) for span in _SPANS]
 
 

@@ -2,35 +2,33 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Executable, RowMapping
 
 from steproute.store.database import Database
-from steproute.store.records import REQUEST_FIELDS, LineRow, Request
-from steproute.store.schema import lines, prices, requests, tenants, traces, windows
-from steproute.store.windows import MINUTE_S, Window, WindowKey, day_start_s, month_start_s
-
-_COUNTS: Final = ("spent_usd", "reserved_usd", "spent_tokens", "reserved_tokens", "requests")
-_MUTABLE: Final = (
-    "state",
-    "reserved_usd",
-    "reserved_tokens",
-    "unaccounted_usd",
-    "lines",
-    "expires_ms",
-    "closed_ms",
+from steproute.store.records import LineRow, Request
+from steproute.store.statements import (
+    ADD_LINE,
+    ADD_REQUEST,
+    ADD_WINDOW,
+    CHANGE_PURPOSE,
+    CHANGE_REQUEST,
+    CHANGE_WINDOW,
+    FIND_REQUESTS,
+    FIND_WINDOWS,
+    KEEP_PRICE,
+    KEEP_TRACE,
+    LOCK_TENANTS,
+    REQUEST_CHANGES,
+    WINDOW_COUNTS,
 )
+from steproute.store.windows import MINUTE_S, Window, WindowKey, day_start_s, month_start_s
 
 
 @dataclass(slots=True)
 class Batch:
-    """The locked tenants, with the windows and requests that the operations need, and what they add.
-
-    due: open requests whose lease has ended.
-    """
+    """The locked tenants, with the windows and requests that the operations need, and what they add."""
 
     now_ms: int
     tenants: Mapping[str, RowMapping]
@@ -80,90 +78,66 @@ class Batch:
         self.changed.add(request.id)
 
 
-async def load(database: Database, connection: AsyncConnection, names: Iterable[str], ids: Sequence[str]) -> Batch:
+def load(database: Database, connection: Connection, names: Iterable[str], ids: Sequence[str]) -> Batch:
     """Lock the tenants, always in the order of their names, and read what belongs to them."""
     ordered = sorted(set(names))
-    statement = select(tenants).where(tenants.c.name.in_(ordered)).order_by(tenants.c.name).with_for_update()
-    locked = {row["name"]: row for row in (await connection.execute(statement)).mappings()}
-    now_ms = await database.now_ms(connection)
-    found = await _requests(connection, ordered, ids, now_ms)
-    return Batch(now_ms, locked, found, await _windows(connection, ordered, found.values(), now_ms // 1000))
+    locked = connection.execute(LOCK_TENANTS, {"names": ordered}).mappings().all()
+    now_ms = database.now_ms(connection)
+    rows = connection.execute(FIND_REQUESTS, {"ids": ids, "names": ordered, "now_ms": now_ms})
+    found = {row.id: Request(**row._mapping) for row in rows}
+    windows = _windows(connection, ordered, found.values(), now_ms // 1000)
+    return Batch(now_ms, {row["name"]: row for row in locked}, found, windows)
 
 
-async def save(database: Database, connection: AsyncConnection, batch: Batch) -> None:
+def save(database: Database, connection: Connection, batch: Batch) -> None:
     """Write everything that the operations have changed."""
-    upsert = sqlite.insert if database.is_sqlite else postgresql.insert
-    await _run(connection, upsert(prices).on_conflict_do_nothing(), list(batch.prices.values()))
-    await _save_windows(connection, batch)
-    await _save_requests(connection, batch)
-    await _run(connection, insert(lines), batch.lines)
-    at = and_(lines.c.request_id == bindparam("of_request"), lines.c.number == bindparam("of_number"))
-    await _run(connection, update(lines).where(at).values(purpose=bindparam("new_purpose")), batch.purposes)
-    replacing = upsert(traces)
-    newest = {name: replacing.excluded[name] for name in ("trace", "messages")}
-    replacing = replacing.on_conflict_do_update(
-        index_elements=["request_id"], set_=newest, where=traces.c.tenant == replacing.excluded.tenant
-    )
-    await _run(connection, replacing, list(batch.traces.values()))
+    _run(connection, KEEP_PRICE[database.is_sqlite], list(batch.prices.values()))
+    _save_windows(connection, batch)
+    _save_requests(connection, batch)
+    _run(connection, ADD_LINE, batch.lines)
+    _run(connection, CHANGE_PURPOSE, batch.purposes)
+    _run(connection, KEEP_TRACE[database.is_sqlite], list(batch.traces.values()))
 
 
-async def _requests(
-    connection: AsyncConnection, names: Sequence[str], ids: Sequence[str], now_ms: int
-) -> dict[str, Request]:
-    columns = [requests.c[name] for name in REQUEST_FIELDS]
-    due = select(*columns).where(
-        requests.c.state == "open", requests.c.expires_ms <= now_ms, requests.c.tenant.in_(names)
-    )
-    rows = list(await connection.execute(due))
-    if ids:
-        rows += list(await connection.execute(select(*columns).where(requests.c.id.in_(ids))))
-    return {row.id: Request(**row._mapping) for row in rows}
-
-
-async def _windows(
-    connection: AsyncConnection, names: Sequence[str], found: Iterable[Request], now_s: int
+def _windows(
+    connection: Connection, names: Sequence[str], found: Iterable[Request], now_s: int
 ) -> dict[WindowKey, Window]:
-    months = {month_start_s(now_s)} | {each.month_s for each in found}
-    days = {day_start_s(now_s)} | {each.day_s for each in found}
-    wanted = or_(
-        and_(windows.c.span == "month", windows.c.start_s.in_(sorted(months))),
-        and_(windows.c.span == "day", windows.c.start_s.in_(sorted(days))),
-        and_(windows.c.span == "second", windows.c.start_s >= now_s - MINUTE_S),
-    )
-    statement = select(windows).where(windows.c.tenant.in_(names), wanted)
+    wanted = {
+        "names": names,
+        "months": sorted({month_start_s(now_s)} | {each.month_s for each in found}),
+        "days": sorted({day_start_s(now_s)} | {each.day_s for each in found}),
+        "oldest_s": now_s - MINUTE_S,
+    }
     return {
         WindowKey(row.tenant, row.span, row.start_s): Window(
-            **{name: row._mapping[name] for name in _COUNTS}, is_new=False
+            **{name: row._mapping[name] for name in WINDOW_COUNTS}, is_new=False
         )
-        for row in await connection.execute(statement)
+        for row in connection.execute(FIND_WINDOWS, wanted)
     }
 
 
-async def _save_windows(connection: AsyncConnection, batch: Batch) -> None:
+def _save_windows(connection: Connection, batch: Batch) -> None:
     changed = [(key, window) for key, window in batch.windows.items() if window.changed]
     new = [key._asdict() | _counts(window) for key, window in changed if window.is_new]
     old = [_prefixed(key._asdict()) | _counts(window) for key, window in changed if not window.is_new]
-    at = [windows.c[name] == bindparam(f"of_{name}") for name in WindowKey._fields]
-    await _run(connection, insert(windows), new)
-    await _run(connection, update(windows).where(*at).values({name: bindparam(name) for name in _COUNTS}), old)
+    _run(connection, ADD_WINDOW, new)
+    _run(connection, CHANGE_WINDOW, old)
 
 
-async def _save_requests(connection: AsyncConnection, batch: Batch) -> None:
-    new = [asdict(batch.requests[key]) for key in batch.created]
+def _save_requests(connection: Connection, batch: Batch) -> None:
     old = [batch.requests[key] for key in batch.changed - batch.created]
-    rows = [{"of_id": each.id} | {name: getattr(each, name) for name in _MUTABLE} for each in old]
-    values: dict[str, Any] = {name: bindparam(name) for name in _MUTABLE}
-    await _run(connection, insert(requests), new)
-    await _run(connection, update(requests).where(requests.c.id == bindparam("of_id")).values(values), rows)
+    rows = [{"of_id": each.id} | {name: getattr(each, name) for name in REQUEST_CHANGES} for each in old]
+    _run(connection, ADD_REQUEST, [asdict(batch.requests[key]) for key in batch.created])
+    _run(connection, CHANGE_REQUEST, rows)
 
 
-async def _run(connection: AsyncConnection, statement: Any, rows: list[dict[str, Any]]) -> None:
+def _run(connection: Connection, statement: Executable, rows: list[dict[str, Any]]) -> None:
     if rows:
-        await connection.execute(statement, rows)
+        connection.execute(statement, rows)
 
 
 def _counts(window: Window) -> dict[str, int]:
-    return {name: getattr(window, name) for name in _COUNTS}
+    return {name: getattr(window, name) for name in WINDOW_COUNTS}
 
 
 def _prefixed(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,29 @@
-"""Connections and transactions of both databases; every failure is a StorageError."""
+"""Transactions on both databases; every failure is a StorageError.
+
+Work is a plain function of a connection. SQLite runs it in a thread: threads switch once per transaction, not once per
+statement. PostgreSQL runs it on the event loop, over asyncpg.
+"""
 
 import asyncio
 import os
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from steproute.core.errors import ConfigError, SteprouteError, StorageError
 
+_T = TypeVar("_T")
+Work = Callable[[Connection], _T]
+"""What one transaction does."""
 Clock = Callable[[], float]
 """Seconds since 1970, for tests; without one, the database's clock counts, which all workers share."""
 
@@ -23,9 +32,20 @@ _LOCK_WAIT_S: Final = 10
 _LOCK_TRIES: Final = 100
 _LOCKED: Final = "locked"
 _BEGIN: Final = "sqlite_begin"
-_NO_BEGIN: Final = "-- none"
+_IMMEDIATE: Final = {_BEGIN: "BEGIN IMMEDIATE"}
+_NO_BEGIN: Final = {_BEGIN: "-- none"}
+_READERS: Final = 4
+_OLDEST_SQLITE: Final = (3, 37)  # has strict tables
 _OPTIONS: Final[dict[str, Any]] = {"hide_parameters": True}
 _CLOCK_MS: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)")
+
+
+class _Driver(Protocol):
+    async def read(self, work: Work[_T]) -> _T: ...
+
+    async def write(self, work: Work[_T]) -> _T: ...
+
+    async def close(self) -> None: ...
 
 
 class Database:
@@ -34,50 +54,67 @@ class Database:
     def __init__(self, url: str, clock: Clock | None = None) -> None:
         self._url, self._clock = _parsed(url), clock
         self.where = self._url.set(drivername=self._url.get_backend_name()).render_as_string(hide_password=True)
-        self.engine: AsyncEngine = _sqlite(self._url) if self.is_sqlite else _postgresql(self._url)
+        self._driver: _Driver = _Sqlite(self._url) if self.is_sqlite else _Postgresql(self._url)
 
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file, which only processes of one machine can share."""
         return self._url.get_backend_name() == "sqlite"
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, work: Work[_T]) -> _T:
         """A transaction that changes nothing. Raises StorageError."""
-        with self.failures():
-            async with self.engine.begin() as connection:
-                yield connection
+        with self._failures():
+            return await self._driver.read(work)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is on disk once the block has ended. SQLite admits one at a time. Raises StorageError."""
-        with self.failures():
-            async with self.engine.connect() as plain:
-                connection = await plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-                async with connection.begin():
-                    yield connection
+    async def write(self, work: Work[_T]) -> _T:
+        """A transaction that is on disk once this returns. SQLite admits one at a time. Raises StorageError."""
+        with self._failures():
+            return await self._driver.write(work)
 
-    async def now_ms(self, connection: AsyncConnection) -> int:
+    def now_ms(self, connection: Connection) -> int:
         """The time that counts for windows and leases."""
         if self._clock is not None or self.is_sqlite:
             return int((self._clock or time.time)() * 1000)
-        return int((await connection.execute(_CLOCK_MS)).scalar_one())
+        return int(connection.execute(_CLOCK_MS).scalar_one())
+
+    async def prepare(self) -> None:
+        """Make sure that what is committed stays. Raises StorageError if the database does not promise it."""
+        if isinstance(self._driver, _Sqlite):
+            with self._failures():
+                mode = await self._driver.write_ahead()
+            if mode != "wal":
+                raise StorageError(
+                    f"SQLite cannot write ahead here: its journal mode is {mode!r}.",
+                    where=self.where,
+                    remedy="Put the file on a local disk, and stop other programs that hold it.",
+                )
+        elif (setting := await self.read(_unsafe_setting)) is not None:
+            raise StorageError(
+                f"{setting} is off, so a power cut could lose money that was reported as recorded.",
+                where=self.where,
+                remedy=f"Set {setting} = on.",
+            )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        with self._failures():
+            await self._driver.close()
 
     @contextmanager
-    def failures(self) -> Iterator[None]:
+    def _failures(self) -> Iterator[None]:
         """Raises every failure but our own errors and programming errors as StorageError."""
         try:
             yield
         except SteprouteError:
             raise
         except (SQLAlchemyError, OSError, TimeoutError) as failure:
-            raise self.failure(failure) from failure
+            raise self._failure(failure) from failure
         except Exception as failure:
-            if not type(failure).__module__.startswith(("asyncpg", "sqlite3", "aiosqlite")):
+            if not type(failure).__module__.startswith(("asyncpg", "sqlite3")):
                 raise
-            raise self.failure(failure) from failure
+            raise self._failure(failure) from failure
 
-    def failure(self, failure: BaseException) -> StorageError:
+    def _failure(self, failure: BaseException) -> StorageError:
         """What went wrong, without values of the statement."""
         cause = failure.orig if isinstance(failure, DBAPIError) and failure.orig is not None else failure
         first_line = str(cause).strip().partition("\n")[0]
@@ -87,10 +124,96 @@ class Database:
             remedy="Check that it runs, that it can be reached and that its disk has space.",
         )
 
+
+class _Sqlite:
+    """Transactions in threads: one that writes, a few that read."""
+
+    def __init__(self, url: URL) -> None:
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise ConfigError(
+                f"SQLite {sqlite3.sqlite_version} is too old.",
+                where="store",
+                remedy="Use a Python with SQLite 3.37 or newer, or PostgreSQL.",
+            )
+        _make_private(Path(str(url.database)))
+        options = {"isolation_level": None, "timeout": _LOCK_WAIT_S, "check_same_thread": False}
+        self._engine: Engine = create_engine(url, connect_args=options, **_OPTIONS)
+        event.listen(self._engine, "connect", _prepare_sqlite)
+        event.listen(self._engine, "begin", _begin_sqlite)
+        self._writer = ThreadPoolExecutor(1, "steproute-store-writer")
+        self._readers = ThreadPoolExecutor(_READERS, "steproute-store-reader")
+
+    async def read(self, work: Work[_T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transaction, work, {})
+
+    async def write(self, work: Work[_T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transaction, work, _IMMEDIATE)
+
     async def close(self) -> None:
-        """Close all connections."""
-        with self.failures():
-            await self.engine.dispose()
+        await asyncio.to_thread(self._shut_down)
+
+    async def write_ahead(self) -> str:
+        """Let readers read while another process writes, which the file remembers; returns its journal mode."""
+        mode = await asyncio.to_thread(self._journal_mode)
+        for _ in range(_LOCK_TRIES):  # SQLite does not wait for this lock by itself
+            if mode != _LOCKED:
+                break
+            await asyncio.sleep(_LOCK_WAIT_S / _LOCK_TRIES)
+            mode = await asyncio.to_thread(self._journal_mode)
+        return mode
+
+    def _transaction(self, work: Work[_T], begin: dict[str, str]) -> _T:
+        with self._engine.connect().execution_options(**begin) as connection, connection.begin():
+            return work(connection)
+
+    def _journal_mode(self) -> str:
+        try:
+            with self._engine.connect().execution_options(**_NO_BEGIN) as connection:
+                return str(connection.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one())
+        except DBAPIError as failure:
+            if _LOCKED not in str(failure.orig):
+                raise
+            return _LOCKED
+
+    def _shut_down(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+
+class _Postgresql:
+    """Transactions on the event loop."""
+
+    def __init__(self, url: URL) -> None:
+        query = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
+        options = {"timeout": _LOCK_WAIT_S, "command_timeout": _LOCK_WAIT_S}
+        try:
+            self._engine: AsyncEngine = create_async_engine(
+                url.set(query=query), connect_args=options, pool_pre_ping=True, **_OPTIONS
+            )
+        except (ImportError, NoSuchModuleError):
+            raise ConfigError(
+                "the driver of PostgreSQL is not installed.",
+                where="store",
+                remedy="Run pip install 'steproute[serve,postgres]'.",
+            ) from None
+
+    async def read(self, work: Work[_T]) -> _T:
+        async with self._engine.connect() as connection:
+            try:
+                async with connection.begin():
+                    return await connection.run_sync(work)
+            except (SteprouteError, IntegrityError, DataError):
+                raise
+            except BaseException:  # the connection may be in the middle of something; nobody may get it again
+                await connection.invalidate()
+                raise
+
+    async def write(self, work: Work[_T]) -> _T:
+        return await self.read(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
 
 
 def _parsed(url: str) -> URL:
@@ -103,16 +226,7 @@ def _parsed(url: str) -> URL:
         raise ConfigError(f"{backend!r} is not a supported database.", where="store", remedy=_EXAMPLES)
     if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ConfigError("SQLite in memory keeps nothing.", where="store", remedy="Give it a file: sqlite:///PATH.")
-    return parsed.set(drivername={"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}[backend])
-
-
-def _sqlite(url: URL) -> AsyncEngine:
-    _make_private(Path(str(url.database)))
-    options = {"isolation_level": None, "timeout": _LOCK_WAIT_S}
-    engine = _engine(url, connect_args=options)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
+    return parsed.set(drivername={"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}[backend])
 
 
 def _make_private(path: Path) -> None:
@@ -137,60 +251,8 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
 
-def _postgresql(url: URL) -> AsyncEngine:
-    query = {("ssl" if name == "sslmode" else name): value for name, value in url.query.items()}
-    options = {"timeout": _LOCK_WAIT_S, "command_timeout": _LOCK_WAIT_S}
-    return _engine(url.set(query=query), connect_args=options, pool_pre_ping=True)
-
-
-def _engine(url: URL, **options: Any) -> AsyncEngine:
-    try:
-        return create_async_engine(url, **_OPTIONS, **options)
-    except (ImportError, NoSuchModuleError):
-        extra = "serve" if url.get_backend_name() == "sqlite" else "postgres"
-        raise ConfigError(
-            f"the driver of {url.get_backend_name()} is not installed.",
-            where="store",
-            remedy=f"Run pip install 'steproute[serve,{extra}]'.",
-        ) from None
-
-
-async def use_write_ahead_log(database: Database) -> None:
-    """Let readers read while another process writes; the file remembers it. Raises StorageError."""
-    with database.failures():
-        async with database.engine.connect() as plain:
-            connection = await plain.execution_options(**{_BEGIN: _NO_BEGIN})
-            mode = await _journal_mode(connection)
-            for _ in range(_LOCK_TRIES):  # SQLite does not wait for this lock by itself
-                if mode != _LOCKED:
-                    break
-                await asyncio.sleep(_LOCK_WAIT_S / _LOCK_TRIES)
-                mode = await _journal_mode(connection)
-    if mode != "wal":
-        raise StorageError(
-            f"SQLite cannot write ahead here: its journal mode is {mode!r}.",
-            where=database.where,
-            remedy="Put the file on a local disk, and stop other programs that hold it.",
-        )
-
-
-async def _journal_mode(connection: AsyncConnection) -> str:
-    try:
-        return str((await connection.exec_driver_sql("PRAGMA journal_mode = WAL")).scalar_one())
-    except DBAPIError as failure:
-        if _LOCKED not in str(failure.orig):
-            raise
-        return _LOCKED
-
-
-async def check_durable(database: Database) -> None:
-    """Raise StorageError if PostgreSQL is set to report commits that are not on disk."""
-    async with database.reading() as connection:
-        for setting in ("synchronous_commit", "fsync"):
-            value = (await connection.exec_driver_sql(f"SHOW {setting}")).scalar_one()
-            if value == "off":
-                raise StorageError(
-                    f"{setting} is off, so a power cut could lose money that was reported as recorded.",
-                    where=database.where,
-                    remedy=f"Set {setting} = on.",
-                )
+def _unsafe_setting(connection: Connection) -> str | None:
+    for setting in ("synchronous_commit", "fsync"):
+        if connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == "off":
+            return setting
+    return None

@@ -3,12 +3,14 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select
 
 from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price, Purpose
@@ -17,14 +19,14 @@ from steproute.store.balance import Balance, balances
 from steproute.store.database import Database
 from steproute.store.money import units_of_at_least, usd_of
 from steproute.store.operations import Close, Extend, Reserve, Settle, Touch
-from steproute.store.records import LineRow, PriceRow, plain
+from steproute.store.records import MOST_TOKENS, LineRow, PriceRow, plain
+from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
 from steproute.store.totals import ALL_DAYS, Field, LedgerLine, Period, Total, ledger_lines, totals, unaccounted_usd
 from steproute.store.writer import Writer
 
 DEFAULT_LEASE_S: Final = 120.0
-_MOST_TOKENS: Final = 2**53
 _SECONDS_KEPT_S: Final = 3600  # far more than the minute that counts, so that a clock set back finds them
 
 
@@ -56,7 +58,7 @@ class Ledger:
         has more than 6 decimals, and StorageError, on which the request must be refused. If the caller is cancelled
         meanwhile, nothing stays reserved.
         """
-        if not 0 <= tokens <= _MOST_TOKENS:
+        if not 0 <= tokens <= MOST_TOKENS:
             raise ConfigError(f"{tokens} is no number of tokens.", where="tokens", remedy="Give a whole number from 0.")
         units = units_of_at_least(usd, "usd")
         rows = {role: PriceRow.of(price) for role, price in (prices or {}).items()}
@@ -94,41 +96,46 @@ class Ledger:
         reservations of this process that could not be closed because the database failed.
         """
         for reservation in list(self._unfinished.values()):
-            await reservation.close()
-        async with self._database.reading() as connection:
-            now_ms = await self._database.now_ms(connection)
-            due = (requests.c.state == "open", requests.c.expires_ms <= now_ms)
-            rows = await connection.execute(select(requests.c.id, requests.c.tenant).where(*due))
-            found = [(row.id, row.tenant) for row in rows]
-        if found:
-            await self._writer.submit(Touch(tenants=sorted({tenant for _, tenant in found})))
-        await self._forget_seconds(now_ms // 1000)
-        return len(found)
+            with suppress(ReservationLost):
+                await reservation.close()
+        due = await self._database.read(self._due)
+        if due:
+            await self._writer.submit(Touch(tenants=sorted({row.tenant for row in due})))
+        if await self._database.read(self._has_old_seconds):
+            await self._database.write(self._delete_old_seconds)
+        return len(due)
 
-    async def _forget_seconds(self, now_s: int) -> None:
-        old = (windows.c.span == "second", windows.c.start_s < now_s - _SECONDS_KEPT_S)
-        async with self._database.reading() as connection:
-            any_old = (await connection.execute(select(windows.c.tenant).where(*old).limit(1))).first()
-        if any_old is not None:
-            async with self._database.writing() as connection:
-                await connection.execute(delete(windows).where(*old))
+    def _due(self, connection: Connection) -> Sequence[Row[tuple[str]]]:
+        now_ms = self._database.now_ms(connection)
+        due = (requests.c.state == "open", requests.c.expires_ms <= now_ms)
+        return connection.execute(select(requests.c.tenant).where(*due)).all()
+
+    def _has_old_seconds(self, connection: Connection) -> bool:
+        return connection.execute(select(windows.c.tenant).where(self._old(connection)).limit(1)).first() is not None
+
+    def _delete_old_seconds(self, connection: Connection) -> None:
+        connection.execute(delete(windows).where(self._old(connection)))
+
+    def _old(self, connection: Connection) -> ColumnElement[bool]:
+        newest_s = self._database.now_ms(connection) // 1000 - _SECONDS_KEPT_S
+        return and_(windows.c.span == "second", windows.c.start_s < newest_s)
 
     async def balances(self, tenant: str) -> list[Balance]:
         """What a tenant has left today and this month. Raises ConfigError if it is unknown."""
-        return await balances(self._database, tenant)
+        return await self._database.read(partial(balances, self._database, tenant))
 
     async def totals(
         self, by: Sequence[Field] = (), tenant: str | None = None, period: Period = ALL_DAYS
     ) -> list[Total]:
         """Exact sums of the lines per group, such as by `("tenant", "day", "role", "purpose")`."""
-        return await totals(self._database, by, tenant, period)
+        return await self._database.read(partial(totals, by, tenant, period))
 
     async def unaccounted_usd(self, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
         """What killed workers had reserved and never accounted for. It is not charged to the tenant.
 
         It is the most that the calls can have cost which they had in flight when they were killed.
         """
-        return await unaccounted_usd(self._database, tenant, period)
+        return await self._database.read(partial(unaccounted_usd, tenant, period))
 
     def lines(self, tenant: str | None = None, period: Period = ALL_DAYS) -> AsyncIterator[LedgerLine]:
         """Every billed call, by request, for exports."""
@@ -136,7 +143,7 @@ class Ledger:
 
     async def audit(self) -> list[Discrepancy]:
         """Windows whose counts differ from their rows; none in a sound ledger."""
-        return await discrepancies(self._database)
+        return await self._database.read(discrepancies)
 
 
 class Reservation:
@@ -185,7 +192,11 @@ class Reservation:
             self._rows(account)
             self._reconcile(account)
         self._unfinished[self.request_id] = self
-        await self._save(Close(**self._unsaved(), purposes=dict(self._purposes)))
+        try:
+            await self._save(Close(**self._unsaved(), purposes=dict(self._purposes)))
+        except ReservationLost:
+            self._unfinished.pop(self.request_id, None)
+            raise
         self._closed = True
         self._unfinished.pop(self.request_id, None)
 

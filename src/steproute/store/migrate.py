@@ -27,17 +27,19 @@ async def downgrade(database: Database, revision: str) -> None:
 
 
 async def _migrate(database: Database, move: Callable[[Config, str], None], revision: str) -> None:
-    async with database.writing() as connection:
+    def work(connection: Connection) -> None:
         if not database.is_sqlite:  # the transaction of SQLite is a lock already
-            await connection.execute(_LOCK)
-        try:
-            await connection.run_sync(lambda bare: move(_config(bare), revision))
-        except CommandError as failure:
-            raise StorageError(
-                f"this version of steproute does not know its schema ({failure}).",
-                where=database.where,
-                remedy="Use the version of steproute that last opened it, or a newer one.",
-            ) from None
+            connection.execute(_LOCK)
+        move(_config(connection), revision)
+
+    try:
+        await database.write(work)
+    except CommandError as failure:
+        raise StorageError(
+            f"this version of steproute does not know its schema ({failure}).",
+            where=database.where,
+            remedy="Use the version of steproute that last opened it, or a newer one.",
+        ) from None
 
 
 def _config(connection: Connection) -> Config:

@@ -4,10 +4,12 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Final, Literal
 
+from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price
 from steproute.core.writable import writable
 from steproute.store.money import exact_units, price_units
 
+MOST_TOKENS: Final = 2**53
 State = Literal["open", "closed", "expired"]
 
 
@@ -65,8 +67,15 @@ class LineRow:
 
     @classmethod
     def of(cls, line: AccountLine, price: PriceRow | None) -> "LineRow":
-        """Raises ConfigError that names the line's role if its cost is finer than the ledger can hold."""
+        """Raises ConfigError that names the line's role if the ledger cannot hold its cost or its tokens."""
         usage, cost_usd = line.usage, exact_units(line.cost_usd, f"the cost of a call of role {line.role!r}")
+        counts = (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
+        if min(counts) < 0 or sum(counts) > MOST_TOKENS or not 0 <= usage.reasoning_tokens <= MOST_TOKENS:
+            raise ConfigError(
+                f"{counts} are no numbers of tokens.",
+                where=f"the usage of a call of role {line.role!r}",
+                remedy="Check what the backend reports.",
+            )
         values = {
             "role": plain(line.role),
             "model": plain(line.model),

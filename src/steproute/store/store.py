@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy import text
 
-from steproute.store.database import Clock, Database, check_durable, use_write_ahead_log
+from steproute.store.database import Clock, Database
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger
 from steproute.store.migrate import upgrade
 from steproute.store.tenants import Tenants
@@ -25,8 +25,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raise StorageError if the database does not answer."""
-        async with self._database.reading() as connection:
-            await connection.execute(_PING)
+        await self._database.read(lambda connection: connection.execute(_PING).close())
 
     async def close(self) -> None:
         """Finish what was submitted, then close all connections."""
@@ -45,10 +44,7 @@ async def open_store(
     """
     database = Database(url, clock)
     try:
-        if database.is_sqlite:
-            await use_write_ahead_log(database)
-        else:
-            await check_durable(database)
+        await database.prepare()
         await upgrade(database)
     except BaseException:
         await database.close()

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steproute.core.errors import ConfigError
@@ -39,6 +39,8 @@ class Budgets:
 
 NO_LIMITS: Final = Budgets()
 _LIMITS: Final = tuple(tenants.c[each.name] for each in fields(Budgets))
+_FIND_TENANT: Final = select(tenants).where(tenants.c.name == bindparam("name"))
+_FIND_KEY: Final = select(keys, tenants.c.priority, *_LIMITS).join(tenants).where(keys.c.id == bindparam("key_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,70 +85,81 @@ class Tenants:
     async def create(self, name: str, budgets: Budgets = NO_LIMITS, *, priority: int = 0) -> Tenant:
         """A new tenant. Raises ConfigError if the name is taken or a limit is not valid."""
         values = _limits(budgets) | {"name": _name("tenant", name), "priority": priority}
-        async with self._database.writing() as connection:
-            created = {"created_ms": await self._database.now_ms(connection)}
+
+        def work(connection: Connection) -> Tenant:
+            row = values | {"created_ms": self._database.now_ms(connection)}
             try:
-                await connection.execute(insert(tenants).values(values | created))
+                connection.execute(insert(tenants).values(row))
             except IntegrityError:
                 raise ConfigError("exists.", where=f"tenant {name!r}", remedy="Choose another name.") from None
-        return _tenant(values | created)
+            return _tenant(row)
+
+        return await self._database.write(work)
 
     async def change(self, name: str, budgets: Budgets, *, priority: int | None = None) -> Tenant:
         """Replace all limits; what is spent stays spent. Raises ConfigError for an unknown tenant or a wrong limit."""
         values = _limits(budgets) | ({} if priority is None else {"priority": priority})
         statement = update(tenants).where(tenants.c.name == name).values(values).returning(*tenants.c)
-        async with self._database.writing() as connection:
-            row = (await connection.execute(statement)).mappings().one_or_none()
+        row = await self._database.write(lambda connection: connection.execute(statement).mappings().one_or_none())
         return _tenant(_known(row, name))
 
     async def get(self, name: str) -> Tenant:
         """One tenant. Raises ConfigError if it is unknown."""
-        async with self._database.reading() as connection:
-            found = await connection.execute(select(tenants).where(tenants.c.name == name))
-            return _tenant(_known(found.mappings().one_or_none(), name))
+        row = await self._database.read(
+            lambda connection: connection.execute(_FIND_TENANT, {"name": name}).mappings().one_or_none()
+        )
+        return _tenant(_known(row, name))
 
     async def all(self) -> list[Tenant]:
         """All tenants by name."""
         statement = select(tenants).order_by(tenants.c.name)
-        async with self._database.reading() as connection:
-            return [_tenant(row) for row in (await connection.execute(statement)).mappings()]
+        rows = await self._database.read(lambda connection: connection.execute(statement).mappings().all())
+        return [_tenant(row) for row in rows]
 
     async def keys(self, tenant: str) -> list[Key]:
         """A tenant's keys, oldest first, revoked and expired ones too."""
         statement = select(keys).where(keys.c.tenant == tenant).order_by(keys.c.created_ms, keys.c.id)
-        async with self._database.reading() as connection:
-            return [_key(row) for row in (await connection.execute(statement)).mappings()]
+        rows = await self._database.read(lambda connection: connection.execute(statement).mappings().all())
+        return [_key(row) for row in rows]
 
     async def new_key(self, tenant: str, name: str, expires: datetime | None = None) -> str:
         """A new key's text, which is not kept: whoever loses it needs another. Raises ConfigError."""
-        async with self._database.writing() as connection:
-            found = await connection.execute(select(tenants.c.name).where(tenants.c.name == tenant))
-            _known(found.mappings().one_or_none(), tenant)
-            now_ms = await self._database.now_ms(connection)
-            text, values = _fresh_key(tenant, _name("key", name), now_ms, expires)
-            await connection.execute(insert(keys).values(values))
-        return text
+        statement, named = select(tenants.c.name).where(tenants.c.name == tenant), _name("key", name)
+
+        def work(connection: Connection) -> str:
+            _known(connection.execute(statement).mappings().one_or_none(), tenant)
+            text, values = _fresh_key(tenant, named, self._database.now_ms(connection), expires)
+            connection.execute(insert(keys).values(values))
+            return text
+
+        return await self._database.write(work)
 
     async def rotate(self, key_id: str, *, grace_s: float = 0) -> str:
         """A key in place of another, which stays valid for `grace_s`. Raises ConfigError if that one has ended."""
-        async with self._database.writing() as connection:
-            found = await connection.execute(select(keys).where(keys.c.id == key_id).with_for_update())
-            old = _key(_known_key(found.mappings().one_or_none(), key_id))
-            now_ms = await self._database.now_ms(connection)
+        statement = select(keys).where(keys.c.id == key_id).with_for_update()
+
+        def work(connection: Connection) -> str:
+            old = _key(_known_key(connection.execute(statement).mappings().one_or_none(), key_id))
+            now_ms = self._database.now_ms(connection)
             if _reason(old, now_ms):
                 raise ConfigError("has ended.", where=f"key {key_id!r}", remedy="Make a new key.")
             text, values = _fresh_key(old.tenant, old.name, now_ms, old.expires)
             end_ms = min(now_ms + int(grace_s * 1000), values["expires_ms"] or now_ms + int(grace_s * 1000))
-            await connection.execute(insert(keys).values(values))
-            await connection.execute(update(keys).where(keys.c.id == key_id).values(expires_ms=end_ms))
-        return text
+            connection.execute(insert(keys).values(values))
+            connection.execute(update(keys).where(keys.c.id == key_id).values(expires_ms=end_ms))
+            return text
+
+        return await self._database.write(work)
 
     async def revoke(self, key_id: str) -> None:
         """End a key at once. Raises ConfigError if it is unknown."""
-        async with self._database.writing() as connection:
-            now_ms = await self._database.now_ms(connection)
+
+        def work(connection: Connection) -> None:
+            now_ms = self._database.now_ms(connection)
             statement = update(keys).where(keys.c.id == key_id).values(revoked_ms=now_ms).returning(keys.c.id)
-            _known_key((await connection.execute(statement)).mappings().one_or_none(), key_id)
+            _known_key(connection.execute(statement).mappings().one_or_none(), key_id)
+
+        await self._database.write(work)
 
     async def authenticate(self, key: str) -> Principal:
         """Whose key it is. Raises KeyRefused, which says the same to the caller whatever the reason.
@@ -154,10 +167,12 @@ class Tenants:
         Whether the public part is known is no secret; the comparison of the secret takes the same time for all.
         """
         key_id = _public_part(key)
-        statement = select(keys, tenants.c.priority, *_LIMITS).join(tenants).where(keys.c.id == key_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).mappings().one_or_none()
-            now_ms = await self._database.now_ms(connection)
+
+        def work(connection: Connection) -> tuple[RowMapping | None, int]:
+            row = connection.execute(_FIND_KEY, {"key_id": key_id}).mappings().one_or_none()
+            return row, self._database.now_ms(connection)
+
+        row, now_ms = await self._database.read(work)
         matches = hmac.compare_digest(row["digest"] if row else _NO_DIGEST, _digest(key))
         if row is None or not matches:
             raise KeyRefused("unknown", key_id if row else "")
@@ -167,9 +182,10 @@ class Tenants:
 
     async def principal(self, name: str) -> Principal:
         """A tenant without a key, for a gateway that needs none. Raises ConfigError if it is unknown."""
-        async with self._database.reading() as connection:
-            found = await connection.execute(select(tenants).where(tenants.c.name == name))
-            return _principal(name, "", _known(found.mappings().one_or_none(), name))
+        row = await self._database.read(
+            lambda connection: connection.execute(_FIND_TENANT, {"name": name}).mappings().one_or_none()
+        )
+        return _principal(name, "", _known(row, name))
 
 
 def instant(milliseconds: int) -> datetime:

@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
 
 from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
@@ -28,6 +29,7 @@ _COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
     "request_id": lines.c.request_id,
 }
 _TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+_PAGE: Final = 1000
 _PER_MILLION: Final = Decimal(10) ** 6
 
 
@@ -67,9 +69,7 @@ class LedgerLine:
 ALL_DAYS: Final = Period()
 
 
-async def totals(
-    database: Database, by: Sequence[Field], tenant: str | None = None, period: Period = ALL_DAYS
-) -> list[Total]:
+def totals(by: Sequence[Field], tenant: str | None, period: Period, connection: Connection) -> list[Total]:
     """Sums per group, in the order of the groups. Raises ConfigError for an unknown field."""
     for name in by:
         if name not in _COLUMNS:
@@ -77,30 +77,33 @@ async def totals(
     groups = [_COLUMNS[name] for name in by]
     sums = [func.sum(lines.c[name]) for name in _TOKENS]
     statement = _chosen(select(*groups, *_money(lines.c.cost_usd), func.count(), *sums), tenant, period)
-    async with database.reading() as connection:
-        rows = await connection.execute(statement.group_by(*groups).order_by(*groups))
-        return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
+    rows = connection.execute(statement.group_by(*groups).order_by(*groups))
+    return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
 
 
-async def unaccounted_usd(database: Database, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
+def unaccounted_usd(tenant: str | None, period: Period, connection: Connection) -> Decimal:
     """What killed workers had reserved and never accounted for: the most that their last calls can have cost."""
     statement = select(*_money(requests.c.unaccounted_usd)).where(*_within(requests.c, tenant, period))
-    async with database.reading() as connection:
-        high, low = (await connection.execute(statement)).one()
+    high, low = connection.execute(statement).one()
     return usd_of(joined(high, low))
 
 
 async def ledger_lines(
     database: Database, tenant: str | None = None, period: Period = ALL_DAYS
 ) -> AsyncIterator[LedgerLine]:
-    """Every line, by request, without holding them all in memory."""
+    """Every line, by request, a page at a time."""
     columns = [requests.c.key_id, requests.c.route, *lines.c]
     rates = [prices.c[name].label(f"{name}_rate") for name in ("input", "output", "cache_read", "cache_write")]
     statement = _chosen(select(*columns, *rates), tenant, period).outerjoin(prices)
-    async with database.reading() as connection:
-        rows = await connection.stream(statement.order_by(lines.c.request_id, lines.c.number))
-        async for row in rows:
+    page = statement.order_by(lines.c.request_id, lines.c.number).limit(_PAGE)
+    while rows := await database.read(partial(_rows, page)):
+        for row in rows:
             yield _line(row)
+        page = page.where(tuple_(lines.c.request_id, lines.c.number) > (rows[-1].request_id, rows[-1].number))
+
+
+def _rows(statement: "Select[Any]", connection: Connection) -> Sequence[Any]:
+    return connection.execute(statement).all()
 
 
 def _money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:

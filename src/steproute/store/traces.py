@@ -58,8 +58,7 @@ class Traces:
     async def get(self, request_id: str, tenant: str) -> KeptTrace | None:
         """A tenant's own trace; None if it has none of that id, whoever else has."""
         statement = select(traces).where(traces.c.request_id == plain(request_id), traces.c.tenant == plain(tenant))
-        async with self._database.reading() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
         if row is None:
             return None
         return KeptTrace(
@@ -78,8 +77,7 @@ class Traces:
         columns = (traces.c.request_id, traces.c.tenant, traces.c.created_ms)
         order = (traces.c.created_ms.desc(), traces.c.request_id)
         statement = select(*columns).where(*mine).order_by(*order).limit(min(limit, _MOST_LISTED))
-        async with self._database.reading() as connection:
-            rows = list(await connection.execute(statement))
+        rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [
             TraceEntry(request_id=row.request_id, tenant=row.tenant, created=instant(row.created_ms)) for row in rows
         ]
@@ -87,5 +85,4 @@ class Traces:
     async def delete_older(self, than: datetime) -> int:
         """Delete the traces of all tenants from before a time and return how many they were. The ledger stays."""
         statement = delete(traces).where(traces.c.created_ms < milliseconds(than, "than"))
-        async with self._database.writing() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
 from steproute.core.errors import SteprouteError, StorageError
@@ -71,14 +72,17 @@ class Writer:
     async def _commit(self, operations: Sequence[Operation]) -> list[Any]:
         names = [name for each in operations for name in each.tenants]
         ids = [key for each in operations for key in each.ids]
-        results: list[Any] = [None] * len(operations)
-        async with self._database.writing() as connection:
-            batch = await load(self._database, connection, names, ids)
+
+        def work(connection: Connection) -> list[Any]:
+            results: list[Any] = [None] * len(operations)
+            batch = load(self._database, connection, names, ids)
             _apply(operations, results, batch, asks=False)
             release_orphans(batch)
             _apply(operations, results, batch, asks=True)
-            await save(self._database, connection, batch)
-        return results
+            save(self._database, connection, batch)
+            return results
+
+        return await self._database.write(work)
 
 
 def _apply(operations: Sequence[Operation], results: list[Any], batch: Batch, *, asks: bool) -> None:

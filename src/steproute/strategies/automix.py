@@ -1,24 +1,25 @@
-"""Whole answers, verified: weak solves, the answer is verified, and strong solves anew where the policy escalates."""
+"""Verified answers: the weak model solves, its answer is verified, and the strong model solves again if the policy
+escalates."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from steproute.core.decision import Accept
+from steproute.core.grade import Verdict
 from steproute.core.ports import COMPARES, Grader, Needs, Policy
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix
-from steproute.core.verdict import Verdict
 from steproute.engine.episode import Episode
 from steproute.grading.mathematics import MathGrader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoMix:
-    """AutoMix (arXiv 2310.12963): the policy sees one score, the verification of weak's answer.
+    """AutoMix (arXiv 2310.12963): the policy reads one score, the verification of the weak model's answer.
 
-    Verification is self-consistency: the share of `samples` further solutions by the weak model with the same answer,
-    however it is spelled. The run's grader compares them if that costs nothing, else mathematics does. AutoMix itself
-    asks the weak model by a few-shot prompt, which a backend that only writes steps cannot answer.
+    Verification is self-consistency: the share of `samples` further solutions by the weak model with an equal answer.
+    The run's grader compares the answers if that costs nothing, else the grader of mathematics. The paper instead asks
+    the weak model with a few-shot prompt, which a backend that only writes steps cannot answer.
     """
 
     policy: Policy
@@ -26,7 +27,7 @@ class AutoMix:
 
     @property
     def needs(self) -> Needs:
-        """Both models, and answers to compare."""
+        """Both models, and problems with answers that can be compared."""
         return Needs(answers=True)
 
     async def solve(self, episode: Episode) -> None:
@@ -46,30 +47,30 @@ class AutoMix:
         answers, answer = Counter(find(sample.text) for sample in samples), find(draft.text)
         if answer is None:
             return (0.0,)
-        rival = replace(problem, answer=answer)
-        agreeing = [count for sample, count in answers.items() if await _agree(grader, rival, sample)]
+        reference = replace(problem, answer=answer)
+        agreeing = [count for sample, count in answers.items() if await _agree(grader, reference, sample)]
         return (sum(agreeing) / self.samples,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AutoMixPrm(AutoMix):
-    """AutoMix with the process reward model as verifier: the lowest score of weak's steps (TRIM's strongest query-level
-    baseline)."""
+    """AutoMix with the PRM as verifier, by the lowest score of the weak model's steps: TRIM's strongest query-level
+    baseline."""
 
     @property
     def needs(self) -> Needs:
-        """Both models and the process reward model."""
+        """Both models and the PRM."""
         return Needs(scorers=("prm",))
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
-        """The process reward model's lowest score; None where it failed."""
+        """The PRM's lowest score; None if it failed."""
         scores = await episode.score(empty, draft)
         return None if scores is None else (min(scores),)
 
 
-async def _agree(grader: Grader, rival: Problem, sample: str | None) -> bool:
-    """Whether a sample is the same answer as the rival's."""
-    if sample is None or sample == rival.answer:
+async def _agree(grader: Grader, reference: Problem, sample: str | None) -> bool:
+    """Whether a sample equals the reference's answer."""
+    if sample is None or sample == reference.answer:
         return sample is not None
-    chosen = grader if COMPARES.of(grader) else MathGrader()
-    return (await chosen.grade(rival, sample, sample, Meter())).verdict is Verdict.CORRECT
+    comparing = grader if COMPARES.of(grader) else MathGrader()
+    return (await comparing.grade(reference, sample, sample, Meter())).verdict is Verdict.CORRECT

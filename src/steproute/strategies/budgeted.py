@@ -1,4 +1,4 @@
-"""A budget held while problems keep coming: what they really cost moves the policy along its calibrated curve."""
+"""Budget pacing: the actual cost of finished problems moves the policy along its calibrated curve."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ _MOST: Final = 20.0
 class PacingController:
     """Dual ascent: each problem's overspending lowers what the next ones may spend.
 
-    `debt` sums (cost − budget) / budget over all problems; one that is under way counts with what its policy cost in
-    calibration. The next problem may spend budget × exp(−rate × debt), and gets the λ (or the mix of knobs) that
-    spent so much in calibration. After n problems the running average is off by debt / n of the budget, so it comes to
-    the budget as long as that lies on the curve, whatever the problems.
+    `debt` is the sum of (cost − budget) / budget over all problems. A problem under way counts with its policy's cost
+    in calibration. The next problem may spend budget × exp(−rate × debt): it gets the λ, or the mix of knobs, that
+    spent this amount in calibration. After n problems the running average is off by debt / n of the budget, so it
+    converges to the budget if that lies on the curve, whatever the problems.
 
-    Damping: in calibration the mean cost follows the setpoint, a slope of 1 in logarithms for any policy, so the rate
-    needs no tuning by policy. Problems that deviate by d (standard deviation over mean) make the setpoint stray by
-    d √(rate / 2), which a rate of 2 (0.15 / d)² keeps at 15 %. Counting problems under way takes the delay of their
-    answers out of the loop, but for what they cost beyond expectation.
+    Damping: in calibration the mean cost follows the setpoint with a slope of 1 in logarithms for any policy, so the
+    rate needs no tuning per policy. If costs have the relative standard deviation d, the setpoint deviates by
+    d √(rate / 2), which a rate of 2 (0.15 / d)² keeps at 15 %. Since problems under way count with their expected
+    costs, only the difference from these is delayed.
     """
 
     def __init__(self, policy: Mixed) -> None:
@@ -37,7 +37,7 @@ class PacingController:
         self.debt = 0.0
 
     def begin(self, problem_id: str) -> tuple[Mixed, float]:
-        """The policy for the next problem, and what it is expected to cost."""
+        """The policy for the next problem, and its expected cost."""
         exponent = min(max(-self.rate * self.debt, -_MOST), _MOST)
         policy = self._source.spending(self.budget * exp(exponent), self._seed)
         expected = policy.expected_cost(problem_id)
@@ -45,13 +45,13 @@ class PacingController:
         return policy, expected
 
     def end(self, expected: float, cost: float) -> None:
-        """What a problem that has begun cost in the end."""
+        """Replace a problem's expected cost by its actual cost."""
         self.debt += (cost - expected) / self.budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetPacing:
-    """TRIM's loop under a policy that `steproute calibrate` made, its budget held on the running average.
+    """TRIM's loop under a policy of `steproute calibrate`; its budget holds for the running average.
 
     Raises ConfigError for a policy that was not calibrated.
     """
@@ -62,19 +62,19 @@ class BudgetPacing:
     def __post_init__(self) -> None:
         if not isinstance(self.policy, Mixed):
             raise ConfigError(
-                "budgeted needs a calibrated one.",
+                "the strategy budgeted needs a calibrated policy.",
                 where="policy",
-                remedy="Make it by `steproute calibrate --budget …`.",
+                remedy="Make one with `steproute calibrate --budget …`.",
             )
         object.__setattr__(self, "controller", PacingController(self.policy))
 
     @property
     def needs(self) -> Needs:
-        """What TRIM's loop needs."""
+        """The same as TRIM's loop."""
         return Stepwise(policy=self.policy).needs
 
     async def solve(self, episode: Episode) -> None:
-        """Solve by the policy of the moment, and report the cost, whatever the ending."""
+        """Solve with the controller's current policy, and report the cost, whatever the ending."""
         policy, expected = self.controller.begin(episode.problem.id)
         try:
             await Stepwise(policy=policy).solve(episode)

@@ -1,11 +1,10 @@
-"""TRIM's loop with speculative drafting: the weak model writes ahead while the process reward model scores."""
+"""TRIM's loop with speculative drafting: the weak model writes the next steps while the PRM scores."""
 
 from dataclasses import dataclass
 from math import isfinite
 
 from steproute.core.decision import Accept
 from steproute.core.errors import ConfigError
-from steproute.core.ports import reads
 from steproute.core.solution import Prefix
 from steproute.engine.episode import Episode
 from steproute.strategies.stepwise import Stepwise
@@ -13,7 +12,7 @@ from steproute.strategies.stepwise import Stepwise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipelined(Stepwise):
-    """Stepwise with speculative drafting: the same solutions sooner, at the price of some cancelled drafts.
+    """Stepwise with speculative drafting: the same solutions in less time, at the price of some cancelled drafts.
 
     While step t is scored, the weak model writes up to `lookahead` further steps as if step t were accepted. Each is
     scored as soon as it is written; a rejection cancels them. If the prefix's last known score is below `hedge`, the
@@ -28,24 +27,26 @@ class Pipelined(Stepwise):
     def __post_init__(self) -> None:
         Stepwise.__post_init__(self)
         if not (isfinite(self.hedge) and self.hedge >= 0):
-            raise ConfigError(f"{self.hedge} is no score.", where="hedge", remedy="Give one in [0, 1], or 0 for never.")
+            raise ConfigError(
+                f"{self.hedge} is not a score.", where="hedge", remedy="Give one in [0, 1], or 0 for never."
+            )
         if self.lookahead < 1:
             raise ConfigError(
                 f"{self.lookahead} is below 1.",
                 where="lookahead",
-                remedy="Use the strategy stepwise to draft nothing ahead.",
+                remedy="Give 1 or more, or use the strategy stepwise, which does not speculate.",
             )
 
     async def solve(self, episode: Episode) -> None:
         """Draft, speculate, score, decide, then accept or rewrite, until the solution ends."""
-        prefix, scored = episode.start(), reads(self.policy, "scores")
+        prefix = episode.start()
         while not prefix.finished:
-            if scored and _last_score(prefix) < self.hedge:
-                episode.speculate("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case
-            # y_t ~ M_w(. | y_1 … y_{t-1}), maybe written by now
+            if self.reads_scores and _last_score(prefix) < self.hedge:
+                episode.speculate("strong", prefix)  # y_t ~ M_s(. | y_1 … y_{t-1}), in case of a rejection
+            # y_t ~ M_w(. | y_1 … y_{t-1}), unless speculation has written it
             draft = await episode.propose("weak", prefix, stand_in="strong")
             scores: tuple[float, ...] | None = ()
-            if scored:
+            if self.reads_scores:
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
                 episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t

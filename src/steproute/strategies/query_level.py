@@ -14,7 +14,7 @@ _NOTHING = Draft(model="", text="", stop=Stop.SEPARATOR, usage=Usage())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryLevel:
-    """One decision a problem, before anything is written, as RouteLLM (arXiv 2406.18665) routes.
+    """One decision per problem, before anything is written, as in RouteLLM (arXiv 2406.18665).
 
     Raises ConfigError for a policy that reads scores, since nothing is scored.
     """
@@ -24,13 +24,13 @@ class QueryLevel:
     def __post_init__(self) -> None:
         if reads(self.policy, "scores"):
             raise ConfigError(
-                "query decides before any step is there to be scored, so it takes none that reads scores.",
+                "the strategy query decides before there is a step to score, but this policy reads scores.",
                 where="policy",
                 remedy="Train one by `steproute train --policy query-sw`, or use the strategy stepwise.",
             )
 
     async def solve(self, episode: Episode) -> None:
-        """Weak where the policy accepts, else strong."""
+        """The weak model writes the whole solution if the policy accepts, else the strong model."""
         prefix = episode.start()
         accepted = self.policy.decide(episode.observe(_NOTHING, ())) == Accept()
         role, stand_in = ("weak", "strong") if accepted else ("strong", None)

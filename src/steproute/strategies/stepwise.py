@@ -1,17 +1,17 @@
-"""TRIM: the weak model writes each step, the PRM scores it, a policy keeps it or has another model write it again."""
+"""TRIM: the weak model writes each step, the PRM scores it, a policy accepts it or has another model rewrite it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
-from steproute.core.ports import SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
+from steproute.core.ports import REWRITERS, SCORES_REWRITES, AskedPolicy, Needs, Policy, reads
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stepwise:
-    """TRIM's loop (TRIM, the loop), with takeovers and with roles between the weak and the strong model.
+    """TRIM's loop, with takeovers and with roles between the weak and the strong model.
 
     `takeover_steps` is how many steps a takeover writes; None lets it write to the end. `judge` is the role of the
     scorer. Raises ConfigError for a takeover of less than one step.
@@ -20,8 +20,12 @@ class Stepwise:
     policy: Policy | AskedPolicy
     takeover_steps: int | None = None
     judge: str = "prm"
+    reads_scores: bool = field(init=False, repr=False)
+    scores_rewrites: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "reads_scores", reads(self.policy, "scores"))
+        object.__setattr__(self, "scores_rewrites", SCORES_REWRITES.of(self.policy))
         if self.takeover_steps is not None and self.takeover_steps < 1:
             raise ConfigError(
                 f"{self.takeover_steps} is below 1.", where="takeover_steps", remedy="Leave it out for 'to the end'."
@@ -29,21 +33,22 @@ class Stepwise:
 
     @property
     def needs(self) -> Needs:
-        """Both models, and the scorer if the policy reads scores."""
-        return Needs(scorers=(self.judge,) if reads(self.policy, "scores") else ())
+        """Both models, the other roles that the policy names, and the scorer if it reads scores."""
+        models = dict.fromkeys((*Needs().models, *REWRITERS.of(self.policy)))
+        return Needs(models=tuple(models), scorers=(self.judge,) if self.reads_scores else ())
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, then accept or rewrite, until the solution ends."""
-        prefix, scored = episode.start(), reads(self.policy, "scores")
+        prefix = episode.start()
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
-            scores = await episode.score(prefix, draft, self.judge) if scored else ()  # r_1 … r_t
+            scores = await episode.score(prefix, draft, self.judge) if self.reads_scores else ()  # r_1 … r_t
             decision = await episode.decide(self.policy, draft, scores)
             prefix = await self.carry_out(episode, prefix, draft, decision)
 
     async def carry_out(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
-        """The prefix after a decision, and after those about the drafts of the roles that it names."""
-        while isinstance(decision, Rewrite) and self._is_scored(decision):
+        """The prefix after a decision, and after those about the rewritten drafts if the policy decides about them."""
+        while self.scores_rewrites and isinstance(decision, Rewrite) and decision.role != "strong":
             rewritten = await episode.propose(decision.role, prefix, replacing=draft)
             if rewritten is draft:
                 return await episode.accept(draft)
@@ -53,11 +58,8 @@ class Stepwise:
             return await episode.accept(draft)
         return await self._rewrite(episode, prefix, draft, decision)
 
-    def _is_scored(self, decision: Rewrite) -> bool:
-        return decision.role != "strong" and SCORES_REWRITES.of(self.policy)
-
     async def _rewrite(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Rewrite) -> Prefix:
-        """The prefix after the role has written as many steps as the decision says."""
+        """The prefix after the role has written the decision's number of steps."""
         role, steps = decision.role, self.takeover_steps if decision.steps is None else decision.steps
         if steps is None:
             return await episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))

@@ -223,7 +223,7 @@ def test_a_judge_whose_context_is_too_small_is_a_scorer_that_failed(
             return await episode.run(Stepwise(policy=Threshold(0.5)))
 
     trace = asyncio.run(run())
-    said = "judge: step 1 finds no room in its context (judge: status 400: This model's maximum context length is 8"
+    said = "judge: step 1 does not fit into its context (judge: status 400: This model's maximum context length is 8"
     assert not [line for line in trace.account if line.role == "prm"]
     if declared == "fail":
         assert trace.outcome is Outcome.FAILED

@@ -62,7 +62,7 @@ def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(tmp_pat
     np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
 
 
-def test_an_interrupted_training_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_training_resumes_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_language_model(recipe(4), tmp_path / "a")
     before = (tmp_path / "a" / "log.jsonl").stat().st_size
     again = train_language_model(recipe(4), tmp_path / "a")
@@ -114,7 +114,7 @@ def test_the_exported_verifier_equals_the_trained_one_whole_and_in_pieces(tmp_pa
     np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
 
 
-def test_training_the_verifier_lowers_its_loss_on_unseen_stories_and_leaves_the_language_model(tmp_path: Path) -> None:
+def test_training_the_verifier_lowers_its_held_out_loss(tmp_path: Path) -> None:
     solved = [
         Walk(problem=problem.text, steps=tuple(Story.parse(problem.text).solution()), last_correct=True, choices=())
         for problem in islice(generate("train"), 96)
@@ -135,7 +135,7 @@ def test_training_the_verifier_lowers_its_loss_on_unseen_stories_and_leaves_the_
 
 
 @pytest.mark.parametrize("name", ["lab-verifier", "lab-prm-place"])
-def test_the_shipped_verifier_prefers_steps_to_altered_ones_and_the_older_prm_cannot(name: LabScorerName) -> None:
+def test_only_the_shipped_verifier_prefers_steps_to_altered_ones(name: LabScorerName) -> None:
     rng, scorer = np.random.default_rng(7), LabPrm(name)
 
     async def scored(problem: Problem, *steps: str) -> float:
@@ -155,7 +155,7 @@ def test_the_shipped_verifier_prefers_steps_to_altered_ones_and_the_older_prm_ca
     assert share > 0.9 if name == "lab-verifier" else share < 0.8
 
 
-def test_a_walk_is_labelled_up_to_its_first_incorrect_step_and_candidates_by_the_checker(tmp_path: Path) -> None:
+def test_a_walk_is_labelled_up_to_its_first_incorrect_step(tmp_path: Path) -> None:
     write_walks(LabModel("lab-weak"), LabModel("lab-strong"), 12, tmp_path / "walks.jsonl")
     walks = list(read_walks(tmp_path / "walks.jsonl"))
     assert len(walks) == 12

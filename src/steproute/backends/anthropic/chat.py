@@ -25,12 +25,9 @@ async def chat_reply(
     reading = _Reading()
     async with aclosing(connection.streamed(request, used.opened, _message_events)) as arriving:
         async for event, value in arriving:
-            if event.error is not None:
+            if (failure := connection.failure_in(event.error, event.foreign)) is not None:
                 used.discard()
-                raise connection.error_within(event.error)
-            if event.foreign is not None:
-                used.discard()
-                raise connection.foreign(event.foreign)
+                raise failure
             used.marked_end |= event.done
             if event.usage is not None:
                 used.report(event.usage)

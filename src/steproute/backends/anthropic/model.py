@@ -221,12 +221,9 @@ class AnthropicModel:
             reply.opened(response.headers.get("request-id", ""))
             async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
-                    if event.error is not None:
+                    if (failure := self.connection.failure_in(event.error, event.foreign)) is not None:
                         reply.discard()
-                        raise self.connection.error_within(event.error)
-                    if event.foreign is not None:
-                        reply.discard()
-                        raise self.connection.foreign(event.foreign)
+                        raise failure
                     reply.take(event)
                     if reply.cut:
                         return

@@ -1,10 +1,9 @@
 """What a chat reply that is passed through has used so far, and how it ends."""
 
+import json
 import time
 from collections.abc import Mapping
 from math import inf
-
-import msgspec
 
 from steproute.backends.http.stream_meter import StreamMeter, tokens_in
 from steproute.backends.http.token_counts import TokenCounts
@@ -74,4 +73,4 @@ def _prompt_tokens(request: ChatRequest) -> int:
     """An estimate of what the request has the model read, images not counted."""
     texts = "".join(text for message in request.messages for text in texts_of(message))
     calls = [message["tool_calls"] for message in request.messages if message.get("tool_calls")]
-    return estimated_tokens(texts) + estimated_tokens(msgspec.json.encode([request.tools, calls]).decode())
+    return estimated_tokens(texts) + estimated_tokens(json.dumps([request.tools, calls], ensure_ascii=False))

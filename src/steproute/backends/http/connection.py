@@ -216,6 +216,12 @@ class ServerConnection(ABC, Generic[_Client]):
         """The error that a body of status 200 holds."""
         return self.error(ErrorBody.of(body).status, body)
 
+    def failure_in(self, error: Mapping[str, object] | None, foreign: Foreign | None) -> BackendError | None:
+        """The failure that an event of an answer is, if it is one."""
+        if error is not None:
+            return self.error_within(error)
+        return None if foreign is None else self.foreign(foreign)
+
     def foreign(self, foreign: Foreign) -> BackendError:
         """What it means that something else than a model's answer came with status 200."""
         return BackendError(

@@ -1,8 +1,8 @@
 """A chat request that an OpenAI-compatible server answers as it is."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from steproute.backends.openai.settings import LIMITS, OpenAiSettings
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.solution import Meter
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
 OWN_FIELDS: Final = ("stream_options", *LIMITS)
 """Fields that are not sent, or sent under another name, if the server refuses them."""
 _READ: Final = frozenset({"role", "content", "refusal", "tool_calls", *REASONING_FIELDS[:-2]})
@@ -26,15 +29,18 @@ async def chat_replies(
     name: str, connection: Connection, settings: OpenAiSettings, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[ChatDelta, None]:
     """One request's replies; see ChatModel.chat."""
-    encoded = msgspec.json.encode(chat_body(settings, request))
+    body = chat_body(settings, request)
     most = most_tokens({"max_tokens": request.max_tokens, **settings.extra})
     used, reading = ChatMeter(name, request, meter, request.replies * most), _Reading()
-    streamed = connection.streamed(lambda client: connection.chat_response(client, encoded), used.opened, chunks)
-    async with aclosing(streamed) as arriving:
+
+    def response(client: "AsyncOpenAI") -> AbstractAsyncContextManager[Any]:
+        return connection.chat_response(client, msgspec.json.encode(body))
+
+    async with aclosing(connection.streamed(response, used.opened, chunks)) as arriving:
         async for chunk in arriving:
-            if chunk.error is not None or chunk.foreign is not None:
+            if (failure := connection.failure_in(chunk.error, chunk.foreign)) is not None:
                 used.discard()
-                raise _failure(connection, chunk)
+                raise failure
             used.marked_end |= chunk.done
             if chunk.usage is not None:
                 used.report(chunk.usage)
@@ -60,11 +66,10 @@ def chat_body(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
     return fields
 
 
-def _failure(connection: Connection, chunk: Chunk) -> Exception:
-    if chunk.error is not None:
-        return connection.error_within(chunk.error)
-    assert chunk.foreign is not None
-    return connection.foreign(chunk.foreign)
+def unstreamed(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
+    """The same request without streaming and without a limit, as JSON values."""
+    fields = {name: request.get(name) for name in request.fields if name not in (*OWN_FIELDS, "stream")}
+    return {**fields, **settings.extra, "model": settings.model, "messages": request.messages}
 
 
 class _Reading:
@@ -86,7 +91,7 @@ class _ReplyReading:
 
     def __init__(self) -> None:
         self._in_pieces = self._finished = False
-        self._calls: list[str] = []
+        self._calls: dict[int, tuple[str, str]] = {}
 
     def delta(self, choice: Choice) -> ChatDelta:
         """What a choice adds."""
@@ -94,7 +99,8 @@ class _ReplyReading:
         self._finished |= bool(finish)
         if choice.whole and self._in_pieces:
             return ChatDelta(reply=choice.index, finish_reason=finish)
-        calls = tuple(self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
+        pieces = (self._call(*each) for each in enumerate(_listed(choice.delta.get("tool_calls"))))
+        calls = tuple(piece for piece in pieces if piece != ToolCallDelta(index=piece.index))
         self._in_pieces |= not choice.whole and bool(choice.piece or choice.reasoning or calls)
         return ChatDelta(
             reply=choice.index,
@@ -104,30 +110,40 @@ class _ReplyReading:
             tool_calls=calls,
             logprobs=table(choice.choice.get("logprobs")) or None,
             finish_reason=finish,
-            fields={name: value for name, value in choice.delta.items() if name not in _READ and value is not None},
+            fields=_further(choice.delta, _READ | {"function_call"} if choice.delta.get("tool_calls") else _READ),
         )
 
     def _call(self, position: int, call: Mapping[str, object]) -> ToolCallDelta:
+        """A piece of a call; some servers say its id and name in every piece."""
         function, id = table(call.get("function")), word(call.get("id"))
-        arguments = function.get("arguments")
+        name, arguments = word(function.get("name")), function.get("arguments")
+        place = self._place(position, whole_number(call.get("index")), id)
+        known_id, known_name = self._calls.get(place, ("", ""))
+        self._calls[place] = known_id or id, known_name or name
         if arguments is not None and not isinstance(arguments, str):
             arguments = msgspec.json.encode(arguments).decode()
         return ToolCallDelta(
-            index=self._place(position, whole_number(call.get("index")), id),
-            id=id,
-            name=word(function.get("name")),
+            index=place,
+            id="" if known_id else id,
+            name="" if known_name else name,
             arguments=arguments or "",
-            fields={name: value for name, value in call.items() if name not in _READ_OF_CALL and value is not None},
+            fields=_further(call, _READ_OF_CALL),
         )
 
     def _place(self, position: int, index: int | None, id: str) -> int:
         """Which call it is. Without an index a new id is a new call."""
         if index is not None:
             return index
-        if id and id not in self._calls:
-            self._calls.append(id)
-        return self._calls.index(id) if id else max(position, len(self._calls) - 1)
+        newest = max(self._calls, default=-1)
+        if not id:
+            return max(position, newest)
+        return next((place for place, (known_id, _) in self._calls.items() if known_id == id), newest + 1)
 
 
 def _listed(value: object) -> list[Mapping[str, object]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _further(fields: Mapping[str, object], known: frozenset[str]) -> dict[str, object]:
+    """What a server says beyond the known fields."""
+    return {name: value for name, value in fields.items() if name not in known and value is not None}

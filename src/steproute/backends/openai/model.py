@@ -1,6 +1,6 @@
 """Step models behind OpenAI-compatible servers: vLLM, SGLang, llama.cpp, Ollama, OpenAI and gateways before them."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
 from math import inf
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from steproute.backends.chat_template import ChatTemplate
+from steproute.backends.http.chat_meter import ChatMeter
 from steproute.backends.http.connection import Connection
 from steproute.backends.http.json_fields import table
 from steproute.backends.http.stream import chunks, most_tokens
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.instruct import instructed, instructed_bound
-from steproute.backends.openai.chat import OWN_FIELDS, chat_replies
+from steproute.backends.openai.chat import OWN_FIELDS, chat_replies, unstreamed
 from steproute.backends.openai.reply import Reply
 from steproute.backends.openai.request import (
     may_be_left_out,
@@ -146,6 +147,11 @@ class OpenAiModel:
                 if handed_on or not own:
                     raise
                 self._omit(own)
+            except BackendUnavailable:
+                if self.settings.facts.breaks_off_silently and not handed_on:
+                    meter.clear()
+                    await self._ask_why(unstreamed(self.settings, request), ChatMeter(self.name, request, meter).report)
+                raise
 
     async def _body(self, prefix: Prefix) -> dict[str, Any]:
         """What states the prefix: a prompt or messages."""
@@ -262,18 +268,18 @@ class OpenAiModel:
             await self._stream_answers(body, reply)
         except BackendUnavailable:
             if self.settings.facts.breaks_off_silently and reply.unanswered:
-                await self._ask_why(body, reply)
+                reply.discard()
+                await self._ask_why(body, reply.report)
             raise
 
-    async def _ask_why(self, body: Mapping[str, Any], reply: Reply) -> None:
+    async def _ask_why(self, body: Mapping[str, Any], report: Callable[[TokenCounts], None]) -> None:
         """Ask again for one token, not streamed: this server breaks streams off, some before they begin, if the
         prompt is too long, and does not say why. Raises what it says then."""
-        reply.discard()
         path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
         for _ in range(2):
             with suppress(BackendUnavailable):  # the first may go out over the connection that is broken
                 answer = await self.connection.post(path, {**body, "max_tokens": 1}, dict[str, object])
-                reply.report(TokenCounts.of(table(answer.get("usage"))))
+                report(TokenCounts.of(table(answer.get("usage"))))
                 return
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
@@ -283,12 +289,9 @@ class OpenAiModel:
             reply.opened(response.headers.get("x-request-id", ""), most)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
-                    if chunk.error is not None:
+                    if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
                         reply.discard()
-                        raise self.connection.error_within(chunk.error)
-                    if chunk.foreign is not None:
-                        reply.discard()
-                        raise self.connection.foreign(chunk.foreign)
+                        raise failure
                     reply.take(chunk)
                     if reply.cut:
                         break

@@ -12,6 +12,7 @@ from steproute.backends.http.stream_meter import StreamMeter
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.backends.openai.answer import Answer
 from steproute.backends.openai.settings import OpenAiSettings
+from steproute.core.apportioning import apportion
 from steproute.core.errors import BackendError, BackendUnavailable
 from steproute.core.ports import Continuation
 from steproute.core.recording import estimated_tokens
@@ -131,7 +132,7 @@ class Reply:
     def drafts(self, shortened: bool) -> list[Draft]:
         """One draft an answer; the first is billed for the prompt. `shortened`: to what room the context has."""
         usage, latency_s = self._used.usage, time.monotonic() - self._began
-        shares = _shares(usage.output_tokens, [answer.tokens for answer in self._answers])
+        shares = apportion(usage.output_tokens, [answer.tokens for answer in self._answers])
         first = True
         drafts = []
         for answer, share in zip(self._answers, shares, strict=True):
@@ -183,15 +184,3 @@ class Reply:
         # Other servers do not say which it was, and a requested step ends by itself; after the solution's end
         # the next step comes back empty.
         return Stop.SEPARATOR if answer.cutter.text or not self._begun else Stop.END
-
-
-def _shares(total: int, parts: list[int]) -> list[int]:
-    """`total` in proportion to the parts, exactly."""
-    weight, done, shares = sum(parts) or len(parts), 0, []
-    ran = 0
-    for part in parts:
-        ran += part if sum(parts) else 1
-        share = total * ran // weight - done
-        done += share
-        shares.append(share)
-    return shares

@@ -76,11 +76,11 @@ def _read(name: str, source: Source, kept: Path) -> bytes:
 
 def _converted(name: str, source: Source, content: bytes) -> Iterator[dict[str, object]]:
     """The rows in our form, once they are known to be those of the source and each has a gold answer."""
-    found = hashlib.sha256(content).hexdigest()
-    if source.sha256 and found != source.sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if source.sha256 and digest != source.sha256:
         raise DownloadError(
             f"the file is not the original, or not all of it: {len(content)} bytes with SHA-256 "
-            f"{found} instead of {source.sha256}.",
+            f"{digest} instead of {source.sha256}.",
             where=name,
             remedy="Run the command again; a proxy or a mirror may have altered it.",
         )

@@ -52,9 +52,9 @@ def _problems(spec: str, limit: int | None, seed: int, fields: Fields) -> Iterat
         raise DatasetError(
             f"question-field, answer-field, id-field: {name} has no fields to choose.", remedy="Leave them out."
         )
-    found = cast(DataSet, datasets.get(name))
-    count = limit or DEFAULT_COUNT.of(found)
-    return _each_once(name, islice(found(variant, seed), count))
+    data_set = cast(DataSet, datasets.get(name))
+    count = limit or DEFAULT_COUNT.of(data_set)
+    return _each_once(name, islice(data_set(variant, seed), count))
 
 
 def _each_once(name: str, problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -99,7 +99,7 @@ def _object(path: Path, number: int, line: str) -> Row:
 
 
 def _is_deep(row: Row) -> bool:
-    """Whether lists and objects stand within each other more than `_DEEPEST` times."""
+    """Whether lists and objects are nested more than `_DEEPEST` times."""
     level: list[Any] = [row]
     for _ in range(_DEEPEST):
         parts = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in level)

@@ -44,7 +44,7 @@ def problems_of(rows: Iterable[tuple[int, Row]], source: str, fields: Fields = D
         problem = _problem(f"{source}, line {number}", f"{name}:{number}", row, fields)
         if problem.id in lines:
             raise DatasetError(
-                f"id {problem.id!r} stands on line {lines[problem.id]} already. Ids must differ.",
+                f"id {problem.id!r} is on line {lines[problem.id]} already. Ids must differ.",
                 where=f"{source}, line {number}",
             )
         lines[problem.id] = number

@@ -31,7 +31,7 @@ class Recipe:
 
 
 def train_language_model(recipe: Recipe, folder: Path) -> Transformer:
-    """Train, or go on from the newest checkpoint in `folder`; returns the finished model."""
+    """Train, or continue from the newest checkpoint in `folder`; returns the finished model."""
     torch.manual_seed(recipe.seed)
     tokenizer = Tokenizer()
     model = build(recipe)

@@ -1,4 +1,4 @@
-"""Train the lab's process reward model: the strong model's early weights, tuned to tell right steps from wrong ones."""
+"""Train the lab's process reward model: the strong model's early weights, tuned to label steps."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class RewardRecipe:
 
 
 def train_reward_model(recipe: RewardRecipe, start: Path, rollouts: Path, folder: Path) -> Transformer:
-    """Train, or go on from the newest checkpoint in `folder`; `start` holds the weights to begin with."""
+    """Train, or continue from the newest checkpoint in `folder`; `start` holds the weights to begin with."""
     torch.manual_seed(recipe.seed)
     tokenizer = Tokenizer()
     trunk = build(recipe.start)

@@ -37,7 +37,7 @@ def write_rollouts(weights: Path, count: int, path: Path) -> None:
 
 
 def read_rollouts(path: Path) -> Iterator[Rollout]:
-    """(problem text, steps, whether each step and all before it are right)."""
+    """(problem text, steps, whether each step and all before it are correct)."""
     with path.open() as file:
         for line in file:
             text, steps, right = json.loads(line)

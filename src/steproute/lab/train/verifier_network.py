@@ -84,7 +84,7 @@ def _by_heads(states: Tensor, heads: int) -> Tensor:
 
 
 def _one_back(new: Tensor, past: Tensor, positions: Tensor) -> Tensor:
-    """What stands one position before each new token, (batch, time, width); zeros before the first."""
+    """The values one position before each new token, (batch, time, width); zeros before the first."""
     slots = torch.arange(past.shape[2], device=positions.device)
     from_past = (positions.unsqueeze(2) - 1 == slots).float().unsqueeze(1)  # (batch, 1, new, past)
     in_past = from_past * (positions[:, :1, None] > slots).float().unsqueeze(1)

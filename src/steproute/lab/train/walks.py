@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from rich.progress import track
 
+from steproute.core.concurrency import map_concurrently
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Sampling, Step, Stop
 from steproute.lab.checker import StepLabel, check_steps
@@ -69,13 +70,11 @@ def read_walks(path: Path) -> Iterator[Walk]:
 
 
 async def _walk_all(weak: LabModel, strong: LabModel, problems: list[Problem], start: int) -> list[Walk]:
-    slots = asyncio.Semaphore(_IN_FLIGHT)
 
     async def walk(number: int, problem: Problem) -> Walk:
-        async with slots:
-            return await _walk(weak, strong, problem, np.random.default_rng([_SEED, number]))
+        return await _walk(weak, strong, problem, np.random.default_rng([_SEED, number]))
 
-    return await asyncio.gather(*(walk(start + index, problem) for index, problem in enumerate(problems)))
+    return await map_concurrently(walk, count(start), problems, in_flight=_IN_FLIGHT)
 
 
 async def _walk(weak: LabModel, strong: LabModel, problem: Problem, rng: np.random.Generator) -> Walk:

@@ -5,7 +5,8 @@ from typing import Final
 
 import numpy as np
 
-from steproute.lab.trim_world.parameters import F64, STRONG, WEAK, WorldParameters
+from steproute.core.arrays import F64
+from steproute.lab.trim_world.parameters import STRONG, WEAK, WorldParameters
 
 _NODES: Final = 61
 

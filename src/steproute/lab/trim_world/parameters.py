@@ -8,11 +8,10 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
 
-F64 = NDArray[np.float64]
 WEAK: Final = "trim-weak"
 STRONG: Final = "trim-strong"
 

@@ -58,14 +58,14 @@ def read_step(problem: Problem, text: str) -> DrawnStep:
 
 
 def accuracy_of(problem_id: str, model: str, tags: Mapping[str, str]) -> float:
-    """P(a model's step is correct | correct prefix) on a problem; raises DatasetError where its tags do not say."""
+    """P(a model's step is correct | correct prefix) on a problem; raises DatasetError if its tags do not say."""
     if model not in tags:
         raise DatasetError(f"{model!r} has no step accuracy. Problems come from --data trim-world.", where=problem_id)
     return float(tags[model])
 
 
 def chances_of(problem_id: str, place: int, model: str, draw: str) -> Chances:
-    """The chances of a draw, the same whenever and by whomever they are asked for."""
+    """The chances of a draw, the same at every call."""
     digest = hashlib.blake2b(f"{problem_id}/{place}/{model}/{draw}".encode(), digest_size=40).digest()
     return Chances(*((number >> 11) * 2.0**-53 for number in struct.unpack("<5Q", digest)))
 

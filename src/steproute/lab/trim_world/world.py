@@ -1,6 +1,5 @@
 """The world's problems: which there are, and how difficult each of them is."""
 
-import hashlib
 from collections.abc import Iterator
 from math import exp
 from statistics import NormalDist
@@ -8,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from steproute.core.errors import DatasetError
 from steproute.core.problem import Problem
+from steproute.core.seeded import hash_64
 from steproute.lab.trim_world.parameters import WorldParameters, load_parameters
 
 Split = Literal["train", "validation", "test"]
@@ -39,7 +39,7 @@ def generate(variant: str, seed: int, parameters: WorldParameters | None = None)
     assumption, index = parameters.assumptions[name], 0
     while True:
         problem_id = f"trim-{split}-{seed}-{index}"
-        draw = int.from_bytes(hashlib.blake2b(f"difficulty/{problem_id}".encode(), digest_size=8).digest())
+        draw = hash_64(f"difficulty/{problem_id}")
         difficulty = _NORMAL.inv_cdf(((draw >> 11) + 0.5) * 2.0**-53)
         logits = {model: logit - assumption.spread * difficulty for model, logit in assumption.logits.items()}
         yield Problem.ask(

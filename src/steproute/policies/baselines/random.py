@@ -1,6 +1,5 @@
 """Routing by chance: what any policy has to beat."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
+from steproute.core.seeded import uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,5 @@ class RandomRouting:
 
     def decide(self, observation: Observation) -> Decision:
         """Regenerate where this step's draw falls below the rate."""
-        place = f"{self.seed}/{observation.prefix.problem.id}/{observation.step}"
-        draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
+        draw = uniform(f"{self.seed}/{observation.prefix.problem.id}/{observation.step}")
         return Rewrite("strong") if draw < self.rate else Accept()

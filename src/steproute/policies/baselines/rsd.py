@@ -1,6 +1,5 @@
 """Reward-guided speculative decoding: a step is kept with a chance that grows with its score."""
 
-import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +7,7 @@ from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
+from steproute.core.seeded import uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,5 @@ class Rsd:
 
     def decide(self, observation: Observation) -> Decision:
         """Drawn by the seed, the problem and the step alone."""
-        place = f"rsd/{self.seed}/{observation.prefix.problem.id}/{observation.step}"
-        draw = int.from_bytes(hashlib.blake2b(place.encode(), digest_size=8).digest()) / 2**64
+        draw = uniform(f"rsd/{self.seed}/{observation.prefix.problem.id}/{observation.step}")
         return Accept() if draw * self.scale < observation.score else Rewrite("strong")

@@ -10,7 +10,7 @@ import numpy as np
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.policies.baselines.confidence import token_logprobs
-from steproute.policies.trim.learned import DECISIONS, F64, TOKEN_SCALE, normalised
+from steproute.policies.trim.learned import F64, TOKEN_SCALE, check_logits, normalised
 
 AGGREGATES: Final = 5
 CONFIDENCES: Final = 2
@@ -56,7 +56,7 @@ class AggNetwork:
     The inputs are `agg_features`, or `confident_features` where the first layer has room for them.
 
     weights: `blocks.i.weight` (out, in), `blocks.i.bias`, `blocks.i.gain`, `blocks.i.shift` (out,) for i = 0, 1, …,
-    `logits.weight` (2, in) and `logits.bias` (2,). Raises ConfigError where they do not fit together.
+    `logits.weight` (decisions, in) and `logits.bias` (decisions,). Raises ConfigError where they do not fit together.
     """
 
     weights: dict[str, F64]
@@ -66,10 +66,12 @@ class AggNetwork:
             answer = self.logits(np.zeros(AGGREGATES + (CONFIDENCES if self.confident else 0) + 1))
         except (KeyError, ValueError, IndexError) as failure:
             raise ConfigError(f"its weights do not fit together ({failure}).", where="network") from None
-        if not np.isfinite(answer).all():
-            raise ConfigError(f"it answers {answer.tolist()}, no finite logits.", where="network")
-        if answer.shape != (len(DECISIONS),):
-            raise ConfigError(f"it answers {answer.shape}, not one logit a decision.", where="network")
+        check_logits(answer, self.decisions)
+
+    @property
+    def decisions(self) -> int:
+        """How many it decides among."""
+        return len(self.weights["logits.bias"])
 
     @property
     def confident(self) -> bool:
@@ -81,7 +83,7 @@ class AggNetwork:
         return confident_features(observation, lam) if self.confident else agg_features(observation, lam)
 
     def logits(self, features: F64) -> F64:
-        """(…, inputs) to (…, 2): accept, regenerate."""
+        """(…, inputs) to (…, decisions): accept, then one for each role that can rewrite the step."""
         hidden = features
         for index in count():
             name = f"blocks.{index}"

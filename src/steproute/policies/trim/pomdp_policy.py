@@ -34,10 +34,15 @@ class Pomdp:
             known = ", ".join(f"{cost:g}" for cost in self.plan.costs)
             raise ConfigError(f"{self.cost} is not in the plan. It holds {known}.", where="cost")
 
+    @property
+    def rewriters(self) -> tuple[str, ...]:
+        """The roles of the plan's rewriters."""
+        return tuple(rewriter.name for rewriter in self.plan.model.rewriters)
+
     def decide(self, observation: Observation) -> Decision:
         """The plan's best action."""
         action = self.best_action(observation)
-        return Rewrite(self.plan.model.rewriters[action - 1].name) if action else Accept()
+        return Rewrite(self.rewriters[action - 1]) if action else Accept()
 
     def best_action(self, observation: Observation) -> int:
         """0 to accept the draft, or k for the k-th of the model's rewriters."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.policies.trim.learned import DECISIONS, F64, TOKEN_SCALE, normalised
+from steproute.policies.trim.learned import F64, TOKEN_SCALE, check_logits, normalised
 
 HORIZON: Final = 30
 HEADS: Final = 4
@@ -37,7 +37,7 @@ class SeqNetwork:
     weights: `step.weight` (width, 3) over (r_i, c_i, λ), `step.bias`, `position` (30, width); for each layer i
     `layers.i.` + `attention_gain`, `attention_shift`, `qkv.weight` (3 × width, width), `qkv.bias`, `out.weight`,
     `out.bias`, `mlp_gain`, `mlp_shift`, `up.weight`, `up.bias`, `down.weight`, `down.bias`; `gain`, `shift`,
-    `logits.weight` (2, width), `logits.bias`. Raises ConfigError where they do not fit together.
+    `logits.weight` (decisions, width), `logits.bias`. Raises ConfigError where they do not fit together.
     """
 
     weights: dict[str, F64]
@@ -48,17 +48,19 @@ class SeqNetwork:
             answer = self.logits(np.array([0.0, HORIZON, *np.zeros(STEP_FEATURES * HORIZON)]))
         except (KeyError, ValueError, IndexError) as failure:
             raise ConfigError(f"its weights do not fit together ({failure}).", where="network") from None
-        if not np.isfinite(answer).all():
-            raise ConfigError(f"it answers {answer.tolist()}, no finite logits.", where="network")
-        if answer.shape != (len(DECISIONS),):
-            raise ConfigError(f"it answers {answer.shape}, not one logit a decision.", where="network")
+        check_logits(answer, self.decisions)
+
+    @property
+    def decisions(self) -> int:
+        """How many it decides among."""
+        return len(self.weights["logits.bias"])
 
     def features(self, observation: Observation, lam: float) -> F64:
         """See `sequence_features`."""
         return sequence_features(observation, lam)
 
     def logits(self, features: F64) -> F64:
-        """(62,) to (2,): accept, regenerate."""
+        """(62,) to (decisions,): accept, then one for each role that can rewrite the step."""
         of, steps = self.weights, int(features[1])
         scores, tokens = features[2:].reshape(STEP_FEATURES, HORIZON)[:, :steps]
         x = np.column_stack([scores, tokens, np.full(steps, features[0])])  # (step, 3)

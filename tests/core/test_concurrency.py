@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from steproute.core.concurrency import gather_or_cancel
+from steproute.core.concurrency import gather_or_cancel, map_concurrently
 
 
 async def give(value: int) -> int:
@@ -28,6 +28,21 @@ def test_results_come_in_the_order_of_the_calls() -> None:
     assert asyncio.run(gather_or_cancel()) == []
 
 
+def test_a_concurrent_map_keeps_the_order_and_its_limit() -> None:
+    running: list[int] = []
+
+    async def multiply(first: int, second: int) -> tuple[int, int]:
+        running.append(first)
+        await asyncio.sleep(0)
+        at_once = len(running)
+        running.remove(first)
+        return first * second, at_once
+
+    results = asyncio.run(map_concurrently(multiply, range(1, 6), [7] * 5, in_flight=2))
+    assert [product for product, _ in results] == [7, 14, 21, 28, 35]
+    assert max(at_once for _, at_once in results) == 2
+
+
 def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
     ended: list[str] = []
 
@@ -41,7 +56,7 @@ def test_the_first_failure_is_raised_once_the_others_have_ended() -> None:
     assert ended == ["lingering"]
 
 
-def test_a_cancellation_is_not_lost_where_a_call_fails_at_the_same_time() -> None:
+def test_a_cancellation_is_not_lost_if_a_call_fails_at_the_same_time() -> None:
     async def run() -> None:
         go = asyncio.Event()
         task = asyncio.create_task(gather_or_cancel(linger([], go), fail()))
