@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-train test-servers test-clients lint bench reference published-curves docs clean
+.PHONY: demo test test-train test-servers test-clients lint lint-deploy bench reference published-curves docs clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/steproute demo
@@ -30,6 +30,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+lint-deploy: $(VENV)/.deploy
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/lab_throughput.py
@@ -68,6 +73,10 @@ $(VENV)/.learn: pyproject.toml | $(BIN)/python
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.deploy: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python

@@ -17,6 +17,7 @@ from steproute.backends.openai.settings import OpenAiSettings
 from steproute.config import ProbeSettings, RouteSettings
 from steproute.config.answer import AnswerSettings
 from steproute.config.file import RolesSettings
+from steproute.config.gateway import RouteFields, ServeSettings
 from steproute.core.answer_rule import BOXED
 from steproute.core.registry import Registry, graders, policies, strategies
 from steproute.core.solution import Sampling
@@ -160,6 +161,31 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Limits.on_scorer_failure": "what happens to a step that could not be scored; `fail` fails the problem",
     "Limits.on_strong_failure": "`accept` keeps the weak model's draft if the strong model fails",
     "Limits.on_weak_failure": "`strong`: the strong model writes a step if the weak model fails, except in always-weak",
+    "ServeSettings.host": "address to listen on; one that other machines reach needs `keys = true`",
+    "ServeSettings.port": "port to listen on",
+    "ServeSettings.workers": "processes behind the port; budgets hold across them",
+    "ServeSettings.database": "the ledger: `sqlite:///FILE` for one machine, or "
+    "`postgresql://USER:PASSWORD@HOST/NAME`, which needs `pip install 'steproute[postgres]'`",
+    "ServeSettings.database_env": "the environment variable that holds the database's address, for one with a "
+    "password; empty to use `database`",
+    "ServeSettings.keys": "whether every request needs an API key, and every model a price",
+    "ServeSettings.keep_prompts": "whether stored traces hold the conversations",
+    "ServeSettings.retention_days": "days for which traces are stored; the ledger is never deleted",
+    "ServeSettings.max_in_flight": "maximum requests at once in each worker; further ones get status 503",
+    "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
+    "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
+    "RouteFields.role": "the model that answers every request alone, in the place of a strategy",
+    "RouteFields.passthrough": "the model that answers what steps cannot: tools, JSON, images; "
+    "by default the last of the ladder",
+    "RouteFields.rule": "the answer rule, as in `[answer]`; by default `none`, so that a solution ends where its model "
+    "ends it",
+    "RouteFields.knobs": "the lowest and highest knob that a request may set; none: no request may",
+    "RouteFields.paced": "the knob of a tenant whose budget lasts, and that of one with nothing left; between them it "
+    "follows the budget and the time that remain",
+    "RouteFields.auto": "`rule`, or the folder of a trained query policy, which chooses for each request: the weak "
+    "model alone, steps, or passthrough",
+    "RouteFields.weak_from": "with `auto`: from this chance of being correct the weak model answers alone",
+    "RouteFields.strong_below": "with `auto`: below this chance the passthrough model answers",
     "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",
@@ -218,6 +244,8 @@ class Reference:
         for grader, settings in GRADERS.items():
             yield from (f'### `[answer]` with `grader = "{grader}"`', "", *_table(self._rows(settings)))
         yield from ("## `[limits]`", "", "These limits apply to each problem.", "", *_table(self._rows(Limits)))
+        yield from ("## `[serve]`", "", _SERVE, "", *_table(self._rows(ServeSettings)))
+        yield from ("## `[serve.routes.NAME]`", "", _ROUTES, "", *_table(self._rows(RouteFields)))
         yield from ("## `[doctor]`", "", *_table(self._rows(ProbeSettings)))
         default = "The default `instructions` of a model under the answer rule `boxed`:"
         yield from ("## Texts", "", default, "", "```text", BOXED.instructions, "```", "")
@@ -305,6 +333,8 @@ def _default(field: "Field[Any]") -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, Enum):
         return _toml(value.value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\") + '"'
     if isinstance(value, tuple | list):
@@ -322,6 +352,14 @@ Options on the command line override `[route]` and `[limits]` of the file."""
 _ROLES: Final = """\
 A model's role is `weak`, `strong` or any other name, such as `mid` for the baseline `single:mid`. A scorer's role is
 `prm`, unless a strategy asks for another: `specreason` asks for `strong`. These fields are common to all backends:"""
+_SERVE: Final = """\
+The gateway of `steproute serve` ([how](../how-to/run-the-gateway.md)). It needs `pip install 'steproute[serve]'`.
+Options of the command override these fields."""
+_ROUTES: Final = """\
+Each table is a model that clients name as `steproute/NAME`. Besides the fields below it takes every field of `[route]`
+and `[limits]`, whose values apply to whatever it leaves out. Its limits apply to each request, and a request may ask
+for less. Without any such table, `[route]` is the model `steproute/default`. Each model of the file is also available
+by its role, such as `steproute/strong`, and answers alone."""
 _INLINE: Final = {
     "price": '`price = { input = "0.05", output = "0.20" }`. Without a price its dollars are not counted.',
     "sampling": "`sampling = { temperature = 0.7, max_tokens = 512 }`. Each call sets the stop string and the seed.",

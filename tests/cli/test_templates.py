@@ -17,9 +17,10 @@ from steproute import Episode, Outcome, Problem
 from steproute.backends.llama_cpp import model as llama_cpp
 from steproute.cli.init import TEMPLATES
 from steproute.cli.main import app
-from steproute.config import ConfigFile, read_config
+from steproute.config import ConfigFile, read_config, read_setup
 from steproute.core.errors import ConfigError
 from steproute.doctor import Finding, Severity, examine
+from steproute.serve.gateway import served_routes
 
 ROLES = {
     "lab": ("weak", "strong", "prm"),
@@ -155,3 +156,18 @@ def test_the_judge_in_the_comments_of_the_hosted_template_works(
     assert [finding for finding in findings if finding.severity is Severity.FAILED] == []
     assert outcome is Outcome.ANSWERED
     assert "prm" in roles
+
+
+@pytest.mark.parametrize("name", [name for name in REMOTE if name != "gateway"])
+def test_the_gateway_of_a_template_can_be_switched_on(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(name, tmp_path, monkeypatch)
+    before, table, after = path.read_text().partition("# [serve]\n")
+    block, gap, rest = (table + after).partition("\n\n")
+    path.write_text(before + re.sub(r"^# ", "", block, flags=re.MULTILINE) + gap + rest)
+    setup = read_setup(path)
+    served = served_routes(setup)["default"]
+    assert (setup.gateway.serve.keys, served.route.passthrough) == (True, "strong")
+    assert served.route.solves == setup.route
+    assert str(served.route.limits.max_cost_usd) == "0.05"

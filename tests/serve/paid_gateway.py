@@ -89,7 +89,7 @@ class PaidGateway:
     def refused(self, status: int) -> int:
         """How many requests the gateway has answered with this status."""
         counts = re.findall(
-            rf'steproute_refused_total{{.*status="{status}".*}} (\d+)', self.gateway.get("/metrics").text
+            rf'steproute_refused_requests_total{{.*status="{status}".*}} (\d+)', self.gateway.get("/metrics").text
         )
         return sum(map(int, counts))
 

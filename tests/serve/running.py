@@ -1,7 +1,7 @@
 """A gateway as a process of a test, and clients of it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,12 @@ class RunningGateway:
 
 
 @contextmanager
-def gateway(folder: Path, *options: str) -> Iterator[RunningGateway]:
+def gateway(folder: Path, *options: str, environment: Mapping[str, str] = {}) -> Iterator[RunningGateway]:
     """`steproute serve` with these options, until the context ends."""
     port, database = free_port(), folder / "gateway.db"
     command = [
         *(Path(sys.executable).with_name("steproute"), "serve", "--port", str(port)),
         *("--database", f"sqlite:///{database}", *options),
     ]
-    with server(command, port, folder / "gateway.log", ready="/healthz") as running:
+    with server(command, port, folder / "gateway.log", ready="/healthz", environment=environment) as running:
         yield RunningGateway(running.url.removesuffix("/v1"), database, running.log)

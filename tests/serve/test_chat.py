@@ -121,7 +121,7 @@ def test_it_says_that_it_is_ready_and_what_it_did(running: RunningGateway) -> No
     assert running.get("/readyz").json()["status"] == "ready"
     metrics = running.get("/metrics").text
     assert 'steproute_requests_total{outcome="answered",route="default"}' in metrics
-    assert "steproute_in_flight 0.0" in metrics
+    assert "steproute_requests_in_flight 0.0" in metrics
 
 
 def test_headers_name_the_trace_and_its_cost(running: RunningGateway) -> None:

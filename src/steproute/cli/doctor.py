@@ -22,7 +22,8 @@ def doctor(
     """Check that every model and scorer behaves as configured, and suggest a fix for each problem.
 
     It checks that models are reachable, continue a half-written answer and stop, that scorers give one score per step
-    and score correct steps higher, and that prices are set. Exits with code 1 if a check failed.
+    and score correct steps higher, and that prices are set. With a table [serve] it also checks the gateway: its
+    database, its routes, and a money limit for each. Exits with code 1 if a check failed.
 
     Example: steproute doctor --config steproute.toml
     """

@@ -146,7 +146,13 @@ class ConfigFile:
                 "maps a scorer's scores.", where=f"{where}.calibration", remedy="Put it below a scorer, or remove it."
             )
         sampling = converted(where + ".sampling", table.get("sampling", {}), Sampling, _SET_BY_CALLS)
-        return ModelRole(model=self._part(models, where, role, table), price=price, sampling=sampling, limiter=limiter)
+        return ModelRole(
+            model=self._part(models, where, role, table),
+            price=price,
+            sampling=sampling,
+            limiter=limiter,
+            backend=str(table["backend"]),
+        )
 
     def scorer(
         self, role: str, limiters: dict[_Place, Limiter], judges: dict[str, ScorerRole], within: tuple[str, ...] = ()
@@ -172,7 +178,9 @@ class ConfigFile:
                 scorer = CalibratedScorer(scorer, load_score_map(Path(str(table["calibration"]))))
             except ArtifactError as failure:
                 raise failure.inside(f"{where}.calibration") from None
-        judges[role] = ScorerRole(scorer=scorer, price=price, limiter=limiter, members=members)
+        judges[role] = ScorerRole(
+            scorer=scorer, price=price, limiter=limiter, members=members, backend=str(table["backend"])
+        )
         return judges[role]
 
     def _members(self, where: str, table: Mapping[str, Any], within: tuple[str, ...]) -> list[str]:

@@ -105,7 +105,7 @@ class GatewayRoute:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RouteFields:
+class RouteFields:
     """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`."""
 
     role: str = ""
@@ -118,7 +118,7 @@ class _RouteFields:
     strong_below: float = 0.1
 
 
-_OWN: Final = frozenset(each.name for each in fields(_RouteFields))
+_OWN: Final = frozenset(each.name for each in fields(RouteFields))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +170,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
     where = f"serve.routes.{name}"
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name.", where=where, remedy="Use letters, digits, '-', '_' and '.'.")
-    own = converted(where, {key: value for key, value in table.items() if key in _OWN}, _RouteFields)
+    own = converted(where, {key: value for key, value in table.items() if key in _OWN}, RouteFields)
     limits = {key: value for key, value in table.items() if key in _LIMITS}
     solves = {key: value for key, value in table.items() if key not in _OWN | _LIMITS}
     if solves.get("strategy") == SINGLE:
@@ -195,7 +195,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
     )
 
 
-def _auto(where: str, own: _RouteFields) -> AutoSettings | None:
+def _auto(where: str, own: RouteFields) -> AutoSettings | None:
     """Raises ConfigError that names the field."""
     if own.auto and own.role:
         raise ConfigError(f"{own.role} answers alone.", where=f"{where}.auto", remedy="Remove role or auto.")

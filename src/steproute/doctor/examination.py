@@ -8,6 +8,7 @@ from steproute.config import ConfigFile
 from steproute.core.errors import SteprouteError
 from steproute.core.registry import plugins
 from steproute.doctor.finding import Finding, failed, ok, remedy_for, warning
+from steproute.doctor.gateway import gateway_findings
 from steproute.doctor.models import model_findings
 from steproute.doctor.probe import check
 from steproute.doctor.route import role_findings
@@ -17,14 +18,14 @@ _DEADLINE_S: Final = 120.0
 
 
 async def examine(config: ConfigFile) -> list[Finding]:
-    """All findings: roles first, then other packages' parts, then each backend's, asked at the same time.
+    """All findings: roles, other packages' parts, then each backend's, asked at the same time, then the gateway's.
 
     Raises ConfigError for a probe that asks nothing.
     """
     check(config.path.name, config.probe)
     models = [_collected(model_findings(config, role), f"models.{role}") for role in config.tables["models"]]
     scorers = [_collected(scorer_findings(config, role), f"scorers.{role}") for role in config.tables["scorers"]]
-    findings = await asyncio.gather(*models, *scorers)
+    findings = await asyncio.gather(*models, *scorers, gateway_findings(config))
     return [*role_findings(config), *_plugin_findings(), *(finding for each in findings for finding in each)]
 
 

@@ -85,6 +85,11 @@ class Limiter:
         """Remaining seconds for which the backend wants no request."""
         return max(0.0, self._closed_until - self._now())
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the circuit is open: no request is made but a probe."""
+        return self._failures >= self.settings.failures_to_open
+
     @asynccontextmanager
     async def slot(self, meter: Meter) -> AsyncIterator[None]:
         """Wait for a slot and hold it as long as the context. The wait is added to `meter`.
@@ -148,14 +153,14 @@ class Limiter:
             self.under_way -= 1
             self._wake()
             raise
-        self._probing = self._probing or self._failures >= self.settings.failures_to_open
+        self._probing = self._probing or self.is_open
 
     def _free(self, now: float) -> bool:
         crowded = self._waiting or self.under_way >= int(self.limit)
         return not (crowded or self._failures or max(self._closed_until - now, self._quota_wait(now)) > 0)
 
     def _refuse_while_open(self, now: float) -> None:
-        if self._failures < self.settings.failures_to_open or (now >= self._open_until and not self._probing):
+        if not self.is_open or (now >= self._open_until and not self._probing):
             return
         wait = max(self._open_until - now, 0.1)
         raise CircuitOpen(
@@ -198,7 +203,7 @@ class Limiter:
     def _fail(self, failure: Exception, probe: bool) -> None:
         self._failures, self._last_failure = self._failures + 1, str(failure).rstrip(".")
         self._failed_probes += probe
-        if self._failures >= self.settings.failures_to_open:
+        if self.is_open:
             self._open_until = asyncio.get_running_loop().time() + self.settings.cooldown_s
 
     def _succeed(self) -> None:

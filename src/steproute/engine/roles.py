@@ -13,12 +13,16 @@ from steproute.grading.mathematics import MathGrader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRole:
-    """A model in a role, with its price, its sampling and the limiter of its backend, if it has one."""
+    """A model in a role, with its price, its sampling and the limiter of its backend, if it has one.
+
+    backend: its name in a steproute.toml, for those who watch it.
+    """
 
     model: StepModel
     price: Price = FREE
     sampling: Sampling = Sampling()
     limiter: Limiter | None = None
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +30,15 @@ class ScorerRole:
     """A scorer with its price and the limiter of its backend, if it has one.
 
     members: of an ensemble, by role. Each is called and billed by itself, and the scorer combines their scores.
-    Raises ConfigError for members of a scorer that does not combine scores.
+    backend: its name in a steproute.toml, for those who watch it. Raises ConfigError for members of a scorer that does
+    not combine scores.
     """
 
     scorer: StepScorer
     price: Price = FREE
     limiter: Limiter | None = None
     members: "Mapping[str, ScorerRole]" = field(default_factory=dict)
+    backend: str = ""
 
     def __post_init__(self) -> None:
         if self.members and not isinstance(self.scorer, CombiningScorer):

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from steproute.config import Setup
-from steproute.config.gateway import ServeSettings
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
@@ -28,14 +27,17 @@ from steproute.serve.errors import NEVER_RETRY, ApiError, api_error, client_left
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
+from steproute.serve.logs import log_request
 from steproute.serve.messages import PATH as MESSAGES_PATH
 from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
 from steproute.serve.models import model, models
+from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
 from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
 from steproute.serve.simulate import simulate
-from steproute.store import Store, open_store
+from steproute.serve.tracing import spans_of
+from steproute.store import open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
 _EXPIRE_S: Final = 10.0
@@ -43,6 +45,14 @@ _EXPIRE_S: Final = 10.0
 
 def application(setup: Setup, database: str) -> Starlette:
     """The gateway of a configuration, its ledger in `database`. Starting it raises ConfigError for what cannot run."""
+
+    spans = spans_of(setup)
+
+    def finished(request: Observed) -> None:
+        log_request(request)
+        app.state.gateway.metrics.ended(request)
+        if spans is not None:
+            spans.export(request)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -54,13 +64,15 @@ def application(setup: Setup, database: str) -> Starlette:
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(store, settings))
+        cleaning = asyncio.create_task(_clean(gateway))
         try:
             yield
         finally:
             await gateway.drain()
             cleaning.cancel()
             await store.close()
+            if spans is not None:
+                await asyncio.to_thread(spans.close)
 
     handlers: dict[Any, Callable[[Request, Any], Any]] = {
         ApiError: _refusal,
@@ -69,7 +81,7 @@ def application(setup: Setup, database: str) -> Starlette:
         ClientDisconnect: _left,
         Exception: _fault,
     }
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", authenticated(chat_completions), methods=["POST"]),
             Route("/v1/completions", authenticated(completions), methods=["POST"]),
@@ -85,23 +97,29 @@ def application(setup: Setup, database: str) -> Starlette:
         ],
         middleware=[
             Middleware(OpenResponses),
+            Middleware(Observing, finished=finished, with_events=spans is not None),
             Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6)),
         ],
         exception_handlers=handlers,
         lifespan=lifespan,
     )
+    return app
 
 
-async def _clean(store: Store, settings: ServeSettings) -> None:
-    """Release the reservations of workers that died, and delete traces that are too old."""
+async def _clean(gateway: Gateway) -> None:
+    """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
+    settings = gateway.settings
     while True:
         with suppress(SteprouteError):
-            await store.ledger.expire()
-            await store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
+            await gateway.store.ledger.expire()
+            await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
+        gateway.metrics.watch(gateway.setup.roles)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
+    if (record := observed()) is not None:
+        record.failed(failure)
     request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
     body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
@@ -126,4 +144,6 @@ async def _fault(request: Request, failure: Exception) -> Response:
     """A fault of the gateway itself; what it was is in the log, not in the answer."""
     _LOG.error("%s %s failed", request.method, request.url.path, exc_info=failure)
     message = "The gateway failed. Its log says more."
-    return await _refusal(request, ApiError(500, message, type="server_error", headers=NEVER_RETRY))
+    record = observed()
+    named = {REQUEST_ID: record.id} if record else {}
+    return await _refusal(request, ApiError(500, message, type="server_error", headers={**NEVER_RETRY, **named}))

@@ -23,6 +23,7 @@ from steproute.serve.auto import Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.metrics import Metrics
+from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
 from steproute.serve.requested import Requested, ServedRoute, work_of
 from steproute.store import Principal, Store
@@ -88,7 +89,13 @@ class Gateway:
             raise overloaded("The gateway is about to stop. Send the request again.", 1)
         if len(self.answers) >= self.settings.max_in_flight:
             raise overloaded(f"{len(self.answers)} requests are being answered, which is the most at once.", 1)
-        route = requested.served.route.name
+        route, record = requested.served.route.name, observed()
+
+        def happened(happening: Happening) -> None:
+            self._observe(route, principal.tenant, happening)
+            if record is not None:
+                record.happened(happening)
+
         answer = Answer(
             requested.work,
             principal,
@@ -96,8 +103,10 @@ class Gateway:
             keep_prompts=self.settings.keep_prompts,
             lease_s=self.settings.lease_s,
             note=requested.facts.get("reason", ""),
-            on_event=lambda happening: self._observe(route, happening),
+            on_event=happened,
         )
+        if record is not None:
+            record.answered_by(route, requested.work.trace_id, requested.work.messages, answer.task)
         self.answers.add(answer.task)
         self.metrics.in_flight.inc()
         answer.task.add_done_callback(self._ended)
@@ -107,8 +116,8 @@ class Gateway:
         self.answers.discard(task)
         self.metrics.in_flight.dec()
 
-    def _observe(self, route: str, happening: Happening) -> None:
-        self.metrics.observe(route, happening)
+    def _observe(self, route: str, tenant: str, happening: Happening) -> None:
+        self.metrics.observe(route, tenant, happening)
         if isinstance(happening, Finished) and not happening.trace.failed:
             self.recent[route].append(happening.trace)
 

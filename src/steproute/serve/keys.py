@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from steproute.serve.errors import ApiError
 from steproute.serve.gateway import Gateway
+from steproute.serve.observed import observed
 from steproute.store import KeyRefused, Principal
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -23,7 +24,9 @@ def authenticated(handler: Handler) -> Handler:
 
     @wraps(handler)
     async def checked(request: Request) -> Response:
-        request.state.principal = await _principal(request)
+        request.state.principal = principal = await _principal(request)
+        if (record := observed()) is not None:
+            record.principal = principal
         return await handler(request)
 
     return checked

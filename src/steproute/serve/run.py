@@ -3,10 +3,10 @@
 import os
 import signal
 import sys
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from steproute.config import Setup, read_setup
 from steproute.config.gateway import ServeSettings, database_of
 from steproute.serve.app import application
 from steproute.serve.connection import LimitedConnection
+from steproute.serve.logs import log_to_stderr
 from steproute.serve.metrics import SHARED_FOLDER
 from steproute.serve.workers import run_workers
 from steproute.solving import LAB_ROUTE
@@ -41,6 +42,7 @@ def gateway_setup(config: Path | None, options: dict[str, Any]) -> Setup:
 
 def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> None:
     """Serve until a signal comes. Exits with 0 then, and with 3 if the gateway cannot start."""
+    log_to_stderr()
     os.environ[_VARIABLE] = msgspec.json.encode([None if config is None else str(config), options]).decode()
     server = uvicorn.Config(
         "steproute.serve.run:worker",
@@ -49,7 +51,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
         host=serve.host,
         port=serve.port,
         workers=serve.workers,
-        log_level="warning",
+        log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -59,8 +61,9 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
         lifespan="on",
     )
     if serve.workers > 1:
-        os.environ.setdefault(SHARED_FOLDER, tempfile.mkdtemp(prefix="steproute-metrics-"))
-        return run_workers(server)
+        with TemporaryDirectory(prefix="steproute-metrics-") as folder:
+            os.environ.setdefault(SHARED_FOLDER, folder)
+            return run_workers(server)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # the server raises it again when it has stopped
     with suppress(KeyboardInterrupt):
         running = uvicorn.Server(server)
@@ -71,6 +74,7 @@ def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> N
 
 def worker() -> Starlette:
     """The application of one process; what it serves is in the environment."""
+    log_to_stderr()
     config, options = msgspec.json.decode(os.environ[_VARIABLE], type=tuple[str | None, dict[str, Any]])
     setup = gateway_setup(None if config is None else Path(config), options)
     return application(setup, database_of(setup.gateway.serve))
