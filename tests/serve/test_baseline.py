@@ -10,10 +10,10 @@ from steproute.serve.baseline import baseline_usd
 STRONG = Price(input=Decimal(1), cache_read=Decimal("0.1"), output=Decimal(4))
 
 
-def line(purpose: Purpose, read: int, cached: int, written: int) -> AccountLine:
+def line(purpose: Purpose, read: int, cached: int, written: int, role: str = "weak") -> AccountLine:
     usage = Usage(input_tokens=read, cache_read_tokens=cached, output_tokens=written)
     return AccountLine(
-        role="weak", model="m", purpose=purpose, usage=usage, cost_usd=Decimal(0), price_table="t", latency_s=0.0
+        role=role, model="m", purpose=purpose, usage=usage, cost_usd=Decimal(7), price_table="t", latency_s=0.0
     )
 
 
@@ -37,8 +37,13 @@ def test_the_conversation_is_read_once_and_the_answer_written_once() -> None:
         line(Purpose.ACCEPTED, 5, 105, 12),
         line(Purpose.ACCEPTED, 10, 120, 8),
     )
-    assert baseline_usd(trace(*account, tokens=(12, 8)), STRONG) == Decimal(100 + 4 * 20) / 1_000_000
+    assert baseline_usd(trace(*account, tokens=(12, 8)), "strong", STRONG) == Decimal(100 + 4 * 20) / 1_000_000
 
 
 def test_an_answer_that_nothing_was_written_for_would_have_cost_nothing() -> None:
-    assert baseline_usd(trace(line(Purpose.CANCELLED, 50, 0, 3)), STRONG) == 0
+    assert baseline_usd(trace(line(Purpose.CANCELLED, 50, 0, 3)), "strong", STRONG) == 0
+
+
+def test_the_model_itself_has_saved_nothing() -> None:
+    alone = trace(line(Purpose.ACCEPTED, 60, 40, 10, "strong"), tokens=(10,))
+    assert baseline_usd(alone, "strong", STRONG) == alone.cost_usd

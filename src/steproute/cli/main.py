@@ -27,6 +27,7 @@ class Commands(LazyGroup):
         "serve": "steproute.cli.serve:serve",
         "tenants": "steproute.cli.tenants:app",
         "keys": "steproute.cli.keys:app",
+        "savings": "steproute.cli.savings:savings",
         "init": "steproute.cli.init:init",
         "doctor": "steproute.cli.doctor:doctor",
         "metrics": "steproute.cli.metrics:metrics",

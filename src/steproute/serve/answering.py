@@ -11,12 +11,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
 
+from steproute.config.gateway import ServeSettings
 from steproute.core.chat import ChatDelta
 from steproute.core.errors import StorageError
 from steproute.core.events import Billed, Event, Finished
 from steproute.core.problem import Message
 from steproute.core.trace import Trace
 from steproute.core.usage import Price
+from steproute.serve.baseline import baseline_usd
 from steproute.serve.billing import Billing
 from steproute.serve.errors import interrupted
 from steproute.store import Principal, Store
@@ -76,13 +78,13 @@ class Answer:
         principal: Principal,
         store: Store,
         *,
-        keep_prompts: bool,
-        lease_s: float,
+        settings: ServeSettings,
         note: str,
+        alone: tuple[str, Price],
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._keep_prompts, self._lease_s, self._note = keep_prompts, lease_s, note
+        self._settings, self._note, self._alone = settings, note, alone
         self._on_event = on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
@@ -129,7 +131,9 @@ class Answer:
             prices=work.prices,
         )
         self._admitted.set()
-        async with Billing(reservation, self._lease_s, on_lost=self.cancel, at_end=self._keep_trace) as billing:
+        async with Billing(
+            reservation, self._settings.lease_s, on_lost=self.cancel, at_end=self._keep_trace
+        ) as billing:
             return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:
@@ -139,7 +143,7 @@ class Answer:
         if isinstance(happening, Finished):
             trace = happening.trace
             self._trace = replace(trace, notes=(self._note, *trace.notes)) if self._note else trace
-            billing.finish(happening.trace.account)
+            billing.finish(trace.account, baseline_usd(trace, *self._alone))
         else:
             self._happenings.put_nowait(happening)
 
@@ -148,7 +152,7 @@ class Answer:
         if self._trace is None:
             return
         try:
-            messages = self._work.messages if self._keep_prompts else None
+            messages = self._work.messages if self._settings.keep_prompts else None
             await self._store.traces.keep(self._work.trace_id, self._principal.tenant, self._trace, messages)
         except StorageError as failure:
             _LOG.error("%s: the trace could not be kept: %s", self._work.trace_id, failure)

@@ -35,6 +35,7 @@ from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
 from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
+from steproute.serve.savings import savings
 from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
 from steproute.store import open_store
@@ -87,6 +88,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/v1/completions", authenticated(completions), methods=["POST"]),
             Route("/v1/responses", authenticated(responses), methods=["POST"]),
             Route(MESSAGES_PATH, authenticated(messages), methods=["POST"]),
+            Route("/v1/savings", authenticated(savings), methods=["GET"]),
             Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),

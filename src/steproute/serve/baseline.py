@@ -9,15 +9,20 @@ from steproute.core.usage import Price, Purpose, Usage
 _WRITING = frozenset({Purpose.ACCEPTED, Purpose.DISCARDED})
 
 
-def baseline_usd(trace: Trace, alone: Price) -> Decimal:
+def baseline_usd(trace: Trace, role: str, price: Price) -> Decimal:
     """Dollars if one model had answered alone: it reads the conversation once and writes as many tokens as the answer.
 
-    alone: that model's price. The conversation's length is what the answer's first call read, and nothing of it counts
-    as cached. It is a model: another model counts tokens in its own way and writes answers of its own length.
-    0 for an answer that nothing was written for.
+    role, price: of that model. If it did answer alone, this is what it cost. The conversation's length is what the
+    answer's first call read, and nothing of it counts as cached. It is a model: another model counts tokens in its own
+    way and writes answers of its own length.
+    0 for a request that failed or that nothing was written for.
     """
+    if trace.failed:
+        return Decimal(0)
+    if {line.role for line in trace.account} == {role}:
+        return trace.cost_usd
     first = next((line for line in trace.account if line.purpose in _WRITING), None)
     if first is None:
         return Decimal(0)
     written = sum(step.tokens for step in trace.steps if step.role != ENVIRONMENT)
-    return alone.cost(Usage(input_tokens=first.usage.read_tokens, output_tokens=written))
+    return price.cost(Usage(input_tokens=first.usage.read_tokens, output_tokens=written))

@@ -5,6 +5,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self
 
@@ -42,15 +43,16 @@ class Billing:
         self._lines: asyncio.Queue[AccountLine | None] = asyncio.Queue()
         self._entered = 0
         self._account: Sequence[AccountLine] = ()
+        self._baseline_usd = Decimal(0)
 
     def enter(self, line: AccountLine) -> None:
         """A call was billed."""
         self._entered += 1
         self._lines.put_nowait(line)
 
-    def finish(self, account: Sequence[AccountLine]) -> None:
-        """The request has ended, and these are its lines, with what became of each call."""
-        self._account = account
+    def finish(self, account: Sequence[AccountLine], baseline_usd: Decimal) -> None:
+        """The request has ended: its lines, with what became of each call, and its price without routing."""
+        self._account, self._baseline_usd = account, baseline_usd
 
     async def __aenter__(self) -> Self:
         self._settling = asyncio.create_task(self._settle())
@@ -107,7 +109,7 @@ class Billing:
     async def _close(self) -> None:
         for pause in (*_CLOSING_PAUSES_S, None):
             try:
-                return await self._reservation.close(self._account)
+                return await self._reservation.close(self._account, baseline_usd=self._baseline_usd)
             except StorageError as failure:
                 if pause is None:
                     _LOG.error("%s: the ledger could not be written: %s", self._reservation.request_id, failure)

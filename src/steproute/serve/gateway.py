@@ -90,6 +90,7 @@ class Gateway:
         if len(self.answers) >= self.settings.max_in_flight:
             raise overloaded(f"{len(self.answers)} requests are being answered, which is the most at once.", 1)
         route, record = requested.served.route.name, observed()
+        alone = requested.served.route.passthrough
 
         def happened(happening: Happening) -> None:
             self._observe(route, principal.tenant, happening)
@@ -100,9 +101,9 @@ class Gateway:
             requested.work,
             principal,
             self.store,
-            keep_prompts=self.settings.keep_prompts,
-            lease_s=self.settings.lease_s,
+            settings=self.settings,
             note=requested.facts.get("reason", ""),
+            alone=(alone, self.setup.roles.model(alone).price),
             on_event=happened,
         )
         if record is not None:

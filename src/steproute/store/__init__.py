@@ -6,7 +6,7 @@ from steproute.store.ledger import DEFAULT_LEASE_S, Ledger, Reservation
 from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage
 from steproute.store.store import Store, open_store
 from steproute.store.tenants import NO_LIMITS, Budgets, Key, Principal, Tenant, Tenants
-from steproute.store.totals import LedgerLine, Period, Total
+from steproute.store.totals import LedgerLine, Period, Savings, Total
 from steproute.store.traces import KeptTrace, TraceEntry, Traces
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Principal",
     "Reservation",
     "ReservationLost",
+    "Savings",
     "Shortage",
     "Store",
     "Tenant",

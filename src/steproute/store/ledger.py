@@ -23,7 +23,18 @@ from steproute.store.records import MOST_TOKENS, LineRow, PriceRow, plain
 from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
-from steproute.store.totals import ALL_DAYS, Field, LedgerLine, Period, Total, ledger_lines, totals, unaccounted_usd
+from steproute.store.totals import (
+    ALL_DAYS,
+    Field,
+    LedgerLine,
+    Period,
+    Savings,
+    Total,
+    ledger_lines,
+    savings,
+    totals,
+    unaccounted_usd,
+)
 from steproute.store.writer import Writer
 
 DEFAULT_LEASE_S: Final = 120.0
@@ -86,7 +97,7 @@ class Ledger:
     def _give_back(self, operation: Reserve, done: "asyncio.Future[int]") -> None:
         if done.cancelled() or done.exception() is not None:
             return
-        closing = Close(id=operation.id, tenant=operation.tenant, first=0, lines=(), purposes={})
+        closing = Close(id=operation.id, tenant=operation.tenant, first=0, lines=(), purposes={}, baseline_usd=0)
         self._writer.submit(closing).add_done_callback(_forget)
 
     async def expire(self) -> int:
@@ -137,6 +148,10 @@ class Ledger:
         """
         return await self._database.read(partial(unaccounted_usd, tenant, period))
 
+    async def savings(self, tenant: str | None = None, period: Period = ALL_DAYS) -> list[Savings]:
+        """What was spent beside what it would have cost without routing, by route."""
+        return await self._database.read(partial(savings, tenant, period))
+
     def lines(self, tenant: str | None = None, period: Period = ALL_DAYS) -> AsyncIterator[LedgerLine]:
         """Every billed call, by request, for exports."""
         return ledger_lines(self._database, tenant, period)
@@ -166,7 +181,7 @@ class Reservation:
         self._writer, self._prices, self._ttl_ms = writer, prices, asked.ttl_ms
         self._lines: list[AccountLine] = []
         self._purposes: dict[int, str] = {}
-        self._saved = 0
+        self._saved = self._baseline = 0
         self._closed, self._unfinished = False, unfinished
 
     async def settle(self, lines: Sequence[AccountLine]) -> None:
@@ -179,10 +194,11 @@ class Reservation:
         self._lines.extend(lines)
         await self._save(Settle(**self._unsaved()))
 
-    async def close(self, account: Sequence[AccountLine] | None = None) -> None:
+    async def close(self, account: Sequence[AccountLine] | None = None, *, baseline_usd: Decimal = Decimal(0)) -> None:
         """End the request: enter calls of its account that were not settled, and release what is left.
 
-        account: all its lines with their final purposes; without one, the lines keep the purposes that they have. After
+        account: all its lines with their final purposes; without one, the lines keep the purposes that they have.
+        baseline_usd: what the answer would have cost without routing, rounded up to 10^-12 dollars. After
         a StorageError, `Ledger.expire` tries again for as long as this process lives; so can the caller. Once it has
         succeeded, calling it again does nothing.
         """
@@ -191,9 +207,10 @@ class Reservation:
         if account is not None:
             self._rows(account)
             self._reconcile(account)
+            self._baseline = units_of_at_least(baseline_usd, "baseline_usd")
         self._unfinished[self.request_id] = self
         try:
-            await self._save(Close(**self._unsaved(), purposes=dict(self._purposes)))
+            await self._save(Close(**self._unsaved(), purposes=dict(self._purposes), baseline_usd=self._baseline))
         except ReservationLost:
             self._unfinished.pop(self.request_id, None)
             raise

@@ -122,6 +122,7 @@ class Close(Settle):
     """Enter the rest of the calls, say what became of the earlier ones, and release what is still reserved."""
 
     purposes: Mapping[int, str]
+    baseline_usd: int
 
     def apply(self, batch: Batch) -> None:
         """Enter the lines, then release the rest, once."""
@@ -133,6 +134,7 @@ class Close(Settle):
         if request.state != "closed":
             release(batch, request)
             request.state, request.closed_ms, request.unaccounted_usd = "closed", batch.now_ms, 0
+            request.baseline_usd = self.baseline_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

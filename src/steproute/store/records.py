@@ -31,6 +31,7 @@ class Request:
     reserved_usd: int
     reserved_tokens: int
     unaccounted_usd: int = 0
+    baseline_usd: int = 0
     lines: int = 0
     created_ms: int
     expires_ms: int

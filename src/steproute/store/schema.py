@@ -83,6 +83,7 @@ requests: Final = Table(  # a request and what is still reserved for it
     Column("reserved_usd", Whole, nullable=False),
     Column("reserved_tokens", Whole, nullable=False),
     Column("unaccounted_usd", Whole, nullable=False),
+    Column("baseline_usd", Whole, nullable=False),
     Column("lines", Whole, nullable=False),
     Column("created_ms", Whole, nullable=False),
     Column("expires_ms", Whole, nullable=False),

@@ -14,6 +14,7 @@ REQUEST_CHANGES: Final = (
     "reserved_usd",
     "reserved_tokens",
     "unaccounted_usd",
+    "baseline_usd",
     "lines",
     "expires_ms",
     "closed_ms",

@@ -52,6 +52,24 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Savings:
+    """A route's requests that have ended. spent_usd: of all calls, those of requests that go on too.
+
+    baseline_usd: what the requests were closed with.
+    """
+
+    route: str
+    requests: int
+    baseline_usd: Decimal
+    spent_usd: Decimal
+
+    @property
+    def saved_usd(self) -> Decimal:
+        """Net of everything that was spent; negative if routing cost more."""
+        return self.baseline_usd - self.spent_usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerLine:
     """One billed call with its request. price: what it was billed at, None if the request did not say."""
 
@@ -79,6 +97,23 @@ def totals(by: Sequence[Field], tenant: str | None, period: Period, connection: 
     statement = _chosen(select(*groups, *_money(lines.c.cost_usd), func.count(), *sums), tenant, period)
     rows = connection.execute(statement.group_by(*groups).order_by(*groups))
     return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
+
+
+def savings(tenant: str | None, period: Period, connection: Connection) -> list[Savings]:
+    """By route, in the order of their names."""
+    spent = {total.group[0]: total.cost_usd for total in totals(("route",), tenant, period, connection)}
+    within = (requests.c.state != "open", *_within(requests.c, tenant, period))
+    columns = (requests.c.route, func.count(), *_money(requests.c.baseline_usd))
+    rows = connection.execute(select(*columns).where(*within).group_by(requests.c.route).order_by(requests.c.route))
+    return [
+        Savings(
+            route=route,
+            requests=count,
+            baseline_usd=usd_of(joined(high, low)),
+            spent_usd=spent.get(route, Decimal(0)),
+        )
+        for route, count, high, low in rows
+    ]
 
 
 def unaccounted_usd(tenant: str | None, period: Period, connection: Connection) -> Decimal:

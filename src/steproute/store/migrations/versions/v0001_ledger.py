@@ -92,6 +92,7 @@ def _requests() -> None:
         _whole("reserved_usd"),
         _whole("reserved_tokens"),
         _whole("unaccounted_usd"),
+        _whole("baseline_usd"),
         _whole("lines"),
         _whole("created_ms"),
         _whole("expires_ms"),
