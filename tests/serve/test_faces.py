@@ -32,6 +32,7 @@ TRACE = Trace(
     seed=0,
     error=None,
 )
+EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 texts = st.lists(st.text(min_size=1, max_size=5), max_size=3)
 
 
@@ -76,15 +77,15 @@ def responses_face() -> ResponsesFace:
     return ResponsesFace(read_responses_request(fields)[0], fields)
 
 
+@settings(max_examples=50)
 @given(replies())
 def test_a_response_is_the_same_streamed_and_whole(deltas: list[ChatDelta]) -> None:
     events = streamed(responses_face(), deltas)
     answer = whole(responses_face(), deltas)
     assert events[-1]["response"] == answer
     Response.model_validate(answer, strict=True)
-    adapter: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
     for event in events:
-        adapter.validate_python(event)
+        EVENT.validate_python(event)
     shown = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
     assert shown == "".join(delta.content for delta in deltas)
     done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
