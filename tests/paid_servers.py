@@ -76,7 +76,11 @@ def served(server: HostileServer) -> Iterator[str]:
             ready.set()
             await stop.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:  # at the end it cancels what still serves
+            runner.run(serve())
+
+    thread = threading.Thread(target=run)
     thread.start()
     ready.wait()
     try:
@@ -84,7 +88,6 @@ def served(server: HostileServer) -> Iterator[str]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-        loop.close()
 
 
 def write_setup(folder: Path, url: str, problems: int, prm_price: float) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from tests.store.requests import line, reserve
 
-from steproute.store import BudgetRefused, Store, open_store
+from steproute.store import DEFAULT_LEASE_S, BudgetRefused, Store, open_store
 
 
 async def hold(store: Store, name: str, count: int) -> int:
@@ -55,7 +55,7 @@ async def settle(store: Store, name: str, _count: int) -> int:
 
 
 async def main(task: str, url: str, name: str, count: int = 0) -> None:
-    store = await open_store(url, worker=name, lease_s=1)
+    store = await open_store(url, worker=name, lease_s=1 if task == "settle" else DEFAULT_LEASE_S)
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     print(await {"hold": hold, "spend": spend, "settle": settle}[task](store, name, count), flush=True)

@@ -29,7 +29,8 @@ class ServeSettings:
     database: a SQLite file or a PostgreSQL address; database_env: the variable that holds it, for one with a password.
     keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. retention_days:
     how long traces are kept; the ledger is kept for good. max_in_flight: requests worked on at once, further ones are
-    refused with 503. drain_s: how long a stopping gateway lets its requests finish. Raises ConfigError for numbers
+    refused with 503. drain_s: how long a stopping gateway lets its requests finish. lease_s: how long
+    what a killed worker had reserved stays reserved. Raises ConfigError for numbers
     that cannot be, and for an address other machines reach without keys.
     """
 
@@ -44,9 +45,10 @@ class ServeSettings:
     max_in_flight: int = 256
     max_body_mb: float = 20.0
     drain_s: float = 30.0
+    lease_s: float = 120.0
 
     def __post_init__(self) -> None:
-        for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s"):
+        for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s", "lease_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{getattr(self, name)} is not above 0.", where=name, remedy="Give a number above 0.")
         if not 0 <= self.port <= 65535:

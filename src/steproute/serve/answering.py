@@ -18,6 +18,7 @@ from steproute.core.problem import Message
 from steproute.core.trace import Trace
 from steproute.core.usage import Price
 from steproute.serve.billing import Billing
+from steproute.serve.errors import interrupted
 from steproute.store import Principal, Store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -76,11 +77,13 @@ class Answer:
         store: Store,
         *,
         keep_prompts: bool,
+        lease_s: float,
         note: str,
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._keep_prompts, self._note, self._on_event = keep_prompts, note, on_event
+        self._keep_prompts, self._lease_s, self._note = keep_prompts, lease_s, note
+        self._on_event = on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
         self._admitted = asyncio.Event()
@@ -98,17 +101,22 @@ class Answer:
         finally:
             waiting.cancel()
         if not self._admitted.is_set():
-            self.task.result()
+            self._result()
 
     async def happenings(self) -> AsyncIterator[Happening]:
         """What happens, Finished as the last one. Raises what is no outcome of an answer."""
         while (happening := await self._happenings.get()) is not None:
             yield happening
-        yield Finished(self.task.result())
+        yield Finished(self._result())
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self.task.cancel()
+
+    def _result(self) -> Trace:
+        if self.task.cancelled():
+            raise interrupted()
+        return self.task.result()
 
     async def _run(self) -> Trace:
         work = self._work
@@ -121,11 +129,8 @@ class Answer:
             prices=work.prices,
         )
         self._admitted.set()
-        try:
-            async with Billing(reservation, on_lost=self.cancel) as billing:
-                return await work.run(lambda happening: self._emit(happening, billing))
-        finally:
-            await self._keep_trace()
+        async with Billing(reservation, self._lease_s, on_lost=self.cancel, at_end=self._keep_trace) as billing:
+            return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:
         self._on_event(happening)

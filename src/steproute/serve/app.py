@@ -13,7 +13,7 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -22,8 +22,8 @@ from steproute.core.errors import ConfigError, SteprouteError
 from steproute.serve.body_limit import BodyLimit
 from steproute.serve.chat import chat_completions
 from steproute.serve.completions import completions
-from steproute.serve.draining import drain_on_signal
-from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.draining import OpenResponses, drain_on_signal
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error, client_left
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
 from steproute.serve.keys import LOCAL, authenticated
@@ -56,8 +56,10 @@ def application(setup: Setup, database: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        store = await open_store(database, worker=f"{socket.gethostname()}:{os.getpid()}")
-        if not setup.gateway.serve.keys:
+        settings = setup.gateway.serve
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        store = await open_store(database, worker=worker, lease_s=settings.lease_s)
+        if not settings.keys:
             with suppress(ConfigError):  # it is there from the time before
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
@@ -76,6 +78,7 @@ def application(setup: Setup, database: str) -> Starlette:
         ApiError: _refusal,
         SteprouteError: _failure,
         HTTPException: _http_error,
+        ClientDisconnect: _left,
         Exception: _fault,
     }
     app = Starlette(
@@ -93,6 +96,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/openapi.json", openapi, methods=["GET"]),
         ],
         middleware=[
+            Middleware(OpenResponses),
             Middleware(Observing, finished=finished, with_events=spans is not None),
             Middleware(BodyLimit, most_bytes=round(setup.gateway.serve.max_body_mb * 1e6)),
         ],
@@ -104,12 +108,13 @@ def application(setup: Setup, database: str) -> Starlette:
 
 async def _clean(gateway: Gateway) -> None:
     """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
+    settings = gateway.settings
     while True:
         with suppress(SteprouteError):
             await gateway.store.ledger.expire()
-            await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=gateway.settings.retention_days))
+            await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
         gateway.metrics.watch(gateway.setup.roles)
-        await asyncio.sleep(_EXPIRE_S)
+        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
@@ -128,6 +133,11 @@ async def _http_error(request: Request, failure: HTTPException) -> Response:
     """Paths and methods that there are not."""
     message = f"{request.method} {request.url.path[:200]}: {failure.detail}."
     return await _refusal(request, ApiError(failure.status_code, message, headers=failure.headers or {}))
+
+
+async def _left(request: Request, failure: ClientDisconnect) -> Response:
+    """The connection ended before the body did."""
+    return await _refusal(request, client_left())
 
 
 async def _fault(request: Request, failure: Exception) -> Response:

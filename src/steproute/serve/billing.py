@@ -1,8 +1,9 @@
-"""A request's reservation while its calls are billed: each line goes to the ledger as soon as it is entered."""
+"""A request's reservation while its calls are billed: each line goes to the ledger within a fraction of a second."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
@@ -12,8 +13,10 @@ from steproute.core.usage import AccountLine
 from steproute.store import Reservation, ReservationLost
 
 _LOG: Final = logging.getLogger("steproute.serve")
-_EXTEND_S: Final = 30.0
-"""How often a request that goes on says so, so that its reservation does not expire."""
+_EXTENSIONS: Final = 4
+"""How often per lease a request that goes on says so, so that its reservation does not expire."""
+_TOGETHER_S: Final = 0.2
+"""Lines that come within this time share a transaction; a killed worker leaves no more than that unaccounted."""
 _CLOSING_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -21,16 +24,28 @@ class Billing:
     """Settles lines in the background, extends the reservation, and closes it when the request has ended.
 
     If the ledger cannot be written meanwhile, the reservation holds the money, and closing settles what is missing.
-    on_lost: called if the reservation has expired, as after a long sleep of the machine: no further call may be made.
+    lease_s: how long the reservation lasts unless it is extended. on_lost: called if it has expired or may have, as
+    after a long sleep of the machine: no further call may be made. at_end: what to write beside the closing, in the
+    same transaction if that succeeds at once.
     """
 
-    def __init__(self, reservation: Reservation, on_lost: Callable[[], None]) -> None:
-        self._reservation, self._on_lost = reservation, on_lost
+    def __init__(
+        self,
+        reservation: Reservation,
+        lease_s: float,
+        *,
+        on_lost: Callable[[], None],
+        at_end: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._reservation, self._lease_s = reservation, lease_s
+        self._on_lost, self._at_end = on_lost, at_end
         self._lines: asyncio.Queue[AccountLine | None] = asyncio.Queue()
+        self._entered = 0
         self._account: Sequence[AccountLine] = ()
 
     def enter(self, line: AccountLine) -> None:
         """A call was billed."""
+        self._entered += 1
         self._lines.put_nowait(line)
 
     def finish(self, account: Sequence[AccountLine]) -> None:
@@ -45,32 +60,51 @@ class Billing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lines.put_nowait(None)
-        await asyncio.shield(asyncio.ensure_future(self._close()))
+        await asyncio.shield(asyncio.ensure_future(self._end()))
 
     async def _settle(self) -> None:
-        """Until None comes."""
+        """Until None comes. Lines that keep coming do not put off the extensions."""
+        now = asyncio.get_running_loop().time
+        extend_at, self._expires = now() + self._lease_s / _EXTENSIONS, now() + self._lease_s
         lines: list[AccountLine | None] = []
         while None not in lines:
-            try:
-                lines = [await asyncio.wait_for(self._lines.get(), _EXTEND_S)]
-            except TimeoutError:
-                await self._extend()
-                continue
-            while not self._lines.empty():
-                lines.append(self._lines.get_nowait())
+            if now() >= extend_at:
+                await self._extend(now)
+                extend_at = now() + self._lease_s / _EXTENSIONS
+            lines = await self._more([], until=extend_at, most=1)
+            lines = await self._more(lines, until=min(extend_at, now() + _TOGETHER_S))
+            if None in lines and len(self._account) >= self._entered:
+                return  # closing enters the whole account
             with suppress(StorageError):
-                await self._reservation.settle([line for line in lines if line is not None])
+                if entered := [line for line in lines if line is not None]:
+                    await self._reservation.settle(entered)
 
-    async def _extend(self) -> None:
+    async def _more(
+        self, lines: list[AccountLine | None], *, until: float, most: float = math.inf
+    ) -> list[AccountLine | None]:
+        """Add the lines that come by then, or before None."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                while None not in lines and len(lines) < most:
+                    lines.append(await self._lines.get())
+        return lines
+
+    async def _extend(self, now: Callable[[], float]) -> None:
+        asked = now()
         try:
             await self._reservation.extend()
+            self._expires = asked + self._lease_s
         except ReservationLost:
             self._on_lost()
         except StorageError:
-            pass  # the next time will do, and if none does, the lease ends
+            if now() >= self._expires:
+                self._on_lost()
+
+    async def _end(self) -> None:
+        await self._settling
+        await asyncio.gather(self._close(), self._at_end())
 
     async def _close(self) -> None:
-        await self._settling
         for pause in (*_CLOSING_PAUSES_S, None):
             try:
                 return await self._reservation.close(self._account)

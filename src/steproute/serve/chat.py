@@ -19,7 +19,7 @@ from steproute.core.trace import Trace
 from steproute.serve.answering import Answer
 from steproute.serve.chat_reply import Head, PassedChoices, finish_reason, step_choices, step_facts, text_of
 from steproute.serve.chat_request import Chat, ChatBody
-from steproute.serve.errors import ApiError, api_error, upstream_failure
+from steproute.serve.errors import ApiError, api_error, client_left, upstream_failure
 from steproute.serve.face import DONE, Face, Json, SseEvent, renamed, sse
 from steproute.serve.gateway import Gateway
 from steproute.serve.requested import Requested
@@ -83,7 +83,7 @@ async def until_left(request: Request, answer: Answer, reading: Coroutine[Any, A
     try:
         await asyncio.wait({leaving, read}, return_when=asyncio.FIRST_COMPLETED)
         if not read.done():
-            raise ApiError(499, "The client closed the connection.", code="client_closed_request")
+            raise client_left()
         return read.result()
     finally:
         leaving.cancel()

@@ -106,6 +106,8 @@ class Chat:
             value = getattr(body, name)
             if value is not None and value < 1:
                 raise ApiError(400, f"{name}: {value} is below 1.", param=name)
+        for number, message in enumerate(body.messages):
+            _check_message(number, message)
         if body.store:
             raise refused_field("store", "answers are not stored for later requests.")
         passed = {name: value for name, value in fields.items() if name not in _OWN}
@@ -186,3 +188,16 @@ def knob_of(request: ChatBody, route: GatewayRoute) -> float | None:
     if not low <= knob <= high:
         raise ApiError(400, f"{param}: {knob} is outside {low} to {high}.", param=param)
     return knob
+
+
+def _check_message(number: int, message: Mapping[str, Any]) -> None:
+    """Raises ApiError for what no code behind this expects; whether the model takes the rest is for its server."""
+    content, calls = message.get("content"), message.get("tool_calls")
+    if not (content is None or isinstance(content, str) or _are_objects(content)):
+        raise ApiError(400, f"messages[{number}].content: it is no text and no list of parts.", param="messages")
+    if not (calls is None or _are_objects(calls)):
+        raise ApiError(400, f"messages[{number}].tool_calls: it is no list of calls.", param="messages")
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)

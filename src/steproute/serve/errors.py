@@ -73,6 +73,22 @@ def overloaded(message: str, retry_after_s: float) -> ApiError:
     )
 
 
+def client_left() -> ApiError:
+    """Nobody reads this; it is counted among the refusals."""
+    return ApiError(499, "The client closed the connection.", code="client_closed_request")
+
+
+def interrupted() -> ApiError:
+    """The gateway itself ended a request, because it stops or has lost the reservation."""
+    return ApiError(
+        503,
+        "The gateway ended the request before its answer was complete.",
+        type="server_error",
+        code="interrupted",
+        headers={"retry-after": "1"},
+    )
+
+
 def _refused(failure: BudgetRefused) -> ApiError:
     """A spent budget is 402, which no client retries; what passes by itself is 429 with the seconds to wait."""
     if failure.kind == "budget":

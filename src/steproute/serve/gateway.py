@@ -34,8 +34,9 @@ _RECENT: Final = 200
 
 @dataclass(kw_only=True)
 class Gateway:
-    """What all requests share. `answers` holds those under way; once `draining`, no further one is taken.
+    """What all requests share. Once `draining`, no further one is taken.
 
+    answers: those under way. responses: those of all paths that are not yet sent, some of which have no answer.
     recent: the newest traces of each route, of this process.
     """
 
@@ -43,6 +44,7 @@ class Gateway:
     store: Store
     routes: Mapping[str, ServedRoute]
     answers: set[asyncio.Task[Any]] = field(default_factory=set)
+    responses: set[asyncio.Task[Any]] = field(default_factory=set)
     draining: bool = False
     metrics: Metrics = field(default_factory=Metrics)
     recent: dict[str, deque[Trace]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_RECENT)))
@@ -99,6 +101,7 @@ class Gateway:
             principal,
             self.store,
             keep_prompts=self.settings.keep_prompts,
+            lease_s=self.settings.lease_s,
             note=requested.facts.get("reason", ""),
             on_event=happened,
         )
@@ -127,12 +130,18 @@ class Gateway:
     async def drain(self) -> None:
         """Take no further request, and wait for those under way; what takes longer than `drain_s` is cancelled."""
         self.draining = True
+        until = time.monotonic() + self.settings.drain_s
+        for tasks in (self.answers, self.responses):  # a response ends after its answer, when its client has read it
+            if tasks:
+                await asyncio.wait(set(tasks), timeout=max(0.0, until - time.monotonic()))
+        await self.abandon()
+
+    async def abandon(self, timeout_s: float | None = None) -> None:
+        """Cancel the requests under way, and wait until they are billed."""
+        for task in self.answers:
+            task.cancel()
         if self.answers:
-            _, late = await asyncio.wait(self.answers, timeout=self.settings.drain_s)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await asyncio.wait(self.answers, timeout=timeout_s)
 
 
 def served_routes(setup: Setup) -> dict[str, ServedRoute]:

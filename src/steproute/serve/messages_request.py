@@ -113,13 +113,17 @@ def _turns(messages: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         content = message.get("content")
         if isinstance(content, str):
             yield {"role": role, "content": content}
-        elif isinstance(content, list) and all(isinstance(block, dict) for block in content):
-            yield from _blocks(str(role), content, f"{where}.content")
         else:
-            raise ApiError(400, f"{where}.content: {content!r:.80} is no text and no list of blocks.", param=where)
+            yield from _turn(str(role), _blocks(content, f"{where}.content"), f"{where}.content")
 
 
-def _blocks(role: str, blocks: list[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
+def _blocks(content: object, where: str) -> list[dict[str, Any]]:
+    if not isinstance(content, list) or not all(isinstance(block, dict) for block in content):
+        raise ApiError(400, f"{where}: {content!r:.80} is no text and no list of blocks.", param=where)
+    return content
+
+
+def _turn(role: str, blocks: list[dict[str, Any]], where: str) -> Iterator[dict[str, Any]]:
     """The results of tools first, each a turn of its own, then the rest of the turn."""
     turn: dict[str, list[dict[str, Any]]] = {"content": [], "tool_calls": [], "thinking_blocks": []}
     for number, block in enumerate(blocks):
@@ -142,7 +146,7 @@ def _text_or_parts(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]] | 
 
 
 def _part(block: Json, where: str) -> dict[str, Any]:
-    source = block.get("source") or {}
+    source = block["source"] if isinstance(block.get("source"), dict) else {}
     match block.get("type"), source.get("type"):
         case "text", _:
             return {
@@ -166,8 +170,9 @@ def _use(block: Json, where: str) -> dict[str, Any]:
 
 def _result(block: Json, where: str) -> dict[str, Any]:
     content = block.get("content") or ""
-    if isinstance(content, list):
-        content = _text_or_parts([_part(each, f"{where}.content") for each in content]) or ""
+    if not isinstance(content, str):
+        parts = [_part(each, f"{where}.content") for each in _blocks(content, f"{where}.content")]
+        content = _text_or_parts(parts) or ""
     return {"role": "tool", "tool_call_id": _word(block, "tool_use_id", where), "content": content}
 
 

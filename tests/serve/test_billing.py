@@ -1,0 +1,85 @@
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from steproute.core.errors import StorageError
+from steproute.core.usage import AccountLine, Purpose, Usage
+from steproute.serve.billing import Billing
+from steproute.store import ReservationLost
+
+LINE = AccountLine(
+    role="weak",
+    model="weak",
+    purpose=Purpose.ACCEPTED,
+    usage=Usage(),
+    cost_usd=Decimal(0),
+    price_table="",
+    latency_s=0.0,
+)
+
+
+class Recorded:
+    """A reservation that records what is asked of it. failure: of each extension."""
+
+    request_id = "r"
+
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.extended = 0
+        self.settled: list[int] = []
+        self.closed: list[int] = []
+
+    async def settle(self, lines: Sequence[AccountLine]) -> None:
+        self.settled.append(len(lines))
+
+    async def extend(self) -> None:
+        self.extended += 1
+        if self.failure is not None:
+            raise self.failure
+
+    async def close(self, account: Sequence[AccountLine]) -> None:
+        self.closed.append(len(account))
+
+
+def billed(reservation: Recorded, *, lines: int, pause_s: float, lease_s: float) -> bool:
+    """Whether the request was told to stop."""
+    lost = False
+
+    def stop() -> None:
+        nonlocal lost
+        lost = True
+
+    async def nothing() -> None: ...
+
+    async def run() -> None:
+        async with Billing(reservation, lease_s, on_lost=stop, at_end=nothing) as billing:  # type: ignore[arg-type]
+            for _ in range(lines):
+                billing.enter(LINE)
+                await asyncio.sleep(pause_s)
+            billing.finish([LINE] * lines)
+
+    asyncio.run(run())
+    return lost
+
+
+def test_a_lease_is_extended_however_often_lines_come() -> None:
+    reservation = Recorded()
+    assert not billed(reservation, lines=30, pause_s=0.02, lease_s=0.4)
+    assert reservation.extended >= 2
+
+
+def test_lines_that_come_together_are_settled_together() -> None:
+    reservation = Recorded()
+    billed(reservation, lines=30, pause_s=0.02, lease_s=60)
+    assert 1 <= len(reservation.settled) <= 4
+    assert reservation.closed == [30]
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_lost"),
+    [(ReservationLost("gone."), True), (StorageError("the database is down."), True), (None, False)],
+)
+def test_a_request_whose_lease_has_ended_is_stopped(failure: Exception | None, is_lost: bool) -> None:
+    assert billed(Recorded(failure), lines=20, pause_s=0.02, lease_s=0.1) is is_lost
