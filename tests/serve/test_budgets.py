@@ -99,6 +99,20 @@ def test_a_budget_of_tokens_holds(running: RunningGateway) -> None:
     assert 30 < used <= 60
 
 
+def test_a_trace_is_for_its_own_tenant_alone(running: RunningGateway) -> None:
+    mine, other = tenant(running, "mine"), tenant(running, "other")
+    reply = running.client(mine).chat.completions.create(model="default", messages=ASK, seed=1)
+    kept = running.get(f"/v1/traces/{reply.id}", mine).json()
+    assert kept["messages"] == ASK
+    assert [step["text"] for step in kept["trace"]["steps"]] == (reply.choices[0].message.content or "").split("\n\n")
+    assert sum(Decimal(line["cost_usd"]) for line in kept["trace"]["account"]) == Decimal(
+        reply.model_extra["steproute"]["cost_usd"]
+    )
+    for key in (other, mine):
+        path = f"/v1/traces/{reply.id if key == other else 'chatcmpl-0'}"
+        assert running.get(path, key).status_code == 404
+
+
 def test_savings_equal_the_ledger_and_count_everything_spent(running: RunningGateway) -> None:
     client = running.client(tenant(running, "saver"))
     replies = [client.chat.completions.create(model="default", messages=ASK, seed=seed) for seed in range(5)]

@@ -56,7 +56,7 @@ def test_answers_and_errors_are_as_it_describes_them(lab_gateway: RunningGateway
         Draft202012Validator({**schema, "components": described["components"]}).validate(answer.json())
         assert answer.status_code == status
 
-    check(BODIES.get(path), 200)
+    check(BODIES.get(path), 404 if "/traces/" in path else 200)
     if path in BODIES:
         request = operation["requestBody"]["content"]["application/json"]["schema"]
         Draft202012Validator({**request, "components": described["components"]}).validate(BODIES[path])

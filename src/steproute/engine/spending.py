@@ -150,7 +150,7 @@ def check_priced(roles: Roles) -> None:
                 f"{where} has no price, so its cost is not known.",
                 where="max_usd",
                 remedy=f"Set price = {{ input = …, output = … }} below [{where}], in dollars per million "
-                "tokens, 0 for what costs nothing, or leave --max-usd out.",
+                "tokens, 0 for what costs nothing, or set no limit in dollars.",
             )
 
 

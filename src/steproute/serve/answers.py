@@ -180,6 +180,38 @@ class Simulation(msgspec.Struct):
     expected_cost: ExpectedCost
 
 
+class SavedDollars(msgspec.Struct):
+    """Exact dollars in text. saved_usd: baseline_usd less everything that was spent."""
+
+    requests: int
+    baseline_usd: str
+    spent_usd: str
+    saved_usd: str
+
+
+class RouteSavings(SavedDollars):
+    """Those of one route."""
+
+    route: str
+
+
+class SavingsReport(msgspec.Struct):
+    """What was spent, and what it would have cost without routing. baseline: how that is modelled."""
+
+    baseline: str
+    total: SavedDollars
+    routes: list[RouteSavings]
+
+
+class KeptTrace(msgspec.Struct):
+    """An answer that is kept. trace: its steps, decisions and account. messages: null if conversations are not kept."""
+
+    id: str
+    created: str
+    trace: dict[str, Any]
+    messages: list[dict[str, Any]] | None
+
+
 class Health(msgspec.Struct):
     """Whether requests can be answered. parts: of the ledger and of each model, `ok` or what is wrong."""
 

@@ -26,6 +26,7 @@ from steproute.serve.draining import OpenResponses, drain_on_signal
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error, client_left
 from steproute.serve.gateway import Gateway
 from steproute.serve.health import healthz, readyz
+from steproute.serve.kept_traces import kept_trace
 from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.logs import log_request
 from steproute.serve.messages import PATH as MESSAGES_PATH
@@ -89,6 +90,7 @@ def application(setup: Setup, database: str) -> Starlette:
             Route("/v1/responses", authenticated(responses), methods=["POST"]),
             Route(MESSAGES_PATH, authenticated(messages), methods=["POST"]),
             Route("/v1/savings", authenticated(savings), methods=["GET"]),
+            Route("/v1/traces/{name}", authenticated(kept_trace), methods=["GET"]),
             Route("/v1/simulate", authenticated(simulate), methods=["POST"]),
             Route("/v1/models", authenticated(models), methods=["GET"]),
             Route("/v1/models/{name:path}", authenticated(model), methods=["GET"]),

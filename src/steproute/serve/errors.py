@@ -1,11 +1,13 @@
 """Errors as OpenAI's clients read them, and which status each of steproute's errors has."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
 from steproute.store import BudgetRefused
 
+_ADDRESS: Final = re.compile(r"https?://[^\s,;)\"']+")
 NEVER_RETRY: Final = {"x-should-retry": "false"}
 """OpenAI's and Anthropic's clients retry 429 and 5xx by themselves, unless told not to."""
 
@@ -62,8 +64,13 @@ def api_error(failure: SteprouteError) -> ApiError:
 
 
 def upstream_failure(message: str) -> ApiError:
-    """A model or a scorer failed for good: it was tried again already, as the route's limits say."""
-    return ApiError(502, message, type="api_error", code="upstream_failed", headers=NEVER_RETRY)
+    """A model or a scorer failed for good: it was tried again already, as the route's limits say.
+
+    Where its server is, is no concern of the client's.
+    """
+    return ApiError(
+        502, _ADDRESS.sub("its server", message), type="api_error", code="upstream_failed", headers=NEVER_RETRY
+    )
 
 
 def overloaded(message: str, retry_after_s: float) -> ApiError:

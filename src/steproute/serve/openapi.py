@@ -35,7 +35,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A path and its method. request: None for no body. errors: statuses beside those of a missing key."""
+    """A path and its method. request: None for no body. query: what may follow the path, each a text."""
 
     path: str
     method: str
@@ -45,6 +45,7 @@ class Operation:
     error: Any = answers.Error
     streams: bool = False
     needs_key: bool = True
+    query: tuple[str, ...] = ()
 
 
 _ANSWER: Final[dict[str, Any]] = {"method": "post", "streams": True}
@@ -87,6 +88,14 @@ OPERATIONS: Final = (
         request=ChatBody,
         answer=answers.Simulation,
     ),
+    Operation(
+        path="/v1/savings",
+        summary="What was spent, and what it would have cost without routing.",
+        answer=answers.SavingsReport,
+        query=("from", "to"),
+        **_GET,
+    ),
+    Operation(path="/v1/traces/{name}", summary="One answer with its account.", answer=answers.KeptTrace, **_GET),
     Operation(path="/v1/models", summary="All routes.", answer=answers.ModelList, **_GET),
     Operation(path="/v1/models/{name}", summary="One route.", answer=answers.Model, **_GET),
     Operation(path="/healthz", summary="Whether the process runs.", answer=answers.Health, **_OPEN),
@@ -136,6 +145,8 @@ def _operation(operation: Operation, schema_of: dict[Any, dict[str, Any]]) -> di
         fields["requestBody"] = {"required": True, "content": _json(schema_of[operation.request])}
     if "{name}" in operation.path:
         fields["parameters"] = [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]
+    if operation.query:
+        fields["parameters"] = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in operation.query]
     return fields if operation.needs_key else {**fields, "security": []}
 
 

@@ -38,10 +38,14 @@ def report(routes: Sequence[Savings]) -> dict[str, Any]:
 def _row(requests: int, baseline_usd: Decimal, spent_usd: Decimal) -> dict[str, Any]:
     return {
         "requests": requests,
-        "baseline_usd": f"{baseline_usd:f}",
-        "spent_usd": f"{spent_usd:f}",
-        "saved_usd": f"{baseline_usd - spent_usd:f}",
+        "baseline_usd": _exact(baseline_usd),
+        "spent_usd": _exact(spent_usd),
+        "saved_usd": _exact(baseline_usd - spent_usd),
     }
+
+
+def _exact(usd: Decimal) -> str:
+    return f"{usd.normalize():f}"
 
 
 def _day(request: Request, name: str) -> date | None:
