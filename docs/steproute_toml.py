@@ -174,6 +174,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "ServeSettings.max_in_flight": "maximum requests at once in each worker; further ones get status 503",
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
+    "ServeSettings.lease_s": "seconds that the reservations of a killed worker hold their money",
     "RouteFields.role": "the model that answers every request alone, in the place of a strategy",
     "RouteFields.passthrough": "the model that answers what steps cannot: tools, JSON, images; "
     "by default the last of the ladder",

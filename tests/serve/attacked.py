@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
+from sqlalchemy import select
 from tests.paid_servers import CONFIG
 from tests.servers.processes import free_port
 
 from steproute.store import Budgets, Store, open_store
+from steproute.store.schema import traces
 
 _START_S = 60.0
 _T = TypeVar("_T")
@@ -162,13 +164,8 @@ async def _spent(store: Store, tenant: str) -> Spent:
 
 
 async def _entries(store: Store, tenant: str) -> list[Any]:
-    from sqlalchemy import select
-
-    from steproute.store.schema import traces
-
-    async with store.ledger._database.reading() as connection:
-        found = await connection.execute(select(traces.c.request_id).where(traces.c.tenant == tenant))
-        return list(found)
+    statement = select(traces.c.request_id).where(traces.c.tenant == tenant)
+    return await store.ledger._database.read(lambda connection: list(connection.execute(statement)))
 
 
 @dataclass(frozen=True)
