@@ -47,5 +47,5 @@ def test_a_kill_while_a_report_is_written_leaves_the_old_one(
 def test_a_report_that_cannot_be_written_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / name
-    with pytest.raises(StorageError, match=rf"{name}: .*the same command then goes on"):
+    with pytest.raises(StorageError, match=rf"{name}: .*The same command continues"):
         WRITERS[name](SUMMARY, path)
