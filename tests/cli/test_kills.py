@@ -147,7 +147,7 @@ def test_a_full_disk_is_a_one_line_error_and_can_be_resumed(
     (line,) = (line for line in stderr.splitlines() if "rror" in line)
     assert str(tmp_path) in line
     assert "File too large" in line
-    assert "the same command then goes on" in line
+    assert "The same command continues" in line
     summary = ended(tmp_path)
     assert results(summary) == results(undisturbed)
 
