@@ -13,7 +13,7 @@ from steproute.config import lab_roles
 from steproute.core.errors import BackendError, ConfigError, ScorerError
 from steproute.evaluation.auc import roc_auc
 from steproute.lab.measure import check_model
-from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabPrm
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.story import Story, generate
 from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.stepwise import Stepwise
@@ -116,6 +116,18 @@ def test_the_prm_scores_correct_weak_steps_higher() -> None:
     pairs = [pair for item in checked for pair in zip(item.scores or (), item.on_right_prefix, strict=False)]
     scores, right = zip(*pairs, strict=True)
     assert roc_auc(scores, right) > 0.88
+
+
+@pytest.mark.parametrize("scorer", [LabPrm(), LabLikelihood("lab-strong")])
+def test_an_answer_within_a_step_makes_no_step_of_its_own(scorer: LabPrm | LabLikelihood) -> None:
+    first, second, *rest = Story.parse(PROBLEMS[0].text).solution()
+
+    async def score(*texts: str) -> tuple[float, ...]:
+        return (await scorer.score(prefix(PROBLEMS[0], "answered", *texts))).values
+
+    apart, together = asyncio.run(score(first, second, *rest)), asyncio.run(score(f"{first}\n\n{second}", *rest))
+    assert len(together) == len(apart) - 1
+    assert together[1:] == pytest.approx(apart[2:], abs=1e-5)
 
 
 def test_scores_do_not_depend_on_what_the_session_held_before() -> None:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
@@ -144,7 +145,7 @@ class LabPrm:
         """The network's probability after each step, (step,)."""
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, prefix.session, meter)
-        ends = np.flatnonzero(np.array(tokens) == self._worker.network.tokenizer.separator)
+        ends = _ends(self._worker, tokens, prefix)
         values = 1 / (1 + np.exp(-outputs[ends[1:], 0].astype(np.float64)))
         return Scores(values=tuple(values.tolist()), model=self.name, usage=usage, latency_s=time.monotonic() - began)
 
@@ -171,7 +172,7 @@ class LabLikelihood:
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, f"{prefix.session}/{self.name}", meter)
         given = np.take_along_axis(log_softmax(outputs[:-1]), np.array(tokens[1:])[:, None], axis=1)[:, 0]
-        ends = np.flatnonzero(np.array(tokens) == self._worker.network.tokenizer.separator)
+        ends = _ends(self._worker, tokens, prefix)
         values = tuple(float(np.exp(given[start : end - 1].min(initial=0.0))) for start, end in pairwise(ends))
         return Scores(values=values, model=self.name, usage=usage, latency_s=time.monotonic() - began)
 
@@ -183,6 +184,15 @@ async def _read(source: Worker, prefix: Prefix, session: str, meter: Meter | Non
     source.submit(job)
     outputs, usage = await job.result()
     return tokens, outputs, usage
+
+
+def _ends(source: Worker, tokens: Sequence[int], prefix: Prefix) -> NDArray[np.int64]:
+    """Where the separators are that close the problem and each step, (step + 1,). An answer of an environment has put
+    further ones into its step."""
+    closing: NDArray[np.int64] = np.flatnonzero(np.array(tokens) == source.network.tokenizer.separator)
+    texts = (prefix.problem.text, *prefix.texts)
+    ends: NDArray[np.int64] = closing[np.cumsum([text.count(SEPARATOR) + 1 for text in texts]) - 1]
+    return ends
 
 
 def _all_read(source: Worker, prefix: Prefix) -> Usage:
