@@ -2,7 +2,7 @@
 
 Run in a checkout: python benchmarks/overhead_against.py ../other --rounds 9
 
-Each checkout runs its own benchmarks/engine_overhead.py in a process that stays. The two are asked in turns, so that both
+Each checkout runs its own benchmarks/engine_overhead.py in a process that stays. The two are asked in turns, so both
 share the machine's load. One JSON line per strategy.
 """
 

@@ -86,6 +86,12 @@ def test_plan_against_compares_the_planners_of_two_checkouts() -> None:
     assert found[2]["equal"] is True
 
 
+def test_overhead_against_measures_both_checkouts() -> None:
+    found = rows("overhead_against", str(BENCHMARKS.parent), "--rounds", "1", "--problems", "2")
+    assert [row["strategy"] for row in found] == ["stepwise", "pipelined", "pipelined, hedge always"]
+    assert all(row["here_cpu_ms_per_step"] > 0 < row["ratio"] for row in found)  # type: ignore[operator]
+
+
 def test_start_up_measures_each_start_in_a_process_of_its_own() -> None:
     found = rows("start_up", "--times", "1")
     assert [row["start"] for row in found][:2] == ["python", "import steproute"]
