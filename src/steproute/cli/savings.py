@@ -1,6 +1,7 @@
 """`steproute savings`: what routing has saved."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,9 +49,13 @@ def savings(
     for heading in ("route", "requests", "without routing", "spent", "saved"):
         table.add_column(heading, justify="left" if heading == "route" else "right")
     for each in routes:
-        dollars = (f"${amount:.6f}" for amount in (each.baseline_usd, each.spent_usd, each.saved_usd))
+        dollars = (_dollars(amount) for amount in (each.baseline_usd, each.spent_usd, each.saved_usd))
         table.add_row(escape(each.route), str(each.requests), *dollars)
     Terminal().print(table)
+
+
+def _dollars(usd: Decimal) -> str:
+    return f"{'-' if usd < 0 else ''}${abs(usd):.6f}"
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -112,6 +112,11 @@ class SpendingLimit:
             else:
                 place.set_exception(self._reached(usd))
 
+    @property
+    def left_usd(self) -> Decimal | None:
+        """What is neither paid nor reserved; None without a limit."""
+        return None if self.max_usd is None else self.max_usd - self.spent_usd - self.reserved_usd
+
     def _fits(self, usd: Decimal) -> bool:
         return self.max_usd is None or self.spent_usd + self.reserved_usd + usd <= self.max_usd
 
@@ -131,11 +136,14 @@ class SpendingLimit:
         )
 
 
-def limited(roles: Roles, limit: SpendingLimit) -> Roles:
-    """The roles with the limit in front of every model and scorer. Call it before a step tree is put in front."""
+def limited(roles: Roles, limit: SpendingLimit, *, shrinks: bool = False) -> Roles:
+    """The roles with the limit in front of every model and scorer. Call it before a step tree is put in front.
+
+    shrinks: see LimitedModel.
+    """
     return replace(
         roles,
-        models={name: _limited_model(role, limit) for name, role in roles.models.items()},
+        models={name: _limited_model(role, limit, shrinks) for name, role in roles.models.items()},
         scorers={name: _limited_scorer(role, limit) for name, role in roles.scorers.items()},
     )
 
@@ -159,8 +167,8 @@ def _is_paid(role: ScorerRole) -> bool:
     return not role.members and not READS_CONFIDENCE.of(role.scorer)
 
 
-def _limited_model(role: ModelRole, limit: SpendingLimit) -> ModelRole:
-    return replace(role, model=LimitedModel(role.model, role.price, limit))
+def _limited_model(role: ModelRole, limit: SpendingLimit, shrinks: bool) -> ModelRole:
+    return replace(role, model=LimitedModel(role.model, role.price, limit, shrinks=shrinks))
 
 
 def _limited_scorer(role: ScorerRole, limit: SpendingLimit) -> ScorerRole:
@@ -196,19 +204,38 @@ class _Paid:
                 if most_usd and payment.usd > most_usd:
                     self._factor = max(self._factor, factor * payment.usd / most_usd)
 
+    def affordable(self, most: Usage, tokens: int) -> int:
+        """Generated tokens that what is left pays for, of a call that could use `most` with `tokens` of them.
+
+        As many as are asked for if all of them fit, or none does.
+        """
+        left = self._limit.left_usd
+        if left is None or self._price.most(most) * self._factor <= left:
+            return tokens
+        reading = self._price.most(replace(most, output_tokens=0))
+        writing = self._price.most(most) - reading
+        share = (left / self._factor - reading) / writing if writing else Decimal(0)
+        return max(1, int(tokens * share)) if share > 0 else tokens
+
 
 class LimitedModel:
-    """A step model whose calls are within a spending limit; a speculative call is refused instead of waiting."""
+    """A step model whose calls are within a spending limit; a speculative call is refused instead of waiting.
 
-    def __init__(self, model: StepModel, price: Price, limit: SpendingLimit) -> None:
+    shrinks: whether a call that does not fit gets fewer tokens, if what is left pays for any.
+    """
+
+    def __init__(self, model: StepModel, price: Price, limit: SpendingLimit, *, shrinks: bool = False) -> None:
         self.name, self.capabilities = model.name, CAPABILITIES.of(model)
-        self._model, self._paid = model, _Paid(price, limit)
+        self._model, self._paid, self._shrinks = model, _Paid(price, limit), shrinks
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts; see StepModel.propose. Raises SpendingLimitReached."""
         meter = meter or Meter()
+        if self._shrinks:
+            tokens = self._paid.affordable(most_written(self._model, prefix, n, sampling), sampling.max_tokens)
+            sampling = replace(sampling, max_tokens=tokens)
         async with self._paid.call(lambda: most_written(self._model, prefix, n, sampling), meter) as returned:
             drafts = await self._model.propose(prefix, n, sampling, meter)
             returned += [draft.usage for draft in drafts]

@@ -69,7 +69,8 @@ class Work(Protocol):
 class Answer:
     """The answer to one request, under way. `cancel` stops its calls, which are billed.
 
-    note: for the trace, why it is answered in the way it is.
+    route: the gateway's, by which the ledger sums up. note: for the trace, why it is answered in the way it is. alone:
+    the role and the price of the model that would answer without routing.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class Answer:
         principal: Principal,
         store: Store,
         *,
+        route: str,
         settings: ServeSettings,
         note: str,
         alone: tuple[str, Price],
         on_event: Callable[[Happening], None],
     ) -> None:
         self._work, self._principal, self._store = work, principal, store
-        self._settings, self._note, self._alone = settings, note, alone
+        self._route, self._settings, self._note, self._alone = route, settings, note, alone
         self._on_event = on_event
         self._happenings: asyncio.Queue[Happening | None] = asyncio.Queue()
         self._trace: Trace | None = None
@@ -125,7 +127,7 @@ class Answer:
         reservation = await self._store.ledger.reserve(
             self._principal,
             request_id=work.trace_id,
-            route=work.route,
+            route=self._route,
             usd=work.most_usd,
             tokens=work.most_tokens,
             prices=work.prices,

@@ -135,7 +135,7 @@ async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) 
             if isinstance(happening, ChatDelta) and happening.call is None:
                 yield head.passed_chunk(happening)
                 is_shown, is_finished = True, is_finished or bool(happening.finish_reason)
-            elif isinstance(happening, Accepted) and at_once:
+            elif isinstance(happening, Accepted) and at_once and happening.step.text:
                 text = DEFAULT_SEPARATOR + happening.step.text if is_shown else happening.step.text
                 yield head.chunk({"content": text}, steproute=step_facts(happening.step))
                 is_shown = True

@@ -148,7 +148,7 @@ def _joined(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[
 
 def text_of(steps: tuple[Step, ...]) -> str:
     """The answer's text."""
-    return DEFAULT_SEPARATOR.join(step.text for step in steps)
+    return DEFAULT_SEPARATOR.join(step.text for step in steps if step.text)
 
 
 def finish_reason(trace: Trace) -> str:

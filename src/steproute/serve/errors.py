@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
+from steproute.solving import NotALabProblem
 from steproute.store import BudgetRefused
 
 _ADDRESS: Final = re.compile(r"https?://[^\s,;)\"']+")
@@ -56,6 +57,9 @@ def api_error(failure: SteprouteError) -> ApiError:
             code="ledger_unavailable",
             headers={"retry-after": "1"},
         )
+    if isinstance(failure, NotALabProblem):
+        remedy = "The gateway serves the bundled lab. Give it your models: steproute serve --config steproute.toml."
+        return ApiError(400, f"{failure.reason} {remedy}", param="messages")
     if isinstance(failure, DatasetError | ConfigError):
         return ApiError(400, str(failure), param=failure.where or None)
     if isinstance(failure, FieldRefused):
@@ -63,14 +67,14 @@ def api_error(failure: SteprouteError) -> ApiError:
     return upstream_failure(str(failure))
 
 
-def upstream_failure(message: str) -> ApiError:
-    """A model or a scorer failed for good: it was tried again already, as the route's limits say.
+def without_address(text: str) -> str:
+    """A text for clients: where a model's server is, is no concern of theirs."""
+    return _ADDRESS.sub("its server", text)
 
-    Where its server is, is no concern of the client's.
-    """
-    return ApiError(
-        502, _ADDRESS.sub("its server", message), type="api_error", code="upstream_failed", headers=NEVER_RETRY
-    )
+
+def upstream_failure(message: str) -> ApiError:
+    """A model or a scorer failed for good: it was tried again already, as the route's limits say."""
+    return ApiError(502, without_address(message), type="api_error", code="upstream_failed", headers=NEVER_RETRY)
 
 
 def overloaded(message: str, retry_after_s: float) -> ApiError:

@@ -101,6 +101,7 @@ class Gateway:
             requested.work,
             principal,
             self.store,
+            route=route,
             settings=self.settings,
             note=requested.facts.get("reason", ""),
             alone=(alone, self.setup.roles.model(alone).price),

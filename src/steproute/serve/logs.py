@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from steproute.core.solution import Outcome
 from steproute.core.trace import Trace, total_usage
 from steproute.serve.observed import Observed, observed
 
@@ -44,7 +45,8 @@ def log_to_stderr() -> None:
 
 def log_request(request: Observed) -> None:
     """The line of one request."""
-    level = logging.ERROR if request.status >= 500 else logging.INFO
+    failed = request.status >= 500 or request.outcome == Outcome.FAILED
+    level = logging.ERROR if failed else logging.INFO
     _LOG.log(level, "request", extra={_FIELDS: _fields(request)})
 
 

@@ -92,7 +92,7 @@ OPERATIONS: Final = (
         path="/v1/savings",
         summary="What was spent, and what it would have cost without routing.",
         answer=answers.SavingsReport,
-        query=("from", "to"),
+        query=("first", "last"),
         **_GET,
     ),
     Operation(path="/v1/traces/{name}", summary="One answer with its account.", answer=answers.KeptTrace, **_GET),

@@ -184,7 +184,7 @@ def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | 
         raise ApiError(
             400,
             f"The request alone may cost ${price.most(Usage(input_tokens=read)):.6f} to read, and its budget is "
-            f"${limits.max_cost_usd}.",
+            f"${limits.max_cost_usd}. Shorten the conversation, or raise max_cost_usd.",
             param="messages",
         )
     return tokens if limits.max_tokens is None else min(tokens, limits.max_tokens)

@@ -17,9 +17,9 @@ BASELINE = "modelled: the passthrough model reads each conversation once, uncach
 
 
 async def savings(request: Request) -> Response:
-    """By route and in all, of the days `from` to `to` of UTC, which may be left out."""
+    """By route and in all, of the days `first` to `last` of UTC, which may be left out."""
     gateway: Gateway = request.app.state.gateway
-    period = Period(first=_day(request, "from"), last=_day(request, "to"))
+    period = Period(first=_day(request, "first"), last=_day(request, "last"))
     routes = await gateway.store.ledger.savings(request.state.principal.tenant, period)
     return Response(msgspec.json.encode(report(routes)), media_type="application/json")
 

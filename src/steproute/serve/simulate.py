@@ -48,7 +48,8 @@ def _expected(gateway: Gateway, requested: Requested) -> dict[str, Any]:
         low, middle, high = np.percentile([float(trace.cost_usd) for trace in recent], _INTERVAL)
         source = f"the newest {len(recent)} answers of this kind: their median, and 5 % to 95 % of them"
         return _amounts(low, middle, high, source)
-    low, middle, high = (float(bound[0]) for bound in _bounds(gateway, requested))
+    most = float(requested.work.most_usd) or float("inf")
+    low, middle, high = (min(most, float(bound[0])) for bound in _bounds(gateway, requested))
     return _amounts(low, middle, high, "bounds, since there are too few answers yet")
 
 

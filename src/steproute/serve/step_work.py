@@ -63,7 +63,7 @@ class StepWork:
 
         episode = Episode(
             self.problem,
-            limited(self.roles, SpendingLimit(self.most_usd or None)),
+            limited(self.roles, SpendingLimit(self.most_usd or None), shrinks=True),
             route=self.route,
             limits=self.limits,
             seed=self.seed,

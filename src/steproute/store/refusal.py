@@ -77,10 +77,12 @@ def _message(shortage: Shortage) -> str:
 
 def _remedy(shortage: Shortage) -> str:
     if shortage.retry_after_s is None:
-        return "Ask for less, or raise the limit."
+        return "Ask for less by max_tokens or max_cost_usd, or raise the limit."
     if shortage.kind == "held":
         return "Try again when other requests have ended."
-    return f"Try again in {shortage.retry_after_s:.0f} s, or raise the limit."
+    less = "" if shortage.kind == "rate" else "Ask for less by max_tokens or max_cost_usd, or "
+    again = f"try again in {shortage.retry_after_s:.0f} s"
+    return f"{less}{again if less else again.capitalize()}, or raise the limit."
 
 
 def _text(amount: Decimal) -> str:
