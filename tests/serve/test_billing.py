@@ -39,7 +39,7 @@ class Recorded:
         if self.failure is not None:
             raise self.failure
 
-    async def close(self, account: Sequence[AccountLine]) -> None:
+    async def close(self, account: Sequence[AccountLine], *, baseline_usd: Decimal) -> None:
         self.closed.append(len(account))
 
 
@@ -58,7 +58,7 @@ def billed(reservation: Recorded, *, lines: int, pause_s: float, lease_s: float)
             for _ in range(lines):
                 billing.enter(LINE)
                 await asyncio.sleep(pause_s)
-            billing.finish([LINE] * lines)
+            billing.finish([LINE] * lines, Decimal(0))
 
     asyncio.run(run())
     return lost
