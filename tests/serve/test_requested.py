@@ -1,0 +1,53 @@
+"""What a request in steps reserves, and that its calls keep within it."""
+
+import asyncio
+from decimal import Decimal
+
+from tests.engine.scripted import ScriptedModel, ScriptedScorer
+from tests.engine.test_episode import WEAK_PRICE, stepwise
+
+from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
+from steproute.config.gateway import GatewayRoute
+from steproute.core.usage import FREE, Price
+from steproute.serve.auto import Fixed
+from steproute.serve.chat_request import Chat
+from steproute.serve.requested import ServedRoute, step_work
+from steproute.serve.step_work import StepWork
+from steproute.store import Principal
+
+
+def roles(weak: Price, strong: Price, prm: Price = FREE) -> Roles:
+    return Roles(
+        models={
+            "weak": ModelRole(model=ScriptedModel("weak", ()), price=weak),
+            "strong": ModelRole(model=ScriptedModel("strong", ()), price=strong),
+        },
+        scorers={"prm": ScorerRole(scorer=ScriptedScorer(), price=prm)},
+    )
+
+
+def work(of: Roles) -> StepWork:
+    route = GatewayRoute(name="r", solves=None, passthrough="strong", limits=Limits())
+    served = ServedRoute(route=route, chooser=Fixed("steps"), strategy=stepwise(), name="r")
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": "1 + 1?"}]})
+    return step_work(chat, served, of, Principal(tenant="t", key_id="k", limits_usd=True), "id")
+
+
+def test_a_route_whose_own_model_is_free_reserves_for_the_others() -> None:
+    assert work(roles(WEAK_PRICE, FREE)).most_usd > 0
+    assert work(roles(FREE, FREE, WEAK_PRICE)).most_usd > 0
+    assert work(roles(FREE, FREE)).most_usd == 0
+
+
+def test_a_request_that_reserves_nothing_makes_no_paid_call() -> None:
+    asked = work(roles(WEAK_PRICE, FREE))
+    nothing = StepWork(
+        problem=asked.problem,
+        route="r",
+        strategy=asked.strategy,
+        roles=asked.roles,
+        limits=asked.limits,
+        most_usd=Decimal(0),
+    )
+    trace = asyncio.run(nothing.run(lambda happening: None))
+    assert (trace.outcome, trace.cost_usd) == (Outcome.MONEY_BUDGET, 0)
