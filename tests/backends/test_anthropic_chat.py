@@ -230,6 +230,13 @@ def test_a_request_without_a_limit_gets_one() -> None:
     assert sent()["max_tokens"] == 8192
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(7, 7), (70, 50)])
+def test_extra_fields_never_raise_the_limit_of_a_request(asked: int, sent: int) -> None:
+    server = hello()
+    with_settings(server, (USER,), {"max_tokens": asked}, extra={"max_tokens": 50})
+    assert server.asked[-1].body["max_tokens"] == sent
+
+
 def test_sampling_fields_go_out_with_the_version_of_the_api_that_knows_them() -> None:
     server = hello()
     asked(server, temperature=0.2)

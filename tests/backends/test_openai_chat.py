@@ -243,6 +243,13 @@ def test_settings_add_their_extra_fields_and_switch_reasoning_off() -> None:
     assert "temperature" not in body, "the role's sampling is for steps"
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(7, 7), (70, 50)])
+def test_extra_fields_never_raise_the_limit_of_a_request(asked: int, sent: int) -> None:
+    server = Chatting(*HELLO)
+    replies(server, ChatRequest(messages=ASK.messages, fields={"max_tokens": asked}), extra={"max_tokens": 50})
+    assert server.asked[-1].body["max_tokens"] == sent
+
+
 def test_a_refused_limit_is_sent_under_its_other_name() -> None:
     server = Chatting(*HELLO)
     server.refusals = [{"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model."}}]

@@ -147,7 +147,7 @@ class AnthropicModel:
     async def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
         """See ChatModel. The role's `thinking` and `extra` apply; its sampling is for steps."""
         check_supported(request, self.capabilities, self.name)
-        fields = {**message_fields(request, self.name), **self.settings.extra}
+        fields = {**message_fields(request, self.name), **request.within_limit(self.settings.extra)}
         fields = {"thinking": self._thinking(fields["max_tokens"]), **fields}
         used = ChatMeter(self.name, request, meter or Meter(), fields["max_tokens"])
         reply = chat_reply(self.connection, lambda client: self._opened(client, fields), used)
