@@ -84,6 +84,7 @@ class Chat:
     def from_json(cls, text: bytes) -> "Chat":
         """From a request's body. Raises ApiError that names the field."""
         try:
+            text.decode()  # bytes of fields that are passed on are not looked at below
             fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             body = msgspec.json.decode(text, type=ChatBody)
         except msgspec.ValidationError as failure:
