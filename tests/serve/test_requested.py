@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import pytest
 from tests.engine.scripted import ScriptedModel, ScriptedScorer
 from tests.engine.test_episode import WEAK_PRICE, stepwise
 
@@ -11,7 +12,8 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.usage import FREE, Price
 from steproute.serve.auto import Fixed
 from steproute.serve.chat_request import Chat
-from steproute.serve.requested import ServedRoute, step_work
+from steproute.serve.errors import ApiError
+from steproute.serve.requested import ServedRoute, passthrough_work, step_work
 from steproute.serve.step_work import StepWork
 from steproute.store import Principal
 
@@ -51,3 +53,11 @@ def test_a_request_that_reserves_nothing_makes_no_paid_call() -> None:
     )
     trace = asyncio.run(nothing.run(lambda happening: None))
     assert (trace.outcome, trace.cost_usd) == (Outcome.MONEY_BUDGET, 0)
+
+
+def test_reading_alone_may_not_cost_more_than_the_limit() -> None:
+    reads = Price(input=Decimal(1000), output=Decimal(0))
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": "1 + 1?"}]})
+    route = GatewayRoute(name="r", solves=None, passthrough="strong", limits=Limits(max_cost_usd=Decimal("0.01")))
+    with pytest.raises(ApiError, match="to read"):
+        passthrough_work(chat, route, "strong", roles(FREE, reads), Principal(tenant="t", key_id="k"), "id")

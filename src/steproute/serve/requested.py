@@ -178,17 +178,19 @@ def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limit
 
 def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
     """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none."""
-    if limits.max_cost_usd is None or not price.output:
+    if limits.max_cost_usd is None:
         return limits.max_tokens
-    left = limits.max_cost_usd - price.most(Usage(input_tokens=read))
-    tokens = int(left * _PER_MILLION / price.output / replies)
-    if tokens < 1:
+    read_usd = price.most(Usage(input_tokens=read))
+    left, token_usd = limits.max_cost_usd - read_usd, price.output * replies / _PER_MILLION
+    if left < token_usd:
         raise ApiError(
             400,
-            f"The request alone may cost ${price.most(Usage(input_tokens=read)):.6f} to read, and its budget is "
-            f"${limits.max_cost_usd}.",
+            f"The request alone may cost ${read_usd:.6f} to read, and its budget is ${limits.max_cost_usd}.",
             param="messages",
         )
+    if not token_usd:
+        return limits.max_tokens
+    tokens = int(left / token_usd)
     return tokens if limits.max_tokens is None else min(tokens, limits.max_tokens)
 
 
