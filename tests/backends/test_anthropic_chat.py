@@ -13,7 +13,8 @@ from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.server import Server
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.errors import BackendUnavailable, ConfigError, FieldRefused, RateLimited, SteprouteError
-from steproute.core.solution import Meter
+from steproute.core.problem import Problem
+from steproute.core.solution import Meter, Prefix, Sampling
 from steproute.core.usage import Usage
 
 USER = {"role": "user", "content": "What is 1 + 2?"}
@@ -333,3 +334,9 @@ def test_closing_the_generator_closes_the_connection() -> None:
     meter = asyncio.run(run())
     assert meter.usage.estimated
     assert meter.usage.input_tokens > 0
+
+
+def test_a_limit_in_the_extra_fields_counts_in_what_a_step_can_use() -> None:
+    settings = AnthropicSettings(model="m-1", server=Server(base_url="http://127.0.0.1:1"), extra={"max_tokens": 9000})
+    prefix = Prefix(problem=Problem(id="p", messages=(USER,)))
+    assert AnthropicModel("m", settings).most_usage(prefix, 2, Sampling(max_tokens=100)).output_tokens >= 2 * 9000

@@ -128,7 +128,9 @@ class AnthropicModel:
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """`n` requests, each twice if a reply may be sent back; see `core.usage_bounds`."""
         read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
-        one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
+        given = self.settings.extra.get("max_tokens")
+        output = max(sampling.max_tokens, given) if isinstance(given, int) else sampling.max_tokens
+        one = Usage(input_tokens=n * read, output_tokens=n * output)
         return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
 
     async def propose(
