@@ -1,4 +1,4 @@
-"""What a request in steps reserves, and that its calls keep within it."""
+"""What a request reserves, that its calls keep within it, and what it is told if it cannot be reserved."""
 
 import asyncio
 from decimal import Decimal
@@ -12,10 +12,11 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.usage import FREE, Price
 from steproute.serve.auto import Fixed
 from steproute.serve.chat_request import Chat
-from steproute.serve.errors import ApiError
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
 from steproute.serve.requested import ServedRoute, passthrough_work, step_work
 from steproute.serve.step_work import StepWork
-from steproute.store import Principal
+from steproute.store import BudgetRefused, Principal
+from steproute.store.refusal import Shortage
 
 
 def roles(weak: Price, strong: Price, prm: Price = FREE) -> Roles:
@@ -61,3 +62,19 @@ def test_reading_alone_may_not_cost_more_than_the_limit() -> None:
     route = GatewayRoute(name="r", solves=None, passthrough="strong", limits=Limits(max_cost_usd=Decimal("0.01")))
     with pytest.raises(ApiError, match="to read"):
         passthrough_work(chat, route, "strong", roles(FREE, reads), Principal(tenant="t", key_id="k"), "id")
+
+
+def test_a_request_above_a_rate_by_itself_is_not_sent_again() -> None:
+    amount = Decimal(10)
+    shortage = Shortage(
+        kind="rate",
+        unit="tokens",
+        window="minute",
+        limit=amount,
+        spent=Decimal(0),
+        reserved=Decimal(0),
+        asked=amount * 2,
+        retry_after_s=None,
+    )
+    failure = api_error(BudgetRefused("t", shortage))
+    assert (failure.status, failure.headers) == (429, NEVER_RETRY)
