@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from steproute.config import Setup, check_answers, check_needs
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
+from steproute.config.route import RouteSettings
+from steproute.core.errors import ConfigError
 from steproute.core.events import Finished
 from steproute.core.ports import Strategy
 from steproute.core.trace import Trace
@@ -30,6 +32,7 @@ from steproute.store import Principal, Store
 from steproute.strategies.single import Single
 
 _RECENT: Final = 200
+_BETWEEN: Final = 0.38  # no whole number of ranks, for policies whose knobs are ranks
 
 
 @dataclass(kw_only=True)
@@ -161,7 +164,20 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
         chooser = chooser_of(route.auto)
     if route.solves is not None:
         strategy, name = route.solves.strategy_at(0), route.solves.name
+        _check_paced(route, route.solves)
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name)
+
+
+def _check_paced(route: GatewayRoute, solves: RouteSettings) -> None:
+    """Raises ConfigError for a pace with knobs at which its policy cannot run, at an end or between them."""
+    if route.paced is None:
+        return
+    low, high = route.paced
+    for share in (0.0, _BETWEEN, 1.0):
+        try:
+            solves.changed(knob=low + (high - low) * share).strategy_at(0)
+        except ConfigError as failure:
+            raise failure.inside(f"serve.routes.{route.name}.paced") from None
