@@ -61,7 +61,7 @@ class Billing:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close it, however often the request is cancelled meanwhile, so that who waits for it waits for its bill."""
+        """End it. The request is not over before that, however often it is cancelled meanwhile."""
         self._lines.put_nowait(None)
         ending, cancelled = asyncio.create_task(self._end()), None
         while not ending.done():
