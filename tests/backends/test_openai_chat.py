@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from steproute.core.errors import (
     ConfigError,
     ContextOverflow,
     FieldRefused,
+    SpendingLimitReached,
 )
 from steproute.core.ports import ChatModel, Continuation
 from steproute.core.solution import Meter, ModelCall
@@ -359,6 +360,24 @@ def test_a_retried_attempt_that_cost_something_has_a_line_of_its_own() -> None:
     tried(Chatting(*chunks, decide=lambda request: faults.pop() if faults else None), bills)
     assert [purpose for purpose, _ in bills.lines] == [Purpose.RETRY, Purpose.ACCEPTED]
     assert bills.lines[0][1].usage.input_tokens == 20
+
+
+def test_a_further_try_that_cannot_be_paid_gives_the_failure_of_the_last_one() -> None:
+    slots = [nullcontext()]
+
+    def slot(meter: Meter) -> AbstractAsyncContextManager[None]:
+        if not slots:
+            raise SpendingLimitReached("there is no money for it", where="max_usd")
+        return slots.pop()
+
+    async def run() -> None:
+        async with Chatting(*HELLO, decide=lambda request: Fault.SERVER_ERROR).running() as server:
+            deltas = passed_through(model_of(server), ASK, enter=Bills().enter, retries=2, slot=slot)
+            async with aclosing(deltas):
+                await anext(deltas)
+
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(run())
 
 
 def test_a_cancelled_request_is_billed_as_cancelled() -> None:
