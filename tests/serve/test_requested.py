@@ -2,17 +2,22 @@
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from tests.engine.scripted import ScriptedModel, ScriptedScorer
 from tests.engine.test_episode import WEAK_PRICE, stepwise
+from tests.serve.test_passthrough import CONFIG
 
 from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
+from steproute.config import read_setup
 from steproute.config.gateway import GatewayRoute
+from steproute.core.errors import ConfigError
 from steproute.core.usage import FREE, Price
 from steproute.serve.auto import Fixed
 from steproute.serve.chat_request import Chat
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.gateway import served_routes
 from steproute.serve.requested import ServedRoute, passthrough_work, step_work
 from steproute.serve.step_work import StepWork
 from steproute.store import BudgetRefused, Principal
@@ -78,3 +83,11 @@ def test_a_request_above_a_rate_by_itself_is_not_sent_again() -> None:
     )
     failure = api_error(BudgetRefused("t", shortage))
     assert (failure.status, failure.headers) == (429, NEVER_RETRY)
+
+
+def test_a_gateway_does_not_start_with_a_price_that_its_ledger_cannot_hold(tmp_path: Path) -> None:
+    (tmp_path / "steproute.toml").write_text(
+        CONFIG.format(url="http://127.0.0.1:1/v1").replace("input = 0.1,", 'input = "0.0000001",')
+    )
+    with pytest.raises(ConfigError, match="decimals"):
+        served_routes(read_setup(tmp_path / "steproute.toml"))

@@ -28,7 +28,9 @@ from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
 from steproute.serve.requested import Requested, ServedRoute, work_of
+from steproute.serve.step_work import prices_of
 from steproute.store import Principal, Store
+from steproute.store.records import PriceRow
 from steproute.strategies.single import Single
 
 _RECENT: Final = 200
@@ -153,6 +155,8 @@ def served_routes(setup: Setup) -> dict[str, ServedRoute]:
     routes = gateway_routes(setup.gateway.routes, setup.route, setup.limits, setup.roles)
     if setup.gateway.serve.keys:
         check_priced(setup.roles)
+    for price in prices_of(setup.roles).values():
+        PriceRow.of(price)  # raises for one that the ledger cannot hold exactly
     return {name: _served(route, setup.roles) for name, route in routes.items()}
 
 
