@@ -69,20 +69,22 @@ def test_reading_alone_may_not_cost_more_than_the_limit() -> None:
         passthrough_work(chat, route, "strong", roles(FREE, reads), Principal(tenant="t", key_id="k"), "id")
 
 
-def test_a_request_above_a_rate_by_itself_is_not_sent_again() -> None:
-    amount = Decimal(10)
+@pytest.mark.parametrize(
+    ("wait_s", "headers"), [(None, NEVER_RETRY), (0.2, {"retry-after": "1"}), (1.4, {"retry-after": "2"})]
+)
+def test_a_client_waits_until_a_rate_allows_its_request(wait_s: float | None, headers: dict[str, str]) -> None:
     shortage = Shortage(
         kind="rate",
         unit="tokens",
         window="minute",
-        limit=amount,
+        limit=Decimal(10),
         spent=Decimal(0),
         reserved=Decimal(0),
-        asked=amount * 2,
-        retry_after_s=None,
+        asked=Decimal(20),
+        retry_after_s=wait_s,
     )
     failure = api_error(BudgetRefused("t", shortage))
-    assert (failure.status, failure.headers) == (429, NEVER_RETRY)
+    assert (failure.status, failure.headers) == (429, headers)
 
 
 def test_a_gateway_does_not_start_with_a_price_that_its_ledger_cannot_hold(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
@@ -101,6 +102,6 @@ def _refused(failure: BudgetRefused) -> ApiError:
     if failure.kind == "budget":
         return ApiError(402, str(failure), type="insufficient_quota", code="budget_exceeded", headers=NEVER_RETRY)
     wait_s = failure.retry_after_s
-    headers = NEVER_RETRY if wait_s is None else {"retry-after": str(max(1, round(wait_s)))}
+    headers = NEVER_RETRY if wait_s is None else {"retry-after": str(max(1, ceil(wait_s)))}
     code = "rate_limit_exceeded" if failure.kind == "rate" else "budget_reserved"
     return ApiError(429, str(failure), type="rate_limit_error", code=code, headers=headers)
