@@ -13,7 +13,8 @@ from steproute.backends.anthropic.model import AnthropicModel, AnthropicSettings
 from steproute.backends.http.server import Server
 from steproute.core.chat import ChatDelta, ChatRequest, ToolCallDelta
 from steproute.core.errors import BackendUnavailable, ConfigError, FieldRefused, RateLimited, SteprouteError
-from steproute.core.solution import Meter
+from steproute.core.problem import Problem
+from steproute.core.solution import Meter, Prefix, Sampling
 from steproute.core.usage import Usage
 
 USER = {"role": "user", "content": "What is 1 + 2?"}
@@ -230,6 +231,13 @@ def test_a_request_without_a_limit_gets_one() -> None:
     assert sent()["max_tokens"] == 8192
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(7, 7), (70, 50)])
+def test_extra_fields_never_raise_the_limit_of_a_request(asked: int, sent: int) -> None:
+    server = hello()
+    with_settings(server, (USER,), {"max_tokens": asked}, extra={"max_tokens": 50})
+    assert server.asked[-1].body["max_tokens"] == sent
+
+
 def test_sampling_fields_go_out_with_the_version_of_the_api_that_knows_them() -> None:
     server = hello()
     asked(server, temperature=0.2)
@@ -326,3 +334,9 @@ def test_closing_the_generator_closes_the_connection() -> None:
     meter = asyncio.run(run())
     assert meter.usage.estimated
     assert meter.usage.input_tokens > 0
+
+
+def test_a_limit_in_the_extra_fields_counts_in_what_a_step_can_use() -> None:
+    settings = AnthropicSettings(model="m-1", server=Server(base_url="http://127.0.0.1:1"), extra={"max_tokens": 9000})
+    prefix = Prefix(problem=Problem(id="p", messages=(USER,)))
+    assert AnthropicModel("m", settings).most_usage(prefix, 2, Sampling(max_tokens=100)).output_tokens >= 2 * 9000

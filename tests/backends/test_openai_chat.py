@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from steproute.core.errors import (
     ConfigError,
     ContextOverflow,
     FieldRefused,
+    SpendingLimitReached,
 )
 from steproute.core.ports import ChatModel, Continuation
 from steproute.core.solution import Meter, ModelCall
@@ -243,6 +244,13 @@ def test_settings_add_their_extra_fields_and_switch_reasoning_off() -> None:
     assert "temperature" not in body, "the role's sampling is for steps"
 
 
+@pytest.mark.parametrize(("asked", "sent"), [(7, 7), (70, 50)])
+def test_extra_fields_never_raise_the_limit_of_a_request(asked: int, sent: int) -> None:
+    server = Chatting(*HELLO)
+    replies(server, ChatRequest(messages=ASK.messages, fields={"max_tokens": asked}), extra={"max_tokens": 50})
+    assert server.asked[-1].body["max_tokens"] == sent
+
+
 def test_a_refused_limit_is_sent_under_its_other_name() -> None:
     server = Chatting(*HELLO)
     server.refusals = [{"error": {"message": "Unsupported parameter: 'max_tokens' is not supported with this model."}}]
@@ -352,6 +360,24 @@ def test_a_retried_attempt_that_cost_something_has_a_line_of_its_own() -> None:
     tried(Chatting(*chunks, decide=lambda request: faults.pop() if faults else None), bills)
     assert [purpose for purpose, _ in bills.lines] == [Purpose.RETRY, Purpose.ACCEPTED]
     assert bills.lines[0][1].usage.input_tokens == 20
+
+
+def test_a_further_try_that_cannot_be_paid_gives_the_failure_of_the_last_one() -> None:
+    slots = [nullcontext()]
+
+    def slot(meter: Meter) -> AbstractAsyncContextManager[None]:
+        if not slots:
+            raise SpendingLimitReached("there is no money for it", where="max_usd")
+        return slots.pop()
+
+    async def run() -> None:
+        async with Chatting(*HELLO, decide=lambda request: Fault.SERVER_ERROR).running() as server:
+            deltas = passed_through(model_of(server), ASK, enter=Bills().enter, retries=2, slot=slot)
+            async with aclosing(deltas):
+                await anext(deltas)
+
+    with pytest.raises(BackendUnavailable):
+        asyncio.run(run())
 
 
 def test_a_cancelled_request_is_billed_as_cancelled() -> None:

@@ -37,7 +37,9 @@ def test_the_conversation_is_read_once_and_the_answer_written_once() -> None:
         line(Purpose.ACCEPTED, 5, 105, 12),
         line(Purpose.ACCEPTED, 10, 120, 8),
     )
-    assert baseline_usd(trace(*account, tokens=(12, 8)), "strong", STRONG) == Decimal(100 + 4 * 20) / 1_000_000
+    read, cached, written = 60, 40, 12 + 8
+    dollars = (read + Decimal("0.1") * cached + 4 * written) / 1_000_000
+    assert baseline_usd(trace(*account, tokens=(12, 8)), "strong", STRONG) == dollars
 
 
 def test_an_answer_that_nothing_was_written_for_would_have_cost_nothing() -> None:

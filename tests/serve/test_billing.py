@@ -39,7 +39,7 @@ class Recorded:
         if self.failure is not None:
             raise self.failure
 
-    async def close(self, account: Sequence[AccountLine]) -> None:
+    async def close(self, account: Sequence[AccountLine], *, baseline_usd: Decimal) -> None:
         self.closed.append(len(account))
 
 
@@ -58,7 +58,7 @@ def billed(reservation: Recorded, *, lines: int, pause_s: float, lease_s: float)
             for _ in range(lines):
                 billing.enter(LINE)
                 await asyncio.sleep(pause_s)
-            billing.finish([LINE] * lines)
+            billing.finish([LINE] * lines, Decimal(0))
 
     asyncio.run(run())
     return lost
@@ -83,3 +83,34 @@ def test_lines_that_come_together_are_settled_together() -> None:
 )
 def test_a_request_whose_lease_has_ended_is_stopped(failure: Exception | None, is_lost: bool) -> None:
     assert billed(Recorded(failure), lines=20, pause_s=0.02, lease_s=0.1) is is_lost
+
+
+def test_a_request_that_is_cancelled_again_while_it_closes_is_closed_all_the_same() -> None:
+    class Slow(Recorded):
+        async def close(self, account: Sequence[AccountLine], *, baseline_usd: Decimal) -> None:
+            closing.set()
+            await may_close.wait()
+            await super().close(account, baseline_usd=baseline_usd)
+
+    async def nothing() -> None: ...
+
+    async def request(reservation: Recorded) -> None:
+        async with Billing(reservation, 60, on_lost=lambda: None, at_end=nothing):  # type: ignore[arg-type]
+            await asyncio.Event().wait()
+
+    async def run() -> None:
+        reservation = Slow()
+        task = asyncio.create_task(request(reservation))
+        await asyncio.sleep(0)
+        task.cancel()
+        await closing.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        assert not task.done()
+        may_close.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert reservation.closed == [0]
+
+    closing, may_close = asyncio.Event(), asyncio.Event()
+    asyncio.run(run())

@@ -10,6 +10,8 @@ import pytest
 from tests.serve.running import PROBLEM, RunningGateway, gateway
 
 import steproute
+from steproute.serve.chat_request import Chat
+from steproute.serve.errors import ApiError
 
 ASK = [{"role": "user", "content": PROBLEM}]
 
@@ -129,3 +131,21 @@ def test_headers_name_the_trace_and_its_cost(running: RunningGateway) -> None:
     body = json.loads(response.content)
     assert response.headers["x-steproute-trace-id"] == body["id"]
     assert response.headers["x-steproute-cost-usd"] == body["steproute"]["cost_usd"]
+
+
+def test_bytes_that_are_no_text_are_refused_in_any_field() -> None:
+    with pytest.raises(ApiError) as refused:
+        Chat.from_json(b'{"model": "m", "messages": [{"role": "user", "content": "?"}], "unknown": "\xff"}')
+    assert (refused.value.status, "utf-8" in refused.value.message) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("service_tier", "priority"), ("models", ["m"]), ("best_of", 9), ("chat_template", "x"), ("plugins", [{}])],
+)
+def test_fields_that_change_what_a_call_costs_are_refused_by_name(field: str, value: object) -> None:
+    asked = {"model": "m", "messages": [{"role": "user", "content": "?"}]}
+    with pytest.raises(ApiError) as refused:
+        Chat.of({**asked, field: value})
+    assert (refused.value.param, refused.value.code) == (field, "unsupported_parameter")
+    Chat.of({**asked, field: None})

@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.serve.test_passthrough import CONFIG
 
+from steproute.config import read_setup
+from steproute.core.errors import ConfigError
+from steproute.serve.gateway import served_routes
 from steproute.serve.pacing import paced_knob
 from steproute.store import Balance
 
@@ -47,3 +52,11 @@ def test_whoever_has_spent_more_never_gets_the_more_expensive_knob(a: float, b: 
     less, more = sorted((a, b))
     now = START + timedelta(days=day)
     assert paced_knob(KNOBS, [balance(less)], now) >= paced_knob(KNOBS, [balance(more)], now) - 1e-12
+
+
+def test_a_gateway_does_not_start_with_a_pace_that_its_policy_cannot_run_at(tmp_path: Path) -> None:
+    route = '\n[serve.routes.r]\npolicy = "random"\npaced = [0.1, 1.5]\n'
+    (tmp_path / "steproute.toml").write_text(CONFIG.format(url="http://127.0.0.1:1/v1") + route)
+    with pytest.raises(ConfigError) as failure:
+        served_routes(read_setup(tmp_path / "steproute.toml"))
+    assert str(failure.value.where).startswith("serve.routes.r.paced")

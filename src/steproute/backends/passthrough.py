@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final
 
 from steproute.core.chat import ChatDelta, ChatRequest
-from steproute.core.errors import CircuitOpen, TransientError
+from steproute.core.errors import CircuitOpen, SpendingLimitReached, TransientError
 from steproute.core.ports import ChatModel
 from steproute.core.solution import Meter, ModelCall
 from steproute.core.usage import Purpose
@@ -31,9 +31,9 @@ async def passed_through(
 
     Every try holds a `slot` from its request to the end of its stream, and is billed by `enter` if it used anything: as
     accepted, as cancelled if this generator is closed before the last delta, and as retry if it failed. Raises what the
-    last try raised.
+    last try raised, also if there is no money for a further one.
     """
-    attempt = 0
+    attempt, failed = 0, None
     while True:
         single = _Try(enter)
         try:
@@ -41,7 +41,12 @@ async def passed_through(
                 async for delta in deltas:
                     yield delta
             return
+        except SpendingLimitReached:
+            if failed is None:
+                raise
+            raise failed from None
         except TransientError as failure:
+            failed = failure
             used = failure.failed_probes if isinstance(failure, CircuitOpen) else attempt
             if single.handed_on or used >= retries:
                 raise

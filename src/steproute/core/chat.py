@@ -84,6 +84,15 @@ class ChatRequest:
         limits = [limit for name in LIMIT_FIELDS if (limit := self.whole_number(name)) is not None]
         return max(limits, default=None)
 
+    def within_limit(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Further fields for this request, without a limit of tokens above its own. Raises ConfigError."""
+        own = self.max_tokens
+        return {
+            name: value
+            for name, value in extra.items()
+            if own is None or name not in LIMIT_FIELDS or (isinstance(value, int) and value <= own)
+        }
+
     @property
     def replies(self) -> int:
         """How many replies it asks for. Raises ConfigError."""

@@ -139,7 +139,6 @@ class Answer:
             return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:
-        self._on_event(happening)
         if isinstance(happening, Billed):
             billing.enter(happening.line)
         if isinstance(happening, Finished):
@@ -148,6 +147,7 @@ class Answer:
             billing.finish(trace.account, baseline_usd(trace, *self._alone))
         else:
             self._happenings.put_nowait(happening)
+        self._on_event(happening)  # last, so that a fault of a watcher leaves no call unbilled
 
     async def _keep_trace(self) -> None:
         """A trace that cannot be kept is no reason to fail: the ledger has its lines."""

@@ -114,9 +114,11 @@ async def _clean(gateway: Gateway) -> None:
     """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
     settings = gateway.settings
     while True:
-        with suppress(SteprouteError):
+        try:
             await gateway.store.ledger.expire()
             await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
+        except Exception as failure:  # the next round tries again, whatever it was
+            _LOG.warning("expired reservations and old traces could not be cleared: %s", failure)
         gateway.metrics.watch(gateway.setup.roles)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 

@@ -61,8 +61,17 @@ class Billing:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """End it. The request is not over before that, however often it is cancelled meanwhile."""
         self._lines.put_nowait(None)
-        await asyncio.shield(asyncio.ensure_future(self._end()))
+        ending, cancelled = asyncio.create_task(self._end()), None
+        while not ending.done():
+            try:
+                await asyncio.wait({ending})
+            except asyncio.CancelledError as interruption:
+                cancelled = interruption
+        if cancelled is not None:
+            raise cancelled
+        ending.result()
 
     async def _settle(self) -> None:
         """Until None comes. Lines that keep coming do not put off the extensions."""

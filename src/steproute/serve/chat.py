@@ -130,18 +130,20 @@ async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) 
     """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last."""
     try:
         yield head.chunk({"role": "assistant", "content": ""})
-        is_shown = is_finished = False
+        is_shown, begun, finished = False, set[int](), set[int]()
         async for happening in answer.happenings():
             if isinstance(happening, ChatDelta) and happening.call is None:
                 yield head.passed_chunk(happening)
-                is_shown, is_finished = True, is_finished or bool(happening.finish_reason)
+                is_shown = True
+                (finished if happening.finish_reason else begun).add(happening.reply)
             elif isinstance(happening, Accepted) and at_once and happening.step.text:
                 text = DEFAULT_SEPARATOR + happening.step.text if is_shown else happening.step.text
                 yield head.chunk({"content": text}, steproute=step_facts(happening.step))
                 is_shown = True
             elif isinstance(happening, Finished):
                 trace = sound(happening.trace)
-                for chunk in _end(trace, head, body, is_shown=is_shown, is_finished=is_finished):
+                unfinished = ((begun | finished) or {0}) - finished
+                for chunk in _end(trace, head, body, is_shown=is_shown, unfinished=unfinished):
                     yield chunk
     except ApiError as failure:
         yield failure.body
@@ -151,14 +153,15 @@ async def _chunks(answer: Answer, head: Head, body: ChatBody, *, at_once: bool) 
         answer.cancel()
 
 
-def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, is_finished: bool) -> list[dict[str, Any]]:
+def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, unfinished: set[int]) -> list[dict[str, Any]]:
     """The last chunks: the text if nothing was shown, how it ended, and the usage if it is asked for.
 
-    A reply that is passed through has had its finish reason already, unless a limit cut it off.
+    unfinished: replies without a finish reason. One that is passed through has its own, unless a limit cut it off.
     """
     chunks = [] if is_shown or not trace.steps else [head.chunk({"content": text_of(trace.steps)})]
-    reason = None if is_finished else finish_reason(trace)
-    chunks.append(head.chunk({}, finish_reason=reason, steproute=head.summary(trace)))
+    reason = finish_reason(trace)
+    chunks += [head.passed_chunk(ChatDelta(reply=reply, finish_reason=reason)) for reply in sorted(unfinished - {0})]
+    chunks.append(head.chunk({}, finish_reason=reason if 0 in unfinished else None, steproute=head.summary(trace)))
     if body.stream_options is not None and body.stream_options.include_usage:
         chunks.append(head.usage_chunk(trace))
     return chunks

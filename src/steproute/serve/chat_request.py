@@ -71,6 +71,11 @@ _KNOWN: Final = frozenset(ChatBody.__struct_fields__)
 _OWN: Final = frozenset({"model", "messages", "stream", "stream_options", "steproute"})
 """Fields that the gateway answers to, so that a model that a request is passed to does not get them."""
 _NO_TIER: Final = frozenset({"default", "auto", None})
+_OTHER_COST: Final = frozenset(
+    {"models", "provider", "plugins", "search_parameters", "web_search_options", "audio"}  # who answers, and with what
+    | {"best_of", "use_beam_search", "chat_template", "mm_processor_kwargs"}  # tokens beyond those that are bounded
+)
+"""Fields of model servers by which a call may cost more than its messages and limits say, so more than is reserved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class Chat:
     def from_json(cls, text: bytes) -> "Chat":
         """From a request's body. Raises ApiError that names the field."""
         try:
+            text.decode()  # bytes of fields that are passed on are not looked at below
             fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
             body = msgspec.json.decode(text, type=ChatBody)
         except msgspec.ValidationError as failure:
@@ -112,9 +118,19 @@ class Chat:
             raise refused_field("store", "answers are not stored for later requests.")
         passed = {name: value for name, value in fields.items() if name not in _OWN}
         try:
-            return cls(body, ChatRequest(messages=tuple(body.messages), fields=passed))
+            chat = cls(body, ChatRequest(messages=tuple(body.messages), fields=passed))
         except ConfigError as failure:
             raise ApiError(400, str(failure), param="messages") from None
+        chat._check_cost()
+        return chat
+
+    def _check_cost(self) -> None:
+        """Raises ApiError for a field by which a call may cost more than is reserved."""
+        if self.body.service_tier not in _NO_TIER:
+            raise refused_field("service_tier", "a model has one price, so there are no tiers.")
+        for name in sorted(self.request.fields.keys() & _OTHER_COST):
+            if self.request.get(name) is not None:
+                raise refused_field(name, "it changes what a call may cost, which is reserved before it is made.")
 
     @property
     def wants_passthrough(self) -> bool:
@@ -134,8 +150,6 @@ class Chat:
         """Raises ApiError for a field that step routing cannot do."""
         if self.body.n not in (None, 1):
             raise refused_field("n", "a step route gives one answer to each request.")
-        if self.body.service_tier not in _NO_TIER:
-            raise refused_field("service_tier", "a step route has no tiers.")
         for name in self.request.fields.keys() - _KNOWN:
             if self.request.get(name) is not None:
                 raise refused_field(name, "a step route cannot do that. Use a route that passes requests through.")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
@@ -104,6 +105,7 @@ def _refused(failure: BudgetRefused) -> ApiError:
     """A spent budget is 402, which no client retries; what passes by itself is 429 with the seconds to wait."""
     if failure.kind == "budget":
         return ApiError(402, str(failure), type="insufficient_quota", code="budget_exceeded", headers=NEVER_RETRY)
-    wait = {"retry-after": str(max(1, round(failure.retry_after_s or 1)))}
+    wait_s = failure.retry_after_s
+    headers = NEVER_RETRY if wait_s is None else {"retry-after": str(max(1, ceil(wait_s)))}
     code = "rate_limit_exceeded" if failure.kind == "rate" else "budget_reserved"
-    return ApiError(429, str(failure), type="rate_limit_error", code=code, headers=wait)
+    return ApiError(429, str(failure), type="rate_limit_error", code=code, headers=headers)

@@ -7,29 +7,34 @@ from collections import defaultdict, deque
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from steproute.config import Setup, check_answers, check_needs
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
+from steproute.config.route import RouteSettings
+from steproute.core.errors import ConfigError
 from steproute.core.events import Finished
 from steproute.core.ports import Strategy
-from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
 from steproute.serve.answering import Answer, Happening
-from steproute.serve.auto import Chooser, Fixed, chooser_of
+from steproute.serve.auto import Arm, Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
 from steproute.serve.requested import Requested, ServedRoute, work_of
+from steproute.serve.step_work import prices_of
 from steproute.store import Principal, Store
+from steproute.store.records import PriceRow
 from steproute.strategies.single import Single
 
 _RECENT: Final = 200
+_BETWEEN: Final = 0.38  # no whole number of ranks, for policies whose knobs are ranks
 
 
 @dataclass(kw_only=True)
@@ -37,7 +42,7 @@ class Gateway:
     """What all requests share. Once `draining`, no further one is taken.
 
     answers: those under way. responses: those of all paths that are not yet sent, some of which have no answer.
-    recent: the newest traces of each route, of this process.
+    costs: dollars of the newest answers of each tenant on each route, by who answered, of this process.
     """
 
     setup: Setup
@@ -47,7 +52,9 @@ class Gateway:
     responses: set[asyncio.Task[Any]] = field(default_factory=set)
     draining: bool = False
     metrics: Metrics = field(default_factory=Metrics)
-    recent: dict[str, deque[Trace]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_RECENT)))
+    costs: dict[tuple[str, str, Arm], deque[Decimal]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=_RECENT))
+    )
     _background: set[asyncio.Task[Any]] = field(default_factory=set)
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -93,7 +100,7 @@ class Gateway:
         alone = requested.served.route.passthrough
 
         def happened(happening: Happening) -> None:
-            self._observe(route, principal.tenant, happening)
+            self._observe(principal.tenant, route, requested.choice.arm, happening)
             if record is not None:
                 record.happened(happening)
 
@@ -118,10 +125,10 @@ class Gateway:
         self.answers.discard(task)
         self.metrics.in_flight.dec()
 
-    def _observe(self, route: str, tenant: str, happening: Happening) -> None:
+    def _observe(self, tenant: str, route: str, arm: Arm, happening: Happening) -> None:
         self.metrics.observe(route, tenant, happening)
         if isinstance(happening, Finished) and not happening.trace.failed:
-            self.recent[route].append(happening.trace)
+            self.costs[tenant, route, arm].append(happening.trace.cost_usd)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background until it ends."""
@@ -151,6 +158,8 @@ def served_routes(setup: Setup) -> dict[str, ServedRoute]:
     routes = gateway_routes(setup.gateway.routes, setup.route, setup.limits, setup.roles)
     if setup.gateway.serve.keys:
         check_priced(setup.roles)
+    for price in prices_of(setup.roles).values():
+        PriceRow.of(price)  # raises for one that the ledger cannot hold exactly
     return {name: _served(route, setup.roles) for name, route in routes.items()}
 
 
@@ -162,7 +171,20 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
         chooser = chooser_of(route.auto)
     if route.solves is not None:
         strategy, name = route.solves.strategy_at(0), route.solves.name
+        _check_paced(route, route.solves)
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name)
+
+
+def _check_paced(route: GatewayRoute, solves: RouteSettings) -> None:
+    """Raises ConfigError for a pace with knobs at which its policy cannot run, at an end or between them."""
+    if route.paced is None:
+        return
+    low, high = route.paced
+    for share in (0.0, _BETWEEN, 1.0):
+        try:
+            solves.changed(knob=low + (high - low) * share).strategy_at(0)
+        except ConfigError as failure:
+            raise failure.inside(f"serve.routes.{route.name}.paced") from None

@@ -24,7 +24,7 @@ from steproute.serve.auto import Choice, Chooser
 from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, problem_of
 from steproute.serve.errors import ApiError
 from steproute.serve.passthrough_work import PassthroughWork
-from steproute.serve.step_work import StepWork
+from steproute.serve.step_work import StepWork, prices_of
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
 
@@ -165,28 +165,33 @@ def _sampled(roles: Roles, body: ChatBody) -> Roles:
 def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limits) -> Decimal:
     """The limit in dollars if there is one, else twice what the passthrough model alone could cost at most.
 
-    Routing reads the conversation again for each step, and is of no use if it costs more than that.
+    Routing reads the conversation again for each step, and is of no use if it costs more than that. If that model is
+    free, the highest price of the others counts instead: their calls must be paid from a reservation, too.
     """
     if limits.max_cost_usd is not None:
         return limits.max_cost_usd
     alone = roles.model(route.passthrough)
     sampling = replace(alone.sampling, max_tokens=limits.max_tokens or max(USUAL_TOKENS, alone.sampling.max_tokens))
-    return _ALONE * alone.price.most(most_written(alone.model, Prefix(problem=problem), 1, sampling))
+    most = most_written(alone.model, Prefix(problem=problem), 1, sampling)
+    return _ALONE * (alone.price.most(most) or max(price.most(most) for price in prices_of(roles).values()))
 
 
 def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
     """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none."""
-    if limits.max_cost_usd is None or not price.output:
+    if limits.max_cost_usd is None:
         return limits.max_tokens
-    left = limits.max_cost_usd - price.most(Usage(input_tokens=read))
-    tokens = int(left * _PER_MILLION / price.output / replies)
-    if tokens < 1:
+    read_usd = price.most(Usage(input_tokens=read))
+    left, token_usd = limits.max_cost_usd - read_usd, price.output * replies / _PER_MILLION
+    if left < token_usd:
         raise ApiError(
             400,
-            f"The request alone may cost ${price.most(Usage(input_tokens=read)):.6f} to read, and its budget is "
-            f"${limits.max_cost_usd}. Shorten the conversation, or raise max_cost_usd.",
+            f"The request alone may cost ${read_usd:.6f} to read, and its budget is ${limits.max_cost_usd}. "
+            "Shorten the conversation, or raise max_cost_usd.",
             param="messages",
         )
+    if not token_usd:
+        return limits.max_tokens
+    tokens = int(left / token_usd)
     return tokens if limits.max_tokens is None else min(tokens, limits.max_tokens)
 
 

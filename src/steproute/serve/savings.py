@@ -13,7 +13,7 @@ from steproute.serve.errors import ApiError
 from steproute.serve.gateway import Gateway
 from steproute.store import Period, Savings
 
-BASELINE = "modelled: the passthrough model reads each conversation once, uncached, and writes as many tokens"
+BASELINE = "modelled: the passthrough model reads each conversation once and writes as many tokens"
 
 
 async def savings(request: Request) -> Response:

@@ -35,18 +35,17 @@ async def simulate(request: Request) -> Response:
         "choice": requested.choice.arm,
         "reason": requested.choice.reason,
         "reserves_usd": f"{work.most_usd:f}",
-        "expected_cost": _expected(gateway, requested),
+        "expected_cost": _expected(gateway, requested, request.state.principal.tenant),
     }
     return Response(msgspec.json.encode(facts), media_type="application/json")
 
 
-def _expected(gateway: Gateway, requested: Requested) -> dict[str, Any]:
+def _expected(gateway: Gateway, requested: Requested, tenant: str) -> dict[str, Any]:
     """Dollars of answers like this one: those of this way's newest answers, else bounds from what is known before."""
-    way = requested.work.route
-    recent = [trace for trace in gateway.recent[requested.served.route.name] if trace.route == way]
-    if len(recent) >= _ENOUGH:
-        low, middle, high = np.percentile([float(trace.cost_usd) for trace in recent], _INTERVAL)
-        source = f"the newest {len(recent)} answers of this kind: their median, and 5 % to 95 % of them"
+    costs = gateway.costs.get((tenant, requested.served.route.name, requested.choice.arm), ())
+    if len(costs) >= _ENOUGH:
+        low, middle, high = np.percentile([float(usd) for usd in costs], _INTERVAL)
+        source = f"your newest {len(costs)} answers of this kind: their median, and 5 % to 95 % of them"
         return _amounts(low, middle, high, source)
     most = float(requested.work.most_usd) or float("inf")
     low, middle, high = (min(most, float(bound[0])) for bound in _bounds(gateway, requested))

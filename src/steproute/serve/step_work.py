@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Final
 
 from steproute.core.errors import SpendingLimitReached
 from steproute.core.events import Event, Finished
@@ -16,6 +17,9 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.engine.spending import SpendingLimit, limited
 from steproute.serve.answering import Happening
+
+_LESS_THAN_ANY_CALL: Final = Decimal("1e-12")
+"""The limit of a request that reserves nothing: only free calls are within it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +47,7 @@ class StepWork:
     @property
     def prices(self) -> Mapping[str, Price]:
         """Of all models, and of the scorers whose names no model has."""
-        scorers = {role: scorer.price for role, scorer in self.roles.scorers.items()}
-        return scorers | {role: model.price for role, model in self.roles.models.items()}
+        return prices_of(self.roles)
 
     @property
     def most_tokens(self) -> int:
@@ -63,7 +66,7 @@ class StepWork:
 
         episode = Episode(
             self.problem,
-            limited(self.roles, SpendingLimit(self.most_usd or None), shrinks=True),
+            limited(self.roles, SpendingLimit(self.most_usd or _LESS_THAN_ANY_CALL), shrinks=True),
             route=self.route,
             limits=self.limits,
             seed=self.seed,
@@ -77,3 +80,9 @@ class StepWork:
             for trace in ended:
                 emit(Finished(trace))
         return ended[-1]
+
+
+def prices_of(roles: Roles) -> dict[str, Price]:
+    """Of all models, and of the scorers whose names no model has."""
+    scorers = {role: scorer.price for role, scorer in roles.scorers.items()}
+    return scorers | {role: model.price for role, model in roles.models.items()}

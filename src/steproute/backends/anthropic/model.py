@@ -128,7 +128,9 @@ class AnthropicModel:
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """`n` requests, each twice if a reply may be sent back; see `core.usage_bounds`."""
         read = most_read(prefix, instructed_by(prefix, self.settings.instructions))
-        one = Usage(input_tokens=n * read, output_tokens=n * sampling.max_tokens)
+        given = self.settings.extra.get("max_tokens")
+        output = max(sampling.max_tokens, given) if isinstance(given, int) else sampling.max_tokens
+        one = Usage(input_tokens=n * read, output_tokens=n * output)
         return instructed_bound(one) if self.settings.continuation is Continuation.INSTRUCT else one
 
     async def propose(
@@ -147,7 +149,7 @@ class AnthropicModel:
     async def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
         """See ChatModel. The role's `thinking` and `extra` apply; its sampling is for steps."""
         check_supported(request, self.capabilities, self.name)
-        fields = {**message_fields(request, self.name), **self.settings.extra}
+        fields = {**message_fields(request, self.name), **request.within_limit(self.settings.extra)}
         fields = {"thinking": self._thinking(fields["max_tokens"]), **fields}
         used = ChatMeter(self.name, request, meter or Meter(), fields["max_tokens"])
         reply = chat_reply(self.connection, lambda client: self._opened(client, fields), used)

@@ -30,7 +30,7 @@ async def chat_replies(
 ) -> AsyncGenerator[ChatDelta, None]:
     """One request's replies; see ChatModel.chat."""
     body = chat_body(settings, request)
-    most = most_tokens({"max_tokens": request.max_tokens, **settings.extra})
+    most = most_tokens({"max_tokens": request.max_tokens, **request.within_limit(settings.extra)})
     used, reading = ChatMeter(name, request, meter, request.replies * most), _Reading()
 
     def response(client: "AsyncOpenAI") -> AbstractAsyncContextManager[Any]:
@@ -53,7 +53,7 @@ async def chat_replies(
 
 def chat_body(settings: OpenAiSettings, request: ChatRequest) -> dict[str, Any]:
     """The request's fields as they came, with the model, its settings' `extra` and what streaming needs."""
-    fields = {**reasoning_switch(settings), **request.fields, **settings.extra}
+    fields = {**reasoning_switch(settings), **request.fields, **request.within_limit(settings.extra)}
     for name, other in (LIMITS, reversed(LIMITS)):
         if name in settings.omitted and name in fields:
             fields.setdefault(other, fields.pop(name))

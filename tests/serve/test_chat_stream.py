@@ -1,0 +1,52 @@
+"""The chunks of a stream, whatever happens while the answer is written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from steproute.core.chat import ChatDelta
+from steproute.core.events import Finished
+from steproute.core.solution import Outcome
+from steproute.core.trace import Trace
+from steproute.serve.answering import Happening
+from steproute.serve.chat import _chunks
+from steproute.serve.chat_reply import Head
+from steproute.serve.chat_request import Chat
+
+
+class Answered:
+    """An answer of which everything has happened."""
+
+    def __init__(self, *happenings: Happening) -> None:
+        self._happenings = happenings
+
+    async def happenings(self) -> AsyncIterator[Happening]:
+        for happening in self._happenings:
+            yield happening
+
+    def cancel(self) -> None: ...
+
+
+def streamed(*happenings: Happening) -> list[Any]:
+    body = Chat.of({"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True}).body
+    head = Head(trace_id="id", model="m", created=0, facts={})
+
+    async def run() -> list[Any]:
+        chunks = _chunks(Answered(*happenings), head, body, at_once=True)  # type: ignore[arg-type]
+        return [chunk async for chunk in chunks]
+
+    return asyncio.run(run())
+
+
+def test_each_reply_that_a_limit_cuts_off_says_so() -> None:
+    cut = Trace(
+        problem_id="id", route="r", steps=(), answer=None, outcome=Outcome.DEADLINE, account=(), latency_s=0, seed=0
+    )
+    chunks = streamed(
+        ChatDelta(reply=0, content="a"),
+        ChatDelta(reply=1, content="b"),
+        ChatDelta(reply=0, finish_reason="stop"),
+        Finished(cut),
+    )
+    choices = [choice for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+    assert [(choice["index"], choice["finish_reason"]) for choice in choices] == [(0, "stop"), (1, "length")]

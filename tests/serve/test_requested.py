@@ -1,0 +1,95 @@
+"""What a request reserves, that its calls keep within it, and what it is told if it cannot be reserved."""
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from tests.engine.scripted import ScriptedModel, ScriptedScorer
+from tests.engine.test_episode import WEAK_PRICE, stepwise
+from tests.serve.test_passthrough import CONFIG
+
+from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
+from steproute.config import read_setup
+from steproute.config.gateway import GatewayRoute
+from steproute.core.errors import ConfigError
+from steproute.core.usage import FREE, Price
+from steproute.serve.auto import Fixed
+from steproute.serve.chat_request import Chat
+from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
+from steproute.serve.gateway import served_routes
+from steproute.serve.requested import ServedRoute, passthrough_work, step_work
+from steproute.serve.step_work import StepWork
+from steproute.store import BudgetRefused, Principal
+from steproute.store.refusal import Shortage
+
+
+def roles(weak: Price, strong: Price, prm: Price = FREE) -> Roles:
+    return Roles(
+        models={
+            "weak": ModelRole(model=ScriptedModel("weak", ()), price=weak),
+            "strong": ModelRole(model=ScriptedModel("strong", ()), price=strong),
+        },
+        scorers={"prm": ScorerRole(scorer=ScriptedScorer(), price=prm)},
+    )
+
+
+def work(of: Roles) -> StepWork:
+    route = GatewayRoute(name="r", solves=None, passthrough="strong", limits=Limits())
+    served = ServedRoute(route=route, chooser=Fixed("steps"), strategy=stepwise(), name="r")
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": "1 + 1?"}]})
+    return step_work(chat, served, of, Principal(tenant="t", key_id="k", limits_usd=True), "id")
+
+
+def test_a_route_whose_own_model_is_free_reserves_for_the_others() -> None:
+    assert work(roles(WEAK_PRICE, FREE)).most_usd > 0
+    assert work(roles(FREE, FREE, WEAK_PRICE)).most_usd > 0
+    assert work(roles(FREE, FREE)).most_usd == 0
+
+
+def test_a_request_that_reserves_nothing_makes_no_paid_call() -> None:
+    asked = work(roles(WEAK_PRICE, FREE))
+    nothing = StepWork(
+        problem=asked.problem,
+        route="r",
+        strategy=asked.strategy,
+        roles=asked.roles,
+        limits=asked.limits,
+        most_usd=Decimal(0),
+    )
+    trace = asyncio.run(nothing.run(lambda happening: None))
+    assert (trace.outcome, trace.cost_usd) == (Outcome.MONEY_BUDGET, 0)
+
+
+def test_reading_alone_may_not_cost_more_than_the_limit() -> None:
+    reads = Price(input=Decimal(1000), output=Decimal(0))
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": "1 + 1?"}]})
+    route = GatewayRoute(name="r", solves=None, passthrough="strong", limits=Limits(max_cost_usd=Decimal("0.01")))
+    with pytest.raises(ApiError, match="to read"):
+        passthrough_work(chat, route, "strong", roles(FREE, reads), Principal(tenant="t", key_id="k"), "id")
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "headers"), [(None, NEVER_RETRY), (0.2, {"retry-after": "1"}), (1.4, {"retry-after": "2"})]
+)
+def test_a_client_waits_until_a_rate_allows_its_request(wait_s: float | None, headers: dict[str, str]) -> None:
+    shortage = Shortage(
+        kind="rate",
+        unit="tokens",
+        window="minute",
+        limit=Decimal(10),
+        spent=Decimal(0),
+        reserved=Decimal(0),
+        asked=Decimal(20),
+        retry_after_s=wait_s,
+    )
+    failure = api_error(BudgetRefused("t", shortage))
+    assert (failure.status, failure.headers) == (429, headers)
+
+
+def test_a_gateway_does_not_start_with_a_price_that_its_ledger_cannot_hold(tmp_path: Path) -> None:
+    (tmp_path / "steproute.toml").write_text(
+        CONFIG.format(url="http://127.0.0.1:1/v1").replace("input = 0.1,", 'input = "0.0000001",')
+    )
+    with pytest.raises(ConfigError, match="decimals"):
+        served_routes(read_setup(tmp_path / "steproute.toml"))
