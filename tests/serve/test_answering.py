@@ -43,6 +43,7 @@ def test_a_call_is_billed_though_a_watcher_fails(tmp_path: Path) -> None:
                 Called(),
                 PRINCIPAL,
                 store,
+                route="default",
                 settings=ServeSettings(),
                 note="",
                 alone=("strong", FREE),

@@ -67,7 +67,7 @@ def test_each_role_is_a_model_that_answers_alone(running: RunningGateway) -> Non
     ("request_fields", "status", "param"),
     [
         ({"model": "nothing"}, 404, "model"),
-        ({"messages": [{"role": "user", "content": "What is the capital of Wales?"}]}, 400, None),
+        ({"messages": [{"role": "user", "content": "What is the capital of Wales?"}]}, 400, "messages"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"content": "no role"}]}, 400, "messages"),
         ({"n": 2}, 400, "n"),
