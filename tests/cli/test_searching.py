@@ -143,7 +143,7 @@ def test_an_interrupted_search_in_an_environment_ends_with_the_same_summary_and_
     searched = [trace for trace in traces if trace.route.startswith("beam")]
     assert {step.role for trace in searched for step in trace.steps} == {"weak", "strong", "environment"}
     assert purposes(searched) == {Purpose.ACCEPTED, Purpose.DISCARDED, Purpose.SCORE}
-    for number, answers in ((signal.SIGKILL, 40), (signal.SIGINT, 30)):
+    for number, answers in ((signal.SIGKILL, 20), (signal.SIGINT, 8)):
         monkeypatch.setenv("SIGNAL", str(int(number)))
         monkeypatch.setenv("ANSWERS", str(answers))
         assert run(folder, "interrupted").returncode in (-number, 128 + number)
