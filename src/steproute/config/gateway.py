@@ -118,6 +118,8 @@ class RouteFields:
     strong_below: float = 0.1
 
 
+_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below"})
+"""Fields of a route that does more than pass through to one role."""
 _OWN: Final = frozenset(each.name for each in fields(RouteFields))
 
 
@@ -175,8 +177,11 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
     solves = {key: value for key, value in table.items() if key not in _OWN | _LIMITS}
     if solves.get("strategy") == SINGLE:
         raise ConfigError("one model answers by itself.", where=f"{where}.strategy", remedy="Name it: role = 'strong'.")
-    if own.role and solves:
-        raise ConfigError(f"{own.role} answers alone.", where=f"{where}.{next(iter(solves))}", remedy="Remove it.")
+    if own.role and (useless := [name for name in table if name in solves or name in _OF_STEPS]):
+        raise ConfigError(f"{own.role} answers alone.", where=f"{where}.{useless[0]}", remedy="Remove it.")
+    if own.knobs is not None and own.knobs[0] > own.knobs[1]:
+        low, high = own.knobs
+        raise ConfigError(f"{low} is above {high}.", where=f"{where}.knobs", remedy="Give the lower knob first.")
     role = own.role or own.passthrough or base.passthrough
     if role not in roles.models:
         field_name = "role" if own.role else "passthrough"
@@ -197,8 +202,6 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
 
 def _auto(where: str, own: RouteFields) -> AutoSettings | None:
     """Raises ConfigError that names the field."""
-    if own.auto and own.role:
-        raise ConfigError(f"{own.role} answers alone.", where=f"{where}.auto", remedy="Remove role or auto.")
     if not own.auto:
         return None
     try:
