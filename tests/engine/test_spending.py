@@ -27,6 +27,7 @@ from steproute import (
     Sampling,
     ScorerRole,
     Step,
+    Stop,
 )
 from steproute.config import lab_roles, trim_world_roles
 from steproute.core.errors import BackendUnavailable, ConfigError, SpendingLimitReached
@@ -382,3 +383,41 @@ def test_the_journal_of_payments_survives_a_torn_line_and_counts_each_once(tmp_p
     with pytest.raises(DatasetError, match="damaged"):
         PaidJournal(path)
     assert path.read_text() == "x\n"
+
+
+class Greedy:
+    """Writes all tokens that it may; `asked` are how many that were."""
+
+    name = "greedy"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        self.asked.append(sampling.max_tokens)
+        usage = Usage(input_tokens=7, output_tokens=sampling.max_tokens)
+        return [Draft(model=self.name, text="s", stop=Stop.LENGTH, usage=usage)]
+
+
+@given(st.integers(1, 40_000), st.integers(1, 5_000), st.integers(0, 20), st.integers(1, 5))
+def test_a_call_gets_the_tokens_that_its_limit_pays_for(micro: int, tokens: int, output: int, calls: int) -> None:
+    limit, model = SpendingLimit(Decimal(micro) / 1_000_000), Greedy()
+    price = Price(input=Decimal(1), output=Decimal(output))
+    roles = limited(Roles(models={"strong": ModelRole(model=model, price=price)}), limit, shrinks=True)
+    prefix, sampling = Prefix(problem=PROBLEM), Sampling(max_tokens=tokens)
+    reading = most_written(model, prefix, 1, Sampling(max_tokens=1)).input_tokens
+
+    async def write() -> None:
+        for _ in range(calls):
+            await roles.models["strong"].model.propose(prefix, 1, sampling)
+
+    try:
+        asyncio.run(write())
+    except SpendingLimitReached:
+        left = limit.max_usd - limit.spent_usd if limit.max_usd is not None else Decimal(0)
+        assert left * 1_000_000 < reading + output  # not even one token fits
+    assert limit.excess_usd == 0
+    assert limit.spent_usd * 1_000_000 <= micro
+    assert all(1 <= asked <= tokens for asked in model.asked)
