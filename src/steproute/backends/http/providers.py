@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from typing import Final
 
@@ -78,6 +79,7 @@ def provider_at(host: str) -> Provider | None:
     return next((each for each in PROVIDERS if any(_is_at(name, end) for end in each.hosts)), None)
 
 
+@cache
 def refused_by(host: str, model: str) -> tuple[str, ...]:
     """Fields of our requests that a provider's model is known to answer with an error."""
     provider = provider_at(host)
