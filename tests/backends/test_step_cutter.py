@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from steproute.backends import reasoning
@@ -110,6 +110,7 @@ PARTS = [
     st.sampled_from([True, None, False]),
     st.booleans(),
 )
+@example("</think>a\n\n<think>", [1, 1, 9], True, False)
 def test_hidden_reasoning_does_not_depend_on_the_pieces(
     text: str, sizes: list[int], begins_in_reasoning: bool | None, to_end: bool
 ) -> None:

@@ -75,8 +75,8 @@ class StepCutter:
 
     @property
     def in_reasoning(self) -> bool:
-        """Whether what came last is hidden."""
-        return self._hide and self._spoken.inside
+        """Whether what came last of the step is hidden."""
+        return self._hide and not self.complete and self._spoken.inside
 
     @property
     def _may_reason(self) -> bool:
