@@ -25,6 +25,7 @@ from steproute import Accept, Response
 from steproute.core.ports import Needs, Policy
 from steproute.lab.models import LabPrm
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which the children of a background job ignore
 ANSWERS_LEFT = [int(os.environ.get("ANSWERS", "1000000"))]
 
 

@@ -37,9 +37,20 @@ def request_lines(running: RunningGateway, count: int) -> list[dict[str, Any]]:
     while time.monotonic() < until:
         lines = [json.loads(line) for line in running.log.read_text().splitlines() if line.startswith("{")]
         if len(found := [line for line in lines if line["message"] == "request"]) >= count:
-            return found[-count:]
+            return found[-count:] if count else found
         time.sleep(0.05)
     raise AssertionError(f"no {count} lines of requests")
+
+
+def request_line(running: RunningGateway, **field: str) -> dict[str, Any]:
+    """The line of the request that has this field, once it is there."""
+    ((name, value),) = field.items()
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        if found := [line for line in request_lines(running, 0) if line[name] == value]:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no line with {name} = {value}")
 
 
 def families(running: RunningGateway) -> dict[str, Any]:
@@ -57,7 +68,7 @@ def samples(running: RunningGateway, name: str) -> dict[tuple[str, ...], float]:
 def test_a_request_is_one_line_with_its_price(running: RunningGateway) -> None:
     response = running.client(SECRET).chat.completions.with_raw_response.create(model="default", messages=ASK, seed=1)
     body = json.loads(response.content)
-    (line,) = request_lines(running, 1)
+    line = request_line(running, trace_id=body["id"])
     assert line["request_id"] == response.headers["x-request-id"]
     assert line["trace_id"] == body["id"]
     assert line["cost_usd"] == body["steproute"]["cost_usd"]
@@ -69,13 +80,13 @@ def test_a_request_is_one_line_with_its_price(running: RunningGateway) -> None:
 
 def test_a_stream_is_one_line_too(running: RunningGateway) -> None:
     chunks = list(running.client().chat.completions.create(model="weak", messages=ASK, seed=1, stream=True))
-    (line,) = request_lines(running, 1)
+    line = request_line(running, trace_id=chunks[0].id)
     assert (line["trace_id"], line["route"], line["outcome"]) == (chunks[0].id, "weak", "completed")
 
 
 def test_a_refusal_is_a_line_with_its_code(running: RunningGateway) -> None:
-    running.get("/v1/models/nothing", SECRET)
-    (line,) = request_lines(running, 1)
+    refused = running.get("/v1/models/nothing", SECRET)
+    line = request_line(running, request_id=refused.headers["x-request-id"])
     assert (line["outcome"], line["status"], line["error"]) == ("refused", 404, "model_not_found")
 
 
@@ -87,8 +98,8 @@ def test_probes_are_no_lines(running: RunningGateway) -> None:
 
 
 def test_logs_hold_neither_prompts_nor_keys(running: RunningGateway) -> None:
-    running.client(SECRET).chat.completions.create(model="default", messages=ASK, seed=1)
-    request_lines(running, 1)
+    reply = running.client(SECRET).chat.completions.create(model="default", messages=ASK, seed=1)
+    request_line(running, trace_id=reply.id)
     assert "coins" not in running.log.read_text()
     assert SECRET not in running.log.read_text()
 
@@ -106,7 +117,7 @@ def test_metrics_follow_prometheus_conventions(running: RunningGateway) -> None:
 def test_metrics_count_what_an_answer_used(running: RunningGateway) -> None:
     before = samples(running, "steproute_cost_usd")
     body = running.client().chat.completions.create(model="strong", messages=ASK, seed=1).model_extra["steproute"]
-    request_lines(running, 1)
+    request_line(running, trace_id=body["trace_id"])
     after, key = samples(running, "steproute_cost_usd"), ("strong", "strong", "local")
     assert after[key] - before.get(key, 0.0) == pytest.approx(float(body["cost_usd"]))
     first = families(running)["steproute_first_step_seconds"].samples
