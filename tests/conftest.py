@@ -1,8 +1,13 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.store.postgres import PostgresServer
 
 settings.register_profile("steproute", deadline=None)  # a busy machine is slow, and no fault
 settings.load_profile("steproute")
@@ -15,3 +20,13 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; set STEPROUTE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator["PostgresServer"]:
+    """One real server for all tests of a process; those that kill it start their own."""
+    from tests.store.postgres import PostgresServer
+
+    server = PostgresServer()
+    yield server
+    server.stop()

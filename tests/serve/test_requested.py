@@ -93,3 +93,14 @@ def test_a_gateway_does_not_start_with_a_price_that_its_ledger_cannot_hold(tmp_p
     )
     with pytest.raises(ConfigError, match="decimals"):
         served_routes(read_setup(tmp_path / "steproute.toml"))
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(None, 4096), (7, 7), (9000, 9000)])
+def test_a_large_budget_asks_no_model_for_more_than_its_context_may_hold(asked: int | None, sent: int) -> None:
+    route = GatewayRoute(name="r", solves=None, passthrough="weak", limits=Limits(max_cost_usd=Decimal(100)))
+    fields = {} if asked is None else {"max_tokens": asked}
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": "1 + 1?"}], **fields})
+    asking = passthrough_work(
+        chat, route, "weak", roles(WEAK_PRICE, FREE), Principal(tenant="t", key_id="k", limits_usd=True), "id"
+    )
+    assert asking.request.max_tokens == asking.most_tokens == sent

@@ -1,15 +1,6 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.store.postgres import PostgresServer
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

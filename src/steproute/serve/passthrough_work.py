@@ -29,7 +29,7 @@ from steproute.serve.tool_calls import ToolCalls
 class PassthroughWork:
     """A chat request and the model that answers it. See Work.
 
-    most_call_usd: the most that one try can cost; it is tried again only while that fits what is reserved.
+    most_usd: the most that one try can cost; it is tried again only while that fits what is left of it.
     """
 
     trace_id: str
@@ -39,7 +39,6 @@ class PassthroughWork:
     retries: int
     deadline_s: float | None
     most_usd: Decimal
-    most_call_usd: Decimal
     most_tokens: int
 
     @property
@@ -77,7 +76,7 @@ class PassthroughWork:
 
         @asynccontextmanager
         async def slot(meter: Meter) -> AsyncIterator[None]:
-            async with limit.reserve(self.most_call_usd) as payment, slot_at(self.model.limiter, meter):
+            async with limit.reserve(self.most_usd) as payment, slot_at(self.model.limiter, meter):
                 try:
                     yield
                 finally:

@@ -142,7 +142,6 @@ def passthrough_work(
         retries=limits.retries,
         deadline_s=limits.deadline_s,
         most_usd=role.price.most(most),
-        most_call_usd=role.price.most(most),
         most_tokens=most.output_tokens if tokens else 0,
     )
 
@@ -177,7 +176,10 @@ def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limit
 
 
 def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
-    """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none."""
+    """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none.
+
+    A limit in dollars alone allows no more than USUAL_TOKENS: it could pay for more than a model's context holds.
+    """
     if limits.max_cost_usd is None:
         return limits.max_tokens
     read_usd = price.most(Usage(input_tokens=read))
@@ -192,7 +194,7 @@ def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | 
     if not token_usd:
         return limits.max_tokens
     tokens = int(left / token_usd)
-    return tokens if limits.max_tokens is None else min(tokens, limits.max_tokens)
+    return min(tokens, limits.max_tokens or USUAL_TOKENS)
 
 
 def _limited(request: ChatRequest, tokens: int) -> ChatRequest:
