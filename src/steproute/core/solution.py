@@ -155,7 +155,8 @@ class Draft:
     them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
     `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, if the backend gives
     them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`. `repaired_from` is what
-    the model wrote, if a repair corrected it to `text`.
+    the model wrote, if a repair corrected it to `text`. `rung` is the ladder's rung on which it was written, if that is
+    no role: a second chance of its role.
     """
 
     id: int = 0
@@ -171,6 +172,7 @@ class Draft:
     request_id: str = ""
     sent_back: tuple[ModelCall, ...] = ()
     repaired_from: str | None = None
+    rung: str = ""
 
     @property
     def degenerate(self) -> bool:
