@@ -190,8 +190,9 @@ class SavedDollars(msgspec.Struct):
 
 
 class RouteSavings(SavedDollars):
-    """Those of one route."""
+    """Those of one tenant on one route."""
 
+    tenant: str
     route: str
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from steproute.serve.errors import ApiError
 from steproute.serve.gateway import Gateway
-from steproute.store import Period, Savings
+from steproute.store import Period, Savings, Selection
 
 BASELINE = "modelled: the passthrough model reads each conversation once and writes as many tokens"
 
@@ -20,13 +20,17 @@ async def savings(request: Request) -> Response:
     """By route and in all, of the days `first` to `last` of UTC, which may be left out."""
     gateway: Gateway = request.app.state.gateway
     period = Period(first=_day(request, "first"), last=_day(request, "last"))
-    routes = await gateway.store.ledger.savings(request.state.principal.tenant, period)
+    chosen = Selection(tenant=request.state.principal.tenant, period=period)
+    routes = await gateway.store.ledger.savings(chosen)
     return Response(msgspec.json.encode(report(routes)), media_type="application/json")
 
 
 def report(routes: Sequence[Savings]) -> dict[str, Any]:
-    """Savings as JSON: dollars are exact decimals in text."""
-    rows = [_row(each.requests, each.baseline_usd, each.spent_usd) | {"route": each.route} for each in routes]
+    """Savings as JSON, by tenant and route: dollars are exact decimals in text."""
+    rows = [
+        _row(each.requests, each.baseline_usd, each.spent_usd) | {"tenant": each.tenant, "route": each.route}
+        for each in routes
+    ]
     total = _row(
         sum(each.requests for each in routes),
         sum((each.baseline_usd for each in routes), Decimal(0)),

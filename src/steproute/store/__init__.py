@@ -2,11 +2,12 @@
 
 from steproute.store.audit import Discrepancy
 from steproute.store.balance import Balance
+from steproute.store.export import Exported, LedgerRow
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger, Reservation
 from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage
 from steproute.store.store import Store, open_store
 from steproute.store.tenants import NO_LIMITS, Budgets, Key, Principal, Tenant, Tenants
-from steproute.store.totals import LedgerLine, Period, Savings, Total
+from steproute.store.totals import LedgerLine, Period, Savings, Selection, Total
 from steproute.store.traces import KeptTrace, TraceEntry, Traces
 
 __all__ = [
@@ -16,16 +17,19 @@ __all__ = [
     "BudgetRefused",
     "Budgets",
     "Discrepancy",
+    "Exported",
     "KeptTrace",
     "Key",
     "KeyRefused",
     "Ledger",
     "LedgerLine",
+    "LedgerRow",
     "Period",
     "Principal",
     "Reservation",
     "ReservationLost",
     "Savings",
+    "Selection",
     "Shortage",
     "Store",
     "Tenant",

@@ -24,11 +24,13 @@ from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
 from steproute.store.totals import (
+    ALL,
     ALL_DAYS,
     Field,
     LedgerLine,
     Period,
     Savings,
+    Selection,
     Total,
     ledger_lines,
     savings,
@@ -139,22 +141,22 @@ class Ledger:
         self, by: Sequence[Field] = (), tenant: str | None = None, period: Period = ALL_DAYS
     ) -> list[Total]:
         """Exact sums of the lines per group, such as by `("tenant", "day", "role", "purpose")`."""
-        return await self._database.read(partial(totals, by, tenant, period))
+        return await self._database.read(partial(totals, by, Selection(tenant=tenant, period=period)))
 
     async def unaccounted_usd(self, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
         """What killed workers had reserved and never accounted for. It is not charged to the tenant.
 
         It is the most that the calls can have cost which they had in flight when they were killed.
         """
-        return await self._database.read(partial(unaccounted_usd, tenant, period))
+        return await self._database.read(partial(unaccounted_usd, Selection(tenant=tenant, period=period)))
 
-    async def savings(self, tenant: str | None = None, period: Period = ALL_DAYS) -> list[Savings]:
-        """What was spent beside what it would have cost without routing, by route."""
-        return await self._database.read(partial(savings, tenant, period))
+    async def savings(self, selection: Selection = ALL) -> list[Savings]:
+        """What was spent beside what it would have cost without routing, by tenant and route."""
+        return await self._database.read(partial(savings, selection))
 
     def lines(self, tenant: str | None = None, period: Period = ALL_DAYS) -> AsyncIterator[LedgerLine]:
         """Every billed call, by request, for exports."""
-        return ledger_lines(self._database, tenant, period)
+        return ledger_lines(self._database, Selection(tenant=tenant, period=period))
 
     async def audit(self) -> list[Discrepancy]:
         """Windows whose counts differ from their rows; none in a sound ledger."""

@@ -5,9 +5,11 @@ from typing import Final
 from sqlalchemy import text
 
 from steproute.store.database import Clock, Database
+from steproute.store.export import Exported, Sink, export
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger
 from steproute.store.migrate import upgrade
 from steproute.store.tenants import Tenants
+from steproute.store.totals import Selection
 from steproute.store.traces import Traces
 from steproute.store.writer import Writer
 
@@ -26,6 +28,10 @@ class Store:
     async def ping(self) -> None:
         """Raise StorageError if the database does not answer."""
         await self._database.read(lambda connection: connection.execute(_PING).close())
+
+    async def export(self, selection: Selection, sink: Sink) -> Exported:
+        """Hand lines and traces to the sink, all as they are at one moment, and say what they add up to."""
+        return await export(self._database, selection, sink)
 
     async def close(self) -> None:
         """Finish what was submitted, then close all connections."""
