@@ -170,7 +170,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "password; empty to use `database`",
     "ServeSettings.keys": "whether every request needs an API key, and every model a price",
     "ServeSettings.keep_prompts": "whether stored traces hold the conversations",
-    "ServeSettings.retention_days": "days for which traces are stored; the ledger is never deleted",
+    "ServeSettings.retention_days": "days for which traces are stored",
+    "ServeSettings.ledger_days": "days for which every call is a line of the ledger, at least 32; older ones become "
+    "sums per day. None: for good",
     "ServeSettings.max_in_flight": "maximum requests at once in each worker; further ones get status 503",
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",

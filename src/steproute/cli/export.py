@@ -52,11 +52,9 @@ def export(
     paths, exported = export_gateway(config, database, chosen, to, out or _GATEWAY, force=force)
     for path in paths:
         typer.echo(path)
-    typer.echo(
-        f"{exported.traces} traces, {exported.lines} lines of ${exported.lines_usd:f}, "
-        f"which is what steproute savings says was spent",
-        err=True,
-    )
+    folded = f", and ${exported.folded_usd:f} of days without lines" if exported.folded_usd else ""
+    lines = f"{exported.traces} traces, {exported.lines} lines of ${exported.lines_usd:f}{folded}"
+    typer.echo(f"{lines}, which is what steproute savings says was spent", err=True)
 
 
 def _export_run(run: Path, out: Path | None, to: Format, force: bool) -> None:

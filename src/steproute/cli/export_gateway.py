@@ -46,9 +46,10 @@ def export_gateway(
 
 
 def _check(exported: "Exported") -> None:
-    if exported.lines_usd != exported.spent_usd:
+    found = exported.lines_usd + exported.folded_usd
+    if found != exported.spent_usd:
         raise StorageError(
-            f"the lines add up to {exported.lines_usd:f} dollars, and {exported.spent_usd:f} were spent.",
+            f"the lines add up to {found:f} dollars, and {exported.spent_usd:f} were spent.",
             where="ledger",
             remedy="Nothing was written. Look at what has changed the database other than steproute.",
         )

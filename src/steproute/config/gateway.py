@@ -19,6 +19,7 @@ from steproute.engine.roles import Roles
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LIMITS: Final = frozenset(each.name for each in fields(Limits))
+_LONGEST_WINDOW_DAYS: Final = 32
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -28,7 +29,8 @@ class ServeSettings:
 
     database: a SQLite file or a PostgreSQL address; database_env: the variable that holds it, for one with a password.
     keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. retention_days:
-    how long traces are kept; the ledger is kept for good. max_in_flight: requests worked on at once, further ones are
+    how long traces are kept. ledger_days: how long requests and their lines are kept before they become sums per day,
+    for good if it is None. max_in_flight: requests worked on at once, further ones are
     refused with 503. drain_s: how long a stopping gateway lets its requests finish. lease_s: how long
     what a killed worker had reserved stays reserved. Raises ConfigError for numbers
     that cannot be, and for an address other machines reach without keys.
@@ -42,6 +44,7 @@ class ServeSettings:
     keys: bool = False
     keep_prompts: bool = True
     retention_days: int = 30
+    ledger_days: int | None = None
     max_in_flight: int = 256
     max_body_mb: float = 20.0
     drain_s: float = 30.0
@@ -51,6 +54,13 @@ class ServeSettings:
         for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s", "lease_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{getattr(self, name)} is not above 0.", where=name, remedy="Give a number above 0.")
+        least = max(_LONGEST_WINDOW_DAYS, self.retention_days)
+        if self.ledger_days is not None and self.ledger_days < least:
+            raise ConfigError(
+                f"{self.ledger_days} is below {least}: budgets count months, and traces need their lines.",
+                where="ledger_days",
+                remedy=f"Give {least} or more, or lower retention_days.",
+            )
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"{self.port} is no port.", where="port", remedy="Give 1 to 65535, or 0 for a free one.")
         if self.host not in _LOOPBACK and not self.keys:

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +35,7 @@ from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
 from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
+from steproute.serve.retention import keep_within
 from steproute.serve.savings import savings
 from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
@@ -66,12 +66,13 @@ def application(setup: Setup, database: str) -> Starlette:
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(gateway))
+        background = [asyncio.create_task(_clean(gateway)), asyncio.create_task(keep_within(store, settings))]
         try:
             yield
         finally:
             await gateway.drain()
-            cleaning.cancel()
+            for task in background:
+                task.cancel()
             await store.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
@@ -111,14 +112,13 @@ def application(setup: Setup, database: str) -> Starlette:
 
 
 async def _clean(gateway: Gateway) -> None:
-    """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
+    """Release the reservations of workers that died, and look at the servers."""
     settings = gateway.settings
     while True:
         try:
             await gateway.store.ledger.expire()
-            await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
         except Exception as failure:  # the next round tries again, whatever it was
-            _LOG.warning("expired reservations and old traces could not be cleared: %s", failure)
+            _LOG.warning("expired reservations could not be released: %s", failure)
         gateway.metrics.watch(gateway.setup.roles)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, text, tuple_
 from steproute.core.usage import Price
 from steproute.store.database import Database
 from steproute.store.schema import requests, traces
-from steproute.store.totals import LedgerLine, Selection, line_pages, savings, within
+from steproute.store.totals import LedgerLine, Selection, folded_usd, line_pages, savings, within
 
 _TRACES_AT_ONCE: Final = 100
 _ONE_MOMENT: Final = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -59,11 +59,15 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was exported: how many lines and traces, the sum of the lines, and what `savings` says was spent."""
+    """What was exported: how many lines and traces, the sum of the lines, and what `savings` says was spent.
+
+    folded_usd: the part of that of days whose lines are no longer kept.
+    """
 
     lines: int
     traces: int
     lines_usd: Decimal
+    folded_usd: Decimal
     spent_usd: Decimal
 
 
@@ -76,7 +80,7 @@ async def export(database: Database, selection: Selection, sink: Sink) -> Export
         lines, lines_usd = _export_lines(line_pages(selection, connection), sink.lines)
         kept = _export_traces(selection, connection, sink.traces)
         spent_usd = sum((each.spent_usd for each in savings(selection, connection)), Decimal(0))
-        return Exported(lines, kept, lines_usd, spent_usd)
+        return Exported(lines, kept, lines_usd, folded_usd(selection, connection), spent_usd)
 
     return await database.read(work)
 

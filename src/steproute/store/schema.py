@@ -147,3 +147,39 @@ traces: Final = Table(
     Index("ix_traces_created", "created_ms"),
     sqlite_strict=True,
 )
+
+daily_calls: Final = Table(  # sums of the lines of days that are no longer kept line by line
+    "daily_calls",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("day_s", Whole, primary_key=True, autoincrement=False),
+    Column("month_s", Whole, nullable=False),
+    Column("calls", Whole, nullable=False),
+    Column("input_tokens", Whole, nullable=False),
+    Column("cache_read_tokens", Whole, nullable=False),
+    Column("cache_write_tokens", Whole, nullable=False),
+    Column("output_tokens", Whole, nullable=False),
+    Column("reasoning_tokens", Whole, nullable=False),
+    Column("estimated", Whole, nullable=False),
+    Column("cost_usd", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+daily_requests: Final = Table(  # sums of the requests of the same days
+    "daily_requests",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("day_s", Whole, primary_key=True, autoincrement=False),
+    Column("month_s", Whole, nullable=False),
+    Column("requests", Whole, nullable=False),
+    Column("baseline_usd", Whole, nullable=False),
+    Column("unaccounted_usd", Whole, nullable=False),
+    sqlite_strict=True,
+)

@@ -7,29 +7,22 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, literal_column, select, tuple_, union_all
 
 from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.store.database import Database
 from steproute.store.money import SPLIT, joined, usd_of
-from steproute.store.schema import lines, prices, requests
+from steproute.store.schema import daily_calls, daily_requests, lines, prices, requests
 from steproute.store.tenants import instant
 
 Field = Literal["tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id"]
 
-_COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
-    "tenant": lines.c.tenant,
-    "day": lines.c.day_s,
-    "route": requests.c.route,
-    "role": lines.c.role,
-    "model": lines.c.model,
-    "purpose": lines.c.purpose,
-    "key_id": requests.c.key_id,
-    "request_id": lines.c.request_id,
-}
+_FIELDS: Final = ("tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id")
 _TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _PAGE: Final = 1000
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_NO_TEXT: Final[ColumnElement[str]] = literal_column("''")
 _PER_MILLION: Final = Decimal(10) ** 6
 
 
@@ -101,23 +94,24 @@ ALL: Final = Selection()
 def totals(by: Sequence[Field], selection: Selection, connection: Connection) -> list[Total]:
     """Sums per group, in the order of the groups. Raises ConfigError for an unknown field."""
     for name in by:
-        if name not in _COLUMNS:
-            raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_COLUMNS)}.")
-    groups = [_COLUMNS[name] for name in by]
-    sums = [func.sum(lines.c[name]) for name in _TOKENS]
-    statement = _chosen(select(*groups, *_money(lines.c.cost_usd), func.count(), *sums), selection)
-    rows = connection.execute(statement.group_by(*groups).order_by(*groups))
-    return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
+        if name not in _FIELDS:
+            raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_FIELDS)}.")
+    calls = calls_of(selection).c
+    groups = [calls.day_s if name == "day" else calls[name] for name in by]
+    sums = [func.sum(calls[name]) for name in ("calls", *_TOKENS)]
+    statement = select(*groups, *_money(calls.cost_usd), *sums).group_by(*groups).order_by(*groups)
+    return [_total(by, list(row)) for row in connection.execute(statement) if row[len(by) + 2]]
 
 
 def savings(selection: Selection, connection: Connection) -> list[Savings]:
     """By tenant and route, in the order of their names."""
-    by = (requests.c.tenant, requests.c.route)
     spent = {total.group: total.cost_usd for total in totals(("tenant", "route"), selection, connection)}
-    ended = (requests.c.state != "open", *within(requests.c, selection))
-    statement = select(*by, func.count(), *_money(requests.c.baseline_usd)).where(*ended).group_by(*by)
-    rows = connection.execute(statement)
-    closed: dict[tuple[str, ...], tuple[int, int, int]] = {(row[0], row[1]): (row[2], row[3], row[4]) for row in rows}
+    ended = ended_of(selection).c
+    by = (ended.tenant, ended.route)
+    rows = connection.execute(select(*by, func.sum(ended.requests), *_money(ended.baseline_usd)).group_by(*by))
+    closed: dict[tuple[str, ...], tuple[int, int, int]] = {
+        (row[0], row[1]): (int(row[2]), row[3], row[4]) for row in rows
+    }
     return [_savings(key, closed.get(key, (0, 0, 0)), spent.get(key, Decimal(0))) for key in sorted(spent | closed)]
 
 
@@ -129,9 +123,37 @@ def _savings(key: tuple[str, ...], closed: tuple[int, int, int], spent_usd: Deci
 
 def unaccounted_usd(selection: Selection, connection: Connection) -> Decimal:
     """What killed workers had reserved and never accounted for: the most that their last calls can have cost."""
-    statement = select(*_money(requests.c.unaccounted_usd)).where(*within(requests.c, selection))
+    statement = select(*_money(ended_of(selection).c.unaccounted_usd))
     high, low = connection.execute(statement).one()
     return usd_of(joined(high, low))
+
+
+def folded_usd(selection: Selection, connection: Connection) -> Decimal:
+    """What the calls have cost of which no line is left."""
+    statement = select(*_money(daily_calls.c.cost_usd)).where(*within(daily_calls.c, selection))
+    high, low = connection.execute(statement).one()
+    return usd_of(joined(high, low))
+
+
+def calls_of(selection: Selection) -> Subquery:
+    """The lines, and beside them the sums of days that have none left; `request_id` of those is empty."""
+    names = ("day_s", "month_s", "role", "model", "purpose", *_TOKENS, "cost_usd")
+    of_requests = (requests.c.tenant, requests.c.route, requests.c.key_id, lines.c.request_id)
+    kept = _chosen(select(*of_requests, _ONE.label("calls"), *(lines.c[name] for name in names)), selection)
+    of_days = (daily_calls.c.tenant, daily_calls.c.route, daily_calls.c.key_id, _NO_TEXT.label("request_id"))
+    folded = select(*of_days, daily_calls.c.calls, *(daily_calls.c[name] for name in names))
+    return union_all(kept, folded.where(*within(daily_calls.c, selection))).subquery()
+
+
+def ended_of(selection: Selection) -> Subquery:
+    """The requests that have ended, and beside them the sums of days that have none left."""
+    names = ("tenant", "route", "day_s", "month_s", "baseline_usd", "unaccounted_usd")
+    kept = select(_ONE.label("requests"), *(requests.c[name] for name in names))
+    folded = select(daily_requests.c.requests, *(daily_requests.c[name] for name in names))
+    return union_all(
+        kept.where(requests.c.state != "open", *within(requests.c, selection)),
+        folded.where(*within(daily_requests.c, selection)),
+    ).subquery()
 
 
 async def ledger_lines(database: Database, selection: Selection) -> AsyncIterator[LedgerLine]:
@@ -200,7 +222,7 @@ def _total(by: Sequence[Field], row: list[Any]) -> Total:
     group = [_day(value).isoformat() if name == "day" else str(value) for name, value in zip(by, row, strict=False)]
     high, low, calls, *tokens = row[len(by) :]
     counts: dict[str, Any] = {name: int(count) for name, count in zip(_TOKENS, tokens, strict=True)}
-    return Total(group=tuple(group), calls=calls, usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
+    return Total(group=tuple(group), calls=int(calls), usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
 
 
 def _line(row: Any) -> LedgerLine:
