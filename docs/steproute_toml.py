@@ -170,6 +170,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "password; empty to use `database`",
     "ServeSettings.keys": "whether every request needs an API key, and every model a price",
     "ServeSettings.keep_prompts": "whether stored traces hold the conversations",
+    "ServeSettings.keep_texts": "whether stored traces, spans and logs may hold any text of conversations and answers; "
+    "false keeps their structure: roles, scores, decisions, tokens and dollars",
     "ServeSettings.retention_days": "days for which traces are stored",
     "ServeSettings.ledger_days": "days for which every call is a line of the ledger, at least 32; older ones become "
     "sums per day. None: for good",

@@ -28,12 +28,12 @@ class ServeSettings:
     """How the gateway runs.
 
     database: a SQLite file or a PostgreSQL address; database_env: the variable that holds it, for one with a password.
-    keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. retention_days:
-    how long traces are kept. ledger_days: how long requests and their lines are kept before they become sums per day,
-    for good if it is None. max_in_flight: requests worked on at once, further ones are
-    refused with 503. drain_s: how long a stopping gateway lets its requests finish. lease_s: how long
-    what a killed worker had reserved stays reserved. Raises ConfigError for numbers
-    that cannot be, and for an address other machines reach without keys.
+    keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. keep_texts:
+    whether traces, spans and logs may hold any text of conversations and answers. retention_days: how long traces are
+    kept. ledger_days: how long requests and their lines are kept before they become sums per day, for good if it is
+    None. max_in_flight: requests worked on at once, further ones are refused with 503. drain_s: how long a stopping
+    gateway lets its requests finish. lease_s: how long what a killed worker had reserved stays reserved. Raises
+    ConfigError for numbers that cannot be, and for an address other machines reach without keys.
     """
 
     host: str = "127.0.0.1"
@@ -43,6 +43,7 @@ class ServeSettings:
     database_env: str = ""
     keys: bool = False
     keep_prompts: bool = True
+    keep_texts: bool = True
     retention_days: int = 30
     ledger_days: int | None = None
     max_in_flight: int = 256
@@ -69,6 +70,11 @@ class ServeSettings:
                 where="host",
                 remedy="Set keys = true below [serve], or listen on 127.0.0.1.",
             )
+
+    @property
+    def keeps_prompts(self) -> bool:
+        """Whether conversations are kept."""
+        return self.keep_prompts and self.keep_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

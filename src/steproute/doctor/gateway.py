@@ -32,12 +32,19 @@ async def gateway_findings(config: ConfigFile) -> list[Finding]:
         remedy = "Install the gateway with pip install 'steproute[serve]'."
         return [failed(_SERVE, "packages", f"{missing.name} is not installed", remedy)]
     serve = config.gateway.serve
-    return [_listens(serve), *await ledger_findings(serve), *_of_models(config)]
+    return [_listens(serve), _keeps(serve), *await ledger_findings(serve), *_of_models(config)]
 
 
 def _listens(serve: ServeSettings) -> Finding:
     keys = "keys required" if serve.keys else "no keys, for this machine alone"
     return ok(_SERVE, "address", f"{serve.host}:{serve.port}, {keys}")
+
+
+def _keeps(serve: ServeSettings) -> Finding:
+    """What is on disk of a request, and for how long."""
+    kept = "without any text" if not serve.keep_texts else "with answers" + " and prompts" * serve.keep_prompts
+    lines = "for good" if serve.ledger_days is None else f"for {serve.ledger_days} days"
+    return ok(_SERVE, "retention", f"traces {kept} for {serve.retention_days} days; the ledger's lines {lines}")
 
 
 def _of_models(config: ConfigFile) -> list[Finding]:

@@ -148,8 +148,8 @@ async def _left(request: Request, failure: ClientDisconnect) -> Response:
 
 async def _fault(request: Request, failure: Exception) -> Response:
     """A fault of the gateway itself; what it was is in the log, not in the answer."""
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=failure)
-    message = "The gateway failed. Its log says more."
     record = observed()
+    _LOG.error("%s %s failed", request.method, record.path if record else "", exc_info=failure)
+    message = "The gateway failed. Its log says more."
     named = {REQUEST_ID: record.id} if record else {}
     return await _refusal(request, ApiError(500, message, type="server_error", headers={**NEVER_RETRY, **named}))
