@@ -4,7 +4,7 @@ from steproute.store.audit import Discrepancy
 from steproute.store.balance import Balance
 from steproute.store.export import Exported, LedgerRow
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger, Reservation
-from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage
+from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage, TenantSuspended
 from steproute.store.store import Store, open_store
 from steproute.store.tenants import NO_LIMITS, Budgets, Key, Principal, Tenant, Tenants
 from steproute.store.totals import LedgerLine, Period, Savings, Selection, Total
@@ -33,6 +33,7 @@ __all__ = [
     "Shortage",
     "Store",
     "Tenant",
+    "TenantSuspended",
     "Tenants",
     "Total",
     "TraceEntry",

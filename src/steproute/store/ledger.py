@@ -133,8 +133,8 @@ class Ledger:
         newest_s = self._database.now_ms(connection) // 1000 - _SECONDS_KEPT_S
         return and_(windows.c.span == "second", windows.c.start_s < newest_s)
 
-    async def balances(self, tenant: str) -> list[Balance]:
-        """What a tenant has left today and this month. Raises ConfigError if it is unknown."""
+    async def balances(self, tenant: str | None = None) -> list[Balance]:
+        """What a tenant has left today and this month, or every tenant by name. Raises ConfigError if it is unknown."""
         return await self._database.read(partial(balances, self._database, tenant))
 
     async def totals(

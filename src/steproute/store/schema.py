@@ -34,6 +34,7 @@ tenants: Final = Table(
     Column("tokens_per_minute", Whole),
     Column("priority", Whole, nullable=False),
     Column("created_ms", Whole, nullable=False),
+    Column("suspended_ms", Whole),
     sqlite_strict=True,
 )
 
