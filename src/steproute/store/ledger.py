@@ -190,11 +190,13 @@ class Reservation:
         """Enter billed calls. What it has returned from, no crash loses.
 
         After a StorageError the lines are kept and entered by the next `settle` or `close`; none is entered twice.
-        Raises ConfigError for a cost that the ledger cannot hold exactly.
+        Raises ConfigError for a line that the ledger cannot hold, once all others are entered.
         """
-        self._rows(lines)
-        self._lines.extend(lines)
+        held, failure = self._held(lines)
+        self._lines.extend(held)
         await self._save(Settle(**self._unsaved()))
+        if failure is not None:
+            raise failure
 
     async def close(self, account: Sequence[AccountLine] | None = None, *, baseline_usd: Decimal = Decimal(0)) -> None:
         """End the request: enter calls of its account that were not settled, and release what is left.
@@ -202,12 +204,14 @@ class Reservation:
         account: all its lines with their final purposes; without one, the lines keep the purposes that they have.
         baseline_usd: what the answer would have cost without routing, rounded up to 10^-12 dollars. After
         a StorageError, `Ledger.expire` tries again for as long as this process lives; so can the caller. Once it has
-        succeeded, calling it again does nothing.
+        succeeded, calling it again does nothing. Raises ConfigError for a line that the ledger cannot hold, once the
+        request is closed with all others.
         """
         if self._closed:
             return
+        failure = None
         if account is not None:
-            self._rows(account)
+            account, failure = self._held(account)
             self._reconcile(account)
             self._baseline = units_of_at_least(baseline_usd, "baseline_usd")
         self._unfinished[self.request_id] = self
@@ -218,6 +222,8 @@ class Reservation:
             raise
         self._closed = True
         self._unfinished.pop(self.request_id, None)
+        if failure is not None:
+            raise failure
 
     async def extend(self) -> None:
         """Begin the lease again. Raises ReservationLost if it has expired: the request must stop sending calls."""
@@ -231,6 +237,17 @@ class Reservation:
     def _unsaved(self) -> dict[str, Any]:
         lines = self._rows(self._lines[self._saved :])
         return {"id": self.request_id, "tenant": self.tenant, "first": self._saved, "lines": lines}
+
+    def _held(self, lines: Sequence[AccountLine]) -> tuple[list[AccountLine], ConfigError | None]:
+        """The lines that the ledger can hold, and what is wrong with the first other one."""
+        held, failure = list[AccountLine](), None
+        for line in lines:
+            try:
+                self._rows([line])
+                held.append(line)
+            except ConfigError as refusal:
+                failure = failure or refusal
+        return held, failure
 
     def _rows(self, lines: Sequence[AccountLine]) -> list[LineRow]:
         return [LineRow.of(line, self._prices.get(line.role)) for line in lines]
