@@ -191,6 +191,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "model alone, steps, or passthrough",
     "RouteFields.weak_from": "with `auto`: from this chance of being correct the weak model answers alone",
     "RouteFields.strong_below": "with `auto`: below this chance the passthrough model answers",
+    "RouteFields.baseline_share": "the share of requests that the passthrough model alone is also asked, in the "
+    "background, paid by the tenant `baseline`, so that `savings` can measure what routing saves",
     "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",

@@ -107,7 +107,8 @@ class GatewayRoute:
     answers what is not solved by steps, such as requests with tools. limits: what one request may use at most; a
     client may ask for less. knobs: the range within which a client may set the knob, if at all. auto: how it chooses
     between steps, the weak model alone and passthrough, if it does. paced: the knob of a tenant whose budget lasts, and
-    the knob of one that has nothing left; in between it follows the budget and the time that remain.
+    the knob of one that has nothing left; in between it follows the budget and the time that remain. baseline_share: of
+    how many requests it is measured what the passthrough model alone costs.
     """
 
     name: str
@@ -118,11 +119,15 @@ class GatewayRoute:
     knobs: tuple[float, float] | None = None
     auto: AutoSettings | None = None
     paced: tuple[float, float] | None = None
+    baseline_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteFields:
-    """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`."""
+    """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`.
+
+    Raises ConfigError for a share that cannot be.
+    """
 
     role: str = ""
     passthrough: str = ""
@@ -132,9 +137,18 @@ class RouteFields:
     auto: str = ""
     weak_from: float = 0.9
     strong_below: float = 0.1
+    baseline_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.baseline_share <= 1:
+            raise ConfigError(
+                f"{self.baseline_share} is outside 0 to 1.",
+                where="baseline_share",
+                remedy="Give the share of requests to measure, such as 0.01.",
+            )
 
 
-_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below"})
+_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below", "baseline_share"})
 """Fields of a route that does more than pass through to one role."""
 _OWN: Final = frozenset(each.name for each in fields(RouteFields))
 
@@ -213,6 +227,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         knobs=own.knobs,
         paced=own.paced,
         auto=_auto(where, own),
+        baseline_share=own.baseline_share,
     )
 
 

@@ -92,6 +92,9 @@ def _built(setup: Setup, name: str) -> "ServedRoute":
 
 def _of_route(where: str, route: GatewayRoute, setup: Setup) -> Iterable[Finding]:
     yield _passes_through(where, route.passthrough, setup.roles.model(route.passthrough))
+    if route.baseline_share:
+        seen = f"{route.baseline_share:.2%} of requests are also asked of {route.passthrough} alone"
+        yield ok(where, "baseline", f"{seen}, within the budgets of the tenant baseline")
     limit = route.limits.max_cost_usd
     if limit is not None:
         yield ok(where, "money limit", f"{limit} dollars per request")

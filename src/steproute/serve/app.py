@@ -28,6 +28,7 @@ from steproute.serve.health import healthz, readyz
 from steproute.serve.kept_traces import kept_trace
 from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.logs import log_request
+from steproute.serve.measuring import BASELINE
 from steproute.serve.messages import PATH as MESSAGES_PATH
 from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
@@ -61,10 +62,10 @@ def application(setup: Setup, database: str) -> Starlette:
         settings = setup.gateway.serve
         worker = f"{socket.gethostname()}:{os.getpid()}"
         store = await open_store(database, worker=worker, lease_s=settings.lease_s)
-        if not settings.keys:
-            with suppress(ConfigError):  # it is there from the time before
-                await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
+        for name in _own_tenants(gateway):
+            with suppress(ConfigError):  # it is there from the time before
+                await store.tenants.create(name)
         drain_on_signal(gateway)
         background = [asyncio.create_task(_clean(gateway)), asyncio.create_task(keep_within(store, settings))]
         try:
@@ -109,6 +110,12 @@ def application(setup: Setup, database: str) -> Starlette:
         lifespan=lifespan,
     )
     return app
+
+
+def _own_tenants(gateway: Gateway) -> list[str]:
+    """The tenants that the gateway itself needs."""
+    measures = any(served.route.baseline_share for served in gateway.routes.values())
+    return [LOCAL] * (not gateway.settings.keys) + [BASELINE.tenant] * measures
 
 
 async def _clean(gateway: Gateway) -> None:

@@ -2,6 +2,7 @@
 
 from steproute.store.audit import Discrepancy
 from steproute.store.balance import Balance
+from steproute.store.baselines import Baselines, Measured
 from steproute.store.export import Exported, LedgerRow
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger, Reservation
 from steproute.store.refusal import BudgetRefused, KeyRefused, ReservationLost, Shortage, TenantSuspended
@@ -14,6 +15,7 @@ __all__ = [
     "DEFAULT_LEASE_S",
     "NO_LIMITS",
     "Balance",
+    "Baselines",
     "BudgetRefused",
     "Budgets",
     "Discrepancy",
@@ -24,6 +26,7 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "LedgerRow",
+    "Measured",
     "Period",
     "Principal",
     "Reservation",

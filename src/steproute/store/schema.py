@@ -184,3 +184,17 @@ daily_requests: Final = Table(  # sums of the requests of the same days
     Column("unaccounted_usd", Whole, nullable=False),
     sqlite_strict=True,
 )
+
+baselines: Final = Table(  # what the passthrough model alone has cost for a request of the sample
+    "baselines",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("day_s", Whole, nullable=False),
+    Column("spent_usd", Whole, nullable=False),
+    Column("modelled_usd", Whole, nullable=False),
+    Column("measured_usd", Whole, nullable=False),
+    Index("ix_baselines_tenant_day", "tenant", "day_s"),
+    sqlite_strict=True,
+)

@@ -5,6 +5,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from steproute.store.baselines import Baselines
 from steproute.store.database import Clock, Database
 from steproute.store.export import Exported, Sink, export
 from steproute.store.ledger import DEFAULT_LEASE_S, Ledger
@@ -27,6 +28,7 @@ class Store:
         self.tenants = Tenants(database)
         self.ledger = Ledger(database, self._writer, worker=worker, lease_s=lease_s)
         self.traces = Traces(database, self._writer)
+        self.baselines = Baselines(database)
 
     async def ping(self) -> None:
         """Raise StorageError if the database does not answer."""

@@ -99,7 +99,7 @@ def totals(by: Sequence[Field], selection: Selection, connection: Connection) ->
     calls = calls_of(selection).c
     groups = [calls.day_s if name == "day" else calls[name] for name in by]
     sums = [func.sum(calls[name]) for name in ("calls", *_TOKENS)]
-    statement = select(*groups, *_money(calls.cost_usd), *sums).group_by(*groups).order_by(*groups)
+    statement = select(*groups, *money(calls.cost_usd), *sums).group_by(*groups).order_by(*groups)
     return [_total(by, list(row)) for row in connection.execute(statement) if row[len(by) + 2]]
 
 
@@ -108,7 +108,7 @@ def savings(selection: Selection, connection: Connection) -> list[Savings]:
     spent = {total.group: total.cost_usd for total in totals(("tenant", "route"), selection, connection)}
     ended = ended_of(selection).c
     by = (ended.tenant, ended.route)
-    rows = connection.execute(select(*by, func.sum(ended.requests), *_money(ended.baseline_usd)).group_by(*by))
+    rows = connection.execute(select(*by, func.sum(ended.requests), *money(ended.baseline_usd)).group_by(*by))
     closed: dict[tuple[str, ...], tuple[int, int, int]] = {
         (row[0], row[1]): (int(row[2]), row[3], row[4]) for row in rows
     }
@@ -123,14 +123,14 @@ def _savings(key: tuple[str, ...], closed: tuple[int, int, int], spent_usd: Deci
 
 def unaccounted_usd(selection: Selection, connection: Connection) -> Decimal:
     """What killed workers had reserved and never accounted for: the most that their last calls can have cost."""
-    statement = select(*_money(ended_of(selection).c.unaccounted_usd))
+    statement = select(*money(ended_of(selection).c.unaccounted_usd))
     high, low = connection.execute(statement).one()
     return usd_of(joined(high, low))
 
 
 def folded_usd(selection: Selection, connection: Connection) -> Decimal:
     """What the calls have cost of which no line is left."""
-    statement = select(*_money(daily_calls.c.cost_usd)).where(*within(daily_calls.c, selection))
+    statement = select(*money(daily_calls.c.cost_usd)).where(*within(daily_calls.c, selection))
     high, low = connection.execute(statement).one()
     return usd_of(joined(high, low))
 
@@ -188,7 +188,7 @@ def _rows(statement: "Select[Any]", connection: Connection) -> Sequence[Any]:
     return connection.execute(statement).all()
 
 
-def _money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+def money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Two sums in place of one that could exceed the largest whole number."""
     return func.coalesce(func.sum(column // SPLIT), 0), func.coalesce(func.sum(column % SPLIT), 0)
 
