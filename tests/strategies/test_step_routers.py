@@ -23,11 +23,12 @@ from steproute import (
 from steproute.core.errors import ConfigError
 from steproute.core.solution import Step
 from steproute.engine.roles import Roles
-from steproute.policies.baselines.confidence import FirstTokenEntropy
+from steproute.policies.baselines.confidence import Confidence, FirstTokenEntropy
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.baselines.triggers import TrigReason
 from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.glimpse import Glimpse
+from steproute.strategies.next_step import NextStep
 from steproute.strategies.primed import Primed
 
 SURE, UNSURE = -0.01, -1.0
@@ -98,3 +99,20 @@ def test_what_cannot_be_is_refused() -> None:
         Glimpse(policy=Threshold(0.5))
     with pytest.raises(ConfigError, match="share"):
         TrigReason(1.5)
+
+
+def test_doubt_about_a_step_hands_the_next_one_over_and_keeps_both() -> None:
+    class Doubting(ScriptedModel):
+        async def propose(
+            self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+        ) -> list[Draft]:
+            (draft,) = await super().propose(prefix, n, sampling, meter)
+            return [replace(draft, logprobs=(UNSURE if "?" in draft.text else SURE,))]
+
+    stage = Stage([], [Say("s2")], [])
+    weak = Doubting("w", [Say("w1?"), Say("w3"), Say("w4 \\boxed{1}")])
+    stage.roles = Roles(models={**stage.roles.models, "weak": ModelRole(model=weak)})
+    trace = stage.solve(NextStep(policy=Confidence(0.9)))
+    assert [step.text for step in trace.steps] == ["w1?", "s2", "w3", "w4 \\boxed{1}"]
+    assert trace.discarded_tokens() == 0
+    assert not any(step.decision for step in trace.steps)
