@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,22 @@ def test_metrics_count_what_an_answer_used(running: RunningGateway) -> None:
     assert after[key] - before.get(key, 0.0) == pytest.approx(float(body["cost_usd"]))
     first = families(running)["steproute_first_step_seconds"].samples
     assert sum(each.value for each in first if each.name.endswith("_count") and each.labels["route"] == "strong") == 1
+
+
+def test_metrics_count_what_a_worker_holds_open(running: RunningGateway) -> None:
+    def held(name: str) -> float:
+        (value,) = samples(running, name).values()
+        return value
+
+    until = time.monotonic() + 60
+    assert held("steproute_tasks") > 0
+    with socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2]))):
+        while not held("steproute_open_connections") and time.monotonic() < until:
+            time.sleep(0.2)
+        assert held("steproute_open_connections") > 0
+    while held("steproute_open_connections") and time.monotonic() < until:
+        time.sleep(0.2)
+    assert held("steproute_open_connections") == 0
 
 
 def test_metrics_say_what_each_tenant_has_left(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from steproute.store import open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
 _EXPIRE_S: Final = 10.0
+_WATCH_S: Final = 1.0
 
 
 def application(setup: Setup, database: str) -> Starlette:
@@ -66,12 +67,13 @@ def application(setup: Setup, database: str) -> Starlette:
                 await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(gateway))
+        background = [asyncio.create_task(_clean(gateway)), asyncio.create_task(_watch(gateway))]
         try:
             yield
         finally:
             await gateway.drain()
-            cleaning.cancel()
+            for task in background:
+                task.cancel()
             await store.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
@@ -111,7 +113,7 @@ def application(setup: Setup, database: str) -> Starlette:
 
 
 async def _clean(gateway: Gateway) -> None:
-    """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
+    """Release the reservations of workers that died, and delete traces that are too old."""
     settings = gateway.settings
     while True:
         try:
@@ -119,8 +121,15 @@ async def _clean(gateway: Gateway) -> None:
             await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
         except Exception as failure:  # the next round tries again, whatever it was
             _LOG.warning("expired reservations and old traces could not be cleared: %s", failure)
-        gateway.metrics.watch(gateway.setup.roles)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
+
+
+async def _watch(gateway: Gateway) -> None:
+    """Measure what `/metrics` shows of each worker, whichever of them is asked."""
+    while True:
+        gateway.metrics.watch(gateway.setup.roles)
+        gateway.metrics.watch_worker()
+        await asyncio.sleep(_WATCH_S)
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
