@@ -44,6 +44,7 @@ from steproute.store import open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
 _EXPIRE_S: Final = 10.0
+_WATCH_S: Final = 1.0
 
 
 def application(setup: Setup, database: str) -> Starlette:
@@ -67,7 +68,8 @@ def application(setup: Setup, database: str) -> Starlette:
             with suppress(ConfigError):  # it is there from the time before
                 await store.tenants.create(name)
         drain_on_signal(gateway)
-        background = [asyncio.create_task(_clean(gateway)), asyncio.create_task(keep_within(store, settings))]
+        watched = _clean(gateway), keep_within(store, settings), _watch(gateway)
+        background = [asyncio.create_task(each) for each in watched]
         try:
             yield
         finally:
@@ -119,15 +121,22 @@ def _own_tenants(gateway: Gateway) -> list[str]:
 
 
 async def _clean(gateway: Gateway) -> None:
-    """Release the reservations of workers that died, and look at the servers."""
+    """Release the reservations of workers that died."""
     settings = gateway.settings
     while True:
         try:
             await gateway.store.ledger.expire()
         except Exception as failure:  # the next round tries again, whatever it was
             _LOG.warning("expired reservations could not be released: %s", failure)
-        gateway.metrics.watch(gateway.setup.roles)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
+
+
+async def _watch(gateway: Gateway) -> None:
+    """Measure what `/metrics` shows of each worker, whichever of them is asked."""
+    while True:
+        gateway.metrics.watch(gateway.setup.roles)
+        gateway.metrics.watch_worker()
+        await asyncio.sleep(_WATCH_S)
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
