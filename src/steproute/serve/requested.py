@@ -21,16 +21,19 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Work
 from steproute.serve.auto import Choice, Chooser
-from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, problem_of
+from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_request, problem_of
 from steproute.serve.errors import ApiError
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
+from steproute.store.money import MOST_UNITS, usd_of
+from steproute.store.records import MOST_TOKENS
 
 USUAL_TOKENS: Final = 4096
 """What an answer may generate if a budget has to hold and nothing else says how much."""
 _ALONE: Final = 2
+_MOST_USD: Final = usd_of(MOST_UNITS)
 _PER_MILLION: Final = 1_000_000
 
 
@@ -80,9 +83,17 @@ def work_of(
     paced_knob: the knob of a request that does not set one, if the route is paced.
     """
     if choice.arm == "steps":
-        return step_work(chat, served, roles, principal, trace_id, paced_knob)
+        return _within_ledger(step_work(chat, served, roles, principal, trace_id, paced_knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
-    return passthrough_work(chat, served.route, role, roles, principal, trace_id)
+    return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
+
+
+def _within_ledger(work: Work) -> Work:
+    """Raises ApiError for more than the ledger can hold: a client asked for so much, since no model does."""
+    name = "max_tokens" if work.most_tokens > MOST_TOKENS else "max_cost_usd"
+    if work.most_tokens > MOST_TOKENS or work.most_usd > _MOST_USD:
+        raise ApiError(400, f"{name}: more than any answer can use. Ask for less.", param=name)
+    return work
 
 
 def step_work(
@@ -105,7 +116,8 @@ def step_work(
     knob = paced_knob if knob is None else knob
     if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
-        strategy, name = solves.strategy_at(0), solves.name
+        with of_request("steproute."):
+            strategy, name = solves.strategy_at(0), solves.name
     return StepWork(
         problem=problem,
         route=name,
@@ -153,11 +165,12 @@ def _readable(problem: Problem, roles: Roles) -> Problem:
 
 
 def _sampled(roles: Roles, body: ChatBody) -> Roles:
-    """The roles, all of which draw as the request says. Raises ConfigError for numbers that cannot be."""
+    """The roles, all of which draw as the request says. Raises RequestError for numbers that cannot be."""
     given = {name: value for name in ("temperature", "top_p") if (value := getattr(body, name)) is not None}
     if not given:
         return roles
-    models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
+    with of_request():
+        models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
     return replace(roles, models=models)
 
 
