@@ -3,15 +3,16 @@
 from collections.abc import Iterable
 from typing import Final
 
+from steproute.core.chat_images import data_of, is_image, most_image_tokens, parts_of
 from steproute.core.ports import BoundedModel, BoundedScorer, StepModel, StepScorer
-from steproute.core.problem import attachments_of
+from steproute.core.problem import Message, attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
 
 TEMPLATE_TOKENS: Final = 1024
 """Room for what a chat template and a continuation mode put around the texts of a request."""
 _ATTACHMENT_TOKENS: Final = 20_000
-"""Room for an image or another part that is no text: above the most that a current model makes of one image."""
+"""Room for a part that is no text and no image, beside its bytes. It is no bound: a short file may have many pages."""
 
 
 def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
@@ -36,10 +37,20 @@ def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
 
 
 def most_read(prefix: Prefix, *further: str) -> int:
-    """Tokens of a request that quotes problem, steps and `further` texts once, at most."""
+    """Tokens of a request that quotes problem, steps and `further` texts once, at most.
+
+    An image counts by its size in pixels (`core.chat_images`), not by its bytes.
+    """
     steps = (step.text + prefix.separator for step in prefix.steps)
-    attached = sum(map(attachments_of, prefix.problem.messages)) * _ATTACHMENT_TOKENS
+    attached = sum(_attached(message) for message in prefix.problem.messages)
     return byte_count([prefix.problem.canonical, *steps, *further]) + attached + TEMPLATE_TOKENS
+
+
+def _attached(message: Message) -> int:
+    """What a message's images and other parts come to, less the bytes of the images' data."""
+    images = [part for _, part in parts_of(message) if is_image(part)]
+    others = attachments_of(message) - len(images)
+    return sum(most_image_tokens(each) - len(data_of(each)) for each in images) + others * _ATTACHMENT_TOKENS
 
 
 def byte_count(texts: Iterable[str]) -> int:

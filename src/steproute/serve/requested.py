@@ -10,6 +10,7 @@ import msgspec
 from steproute.backends.text_chat import chat_model
 from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import LIMIT_FIELDS, ChatRequest
+from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
 from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, Strategy
 from steproute.core.problem import Problem
@@ -22,7 +23,7 @@ from steproute.engine.roles import Roles
 from steproute.serve.answering import Work
 from steproute.serve.auto import Choice, Chooser
 from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_request, problem_of
-from steproute.serve.errors import ApiError
+from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
 from steproute.solving import check_lab_problem
@@ -141,6 +142,8 @@ def passthrough_work(
     check_supported(chat.request, CAPABILITIES.of(model), model.name)
     problem = _readable(problem_of(chat.body, route, trace_id), roles)
     limits = limits_of(chat.body, route)
+    if limits.max_cost_usd is not None or principal.limits_usd:
+        _check_bounded(chat.request)
     read = most_read(Prefix(problem=problem), msgspec.json.encode(chat.request.fields).decode())
     tokens = _affordable(limits, role.price, read, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
@@ -156,6 +159,15 @@ def passthrough_work(
         most_usd=role.price.most(most),
         most_tokens=most.output_tokens if tokens else 0,
     )
+
+
+def _check_bounded(request: ChatRequest) -> None:
+    """Raises ApiError that names the first part of which nothing bounds what a model reads, such as a file."""
+    for number, message in enumerate(request.messages):
+        for place, part in parts_of(message):
+            if not is_bounded(part):
+                why = f"nothing bounds the price of a part of type {part.get('type')!r}, and this request has a budget."
+                raise refused_field(f"messages[{number}].content[{place}]", why)
 
 
 def _readable(problem: Problem, roles: Roles) -> Problem:
