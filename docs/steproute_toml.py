@@ -175,6 +175,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
     "ServeSettings.lease_s": "seconds that the reservations of a killed worker hold their money",
+    "ServeSettings.media_urls": "addresses of images that requests may have: `data:`, schemes, of which only public names, "
+    "and beginnings of addresses such as `http://images.internal/`",
     "RouteFields.role": "the model that answers every request alone, in the place of a strategy",
     "RouteFields.passthrough": "the model that answers what steps cannot: tools, JSON, images; "
     "by default the last of the ladder",

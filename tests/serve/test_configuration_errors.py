@@ -50,7 +50,7 @@ def answered(folder: Path, change: Callable[[Gateway], None], **fields: Any) -> 
             change(app.state.gateway)
             transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
             async with httpx2.AsyncClient(transport=transport, base_url="http://gateway") as client:
-                return await client.post("/v1/chat/completions", json={"messages": ASK, **fields})
+                return await client.post("/v1/chat/completions", json={"messages": ASK} | fields)
 
     return asyncio.run(asked())
 
