@@ -128,6 +128,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.output": "dollars per million tokens written",
     "Price.cache_read": "dollars per million tokens read from a cache; as `input` if left out",
     "Price.cache_write": "dollars per million tokens written to a cache; as `input` if left out",
+    "Price.cache_write_1h": "dollars per million tokens written to a cache that keeps them for an hour; twice `input` if left out",
     "Price.table": "a name for these prices, shown on every line of the account",
     "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",

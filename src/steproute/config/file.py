@@ -35,7 +35,7 @@ _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
     "seed": "each call gets its own, from --seed",
 }
-_PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_PRICES: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _Place = tuple[str, str]
 """A server's root and a model of it, which are behind one limiter."""
 
@@ -315,7 +315,7 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
         return UNSET
     if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
-            "give input and output, and if they differ from input cache_read and cache_write, in "
+            "give input and output, and if they differ from input cache_read, cache_write and cache_write_1h, in "
             "dollars per million tokens.",
             where=f"{where}.price",
         )

@@ -1,6 +1,7 @@
 """Upper bounds of what one call can use, known before it is made."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from steproute.core.chat_images import data_of, is_image, most_image_tokens, parts_of
@@ -22,8 +23,22 @@ def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -
     UTF-8 byte of problem and steps, since no token of a byte-level vocabulary is shorter, and TEMPLATE_TOKENS.
     """
     if isinstance(model, BoundedModel):
-        return model.most_usage(prefix, n, sampling)
-    return Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
+        most = model.most_usage(prefix, n, sampling)
+    else:
+        most = Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
+    problem = prefix.problem
+    return written_for_an_hour(most) if not problem.is_plain and asks_for_an_hour(problem.canonical) else most
+
+
+def asks_for_an_hour(request: str) -> bool:
+    """Whether a request, as JSON, may have a cache keep its prompt for an hour, which costs more to write."""
+    return '"1h"' in request
+
+
+def written_for_an_hour(most: Usage) -> Usage:
+    """The same usage with all input written to a cache for an hour."""
+    read = most.read_tokens
+    return replace(most, input_tokens=0, cache_read_tokens=0, cache_write_tokens=read, cache_write_1h_tokens=read)
 
 
 def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:

@@ -16,7 +16,7 @@ from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
-from steproute.core.usage_bounds import most_read, most_written
+from steproute.core.usage_bounds import asks_for_an_hour, most_read, most_written, written_for_an_hour
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
@@ -144,11 +144,11 @@ def passthrough_work(
     limits = limits_of(chat.body, route)
     if limits.max_cost_usd is not None or principal.limits_usd:
         _check_bounded(chat.request)
-    read = most_read(Prefix(problem=problem), msgspec.json.encode(chat.request.fields).decode())
-    tokens = _affordable(limits, role.price, read, chat.request.replies)
+    reads = _reads(problem, chat.request)
+    tokens = _affordable(limits, role.price, reads, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
         tokens = USUAL_TOKENS
-    most = Usage(input_tokens=read, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
+    most = replace(reads, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
     return PassthroughWork(
         trace_id=trace_id,
         request=chat.request if tokens is None else _limited(chat.request, tokens),
@@ -159,6 +159,13 @@ def passthrough_work(
         most_usd=role.price.most(most),
         most_tokens=most.output_tokens if tokens else 0,
     )
+
+
+def _reads(problem: Problem, request: ChatRequest) -> Usage:
+    """The most that a model reads of a request."""
+    fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
+    most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
+    return written_for_an_hour(most) if asks_for_an_hour(problem.canonical + fields) else most
 
 
 def _check_bounded(request: ChatRequest) -> None:
@@ -200,14 +207,14 @@ def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limit
     return _ALONE * (alone.price.most(most) or max(price.most(most) for price in prices_of(roles).values()))
 
 
-def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
+def _affordable(limits: Limits, price: Price, reads: Usage, replies: int) -> int | None:
     """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none.
 
     A limit in dollars alone allows no more than USUAL_TOKENS: it could pay for more than a model's context holds.
     """
     if limits.max_cost_usd is None:
         return limits.max_tokens
-    read_usd = price.most(Usage(input_tokens=read))
+    read_usd = price.most(reads)
     left, token_usd = limits.max_cost_usd - read_usd, price.output * replies / _PER_MILLION
     if left < token_usd:
         raise ApiError(
