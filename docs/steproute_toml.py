@@ -128,6 +128,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.output": "dollars per million tokens written",
     "Price.cache_read": "dollars per million tokens read from a cache; as `input` if left out",
     "Price.cache_write": "dollars per million tokens written to a cache; as `input` if left out",
+    "Price.cache_write_1h": "dollars per million tokens written to a cache for an hour; twice `input` if left out",
     "Price.table": "a name for these prices, shown on every line of the account",
     "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
@@ -179,6 +180,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
     "ServeSettings.lease_s": "seconds that the reservations of a killed worker hold their money",
+    "ServeSettings.media_urls": "addresses of images that requests may have: `data:`, schemes, of which only public "
+    "names, and beginnings of addresses such as `http://images.internal/`",
     "RouteFields.role": "the model that answers every request alone, in the place of a strategy",
     "RouteFields.passthrough": "the model that answers what steps cannot: tools, JSON, images; "
     "by default the last of the ladder",

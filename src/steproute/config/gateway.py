@@ -18,6 +18,7 @@ from steproute.engine.roles import Roles
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MEDIA_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*:|[a-z][a-z0-9+.-]*://[^/\s@]+/\S*")
 _LIMITS: Final = frozenset(each.name for each in fields(Limits))
 _LONGEST_WINDOW_DAYS: Final = 32
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -32,8 +33,10 @@ class ServeSettings:
     whether traces, spans and logs may hold any text of conversations and answers. retention_days: how long traces are
     kept. ledger_days: how long requests and their lines are kept before they become sums per day, for good if it is
     None. max_in_flight: requests worked on at once, further ones are refused with 503. drain_s: how long a stopping
-    gateway lets its requests finish. lease_s: how long what a killed worker had reserved stays reserved. Raises
-    ConfigError for numbers that cannot be, and for an address other machines reach without keys.
+    gateway lets its requests finish. lease_s: how long what a killed worker had reserved stays reserved. media_urls:
+    what addresses of images a request may have: `data:`, schemes, of which only public names, and beginnings of
+    addresses, which a host's name has to end with a slash in. Raises ConfigError for numbers that cannot be, and for an
+    address other machines reach without keys.
     """
 
     host: str = "127.0.0.1"
@@ -50,6 +53,7 @@ class ServeSettings:
     max_body_mb: float = 20.0
     drain_s: float = 30.0
     lease_s: float = 120.0
+    media_urls: tuple[str, ...] = ("data:", "https:")
 
     def __post_init__(self) -> None:
         for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s", "lease_s"):
@@ -62,6 +66,13 @@ class ServeSettings:
                 where="ledger_days",
                 remedy=f"Give {least} or more, or lower retention_days.",
             )
+        for start in self.media_urls:
+            if not _MEDIA_URL.fullmatch(start):
+                raise ConfigError(
+                    f"{start!r} is no scheme and no beginning of an address.",
+                    where="media_urls",
+                    remedy="Write 'https:' for public names, or 'http://images.internal/' with the slash.",
+                )
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"{self.port} is no port.", where="port", remedy="Give 1 to 65535, or 0 for a free one.")
         if self.host not in _LOOPBACK and not self.keys:

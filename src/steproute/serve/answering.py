@@ -6,7 +6,7 @@ leave a call unbilled or a reservation open.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
@@ -108,7 +108,7 @@ class Answer:
         if not self._admitted.is_set():
             self._result()
 
-    async def happenings(self) -> AsyncIterator[Happening]:
+    async def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens, Finished as the last one. Raises what is no outcome of an answer."""
         while (happening := await self._happenings.get()) is not None:
             yield happening

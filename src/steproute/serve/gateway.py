@@ -26,6 +26,7 @@ from steproute.serve.auto import Arm, Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.measuring import AT_ONCE, BASELINE, Measurement
+from steproute.serve.media_urls import check_media_urls
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
@@ -83,6 +84,7 @@ class Gateway:
     async def request(self, chat: Chat, principal: Principal) -> Requested:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
+        check_media_urls(chat.body.messages, self.settings.media_urls)
         choice = served.chooser.choose(chat)
         knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
