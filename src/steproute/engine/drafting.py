@@ -2,12 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from steproute.core.errors import TooFewTokens
+from steproute.core.concurrency import in_turn
+from steproute.core.errors import BackendError, TooFewTokens
 from steproute.core.events import Drafted, Event
+from steproute.core.ports import CAPABILITIES
 from steproute.core.replies import sound_draft
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Purpose
@@ -47,17 +49,24 @@ class Drafting:
         self._shortened: dict[int, Outcome] = {}
 
     async def draft(self, role: str, prefix: Prefix, *, to_end: bool = False, trial: Trial | None = None) -> Draft:
-        """The role's draft. A degenerate one is continued once, and the continuation takes its place.
+        """The role's draft; see `drafts`.
 
-        trial: of a speculative draft, which is written only if the backend has a free slot. Raises BudgetExceeded,
-        ConfigError and BackendError.
+        trial: of a speculative draft, which is written only if the backend has a free slot.
+        """
+        (draft,) = await self.drafts(role, prefix, 1, to_end=to_end, trial=trial)
+        return draft
+
+    async def drafts(
+        self, role: str, prefix: Prefix, n: int, *, to_end: bool = False, trial: Trial | None = None
+    ) -> list[Draft]:
+        """`n` drafts of the role from one prefix; fewer, but at least one, if a budget cannot pay for all in full.
+
+        They share one seed: the first m of n are those that a call for m gives. A degenerate draft is continued once,
+        and the continuation takes its place. Raises BudgetExceeded, ConfigError and BackendError.
         """
         with Blame(role):
-            draft = await self._one(role, prefix, to_end, trial)
-            if draft.degenerate and draft.stop is Stop.SEPARATOR:
-                further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
-                draft = await self._one(role, further, to_end, trial)
-        return draft
+            drafts = await self._several(role, prefix, n, to_end, trial)
+            return [await self._continued(draft, role, prefix, to_end, trial) for draft in drafts]
 
     def budget_of(self, draft: Draft) -> Outcome | None:
         """The budget that shortened the draft, if one did."""
@@ -67,47 +76,77 @@ class Drafting:
         """Let later drafts have the seeds of a trial that nobody needs."""
         self._attempts.subtract(trial.places)
 
-    async def _one(self, role: str, prefix: Prefix, to_end: bool, trial: Trial | None) -> Draft:
+    async def _continued(self, draft: Draft, role: str, prefix: Prefix, to_end: bool, trial: Trial | None) -> Draft:
+        """The draft, or what follows a degenerate one."""
+        if not (draft.degenerate and draft.stop is Stop.SEPARATOR):
+            return draft
+        further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
+        (continuation,) = await self._several(role, further, 1, to_end, trial)
+        return continuation
+
+    async def _several(self, role: str, prefix: Prefix, n: int, to_end: bool, trial: Trial | None) -> list[Draft]:
+        """Drafts of one seed, in one call if the model can write several."""
         model = self._roles.model(role)
         sampling = replace(
             model.sampling, stop=None if to_end else prefix.separator, seed=self._next_seed(role, prefix, trial)
         )
-        self._budget.clamp(sampling, model.price)
+        _, n, _ = self._budget.clamp(sampling, model.price, n)
+        if n == 1 or CAPABILITIES.of(model.model).several:
+            return await self._call(role, model, prefix, n, sampling, trial)
+        calls = [
+            self._call(role, model, prefix, 1, replace(sampling, seed=sampling.seed + index), trial)
+            for index in range(n)
+        ]
+        at_once = self._budget.is_ample([sampling], n, 0)
+        return [draft for (draft,) in await (self._account.at_once if at_once else in_turn)(*calls)]
+
+    async def _call(
+        self, role: str, model: ModelRole, prefix: Prefix, n: int, sampling: Sampling, trial: Trial | None
+    ) -> list[Draft]:
+        """The drafts of one call, each with a line on the account; the first line has the call's time."""
         bill = Bill(role=role, model=model.model.name, price=model.price)
-        returned, budget = await self._written(model, prefix, sampling, bill, is_speculative=trial is not None)
-        self._count += 1
-        draft = replace(returned, id=self._count, role=role)
+        returned, budget = await self._written(model, prefix, n, sampling, bill, is_speculative=trial is not None)
+        latency_s, drafts = max(draft.latency_s for draft in returned), []
+        for each in returned:
+            self._count += 1
+            drafts.append(replace(each, id=self._count, role=role))
+            self._enter(drafts[-1], bill, latency_s)
+            latency_s = 0.0
+            if budget is not None:
+                self._shortened[self._count] = budget
+        for draft in drafts:
+            sound_draft(draft, model.model.name)
+            if trial is None:
+                self._emit(Drafted(draft))
+            else:
+                trial.drafts.append(draft)
+        return drafts
+
+    def _enter(self, draft: Draft, bill: Bill, latency_s: float) -> None:
         for call in draft.sent_back:
             self._account.enter(bill.line(Purpose.RETRY, call.usage, call.latency_s, call.request_id))
-        line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
+        line = bill.line(Purpose.DISCARDED, draft.usage, latency_s, draft.request_id)
         self._account.enter(line, draft.id)
-        if budget is not None:
-            self._shortened[draft.id] = budget
-        sound_draft(draft, model.model.name)
-        if trial is None:
-            self._emit(Drafted(draft))
-        else:
-            trial.drafts.append(draft)
-        return draft
 
     async def _written(
-        self, model: ModelRole, prefix: Prefix, wanted: Sampling, bill: Bill, *, is_speculative: bool
-    ) -> tuple[Draft, Outcome | None]:
+        self, model: ModelRole, prefix: Prefix, n: int, wanted: Sampling, bill: Bill, *, is_speculative: bool
+    ) -> tuple[list[Draft], Outcome | None]:
         """What the model returns, and the budget that shortened it, if one did."""
         budget: Outcome | None = None
 
-        def write(meter: Meter) -> Awaitable[list[Draft]]:
+        async def write(meter: Meter) -> list[Draft]:
             nonlocal budget
-            sampling, budget = self._budget.clamp(wanted, model.price)  # again for each try, since tries cost
-            return model.model.propose(prefix, 1, sampling, meter)
+            sampling, most, budget = self._budget.clamp(wanted, model.price, n)  # again for each try, since tries cost
+            drafts = await model.model.propose(prefix, most, sampling, meter)
+            return _all_returned(drafts, most, model.model.name)
 
         try:
-            (draft,) = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)
+            drafts = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)
         except TooFewTokens as failure:
             if budget is None:
                 raise
             raise self._budget.end(budget, str(failure)) from None
-        return draft, budget
+        return drafts, budget
 
     def _next_seed(self, role: str, prefix: Prefix, trial: Trial | None) -> int:
         place = (role, prefix.texts)
@@ -115,6 +154,16 @@ class Drafting:
         if trial is not None:
             trial.places.append(place)
         return call_seed(self._seed, prefix.problem.id, role, len(prefix.steps), self._attempts[place])
+
+
+def _all_returned(drafts: list[Draft], n: int, model: str) -> list[Draft]:
+    if len(drafts) != n:
+        raise BackendError(
+            f"it returned {len(drafts)} drafts instead of {n}.",
+            where=model,
+            remedy="Declare ModelCapabilities(several=False) if a call writes one draft.",
+        )
+    return drafts
 
 
 def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) -> int:

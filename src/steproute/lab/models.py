@@ -72,33 +72,44 @@ class LabModel:
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """The prompt's tokens and what the context leaves for the output; see `core.usage_bounds`."""
         read, context = len(_prompt(self._worker, prefix)), self._worker.network.context
-        return Usage(input_tokens=n * read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
+        return Usage(input_tokens=read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = LAB_SAMPLING, meter: Meter | None = None
     ) -> list[Draft]:
-        """`n` drafts; see StepModel.propose."""
-        meters = [Meter() if n > 1 or meter is None else meter for _ in range(n)]
-        try:
-            return await gather_or_cancel(*(self._draft(prefix, i, sampling, meters[i]) for i in range(n)))
-        finally:
-            if n > 1 and meter is not None:
-                for each in meters:
-                    meter.usage = meter.usage + each.usage
-
-    async def _draft(self, prefix: Prefix, index: int, sampling: Sampling, meter: Meter) -> Draft:
+        """`n` drafts, which share one reading of the prompt: it is in the first one's usage. See StepModel.propose."""
         began = time.monotonic()
-        tokenizer = self._worker.network.tokenizer
-        job = WriteJob(
-            session=f"{prefix.session}#{index}",
-            tokens=_prompt(self._worker, prefix),
-            meter=meter,
-            sampling=sampling,
-            stop_token=tokenizer.separator if sampling.stop == SEPARATOR else None,
-            rng=np.random.default_rng([sampling.seed, index]),
-        )
+        meter = meter or Meter()
+        meters = [meter, *(Meter() for _ in range(n - 1))]
+        jobs = self._jobs(prefix, sampling, meters)
+        try:
+            written = await gather_or_cancel(*map(self._written, jobs))
+        finally:
+            meter.usage = sum((each.usage for each in meters), Usage())
+        return [self._draft(each, time.monotonic() - began) for each in written]
+
+    async def _written(self, job: WriteJob) -> Written:
         self._worker.submit(job)
-        written = await job.result()
+        return await job.result()
+
+    def _jobs(self, prefix: Prefix, sampling: Sampling, meters: Sequence[Meter]) -> list[WriteJob]:
+        """One job per meter, led by the first."""
+        tokens, jobs = _prompt(self._worker, prefix), list[WriteJob]()
+        for index, meter in enumerate(meters):
+            job = WriteJob(
+                session=prefix.session,
+                tokens=tokens,
+                meter=meter,
+                sampling=sampling,
+                stop_token=self._worker.network.tokenizer.separator if sampling.stop == SEPARATOR else None,
+                rng=np.random.default_rng([sampling.seed, index]),
+                leader=jobs[0] if jobs else None,
+            )
+            jobs.append(job)
+        return jobs
+
+    def _draft(self, written: Written, latency_s: float) -> Draft:
+        tokenizer = self._worker.network.tokenizer
         return Draft(
             model=self.name,
             text=tokenizer.decode(written.tokens[:-1] if written.stop is Stop.SEPARATOR else written.tokens),
@@ -107,7 +118,7 @@ class LabModel:
             step_tokens=_step_tokens(written, tokenizer.separator),
             logprobs=tuple(written.logprobs),
             first_token_entropy=written.first_entropy if written.tokens else None,
-            latency_s=time.monotonic() - began,
+            latency_s=latency_s,
         )
 
 

@@ -69,9 +69,8 @@ class Network:
             self._extend(cache, tokens[kept:])
         return cache, kept
 
-    def load_row(self, row: int, cache: Cache) -> None:
-        """Copy a session's cache into a row of the batch."""
-        length = len(cache.tokens)
+    def load_row(self, row: int, cache: Cache, length: int) -> None:
+        """Copy the first `length` tokens of a session's cache into a row of the batch."""
         self._keys[:, row, :, :length] = cache.keys[:, :, :length]
         self._values[:, row, :, :length] = cache.values[:, :, :length]
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from steproute.core.arrays import F32, F64
-from steproute.core.errors import ContextOverflow
+from steproute.core.errors import BackendError, ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.lab.network import Cache, Network
@@ -53,15 +53,20 @@ class Written:
 
 @dataclass(slots=True, kw_only=True)
 class WriteJob(Job[Written]):
-    """Generate up to the stop token, the end, the token limit or the context limit."""
+    """Generate up to the stop token, the end, the token limit or the context limit.
+
+    leader: a job submitted before, of the same tokens and session: it reads them for both, and keeps the session.
+    """
 
     sampling: Sampling
     stop_token: int | None
     rng: np.random.Generator
+    leader: "WriteJob | None" = None
     written: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     first_entropy: float = 0.0
     cache: Cache | None = None
+    first: F32 | None = None
     pending: F32 | None = None
 
 
@@ -116,13 +121,28 @@ class Worker:
                 f"lab model: {len(job.tokens)} tokens leave no room in a context of {self.network.context}. "
                 "Use a shorter problem or fewer steps."
             )
+        if isinstance(job, WriteJob) and job.leader is not None:
+            self._follow(job, job.leader)
+            return
         cache, kept = self.network.read(job.session, job.tokens, again=1 if isinstance(job, WriteJob) else 0)
         job.meter.usage = Usage(input_tokens=len(job.tokens) - kept, cache_read_tokens=kept)
         if isinstance(job, ReadJob):
             job.done.set_result((np.array(cache.outputs), job.meter.usage))
             return
-        job.cache, job.pending = cache, cache.outputs[-1]
-        self.network.load_row(len(self._rows), cache)
+        job.cache, job.first = cache, cache.outputs[-1]
+        self._write(job)
+
+    def _follow(self, job: WriteJob, leader: WriteJob) -> None:
+        if leader.cache is None:
+            raise BackendError("lab model: the call's first draft failed.")
+        job.cache, job.first = leader.cache, leader.first
+        self._write(job)
+
+    def _write(self, job: WriteJob) -> None:
+        """Give the job a row, which begins after its tokens, whatever its cache holds beyond them."""
+        assert job.cache is not None
+        job.pending = job.first
+        self.network.load_row(len(self._rows), job.cache, len(job.tokens))
         self._rows.append(job)
 
     def _advance(self) -> None:
@@ -162,7 +182,7 @@ class Worker:
     def _put_down(self, row: int, stop: Stop) -> None:
         job = self._rows[row]
         assert job.cache is not None
-        if job.cache.tokens == job.tokens:
+        if job.leader is None and job.cache.tokens == job.tokens:
             self.network.store_row(row, job.cache, job.written[:-1])
         last = len(self._rows) - 1
         if row != last:
