@@ -9,7 +9,7 @@ from typing import TypeAlias
 from steproute.core.concurrency import in_turn
 from steproute.core.errors import BackendError, TooFewTokens
 from steproute.core.events import Drafted, Event
-from steproute.core.ports import CAPABILITIES
+from steproute.core.ports import CAPABILITIES, Repair
 from steproute.core.replies import sound_draft
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Purpose
@@ -48,25 +48,39 @@ class Drafting:
         self._count = 0
         self._shortened: dict[int, Outcome] = {}
 
-    async def draft(self, role: str, prefix: Prefix, *, to_end: bool = False, trial: Trial | None = None) -> Draft:
+    async def draft(
+        self,
+        role: str,
+        prefix: Prefix,
+        *,
+        to_end: bool = False,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        trial: Trial | None = None,
+    ) -> Draft:
         """The role's draft; see `drafts`.
 
-        trial: of a speculative draft, which is written only if the backend has a free slot.
+        max_tokens: instead of the role's. trial: of a speculative draft, which is written only if the backend has a
+        free slot.
         """
-        (draft,) = await self.drafts(role, prefix, 1, to_end=to_end, trial=trial)
-        return draft
+        wanted = self._wanted(role, prefix, to_end, temperature, max_tokens)
+        with Blame(role):
+            (draft,) = await self._several(role, prefix, 1, wanted, trial)
+            return await self._continued(draft, prefix, wanted, trial)
 
     async def drafts(
-        self, role: str, prefix: Prefix, n: int, *, to_end: bool = False, trial: Trial | None = None
+        self, role: str, prefix: Prefix, n: int, *, to_end: bool = False, temperature: float | None = None
     ) -> list[Draft]:
         """`n` drafts of the role from one prefix; fewer, but at least one, if a budget cannot pay for all in full.
 
         They share one seed: the first m of n are those that a call for m gives. A degenerate draft is continued once,
-        and the continuation takes its place. Raises BudgetExceeded, ConfigError and BackendError.
+        and the continuation takes its place. temperature: instead of the role's. Raises BudgetExceeded, ConfigError and
+        BackendError.
         """
+        wanted = self._wanted(role, prefix, to_end, temperature, None)
         with Blame(role):
-            drafts = await self._several(role, prefix, n, to_end, trial)
-            return [await self._continued(draft, role, prefix, to_end, trial) for draft in drafts]
+            drafts = await self._several(role, prefix, n, wanted, None)
+            return [await self._continued(draft, prefix, wanted, None) for draft in drafts]
 
     def budget_of(self, draft: Draft) -> Outcome | None:
         """The budget that shortened the draft, if one did."""
@@ -76,34 +90,40 @@ class Drafting:
         """Let later drafts have the seeds of a trial that nobody needs."""
         self._attempts.subtract(trial.places)
 
-    async def _continued(self, draft: Draft, role: str, prefix: Prefix, to_end: bool, trial: Trial | None) -> Draft:
+    def _wanted(
+        self, role: str, prefix: Prefix, to_end: bool, temperature: float | None, max_tokens: int | None
+    ) -> Sampling:
+        own = self._roles.model(role).sampling
+        return replace(
+            own,
+            stop=None if to_end else prefix.separator,
+            temperature=own.temperature if temperature is None else temperature,
+            max_tokens=own.max_tokens if max_tokens is None else max_tokens,
+        )
+
+    async def _continued(self, draft: Draft, prefix: Prefix, wanted: Sampling, trial: Trial | None) -> Draft:
         """The draft, or what follows a degenerate one."""
         if not (draft.degenerate and draft.stop is Stop.SEPARATOR):
             return draft
-        further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
-        (continuation,) = await self._several(role, further, 1, to_end, trial)
+        further = prefix.extended(Step(role=draft.role, text=draft.text, tokens=0)).advised(prefix.advice)
+        (continuation,) = await self._several(draft.role, further, 1, wanted, trial)
         return continuation
 
-    async def _several(self, role: str, prefix: Prefix, n: int, to_end: bool, trial: Trial | None) -> list[Draft]:
+    async def _several(self, role: str, prefix: Prefix, n: int, wanted: Sampling, trial: Trial | None) -> list[Draft]:
         """Drafts of one seed, in one call if the model can write several."""
         model = self._roles.model(role)
-        sampling = replace(
-            model.sampling, stop=None if to_end else prefix.separator, seed=self._next_seed(role, prefix, trial)
-        )
+        sampling = replace(wanted, seed=self._next_seed(role, prefix, trial))
         _, n, _ = self._budget.clamp(sampling, model.price, n)
         if n == 1 or CAPABILITIES.of(model.model).several:
-            return await self._call(role, model, prefix, n, sampling, trial)
-        calls = [
-            self._call(role, model, prefix, 1, replace(sampling, seed=sampling.seed + index), trial)
-            for index in range(n)
-        ]
+            return await self._call(role, prefix, n, sampling, trial)
+        seeds = (replace(sampling, seed=sampling.seed + index) for index in range(n))
+        calls = [self._call(role, prefix, 1, each, trial) for each in seeds]
         at_once = self._budget.is_ample([sampling], n, 0)
         return [draft for (draft,) in await (self._account.at_once if at_once else in_turn)(*calls)]
 
-    async def _call(
-        self, role: str, model: ModelRole, prefix: Prefix, n: int, sampling: Sampling, trial: Trial | None
-    ) -> list[Draft]:
+    async def _call(self, role: str, prefix: Prefix, n: int, sampling: Sampling, trial: Trial | None) -> list[Draft]:
         """The drafts of one call, each with a line on the account; the first line has the call's time."""
+        model = self._roles.model(role)
         bill = Bill(role=role, model=model.model.name, price=model.price)
         returned, budget = await self._written(model, prefix, n, sampling, bill, is_speculative=trial is not None)
         latency_s, drafts = max(draft.latency_s for draft in returned), []
@@ -114,19 +134,22 @@ class Drafting:
             latency_s = 0.0
             if budget is not None:
                 self._shortened[self._count] = budget
-        for draft in drafts:
-            sound_draft(draft, model.model.name)
-            if trial is None:
-                self._emit(Drafted(draft))
-            else:
-                trial.drafts.append(draft)
-        return drafts
+        return [self._checked(draft, prefix, model, trial) for draft in drafts]
 
     def _enter(self, draft: Draft, bill: Bill, latency_s: float) -> None:
         for call in draft.sent_back:
             self._account.enter(bill.line(Purpose.RETRY, call.usage, call.latency_s, call.request_id))
         line = bill.line(Purpose.DISCARDED, draft.usage, latency_s, draft.request_id)
         self._account.enter(line, draft.id)
+
+    def _checked(self, draft: Draft, prefix: Prefix, model: ModelRole, trial: Trial | None) -> Draft:
+        """The draft, sound and repaired, as the episode's listeners see it."""
+        draft = _repaired(sound_draft(draft, model.model.name), prefix, model.repair)
+        if trial is None:
+            self._emit(Drafted(draft))
+        else:
+            trial.drafts.append(draft)
+        return draft
 
     async def _written(
         self, model: ModelRole, prefix: Prefix, n: int, wanted: Sampling, bill: Bill, *, is_speculative: bool
@@ -170,3 +193,9 @@ def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) ->
     """The seed of one call: not the route's, so that routes share their random numbers. `attempt` counts from 1."""
     parts = seed, problem_id, role, step, attempt
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
+
+
+def _repaired(draft: Draft, prefix: Prefix, repair: Repair | None) -> Draft:
+    """The draft as the role's repair, if it has one, corrects it; what the model generated is billed as it was."""
+    text = None if repair is None or draft.degenerate else repair.repaired(prefix, draft.text)
+    return draft if text is None or text == draft.text else replace(draft, text=text, repaired_from=draft.text)

@@ -125,8 +125,12 @@ class Episode:
         replacing: Draft | None = None,
         stand_in: str | None = None,
         to_end: bool = False,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
     ) -> Draft:
         """The role's next step from `prefix`, or with `to_end` everything up to the end of the solution.
+
+        temperature, max_tokens: instead of the role's own.
 
         `replacing` is the draft that it replaces; if the role fails and the route says `on_strong_failure = accept`,
         that draft is returned instead. `stand_in` is the role that writes if this one fails and the route says
@@ -141,14 +145,16 @@ class Episode:
             return draft
         await self._speculation.drop(role)
         try:
-            return await self._drafting.draft(role, prefix, to_end=to_end)
+            return await self._drafting.draft(
+                role, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens
+            )
         except BackendError as failure:
             step = len(prefix.steps) + 1
             if replacing is not None and self._fallbacks.keep_draft(failure, role, step):
                 return replacing
             if stand_in is None or not self._fallbacks.use_stand_in(failure, role, step, stand_in):
                 raise
-        draft = await self.propose(stand_in, prefix, to_end=to_end)
+        draft = await self.propose(stand_in, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens)
         self._fallbacks.stand_ins.add(draft.id)
         return draft
 
@@ -250,21 +256,40 @@ class Episode:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
         return self._solution.restart()
 
-    async def candidates(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[Candidate]:
+    async def candidates(
+        self, role: str, prefixes: Sequence[Prefix], n: int = 1, *, temperature: float | None = None
+    ) -> list[Candidate]:
         """The distinct ones of `n` drafts from each prefix, with their votes; see `propose_many`."""
-        return merged(prefixes, await self.propose_many(role, prefixes, n))
+        return merged(prefixes, await self.propose_many(role, prefixes, n, temperature=temperature))
 
-    async def propose_many(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[list[Draft]]:
+    async def propose_many(
+        self,
+        role: str,
+        prefixes: Sequence[Prefix],
+        n: int = 1,
+        *,
+        to_end: bool = False,
+        temperature: float | None = None,
+    ) -> list[list[Draft]]:
         """`n` drafts of the role from each prefix, in its order; all at once, unless a budget could bind.
 
         The drafts of one prefix are one call if the model can write several, and share one seed: the first m of n are
         those that a call for m gives. A budget that cannot pay for n drafts at full length lowers n, to 1 at least.
-        Raises as `propose`, without declared fallbacks: the first failure cancels the other calls.
+        temperature: instead of the role's own. Raises as `propose`, without declared fallbacks: the first failure
+        cancels the other calls.
         """
         sampling = self.roles.model(role).sampling
-        calls = [self._drafting.drafts(role, prefix, n) for prefix in self._sessions.apart(prefixes)]
+        calls = [
+            self._drafting.drafts(role, prefix, n, to_end=to_end, temperature=temperature)
+            for prefix in self._sessions.apart(prefixes)
+        ]
         at_once = self._budget.is_ample([sampling], len(calls) * n, 0)
         return await (self._account.at_once if at_once else in_turn)(*calls)
+
+    def note(self, text: str) -> None:
+        """Tell the trace's readers what the strategy did, once."""
+        if text not in self._fallbacks.notes:
+            self._fallbacks.notes.append(writable(text))
 
     def note_answers(self, votes: Sequence[AnswerVotes]) -> None:
         """Keep on the trace what a vote over whole solutions was between, the winner first."""

@@ -76,6 +76,7 @@ class StepRow(_Row, frozen=True, kw_only=True):
     rejected_score: float | None
     width: int | None
     votes: int | None
+    repaired_from: str | None
     mean_logprob: float | None
     min_logprob: float | None
     first_token_entropy: float | None
@@ -172,6 +173,7 @@ def _step_rows(trace: Trace) -> Iterator[StepRow]:
             rejected_score=step.rejected_score,
             width=step.width,
             votes=step.votes,
+            repaired_from=step.repaired_from,
             mean_logprob=None if confidence is None else confidence.mean_logprob,
             min_logprob=None if confidence is None else confidence.min_logprob,
             first_token_entropy=None if confidence is None else confidence.first_token_entropy,
