@@ -226,10 +226,10 @@ class Episode:
         self._solution.note_decision(draft, scores, decision)
         return decision
 
-    def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
-        """The observation of a policy after `draft` was scored."""
+    def observe(self, draft: Draft, scores: tuple[float, ...], prefix: Prefix | None = None) -> Observation:
+        """The observation of a policy after `draft` was scored, from the solution so far or from another `prefix`."""
         return Observation(
-            prefix=self._solution.prefix,
+            prefix=self._solution.prefix if prefix is None else prefix,
             draft=draft,
             scores=scores,
             max_steps=self.limits.max_steps,
