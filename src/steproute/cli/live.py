@@ -9,7 +9,7 @@ from rich.rule import Rule
 from rich.table import Table
 
 from steproute.cli.terminal import Terminal
-from steproute.core.decision import Accept, Decision, Rewrite
+from steproute.core.decision import Decision, Rewrite
 from steproute.core.events import Accepted, Decided, Event, Finished, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
@@ -63,7 +63,7 @@ class LiveView:
             self._row("", "", "", "", f"[red]{what.format(f'the {escape(decision.role)} model')}[/]")
 
     def _accept(self, step: Step) -> None:
-        score = step.score if step.decision == Accept() else None
+        score = None if isinstance(step.decision, Rewrite) else step.score
         self._line(str(len(self._texts) + 1), step.role, step.text, score)
         if step.width is not None and step.width > 1:
             self._row("", "", "", "", f"[dim]{step.votes} of {step.width} drafts[/]")
