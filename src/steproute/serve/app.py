@@ -120,7 +120,7 @@ async def _clean(gateway: Gateway) -> None:
         except Exception as failure:  # the next round tries again, whatever it was
             _LOG.warning("expired reservations and old traces could not be cleared: %s", failure)
         gateway.metrics.watch(gateway.setup.roles)
-        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
+        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 8))
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
