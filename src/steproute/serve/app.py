@@ -67,14 +67,15 @@ def application(setup: Setup, database: str) -> Starlette:
         app.state.gateway = gateway = Gateway.of(setup, store)
         drain_on_signal(gateway)
         cleaning = asyncio.create_task(_clean(gateway))
-        try:
-            yield
-        finally:
-            await gateway.drain()
-            cleaning.cancel()
-            await store.close()
-            if spans is not None:
-                await asyncio.to_thread(spans.close)
+        with suppress(asyncio.CancelledError):  # a second signal ends everything at once, the ledger's writer as well
+            try:
+                yield
+            finally:
+                await gateway.drain()
+                cleaning.cancel()
+                await store.close()
+                if spans is not None:
+                    await asyncio.to_thread(spans.close)
 
     handlers: dict[Any, Callable[[Request, Any], Any]] = {
         ApiError: _refusal,
@@ -125,8 +126,9 @@ async def _clean(gateway: Gateway) -> None:
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
     if (record := observed()) is not None:
-        record.failed(failure)
-    request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
+        record.failed(failure)  # counted once it has ended
+    else:
+        request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
     body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 
