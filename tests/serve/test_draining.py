@@ -87,7 +87,7 @@ def test_a_second_signal_ends_at_once(models: PaidServer, tmp_path: Path, worker
         stream, _ = asyncio.run(_ended_by(gateway, models, signal.SIGTERM, signal.SIGTERM))
         assert gateway.process.wait(30) == 0
         spent = gateway.spent()
-    assert gateway.log.count("a second signal ends") == workers
+    assert 1 <= gateway.log.count("a second signal ends") <= workers  # one without requests has stopped before
     assert "Traceback" not in gateway.log
     assert stream[-1]["error"]["code"] == "interrupted"
     assert spent.reserved == 0

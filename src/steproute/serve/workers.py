@@ -52,14 +52,24 @@ class _Workers(Multiprocess):
                 self.processes[index].pid,
             )
 
+    def handle_term(self) -> None:
+        """Stop. A second signal that came before the first was handled is left for `join_all`."""
+        if self.should_exit.is_set():
+            self.signal_queue.append(signal.SIGTERM)
+        self.should_exit.set()
+
+    def handle_int(self) -> None:
+        """As SIGTERM."""
+        self.handle_term()
+
     def join_all(self) -> None:
         """Wait for the processes; further signals reach those that are left."""
         while living := [each.process for each in self.processes if each.process.is_alive()]:
+            living[0].join(0.1)
             if self.signal_queue:
                 self.signal_queue.clear()
                 for process in living:
                     os.kill(process.pid or 0, signal.SIGTERM)
-            living[0].join(0.1)
 
 
 def _ending(exitcode: int | None) -> str:
