@@ -16,7 +16,7 @@ from tests.store.requests import line
 from steproute.core.errors import StorageError
 from steproute.store import BudgetRefused, Budgets, Principal, Store, open_store
 
-LEASE_S = 4.0
+LEASE_S = 8.0
 AT_ONCE = 8
 BUDGET = AT_ONCE * PRICE
 
