@@ -170,7 +170,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "password; empty to use `database`",
     "ServeSettings.keys": "whether every request needs an API key, and every model a price",
     "ServeSettings.keep_prompts": "whether stored traces hold the conversations",
-    "ServeSettings.retention_days": "days for which traces are stored; the ledger is never deleted",
+    "ServeSettings.keep_texts": "whether stored traces, spans and logs may hold any text of conversations and answers; "
+    "false keeps their structure: roles, scores, decisions, tokens and dollars",
+    "ServeSettings.retention_days": "days for which traces are stored",
+    "ServeSettings.ledger_days": "days for which every call is a line of the ledger, at least 32; older ones become "
+    "sums per day. None: for good",
     "ServeSettings.max_in_flight": "maximum requests at once in each worker; further ones get status 503",
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
@@ -187,6 +191,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "model alone, steps, or passthrough",
     "RouteFields.weak_from": "with `auto`: from this chance of being correct the weak model answers alone",
     "RouteFields.strong_below": "with `auto`: below this chance the passthrough model answers",
+    "RouteFields.baseline_share": "the share of requests that the passthrough model alone is also asked, in the "
+    "background, paid by the tenant `baseline`, so that `savings` can measure what routing saves",
     "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",

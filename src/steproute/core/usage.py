@@ -87,6 +87,7 @@ class Purpose(StrEnum):
     SCORE = "score"
     GRADE = "grade"
     RETRY = "retry"
+    BASELINE = "baseline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

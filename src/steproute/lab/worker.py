@@ -13,7 +13,8 @@ from steproute.core.arrays import F32, F64
 from steproute.core.errors import BackendError, ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
 from steproute.core.usage import Usage
-from steproute.lab.network import Cache, Network
+from steproute.lab.kv_cache import Session
+from steproute.lab.network import Network
 
 _R = TypeVar("_R")
 
@@ -65,7 +66,7 @@ class WriteJob(Job[Written]):
     written: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     first_entropy: float = 0.0
-    cache: Cache | None = None
+    kept: Session | None = None
     first: F32 | None = None
     pending: F32 | None = None
 
@@ -121,29 +122,30 @@ class Worker:
                 f"lab model: {len(job.tokens)} tokens leave no room in a context of {self.network.context}. "
                 "Use a shorter problem or fewer steps."
             )
-        if isinstance(job, WriteJob) and job.leader is not None:
-            self._follow(job, job.leader)
-            return
-        cache, kept = self.network.read(job.session, job.tokens, again=1 if isinstance(job, WriteJob) else 0)
-        job.meter.usage = Usage(input_tokens=len(job.tokens) - kept, cache_read_tokens=kept)
+        row = len(self._rows)
         if isinstance(job, ReadJob):
-            job.done.set_result((np.array(cache.outputs), job.meter.usage))
+            outputs, cached = self.network.read(job.session, job.tokens, row)
+            job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+            job.done.set_result((outputs, job.meter.usage))
             return
-        job.cache, job.first = cache, cache.outputs[-1]
-        self._write(job)
-
-    def _follow(self, job: WriteJob, leader: WriteJob) -> None:
-        if leader.cache is None:
-            raise BackendError("lab model: the call's first draft failed.")
-        job.cache, job.first = leader.cache, leader.first
-        self._write(job)
-
-    def _write(self, job: WriteJob) -> None:
-        """Give the job a row, which begins after its tokens, whatever its cache holds beyond them."""
-        assert job.cache is not None
+        if job.leader is None:
+            job.kept, cached, job.first = self.network.start(job.session, job.tokens, row)
+            job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+        else:
+            self._follow(job, job.leader, row)
         job.pending = job.first
-        self.network.load_row(len(self._rows), job.cache, len(job.tokens))
         self._rows.append(job)
+
+    def _follow(self, job: WriteJob, leader: WriteJob, row: int) -> None:
+        """Begin where the leader began: in a copy of its row, or in a session that is used once if that has ended."""
+        if leader.first is None:
+            raise BackendError("lab model: the first draft of the call failed.")
+        source = next((number for number, other in enumerate(self._rows) if other is leader), None)
+        if source is None:
+            self.network.start(f"{job.session}#again", job.tokens, row)
+        else:
+            self.network.move_row(source, row)
+        job.first = leader.first
 
     def _advance(self) -> None:
         """Draw one token for every row, put finished rows down, and feed the others on."""
@@ -181,9 +183,8 @@ class Worker:
 
     def _put_down(self, row: int, stop: Stop) -> None:
         job = self._rows[row]
-        assert job.cache is not None
-        if job.leader is None and job.cache.tokens == job.tokens:
-            self.network.store_row(row, job.cache, job.written[:-1])
+        if job.kept is not None and job.kept.tokens == job.tokens:
+            self.network.store_row(row, job.kept, job.written[:-1])
         last = len(self._rows) - 1
         if row != last:
             self.network.move_row(last, row)

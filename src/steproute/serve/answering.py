@@ -21,6 +21,7 @@ from steproute.core.usage import Price
 from steproute.serve.baseline import baseline_usd
 from steproute.serve.billing import Billing
 from steproute.serve.errors import interrupted
+from steproute.serve.redaction import without_texts
 from steproute.store import Principal, Store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -154,7 +155,8 @@ class Answer:
         if self._trace is None:
             return
         try:
-            messages = self._work.messages if self._settings.keep_prompts else None
-            await self._store.traces.keep(self._work.trace_id, self._principal.tenant, self._trace, messages)
+            trace = self._trace if self._settings.keep_texts else without_texts(self._trace)
+            messages = self._work.messages if self._settings.keeps_prompts else None
+            await self._store.traces.keep(self._work.trace_id, self._principal.tenant, trace, messages)
         except StorageError as failure:
             _LOG.error("%s: the trace could not be kept: %s", self._work.trace_id, failure)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
 from steproute.solving import NotALabProblem
-from steproute.store import BudgetRefused
+from steproute.store import BudgetRefused, TenantSuspended
 
 _ADDRESS: Final = re.compile(r"https?://[^\s,;)\"']+")
 NEVER_RETRY: Final = {"x-should-retry": "false"}
@@ -50,6 +50,9 @@ def api_error(failure: SteprouteError) -> ApiError:
     """The error of steproute as the client gets it."""
     if isinstance(failure, BudgetRefused):
         return _refused(failure)
+    if isinstance(failure, TenantSuspended):
+        message = "This tenant is suspended, so nothing was sent to a model. Ask the operator of this gateway."
+        return ApiError(403, message, type="permission_error", code="tenant_suspended")
     if isinstance(failure, StorageError):
         return ApiError(
             503,

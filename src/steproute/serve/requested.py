@@ -51,11 +51,15 @@ class ServedRoute:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A request to a route: who answers it and why, and the work that this is."""
+    """A request to a route: who answers it and why, and the work that this is.
+
+    alone: the same asked of the passthrough model, if it is to be measured what that costs.
+    """
 
     served: ServedRoute
     choice: Choice
     work: Work
+    alone: Work | None = None
 
     @property
     def facts(self) -> dict[str, str]:
