@@ -4,8 +4,9 @@
     python benchmarks/search_acceptance.py table pats runs/search
 
 `solve` resumes; it takes all routes of one problem before the next, so a table can be made at any time, of the problems
-that every route has finished. Suites: `pats` (weak model at temperature 1.0), `beam` (its own 0.7), and both with the
-scorer lab-prm-place, which cannot choose among candidates: `pats-null`, `beam-null`.
+that every route has finished. Suites: `pats` (weak model at temperature 1.0), `beam` (its own 0.7), both with
+lab-prm-place, which cannot choose among candidates: `pats-null`, `beam-null`; and `beam-length`, for easy and hard
+problems, each in a folder of its own.
 """
 
 import argparse
@@ -94,6 +95,11 @@ def beam_suite() -> dict[str, Strategy[Episode]]:
     }
 
 
+def beam_length() -> dict[str, Strategy[Episode]]:
+    """One draft and the beam, for problems of other lengths: --data lab:test/easy and lab:test/hard."""
+    return {name: s for name, s in beam_suite().items() if name in ("weak", "beam")}
+
+
 def beam_null() -> dict[str, Strategy[Episode]]:
     """The beam with a judge that cannot choose."""
     return {name: s for name, s in beam_suite().items() if name in ("weak", "beam", "beam, C alone", "vote of 6")}
@@ -104,6 +110,7 @@ SUITES: Final = {
     "pats-null": (pats_null, 1.0, "prm-place"),
     "beam": (beam_suite, 0.7, ""),
     "beam-null": (beam_null, 0.7, "prm-place"),
+    "beam-length": (beam_length, 0.7, ""),
 }
 
 
@@ -228,6 +235,7 @@ PAIRS: Final = (
     ("pats", "random-modes 0.4"),
     ("pats", "random-modes 0.6"),
     ("votes of 8", "weak"),
+    ("beam", "weak"),
     ("beam", "vote of 6"),
     ("beam, C alone", "vote of 6"),
     ("beam", "beam, C alone"),
@@ -257,8 +265,8 @@ def main() -> None:
         for low, high in (("all-2", "all-8"), ("random-modes 0.4", "random-modes 0.6")):
             if "pats" in table.correct and low in table.correct:
                 mixture(table, "pats", low, high, cost)
-    for name in ("hybrid -3", "hybrid +0", "hybrid +3", "best of 3, threshold 0.5", "beam", "beam, strong below 0.5"):
-        if name in table.correct and "threshold 0.3" in table.correct:
+    for name in table.correct:
+        if "threshold 0.3" in table.correct and name not in ("weak", "strong", *trim()):
             against_trim(table, name)
 
 

@@ -138,6 +138,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
     "judge": "the role of the scorer that scores steps",
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
+    "first": "steps that the strong model writes before the policy decides",
     "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
     "samples": "further solutions of the weak model that verify its answer",
     "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",

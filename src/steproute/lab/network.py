@@ -54,14 +54,6 @@ class Network:
         outputs = self._extend(session, tokens[kept:], row)
         return session, kept, outputs[-1].copy()
 
-    def branch(self, session: Session, tokens: list[int], row: int) -> None:
-        """Bring another row to exactly `tokens`, which the session has been through; they are read again if it no longer
-        holds them."""
-        if session.tokens[: len(tokens)] == tokens:
-            self.cache.load(session, self._keys[:, row], self._values[:, row])
-        else:
-            self.start(session.name, tokens, row)
-
     def read(self, name: str, tokens: list[int], row: int) -> tuple[F32, int]:
         """The network's outputs after each of the tokens, (token, output), and how many of them the session held
         already. The row of the batch is overwritten."""

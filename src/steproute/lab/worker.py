@@ -128,19 +128,24 @@ class Worker:
             job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
             job.done.set_result((outputs, job.meter.usage))
             return
-        if job.leader is not None:
-            self._follow(job, job.leader, row)
-        else:
+        if job.leader is None:
             job.kept, cached, job.first = self.network.start(job.session, job.tokens, row)
             job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+        else:
+            self._follow(job, job.leader, row)
         job.pending = job.first
         self._rows.append(job)
 
     def _follow(self, job: WriteJob, leader: WriteJob, row: int) -> None:
-        if leader.kept is None:
-            raise BackendError("lab model: the call's first draft failed.")
-        self.network.branch(leader.kept, job.tokens, row)
-        job.kept, job.first = leader.kept, leader.first
+        """Begin where the leader began: in a copy of its row, or in a session that is used once if that has ended."""
+        if leader.first is None:
+            raise BackendError("lab model: the first draft of the call failed.")
+        source = next((number for number, other in enumerate(self._rows) if other is leader), None)
+        if source is None:
+            self.network.start(f"{job.session}#again", job.tokens, row)
+        else:
+            self.network.move_row(source, row)
+        job.first = leader.first
 
     def _advance(self) -> None:
         """Draw one token for every row, put finished rows down, and feed the others on."""
@@ -178,8 +183,7 @@ class Worker:
 
     def _put_down(self, row: int, stop: Stop) -> None:
         job = self._rows[row]
-        assert job.kept is not None
-        if job.leader is None and job.kept.tokens == job.tokens:
+        if job.kept is not None and job.kept.tokens == job.tokens:
             self.network.store_row(row, job.kept, job.written[:-1])
         last = len(self._rows) - 1
         if row != last:
