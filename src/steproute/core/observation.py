@@ -12,7 +12,7 @@ class Observation:
 
     prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted
     step and the draft's last, empty if the strategy asked for none; max_steps: the horizon; ladder: what can write the
-    step, from the cheapest (weak) to the most expensive (strong): roles, and between them the strategy's second chances.
+    step, from the cheapest (weak) to the most expensive (strong): roles, and between them second chances.
     """
 
     prefix: Prefix
