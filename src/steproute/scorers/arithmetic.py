@@ -11,6 +11,8 @@ from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.tools.arithmetic import is_false
 
+FALSE: Final = 0.05
+"""The score of a step with a false equality: one flag in twenty, at most, is at a step that people call correct."""
 _KEPT: Final = 65_536
 
 
@@ -32,7 +34,7 @@ class ArithmeticSettings:
 
 
 class ArithmeticScorer:
-    """A StepScorer without calls and costs: 0 for a step that states a false equality, and else a constant.
+    """A StepScorer without calls and costs: FALSE for a step that states a false equality, and else a constant.
 
     It says nothing about most steps. Use it beside a PRM, in an ensemble with `combine = "min"`.
     """
@@ -47,7 +49,7 @@ class ArithmeticScorer:
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step."""
-        values = tuple(0.0 if _is_false(text) else 1 - self.settings.error_rate for text in prefix.texts)
+        values = tuple(FALSE if _is_false(text) else 1 - self.settings.error_rate for text in prefix.texts)
         return Scores(values=values, model=self.name, usage=Usage())
 
 

@@ -9,6 +9,7 @@ from steproute.grading.units import without_unit
 from steproute.tools.tokens import Kind, Token, tokens_of
 
 _EXPRESSION: Final = frozenset({Kind.NUMBER, Kind.OPERATOR, Kind.OPEN, Kind.CLOSE, Kind.FUNCTION, Kind.SIGN, Kind.TEXT})
+_FORMULA: Final = _EXPRESSION | {Kind.LETTER}
 _VALUES: Final = frozenset({Kind.NUMBER, Kind.CLOSE, Kind.SIGN, Kind.TEXT})
 _MOST_UNIT_WORDS: Final = 4
 _OPERATING_WORDS: Final = frozenset(
@@ -117,11 +118,28 @@ def equalities(text: str) -> list[Equality]:
     return list(_found(text, tokens))
 
 
-def _found(text: str, tokens: Sequence[Token]) -> Iterator[Equality]:
+def identities(text: str) -> list[Equality]:
+    """Neighbours in a chain of three sides or more that hold the same variables, as in `p = (x + 1)^2 = x^2 + 2x + 1`.
+
+    The first two sides of a chain are left out: they may define something, or be an equation to be solved.
+    """
+    tokens = _without_joints(tokens_of(text))
+    return [each for each in _found(text, tokens, _FORMULA) if _is_identity(tokens, each)]
+
+
+def _is_identity(tokens: Sequence[Token], equality: Equality) -> bool:
+    names = [{token.text for token in side if token.kind is Kind.LETTER} for side in (equality.left, equality.right)]
+    start = next(at for at, token in enumerate(tokens) if token is equality.left[0])
+    before = tokens[start - 1] if start else None
+    in_chain = before is not None and before.kind is Kind.RELATION and before.text == "="
+    return in_chain and bool(names[0]) and names[0] == names[1]
+
+
+def _found(text: str, tokens: Sequence[Token], kinds: frozenset[Kind] = _EXPRESSION) -> Iterator[Equality]:
     for at, token in enumerate(tokens):
         if token.kind is not Kind.RELATION or token.text != "=":
             continue
-        start, end = _left_start(tokens, at), _right_end(tokens, at + 1)
+        start, end = _left_start(tokens, at, kinds), _right_end(tokens, at + 1, kinds)
         left, right = tokens[start:at], tokens[at + 1 : end]
         if left and right:
             doubt = (
@@ -192,10 +210,10 @@ def _is_name(kept: Sequence[Token], tokens: Sequence[Token], at: int) -> bool:
     return kept[-1].kind is Kind.OPERATOR and kept[-1].apart and tokens[at + 1].kind is Kind.NUMBER
 
 
-def _left_start(tokens: Sequence[Token], at: int) -> int:
+def _left_start(tokens: Sequence[Token], at: int, kinds: frozenset[Kind]) -> int:
     """Where the expression begins that ends before the sign at `at`."""
     depth = 0
-    while at > 0 and tokens[at - 1].kind in _EXPRESSION:
+    while at > 0 and tokens[at - 1].kind in kinds:
         kind = tokens[at - 1].kind
         depth += (kind is Kind.CLOSE) - (kind is Kind.OPEN)
         if depth < 0:
@@ -204,10 +222,10 @@ def _left_start(tokens: Sequence[Token], at: int) -> int:
     return at
 
 
-def _right_end(tokens: Sequence[Token], at: int) -> int:
+def _right_end(tokens: Sequence[Token], at: int, kinds: frozenset[Kind]) -> int:
     """Where the expression ends that begins at `at`."""
     depth = 0
-    while at < len(tokens) and tokens[at].kind in _EXPRESSION:
+    while at < len(tokens) and tokens[at].kind in kinds:
         kind = tokens[at].kind
         depth += (kind is Kind.OPEN) - (kind is Kind.CLOSE)
         if depth < 0:

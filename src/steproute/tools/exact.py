@@ -190,11 +190,11 @@ class _Reader:
         degree = Fraction(2)
         if self.next is not None and self.next.text == "[":
             degree = self._atom()
-        return self._argument(), degree
+        return self._argument("{("), degree
 
-    def _argument(self) -> Fraction:
+    def _argument(self, brackets: str = "{") -> Fraction:
         token = self.next
-        if token is None or not (token.text == "{" or token.kind is Kind.NUMBER):
+        if token is None or not (token.text in brackets or token.kind is Kind.NUMBER):
             raise NotExact("an argument is missing")
         return self._atom()
 

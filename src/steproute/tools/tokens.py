@@ -89,6 +89,11 @@ _GLUE: Final = frozenset(
 _SPELLINGS: Final = {"dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom"}
 _DELIMITERS: Final = {"(": "(", "[": "(", ")": ")", "]": ")"}
 _Maker = Callable[..., Token]
+_CONNECTIVE: Final = re.compile(
+    r"\b(?:and|or|if|when|where|with|so|for|since|because|is|are|as|then|thus|hence|therefore|which|that|from|mod|base|"
+    r"remainder|otherwise|but|not|to)\b",
+    re.IGNORECASE,
+)
 _TOKEN: Final = re.compile(
     r"""
     (?P<bullet>(?:^|(?<=\n))[ \t]*(?:(?:[-*•]|\d{1,2}[.)])(?=[ \t])|\(\d{1,2}\)(?=[ ][A-Z])))
@@ -136,7 +141,7 @@ def _token(match: re.Match[str], *, apart: bool) -> Token | None:
 
     match kind:
         case "content":
-            return of(Kind.OTHER if re.search(r"[\d=+*]", match["content"]) else Kind.TEXT, match["content"].strip())
+            return _words(match["content"].strip(), of)
         case "below":
             above, below = int(match["above"]), int(match["below"])
             return Token(Kind.NUMBER, raw, start, end, Fraction(above, below), apart=apart) if below else of(Kind.OTHER)
@@ -161,6 +166,13 @@ def _token(match: re.Match[str], *, apart: bool) -> Token | None:
         case "bold":
             return None
     return _foreign(raw, of) if kind == "other" else of(Kind.OTHER)
+
+
+def _words(content: str, of: _Maker) -> Token:
+    """What `\\text{…}` encloses: a unit, or prose."""
+    if re.search(r"[\d=+*]", content):
+        return of(Kind.OTHER, content)
+    return of(Kind.WORD if _CONNECTIVE.search(content) else Kind.TEXT, content)
 
 
 def _number(raw: str, start: int, end: int, apart: bool) -> Token:
