@@ -3,7 +3,8 @@
     STEPROUTE_DATA=... python benchmarks/step_arithmetic.py [--half develop|report] [--list]
 
 A flag is the first step of a solution that states a false equality. It is right if the step is the labelled first
-error, and counts for nothing if it comes after it. The checkers were developed on one half of the problems, by a hash of their ids.
+error, and counts for nothing if it comes after it. The checkers were developed on one half of the problems, chosen by a
+hash of their ids.
 """
 
 import argparse
