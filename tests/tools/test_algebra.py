@@ -26,6 +26,9 @@ def checker() -> Iterator[AlgebraChecker]:
         (r"$\log 100 = 2$", Finding.UNCHECKED),
         (r"$2\frac{\pi}{2} = 3\pi$", Finding.UNCHECKED),
         ("3 + 4 = 8", Finding.FALSE),
+        (r"$2(3\sqrt{7})^2 = 2(63)$", Finding.TRUE),
+        (r"$\frac{4}{3} \pi \cdot 3.375 = 4.5 \pi \text{ cm}^3$", Finding.TRUE),
+        (r"$x = (\sqrt{P})^m (-\sqrt{P})^{k-m} = (\sqrt{P})^k (-1)^{k-m}$", Finding.UNCHECKED),
     ],
 )
 def test_formulas_are_compared(checker: AlgebraChecker, step: str, finding: Finding) -> None:

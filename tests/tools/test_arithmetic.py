@@ -49,6 +49,8 @@ def test_false_equalities_are_found(step: str) -> None:
         "the total of 3 and 4 = 7, or 3 plus 4 = 7",
         r"2\frac{1}{3} = \frac{7}{3}",
         "0 = 1",
+        r"\[ 100 - \frac{2500}{81} = 5AD^2. \]",
+        r"\[ 2 \cdot 3 \text{ cm}^2 = 6 \text{ cm}^{2} \]",
         "- 5 * 3 = 15\n- 2 * 3 = 6",
     ],
 )

@@ -95,7 +95,11 @@ def _spelled(token: Token, before: Token | None) -> str:
             return f"\\{token.text} "
         case Kind.NUMBER if not token.text.startswith("\\"):
             digits = "".join(sign for sign in token.text if sign in "0123456789.")
+            if before is not None and before.text == ")":
+                return rf"\cdot {digits}"
             return f"{{{digits}}}" if before is not None and before.text in ("sqrt", "^") else digits
+        case Kind.OPEN if token.text == "(" and before is not None and before.kind is Kind.NUMBER:
+            return r"\cdot ("  # the parser reads 2(63) as a mixed number
         case Kind.OPERATOR if token.text == "*":
             return r"\cdot "
     return token.text

@@ -24,13 +24,14 @@ def holds(left: str, right: str) -> bool | None:
 
 
 def _is_ambiguous(value: Any) -> bool:
-    """Whether it has logarithms without a base, or angles that may be degrees."""
+    """Whether it has logarithms without a base, angles that may be degrees, or powers with several branches."""
     import sympy
+    from sympy.functions.elementary.trigonometric import TrigonometricFunction
 
-    angles = [
-        arg for call in value.atoms(sympy.functions.elementary.trigonometric.TrigonometricFunction) for arg in call.args
-    ]
-    return bool(value.has(sympy.log)) or any(not arg.has(sympy.pi) and not arg.free_symbols for arg in angles)
+    angles = [arg for call in value.atoms(TrigonometricFunction) for arg in call.args]
+    in_degrees = any(not arg.has(sympy.pi) and not arg.free_symbols for arg in angles)
+    branches = [power for power in value.atoms(sympy.Pow) if power.free_symbols and not power.exp.is_integer]
+    return bool(value.has(sympy.log)) or in_degrees or bool(branches)
 
 
 def _is_near(one: Any, other: Any) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from steproute.grading.units import without_unit
@@ -155,6 +155,7 @@ def _found(text: str, tokens: Sequence[Token], kinds: frozenset[Kind] = _EXPRESS
 def _without_joints(tokens: list[Token]) -> list[Token]:
     """Without delimiters of formulas within one calculation, as in `$3$ + $4$ = $7$`, and without new lines before an
     equals sign."""
+    tokens = _with_powers_of_units(tokens)
     kept: list[Token] = []
     for at, token in enumerate(tokens):
         before, after = kept[-1] if kept else None, tokens[at + 1] if at + 1 < len(tokens) else None
@@ -163,6 +164,21 @@ def _without_joints(tokens: list[Token]) -> list[Token]:
         if token.text == "\n" and after is not None and after.kind is Kind.RELATION and before is not None:
             continue
         kept.append(token)
+    return kept
+
+
+def _with_powers_of_units(tokens: list[Token]) -> list[Token]:
+    """`\\text{cm}^2` as one token."""
+    kept: list[Token] = []
+    while tokens:
+        first, tokens = tokens[0], tokens[1:]
+        if first.kind is Kind.TEXT and tokens and tokens[0].text == "^":
+            count = 2 if len(tokens) > 1 and tokens[1].kind is Kind.NUMBER else 4
+            first = replace(
+                first, end=tokens[:count][-1].end, text=first.text + "".join(t.text for t in tokens[:count])
+            )
+            tokens = tokens[count:]
+        kept.append(first)
     return kept
 
 
@@ -298,8 +314,14 @@ def _after(tokens: Sequence[Token], start: int, end: int) -> str:
             inside = start > 0 and tokens[start - 1].kind in (Kind.OPEN, Kind.RELATION)
             return "" if inside else "a bracket is closed in its right side"
         case Kind.WORD:
-            return f"{following.text!r} follows" if following.text.lower() in _OPERATING_WORDS - _LINKING_WORDS else ""
+            part = following.text.lower() in _OPERATING_WORDS - _LINKING_WORDS or _is_product(following)
+            return f"{following.text!r} follows" if part else ""
     return f"{following.text!r} follows"
+
+
+def _is_product(word: Token) -> bool:
+    """Whether letters behind a number are variables, as in 5AD."""
+    return (not word.apart and not without_unit(f"1{word.text}")[1]) or word.text.isupper()
 
 
 def _around(text: str, start: int, end: int) -> str:
