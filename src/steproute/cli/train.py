@@ -18,14 +18,16 @@ from steproute.engine.paid_journal import paid_so_far
 from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, STEER)
 
 
 def train(
-    policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
+    policy: Annotated[
+        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier or steer.")
+    ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
