@@ -143,7 +143,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
     "first": "steps that the strong model writes before the policy decides",
     "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
-    "first": "the role that writes the first solution",
+    "initial": "the role that writes the first solution",
     "deliberator": "the role that corrects the first solution by tools and in words",
     "rounds": "the maximum of rounds of tool calls and revision",
     "actions": "the maximum of tool calls per round",

@@ -29,12 +29,12 @@ class Transcript:
 class Deli:
     """DELI (arXiv 2306.02408) with one model per part, and without retrieved examples.
 
-    first: the role that writes the first solution. deliberator: the one that corrects it. rounds, actions: the most of
+    initial: the role that writes the first solution. deliberator: the one that corrects it. rounds, actions: the most of
     both. tool_s: seconds of CPU time that a tool may take; after them the model writes the output. Raises ConfigError
     for fewer than one.
     """
 
-    first: str = "weak"
+    initial: str = "weak"
     deliberator: str = "weak"
     rounds: int = 3
     actions: int = 15
@@ -48,12 +48,12 @@ class Deli:
     @property
     def needs(self) -> Needs:
         """Its two roles, and problems with answers that can be compared."""
-        return Needs(models=tuple(dict.fromkeys((self.first, self.deliberator))), answers=True)
+        return Needs(models=tuple(dict.fromkeys((self.initial, self.deliberator))), answers=True)
 
     async def solve(self, episode: Episode) -> None:
         """Deliberate by tools and in words until both give one answer, nothing changes, or the rounds are over."""
         find, before = episode.problem.rule.find, ""
-        words = await episode.propose(self.first, episode.start(), to_end=True)  # N_0
+        words = await episode.propose(self.initial, episode.start(), to_end=True)  # N_0
         for _ in range(self.rounds):
             tools = await self._by_tools(episode, words.text)  # A_i from Q and N_{i-1}
             revised = await self._ask(episode, revision(episode.problem, words.text, tools.text))  # N_i
