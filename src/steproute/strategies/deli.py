@@ -29,7 +29,7 @@ class Transcript:
 class Deli:
     """DELI (arXiv 2306.02408) with one model per part, and without retrieved examples.
 
-    initial: the role that writes the first solution. deliberator: the one that corrects it. rounds, actions: the most of
+    initial: the role that writes the first solution. deliberator: the one that corrects it. rounds, actions: most of
     both. tool_s: seconds of CPU time that a tool may take; after them the model writes the output. Raises ConfigError
     for fewer than one.
     """
