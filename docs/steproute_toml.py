@@ -29,6 +29,7 @@ from steproute.grading.numeric import NumericGrader
 from steproute.grading.regex import RegexGrader
 from steproute.grading.user_function import PythonSettings
 from steproute.lab.models import LabScorerSettings, LabSettings
+from steproute.scorers.arithmetic import ArithmeticSettings
 from steproute.scorers.confidence import ConfidenceSettings
 from steproute.scorers.ensemble import EnsembleSettings
 from steproute.scorers.self_evaluation import SelfEvaluationSettings
@@ -51,6 +52,7 @@ SCORERS: Final[Mapping[str, tuple[type, str]]] = {
     ),
     "self-evaluation": (SelfEvaluationSettings, "A chat model that is asked about each step."),
     "confidence": (ConfidenceSettings, "The log-probabilities of the models that wrote the steps. It calls nothing."),
+    "arithmetic": (ArithmeticSettings, "A veto on steps that state a false equality. It calls nothing."),
     "ensemble": (EnsembleSettings, "Several scorers of this file, combined."),
     "lab": (LabScorerSettings, "A process reward model of the bundled lab."),
 }
@@ -114,6 +116,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "SelfEvaluationSettings.logprobs": "alternatives of the first token to ask for, 2 to 20",
     "SelfEvaluationSettings.extra": "further fields of every request",
     "ConfidenceSettings.measure": "mean or minimum probability of a step's tokens, or entropy at its first token",
+    "ArithmeticSettings.error_rate": "the share of incorrect steps without a false equality; 0 for a veto",
     "EnsembleSettings.combine": "how the members' scores become one",
     "EnsembleSettings.weights": "for `weighted`: one number above 0 per member",
     "Sampling.temperature": "0 for greedy",
@@ -140,6 +143,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
     "first": "steps that the strong model writes before the policy decides",
     "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
+    "initial": "the role that writes the first solution",
+    "deliberator": "the role that corrects the first solution by tools and in words",
+    "rounds": "the maximum of rounds of tool calls and revision",
+    "actions": "the maximum of tool calls per round",
+    "tool_s": "seconds of CPU time that a tool may take; then the model writes its output",
     "samples": "further solutions of the weak model that verify its answer",
     "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
     "AnswerSettings.grader": "what grades answers: {graders}",
@@ -206,7 +214,11 @@ COMMON: Final = {
     "price": ("table", "not set", "what its tokens cost: [price](#price)"),
     "sampling": ("table", "{}", "how it draws tokens: [sampling](#sampling). Models only"),
     "limiter": ("table", "{}", "how many calls at once: [limiter](#limiter)"),
-    "repair": ("word", "none", "what corrects each step that it writes, before it is scored. Models only"),
+    "repair": (
+        "word",
+        "none",
+        "what corrects each step that it writes, before it is scored: `arithmetic`, or a registered name. Models only",
+    ),
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
 _DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one
