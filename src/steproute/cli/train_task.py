@@ -10,19 +10,21 @@ from steproute.artifacts import Artifact
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
+from steproute.cli.train_advantage import advantage
 from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
-from steproute.cli.training_tree import tree_path
+from steproute.cli.training_tree import TREE_WIDTH, tree_path
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
+from steproute.learn.advantage_rows import ROLLOUTS, Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
 _IN_TREE: Final = "What the step tree holds already is paid for."
@@ -39,6 +41,7 @@ class TrainOptions:
     problems: int | None
     run: Path | None
     labels: str | None
+    margin: float
     strong_accuracy: float
     step_tokens: float
     belief: str
@@ -126,7 +129,8 @@ def _on_published_parameters(options: TrainOptions) -> TrainTask:
 
 def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
-    labels, setup = _labels(options), options.setup
+    learns_advantage, setup = options.policy == ADVANTAGE, options.setup
+    labels: Labels = "outcomes" if learns_advantage else _labels(options)
     training = Training(
         policy=options.policy,
         setup=setup,
@@ -134,7 +138,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup),
+        path=tree_path(options.tree, setup, ROLLOUTS if learns_advantage else TREE_WIDTH),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
@@ -149,6 +153,8 @@ def _on_problems(options: TrainOptions) -> TrainTask:
 def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artifact:
     if training.policy in _QUERY:
         return predictor(training)
+    if training.policy == ADVANTAGE:
+        return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
     model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
@@ -158,7 +164,7 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
 def _check_rewriters(options: TrainOptions) -> None:
     if options.rewriters == ("strong",):
         return
-    if options.policy in _QUERY or options.run is not None or holds_labels(options.data):
+    if options.policy in (*_QUERY, ADVANTAGE) or options.run is not None or holds_labels(options.data):
         raise ConfigError(
             "other roles than weak and strong need a policy that chooses among them, and problems for them to solve.",
             where="roles",
