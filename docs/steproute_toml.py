@@ -196,6 +196,7 @@ COMMON: Final = {
     "price": ("table", "not set", "what its tokens cost: [price](#price)"),
     "sampling": ("table", "{}", "how it draws tokens: [sampling](#sampling). Models only"),
     "limiter": ("table", "{}", "how many calls at once: [limiter](#limiter)"),
+    "repair": ("word", "none", "what corrects each step that it writes, before it is scored. Models only"),
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
 _DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one

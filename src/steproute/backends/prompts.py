@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from steproute.core.errors import BackendError
 from steproute.core.problem import SYSTEM_ROLES, Message
-from steproute.core.solution import Prefix
+from steproute.core.solution import Advice, Prefix
 
 COMPLETE: Final = "[complete]"
 NOTHING_YET: Final = "(nothing yet)"
@@ -15,6 +15,11 @@ _ONE_STEP: Final = (
 )
 _THE_ANSWER: Final = " If the solution is complete but for its answer, the step is the final answer {form}."
 _NO_MORE: Final = f" If the solution is complete, write {COMPLETE} instead."
+_EXAMPLE: Final = (
+    "An example from another problem, with the step that matters last. See how that step is derived; its numbers are "
+    "of the other problem.\n"
+)
+_PLANS: Final = "Others would go on as follows. Each may be wrong.\n"
 _THE_REST: Final = (
     "You are given a problem and the beginning of its solution. Write what is missing to its end and nothing else: no "
     "earlier step, no heading."
@@ -35,9 +40,17 @@ def instructed_by(prefix: Prefix, instructions: str | None) -> str:
     return "" if problem.has_system and not problem.rule.extracts else problem.rule.instructions
 
 
+def advice_text(advice: Advice) -> str:
+    """The advice in words, closed by a blank line; empty for none."""
+    example = f"{_EXAMPLE}{advice.example}\n\n" if advice.example else ""
+    plans = "".join(f"{number}. {plan}\n" for number, plan in enumerate(advice.plans, start=1))
+    return example + (f"{_PLANS}{plans}\n" if plans else "")
+
+
 def question(prefix: Prefix, instructions: str | None) -> list[Message]:
-    """The conversation before the answer begins; instructions: see `instructed_by`."""
-    return _with_system(prefix.problem.messages, instructed_by(prefix, instructions))
+    """The conversation before the answer begins, with any advice in front of its last message; instructions: see
+    `instructed_by`."""
+    return _with_system(_with_advice(prefix), instructed_by(prefix, instructions))
 
 
 def plain_question(prefix: Prefix, name: str) -> str:
@@ -48,7 +61,7 @@ def plain_question(prefix: Prefix, name: str) -> str:
             where=f"{name}: template",
             remedy="Set template to that of a chat model.",
         )
-    return prefix.problem.text
+    return advice_text(prefix.advice) + prefix.problem.text
 
 
 def tools_of(prefix: Prefix) -> dict[str, Any]:
@@ -78,11 +91,22 @@ def rest_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
 
 def _quoted(prefix: Prefix, instructions: str | None, task: str) -> list[Message]:
     system = f"{instructed_by(prefix, instructions)}\n\n{task}".strip()
-    so_far = f"Solution so far:\n{written(prefix) or NOTHING_YET}"
+    advice = advice_text(prefix.advice).rstrip()
+    so_far = f"Solution so far:\n{written(prefix) or NOTHING_YET}" + (f"\n\n{advice}" if advice else "")
     if prefix.problem.is_plain:
         text = f"Problem:\n{prefix.problem.text}\n\n{so_far}"
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
     return [*_with_system(prefix.problem.messages, system), {"role": "user", "content": so_far}]
+
+
+def _with_advice(prefix: Prefix) -> list[Message]:
+    *earlier, last = prefix.problem.messages
+    text = advice_text(prefix.advice)
+    if not text:
+        return [*earlier, last]
+    content = last["content"]
+    advised = text + content if isinstance(content, str) else [{"type": "text", "text": text}, *content]
+    return [*earlier, {**last, "content": advised}]
 
 
 def _with_system(messages: Sequence[Message], system: str) -> list[Message]:

@@ -18,8 +18,8 @@ from steproute.config.limits import read_limits
 from steproute.config.route import RouteSettings, read_route
 from steproute.core.construction import build
 from steproute.core.errors import ArtifactError, ConfigError, ContinuationUnsupported
-from steproute.core.ports import Environment
-from steproute.core.registry import Registry, environments, models, scorers
+from steproute.core.ports import Environment, Repair
+from steproute.core.registry import Registry, environments, models, repairs, scorers
 from steproute.core.settings import converted
 from steproute.core.solution import Sampling
 from steproute.core.usage import UNSET, Price
@@ -30,11 +30,12 @@ from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
 
 _PARTS: Final = ("models", "scorers", "roles", "route", "limits", "answer", "doctor", "serve")
-_ROLE: Final = ("backend", "price", "sampling", "limiter", "calibration")
+_ROLE: Final = ("backend", "price", "sampling", "limiter", "calibration", "repair")
 _SET_BY_CALLS: Final = {
     "stop": "a step ends at a blank line, and a whole solution where the model ends it",
     "seed": "each call gets its own, from --seed",
 }
+_OF_MODELS: Final = {"sampling": "a scorer samples nothing.", "repair": "a scorer writes nothing to be repaired."}
 _PRICES: Final = ("input", "output", "cache_read", "cache_write")
 _Place = tuple[str, str]
 """A server's root and a model of it, which are behind one limiter."""
@@ -152,7 +153,14 @@ class ConfigFile:
             sampling=sampling,
             limiter=limiter,
             backend=str(table["backend"]),
+            repair=self._repair(where, table),
         )
+
+    def _repair(self, where: str, table: Mapping[str, Any]) -> Repair | None:
+        name = table.get("repair", "")
+        if not isinstance(name, str):
+            raise ConfigError(f"{name!r} is no name.", where=f"{where}.repair", remedy="Name a repair.")
+        return cast(Repair, build(repairs.get(name), name, {})) if name else None
 
     def scorer(
         self, role: str, limiters: dict[_Place, Limiter], judges: dict[str, ScorerRole], within: tuple[str, ...] = ()
@@ -165,10 +173,9 @@ class ConfigFile:
             return judges[role]
         table = self.tables["scorers"][role]
         where, price, limiter = self._shared(f"scorers.{role}", table, limiters)
-        if "sampling" in table:
-            raise ConfigError(
-                "a scorer samples nothing.", where=f"{where}.sampling", remedy="Put it below a model, or remove it."
-            )
+        for key, why in _OF_MODELS.items():
+            if key in table:
+                raise ConfigError(why, where=f"{where}.{key}", remedy="Put it below a model, or remove it.")
         names = self._members(where, table, (*within, role))
         members = {name: self.scorer(name, limiters, judges, (*within, role)) for name in names}
         made_of = {"of": [member.scorer for member in members.values()]} if members else {}

@@ -58,7 +58,8 @@ class ModelCapabilities:
 
     continuations: its modes, the one in use first; only `instruct` asks for the next step in words. logprobs: its
     drafts have log-probabilities. several: one call may ask for n > 1 drafts. tools: it passes on the problem's tools.
-    greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows.
+    greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows. example, plans:
+    it reads these of a prefix's advice.
 
     What a chat request may hold beside text, if it is passed through (ChatModel): tool_calls: tools that the reply may
     call. images: parts of a content that are no text. response_formats: types of `response_format`.
@@ -70,6 +71,8 @@ class ModelCapabilities:
     tools: bool = False
     greedy: bool = True
     hides_reasoning: bool = False
+    example: bool = True
+    plans: bool = True
     tool_calls: bool = False
     images: bool = False
     response_formats: tuple[str, ...] = ()
@@ -218,6 +221,18 @@ class NewestStepScorer(StepScorer, Protocol):
 
     async def score_newest(self, prefix: Prefix, meter: Meter) -> Scores:
         """The last step's score alone, which depends only on the prefix's text. Raises ScorerError."""
+        ...
+
+
+# Repairs.
+
+
+@runtime_checkable
+class Repair(Protocol):
+    """Corrects what a model wrote before it is scored: at no cost, from the text alone."""
+
+    def repaired(self, prefix: Prefix, text: str) -> str | None:
+        """The step `text` after `prefix` with its errors corrected; None if there is nothing to correct."""
         ...
 
 
@@ -430,6 +445,11 @@ PORTS: Final = {
                 NewestStepScorer.score_newest,
             ),
             declares=(READS_CONFIDENCE, ONLY_READS),
+        ),
+        Port(
+            kind="repairs",
+            methods=(Repair.repaired,),
+            optional=(FromSettings.from_settings,),
         ),
         Port(
             kind="policies",

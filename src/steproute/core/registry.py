@@ -1,4 +1,4 @@
-"""Parts of seven kinds by name: entry points for packages, a decorator for code at hand."""
+"""Parts of eight kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -130,6 +130,7 @@ def _package(point: EntryPoint) -> str:
 
 models: Final = Registry("models")
 scorers: Final = Registry("scorers")
+repairs: Final = Registry("repairs")
 policies: Final = Registry("policies")
 strategies: Final = Registry("strategies")
 graders: Final = Registry("graders")
@@ -139,5 +140,5 @@ datasets: Final = Registry("datasets")
 
 def plugins() -> list[Plugin]:
     """All parts that other packages publish."""
-    kinds = (models, scorers, policies, strategies, environments, graders, datasets)
+    kinds = (models, scorers, repairs, policies, strategies, environments, graders, datasets)
     return [plugin for kind in kinds for plugin in kind.plugins()]

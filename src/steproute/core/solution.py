@@ -111,6 +111,24 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What the writer of the next step sees beside the solution so far, and what is no part of it.
+
+    example: a solved step of another problem, with what it solved. plans: what others would write next, each of which
+    may be wrong.
+    """
+
+    example: str = ""
+    plans: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.example or self.plans)
+
+
+NO_ADVICE: Final = Advice()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
     """How sure a model was of a step's tokens: their mean and least log-probability, and the entropy at the first one,
     in nats, None if the backend gave no alternatives. To four decimals, so that traces stay small."""
@@ -136,7 +154,8 @@ class Draft:
     `text` holds no closing separator. `step_tokens` are the output tokens of each of its steps, if the backend knows
     them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
     `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, if the backend gives
-    them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`.
+    them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`. `repaired_from` is what
+    the model wrote, if a repair corrected it to `text`.
     """
 
     id: int = 0
@@ -151,6 +170,7 @@ class Draft:
     latency_s: float = 0.0
     request_id: str = ""
     sent_back: tuple[ModelCall, ...] = ()
+    repaired_from: str | None = None
 
     @property
     def degenerate(self) -> bool:
@@ -199,7 +219,7 @@ class Step:
     `rejected` is the weak text that this step replaced and `rejected_score` that text's score. `confidence` is its
     author's, if the step was a draft of its own and the backend gave log-probabilities. A step of the role
     `environment` answers the one before it: no model wrote it, so it has no tokens and no score. reward: what the
-    environment gave for this step, if anything.
+    environment gave for this step, if anything. repaired_from: what its author wrote, if a repair corrected it.
     """
 
     role: str
@@ -211,13 +231,15 @@ class Step:
     rejected_score: float | None = None
     confidence: Confidence | None = None
     reward: float | None = None
+    repaired_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prefix:
     """The problem and the steps so far. `session` names the episode, so that backends can keep their caches by it.
 
-    drafts: the ids of the drafts that the steps came from, for a prefix that an episode made.
+    drafts: the ids of the drafts that the steps came from, for a prefix that an episode made. advice: for the writer of
+    the next step alone; a longer prefix has none.
     """
 
     problem: Problem
@@ -226,6 +248,7 @@ class Prefix:
     separator: str = DEFAULT_SEPARATOR
     session: str = ""
     outcome: Outcome | None = None
+    advice: Advice = NO_ADVICE
 
     @property
     def finished(self) -> bool:
@@ -268,6 +291,10 @@ class Prefix:
     def extended(self, *steps: Step) -> "Prefix":
         """This prefix with more steps."""
         return self.with_steps((*self.steps, *steps), self.drafts)
+
+    def advised(self, advice: Advice) -> "Prefix":
+        """This prefix for a writer who gets this advice."""
+        return replace(self, advice=advice)
 
     def with_steps(self, steps: tuple[Step, ...], drafts: tuple[int, ...]) -> "Prefix":
         """The prefix of the same problem and session with these steps, which came from these drafts."""

@@ -39,7 +39,8 @@ def most_read(prefix: Prefix, *further: str) -> int:
     """Tokens of a request that quotes problem, steps and `further` texts once, at most."""
     steps = (step.text + prefix.separator for step in prefix.steps)
     attached = sum(map(attachments_of, prefix.problem.messages)) * _ATTACHMENT_TOKENS
-    return byte_count([prefix.problem.canonical, *steps, *further]) + attached + TEMPLATE_TOKENS
+    advice = prefix.advice.example, *prefix.advice.plans
+    return byte_count([prefix.problem.canonical, *advice, *steps, *further]) + attached + TEMPLATE_TOKENS
 
 
 def byte_count(texts: Iterable[str]) -> int:

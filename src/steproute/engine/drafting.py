@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from steproute.core.errors import TooFewTokens
 from steproute.core.events import Drafted, Event
+from steproute.core.ports import Repair
 from steproute.core.replies import sound_draft
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Purpose
@@ -46,17 +47,33 @@ class Drafting:
         self._count = 0
         self._shortened: dict[int, Outcome] = {}
 
-    async def draft(self, role: str, prefix: Prefix, *, to_end: bool = False, trial: Trial | None = None) -> Draft:
+    async def draft(
+        self,
+        role: str,
+        prefix: Prefix,
+        *,
+        to_end: bool = False,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        trial: Trial | None = None,
+    ) -> Draft:
         """The role's draft. A degenerate one is continued once, and the continuation takes its place.
 
-        trial: of a speculative draft, which is written only if the backend has a free slot. Raises BudgetExceeded,
-        ConfigError and BackendError.
+        temperature, max_tokens: instead of the role's. trial: of a speculative draft, which is written only if the
+        backend has a free slot. Raises BudgetExceeded, ConfigError and BackendError.
         """
+        own = self._roles.model(role).sampling
+        wanted = replace(
+            own,
+            stop=None if to_end else prefix.separator,
+            temperature=own.temperature if temperature is None else temperature,
+            max_tokens=own.max_tokens if max_tokens is None else max_tokens,
+        )
         with Blame(role):
-            draft = await self._one(role, prefix, to_end, trial)
+            draft = await self._one(role, prefix, wanted, trial)
             if draft.degenerate and draft.stop is Stop.SEPARATOR:
-                further = prefix.extended(Step(role=role, text=draft.text, tokens=0))
-                draft = await self._one(role, further, to_end, trial)
+                further = prefix.extended(Step(role=role, text=draft.text, tokens=0)).advised(prefix.advice)
+                draft = await self._one(role, further, wanted, trial)
         return draft
 
     def budget_of(self, draft: Draft) -> Outcome | None:
@@ -67,11 +84,9 @@ class Drafting:
         """Let later drafts have the seeds of a trial that nobody needs."""
         self._attempts.subtract(trial.places)
 
-    async def _one(self, role: str, prefix: Prefix, to_end: bool, trial: Trial | None) -> Draft:
+    async def _one(self, role: str, prefix: Prefix, wanted: Sampling, trial: Trial | None) -> Draft:
         model = self._roles.model(role)
-        sampling = replace(
-            model.sampling, stop=None if to_end else prefix.separator, seed=self._next_seed(role, prefix, trial)
-        )
+        sampling = replace(wanted, seed=self._next_seed(role, prefix, trial))
         self._budget.clamp(sampling, model.price)
         bill = Bill(role=role, model=model.model.name, price=model.price)
         returned, budget = await self._written(model, prefix, sampling, bill, is_speculative=trial is not None)
@@ -83,7 +98,7 @@ class Drafting:
         self._account.enter(line, draft.id)
         if budget is not None:
             self._shortened[draft.id] = budget
-        sound_draft(draft, model.model.name)
+        draft = _repaired(sound_draft(draft, model.model.name), prefix, model.repair)
         if trial is None:
             self._emit(Drafted(draft))
         else:
@@ -121,3 +136,9 @@ def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) ->
     """The seed of one call: not the route's, so that routes share their random numbers. `attempt` counts from 1."""
     parts = seed, problem_id, role, step, attempt
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest())
+
+
+def _repaired(draft: Draft, prefix: Prefix, repair: Repair | None) -> Draft:
+    """The draft as the role's repair, if it has one, corrects it; what the model generated is billed as it was."""
+    text = None if repair is None or draft.degenerate else repair.repaired(prefix, draft.text)
+    return draft if text is None or text == draft.text else replace(draft, text=text, repaired_from=draft.text)

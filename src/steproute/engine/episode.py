@@ -122,8 +122,12 @@ class Episode:
         replacing: Draft | None = None,
         stand_in: str | None = None,
         to_end: bool = False,
+        temperature: float | None = None,
+        max_tokens: int | None = None,
     ) -> Draft:
         """The role's next step from `prefix`, or with `to_end` everything up to the end of the solution.
+
+        temperature, max_tokens: instead of the role's own.
 
         `replacing` is the draft that it replaces; if the role fails and the route says `on_strong_failure = accept`,
         that draft is returned instead. `stand_in` is the role that writes if this one fails and the route says
@@ -138,14 +142,16 @@ class Episode:
             return draft
         await self._speculation.drop(role)
         try:
-            return await self._drafting.draft(role, prefix, to_end=to_end)
+            return await self._drafting.draft(
+                role, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens
+            )
         except BackendError as failure:
             step = len(prefix.steps) + 1
             if replacing is not None and self._fallbacks.keep_draft(failure, role, step):
                 return replacing
             if stand_in is None or not self._fallbacks.use_stand_in(failure, role, step, stand_in):
                 raise
-        draft = await self.propose(stand_in, prefix, to_end=to_end)
+        draft = await self.propose(stand_in, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens)
         self._fallbacks.stand_ins.add(draft.id)
         return draft
 
@@ -239,13 +245,16 @@ class Episode:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
         return self._solution.restart()
 
-    async def propose_many(self, role: str, prefixes: Sequence[Prefix], n: int = 1) -> list[list[Draft]]:
+    async def propose_many(
+        self, role: str, prefixes: Sequence[Prefix], n: int = 1, *, temperature: float | None = None
+    ) -> list[list[Draft]]:
         """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
 
+        temperature: instead of the role's own.
         Raises as `propose`, without declared fallbacks: the first failure cancels the other calls.
         """
         sampling = self.roles.model(role).sampling
-        calls = [self._drafting.draft(role, prefix) for prefix in prefixes for _ in range(n)]
+        calls = [self._drafting.draft(role, prefix, temperature=temperature) for prefix in prefixes for _ in range(n)]
         at_once = self._budget.is_ample([sampling], len(calls), 0)
         drafts = await (gather_or_cancel if at_once else in_turn)(*calls)
         return [drafts[start : start + n] for start in range(0, len(drafts), n)]

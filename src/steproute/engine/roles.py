@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, Environment, Grader, StepModel, StepScorer
+from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, Environment, Grader, Repair, StepModel, StepScorer
 from steproute.core.solution import Sampling
 from steproute.core.usage import FREE, Price
 from steproute.engine.limiter import Limiter
@@ -15,7 +15,8 @@ from steproute.grading.mathematics import MathGrader
 class ModelRole:
     """A model in a role, with its price, its sampling and the limiter of its backend, if it has one.
 
-    backend: its name in a steproute.toml, for those who watch it.
+    backend: its name in a steproute.toml, for those who watch it. repair: what corrects each step that it writes, if
+    anything.
     """
 
     model: StepModel
@@ -23,6 +24,7 @@ class ModelRole:
     sampling: Sampling = Sampling()
     limiter: Limiter | None = None
     backend: str = ""
+    repair: Repair | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

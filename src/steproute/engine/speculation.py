@@ -90,7 +90,8 @@ class Speculation:
             return None
         drafts = self._chains[role].drafts
         head = drafts[0]
-        if head.prefix.texts == prefix.texts and (draft := await _result(head.writing)) is not None:
+        from_here = head.prefix.texts == prefix.texts and head.prefix.advice == prefix.advice
+        if from_here and (draft := await _result(head.writing)) is not None:
             drafts.popleft()
             if not drafts:
                 del self._chains[role]

@@ -248,7 +248,8 @@ class _PrefixCache:
 
         again: tokens at the end that are read again even if they are cached.
         """
-        text = prefix.separator.join([prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
+        advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
+        text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         before, tokens = self._newest.pop(prefix.session, ("", 0))
         longer = text.startswith(before)  # the usual case, and fast to check
@@ -266,4 +267,6 @@ def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
     parts: tuple[Any, ...] = (name, place, prefix.problem.canonical, prefix.separator, prefix.text)
     if rule is not BOXED:  # older trees have only this rule and do not name it
         parts += (rule.name,)
+    if prefix.advice:
+        parts += (prefix.advice,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -23,7 +23,14 @@ def steps_of(draft: Draft, separator: str) -> tuple[Step, ...]:
     texts = split_steps(draft.text, separator)
     if len(texts) == 1:
         tokens = draft.usage.output_tokens if draft.step_tokens is None else _reported(draft, texts)[0]
-        return (Step(role=draft.role, text=texts[0], tokens=tokens, confidence=draft.confidence),)
+        step = Step(
+            role=draft.role,
+            text=texts[0],
+            tokens=tokens,
+            confidence=draft.confidence,
+            repaired_from=draft.repaired_from,
+        )
+        return (step,)
     pairs = zip(texts, _reported(draft, texts), strict=True)
     return tuple([Step(role=draft.role, text=text, tokens=tokens) for text, tokens in pairs])
 

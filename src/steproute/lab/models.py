@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.ports import ModelCapabilities
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
@@ -63,6 +64,7 @@ class LabModel:
     def __init__(self, name: LabWriter, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
+        self.capabilities = ModelCapabilities(example=self._worker.network.reads_example, plans=False)
 
     @classmethod
     def from_settings(cls, name: str, table: Mapping[str, Any]) -> "LabModel":
@@ -71,7 +73,7 @@ class LabModel:
 
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """The prompt's tokens and what the context leaves for the output; see `core.usage_bounds`."""
-        read, context = len(_prompt(self._worker, prefix)), self._worker.network.context
+        read, context = len(self._prompt(prefix)), self._worker.network.context
         return Usage(input_tokens=n * read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
 
     async def propose(
@@ -86,12 +88,23 @@ class LabModel:
                 for each in meters:
                     meter.usage = meter.usage + each.usage
 
+    def _prompt(self, prefix: Prefix) -> list[int]:
+        """What it reads; raises ConfigError for advice that it was not trained for."""
+        advice = prefix.advice
+        if advice.plans or (advice.example and not self.capabilities.example):
+            raise ConfigError(
+                f"{self.name} was not trained to read {'plans' if advice.plans else 'examples'}.",
+                where="model",
+                remedy="Use lab-weak-hinted for examples, or a model that reads English.",
+            )
+        return _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
+
     async def _draft(self, prefix: Prefix, index: int, sampling: Sampling, meter: Meter) -> Draft:
         began = time.monotonic()
         tokenizer = self._worker.network.tokenizer
         job = WriteJob(
             session=f"{prefix.session}#{index}",
-            tokens=_prompt(self._worker, prefix),
+            tokens=self._prompt(prefix),
             meter=meter,
             sampling=sampling,
             stop_token=tokenizer.separator if sampling.stop == SEPARATOR else None,
@@ -207,8 +220,8 @@ def _judged(source: Worker, prefix: Prefix) -> list[int]:
         raise ScorerError(str(failure)) from None
 
 
-def _prompt(source: Worker, prefix: Prefix) -> list[int]:
-    """Problem and steps, each closed by the separator."""
+def _prompt(source: Worker, prefix: Prefix, *advice: str) -> list[int]:
+    """Any advice, problem and steps, each closed by the separator."""
     if prefix.separator != SEPARATOR:
         raise ConfigError(
             f"{prefix.separator!r} is not the lab's. Its models end a step with a blank line.", where="separator"
@@ -219,7 +232,7 @@ def _prompt(source: Worker, prefix: Prefix) -> list[int]:
             f"lab problem: {number} is above {MAX_VALUE}, the greatest number that the lab's models know."
         )
     try:
-        parts = [tokenizer.encode(text) for text in (prefix.problem.text, *(step.text for step in prefix.steps))]
+        parts = [tokenizer.encode(text) for text in (*advice, prefix.problem.text, *prefix.texts)]
     except DatasetError as failure:
         raise BackendError(str(failure)) from None
     return [token for part in parts for token in (*part, tokenizer.separator)]

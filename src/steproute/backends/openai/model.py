@@ -40,7 +40,7 @@ from steproute.core.errors import (
 from steproute.core.ports import Continuation, ModelCapabilities, ServerFacts
 from steproute.core.problem import Message, texts_of
 from steproute.core.settings import settings_of
-from steproute.core.solution import Draft, Meter, Prefix, Sampling
+from steproute.core.solution import Advice, Draft, Meter, Prefix, Sampling
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_read
 
@@ -73,7 +73,7 @@ class OpenAiModel:
         self.connection = Connection(name, settings.server)
         rendered_here = settings.template not in ("server", "none")
         self._template = ChatTemplate.of_folder(Path(settings.template)) if rendered_here else None
-        self._rendered: dict[tuple[AnswerRule, str], str] = {}
+        self._rendered: dict[tuple[AnswerRule, str, Advice], str] = {}
         self._context: int | None = None
         self._tokens_a_character = 0.5
         self._separate_reasoning = self.ignores_stop = False
@@ -168,7 +168,7 @@ class OpenAiModel:
 
     async def _render(self, prefix: Prefix) -> str:
         """The chat template around the problem, up to where the answer begins."""
-        place = prefix.problem.rule, prefix.problem.canonical
+        place = prefix.problem.rule, prefix.problem.canonical, prefix.advice
         prompt = self._rendered.get(place)
         if prompt is not None:
             return prompt
