@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from benchmarks.text_router import TEXT, TRAINED, auc_of, lab_rows
+from benchmarks.text_router import EPOCHS, TEXT, TRAINED, auc_of, lab_rows
 
 from steproute.config import lab_roles
 from steproute.core.decision import Rewrite
@@ -33,7 +33,7 @@ def router_in(folder: Path, rows: list[AdvantageRow], tuning: RouterTuning) -> P
 @pytest.mark.long
 def test_a_minutes_training_on_the_lab_finds_savable_steps(tmp_path: Path) -> None:
     rows = lab_rows(500, tmp_path / "tree.zst")
-    tuning = RouterTuning(epochs=100, batch=64, learning_rate=1e-3, seconds=60, trained=TRAINED)
+    tuning = RouterTuning(epochs=EPOCHS, batch=32, learning_rate=1e-3, trained=TRAINED)
     assert auc_of(router_in(tmp_path, rows, tuning), rows) >= 0.85
 
 

@@ -11,7 +11,7 @@ from steproute.artifacts import Artifact
 from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.train_networks import missing_package
 from steproute.cli.training import Training, progress_bar
-from steproute.cli.training_tree import training_tree
+from steproute.cli.training_tree import WIDE, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.ports import CAPABILITIES
 from steproute.core.trace import Trace
@@ -19,7 +19,7 @@ from steproute.core.writable import writable
 from steproute.engine.roles import Roles
 from steproute.lab.checking_scorer import CHECKER
 from steproute.learn.advantage import LEAST_AGREEMENT, AdvantageFigures, fit_advantage
-from steproute.learn.advantage_rows import ROLLOUTS, AdvantageRow, Label, PairWalk
+from steproute.learn.advantage_rows import AdvantageRow, Label, PairWalk
 from steproute.learn.rollouts import Grade, solve_all
 from steproute.policies.stored import advantage_artifact
 
@@ -43,7 +43,7 @@ def advantage(training: Training, label: Label, margin: float) -> Artifact:
 
 def walked(training: Training, label: Label) -> list[AdvantageRow]:
     """The rows of every problem that did not fail, with a progress bar on stderr. Raises as `Training.solved`."""
-    grown = training_tree(training.path, training.setup, training.limit, ROLLOUTS)
+    grown = training_tree(training.path, training.setup, training.limit, WIDE)
     with grown as (tree, roles), training.grade_by(roles) as grade:
         walk = pair_walk(training, label, grade)
         training.check_needs([walk])

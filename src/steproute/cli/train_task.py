@@ -15,13 +15,13 @@ from steproute.cli.train_networks import network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
-from steproute.cli.training_tree import TREE_WIDTH, tree_path
+from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
-from steproute.learn.advantage_rows import ROLLOUTS, Label
+from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
 from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW
@@ -138,7 +138,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup, ROLLOUTS if learns_advantage else TREE_WIDTH),
+        path=tree_path(options.tree, setup, WIDE if learns_advantage else TREE_WIDTH),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,

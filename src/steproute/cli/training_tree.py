@@ -15,16 +15,18 @@ from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
 TREE_WIDTH: Final = 2
+WIDE: Final = 2**32
+"""The width for completions of one prefix that must differ: seeds are taken modulo the width."""
 
 
 def tree_path(tree: Path | None, setup: Setup, width: int = TREE_WIDTH) -> Path:
     """The file of these models' step tree: the given one, or one that other models do not grow. Writes nothing.
 
-    width: of the tree; trees of other widths than the usual one have files of their own.
+    width: of the tree; wide trees have a file of their own.
 
     Raises ConfigError for a tree that other models grew.
     """
-    parts = ["tree", *([str(width)] if width != TREE_WIDTH else []), *([setup.digest[:8]] if setup.digest else [])]
+    parts = ["tree", *(["wide"] if width == WIDE else []), *([setup.digest[:8]] if setup.digest else [])]
     path = tree or Path("runs") / f"{'-'.join(parts)}.jsonl.zst"
     if not setup.digest:
         return path

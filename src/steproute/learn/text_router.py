@@ -1,6 +1,5 @@
 """Fine-tunes a transformer as Arbitrage's text router: two labels at the last token of a draft."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
-from transformers import AutoModelForTokenClassification, AutoTokenizer, get_linear_schedule_with_warmup
+from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from steproute.core.solution import Prefix
 from steproute.engine.steps import steps_of
@@ -23,7 +22,7 @@ _DECAY: Final = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterTuning:
-    """How a router is trained; the rates are the paper's. seconds: stop after that long, None for no limit.
+    """How a router is trained; the rates are the paper's.
 
     trained: parts of the names of the weights that are trained, all if there are none. Source: Arbitrage, table C.1.
     """
@@ -31,7 +30,6 @@ class RouterTuning:
     epochs: int = 3
     batch: int = 1024
     learning_rate: float = 1e-5
-    seconds: float | None = None
     trained: tuple[str, ...] = ()
 
 
@@ -72,20 +70,23 @@ def tune_router(
         weight_decay=_DECAY,
     )
     batches = [batch for _ in range(tuning.epochs) for batch in _batches(better, tuning.batch, rng)]
-    schedule = get_linear_schedule_with_warmup(optimiser, int(_WARM_UP * len(batches)), len(batches))
-    began = time.monotonic()
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, len(batches)))
     model.train()
     for batch in batches:
-        if tuning.seconds is not None and time.monotonic() - began > tuning.seconds:
-            break
         logits = _last_logits(model, [texts[index].tokens[: texts[index].judged[-1] + 1] for index in batch])
         loss = F.cross_entropy(logits, torch.tensor(better[batch], dtype=torch.long))
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _rate(step: int, steps: int) -> float:
+    """Linear warm-up to 1, then linear decay to 0."""
+    warm = max(1.0, _WARM_UP * steps)
+    return min((step + 1) / warm, (steps - step) / max(1.0, steps - warm))
 
 
 def _batches(better: Any, size: int, rng: np.random.Generator) -> Iterator[Any]:
