@@ -74,8 +74,8 @@ def main() -> None:
         began = time.process_time()
         tune_router(rows, "checker", settings, router, tuning=tuning)
         print(
-            f"{len(rows)} rows, {options.epochs} epochs in {time.process_time() - began:.0f} s of CPU time: AUC for savable "
-            f"steps {auc_of(router, rows):.3f} on held-out problems"
+            f"{len(rows)} rows, {options.epochs} epochs in {time.process_time() - began:.0f} s of CPU time: AUC for "
+            f"savable steps {auc_of(router, rows):.3f} on held-out problems"
         )
 
 
