@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,25 @@ def test_metrics_count_what_an_answer_used(running: RunningGateway) -> None:
     assert sum(each.value for each in first if each.name.endswith("_count") and each.labels["route"] == "strong") == 1
 
 
+def test_metrics_count_what_a_worker_holds_open(running: RunningGateway) -> None:
+    def connections() -> float:
+        """One of them may be that of this very request."""
+        (value,) = samples(running, "steproute_open_connections").values()
+        return value
+
+    until, address = time.monotonic() + 60, ("127.0.0.1", int(running.url.rpartition(":")[2]))
+    with ExitStack() as opened:
+        for _ in range(5):
+            opened.enter_context(socket.create_connection(address))
+        while (most := connections()) < 5 and time.monotonic() < until:
+            time.sleep(0.2)
+    while (least := connections()) > 1 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert most >= 5
+    assert least <= 1
+    assert all(value > 0 for value in samples(running, "steproute_tasks").values())
+
+
 def test_metrics_say_what_each_tenant_has_left(tmp_path: Path) -> None:
 
     database = f"sqlite:///{tmp_path / 'gateway.db'}"
@@ -154,6 +175,8 @@ def test_the_breaker_of_a_dead_server_is_open(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="502"):
             reply.create(model="strong", messages=[{"role": "user", "content": PROBLEM}])
         assert samples(running, "steproute_breaker_open")[("strong", "http://127.0.0.1:9")] == 1
+        assert samples(running, "steproute_requests")[("failed", "strong")] == 1
+        assert samples(running, "steproute_refused_requests") == {}
         (line,) = request_lines(running, 1)
         assert (line["level"], line["status"], line["outcome"]) == ("error", 502, "failed")
         assert (line["error"], line["at_fault"]) == ("upstream_failed", "strong")
@@ -202,6 +225,10 @@ def test_metrics_are_those_of_all_workers_but_the_dead(tmp_path: Path) -> None:
         while killed in in_flight_files(shared) and time.monotonic() < until:
             families(running)
         assert killed not in in_flight_files(shared)
+        replaced = f"worker {killed} was killed by SIGKILL (exit status -9); worker "
+        while replaced not in running.log.read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert replaced in running.log.read_text()
         assert samples(running, "steproute_requests") == counted
 
 

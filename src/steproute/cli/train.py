@@ -19,15 +19,15 @@ from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
+from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER)
 
 
 def train(
     policy: Annotated[
-        str, typer.Option(help="pomdp, agg, agg-confidence, seq, advantage, query-sw or query-classifier.")
+        str, typer.Option(help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier or steer.")
     ] = POMDP,
     data: Annotated[
         str,

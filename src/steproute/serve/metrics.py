@@ -1,5 +1,6 @@
 """`GET /metrics`: what the gateway does, for Prometheus. With several workers, of all of them together."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from steproute.core.events import Billed, Decided, Finished, Scored
 from steproute.engine.limiter import Limiter
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Happening
+from steproute.serve.connection import LimitedConnection
 from steproute.serve.ledger_metrics import ledger_metrics
 from steproute.serve.observed import Observed
 
@@ -30,7 +32,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests by route and how they ended", "route", "outcome")
-        self.refused = self._counter("refused_requests", "Requests refused, by status and code", "status", "code")
+        self.refused = self._counter(
+            "refused_requests", "Requests without an answer, by status and code", "status", "code"
+        )
         self.seconds = self._histogram("request_duration_seconds", "Seconds per answer", "route")
         self.first_step = self._histogram(
             "first_step_seconds", "Seconds from a request's arrival to its first accepted step", "route"
@@ -59,6 +63,8 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=self._registry,
         )
+        self.connections = self._worker_gauge("open_connections", "Connections of clients, by process id")
+        self.tasks = self._worker_gauge("tasks", "Tasks of the event loop, by process id")
 
     def observe(self, route: str, tenant: str, event: Happening) -> None:
         """Count something that happened on a route."""
@@ -75,9 +81,18 @@ class Metrics:
             self._finish(route, event)
 
     def ended(self, request: Observed) -> None:
-        """Count what is known once a request has ended."""
+        """Count what is known once a request has ended. An answer that failed is counted among the answers alone."""
+        if request.trace is None and request.status >= 400:
+            code = request.error if request.status != 500 else "server_error"
+            self.refused.labels(request.status, code).inc()
         if request.first_step_s is not None:
             self.first_step.labels(request.route).observe(request.first_step_s)
+
+    def watch_worker(self) -> None:
+        """Say what this process holds open. Called from its event loop."""
+        worker = str(os.getpid())
+        self.connections.labels(worker).set(len(LimitedConnection.all_open))
+        self.tasks.labels(worker).set(len(asyncio.all_tasks()))
 
     def watch(self, roles: Roles) -> None:
         """Say which servers' circuits are open."""
@@ -94,6 +109,9 @@ class Metrics:
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"steproute_{name}", meaning, labels, registry=self._registry)
+
+    def _worker_gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(f"steproute_{name}", meaning, ["worker"], multiprocess_mode="livesum", registry=self._registry)
 
     def _histogram(self, name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
         return Histogram(f"steproute_{name}", meaning, labels, buckets=buckets, registry=self._registry)
