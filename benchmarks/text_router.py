@@ -1,6 +1,6 @@
 """Arbitrage's text router on the lab: fine-tune an exported tiny model for a minute, measure its AUC for savable steps.
 
-python benchmarks/text_router.py --problems 600 --epochs 30
+python benchmarks/text_router.py --problems 600 --epochs 4
 """
 
 import argparse
@@ -24,7 +24,7 @@ from steproute.learn.rollouts import solve_all
 from steproute.learn.text_router import RouterTuning, drafted, tune_router
 from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
 
-EPOCHS = 30
+EPOCHS = 4
 TEXT = {"head": "router", "text": "{problem}\n\n{steps}", "marker": "\n\n", "dtype": "float32"}
 TRAINED = ("self_attn", "down_proj", "norm", "embed", "score")  # the exported gates are too steep to be trained
 
