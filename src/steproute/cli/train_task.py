@@ -10,22 +10,24 @@ from steproute.artifacts import Artifact
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
+from steproute.cli.train_advantage import advantage
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
-from steproute.cli.training_tree import tree_path
+from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
+from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
-_OF_TWO_ROLES: Final = (*_QUERY, STEER)
+_OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE)
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -40,6 +42,7 @@ class TrainOptions:
     problems: int | None
     run: Path | None
     labels: str | None
+    margin: float
     strong_accuracy: float
     step_tokens: float
     belief: str
@@ -127,7 +130,8 @@ def _on_published_parameters(options: TrainOptions) -> TrainTask:
 
 def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
-    labels, setup = _labels(options), options.setup
+    learns_advantage, setup = options.policy == ADVANTAGE, options.setup
+    labels: Labels = "outcomes" if learns_advantage else _labels(options)
     training = Training(
         policy=options.policy,
         setup=setup,
@@ -135,7 +139,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup),
+        path=tree_path(options.tree, setup, WIDE if learns_advantage else TREE_WIDTH),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
@@ -150,6 +154,8 @@ def _on_problems(options: TrainOptions) -> TrainTask:
 def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artifact:
     if training.policy in _QUERY:
         return predictor(training)
+    if training.policy == ADVANTAGE:
+        return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
     if training.policy == STEER:
         return mixture(training)
     if training.policy != POMDP:

@@ -177,6 +177,10 @@ READS_CONFIDENCE: Final = Declaration(
     "reads_confidence", bool, False, "True if it reads the log-probabilities of the calls that wrote the steps."
 )
 
+READS_AUTHORS: Final = Declaration(
+    "reads_authors", bool, False, "True if its scores also depend on which steps the weak model wrote."
+)
+
 
 @runtime_checkable
 class StepScorer(Protocol):
@@ -447,7 +451,7 @@ PORTS: Final = {
                 CombiningScorer.combined,
                 NewestStepScorer.score_newest,
             ),
-            declares=(READS_CONFIDENCE, ONLY_READS),
+            declares=(READS_CONFIDENCE, READS_AUTHORS, ONLY_READS),
         ),
         Port(
             kind="repairs",
