@@ -20,17 +20,20 @@ from steproute.evaluation.summary_text import paid_for
 from steproute.learn.lab_fit import Labels
 from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
 from steproute.policies.trim.pomdp_policy import Belief
+from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, EXAMPLE_BANK)
 
 
 def train(
-    policy: Annotated[str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw or query-classifier.")] = POMDP,
+    policy: Annotated[
+        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier or example-bank.")
+    ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
             help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
-            "pomdp also takes a .jsonl of problem, steps, label and scores."
+            "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",
     question_field: QuestionField = "",
@@ -42,7 +45,8 @@ def train(
         Path | None,
         typer.Option(
             help="pomdp: use the solutions and verdicts of this run of `eval`, which includes the knob 0. "
-            "No model is called, except a judge for solutions without a verdict."
+            "No model is called, except a judge for solutions without a verdict. example-bank: use its correct "
+            "solutions, no model is called."
         ),
     ] = None,
     labels: Annotated[
@@ -93,7 +97,8 @@ def train(
     """Train a policy on your models or on the lab's, and write it to a folder.
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
-    policies learn which problems the weak model solves. Limits come from the configuration file. A rerun continues
+    policies learn which problems the weak model solves. An example bank holds solved steps for the strategy booststep.
+    Limits come from the configuration file. A rerun continues
     where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
