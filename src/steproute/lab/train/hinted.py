@@ -41,8 +41,10 @@ class HintedRecipe:
 
 
 class ExampleSource:
-    """Examples for a step: 60 % are nearest to a corrupted copy of it, which stands in for a first try, 20 % nearest to
-    its sentence, 20 % random."""
+    """Examples for a step: 60 % are nearest to a stand-in for a first try, 20 % nearest to its sentence, 20 % random.
+
+    Every other stand-in is the step itself, since most tries are correct; the others are corrupted copies.
+    """
 
     def __init__(self, pairs: list[tuple[str, str]], rng: np.random.Generator) -> None:
         self._pairs, self._rng = pairs, rng
@@ -53,7 +55,8 @@ class ExampleSource:
         """The example's text."""
         draw = self._rng.random()
         if draw < _LIKE_STEP:
-            chosen = int(self._steps.similarities(corrupted(step, self._rng)).argmax())
+            tried = step if self._rng.random() < 0.5 else corrupted(step, self._rng)
+            chosen = int(self._steps.similarities(tried).argmax())
         elif draw < _LIKE_SENTENCE:
             chosen = int(self._sentences.similarities(sentence).argmax())
         else:
