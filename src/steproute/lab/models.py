@@ -103,7 +103,7 @@ class LabModel:
         began = time.monotonic()
         tokenizer = self._worker.network.tokenizer
         job = WriteJob(
-            session=f"{prefix.session}#{index}",
+            session=f"{prefix.session}#{index}{'/advised' if prefix.advice else ''}",  # advice stands in front
             tokens=self._prompt(prefix),
             meter=meter,
             sampling=sampling,
