@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, w
 SMALL = HintedRecipe(start="weak", bank=200, schedule=TINY.schedule)
 
 
+RESULT = re.compile(r"(?<== )\d+|(?<=\{)\d+")
+
+
 def source() -> ExampleSource:
     return ExampleSource(training_pairs(200), np.random.default_rng(1))
 
@@ -52,9 +56,9 @@ def test_a_hinted_row_is_example_story_and_steps_and_learns_one_step() -> None:
         learnt = tokenizer.decode(tokens[read:]).strip()
         assert "has" in example
         assert shown == story.text
-        assert learnt == steps[len(before)]
+        assert RESULT.sub("", learnt) == RESULT.sub("", steps[len(before)])
         assert before == steps[: len(before)]
-        assert tokens[-1] == (tokenizer.end if learnt == steps[-1] else tokenizer.separator)
+        assert tokens[-1] == (tokenizer.end if len(before) == len(steps) - 1 else tokenizer.separator)
         seen.add(len(before))
     assert len(seen) > 2
 

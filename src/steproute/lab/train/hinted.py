@@ -1,6 +1,7 @@
 """Train a lab language model to read an example: half of its rows are bare, half begin with a solved step."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.lab.examples import example_text, sentence_steps, training_pairs
-from steproute.lab.story import Story, generate
+from steproute.lab.story import MAX_VALUE, Story, generate
 from steproute.lab.tokenizer import SEPARATOR, Tokenizer
 from steproute.lab.train.fitting import Schedule, fit
 from steproute.lab.train.language_model import pad_rows, trained
@@ -22,7 +23,10 @@ from steproute.retrieval.tfidf import TextIndex
 
 _POOL: Final = 8
 _IGNORED: Final = -100
+_MADE_UP: Final = 0.5
 _LIKE_STEP, _LIKE_SENTENCE = 0.6, 0.8
+_CALCULATION: Final = re.compile(r"(\d+) ([-+*/]) (?:\w+ )?(\d+) = ")
+_RESULT: Final = re.compile(r"(?<== )\d+|(?<=\{)\d+")
 _DIGIT: Final = re.compile(r"(?<!\()(?<!\(\d)\d")
 _SIGN: Final = re.compile(r"(?<= )[-+*/](?= )")
 
@@ -41,18 +45,34 @@ class HintedRecipe:
 
 
 class ExampleSource:
-    """Examples for a step: 60 % are nearest to a stand-in for a first try, 20 % nearest to its sentence, 20 % random.
+    """Examples for a step.
 
-    Every other stand-in is the step itself, since most tries are correct; the others are corrupted copies.
+    Half of those for a calculation show it with a made-up result, which the step then has, too: with correct results
+    the model has no need to read examples, because it knows most results. Of the others 60 % are nearest to a stand-in
+    for a first try, 20 % nearest to the step's sentence, 20 % random. Every other stand-in is the step itself, since
+    most tries are correct; the others are corrupted copies.
     """
 
     def __init__(self, pairs: list[tuple[str, str]], rng: np.random.Generator) -> None:
         self._pairs, self._rng = pairs, rng
         self._sentences = TextIndex.of([sentence for sentence, _ in pairs])
         self._steps = TextIndex.of([step for _, step in pairs])
+        self._by_calculation: defaultdict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+        for pair in pairs:
+            if match := _CALCULATION.search(pair[1]):
+                self._by_calculation[match.groups()].append(pair)
 
-    def draw(self, sentence: str, step: str) -> str:
-        """The example's text."""
+    def draw(self, sentence: str, step: str) -> tuple[str, str]:
+        """The example's text, and the step that is learnt beside it."""
+        match = _CALCULATION.search(step)
+        same = self._by_calculation.get(match.groups()) if match else None
+        if not same or self._rng.random() >= _MADE_UP:
+            return self._near(sentence, step), step
+        shown, solved = same[self._rng.integers(len(same))]
+        result = str(self._rng.integers(1, MAX_VALUE + 1))
+        return example_text(shown, _RESULT.sub(result, solved)), _RESULT.sub(result, step)
+
+    def _near(self, sentence: str, step: str) -> str:
         draw = self._rng.random()
         if draw < _LIKE_STEP:
             tried = step if self._rng.random() < 0.5 else corrupted(step, self._rng)
@@ -84,18 +104,17 @@ def hinted_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """(tokens, targets), each (size, time); half of the rows are bare, half begin with an example.
 
-    One story in eight is hard, the others are standard.
+    One bare story in eight is hard; half of the stories with an example are easy, the others are standard.
     """
     rng = np.random.default_rng([seed, 1])
-    standard, hard = generate("train", seed=seed), generate("train", seed=seed, difficulty="hard")
-    rows = size * _POOL
+    easy, standard, hard = (generate("train", seed=seed, difficulty=each) for each in ("easy", "standard", "hard"))
+    half = size * _POOL // 2
     while True:
-        texts = [p.text for p in chain(islice(standard, rows * 7 // 8), islice(hard, rows // 8))]
+        bare = chain(islice(standard, half * 7 // 8), islice(hard, half - half * 7 // 8))
+        hinted = chain(islice(standard, half // 2), islice(easy, half - half // 2))
         made = [
-            bare_row(tokenizer, Story.parse(text))
-            if index % 2
-            else hinted_row(tokenizer, Story.parse(text), source, rng)
-            for index, text in enumerate(texts)
+            *(bare_row(tokenizer, Story.parse(problem.text)) for problem in bare),
+            *(hinted_row(tokenizer, Story.parse(problem.text), source, rng) for problem in hinted),
         ]
         made.sort(key=lambda row: len(row[0]))
         for part in rng.permutation(_POOL):
@@ -116,8 +135,8 @@ def hinted_row(tokenizer: Tokenizer, story: Story, source: ExampleSource, rng: n
     pairs = sentence_steps(story)
     place = int(rng.integers(len(pairs)))
     before = [step for _, step in pairs[:place]]
-    read = [source.draw(*pairs[place]), story.text, *before]
-    return _row(tokenizer, read, [pairs[place][1]], last=place == len(pairs) - 1)
+    example, step = source.draw(*pairs[place])
+    return _row(tokenizer, [example, story.text, *before], [step], last=place == len(pairs) - 1)
 
 
 def corrupted(step: str, rng: np.random.Generator) -> str:

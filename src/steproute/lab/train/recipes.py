@@ -32,6 +32,6 @@ VERIFIER: Final = VerifierRecipe(
 WEAK_HINTED: Final = HintedRecipe(
     start="weak",
     bank=30_000,
-    schedule=Schedule(steps=450, batch=32, matrix_rate=0.01, checkpoint_every=50),
+    schedule=Schedule(steps=400, batch=32, matrix_rate=0.01, checkpoint_every=50),
     seed=6,
 )
