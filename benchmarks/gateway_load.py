@@ -1,9 +1,13 @@
-"""Hundreds of streams at once through `steproute serve` on the lab: errors, memory, open files, and the ledger's sum.
+"""Hundreds of streams at once through `steproute serve` on the lab: errors, memory, what is left open, and the sums.
 
     python benchmarks/gateway_load.py --minutes 5
 
-JSON: streams answered and refused, MiB per minute of all workers in the second half with a 95 % interval, open
-files at the begin and the end, and the ledger's dollars against those of the traces. Linux only.
+First each model reads long problems until the lab's caches are full, so that the memory that follows is that of a
+gateway that has run for a while. JSON: how the streams ended; for each worker its memory, with MiB per minute in the
+second half and the half width of their 95 % interval, and its tasks, connections and sockets before the load, in the
+middle of it, and 10 s after the last stream; and the ledger's dollars beside those of the traces. Exit code 1 if
+`faults` names anything: a stream that was not answered, a task, connection or socket that is left, a worker that was
+replaced, or sums that differ. Linux only.
 """
 
 import argparse
@@ -16,49 +20,75 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import count, repeat
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from steproute.store import Store, open_store
 
-_SAMPLE_S = 2.0
+_SAMPLES = 150
+_ROUNDS = 2
+_ASIDES = " ".join(f"({label}) It is a sunny day." for label in range(2, 21))
+_LONG = f"(1) Ben has 30 coins. {_ASIDES} {_ASIDES} How many coins does Ben have now?"
+_SETTLE_S = 10.0
+_SCRAPES = 3
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+Held = Mapping[str, Mapping[str, int]]
+"""What each worker, by process id, holds: `tasks`, `connections` of clients, and `sockets` of any kind."""
 
 
 class Processes:
-    """The gateway with its workers. samples: seconds, MiB and open files of all workers together."""
+    """The gateway with its workers. samples: seconds, and MiB of each worker by process id."""
 
     def __init__(self, folder: Path, port: int, workers: int) -> None:
         self.database, self.url = f"sqlite:///{folder / 'gateway.db'}", f"http://127.0.0.1:{port}"
-        self.samples: list[tuple[float, float, int]] = []
+        self.samples: list[tuple[float, dict[str, float]]] = []
         command = [Path(sys.executable).with_name("steproute"), "serve", "--port", str(port)]
         command += ["--workers", str(workers), "--database", self.database]
         self._log = (folder / "log").open("wb")
         self._parent = subprocess.Popen(command, stdout=self._log, stderr=self._log, start_new_session=True)
         self._workers = workers
 
-    async def ready(self, client: httpx2.AsyncClient) -> None:
+    async def ready(self) -> None:
+        """Until every worker has said what it holds."""
         while self._parent.poll() is None:
             try:
-                await client.get("/healthz")
-                return
+                if len(await self._measured()) == self._workers:
+                    return
             except httpx2.TransportError:
-                await asyncio.sleep(0.1)
+                pass
+            await asyncio.sleep(0.1)
         raise SystemExit("the gateway did not start")
 
-    async def sampling(self) -> None:
+    async def sampling(self, every_s: float) -> None:
         """Until cancelled."""
         while True:
-            self.samples.append(self.sample())
-            await asyncio.sleep(_SAMPLE_S)
+            self.samples.append((time.monotonic(), {pid: self._mib(pid) for pid in self.pids()}))
+            await asyncio.sleep(every_s)
 
-    def sample(self) -> tuple[float, float, int]:
-        pids = self._pids()
-        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-        return time.monotonic(), pages * _PAGE_MIB, sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids)
+    async def held(self) -> Held:
+        """Tasks and connections as the gateway's own metrics count them, and sockets as the kernel does."""
+        measured = await self._measured()
+        return {pid: {**measured.get(pid, {}), "sockets": self._sockets(pid)} for pid in self.pids()}
+
+    async def held_idle(self) -> Held:
+        """The least of several measurements, since one may see the request that asks for it."""
+        await asyncio.sleep(_SETTLE_S)
+        found = []
+        for _ in range(_SCRAPES):
+            found.append(await self.held())
+            await asyncio.sleep(1.3)
+        return {
+            pid: {name: min(each[pid][name] for each in found if pid in each) for name in counts}
+            for pid, counts in found[-1].items()
+        }
 
     def stop(self) -> int:
         self._parent.send_signal(signal.SIGTERM)
@@ -66,21 +96,41 @@ class Processes:
         self._log.close()
         return code
 
-    def _pids(self) -> list[int]:
+    def pids(self) -> list[str]:
+        """Those of the workers."""
         if self._workers == 1:
-            return [self._parent.pid]
+            return [str(self._parent.pid)]
         children = Path(f"/proc/{self._parent.pid}/task/{self._parent.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    async def _measured(self) -> dict[str, dict[str, int]]:
+        async with httpx2.AsyncClient(base_url=self.url, timeout=60) as client:
+            text = (await client.get("/metrics")).text
+        found: dict[str, dict[str, int]] = {}
+        for family in text_string_to_metric_families(text):
+            if family.name in ("steproute_tasks", "steproute_open_connections"):
+                for sample in family.samples:
+                    found.setdefault(sample.labels["worker"], {})[family.name.split("_")[-1]] = int(sample.value)
+        return found
+
+    def _mib(self, pid: str) -> float:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MIB
+
+    def _sockets(self, pid: str) -> int:
+        return sum(_target(file).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
 
 
-async def stream(client: httpx2.AsyncClient, number: int) -> str:
-    """How one stream ended."""
-    text = (
-        f"(1) Ben has {number % 50 + 10} coins. (2) Mia has 12 more coins than Ben. How many coins does Mia have now?"
-    )
-    sent = {"model": "default", "stream": True, "messages": [{"role": "user", "content": text}]}
+def _target(file: Path) -> str:
     try:
-        async with client.stream("POST", "/v1/chat/completions", json=sent) as response:
+        return os.readlink(file)
+    except FileNotFoundError:  # closed meanwhile
+        return ""
+
+
+async def stream(client: httpx2.AsyncClient, request: Mapping[str, Any]) -> str:
+    """How one stream ended."""
+    try:
+        async with client.stream("POST", "/v1/chat/completions", json={**request, "stream": True}) as response:
             if response.status_code != 200:
                 return str(response.status_code)
             lines = [line async for line in response.aiter_lines() if line.startswith("data: ")]
@@ -89,38 +139,64 @@ async def stream(client: httpx2.AsyncClient, number: int) -> str:
     return "answered" if '"finish_reason":"stop"' in lines[-2] and lines[-1] == "data: [DONE]" else "error event"
 
 
-async def load(processes: Processes, streams: int, minutes: float) -> tuple[Counter[str], int, str]:
-    """All endings, and the open files and the requests under way when all clients have left."""
+async def load(processes: Processes, streams: int, minutes: float) -> tuple[Counter[str], dict[str, Held]]:
+    """How all streams ended, and what the workers held before, during and after them."""
+    await processes.ready()
+    for model in ("weak", "strong", "default"):
+        await ask(processes.url, streams, repeat({"model": model, "max_tokens": 1} | user(_LONG), _ROUNDS * streams))
+    held = {"before": await processes.held_idle()}
+    sampling = asyncio.create_task(processes.sampling(60 * minutes / _SAMPLES))
+    loading = asyncio.create_task(ask(processes.url, streams, requests_until(time.monotonic() + 60 * minutes)))
+    await asyncio.sleep(30 * minutes)
+    held["during"] = await processes.held()
+    endings = await loading
+    sampling.cancel()
+    held["after"] = await processes.held_idle()
+    return endings, held
+
+
+def user(text: str) -> dict[str, Any]:
+    """The field of a request."""
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def requests_until(end: float) -> Iterator[dict[str, Any]]:
+    """Short problems, some of which the weak model solves alone."""
+    for number in count():
+        if time.monotonic() >= end:
+            return
+        text = f"(1) Ben has {number % 50 + 10} coins. (2) Mia has 12 more coins than Ben."
+        yield {"model": "default"} | user(f"{text} How many coins does Mia have now?")
+
+
+async def ask(url: str, streams: int, requests: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How the streams of all requests ended, so many at once."""
     endings: Counter[str] = Counter()
+    left = iter(requests)
+
+    async def go_on() -> None:
+        for request in left:
+            endings[await stream(client, request)] += 1
+
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=streams)
-    async with httpx2.AsyncClient(base_url=processes.url, limits=limits, timeout=300) as client:
-        await processes.ready(client)
-        until = time.monotonic() + 60 * minutes
-
-        async def go_on(number: int) -> None:
-            while time.monotonic() < until:
-                endings[await stream(client, number)] += 1
-                number += streams
-
-        sampling = asyncio.create_task(processes.sampling())
-        await asyncio.gather(*map(go_on, range(streams)))
-        sampling.cancel()
-    await asyncio.sleep(_SAMPLE_S)
-    return endings, processes.sample()[2], await in_flight(processes.url)
+    async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=300) as client:
+        await asyncio.gather(*(go_on() for _ in range(streams)))
+    return endings
 
 
-async def in_flight(url: str) -> str:
-    """What the gateway's own metric says."""
-    async with httpx2.AsyncClient(base_url=url) as client:
-        lines = (await client.get("/metrics")).text.splitlines()
-    return next((line.split()[1] for line in lines if line.startswith("steproute_in_flight ")), "absent")
+def memory(samples: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, dict[str, Any]]:
+    """Of each worker: its slope, and MiB at the begin of each tenth of the load."""
+    return {
+        pid: slope([(at, mib[pid]) for at, mib in samples if pid in mib])
+        | {"mib": [round(mib[pid]) for _, mib in samples[:: _SAMPLES // 10] if pid in mib]}
+        for pid in samples[-1][1]
+    }
 
 
-def slope(samples: list[tuple[float, float, int]]) -> dict[str, float]:
+def slope(samples: Sequence[tuple[float, float]]) -> dict[str, float]:
     """MiB per minute in the second half, with the half width of its 95 % interval from batch means.
 
-    The first half fills the lab's caches, which hold 256 sessions per model. Neighbouring samples are not independent,
-    so the interval is that of the means of ten batches.
+    Neighbouring samples are not independent, so the interval is that of the means of ten batches.
     """
     late = np.array(samples[len(samples) // 2 :], float)
     batches = np.array([batch.mean(axis=0) for batch in np.array_split(late, 10)])
@@ -130,6 +206,20 @@ def slope(samples: list[tuple[float, float, int]]) -> dict[str, float]:
     residuals = mib - mib.mean() - rate * centred
     error = float(np.sqrt(residuals @ residuals / (len(mib) - 2) / (centred @ centred)))
     return {"mib_per_minute": round(rate, 3), "half_width": round(2.306 * error, 3)}  # t of 8 degrees of freedom
+
+
+def faults(endings: Mapping[str, int], held: Mapping[str, Held], sums: Mapping[str, str]) -> list[str]:
+    """What the load must not show."""
+    before, after = held["before"], held["after"]
+    found = [f"{count} streams ended with {ending}" for ending, count in endings.items() if ending != "answered"]
+    if before.keys() != after.keys():
+        found.append(f"the workers were {sorted(before)} and are {sorted(after)}")
+    for pid in before.keys() & after.keys():
+        left = {name: after[pid][name] - count for name, count in before[pid].items()}
+        found += [f"worker {pid}: {count} {name} are left" for name, count in left.items() if count > 0]
+    if len({Decimal(sums[f"{name}_usd"]) for name in ("window", "lines", "traces")}) > 1:
+        found.append("the sums of windows, lines and traces differ")
+    return found + ([] if Decimal(sums["reserved_usd"]) == 0 else ["money is still reserved"])
 
 
 async def sums(database: str) -> dict[str, str]:
@@ -165,21 +255,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         processes = Processes(Path(folder), options.port, options.workers)
-        endings, idle_files, under_way = asyncio.run(load(processes, options.streams, options.minutes))
+        endings, held = asyncio.run(load(processes, options.streams, options.minutes))
         code = processes.stop()
-        facts = {
-            "endings": dict(endings),
-            "in_flight": under_way,
-            "exit_code": code,
-            "machine_load": os.getloadavg()[0],
-        }
-        samples = processes.samples
-        memory = slope(samples) | {"mib_every_30_s": [round(mib) for _, mib, _ in samples[:: round(30 / _SAMPLE_S)]]}
-        files = {"first": samples[0][2], "most": max(sample[2] for sample in samples), "idle": idle_files}
         log = Path(folder, "log").read_text(errors="replace").splitlines()[3:]
-        print(
-            json.dumps(facts | {"memory": memory, "files": files, "log": log} | asyncio.run(sums(processes.database)))
-        )
+        dollars = asyncio.run(sums(processes.database))
+    found = faults(endings, held, dollars) + ([f"the gateway ended with {code}"] if code else [])
+    facts = {"endings": dict(endings), "memory": memory(processes.samples), "held": held, "faults": found}
+    facts |= {"log": [line for line in log if '"message": "request"' not in line], "machine_load": os.getloadavg()[0]}
+    print(json.dumps(facts | dollars))
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Price.output": "dollars per million tokens written",
     "Price.cache_read": "dollars per million tokens read from a cache; as `input` if left out",
     "Price.cache_write": "dollars per million tokens written to a cache; as `input` if left out",
+    "Price.cache_write_1h": "dollars per million tokens written to a cache for an hour; twice `input` if left out",
     "Price.table": "a name for these prices, shown on every line of the account",
     "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
@@ -139,6 +140,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
     "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
     "bank": "folder of an example bank",
+    "first": "steps that the strong model writes at the beginning",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",
     "samples": "further solutions of the weak model that verify its answer",
@@ -173,11 +175,17 @@ MEANINGS: Final[Mapping[str, str]] = {
     "password; empty to use `database`",
     "ServeSettings.keys": "whether every request needs an API key, and every model a price",
     "ServeSettings.keep_prompts": "whether stored traces hold the conversations",
-    "ServeSettings.retention_days": "days for which traces are stored; the ledger is never deleted",
+    "ServeSettings.keep_texts": "whether stored traces, spans and logs may hold any text of conversations and answers; "
+    "false keeps their structure: roles, scores, decisions, tokens and dollars",
+    "ServeSettings.retention_days": "days for which traces are stored",
+    "ServeSettings.ledger_days": "days for which every call is a line of the ledger, at least 32; older ones become "
+    "sums per day. None: for good",
     "ServeSettings.max_in_flight": "maximum requests at once in each worker; further ones get status 503",
     "ServeSettings.max_body_mb": "maximum size of a request in megabytes",
     "ServeSettings.drain_s": "seconds that a stopping gateway gives its requests to finish",
     "ServeSettings.lease_s": "seconds that the reservations of a killed worker hold their money",
+    "ServeSettings.media_urls": "addresses of images that requests may have: `data:`, schemes, of which only public "
+    "names, and beginnings of addresses such as `http://images.internal/`",
     "RouteFields.role": "the model that answers every request alone, in the place of a strategy",
     "RouteFields.passthrough": "the model that answers what steps cannot: tools, JSON, images; "
     "by default the last of the ladder",
@@ -190,6 +198,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "model alone, steps, or passthrough",
     "RouteFields.weak_from": "with `auto`: from this chance of being correct the weak model answers alone",
     "RouteFields.strong_below": "with `auto`: below this chance the passthrough model answers",
+    "RouteFields.baseline_share": "the share of requests that the passthrough model alone is also asked, in the "
+    "background, paid by the tenant `baseline`, so that `savings` can measure what routing saves",
     "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",

@@ -96,3 +96,25 @@ def test_start_up_measures_each_start_in_a_process_of_its_own() -> None:
     found = rows("start_up", "--times", "1")
     assert [row["start"] for row in found][:2] == ["python", "import steproute"]
     assert all(isinstance(row["cpu_s"], float) and row["cpu_s"] > 0 for row in found)
+
+
+def test_a_load_names_what_is_left_and_what_does_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from gateway_load import faults
+
+    idle, busy = {"tasks": 6, "connections": 0, "sockets": 5}, {"tasks": 90, "connections": 20, "sockets": 25}
+    dollars = {"window_usd": "0.5", "lines_usd": "0.50", "traces_usd": "0.500", "reserved_usd": "0E-12"}
+    held = {"before": {"1": idle}, "during": {"1": busy}, "after": {"1": idle}}
+    assert faults({"answered": 9}, held, dollars) == []
+    left = held | {"after": {"1": idle | {"tasks": 7, "sockets": 4}}}
+    assert faults({"answered": 9}, left, dollars) == ["worker 1: 1 tasks are left"]
+    assert len(faults({"answered": 9}, held | {"after": {"2": idle}}, dollars)) == 1
+    assert len(faults({"answered": 9, "503": 1}, held, dollars | {"traces_usd": "0.4", "reserved_usd": "1"})) == 3
+
+
+def test_a_slope_is_that_of_the_second_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from gateway_load import slope
+
+    filling = [(2.0 * at, 100 + min(at, 50) + 0.1 * at) for at in range(150)]
+    assert slope(filling) == {"mib_per_minute": 3.0, "half_width": 0.0}

@@ -1,9 +1,14 @@
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.engine.scripted import ScriptedModel
 
-from steproute import Price, Usage
+from steproute import Price, Problem, Sampling, Usage
+from steproute.backends.http.token_counts import TokenCounts
+from steproute.core.solution import Prefix
+from steproute.core.usage_bounds import most_written
 
 usages = st.builds(
     Usage,
@@ -28,3 +33,28 @@ def test_cached_input_costs_the_input_price_unless_a_cache_price_is_given() -> N
     usage = Usage(cache_read_tokens=1_000_000)
     assert Price(input=Decimal(3), output=Decimal(0)).cost(usage) == 3
     assert Price(input=Decimal(3), output=Decimal(0), cache_read=Decimal("0.3")).cost(usage) == Decimal("0.3")
+
+
+def test_what_is_cached_for_an_hour_costs_twice_the_input_unless_its_price_is_given() -> None:
+    usage = Usage(cache_write_tokens=3_000_000, cache_write_1h_tokens=1_000_000)
+    price = Price(input=Decimal(4), output=Decimal(0), cache_write=Decimal(5))
+    assert price.cost(usage) == 2 * 5 + 8
+    assert replace(price, cache_write_1h=Decimal(7)).cost(usage) == 2 * 5 + 7
+    assert price.most(usage) == 3 * 8
+
+
+def test_a_request_that_caches_for_an_hour_is_bounded_at_that_price() -> None:
+    part = {"type": "text", "text": "1 + 1?", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    prefix = Prefix(problem=Problem(id="p", messages=({"role": "user", "content": [part]},)))
+    most = most_written(ScriptedModel("weak", ()), prefix, 1, Sampling())
+    assert most.cache_write_1h_tokens == most.read_tokens > 0
+    plain = Prefix(problem=Problem.ask('"1h"'))
+    assert most_written(ScriptedModel("weak", ()), plain, 1, Sampling()).cache_write_1h_tokens == 0
+
+
+def test_a_server_says_what_it_cached_for_an_hour() -> None:
+    counts = {"cache_creation": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 20}}
+    for usage in ({"input_tokens": 5, **counts}, {"input_tokens": 5, "cache_creation_input_tokens": 50, **counts}):
+        used = TokenCounts.of(usage).input
+        assert used is not None
+        assert (used.cache_write_tokens, used.cache_write_1h_tokens) == (50, 20)

@@ -18,7 +18,9 @@ from steproute import Episode, Limits, Purpose
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace, total_usage
 from steproute.evaluation.tables import CALLS, PROBLEMS, STEPS, TABLES, CallRow, Table, table_named
+from steproute.store import LedgerRow
 
+LEDGER: Table[Any] = Table("ledger", LedgerRow, lambda _: ())
 PAGE = Path(__file__).parents[2] / "docs/reference/export.md"
 COUNTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 WORDS = {str: "text", int: "integer", float: "number", bool: "boolean", Decimal: "decimal"}
@@ -85,7 +87,7 @@ def defined(field: msgspec.structs.FieldInfo) -> tuple[str, str]:
     return field.name, WORDS[kinds[0]] + "?" * (NoneType in kinds)
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES, LEDGER], ids=lambda table: table.name)
 def test_the_page_describes_every_column(table: Table[Any]) -> None:
     assert documented(table) == [defined(field) for field in msgspec.structs.fields(table.row)]
 

@@ -24,6 +24,7 @@ model = "{role}"
 kind = "openai"
 continuation = "instruct"
 price = {{ input = 1, cache_read = 0.5, output = 10 }}
+limiter = {{ failures_to_open = 1000 }}
 """
 _ROUTE: Final = """
 [route]
@@ -59,11 +60,17 @@ BUDGETS: Final = {
 """Tenants. What `busy` has is enough for one request at a time, which may cost up to 4 cents."""
 
 
+_FAULTS: Final = {"broken": Fault.SERVER_ERROR, "breaking": Fault.EARLY_END}
+
+
 class Upstream(Chatting):
-    """Calls the tool that it is offered, until it has a result. `broken` fails, and `slow` pauses before its end."""
+    """Calls the tool that it is offered, until it has a result.
+
+    `broken` fails, `breaking` fails after its first piece, and `slow` pauses before its end.
+    """
 
     def __init__(self) -> None:
-        super().__init__(*_TEXT, decide=lambda asked: Fault.SERVER_ERROR if asked.body["model"] == "broken" else None)
+        super().__init__(*_TEXT, decide=lambda asked: _FAULTS.get(asked.body["model"]))
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         calls = request.body.get("tools") and request.body["messages"][-1]["role"] != "tool"
@@ -99,7 +106,7 @@ def paid_gateway(folder: Path) -> Iterator[PaidGateway]:
     """The gateway, until the context ends."""
     upstream, keys = Upstream(), asyncio.run(_keys(f"sqlite:///{folder / 'gateway.db'}"))
     with served(upstream) as url:
-        roles = "".join(_ROLE.format(role=role, url=url) for role in ("weak", "strong", "broken", "slow"))
+        roles = "".join(_ROLE.format(role=role, url=url) for role in ("weak", "strong", "broken", "breaking", "slow"))
         config = folder / "steproute.toml"
         config.write_text(roles + _ROUTE)
         with gateway(folder, "--config", str(config), "--keys") as started:

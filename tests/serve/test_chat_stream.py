@@ -9,22 +9,14 @@ from steproute.core.events import Finished
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.serve.answering import Happening
-from steproute.serve.chat import _chunks
 from steproute.serve.chat_reply import Head
 from steproute.serve.chat_request import Chat
+from steproute.serve.chat_stream import chunks_of
 
 
-class Answered:
-    """An answer of which everything has happened."""
-
-    def __init__(self, *happenings: Happening) -> None:
-        self._happenings = happenings
-
-    async def happenings(self) -> AsyncIterator[Happening]:
-        for happening in self._happenings:
-            yield happening
-
-    def cancel(self) -> None: ...
+async def happening(*happenings: Happening) -> AsyncIterator[Happening]:
+    for each in happenings:
+        yield each
 
 
 def streamed(*happenings: Happening) -> list[Any]:
@@ -32,7 +24,7 @@ def streamed(*happenings: Happening) -> list[Any]:
     head = Head(trace_id="id", model="m", created=0, facts={})
 
     async def run() -> list[Any]:
-        chunks = _chunks(Answered(*happenings), head, body, at_once=True)  # type: ignore[arg-type]
+        chunks = chunks_of(happening(*happenings), head, body, at_once=True)
         return [chunk async for chunk in chunks]
 
     return asyncio.run(run())

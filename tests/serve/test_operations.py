@@ -5,8 +5,10 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,25 @@ def test_metrics_count_what_an_answer_used(running: RunningGateway) -> None:
     assert after[key] - before.get(key, 0.0) == pytest.approx(float(body["cost_usd"]))
     first = families(running)["steproute_first_step_seconds"].samples
     assert sum(each.value for each in first if each.name.endswith("_count") and each.labels["route"] == "strong") == 1
+
+
+def test_metrics_count_what_a_worker_holds_open(running: RunningGateway) -> None:
+    def connections() -> float:
+        """One of them may be that of this very request."""
+        (value,) = samples(running, "steproute_open_connections").values()
+        return value
+
+    until, address = time.monotonic() + 60, ("127.0.0.1", int(running.url.rpartition(":")[2]))
+    with ExitStack() as opened:
+        for _ in range(5):
+            opened.enter_context(socket.create_connection(address))
+        while (most := connections()) < 5 and time.monotonic() < until:
+            time.sleep(0.2)
+    while (least := connections()) > 1 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert most >= 5
+    assert least <= 1
+    assert all(value > 0 for value in samples(running, "steproute_tasks").values())
 
 
 def test_metrics_say_what_each_tenant_has_left(tmp_path: Path) -> None:

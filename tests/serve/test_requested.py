@@ -1,6 +1,8 @@
 """What a request reserves, that its calls keep within it, and what it is told if it cannot be reserved."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from tests.serve.test_passthrough import CONFIG
 from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
 from steproute.config import read_setup
 from steproute.config.gateway import GatewayRoute
+from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.errors import ConfigError
+from steproute.core.ports import ModelCapabilities
+from steproute.core.solution import Draft, Meter, Prefix, Sampling
 from steproute.core.usage import FREE, Price
 from steproute.serve.auto import Fixed
 from steproute.serve.chat_request import Chat
@@ -104,3 +109,34 @@ def test_a_large_budget_asks_no_model_for_more_than_its_context_may_hold(asked: 
         chat, route, "weak", roles(WEAK_PRICE, FREE), Principal(tenant="t", key_id="k", limits_usd=True), "id"
     )
     assert asking.request.max_tokens == asking.most_tokens == sent
+
+
+@pytest.mark.parametrize("kind", ["file", "video_url", "input_audio", "audio_url", "document", None])
+def test_a_part_that_nothing_bounds_is_refused_by_name_where_there_is_a_budget(kind: str | None) -> None:
+    part = {"type": kind} if kind else {"image_url": "https://a.example/b.png"}
+    chat = Chat.of({"model": "r", "messages": [{"role": "user", "content": [{"type": "text", "text": "?"}, part]}]})
+    of = roles(WEAK_PRICE, FREE)
+    model = replace(of.models["weak"], model=Seeing())
+    of = replace(of, models={**of.models, "weak": model})
+    free = GatewayRoute(name="r", solves=None, passthrough="weak", limits=Limits())
+    capped = replace(free, limits=Limits(max_cost_usd=Decimal(1)))
+    nobody, budgeted = Principal(tenant="t", key_id="k"), Principal(tenant="t", key_id="k", limits_usd=True)
+    passthrough_work(chat, free, "weak", of, nobody, "id")
+    for route, principal in ((capped, nobody), (free, budgeted)):
+        with pytest.raises(ApiError) as failure:
+            passthrough_work(chat, route, "weak", of, principal, "id")
+        assert (failure.value.status, failure.value.param) == (400, "messages[0].content[1]")
+
+
+class Seeing:
+    """A chat model that takes every part."""
+
+    name, capabilities = "seeing", ModelCapabilities(images=True)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        return []
+
+    async def chat(self, request: ChatRequest, meter: Meter | None = None) -> AsyncGenerator[ChatDelta, None]:
+        yield ChatDelta()

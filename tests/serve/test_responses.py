@@ -177,10 +177,10 @@ def test_a_form_of_json_reaches_the_model(paid: PaidGateway) -> None:
 
 
 def test_a_model_that_fails_in_a_stream_ends_it_as_failed(paid: PaidGateway) -> None:
-    events = events_of(paid.v1, paid.keys["open"], model="broken", input=ASK)
+    events = events_of(paid.v1, paid.keys["open"], model="breaking", input=ASK)
     assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["error"]["code"] == "server_error"
-    assert "oops" in events[-1]["response"]["error"]["message"]
+    assert "peer closed" in events[-1]["response"]["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -271,6 +271,24 @@ def test_amounts_that_the_ledger_cannot_hold_are_refused_by_name(url: str) -> No
     run(url, use)
 
 
+def test_a_line_that_cannot_be_held_does_not_lose_the_others(url: str) -> None:
+    async def use(store: Store) -> None:
+        bad = line("0", usage=Usage(output_tokens=10**30))
+        first, second, third = (line(usd, request_id=usd) for usd in ("0.1", "0.2", "0.3"))
+        reservation = await reserve(store, "a", "1")
+        with pytest.raises(ConfigError, match="the usage of a call of role 'weak'"):
+            await reservation.settle([bad, first])
+        assert await spent_and_reserved(store) == (Decimal("0.1"), Decimal("0.9"))
+        with pytest.raises(ConfigError, match="the usage of a call of role 'weak'"):
+            await reservation.close([bad, first, second, bad, third], baseline_usd=Decimal("0.7"))
+        assert await spent_and_reserved(store) == (Decimal("0.6"), 0)
+        assert [each.line async for each in store.ledger.lines()] == [first, second, third]
+        assert [each.baseline_usd for each in await store.ledger.savings()] == [Decimal("0.7")]
+        await reservation.close()
+
+    run(url, use)
+
+
 def test_sums_beyond_the_largest_whole_number_are_exact(url: str) -> None:
     async def use(store: Store) -> None:
         for day in range(2):

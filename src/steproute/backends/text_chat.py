@@ -10,7 +10,7 @@ from typing import Any, Final
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.chat import LIMIT_FIELDS, ChatDelta, ChatRequest
 from steproute.core.chat_support import check_supported, refusal
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import ConfigError, DatasetError, RequestError
 from steproute.core.ports import ChatModel, ModelCapabilities, StepModel
 from steproute.core.problem import Problem
 from steproute.core.solution import Meter, ModelCall, Prefix, Sampling, Stop
@@ -65,11 +65,11 @@ def _problem(request: ChatRequest) -> Problem:
         return Problem(id=f"chat-{digest}", messages=request.messages, rule=_RULE)
     except DatasetError as failure:
         where = failure.where.removeprefix("problem.")
-        raise ConfigError(failure.message, where=where, remedy=failure.remedy) from None
+        raise RequestError(failure.message, where=where, remedy=failure.remedy) from None
 
 
 def _sampling(request: ChatRequest, sampling: Sampling, model: str) -> Sampling:
-    """The request's sampling settings. Raises FieldRefused for a field that has no effect here, ConfigError."""
+    """The request's sampling settings. Raises FieldRefused for a field that has no effect here, RequestError."""
     known = {*_SAMPLING_FIELDS, *LIMIT_FIELDS, *_NO_EFFECT}
     for name in request.fields:
         value = request.get(name)
@@ -78,7 +78,10 @@ def _sampling(request: ChatRequest, sampling: Sampling, model: str) -> Sampling:
     given = {name: value for name in _SAMPLING_FIELDS if (value := request.get(name)) is not None}
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int if name in ("top_k", "seed") else int | float):
-            raise ConfigError(f"{value!r:.80} is no number that it takes.", where=name)
+            raise RequestError(f"{value!r:.80} is no number that it takes.", where=name)
     if "seed" in given:
         given["seed"] %= 2**63
-    return replace(sampling, **given, max_tokens=request.max_tokens or sampling.max_tokens, stop=None)
+    try:
+        return replace(sampling, **given, max_tokens=request.max_tokens or sampling.max_tokens, stop=None)
+    except ConfigError as failure:
+        raise RequestError(failure.message, where=failure.where, remedy=failure.remedy) from None

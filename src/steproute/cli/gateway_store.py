@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -12,7 +13,7 @@ from steproute.config.gateway import ServeSettings, database_of
 from steproute.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from steproute.store import Store
+    from steproute.store import Selection, Store
 
 _T = TypeVar("_T")
 
@@ -20,6 +21,19 @@ Database = Annotated[
     str | None,
     typer.Option(help="The gateway's database. Default: that of [serve] in --config, else sqlite:///steproute.db."),
 ]
+
+Tenant = Annotated[str | None, typer.Option(help="Of one tenant. Default: of all.")]
+Route = Annotated[str | None, typer.Option(help="Of one route. Default: of all.")]
+First = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day, in UTC.")]
+Last = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, in UTC.")]
+
+
+def selected(tenant: str | None, route: str | None, first: datetime | None, last: datetime | None) -> "Selection":
+    """The requests that these options choose."""
+    from steproute.store import Period, Selection
+
+    days = Period(first=None if first is None else first.date(), last=None if last is None else last.date())
+    return Selection(tenant=tenant, route=route, period=days)
 
 
 def missing_package(name: str | None) -> ConfigError:

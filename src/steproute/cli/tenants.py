@@ -15,7 +15,9 @@ from steproute.cli.terminal import Terminal, print_json
 from steproute.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from steproute.store import Budgets, Store, Tenant
+    from collections.abc import Sequence
+
+    from steproute.store import Balance, Budgets, Store, Tenant
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -68,10 +70,15 @@ def change(
     requests_per_minute: RequestsPerMinute = None,
     tokens_per_minute: TokensPerMinute = None,
     priority: Annotated[int | None, typer.Option(help="Higher goes first.")] = None,
+    suspended: Annotated[
+        bool | None, typer.Option("--suspended/--active", help="Refuse further requests; open ones end. Or admit them.")
+    ] = None,
     config: Config = None,
     database: Database = None,
 ) -> None:
     """Change the budgets that are given, and leave the others as they are. What is spent stays spent.
+
+    Suspended tenants are refused with status 403 at once, by every worker.
 
     Example: steproute tenants change research --usd-per-day 10
     """
@@ -82,6 +89,8 @@ def change(
     async def work(store: "Store") -> None:
         tenant = await store.tenants.get(name)
         await store.tenants.change(name, replace(tenant.budgets, **limits), priority=priority)
+        if suspended is not None:
+            await store.tenants.suspend(name, suspended)
 
     with_store(config, database, work)
     Terminal().print(f"changed {escape(name)}", highlight=False)
@@ -89,37 +98,50 @@ def change(
 
 @app.command("list", cls=PlainCommand)
 def list_tenants(config: Config = None, database: Database = None, json: Json = False) -> None:
-    """List all tenants with their budgets.
+    """List all tenants with their budgets: what is spent and what new requests may still reserve.
 
     Example: steproute tenants list
     """
 
-    async def work(store: "Store") -> "list[Tenant]":
-        return await store.tenants.all()
+    async def work(store: "Store") -> "tuple[list[Tenant], list[Balance]]":
+        return await store.tenants.all(), await store.ledger.balances()
 
-    tenants = with_store(config, database, work)
+    tenants, balances = with_store(config, database, work)
+    windows = {tenant.name: [each for each in balances if each.tenant == tenant.name] for tenant in tenants}
     if json:
         import msgspec
 
-        print_json(msgspec.json.encode(tenants).decode())
+        document = [_document(tenant, windows[tenant.name]) for tenant in tenants]
+        print_json(msgspec.json.Encoder(decimal_format="string").encode(document).decode())
         return
     table = Table()
-    for heading in ("tenant", "budgets", "priority", "created"):
+    for heading in ("tenant", "today", "this month", "rates", "priority", "created"):
         table.add_column(heading)
     for tenant in tenants:
-        budgets = ", ".join(_shown(tenant.budgets)) or "no limit"
-        table.add_row(escape(tenant.name), budgets, str(tenant.priority), f"{tenant.created:%Y-%m-%d %H:%M}")
+        name = escape(tenant.name) + (" (suspended)" if tenant.suspended else "")
+        spans = [_window(each) for each in windows[tenant.name]]
+        rates = "\n".join(_rates(tenant.budgets)) or "no limit"
+        table.add_row(name, *spans, rates, str(tenant.priority), f"{tenant.created:%Y-%m-%d %H:%M}")
     Terminal().print(table)
 
 
-def _shown(budgets: "Budgets") -> list[str]:
+def _document(tenant: "Tenant", windows: "Sequence[Balance]") -> dict[str, Any]:
     from dataclasses import asdict
 
-    return [
-        f"{value.normalize() if isinstance(value, Decimal) else value} {name.replace('_', ' ')}"
-        for name, value in asdict(budgets).items()
-        if value is not None
-    ]
+    shown = [asdict(each) | {"left_usd": each.left_usd, "left_tokens": each.left_tokens} for each in windows]
+    return asdict(tenant) | {"windows": shown}
+
+
+def _window(balance: "Balance") -> str:
+    """What is spent, and what is left if there is a limit."""
+    usd = "" if balance.left_usd is None else f", ${balance.left_usd:.6f} left"
+    tokens = "" if balance.left_tokens is None else f", {balance.left_tokens} left"
+    return f"${balance.spent_usd:.6f} spent{usd}\n{balance.spent_tokens} tokens{tokens}"
+
+
+def _rates(budgets: "Budgets") -> list[str]:
+    counts = {"requests": budgets.requests_per_minute, "tokens": budgets.tokens_per_minute}
+    return [f"{count} {name} per minute" for name, count in counts.items() if count is not None]
 
 
 _NAMES = (

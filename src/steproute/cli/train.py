@@ -18,16 +18,16 @@ from steproute.engine.paid_journal import paid_so_far
 from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, EXAMPLE_BANK)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK)
 
 
 def train(
     policy: Annotated[
-        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier or example-bank.")
+        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier, steer or example-bank.")
     ] = POMDP,
     data: Annotated[
         str,

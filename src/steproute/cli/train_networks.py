@@ -1,4 +1,4 @@
-"""Train TRIM-Agg and TRIM-Seq by PPO over the step tree, and query-level predictors of what the weak model solves."""
+"""Train TRIM-Agg and TRIM-Seq by PPO over the step tree, query-level predictors, and STEER's mixture."""
 
 import asyncio
 import time
@@ -16,8 +16,10 @@ from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.core.errors import ConfigError
 from steproute.core.trace import Trace
 from steproute.learn.query_fit import fit_classifier, fit_similarity
+from steproute.learn.steer_fit import fit_mixture
 from steproute.policies.baselines.confidence import Confidence
-from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact
+from steproute.policies.steer import SteerFamily
+from steproute.policies.stored import AGG_CONFIDENCE, QUERY_SW, network_artifact, query_artifact, steer_artifact
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
@@ -39,6 +41,20 @@ def predictor(training: Training) -> Artifact:
         raise _missing(training.policy, missing) from None
     training.console.print(f"weak solved {sum(correct)} of {len(correct)}")
     return query_artifact(family, {**training.facts, "weak_right": sum(correct)})
+
+
+def mixture(training: Training) -> Artifact:
+    """STEER's mixture, fitted to the steps that weak wrote alone. Raises ConfigError if a package is missing."""
+    weak = Stepwise(policy=Confidence(0.0))
+    training.check_needs([weak])
+    (traces,) = training.solved([weak])
+    sure = [step.confidence.mean_logprob for trace in traces for step in trace.steps if step.confidence is not None]
+    try:
+        fitted = fit_mixture(sure, training.seed)
+    except ImportError as missing:
+        raise _missing(training.policy, missing) from None
+    training.console.print(f"{len(sure)} steps; sure ones are {fitted.shares[1]:.0%}")
+    return steer_artifact(SteerFamily(fitted), {**training.facts, "steps": len(sure)})
 
 
 async def _graded(training: Training, traces: list[Trace]) -> list[bool]:

@@ -11,7 +11,7 @@ from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_bank import BankSource
-from steproute.cli.train_networks import network, predictor
+from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
@@ -23,10 +23,11 @@ from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
+_OF_TWO_ROLES: Final = (*_QUERY, STEER)
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -165,6 +166,8 @@ def _on_problems(options: TrainOptions) -> TrainTask:
 def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artifact:
     if training.policy in _QUERY:
         return predictor(training)
+    if training.policy == STEER:
+        return mixture(training)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
     model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
@@ -174,7 +177,7 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
 def _check_rewriters(options: TrainOptions) -> None:
     if options.rewriters == ("strong",):
         return
-    if options.policy in _QUERY or options.run is not None or holds_labels(options.data):
+    if options.policy in _OF_TWO_ROLES or options.run is not None or holds_labels(options.data):
         raise ConfigError(
             "other roles than weak and strong need a policy that chooses among them, and problems for them to solve.",
             where="roles",

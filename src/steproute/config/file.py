@@ -36,7 +36,7 @@ _SET_BY_CALLS: Final = {
     "seed": "each call gets its own, from --seed",
 }
 _OF_MODELS: Final = {"sampling": "a scorer samples nothing.", "repair": "a scorer writes nothing to be repaired."}
-_PRICES: Final = ("input", "output", "cache_read", "cache_write")
+_PRICES: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _Place = tuple[str, str]
 """A server's root and a model of it, which are behind one limiter."""
 
@@ -322,7 +322,7 @@ def _price(where: str, table: Mapping[str, Any]) -> Price:
         return UNSET
     if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {*_PRICES, "table"}:
         raise ConfigError(
-            "give input and output, and if they differ from input cache_read and cache_write, in "
+            "give input and output, and if they differ from input cache_read, cache_write and cache_write_1h, in "
             "dollars per million tokens.",
             where=f"{where}.price",
         )

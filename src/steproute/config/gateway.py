@@ -18,7 +18,9 @@ from steproute.engine.roles import Roles
 
 DEFAULT: Final = "default"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MEDIA_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*:|[a-z][a-z0-9+.-]*://[^/\s@]+/\S*")
 _LIMITS: Final = frozenset(each.name for each in fields(Limits))
+_LONGEST_WINDOW_DAYS: Final = 32
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -27,11 +29,14 @@ class ServeSettings:
     """How the gateway runs.
 
     database: a SQLite file or a PostgreSQL address; database_env: the variable that holds it, for one with a password.
-    keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. retention_days:
-    how long traces are kept; the ledger is kept for good. max_in_flight: requests worked on at once, further ones are
-    refused with 503. drain_s: how long a stopping gateway lets its requests finish. lease_s: how long
-    what a killed worker had reserved stays reserved. Raises ConfigError for numbers
-    that cannot be, and for an address other machines reach without keys.
+    keys: whether every request needs an API key. keep_prompts: whether traces hold the conversations. keep_texts:
+    whether traces, spans and logs may hold any text of conversations and answers. retention_days: how long traces are
+    kept. ledger_days: how long requests and their lines are kept before they become sums per day, for good if it is
+    None. max_in_flight: requests worked on at once, further ones are refused with 503. drain_s: how long a stopping
+    gateway lets its requests finish. lease_s: how long what a killed worker had reserved stays reserved. media_urls:
+    what addresses of images a request may have: `data:`, schemes, of which only public names, and beginnings of
+    addresses, which a host's name has to end with a slash in. Raises ConfigError for numbers that cannot be, and for an
+    address other machines reach without keys.
     """
 
     host: str = "127.0.0.1"
@@ -41,16 +46,33 @@ class ServeSettings:
     database_env: str = ""
     keys: bool = False
     keep_prompts: bool = True
+    keep_texts: bool = True
     retention_days: int = 30
+    ledger_days: int | None = None
     max_in_flight: int = 256
     max_body_mb: float = 20.0
     drain_s: float = 30.0
     lease_s: float = 120.0
+    media_urls: tuple[str, ...] = ("data:", "https:")
 
     def __post_init__(self) -> None:
         for name in ("workers", "retention_days", "max_in_flight", "max_body_mb", "drain_s", "lease_s"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{getattr(self, name)} is not above 0.", where=name, remedy="Give a number above 0.")
+        least = max(_LONGEST_WINDOW_DAYS, self.retention_days)
+        if self.ledger_days is not None and self.ledger_days < least:
+            raise ConfigError(
+                f"{self.ledger_days} is below {least}: budgets count months, and traces need their lines.",
+                where="ledger_days",
+                remedy=f"Give {least} or more, or lower retention_days.",
+            )
+        for start in self.media_urls:
+            if not _MEDIA_URL.fullmatch(start):
+                raise ConfigError(
+                    f"{start!r} is no scheme and no beginning of an address.",
+                    where="media_urls",
+                    remedy="Write 'https:' for public names, or 'http://images.internal/' with the slash.",
+                )
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"{self.port} is no port.", where="port", remedy="Give 1 to 65535, or 0 for a free one.")
         if self.host not in _LOOPBACK and not self.keys:
@@ -59,6 +81,11 @@ class ServeSettings:
                 where="host",
                 remedy="Set keys = true below [serve], or listen on 127.0.0.1.",
             )
+
+    @property
+    def keeps_prompts(self) -> bool:
+        """Whether conversations are kept."""
+        return self.keep_prompts and self.keep_texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +118,8 @@ class GatewayRoute:
     answers what is not solved by steps, such as requests with tools. limits: what one request may use at most; a
     client may ask for less. knobs: the range within which a client may set the knob, if at all. auto: how it chooses
     between steps, the weak model alone and passthrough, if it does. paced: the knob of a tenant whose budget lasts, and
-    the knob of one that has nothing left; in between it follows the budget and the time that remain.
+    the knob of one that has nothing left; in between it follows the budget and the time that remain. baseline_share: of
+    how many requests it is measured what the passthrough model alone costs.
     """
 
     name: str
@@ -102,11 +130,15 @@ class GatewayRoute:
     knobs: tuple[float, float] | None = None
     auto: AutoSettings | None = None
     paced: tuple[float, float] | None = None
+    baseline_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteFields:
-    """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`."""
+    """What a table of `[serve.routes]` has beside the fields of `[route]` and `[limits]`.
+
+    Raises ConfigError for a share that cannot be.
+    """
 
     role: str = ""
     passthrough: str = ""
@@ -116,9 +148,18 @@ class RouteFields:
     auto: str = ""
     weak_from: float = 0.9
     strong_below: float = 0.1
+    baseline_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.baseline_share <= 1:
+            raise ConfigError(
+                f"{self.baseline_share} is outside 0 to 1.",
+                where="baseline_share",
+                remedy="Give the share of requests to measure, such as 0.01.",
+            )
 
 
-_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below"})
+_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below", "baseline_share"})
 """Fields of a route that does more than pass through to one role."""
 _OWN: Final = frozenset(each.name for each in fields(RouteFields))
 
@@ -197,6 +238,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         knobs=own.knobs,
         paced=own.paced,
         auto=_auto(where, own),
+        baseline_share=own.baseline_share,
     )
 
 

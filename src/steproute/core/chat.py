@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from steproute.core.errors import ConfigError
+from steproute.core.errors import RequestError
 from steproute.core.problem import Message
 from steproute.core.solution import ModelCall
 
@@ -23,7 +23,7 @@ class ChatRequest:
     JSON, or `msgspec.Raw` for the bytes that it came as. A backend sets `model`, `stream` and
     `stream_options.include_usage` itself.
 
-    Raises ConfigError for no messages, and for one without a role.
+    Raises RequestError for no messages, and for one without a role.
     """
 
     messages: tuple[Message, ...]
@@ -31,10 +31,10 @@ class ChatRequest:
 
     def __post_init__(self) -> None:
         if not self.messages:
-            raise ConfigError("is empty.", where="messages", remedy="Give at least one message.")
+            raise RequestError("is empty.", where="messages", remedy="Give at least one message.")
         for number, message in enumerate(self.messages):
             if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
-                raise ConfigError(
+                raise RequestError(
                     f"{message!r:.80} has no role.",
                     where=f"messages[{number}]",
                     remedy="Give it a role such as 'user'.",
@@ -42,12 +42,12 @@ class ChatRequest:
 
     @classmethod
     def from_json(cls, body: bytes) -> "ChatRequest":
-        """From the body of a request. All fields but the messages keep their bytes. Raises ConfigError."""
+        """From the body of a request. All fields but the messages keep their bytes. Raises RequestError."""
         try:
             fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
             messages = msgspec.json.decode(fields.pop("messages", b"[]"), type=tuple[dict[str, Any], ...])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-            raise ConfigError(
+            raise RequestError(
                 f"the request is no chat request ({failure}).",
                 where="messages",
                 remedy="Send a JSON object whose messages are a list of objects.",
@@ -55,37 +55,37 @@ class ChatRequest:
         return cls(messages=messages, fields=fields)
 
     def get(self, name: str) -> Any:
-        """A field's JSON value; None if it is absent or null. Raises ConfigError for bytes that are no JSON."""
+        """A field's JSON value; None if it is absent or null. Raises RequestError for bytes that are no JSON."""
         value = self.fields.get(name)
         if not isinstance(value, msgspec.Raw):
             return value
         try:
             return msgspec.json.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-            raise ConfigError(f"is no JSON ({failure}).", where=name) from None
+            raise RequestError(f"is no JSON ({failure}).", where=name) from None
 
     def table(self, name: str) -> Mapping[str, Any]:
-        """A field's JSON object; empty if it is absent. Raises ConfigError for anything else."""
+        """A field's JSON object; empty if it is absent. Raises RequestError for anything else."""
         value = self.get(name)
         if value is None or isinstance(value, Mapping):
             return value or _NOTHING
-        raise ConfigError(f"{value!r:.80} is no object.", where=name)
+        raise RequestError(f"{value!r:.80} is no object.", where=name)
 
     def whole_number(self, name: str) -> int | None:
-        """A field's number, None if it is absent. Raises ConfigError for anything but a whole number above 0."""
+        """A field's number, None if it is absent. Raises RequestError for anything but a whole number above 0."""
         value = self.get(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
             return value
-        raise ConfigError(f"{value!r:.80} is no whole number above 0.", where=name)
+        raise RequestError(f"{value!r:.80} is no whole number above 0.", where=name)
 
     @property
     def max_tokens(self) -> int | None:
-        """How many tokens a reply may have; None if the request does not say. Raises ConfigError."""
+        """How many tokens a reply may have; None if the request does not say. Raises RequestError."""
         limits = [limit for name in LIMIT_FIELDS if (limit := self.whole_number(name)) is not None]
         return max(limits, default=None)
 
     def within_limit(self, extra: Mapping[str, Any]) -> dict[str, Any]:
-        """Further fields for this request, without a limit of tokens above its own. Raises ConfigError."""
+        """Further fields for this request, without a limit of tokens above its own. Raises RequestError."""
         own = self.max_tokens
         return {
             name: value
@@ -95,16 +95,16 @@ class ChatRequest:
 
     @property
     def replies(self) -> int:
-        """How many replies it asks for. Raises ConfigError."""
+        """How many replies it asks for. Raises RequestError."""
         return self.whole_number("n") or 1
 
     @property
     def tools(self) -> list[Any]:
-        """The tools that it offers. Raises ConfigError if they are no list."""
+        """The tools that it offers. Raises RequestError if they are no list."""
         value = self.get("tools")
         if value is None or isinstance(value, list | tuple):
             return list(value or ())
-        raise ConfigError(f"{value!r:.80} is no list.", where="tools")
+        raise RequestError(f"{value!r:.80} is no list.", where="tools")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

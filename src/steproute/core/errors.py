@@ -45,6 +45,10 @@ class ConfigError(SteprouteError):
     """A setting, argument or name is wrong."""
 
 
+class RequestError(ConfigError):
+    """A field of a chat request is wrong: who sent it has to mend it, not who set up the model."""
+
+
 class BackendError(SteprouteError):
     """A model backend could not answer."""
 

@@ -1,17 +1,19 @@
 """Upper bounds of what one call can use, known before it is made."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
+from steproute.core.chat_images import data_of, is_image, most_image_tokens, parts_of
 from steproute.core.ports import BoundedModel, BoundedScorer, StepModel, StepScorer
-from steproute.core.problem import attachments_of
+from steproute.core.problem import Message, attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
 
 TEMPLATE_TOKENS: Final = 1024
 """Room for what a chat template and a continuation mode put around the texts of a request."""
 _ATTACHMENT_TOKENS: Final = 20_000
-"""Room for an image or another part that is no text: above the most that a current model makes of one image."""
+"""Room for a part that is no text and no image, beside its bytes. It is no bound: a short file may have many pages."""
 
 
 def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
@@ -21,8 +23,22 @@ def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -
     UTF-8 byte of problem and steps, since no token of a byte-level vocabulary is shorter, and TEMPLATE_TOKENS.
     """
     if isinstance(model, BoundedModel):
-        return model.most_usage(prefix, n, sampling)
-    return Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
+        most = model.most_usage(prefix, n, sampling)
+    else:
+        most = Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
+    problem = prefix.problem
+    return written_for_an_hour(most) if not problem.is_plain and asks_for_an_hour(problem.canonical) else most
+
+
+def asks_for_an_hour(request: str) -> bool:
+    """Whether a request, as JSON, may have a cache keep its prompt for an hour, which costs more to write."""
+    return '"1h"' in request
+
+
+def written_for_an_hour(most: Usage) -> Usage:
+    """The same usage with all input written to a cache for an hour."""
+    read = most.read_tokens
+    return replace(most, input_tokens=0, cache_read_tokens=0, cache_write_tokens=read, cache_write_1h_tokens=read)
 
 
 def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
@@ -36,11 +52,21 @@ def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
 
 
 def most_read(prefix: Prefix, *further: str) -> int:
-    """Tokens of a request that quotes problem, steps and `further` texts once, at most."""
+    """Tokens of a request that quotes problem, steps and `further` texts once, at most.
+
+    An image counts by its size in pixels (`core.chat_images`), not by its bytes.
+    """
     steps = (step.text + prefix.separator for step in prefix.steps)
-    attached = sum(map(attachments_of, prefix.problem.messages)) * _ATTACHMENT_TOKENS
+    attached = sum(_attached(message) for message in prefix.problem.messages)
     advice = prefix.advice.example, *prefix.advice.plans
     return byte_count([prefix.problem.canonical, *advice, *steps, *further]) + attached + TEMPLATE_TOKENS
+
+
+def _attached(message: Message) -> int:
+    """What a message's images and other parts come to, less the bytes of the images' data."""
+    images = [part for _, part in parts_of(message) if is_image(part)]
+    others = attachments_of(message) - len(images)
+    return sum(most_image_tokens(each) - len(data_of(each)) for each in images) + others * _ATTACHMENT_TOKENS
 
 
 def byte_count(texts: Iterable[str]) -> int:

@@ -32,12 +32,19 @@ async def gateway_findings(config: ConfigFile) -> list[Finding]:
         remedy = "Install the gateway with pip install 'steproute[serve]'."
         return [failed(_SERVE, "packages", f"{missing.name} is not installed", remedy)]
     serve = config.gateway.serve
-    return [_listens(serve), *await ledger_findings(serve), *_of_models(config)]
+    return [_listens(serve), _keeps(serve), *await ledger_findings(serve), *_of_models(config)]
 
 
 def _listens(serve: ServeSettings) -> Finding:
     keys = "keys required" if serve.keys else "no keys, for this machine alone"
     return ok(_SERVE, "address", f"{serve.host}:{serve.port}, {keys}")
+
+
+def _keeps(serve: ServeSettings) -> Finding:
+    """What is on disk of a request, and for how long."""
+    kept = "without any text" if not serve.keep_texts else "with answers" + " and prompts" * serve.keep_prompts
+    lines = "for good" if serve.ledger_days is None else f"for {serve.ledger_days} days"
+    return ok(_SERVE, "retention", f"traces {kept} for {serve.retention_days} days; the ledger's lines {lines}")
 
 
 def _of_models(config: ConfigFile) -> list[Finding]:
@@ -85,6 +92,9 @@ def _built(setup: Setup, name: str) -> "ServedRoute":
 
 def _of_route(where: str, route: GatewayRoute, setup: Setup) -> Iterable[Finding]:
     yield _passes_through(where, route.passthrough, setup.roles.model(route.passthrough))
+    if route.baseline_share:
+        seen = f"{route.baseline_share:.2%} of requests are also asked of {route.passthrough} alone"
+        yield ok(where, "baseline", f"{seen}, within the budgets of the tenant baseline")
     limit = route.limits.max_cost_usd
     if limit is not None:
         yield ok(where, "money limit", f"{limit} dollars per request")

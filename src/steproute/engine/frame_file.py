@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from backports import zstd
 
@@ -72,6 +72,16 @@ class FrameFile:
     def close(self) -> None:
         """Release the file for other processes."""
         self._file.close()
+
+
+def write_frames(file: BinaryIO, kind: str) -> Callable[[bytes], None]:
+    """Begins a file that is written whole, as an export is; the function that is returned adds one frame."""
+    file.write(_head(kind))
+
+    def add(content: bytes) -> None:
+        file.write(zstd.compress(content, options=_OPTIONS))
+
+    return add
 
 
 def scan_frames(path: Path, kind: str) -> Iterator[bytes]:

@@ -144,6 +144,13 @@ def run_document(folder: Path) -> dict[str, Any]:
     return _read(folder / "run.toml")
 
 
+def exported_document(name: str, data: str, routes: Sequence[str], problems: int) -> bytes:
+    """A `run.toml` for traces that no run has made. It cannot be resumed: it knows no problem by its content."""
+    holds = {"routes": list(routes), "seeds": [0], "problems": problems}
+    document = {"name": name, "data": data, "holds": holds, "digests": {"artifacts": {}, "problems": ""}}
+    return tomli_w.dumps(document).encode()
+
+
 def recorded_problems(document: Mapping[str, Any], problems: Sequence[Problem]) -> list[Problem]:
     """The problems that a run holds, with an unchanged text and gold answer; document: its `run.toml`."""
     rows = set(_rows(document))

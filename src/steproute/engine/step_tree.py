@@ -259,7 +259,9 @@ class _PrefixCache:
         self._newest[session] = text + written, read + max(0, usage.output_tokens - 1)
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
-        return replace(usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0)
+        return replace(
+            usage, input_tokens=read - kept, cache_read_tokens=kept, cache_write_tokens=0, cache_write_1h_tokens=0
+        )
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from steproute.core.apportioning import apportion
-from steproute.core.decision import Decision
+from steproute.core.decision import Accept, Decision
 from steproute.core.ports import Response
 from steproute.core.solution import ENVIRONMENT, Draft, Prefix, Step
 from steproute.core.splitting import split_steps
@@ -40,6 +40,8 @@ def with_decision(steps: tuple[Step, ...], accepted: Draft, newest: DecidedDraft
     score = newest.scores[-1] if newest.scores else None
     if newest.draft.id == accepted.id:
         first = replace(steps[0], score=score, decision=newest.decision)
+    elif isinstance(newest.decision, Accept):  # of a draft that only showed who should write
+        first = replace(steps[0], decision=newest.decision)
     else:
         first = replace(steps[0], decision=newest.decision, rejected=newest.draft.text, rejected_score=score)
     return (first, *steps[1:])

@@ -1,13 +1,13 @@
 """`traces.jsonl.zst`: append-only, one zstd frame per trace, and beside it the bills of attempts under way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from sys import intern
 from types import TracebackType
-from typing import Final, NamedTuple, TypeVar
+from typing import BinaryIO, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -16,7 +16,7 @@ from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.writable import writable
 from steproute.engine.bill_journal import Attempt, BillJournal
-from steproute.engine.frame_file import FrameFile, Place, scan_frames
+from steproute.engine.frame_file import FrameFile, Place, scan_frames, write_frames
 
 _KIND: Final = "traces"
 _T = TypeVar("_T", Trace, "_Ending")
@@ -175,6 +175,12 @@ class TraceFile:
 
     def _read(self, place: Place) -> Trace:
         return _decode(_decoder, self._frames.read(place), self._path)
+
+
+def write_traces(file: BinaryIO) -> Callable[[bytes], None]:
+    """Begins a file of traces that is written whole; the function that is returned adds a trace, encoded as JSON."""
+    add = write_frames(file, _KIND)
+    return lambda trace: add(trace + b"\n")
 
 
 def _ungraded(trace: Trace) -> Trace:

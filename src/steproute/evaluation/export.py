@@ -25,12 +25,18 @@ _encoder: Final = msgspec.json.Encoder(decimal_format="string")
 def table_paths(folder: Path, kind: Format, *, force: bool = False) -> list[Path]:
     """The files of the tables in a folder; raises ConfigError if one exists and `force` is not set."""
     paths = [folder / f"{table.name}.{kind}" for table in TABLES]
+    if not force:
+        check_new(paths)
+    return paths
+
+
+def check_new(paths: Iterable[Path]) -> None:
+    """Raises ConfigError for a file that exists."""
     for path in paths:
-        if path.exists() and not force:
+        if path.exists():
             raise ConfigError(
                 f"{path} exists. Overwrite it with --force, or name another folder with --out.", where="out"
             )
-    return paths
 
 
 def export_tables(traces: Iterable[Trace], paths: Sequence[Path], kind: Format) -> None:
@@ -40,12 +46,29 @@ def export_tables(traces: Iterable[Trace], paths: Sequence[Path], kind: Format) 
     files cannot be written.
     """
     with whole_files(*paths) as files, ExitStack() as opened:
-        writers = [
-            opened.enter_context(_WRITERS[kind](file, table.row)) for file, table in zip(files, TABLES, strict=True)
-        ]
+        write = opened.enter_context(trace_tables(files, kind))
         for some in _some(traces):
-            for table, write in zip(TABLES, writers, strict=True):
-                write([row for trace in some for row in table.rows(trace)])
+            write(some)
+
+
+@contextmanager
+def trace_tables(files: Sequence[BinaryIO], kind: Format) -> Iterator[Callable[[Sequence[Trace]], None]]:
+    """Writes the rows of traces into the files of the tables, in their order. Raises as `export_tables`."""
+    with ExitStack() as opened:
+        writers = [
+            opened.enter_context(rows_into(file, table.row, kind)) for file, table in zip(files, TABLES, strict=True)
+        ]
+
+        def write(traces: Sequence[Trace]) -> None:
+            for table, write_rows in zip(TABLES, writers, strict=True):
+                write_rows([row for trace in traces for row in table.rows(trace)])
+
+        yield write
+
+
+def rows_into(file: BinaryIO, row: type[Row], kind: Format) -> AbstractContextManager[_Write]:
+    """Writes rows of a class into a file. Raises ConfigError if Parquet's package is not installed."""
+    return _WRITERS[kind](file, row)
 
 
 def _some(traces: Iterable[Trace]) -> Iterator[Sequence[Trace]]:

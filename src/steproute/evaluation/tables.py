@@ -17,7 +17,7 @@ from steproute.core.route_name import RouteName
 from steproute.core.trace import Trace, total_usage
 from steproute.core.usage import AccountLine
 
-Row = TypeVar("Row", bound="_Row")
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,7 @@
 """A lab transformer under onnxruntime: cached passes for one session, and one-token passes for a batch of them."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,27 +10,16 @@ import numpy.typing as npt
 
 from steproute.core.arrays import F32
 from steproute.core.errors import ArtifactError
+from steproute.lab.kv_cache import CACHE_BYTES, KvCache, Session
 from steproute.lab.tokenizer import Tokenizer
 
-_KEPT_SESSIONS: Final = 256
 _MASKED: Final = np.float32(-1e9)
-
-
-@dataclass(slots=True)
-class Cache:
-    """Keys and values of the tokens that one session has been through, (layer, head, position, head width), and the
-    network's output after each of them."""
-
-    keys: F32
-    values: F32
-    tokens: list[int] = field(default_factory=list)
-    outputs: list[F32] = field(default_factory=list)
 
 
 class Network:
     """Graph, weights and caches of one lab model. Not thread-safe: one worker thread owns it."""
 
-    def __init__(self, path: Path, batch: int = 32) -> None:
+    def __init__(self, path: Path, batch: int = 32, cache_bytes: int = CACHE_BYTES) -> None:
         import onnxruntime  # other models do without it
 
         options = onnxruntime.SessionOptions()
@@ -49,40 +36,37 @@ class Network:
         self.reads_example = facts.get("advice") == "true"
         self._inputs = [item.name for item in self._run.get_inputs()]
         layers, heads, width = self.shape["layers"], self.shape["heads"], self.shape["width"]
-        self._cache_shape = (layers, heads, self.context, width // heads)
-        self._caches: OrderedDict[str, Cache] = OrderedDict()
+        head = width // heads
+        self.cache = KvCache((layers, heads, head), self.shape["outputs"], self.context, cache_bytes)
         self.batch = batch
-        self._keys = np.zeros((layers, batch, *self._cache_shape[1:]), np.float32)
-        self._values = np.zeros_like(self._keys)
+        self._keys = np.zeros((layers, batch, heads, self.context, head), np.float32)
+        self._values = np.zeros(self._keys.shape, np.float32)  # zeros_like would touch all of it
 
-    def read(self, session: str, tokens: list[int], *, again: int = 0) -> tuple[Cache, int]:
-        """Bring a session's cache to exactly `tokens`; returns it and how many of them it held already.
+    def start(self, name: str, tokens: list[int], row: int) -> tuple[Session, int, F32]:
+        """Bring a row of the batch and a session to exactly `tokens`.
 
-        The last `again` tokens are read again even if they were cached.
+        Returns the session, how many of the tokens it held already, and the network's output after the last one, which
+        is always read.
         """
-        cache = self._caches.pop(session, None) or Cache(np.zeros(self._cache_shape, np.float32), self._empty())
-        self._caches[session] = cache
-        if len(self._caches) > _KEPT_SESSIONS:
-            self._caches.popitem(last=False)
-        kept = min(shared_length(cache.tokens, tokens), len(tokens) - again)
-        del cache.tokens[kept:], cache.outputs[kept:]
+        session = self.cache.open(name)
+        kept = min(shared_length(session.tokens, tokens), len(tokens) - 1)
+        self.cache.cut(session, kept)
+        outputs = self._extend(session, tokens[kept:], row)
+        return session, kept, outputs[-1].copy()
+
+    def read(self, name: str, tokens: list[int], row: int) -> tuple[F32, int]:
+        """The network's outputs after each of the tokens, (token, output), and how many of them the session held
+        already. The row of the batch is overwritten."""
+        session = self.cache.open(name)
+        kept = min(shared_length(session.tokens, tokens), session.read)
+        self.cache.cut(session, kept)
         if kept < len(tokens):
-            self._extend(cache, tokens[kept:])
-        return cache, kept
+            self.cache.keep_outputs(session, self._extend(session, tokens[kept:], row))
+        return self.cache.outputs(session), kept
 
-    def load_row(self, row: int, cache: Cache) -> None:
-        """Copy a session's cache into a row of the batch."""
-        length = len(cache.tokens)
-        self._keys[:, row, :, :length] = cache.keys[:, :, :length]
-        self._values[:, row, :, :length] = cache.values[:, :, :length]
-
-    def store_row(self, row: int, cache: Cache, tokens: list[int]) -> None:
-        """Copy what a row has generated and read back into its session's cache."""
-        start, end = len(cache.tokens), len(cache.tokens) + len(tokens)
-        cache.keys[:, :, start:end] = self._keys[:, row, :, start:end]
-        cache.values[:, :, start:end] = self._values[:, row, :, start:end]
-        cache.tokens.extend(tokens)
-        cache.outputs.extend(self._none for _ in tokens)
+    def store_row(self, row: int, session: Session, tokens: list[int]) -> None:
+        """Copy what a row has generated and read back into its session."""
+        self.cache.extend(session, tokens, self._keys[:, row], self._values[:, row])
 
     def move_row(self, source: int, target: int) -> None:
         """Copy one row of the batch over another."""
@@ -104,31 +88,28 @@ class Network:
         first: F32 = outputs[0][:, 0]
         return first
 
-    def _extend(self, cache: Cache, tokens: list[int]) -> None:
-        start, end = len(cache.tokens), len(cache.tokens) + len(tokens)
+    def _extend(self, session: Session, tokens: list[int], row: int) -> F32:
+        """Load a session into a row and read further tokens into both; the outputs after each, (token, output)."""
+        keys, values = self._keys[:, row], self._values[:, row]
+        start, end = len(session.tokens), len(session.tokens) + len(tokens)
+        self.cache.load(session, keys, values)
         mask = np.where(np.arange(self.context) < start, np.float32(0), _MASKED)[None]
         outputs = self._call(
-            np.asarray(tokens)[None], np.arange(start, end)[None], mask, cache.keys[:, None], cache.values[:, None]
+            np.asarray(tokens)[None], np.arange(start, end)[None], mask, keys[:, None], values[:, None]
         )
         layers = self.shape["layers"]
         for layer in range(layers):
-            cache.keys[layer, :, start:end] = outputs[1 + layer][0]
-            cache.values[layer, :, start:end] = outputs[1 + layers + layer][0]
-        cache.tokens.extend(tokens)
-        cache.outputs.extend(outputs[0][0])
+            keys[layer, :, start:end] = outputs[1 + layer][0]
+            values[layer, :, start:end] = outputs[1 + layers + layer][0]
+        self.cache.extend(session, tokens, keys, values)
+        found: F32 = outputs[0][0]
+        return found
 
     def _call(
         self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], mask: F32, keys: F32, values: F32
     ) -> list[Any]:
         feeds = [tokens, positions, mask[:, None, None, :], *keys, *values]
         return list(self._run.run(None, dict(zip(self._inputs, feeds, strict=True))))
-
-    def _empty(self) -> F32:
-        return np.zeros(self._cache_shape, np.float32)
-
-    @property
-    def _none(self) -> F32:
-        return np.empty(0, np.float32)
 
 
 def shared_length(first: Sequence[int], second: Sequence[int]) -> int:

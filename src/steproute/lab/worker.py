@@ -13,7 +13,8 @@ from steproute.core.arrays import F32, F64
 from steproute.core.errors import ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
 from steproute.core.usage import Usage
-from steproute.lab.network import Cache, Network
+from steproute.lab.kv_cache import Session
+from steproute.lab.network import Network
 
 _R = TypeVar("_R")
 
@@ -61,7 +62,7 @@ class WriteJob(Job[Written]):
     written: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     first_entropy: float = 0.0
-    cache: Cache | None = None
+    kept: Session | None = None
     pending: F32 | None = None
 
 
@@ -116,13 +117,14 @@ class Worker:
                 f"lab model: {len(job.tokens)} tokens leave no room in a context of {self.network.context}. "
                 "Use a shorter problem or fewer steps."
             )
-        cache, kept = self.network.read(job.session, job.tokens, again=1 if isinstance(job, WriteJob) else 0)
-        job.meter.usage = Usage(input_tokens=len(job.tokens) - kept, cache_read_tokens=kept)
+        row = len(self._rows)
         if isinstance(job, ReadJob):
-            job.done.set_result((np.array(cache.outputs), job.meter.usage))
+            outputs, cached = self.network.read(job.session, job.tokens, row)
+            job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+            job.done.set_result((outputs, job.meter.usage))
             return
-        job.cache, job.pending = cache, cache.outputs[-1]
-        self.network.load_row(len(self._rows), cache)
+        job.kept, cached, job.pending = self.network.start(job.session, job.tokens, row)
+        job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
         self._rows.append(job)
 
     def _advance(self) -> None:
@@ -161,9 +163,9 @@ class Worker:
 
     def _put_down(self, row: int, stop: Stop) -> None:
         job = self._rows[row]
-        assert job.cache is not None
-        if job.cache.tokens == job.tokens:
-            self.network.store_row(row, job.cache, job.written[:-1])
+        assert job.kept is not None
+        if job.kept.tokens == job.tokens:
+            self.network.store_row(row, job.kept, job.written[:-1])
         last = len(self._rows) - 1
         if row != last:
             self.network.move_row(last, row)

@@ -23,6 +23,7 @@ from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
+from steproute.policies.steer import ConfidenceMixture, SteerFamily
 from steproute.policies.trim.agg import AggNetwork
 from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
 from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
@@ -37,6 +38,7 @@ SEQ: Final = "seq"
 QUERY_SW: Final = "query-sw"
 QUERY_CLASSIFIER: Final = "query-classifier"
 MIXTURE: Final = "mixture"
+STEER: Final = "steer"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
 """What the aggregate networks read of the scores."""
 
@@ -134,6 +136,15 @@ def mixture_artifact(
         "numbers": {"cost": cost, "goal": goal, "deviation": deviation},
     }
     return Artifact(kind=MIXTURE, arrays={} if inner is None else inner.arrays, facts={**facts, **made})
+
+
+def steer_artifact(family: SteerFamily, facts: dict[str, Any]) -> Artifact:
+    """A mixture as an artefact; `facts` say what it was fitted on."""
+    return Artifact(kind=STEER, arrays=asdict(family.mixture), facts=facts)
+
+
+def _steer(artifact: Artifact) -> SteerFamily:
+    return SteerFamily(ConfidenceMixture(**sound_arrays(artifact, shares=1, means=1, deviations=1)))
 
 
 def _pomdp(artifact: Artifact) -> PomdpFamily:
@@ -261,4 +272,5 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     QUERY_SW: _query,
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
+    STEER: _steer,
 }

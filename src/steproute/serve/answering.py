@@ -6,7 +6,7 @@ leave a call unbilled or a reservation open.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Protocol
@@ -21,6 +21,7 @@ from steproute.core.usage import Price
 from steproute.serve.baseline import baseline_usd
 from steproute.serve.billing import Billing
 from steproute.serve.errors import interrupted
+from steproute.serve.redaction import without_texts
 from steproute.store import Principal, Store
 
 _LOG: Final = logging.getLogger("steproute.serve")
@@ -107,7 +108,7 @@ class Answer:
         if not self._admitted.is_set():
             self._result()
 
-    async def happenings(self) -> AsyncIterator[Happening]:
+    async def happenings(self) -> AsyncGenerator[Happening, None]:
         """What happens, Finished as the last one. Raises what is no outcome of an answer."""
         while (happening := await self._happenings.get()) is not None:
             yield happening
@@ -154,7 +155,8 @@ class Answer:
         if self._trace is None:
             return
         try:
-            messages = self._work.messages if self._settings.keep_prompts else None
-            await self._store.traces.keep(self._work.trace_id, self._principal.tenant, self._trace, messages)
+            trace = self._trace if self._settings.keep_texts else without_texts(self._trace)
+            messages = self._work.messages if self._settings.keeps_prompts else None
+            await self._store.traces.keep(self._work.trace_id, self._principal.tenant, trace, messages)
         except StorageError as failure:
             _LOG.error("%s: the trace could not be kept: %s", self._work.trace_id, failure)

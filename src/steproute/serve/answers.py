@@ -189,10 +189,25 @@ class SavedDollars(msgspec.Struct):
     saved_usd: str
 
 
-class RouteSavings(SavedDollars):
-    """Those of one route."""
+class MeasuredBaseline(msgspec.Struct):
+    """What all requests would have cost without routing, by a sample that the passthrough model alone was also asked.
 
+    low_usd, high_usd: of the 95 % interval, null below 30 requests. sample_usd: exact dollars of the sample.
+    """
+
+    requests: int
+    sample_usd: str
+    baseline_usd: float
+    low_usd: float | None
+    high_usd: float | None
+
+
+class RouteSavings(SavedDollars):
+    """Those of one tenant on one route. measured: null if nothing was measured."""
+
+    tenant: str
     route: str
+    measured: MeasuredBaseline | None
 
 
 class SavingsReport(msgspec.Struct):

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +28,7 @@ from steproute.serve.health import healthz, readyz
 from steproute.serve.kept_traces import kept_trace
 from steproute.serve.keys import LOCAL, authenticated
 from steproute.serve.logs import log_request
+from steproute.serve.measuring import BASELINE
 from steproute.serve.messages import PATH as MESSAGES_PATH
 from steproute.serve.messages import error_body, messages
 from steproute.serve.metrics import metrics
@@ -36,6 +36,7 @@ from steproute.serve.models import model, models
 from steproute.serve.observed import REQUEST_ID, Observed, Observing, observed
 from steproute.serve.openapi import openapi
 from steproute.serve.responses import responses
+from steproute.serve.retention import keep_within
 from steproute.serve.savings import savings
 from steproute.serve.simulate import simulate
 from steproute.serve.tracing import spans_of
@@ -43,6 +44,7 @@ from steproute.store import open_store
 
 _LOG: Final = logging.getLogger("steproute.serve")
 _EXPIRE_S: Final = 10.0
+_WATCH_S: Final = 1.0
 
 
 def application(setup: Setup, database: str) -> Starlette:
@@ -61,17 +63,19 @@ def application(setup: Setup, database: str) -> Starlette:
         settings = setup.gateway.serve
         worker = f"{socket.gethostname()}:{os.getpid()}"
         store = await open_store(database, worker=worker, lease_s=settings.lease_s)
-        if not settings.keys:
-            with suppress(ConfigError):  # it is there from the time before
-                await store.tenants.create(LOCAL)
         app.state.gateway = gateway = Gateway.of(setup, store)
+        for name in _own_tenants(gateway):
+            with suppress(ConfigError):  # it is there from the time before
+                await store.tenants.create(name)
         drain_on_signal(gateway)
-        cleaning = asyncio.create_task(_clean(gateway))
+        watched = _clean(gateway), keep_within(store, settings), _watch(gateway)
+        background = [asyncio.create_task(each) for each in watched]
         try:
             yield
         finally:
             await gateway.drain()
-            cleaning.cancel()
+            for task in background:
+                task.cancel()
             await store.close()
             if spans is not None:
                 await asyncio.to_thread(spans.close)
@@ -110,17 +114,29 @@ def application(setup: Setup, database: str) -> Starlette:
     return app
 
 
+def _own_tenants(gateway: Gateway) -> list[str]:
+    """The tenants that the gateway itself needs."""
+    measures = any(served.route.baseline_share for served in gateway.routes.values())
+    return [LOCAL] * (not gateway.settings.keys) + [BASELINE.tenant] * measures
+
+
 async def _clean(gateway: Gateway) -> None:
-    """Release the reservations of workers that died, delete traces that are too old, and look at the servers."""
+    """Release the reservations of workers that died."""
     settings = gateway.settings
     while True:
         try:
             await gateway.store.ledger.expire()
-            await gateway.store.traces.delete_older(datetime.now(UTC) - timedelta(days=settings.retention_days))
         except Exception as failure:  # the next round tries again, whatever it was
-            _LOG.warning("expired reservations and old traces could not be cleared: %s", failure)
-        gateway.metrics.watch(gateway.setup.roles)
+            _LOG.warning("expired reservations could not be released: %s", failure)
         await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
+
+
+async def _watch(gateway: Gateway) -> None:
+    """Measure what `/metrics` shows of each worker, whichever of them is asked."""
+    while True:
+        gateway.metrics.watch(gateway.setup.roles)
+        gateway.metrics.watch_worker()
+        await asyncio.sleep(_WATCH_S)
 
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
@@ -148,8 +164,8 @@ async def _left(request: Request, failure: ClientDisconnect) -> Response:
 
 async def _fault(request: Request, failure: Exception) -> Response:
     """A fault of the gateway itself; what it was is in the log, not in the answer."""
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=failure)
-    message = "The gateway failed. Its log says more."
     record = observed()
+    _LOG.error("%s %s failed", request.method, record.path if record else "", exc_info=failure)
+    message = "The gateway failed. Its log says more."
     named = {REQUEST_ID: record.id} if record else {}
     return await _refusal(request, ApiError(500, message, type="server_error", headers={**NEVER_RETRY, **named}))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self
 
-from steproute.core.errors import StorageError
+from steproute.core.errors import ConfigError, StorageError
 from steproute.core.usage import AccountLine
 from steproute.store import Reservation, ReservationLost
 
@@ -86,7 +86,7 @@ class Billing:
             lines = await self._more(lines, until=min(extend_at, now() + _TOGETHER_S))
             if None in lines and len(self._account) >= self._entered:
                 return  # closing enters the whole account
-            with suppress(StorageError):
+            with suppress(StorageError, ConfigError):  # closing tries again, and logs what cannot be
                 if entered := [line for line in lines if line is not None]:
                     await self._reservation.settle(entered)
 
@@ -119,6 +119,9 @@ class Billing:
         for pause in (*_CLOSING_PAUSES_S, None):
             try:
                 return await self._reservation.close(self._account, baseline_usd=self._baseline_usd)
+            except ConfigError as failure:
+                _LOG.error("%s: a call is not on the ledger: %s", self._reservation.request_id, failure)
+                return
             except StorageError as failure:
                 if pause is None:
                     _LOG.error("%s: the ledger could not be written: %s", self._reservation.request_id, failure)

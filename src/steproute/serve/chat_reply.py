@@ -7,6 +7,7 @@ from typing import Any, Final
 from steproute.core.chat import ChatDelta
 from steproute.core.solution import DEFAULT_SEPARATOR, Outcome, Step
 from steproute.core.trace import Trace, total_usage
+from steproute.serve.errors import upstream_failure
 from steproute.serve.tool_calls import ToolCalls, piece
 
 _CUT_OFF: Final = frozenset(
@@ -88,6 +89,13 @@ class Head:
             "choices": choices,
         }
         return fields if steproute is None else {**fields, "steproute": {"trace_id": self.trace_id, **steproute}}
+
+
+def sound(trace: Trace) -> Trace:
+    """Raises ApiError for a trace that is no answer."""
+    if trace.failed:
+        raise upstream_failure(trace.error or f"The solution ended as {trace.outcome.value}.")
+    return trace
 
 
 def step_choices(trace: Trace) -> list[dict[str, Any]]:

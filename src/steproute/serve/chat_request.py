@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: the request, and what of it each kind of route can do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -9,7 +10,7 @@ import msgspec
 
 from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import ChatRequest
-from steproute.core.errors import ConfigError, DatasetError
+from steproute.core.errors import ConfigError, DatasetError, RequestError
 from steproute.core.problem import Problem, attachments_of, texts_of
 from steproute.engine.limits import Limits
 from steproute.serve.errors import ApiError, refused_field
@@ -119,7 +120,7 @@ class Chat:
         passed = {name: value for name, value in fields.items() if name not in _OWN}
         try:
             chat = cls(body, ChatRequest(messages=tuple(body.messages), fields=passed))
-        except ConfigError as failure:
+        except RequestError as failure:
             raise ApiError(400, str(failure), param="messages") from None
         chat._check_cost()
         return chat
@@ -162,6 +163,15 @@ def invalid(failure: msgspec.ValidationError) -> ApiError:
     return ApiError(400, f"{param}: {what}" if param else what, param=param)
 
 
+@contextmanager
+def of_request(place: str = "") -> Iterator[None]:
+    """A setting that a client has sent is its own: what is wrong with it is a RequestError. place: before its name."""
+    try:
+        yield
+    except ConfigError as failure:
+        raise RequestError(failure.message, where=place + failure.where, remedy=failure.remedy) from None
+
+
 def problem_of(body: ChatBody, route: GatewayRoute, trace_id: str) -> Problem:
     """The conversation as a problem. Raises ApiError that names the message that is wrong."""
     try:
@@ -178,12 +188,13 @@ def limits_of(request: ChatBody, route: GatewayRoute) -> Limits:
         if value is not None and not value > 0:
             raise ApiError(400, f"steproute.{name}: {value} is not above 0.", param=f"steproute.{name}")
     limits = route.limits
-    return replace(
-        limits,
-        max_tokens=_lower(limits.max_tokens, request.most_tokens),
-        max_cost_usd=_lower(limits.max_cost_usd, money),
-        deadline_s=_lower(limits.deadline_s, asked.deadline_s),
-    )
+    with of_request("steproute."):
+        return replace(
+            limits,
+            max_tokens=_lower(limits.max_tokens, request.most_tokens),
+            max_cost_usd=_lower(limits.max_cost_usd, money),
+            deadline_s=_lower(limits.deadline_s, asked.deadline_s),
+        )
 
 
 def _lower(own: Any, asked: Any) -> Any:

@@ -1,7 +1,8 @@
 """A limit on what a client may send before its request begins, and how long it may take. uvicorn has none."""
 
 import asyncio
-from typing import Final
+from typing import ClassVar, Final
+from weakref import WeakSet
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -10,8 +11,12 @@ _TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-le
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """Closes connections whose next request line and headers exceed 64 KiB or take more than 20 seconds."""
+    """Closes connections whose next request line and headers exceed 64 KiB or take more than 20 seconds.
 
+    all_open: those of this process.
+    """
+
+    all_open: ClassVar["WeakSet[LimitedConnection]"] = WeakSet()
     seconds = 20.0
     _bytes = 0
     _timer: asyncio.TimerHandle | None = None
@@ -19,6 +24,7 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """The first request is awaited."""
         super().connection_made(transport)
+        self.all_open.add(self)
         self._await_headers()
 
     def data_received(self, data: bytes) -> None:
@@ -46,6 +52,7 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         self._stop_waiting()
+        self.all_open.discard(self)
         super().connection_lost(exc)
 
     def _await_headers(self) -> None:

@@ -1,14 +1,24 @@
 """Errors as OpenAI's clients read them, and which status each of steproute's errors has."""
 
+import logging
 import re
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, Final
 
-from steproute.core.errors import ConfigError, DatasetError, FieldRefused, SteprouteError, StorageError
+from steproute.core.errors import (
+    ArtifactError,
+    ConfigError,
+    DatasetError,
+    FieldRefused,
+    RequestError,
+    SteprouteError,
+    StorageError,
+)
 from steproute.solving import NotALabProblem
-from steproute.store import BudgetRefused
+from steproute.store import BudgetRefused, TenantSuspended
 
+_LOG: Final = logging.getLogger("steproute.serve")
 _ADDRESS: Final = re.compile(r"https?://[^\s,;)\"']+")
 NEVER_RETRY: Final = {"x-should-retry": "false"}
 """OpenAI's and Anthropic's clients retry 429 and 5xx by themselves, unless told not to."""
@@ -50,6 +60,9 @@ def api_error(failure: SteprouteError) -> ApiError:
     """The error of steproute as the client gets it."""
     if isinstance(failure, BudgetRefused):
         return _refused(failure)
+    if isinstance(failure, TenantSuspended):
+        message = "This tenant is suspended, so nothing was sent to a model. Ask the operator of this gateway."
+        return ApiError(403, message, type="permission_error", code="tenant_suspended")
     if isinstance(failure, StorageError):
         return ApiError(
             503,
@@ -61,11 +74,20 @@ def api_error(failure: SteprouteError) -> ApiError:
     if isinstance(failure, NotALabProblem):
         remedy = "The gateway serves the bundled lab. Give it your models: steproute serve --config steproute.toml."
         return ApiError(400, f"{failure.reason} {remedy}", param="messages")
-    if isinstance(failure, DatasetError | ConfigError):
+    if isinstance(failure, RequestError):
         return ApiError(400, str(failure), param=failure.where or None)
+    if isinstance(failure, ConfigError | ArtifactError | DatasetError):
+        return _misconfigured(failure)
     if isinstance(failure, FieldRefused):
         return refused_field(failure.where or ", ".join(failure.fields), f"{failure.message} {failure.remedy}")
     return upstream_failure(str(failure))
+
+
+def _misconfigured(failure: SteprouteError) -> ApiError:
+    """What the operator has to mend: the log says what it is, and the client only that it is none of its own."""
+    _LOG.error("the configuration cannot answer this request: %s", failure)
+    message = "The gateway is not configured to answer this request. Its log says more."
+    return ApiError(500, message, type="server_error", code="misconfigured", headers=NEVER_RETRY)
 
 
 def without_address(text: str) -> str:

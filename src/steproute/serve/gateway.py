@@ -1,6 +1,7 @@
 """The gateway's models, routes and ledger, and what a request to one of its routes asks of them."""
 
 import asyncio
+import random
 import secrets
 import time
 from collections import defaultdict, deque
@@ -13,21 +14,23 @@ from typing import Any, Final
 from steproute.config import Setup, check_answers, check_needs
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
 from steproute.config.route import RouteSettings
-from steproute.core.errors import ConfigError
+from steproute.core.errors import ConfigError, SteprouteError
 from steproute.core.events import Finished
 from steproute.core.ports import Strategy
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
-from steproute.serve.answering import Answer, Happening
+from steproute.serve.answering import Answer, Happening, Work
 from steproute.serve.auto import Arm, Chooser, Fixed, chooser_of
 from steproute.serve.chat_request import PREFIX, Chat
 from steproute.serve.errors import ApiError, overloaded
+from steproute.serve.measuring import AT_ONCE, BASELINE, Measurement
+from steproute.serve.media_urls import check_media_urls
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
-from steproute.serve.requested import Requested, ServedRoute, work_of
+from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
 from steproute.store import Principal, Store
 from steproute.store.records import PriceRow
@@ -42,6 +45,7 @@ class Gateway:
     """What all requests share. Once `draining`, no further one is taken.
 
     answers: those under way. responses: those of all paths that are not yet sent, some of which have no answer.
+    measurements: of what the passthrough model alone costs, under way.
     costs: dollars of the newest answers of each tenant on each route, by who answered, of this process.
     """
 
@@ -50,6 +54,7 @@ class Gateway:
     routes: Mapping[str, ServedRoute]
     answers: set[asyncio.Task[Any]] = field(default_factory=set)
     responses: set[asyncio.Task[Any]] = field(default_factory=set)
+    measurements: set[asyncio.Task[Any]] = field(default_factory=set)
     draining: bool = False
     metrics: Metrics = field(default_factory=Metrics)
     costs: dict[tuple[str, str, Arm], deque[Decimal]] = field(
@@ -79,10 +84,24 @@ class Gateway:
     async def request(self, chat: Chat, principal: Principal) -> Requested:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
+        check_media_urls(chat.body.messages, self.settings.media_urls)
         choice = served.chooser.choose(chat)
         knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
-        return Requested(served, choice, work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob))
+        work = work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob)
+        return Requested(served, choice, work, self._alone(chat, served, trace_id))
+
+    def _alone(self, chat: Chat, served: ServedRoute, trace_id: str) -> Work | None:
+        """The request for the passthrough model alone, if it is drawn for the sample and that model can take it."""
+        route = served.route
+        if random.random() >= route.baseline_share or len(self.measurements) >= AT_ONCE:
+            return None
+        try:
+            return passthrough_work(
+                chat, route, route.passthrough, self.setup.roles, BASELINE, f"{trace_id}-{BASELINE.tenant}"
+            )
+        except (ApiError, SteprouteError):
+            return None
 
     async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
         if served.route.paced is None or not principal.limits_usd:
@@ -119,7 +138,24 @@ class Gateway:
         self.answers.add(answer.task)
         self.metrics.in_flight.inc()
         answer.task.add_done_callback(self._ended)
+        if requested.alone is not None:
+            self._measure(requested.alone, requested, answer)
         return answer
+
+    def _measure(self, alone: Work, requested: Requested, answer: Answer) -> None:
+        """Ask the passthrough model alone once the answer is there."""
+        route = requested.served.route
+        measurement = Measurement(
+            alone,
+            route.passthrough,
+            self.store,
+            route=route.name,
+            lease_s=self.settings.lease_s,
+            on_event=lambda happening: self.metrics.observe(route.name, BASELINE.tenant, happening),
+        )
+        task = asyncio.create_task(measurement.run(answer, requested.work.trace_id))
+        self.measurements.add(task)
+        task.add_done_callback(self.measurements.discard)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self.answers.discard(task)
@@ -147,10 +183,10 @@ class Gateway:
 
     async def abandon(self, timeout_s: float | None = None) -> None:
         """Cancel the requests under way, and wait until they are billed."""
-        for task in self.answers:
-            task.cancel()
-        if self.answers:
-            await asyncio.wait(self.answers, timeout=timeout_s)
+        if under_way := self.answers | self.measurements:
+            for task in under_way:
+                task.cancel()
+            await asyncio.wait(under_way, timeout=timeout_s)
 
 
 def served_routes(setup: Setup) -> dict[str, ServedRoute]:

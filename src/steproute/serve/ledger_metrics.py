@@ -21,7 +21,7 @@ async def ledger_metrics(store: Store) -> bytes:
     """The ledger's numbers in Prometheus's text format; only that it is down if it does not answer."""
     try:
         async with asyncio.timeout(_LONGEST_S):
-            families = [_up(1), *_left(await _balances(store)), _orphans(await store.ledger.unaccounted_usd())]
+            families = [_up(1), *_left(await store.ledger.balances()), _orphans(await store.ledger.unaccounted_usd())]
     except (StorageError, TimeoutError):
         families = [_up(0)]
     registry = CollectorRegistry()
@@ -38,24 +38,15 @@ class _Families(Collector):
         return iter(self._families)
 
 
-async def _balances(store: Store) -> list[tuple[str, Balance]]:
-    return [
-        (tenant.name, balance)
-        for tenant in await store.tenants.all()
-        for balance in await store.ledger.balances(tenant.name)
-    ]
-
-
-def _left(balances: list[tuple[str, Balance]]) -> list[Metric]:
+def _left(balances: list[Balance]) -> list[Metric]:
     """What new requests may still reserve, for windows that have a limit."""
     usd = GaugeMetricFamily("steproute_budget_left_usd", "US dollars left and not reserved", labels=_WINDOW)
     tokens = GaugeMetricFamily("steproute_budget_left_tokens", "Tokens left and not reserved", labels=_WINDOW)
-    for tenant, balance in balances:
+    for balance in balances:
         if balance.left_usd is not None:
-            usd.add_metric([tenant, balance.window], float(balance.left_usd))
-        if balance.limit_tokens is not None:
-            left = balance.limit_tokens - balance.spent_tokens - balance.reserved_tokens
-            tokens.add_metric([tenant, balance.window], max(0, left))
+            usd.add_metric([balance.tenant, balance.window], float(balance.left_usd))
+        if balance.left_tokens is not None:
+            tokens.add_metric([balance.tenant, balance.window], balance.left_tokens)
     return [usd, tokens]
 
 

@@ -9,13 +9,21 @@ from typing import Any, Final
 from steproute.core.solution import Outcome
 from steproute.core.trace import Trace, total_usage
 from steproute.serve.observed import Observed, observed
+from steproute.serve.redaction import frames_of
 
 _LOG: Final = logging.getLogger("steproute.serve.requests")
 _FIELDS: Final = "fields"
 
 
 class JsonLines(logging.Formatter):
-    """A record as JSON, with the ids of the request that it was written for."""
+    """A record as JSON, with the ids of the request that it was written for.
+
+    with_texts: whether an exception's message is written, which may quote a conversation.
+    """
+
+    def __init__(self, *, with_texts: bool = True) -> None:
+        super().__init__()
+        self._with_texts = with_texts
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -29,15 +37,16 @@ class JsonLines(logging.Formatter):
             line |= fields
         elif (request := observed()) is not None:
             line |= {"request_id": request.id, "trace_id": request.trace_id}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            failure = record.exc_info[1]
+            line["exception"] = self.formatException(record.exc_info) if self._with_texts else frames_of(failure)
         return json.dumps(line)
 
 
-def log_to_stderr() -> None:
-    """Write the gateway's and its server's records to stderr as JSON lines."""
+def log_to_stderr(*, with_texts: bool = True) -> None:
+    """Write the gateway's and its server's records to stderr as JSON lines, with the messages of exceptions or not."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(with_texts=with_texts))
     root = logging.getLogger()
     root.handlers, root.level = [handler], logging.WARNING
     logging.getLogger("steproute").setLevel(logging.INFO)

@@ -1,5 +1,6 @@
 """`GET /metrics`: what the gateway does, for Prometheus. With several workers, of all of them together."""
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from steproute.core.events import Billed, Decided, Finished, Scored
 from steproute.engine.limiter import Limiter
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Happening
+from steproute.serve.connection import LimitedConnection
 from steproute.serve.ledger_metrics import ledger_metrics
 from steproute.serve.observed import Observed
 
@@ -59,6 +61,8 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=self._registry,
         )
+        self.connections = self._worker_gauge("open_connections", "Connections of clients, by process id")
+        self.tasks = self._worker_gauge("tasks", "Tasks of the event loop, by process id")
 
     def observe(self, route: str, tenant: str, event: Happening) -> None:
         """Count something that happened on a route."""
@@ -79,6 +83,12 @@ class Metrics:
         if request.first_step_s is not None:
             self.first_step.labels(request.route).observe(request.first_step_s)
 
+    def watch_worker(self) -> None:
+        """Say what this process holds open. Called from its event loop."""
+        worker = str(os.getpid())
+        self.connections.labels(worker).set(len(LimitedConnection.all_open))
+        self.tasks.labels(worker).set(len(asyncio.all_tasks()))
+
     def watch(self, roles: Roles) -> None:
         """Say which servers' circuits are open."""
         for role, limiter in _limiters(roles).items():
@@ -94,6 +104,9 @@ class Metrics:
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"steproute_{name}", meaning, labels, registry=self._registry)
+
+    def _worker_gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(f"steproute_{name}", meaning, ["worker"], multiprocess_mode="livesum", registry=self._registry)
 
     def _histogram(self, name: str, meaning: str, *labels: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
         return Histogram(f"steproute_{name}", meaning, labels, buckets=buckets, registry=self._registry)

@@ -12,7 +12,7 @@ import msgspec
 from steproute.backends.passthrough import passed_through
 from steproute.backends.text_chat import chat_model
 from steproute.core.chat import ChatDelta, ChatRequest
-from steproute.core.errors import BackendError, SpendingLimitReached
+from steproute.core.errors import ArtifactError, BackendError, ConfigError, FieldRefused, SpendingLimitReached
 from steproute.core.events import Billed, Finished
 from steproute.core.problem import Message
 from steproute.core.solution import Meter, ModelCall, Outcome, Step
@@ -64,8 +64,16 @@ class PassthroughWork:
                 await self._stream(reply)
         except TimeoutError:
             return reply.finish(Outcome.DEADLINE)
+        except FieldRefused as failure:
+            trace = reply.finish(Outcome.FAILED, str(failure))
+            if self.request.fields.keys() >= {*failure.fields} - {"messages"}:
+                raise
+            return trace
         except (BackendError, SpendingLimitReached) as failure:
             return reply.finish(Outcome.FAILED, str(failure))
+        except (ConfigError, ArtifactError) as failure:
+            reply.finish(Outcome.FAILED, str(failure))
+            raise
         except BaseException:
             reply.finish(Outcome.CANCELLED)
             raise

@@ -10,27 +10,31 @@ import msgspec
 from steproute.backends.text_chat import chat_model
 from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import LIMIT_FIELDS, ChatRequest
+from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
 from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
-from steproute.core.usage_bounds import most_read, most_written
+from steproute.core.usage_bounds import asks_for_an_hour, most_read, most_written, written_for_an_hour
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Work
 from steproute.serve.auto import Choice, Chooser
-from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, problem_of
-from steproute.serve.errors import ApiError
+from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_request, problem_of
+from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
+from steproute.store.money import MOST_UNITS, usd_of
+from steproute.store.records import MOST_TOKENS
 
 USUAL_TOKENS: Final = 4096
 """What an answer may generate if a budget has to hold and nothing else says how much."""
 _ALONE: Final = 2
+_MOST_USD: Final = usd_of(MOST_UNITS)
 _PER_MILLION: Final = 1_000_000
 
 
@@ -51,11 +55,15 @@ class ServedRoute:
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """A request to a route: who answers it and why, and the work that this is."""
+    """A request to a route: who answers it and why, and the work that this is.
+
+    alone: the same asked of the passthrough model, if it is to be measured what that costs.
+    """
 
     served: ServedRoute
     choice: Choice
     work: Work
+    alone: Work | None = None
 
     @property
     def facts(self) -> dict[str, str]:
@@ -80,9 +88,17 @@ def work_of(
     paced_knob: the knob of a request that does not set one, if the route is paced.
     """
     if choice.arm == "steps":
-        return step_work(chat, served, roles, principal, trace_id, paced_knob)
+        return _within_ledger(step_work(chat, served, roles, principal, trace_id, paced_knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
-    return passthrough_work(chat, served.route, role, roles, principal, trace_id)
+    return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
+
+
+def _within_ledger(work: Work) -> Work:
+    """Raises ApiError for more than the ledger can hold: a client asked for so much, since no model does."""
+    name = "max_tokens" if work.most_tokens > MOST_TOKENS else "max_cost_usd"
+    if work.most_tokens > MOST_TOKENS or work.most_usd > _MOST_USD:
+        raise ApiError(400, f"{name}: more than any answer can use. Ask for less.", param=name)
+    return work
 
 
 def step_work(
@@ -105,7 +121,8 @@ def step_work(
     knob = paced_knob if knob is None else knob
     if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
-        strategy, name = solves.strategy_at(0), solves.name
+        with of_request("steproute."):
+            strategy, name = solves.strategy_at(0), solves.name
     return StepWork(
         problem=problem,
         route=name,
@@ -129,11 +146,13 @@ def passthrough_work(
     check_supported(chat.request, CAPABILITIES.of(model), model.name)
     problem = _readable(problem_of(chat.body, route, trace_id), roles)
     limits = limits_of(chat.body, route)
-    read = most_read(Prefix(problem=problem), msgspec.json.encode(chat.request.fields).decode())
-    tokens = _affordable(limits, role.price, read, chat.request.replies)
+    if limits.max_cost_usd is not None or principal.limits_usd:
+        _check_bounded(chat.request)
+    reads = _reads(problem, chat.request)
+    tokens = _affordable(limits, role.price, reads, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
         tokens = USUAL_TOKENS
-    most = Usage(input_tokens=read, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
+    most = replace(reads, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
     return PassthroughWork(
         trace_id=trace_id,
         request=chat.request if tokens is None else _limited(chat.request, tokens),
@@ -146,6 +165,22 @@ def passthrough_work(
     )
 
 
+def _reads(problem: Problem, request: ChatRequest) -> Usage:
+    """The most that a model reads of a request."""
+    fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
+    most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
+    return written_for_an_hour(most) if asks_for_an_hour(problem.canonical + fields) else most
+
+
+def _check_bounded(request: ChatRequest) -> None:
+    """Raises ApiError that names the first part of which nothing bounds what a model reads, such as a file."""
+    for number, message in enumerate(request.messages):
+        for place, part in parts_of(message):
+            if not is_bounded(part):
+                why = f"nothing bounds the price of a part of type {part.get('type')!r}, and this request has a budget."
+                raise refused_field(f"messages[{number}].content[{place}]", why)
+
+
 def _readable(problem: Problem, roles: Roles) -> Problem:
     if any(ONLY_READS.of(role.model) for role in roles.models.values()):
         check_lab_problem(problem)
@@ -153,11 +188,12 @@ def _readable(problem: Problem, roles: Roles) -> Problem:
 
 
 def _sampled(roles: Roles, body: ChatBody) -> Roles:
-    """The roles, all of which draw as the request says. Raises ConfigError for numbers that cannot be."""
+    """The roles, all of which draw as the request says. Raises RequestError for numbers that cannot be."""
     given = {name: value for name in ("temperature", "top_p") if (value := getattr(body, name)) is not None}
     if not given:
         return roles
-    models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
+    with of_request():
+        models = {name: replace(role, sampling=replace(role.sampling, **given)) for name, role in roles.models.items()}
     return replace(roles, models=models)
 
 
@@ -175,14 +211,14 @@ def _most_usd(problem: Problem, route: GatewayRoute, roles: Roles, limits: Limit
     return _ALONE * (alone.price.most(most) or max(price.most(most) for price in prices_of(roles).values()))
 
 
-def _affordable(limits: Limits, price: Price, read: int, replies: int) -> int | None:
+def _affordable(limits: Limits, price: Price, reads: Usage, replies: int) -> int | None:
     """Tokens of each reply that the limits allow, None if they do not say. Raises ApiError if they allow none.
 
     A limit in dollars alone allows no more than USUAL_TOKENS: it could pay for more than a model's context holds.
     """
     if limits.max_cost_usd is None:
         return limits.max_tokens
-    read_usd = price.most(Usage(input_tokens=read))
+    read_usd = price.most(reads)
     left, token_usd = limits.max_cost_usd - read_usd, price.output * replies / _PER_MILLION
     if left < token_usd:
         raise ApiError(

@@ -42,7 +42,7 @@ def gateway_setup(config: Path | None, options: dict[str, Any]) -> Setup:
 
 def run(config: Path | None, options: dict[str, Any], serve: ServeSettings) -> None:
     """Serve until a signal comes. Exits with 0 then, and with 3 if the gateway cannot start."""
-    log_to_stderr()
+    log_to_stderr(with_texts=serve.keep_texts)
     os.environ[_VARIABLE] = msgspec.json.encode([None if config is None else str(config), options]).decode()
     server = uvicorn.Config(
         "steproute.serve.run:worker",
@@ -77,4 +77,5 @@ def worker() -> Starlette:
     log_to_stderr()
     config, options = msgspec.json.decode(os.environ[_VARIABLE], type=tuple[str | None, dict[str, Any]])
     setup = gateway_setup(None if config is None else Path(config), options)
+    log_to_stderr(with_texts=setup.gateway.serve.keep_texts)
     return application(setup, database_of(setup.gateway.serve))

@@ -83,7 +83,7 @@ def spans_of(setup: Setup, environment: Mapping[str, str] = os.environ) -> Spans
     except ModuleNotFoundError as missing:
         raise ConfigError(f"needs the package {missing.name}.", where=_EXPORTER, remedy=_INSTALL) from None
     wanted = environment.get(_CONTENT, "").lower() in _WITH_CONTENT
-    return Spans(provider, setup.roles, with_content=wanted and setup.gateway.serve.keep_prompts)
+    return Spans(provider, setup.roles, with_content=wanted and setup.gateway.serve.keeps_prompts)
 
 
 def _exporters(environment: Mapping[str, str]) -> list[Any]:

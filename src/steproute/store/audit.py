@@ -6,7 +6,8 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from steproute.store.money import SPLIT, joined
-from steproute.store.schema import lines, requests, windows
+from steproute.store.schema import requests, windows
+from steproute.store.totals import ALL, calls_of, ended_of
 
 _SPANS: Final[tuple[Literal["day", "month"], ...]] = ("day", "month")
 _Sums = dict[tuple[str, int], int]
@@ -53,19 +54,28 @@ def _of_span(connection: Connection, span: Literal["day", "month"]) -> list[Disc
 
 
 def _rows(connection: Connection, start: str) -> dict[str, _Sums]:
+    calls, ended = calls_of(ALL).c, ended_of(ALL).c
+    open_ones = _sums(connection, requests.c, start, None, requests.c.state == "open")
     return {
-        "spent_usd": _sums(connection, lines, start, lines.c.cost_usd),
-        "spent_tokens": _sums(connection, lines, start, lines.c.output_tokens),
-        "reserved_usd": _sums(connection, requests, start, requests.c.reserved_usd),
-        "reserved_tokens": _sums(connection, requests, start, requests.c.reserved_tokens),
-        "requests": _sums(connection, requests, start, None),
+        "spent_usd": _sums(connection, calls, start, calls.cost_usd),
+        "spent_tokens": _sums(connection, calls, start, calls.output_tokens),
+        "reserved_usd": _sums(connection, requests.c, start, requests.c.reserved_usd),
+        "reserved_tokens": _sums(connection, requests.c, start, requests.c.reserved_tokens),
+        "requests": _added(open_ones, _sums(connection, ended, start, ended.requests)),
     }
 
 
-def _sums(connection: Connection, table: Any, start: str, column: ColumnElement[int] | None) -> _Sums:
+def _added(first: _Sums, second: _Sums) -> _Sums:
+    return {key: first.get(key, 0) + second.get(key, 0) for key in first | second}
+
+
+def _sums(
+    connection: Connection, columns: Any, start: str, column: ColumnElement[int] | None, *chosen: ColumnElement[bool]
+) -> _Sums:
+    """Sums of a column, or the numbers of rows, by tenant and window."""
     sums = (func.count(), func.count()) if column is None else (func.sum(column // SPLIT), func.sum(column % SPLIT))
-    statement = select(table.c.tenant, table.c[start], *sums).group_by(table.c.tenant, table.c[start])
+    by = (columns.tenant, columns[start])
     return {
         (tenant, start_s): int(high) if column is None else joined(high, low)
-        for tenant, start_s, high, low in connection.execute(statement)
+        for tenant, start_s, high, low in connection.execute(select(*by, *sums).where(*chosen).group_by(*by))
     }

@@ -24,11 +24,13 @@ from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
 from steproute.store.totals import (
+    ALL,
     ALL_DAYS,
     Field,
     LedgerLine,
     Period,
     Savings,
+    Selection,
     Total,
     ledger_lines,
     savings,
@@ -131,30 +133,30 @@ class Ledger:
         newest_s = self._database.now_ms(connection) // 1000 - _SECONDS_KEPT_S
         return and_(windows.c.span == "second", windows.c.start_s < newest_s)
 
-    async def balances(self, tenant: str) -> list[Balance]:
-        """What a tenant has left today and this month. Raises ConfigError if it is unknown."""
+    async def balances(self, tenant: str | None = None) -> list[Balance]:
+        """What a tenant has left today and this month, or every tenant by name. Raises ConfigError if it is unknown."""
         return await self._database.read(partial(balances, self._database, tenant))
 
     async def totals(
         self, by: Sequence[Field] = (), tenant: str | None = None, period: Period = ALL_DAYS
     ) -> list[Total]:
         """Exact sums of the lines per group, such as by `("tenant", "day", "role", "purpose")`."""
-        return await self._database.read(partial(totals, by, tenant, period))
+        return await self._database.read(partial(totals, by, Selection(tenant=tenant, period=period)))
 
     async def unaccounted_usd(self, tenant: str | None = None, period: Period = ALL_DAYS) -> Decimal:
         """What killed workers had reserved and never accounted for. It is not charged to the tenant.
 
         It is the most that the calls can have cost which they had in flight when they were killed.
         """
-        return await self._database.read(partial(unaccounted_usd, tenant, period))
+        return await self._database.read(partial(unaccounted_usd, Selection(tenant=tenant, period=period)))
 
-    async def savings(self, tenant: str | None = None, period: Period = ALL_DAYS) -> list[Savings]:
-        """What was spent beside what it would have cost without routing, by route."""
-        return await self._database.read(partial(savings, tenant, period))
+    async def savings(self, selection: Selection = ALL) -> list[Savings]:
+        """What was spent beside what it would have cost without routing, by tenant and route."""
+        return await self._database.read(partial(savings, selection))
 
     def lines(self, tenant: str | None = None, period: Period = ALL_DAYS) -> AsyncIterator[LedgerLine]:
         """Every billed call, by request, for exports."""
-        return ledger_lines(self._database, tenant, period)
+        return ledger_lines(self._database, Selection(tenant=tenant, period=period))
 
     async def audit(self) -> list[Discrepancy]:
         """Windows whose counts differ from their rows; none in a sound ledger."""
@@ -188,11 +190,13 @@ class Reservation:
         """Enter billed calls. What it has returned from, no crash loses.
 
         After a StorageError the lines are kept and entered by the next `settle` or `close`; none is entered twice.
-        Raises ConfigError for a cost that the ledger cannot hold exactly.
+        Raises ConfigError for a line that the ledger cannot hold, once all others are entered.
         """
-        self._rows(lines)
-        self._lines.extend(lines)
+        held, failure = self._held(lines)
+        self._lines.extend(held)
         await self._save(Settle(**self._unsaved()))
+        if failure is not None:
+            raise failure
 
     async def close(self, account: Sequence[AccountLine] | None = None, *, baseline_usd: Decimal = Decimal(0)) -> None:
         """End the request: enter calls of its account that were not settled, and release what is left.
@@ -200,12 +204,14 @@ class Reservation:
         account: all its lines with their final purposes; without one, the lines keep the purposes that they have.
         baseline_usd: what the answer would have cost without routing, rounded up to 10^-12 dollars. After
         a StorageError, `Ledger.expire` tries again for as long as this process lives; so can the caller. Once it has
-        succeeded, calling it again does nothing.
+        succeeded, calling it again does nothing. Raises ConfigError for a line that the ledger cannot hold, once the
+        request is closed with all others.
         """
         if self._closed:
             return
+        failure = None
         if account is not None:
-            self._rows(account)
+            account, failure = self._held(account)
             self._reconcile(account)
             self._baseline = units_of_at_least(baseline_usd, "baseline_usd")
         self._unfinished[self.request_id] = self
@@ -216,6 +222,8 @@ class Reservation:
             raise
         self._closed = True
         self._unfinished.pop(self.request_id, None)
+        if failure is not None:
+            raise failure
 
     async def extend(self) -> None:
         """Begin the lease again. Raises ReservationLost if it has expired: the request must stop sending calls."""
@@ -229,6 +237,17 @@ class Reservation:
     def _unsaved(self) -> dict[str, Any]:
         lines = self._rows(self._lines[self._saved :])
         return {"id": self.request_id, "tenant": self.tenant, "first": self._saved, "lines": lines}
+
+    def _held(self, lines: Sequence[AccountLine]) -> tuple[list[AccountLine], ConfigError | None]:
+        """The lines that the ledger can hold, and what is wrong with the first other one."""
+        held, failure = list[AccountLine](), None
+        for line in lines:
+            try:
+                self._rows([line])
+                held.append(line)
+            except ConfigError as refusal:
+                failure = failure or refusal
+        return held, failure
 
     def _rows(self, lines: Sequence[AccountLine]) -> list[LineRow]:
         return [LineRow.of(line, self._prices.get(line.role)) for line in lines]

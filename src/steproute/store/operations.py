@@ -8,7 +8,7 @@ from steproute.core.errors import ConfigError
 from steproute.store.admission import Demand, shortage
 from steproute.store.batch import Batch
 from steproute.store.records import LineRow, Request
-from steproute.store.refusal import BudgetRefused, ReservationLost
+from steproute.store.refusal import BudgetRefused, ReservationLost, TenantSuspended
 from steproute.store.windows import WindowKey, day_start_s, month_start_s
 
 
@@ -71,6 +71,8 @@ class Reserve(_OfRequest):
         """Check every limit, then hold the amounts in every window."""
         if self.tenant not in batch.tenants:
             raise ConfigError("is unknown.", where=f"tenant {self.tenant!r}", remedy="Create it first.")
+        if batch.tenants[self.tenant]["suspended_ms"] is not None:
+            raise TenantSuspended(self.tenant)
         if self.id in batch.requests:
             raise ConfigError("is in use.", where=f"request id {self.id!r}", remedy="Give each request its own.")
         month = WindowKey(self.tenant, "month", month_start_s(batch.now_s))

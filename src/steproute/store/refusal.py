@@ -63,6 +63,14 @@ class KeyRefused(SteprouteError):
         self.reason, self.key_id = reason, key_id
 
 
+class TenantSuspended(SteprouteError):
+    """A tenant's requests are refused until it is active again. Nothing was reserved."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__("is suspended.", where=f"tenant {tenant!r}", remedy="Ask the operator of this gateway.")
+        self.tenant = tenant
+
+
 class ReservationLost(SteprouteError):
     """A reservation expired, or its tenant's database never had it: the request must stop sending calls."""
 

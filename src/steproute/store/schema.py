@@ -34,6 +34,7 @@ tenants: Final = Table(
     Column("tokens_per_minute", Whole),
     Column("priority", Whole, nullable=False),
     Column("created_ms", Whole, nullable=False),
+    Column("suspended_ms", Whole),
     sqlite_strict=True,
 )
 
@@ -145,5 +146,55 @@ traces: Final = Table(
     Column("messages", LargeBinary),
     Index("ix_traces_tenant_created", "tenant", "created_ms"),
     Index("ix_traces_created", "created_ms"),
+    sqlite_strict=True,
+)
+
+daily_calls: Final = Table(  # sums of the lines of days that are no longer kept line by line
+    "daily_calls",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("day_s", Whole, primary_key=True, autoincrement=False),
+    Column("month_s", Whole, nullable=False),
+    Column("calls", Whole, nullable=False),
+    Column("input_tokens", Whole, nullable=False),
+    Column("cache_read_tokens", Whole, nullable=False),
+    Column("cache_write_tokens", Whole, nullable=False),
+    Column("output_tokens", Whole, nullable=False),
+    Column("reasoning_tokens", Whole, nullable=False),
+    Column("estimated", Whole, nullable=False),
+    Column("cost_usd", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+daily_requests: Final = Table(  # sums of the requests of the same days
+    "daily_requests",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("day_s", Whole, primary_key=True, autoincrement=False),
+    Column("month_s", Whole, nullable=False),
+    Column("requests", Whole, nullable=False),
+    Column("baseline_usd", Whole, nullable=False),
+    Column("unaccounted_usd", Whole, nullable=False),
+    sqlite_strict=True,
+)
+
+baselines: Final = Table(  # what the passthrough model alone has cost for a request of the sample
+    "baselines",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("day_s", Whole, nullable=False),
+    Column("spent_usd", Whole, nullable=False),
+    Column("modelled_usd", Whole, nullable=False),
+    Column("measured_usd", Whole, nullable=False),
+    Index("ix_baselines_tenant_day", "tenant", "day_s"),
     sqlite_strict=True,
 )

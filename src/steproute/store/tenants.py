@@ -8,13 +8,13 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from steproute.core.errors import ConfigError
 from steproute.store.database import Database
 from steproute.store.money import exact_units, usd_of
-from steproute.store.refusal import KeyReason, KeyRefused
+from steproute.store.refusal import KeyReason, KeyRefused, TenantSuspended
 from steproute.store.schema import keys, tenants
 
 _MARK: Final = "steproute"
@@ -40,17 +40,22 @@ class Budgets:
 NO_LIMITS: Final = Budgets()
 _LIMITS: Final = tuple(tenants.c[each.name] for each in fields(Budgets))
 _FIND_TENANT: Final = select(tenants).where(tenants.c.name == bindparam("name"))
-_FIND_KEY: Final = select(keys, tenants.c.priority, *_LIMITS).join(tenants).where(keys.c.id == bindparam("key_id"))
+_FIND_KEY: Final = (
+    select(keys, tenants.c.priority, tenants.c.suspended_ms, *_LIMITS)
+    .join(tenants)
+    .where(keys.c.id == bindparam("key_id"))
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """Who pays. priority: higher goes first where requests wait."""
+    """Who pays. priority: higher goes first where requests wait. suspended: since when its requests are refused."""
 
     name: str
     budgets: Budgets
     priority: int
     created: datetime
+    suspended: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,7 @@ class Tenants:
         values = _limits(budgets) | {"name": _name("tenant", name), "priority": priority}
 
         def work(connection: Connection) -> Tenant:
-            row = values | {"created_ms": self._database.now_ms(connection)}
+            row = values | {"created_ms": self._database.now_ms(connection), "suspended_ms": None}
             try:
                 connection.execute(insert(tenants).values(row))
             except IntegrityError:
@@ -103,6 +108,19 @@ class Tenants:
         row = await self._database.write(lambda connection: connection.execute(statement).mappings().one_or_none())
         return _tenant(_known(row, name))
 
+    async def suspend(self, name: str, suspended: bool = True) -> Tenant:
+        """Refuse its further requests in every worker, or admit them again; open ones end normally.
+
+        Raises ConfigError for an unknown tenant.
+        """
+
+        def work(connection: Connection) -> Tenant:
+            since = func.coalesce(tenants.c.suspended_ms, self._database.now_ms(connection)) if suspended else None
+            statement = update(tenants).where(tenants.c.name == name).values(suspended_ms=since).returning(*tenants.c)
+            return _tenant(_known(connection.execute(statement).mappings().one_or_none(), name))
+
+        return await self._database.write(work)
+
     async def get(self, name: str) -> Tenant:
         """One tenant. Raises ConfigError if it is unknown."""
         row = await self._database.read(
@@ -117,10 +135,14 @@ class Tenants:
         return [_tenant(row) for row in rows]
 
     async def keys(self, tenant: str) -> list[Key]:
-        """A tenant's keys, oldest first, revoked and expired ones too."""
+        """A tenant's keys, oldest first, revoked and expired ones too. Raises ConfigError if it is unknown."""
         statement = select(keys).where(keys.c.tenant == tenant).order_by(keys.c.created_ms, keys.c.id)
-        rows = await self._database.read(lambda connection: connection.execute(statement).mappings().all())
-        return [_key(row) for row in rows]
+
+        def work(connection: Connection) -> list[Key]:
+            _known(connection.execute(_FIND_TENANT, {"name": tenant}).mappings().one_or_none(), tenant)
+            return [_key(row) for row in connection.execute(statement).mappings()]
+
+        return await self._database.read(work)
 
     async def new_key(self, tenant: str, name: str, expires: datetime | None = None) -> str:
         """A new key's text, which is not kept: whoever loses it needs another. Raises ConfigError."""
@@ -164,6 +186,8 @@ class Tenants:
     async def authenticate(self, key: str) -> Principal:
         """Whose key it is. Raises KeyRefused, which says the same to the caller whatever the reason.
 
+        Raises TenantSuspended for a valid key of a tenant that is.
+
         Whether the public part is known is no secret; the comparison of the secret takes the same time for all.
         """
         key_id = _public_part(key)
@@ -181,7 +205,10 @@ class Tenants:
         return _principal(row["tenant"], key_id, row)
 
     async def principal(self, name: str) -> Principal:
-        """A tenant without a key, for a gateway that needs none. Raises ConfigError if it is unknown."""
+        """A tenant without a key, for a gateway that needs none. Raises ConfigError if it is unknown.
+
+        Raises TenantSuspended if it is.
+        """
         row = await self._database.read(
             lambda connection: connection.execute(_FIND_TENANT, {"name": name}).mappings().one_or_none()
         )
@@ -201,6 +228,8 @@ def milliseconds(moment: datetime, where: str) -> int:
 
 
 def _principal(tenant: str, key_id: str, row: Any) -> Principal:
+    if row["suspended_ms"] is not None:
+        raise TenantSuspended(tenant)
     limited = {column.name for column in _LIMITS if row[column.name] is not None}
     return Principal(
         tenant=tenant,
@@ -235,7 +264,9 @@ def _name(what: str, name: str) -> str:
 
 def _known(row: Any, name: str) -> RowMapping:
     if row is None:
-        raise ConfigError("is unknown.", where=f"tenant {name!r}", remedy="Create it first.")
+        raise ConfigError(
+            "is unknown.", where=f"tenant {name!r}", remedy="Create it first, or list all: steproute tenants list."
+        )
     return row  # type: ignore[no-any-return]
 
 
@@ -253,6 +284,7 @@ def _tenant(row: Any) -> Tenant:
         budgets=Budgets(**(limits | dollars)),
         priority=row["priority"],
         created=instant(row["created_ms"]),
+        suspended=None if row["suspended_ms"] is None else instant(row["suspended_ms"]),
     )
 
 

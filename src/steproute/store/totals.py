@@ -1,35 +1,28 @@
 """Sums and rows of the ledger, straight from its lines."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Subquery, func, literal_column, select, tuple_, union_all
 
 from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.store.database import Database
 from steproute.store.money import SPLIT, joined, usd_of
-from steproute.store.schema import lines, prices, requests
+from steproute.store.schema import daily_calls, daily_requests, lines, prices, requests
 from steproute.store.tenants import instant
 
 Field = Literal["tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id"]
 
-_COLUMNS: Final[dict[str, ColumnElement[Any]]] = {
-    "tenant": lines.c.tenant,
-    "day": lines.c.day_s,
-    "route": requests.c.route,
-    "role": lines.c.role,
-    "model": lines.c.model,
-    "purpose": lines.c.purpose,
-    "key_id": requests.c.key_id,
-    "request_id": lines.c.request_id,
-}
+_FIELDS: Final = ("tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id")
 _TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _PAGE: Final = 1000
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_NO_TEXT: Final[ColumnElement[str]] = literal_column("''")
 _PER_MILLION: Final = Decimal(10) ** 6
 
 
@@ -39,6 +32,15 @@ class Period:
 
     first: date | None = None
     last: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Requests of one tenant and of one of the gateway's routes, within days; None chooses all."""
+
+    tenant: str | None = None
+    route: str | None = None
+    period: Period = Period()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +55,12 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Savings:
-    """A route's requests that have ended. spent_usd: of all calls, those of requests that go on too.
+    """A tenant's requests to a route that have ended. spent_usd: of all calls, those of requests that go on too.
 
     baseline_usd: what the requests were closed with.
     """
 
+    tenant: str
     route: str
     requests: int
     baseline_usd: Decimal
@@ -85,78 +88,125 @@ class LedgerLine:
 
 
 ALL_DAYS: Final = Period()
+ALL: Final = Selection()
 
 
-def totals(by: Sequence[Field], tenant: str | None, period: Period, connection: Connection) -> list[Total]:
+def totals(by: Sequence[Field], selection: Selection, connection: Connection) -> list[Total]:
     """Sums per group, in the order of the groups. Raises ConfigError for an unknown field."""
     for name in by:
-        if name not in _COLUMNS:
-            raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_COLUMNS)}.")
-    groups = [_COLUMNS[name] for name in by]
-    sums = [func.sum(lines.c[name]) for name in _TOKENS]
-    statement = _chosen(select(*groups, *_money(lines.c.cost_usd), func.count(), *sums), tenant, period)
-    rows = connection.execute(statement.group_by(*groups).order_by(*groups))
-    return [_total(by, list(row)) for row in rows if row[len(by) + 2]]
+        if name not in _FIELDS:
+            raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_FIELDS)}.")
+    calls = calls_of(selection).c
+    groups = [calls.day_s if name == "day" else calls[name] for name in by]
+    sums = [func.sum(calls[name]) for name in ("calls", *_TOKENS)]
+    statement = select(*groups, *money(calls.cost_usd), *sums).group_by(*groups).order_by(*groups)
+    return [_total(by, list(row)) for row in connection.execute(statement) if row[len(by) + 2]]
 
 
-def savings(tenant: str | None, period: Period, connection: Connection) -> list[Savings]:
-    """By route, in the order of their names."""
-    spent = {total.group[0]: total.cost_usd for total in totals(("route",), tenant, period, connection)}
-    within = (requests.c.state != "open", *_within(requests.c, tenant, period))
-    columns = (requests.c.route, func.count(), *_money(requests.c.baseline_usd))
-    rows = connection.execute(select(*columns).where(*within).group_by(requests.c.route).order_by(requests.c.route))
-    return [
-        Savings(
-            route=route,
-            requests=count,
-            baseline_usd=usd_of(joined(high, low)),
-            spent_usd=spent.get(route, Decimal(0)),
-        )
-        for route, count, high, low in rows
-    ]
+def savings(selection: Selection, connection: Connection) -> list[Savings]:
+    """By tenant and route, in the order of their names."""
+    spent = {total.group: total.cost_usd for total in totals(("tenant", "route"), selection, connection)}
+    ended = ended_of(selection).c
+    by = (ended.tenant, ended.route)
+    rows = connection.execute(select(*by, func.sum(ended.requests), *money(ended.baseline_usd)).group_by(*by))
+    closed: dict[tuple[str, ...], tuple[int, int, int]] = {
+        (row[0], row[1]): (int(row[2]), row[3], row[4]) for row in rows
+    }
+    return [_savings(key, closed.get(key, (0, 0, 0)), spent.get(key, Decimal(0))) for key in sorted(spent | closed)]
 
 
-def unaccounted_usd(tenant: str | None, period: Period, connection: Connection) -> Decimal:
+def _savings(key: tuple[str, ...], closed: tuple[int, int, int], spent_usd: Decimal) -> Savings:
+    count, high, low = closed
+    baseline_usd = usd_of(joined(high, low))
+    return Savings(tenant=key[0], route=key[1], requests=count, baseline_usd=baseline_usd, spent_usd=spent_usd)
+
+
+def unaccounted_usd(selection: Selection, connection: Connection) -> Decimal:
     """What killed workers had reserved and never accounted for: the most that their last calls can have cost."""
-    statement = select(*_money(requests.c.unaccounted_usd)).where(*_within(requests.c, tenant, period))
+    statement = select(*money(ended_of(selection).c.unaccounted_usd))
     high, low = connection.execute(statement).one()
     return usd_of(joined(high, low))
 
 
-async def ledger_lines(
-    database: Database, tenant: str | None = None, period: Period = ALL_DAYS
-) -> AsyncIterator[LedgerLine]:
+def folded_usd(selection: Selection, connection: Connection) -> Decimal:
+    """What the calls have cost of which no line is left."""
+    statement = select(*money(daily_calls.c.cost_usd)).where(*within(daily_calls.c, selection))
+    high, low = connection.execute(statement).one()
+    return usd_of(joined(high, low))
+
+
+def calls_of(selection: Selection) -> Subquery:
+    """The lines, and beside them the sums of days that have none left; `request_id` of those is empty."""
+    names = ("day_s", "month_s", "role", "model", "purpose", *_TOKENS, "cost_usd")
+    of_requests = (requests.c.tenant, requests.c.route, requests.c.key_id, lines.c.request_id)
+    kept = _chosen(select(*of_requests, _ONE.label("calls"), *(lines.c[name] for name in names)), selection)
+    of_days = (daily_calls.c.tenant, daily_calls.c.route, daily_calls.c.key_id, _NO_TEXT.label("request_id"))
+    folded = select(*of_days, daily_calls.c.calls, *(daily_calls.c[name] for name in names))
+    return union_all(kept, folded.where(*within(daily_calls.c, selection))).subquery()
+
+
+def ended_of(selection: Selection) -> Subquery:
+    """The requests that have ended, and beside them the sums of days that have none left."""
+    names = ("tenant", "route", "day_s", "month_s", "baseline_usd", "unaccounted_usd")
+    kept = select(_ONE.label("requests"), *(requests.c[name] for name in names))
+    folded = select(daily_requests.c.requests, *(daily_requests.c[name] for name in names))
+    return union_all(
+        kept.where(requests.c.state != "open", *within(requests.c, selection)),
+        folded.where(*within(daily_requests.c, selection)),
+    ).subquery()
+
+
+async def ledger_lines(database: Database, selection: Selection) -> AsyncIterator[LedgerLine]:
     """Every line, by request, a page at a time."""
-    columns = [requests.c.key_id, requests.c.route, *lines.c]
-    rates = [prices.c[name].label(f"{name}_rate") for name in ("input", "output", "cache_read", "cache_write")]
-    statement = _chosen(select(*columns, *rates), tenant, period).outerjoin(prices)
-    page = statement.order_by(lines.c.request_id, lines.c.number).limit(_PAGE)
+    page = _first_page(selection)
     while rows := await database.read(partial(_rows, page)):
         for row in rows:
             yield _line(row)
-        page = page.where(tuple_(lines.c.request_id, lines.c.number) > (rows[-1].request_id, rows[-1].number))
+        page = _after(page, rows[-1])
+
+
+def line_pages(selection: Selection, connection: Connection) -> Iterator[list[LedgerLine]]:
+    """The same within one transaction."""
+    page = _first_page(selection)
+    while rows := _rows(page, connection):
+        yield [_line(row) for row in rows]
+        page = _after(page, rows[-1])
+
+
+def _first_page(selection: Selection) -> "Select[Any]":
+    columns = [requests.c.key_id, requests.c.route, *lines.c]
+    rates = [prices.c[name].label(f"{name}_rate") for name in ("input", "output", "cache_read", "cache_write")]
+    statement = _chosen(select(*columns, *rates), selection).outerjoin(prices)
+    return statement.order_by(lines.c.request_id, lines.c.number).limit(_PAGE)
+
+
+def _after(page: "Select[Any]", last: Any) -> "Select[Any]":
+    return page.where(tuple_(lines.c.request_id, lines.c.number) > (last.request_id, last.number))
 
 
 def _rows(statement: "Select[Any]", connection: Connection) -> Sequence[Any]:
     return connection.execute(statement).all()
 
 
-def _money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+def money(column: ColumnElement[int]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Two sums in place of one that could exceed the largest whole number."""
     return func.coalesce(func.sum(column // SPLIT), 0), func.coalesce(func.sum(column % SPLIT), 0)
 
 
-def _chosen(statement: "Select[Any]", tenant: str | None, period: Period) -> "Select[Any]":
+def _chosen(statement: "Select[Any]", selection: Selection) -> "Select[Any]":
     joined_rows = statement.select_from(lines).join(requests, requests.c.id == lines.c.request_id)
-    return joined_rows.where(*_within(lines.c, tenant, period))
+    return joined_rows.where(*within(requests.c, selection))
 
 
-def _within(columns: Any, tenant: str | None, period: Period) -> list[ColumnElement[bool]]:
-    bounds = [] if tenant is None else [columns.tenant == tenant]
-    if period.first is not None:
-        bounds.append(columns.day_s >= _start_s(period.first))
-    if period.last is not None:
-        bounds.append(columns.day_s <= _start_s(period.last))
+def within(columns: Any, selection: Selection) -> list[ColumnElement[bool]]:
+    """The conditions of a selection on a table with the columns tenant, route and day_s."""
+    bounds = [] if selection.tenant is None else [columns.tenant == selection.tenant]
+    if selection.route is not None:
+        bounds.append(columns.route == selection.route)
+    if selection.period.first is not None:
+        bounds.append(columns.day_s >= _start_s(selection.period.first))
+    if selection.period.last is not None:
+        bounds.append(columns.day_s <= _start_s(selection.period.last))
     return bounds
 
 
@@ -172,7 +222,7 @@ def _total(by: Sequence[Field], row: list[Any]) -> Total:
     group = [_day(value).isoformat() if name == "day" else str(value) for name, value in zip(by, row, strict=False)]
     high, low, calls, *tokens = row[len(by) :]
     counts: dict[str, Any] = {name: int(count) for name, count in zip(_TOKENS, tokens, strict=True)}
-    return Total(group=tuple(group), calls=calls, usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
+    return Total(group=tuple(group), calls=int(calls), usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
 
 
 def _line(row: Any) -> LedgerLine:

@@ -20,6 +20,7 @@ from steproute.store.writer import Writer
 _encoder: Final = msgspec.json.Encoder(decimal_format="string", enc_hook=dict)
 _decoder: Final = msgspec.json.Decoder(Trace)
 _MOST_LISTED: Final = 1000
+_MOST_DELETED: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,10 @@ class Traces:
             TraceEntry(request_id=row.request_id, tenant=row.tenant, created=instant(row.created_ms)) for row in rows
         ]
 
-    async def delete_older(self, than: datetime) -> int:
-        """Delete the traces of all tenants from before a time and return how many they were. The ledger stays."""
-        statement = delete(traces).where(traces.c.created_ms < milliseconds(than, "than"))
+    async def delete_older(self, than: datetime, *, most: int = _MOST_DELETED) -> int:
+        """Delete some traces of all tenants from before a time; returns how many, 0 at the end. The ledger stays."""
+        old = select(traces.c.request_id).where(traces.c.created_ms < milliseconds(than, "than")).limit(most)
+        if await self._database.read(lambda connection: connection.execute(old).first()) is None:
+            return 0
+        statement = delete(traces).where(traces.c.request_id.in_(old))
         return await self._database.write(lambda connection: connection.execute(statement).rowcount)

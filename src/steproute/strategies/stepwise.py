@@ -39,7 +39,10 @@ class Stepwise:
 
     async def solve(self, episode: Episode) -> None:
         """Draft, score, decide, then accept or rewrite, until the solution ends."""
-        prefix = episode.start()
+        await self.go_on(episode, episode.start())
+
+    async def go_on(self, episode: Episode, prefix: Prefix) -> None:
+        """The same from a prefix."""
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
             scores = await episode.score(prefix, draft, self.judge) if self.reads_scores else ()  # r_1 … r_t

@@ -54,12 +54,13 @@ def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(tmp_pat
     tokens = Tokenizer().encode(next(generate("train")).text)
     with torch.no_grad():
         expected = model(torch.tensor([tokens]), select=torch.ones(1, len(tokens), dtype=torch.bool)).numpy()
-    cache, kept = network.read("whole", tokens)
+    outputs, kept = network.read("whole", tokens, row=0)
     assert kept == 0
-    np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
     for end in (3, 10, len(tokens)):
-        cache, _ = network.read("pieces", tokens[:end])
-    np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
+        outputs, kept = network.read("pieces", tokens[:end], row=0)
+    assert kept == 10
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
 def test_an_interrupted_training_resumes_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,8 +111,8 @@ def test_the_exported_verifier_equals_the_trained_one_whole_and_in_pieces(tmp_pa
     with torch.no_grad():
         expected = model(torch.tensor([tokens]), select=torch.ones(1, len(tokens), dtype=torch.bool)).numpy()
     for end in (3, 4, 10, len(tokens)):
-        cache, _ = network.read("pieces", tokens[:end])
-    np.testing.assert_allclose(np.stack(cache.outputs), expected, atol=1e-4)
+        outputs, _ = network.read("pieces", tokens[:end], row=0)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
 def test_training_the_verifier_lowers_its_held_out_loss(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from steproute.backends.anthropic.prompt import image_block, tool_definition
 from steproute.core.chat import LIMIT_FIELDS, ChatRequest
 from steproute.core.chat_support import refusal
-from steproute.core.errors import ConfigError, FieldRefused
+from steproute.core.errors import FieldRefused, RequestError
 from steproute.core.problem import SYSTEM_ROLES, Message
 
 MAX_TOKENS: Final = 8192
@@ -32,7 +32,7 @@ _OF_OLD_REPLY: Final = frozenset(("reasoning", "reasoning_content", "annotations
 
 
 def message_fields(request: ChatRequest, model: str) -> dict[str, Any]:
-    """The fields of a request to the Messages API. Raises FieldRefused for what it cannot do, ConfigError."""
+    """The fields of a request to the Messages API. Raises FieldRefused for what it cannot do, RequestError."""
     _check_fields(request, model)
     fields: dict[str, Any] = {name: value for name in _NATIVE if (value := request.get(name)) is not None}
     system = [block for each in request.messages if each["role"] in SYSTEM_ROLES for block in _text_blocks(each)]
@@ -60,7 +60,7 @@ def _form(request: ChatRequest, fields: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     schema = (form.get("json_schema") or {}).get("schema")
     if not isinstance(schema, Mapping):
-        raise ConfigError("it has no schema.", where="response_format.json_schema", remedy="Give it a JSON schema.")
+        raise RequestError("it has no schema.", where="response_format.json_schema", remedy="Give it a JSON schema.")
     return {"output_config": {**fields.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}}
 
 
@@ -79,7 +79,7 @@ def _tool_fields(request: ChatRequest, model: str) -> dict[str, Any]:
 
 def _tool(tool: object, where: str, model: str) -> dict[str, Any]:
     if not isinstance(tool, Mapping):
-        raise ConfigError(f"{tool!r:.80} is no object.", where=where)
+        raise RequestError(f"{tool!r:.80} is no object.", where=where)
     if "function" not in tool and tool.get("type") in ("function", "custom") and "input_schema" not in tool:
         raise refusal(model, where, f"has no tools such as {tool!r:.80}", "Describe it as a function.")
     return tool_definition(tool)
@@ -142,18 +142,18 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
         arguments = msgspec.json.decode(function.get("arguments") or "{}", type=dict[str, Any])
         return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
     except (KeyError, TypeError, AttributeError):
-        raise ConfigError(
+        raise RequestError(
             f"{call!r:.80} is no call of a function.", where=where, remedy="Give it an id and a function."
         ) from None
     except msgspec.DecodeError as failure:
-        raise ConfigError(
+        raise RequestError(
             f"{failure}.", where=f"{where}.function.arguments", remedy="Send the arguments as a JSON object."
         ) from None
 
 
 def _tool_result(message: Message, where: str, model: str) -> dict[str, Any]:
     if not isinstance(message.get("tool_call_id"), str):
-        raise ConfigError("it has no tool_call_id.", where=where, remedy="Give it the id of the call that it answers.")
+        raise RequestError("it has no tool_call_id.", where=where, remedy="Give it the id of the call that it answers.")
     content = _parts(message.get("content"), f"{where}.content", model)
     result = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
     return {**result, "content": content} if content else result
@@ -164,7 +164,7 @@ def _parts(content: object, where: str, model: str) -> list[dict[str, Any]]:
     if content is None or isinstance(content, str):
         return _text(content or "")
     if not isinstance(content, Sequence):
-        raise ConfigError(f"{content!r:.80} is no content.", where=where, remedy="Give it a text or a list of parts.")
+        raise RequestError(f"{content!r:.80} is no content.", where=where, remedy="Give it a text or a list of parts.")
     return [block for place, part in enumerate(content) for block in _part(part, f"{where}[{place}]", model)]
 
 
@@ -181,7 +181,7 @@ def _part(part: Any, where: str, model: str) -> list[dict[str, Any]]:
             case "image" | "document" | "search_result":
                 return [{**part}]
     except (KeyError, TypeError, AttributeError):
-        raise ConfigError(
+        raise RequestError(
             f"{part!r:.80} is no {kind} part.", where=where, remedy="Give it what its type needs."
         ) from None
     raise refusal(model, where, f"reads no part {kind!r}", _REMEDY)

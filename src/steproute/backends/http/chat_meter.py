@@ -8,6 +8,7 @@ from math import inf
 from steproute.backends.http.stream_meter import StreamMeter, tokens_in
 from steproute.backends.http.token_counts import TokenCounts
 from steproute.core.chat import ChatDelta, ChatRequest
+from steproute.core.chat_images import is_image, parts_of, usual_image_tokens
 from steproute.core.errors import BackendUnavailable
 from steproute.core.problem import texts_of
 from steproute.core.recording import estimated_tokens
@@ -70,7 +71,9 @@ class ChatMeter:
 
 
 def _prompt_tokens(request: ChatRequest) -> int:
-    """An estimate of what the request has the model read, images not counted."""
+    """An estimate of what the request has the model read."""
     texts = "".join(text for message in request.messages for text in texts_of(message))
     calls = [message["tool_calls"] for message in request.messages if message.get("tool_calls")]
-    return estimated_tokens(texts) + estimated_tokens(json.dumps([request.tools, calls], ensure_ascii=False))
+    images = (part for message in request.messages for _, part in parts_of(message) if is_image(part))
+    seen = sum(map(usual_image_tokens, images))
+    return seen + estimated_tokens(texts) + estimated_tokens(json.dumps([request.tools, calls], ensure_ascii=False))

@@ -38,6 +38,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "reasoning": ("reasoning_tokens", "thinking_tokens", "thoughtsTokenCount"),
 }
 """Fields of a usage object. `uncached` may hold cached tokens all the same, unless their count is named as `beside`."""
+_FOR_AN_HOUR: Final = "ephemeral_1h_input_tokens"
 _COUNTED_AS: Final = {name: count for count, names in _NAMES.items() for name in names}
 _DETAILS: Final = frozenset(
     {
@@ -67,6 +68,7 @@ class TokenCounts:
     read: int | None = None
     missed: int | None = None
     written: int | None = None
+    written_1h: int | None = None
     reasoning: int | None = None
     beside: bool = False
     cached_apart: bool = False
@@ -85,6 +87,7 @@ class TokenCounts:
             read=read,
             missed=counts.get("missed"),
             written=counts.get("by_lifetime") if written is None else written,
+            written_1h=counts.get("written_1h"),
             reasoning=counts.get("reasoning"),
             beside=ours and "uncached" in counts and apart,
             cached_apart=apart,
@@ -109,6 +112,7 @@ class TokenCounts:
             read=_later(self.read, later.read),
             missed=_later(self.missed, later.missed),
             written=_later(self.written, later.written),
+            written_1h=_later(self.written_1h, later.written_1h),
             reasoning=_later(self.reasoning, later.reasoning),
             beside=self.beside or later.beside,
             cached_apart=self.cached_apart or later.cached_apart,
@@ -125,7 +129,12 @@ class TokenCounts:
         """What the request read; None if the server did not say, or these can be no counts."""
         read, written = self.read or 0, self.written or 0
         within = self._prompt - (read + written - self._cached_beside)
-        used = Usage(input_tokens=max(0, within), cache_read_tokens=read, cache_write_tokens=written)
+        used = Usage(
+            input_tokens=max(0, within),
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            cache_write_1h_tokens=min(written, max(0, self.written_1h or 0)),
+        )
         return used if self.possible and used.read_tokens > 0 else None
 
     @property
@@ -185,6 +194,8 @@ def _counts_in(usage: Mapping[str, object]) -> dict[str, int]:
                 counts[inner] = _both(counts.get(inner), count)
         elif name in _COUNTED_AS and (value := whole_number(held)) is not None:
             key = _COUNTED_AS[name]
+            if name == _FOR_AN_HOUR:
+                counts["written_1h"] = value
             lives_on = key == "by_lifetime" and key in counts
             counts[key] = counts[key] + value if lives_on else _both(counts.get(key), value)
     return counts
