@@ -32,6 +32,8 @@ VERIFIER: Final = VerifierRecipe(
 WEAK_HINTED: Final = HintedRecipe(
     start="weak",
     bank=30_000,
-    schedule=Schedule(steps=400, batch=32, matrix_rate=0.01, checkpoint_every=50),
+    schedule=Schedule(
+        steps=240, batch=32, matrix_rate=0.005, other_rate=1e-3, warmup=20, decay=0.8, checkpoint_every=40
+    ),
     seed=6,
 )
