@@ -42,6 +42,12 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("blind", [], "scores correct steps higher", "Check text and marker against the model card"),
         ("upside down", [], "scores correct steps higher", "upside down"),
         ("places only", [], "chooses among candidates", "not to pick one of several candidates"),
+        (
+            "places only",
+            [("[scorers.prm]", "[route]\nstrategy = 'beam'\n[scorers.prm]")],
+            "chooses among candidates",
+            "the more mistakes of this scorer are chosen",
+        ),
         ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
         ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
         ("no usage", [], "token counts", "Have the server send usage"),

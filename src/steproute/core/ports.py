@@ -321,6 +321,9 @@ DECIDES_BY: Final[Declaration[Policy | None]] = Declaration(
 TAKEOVER_STEPS: Final[Declaration[int | None]] = Declaration(
     "takeover_steps", int | None, None, "Give how many steps a takeover lasts, as a field."
 )
+CHOOSES: Final = Declaration(
+    "chooses", bool, False, "True if the scorers that it needs pick one of several candidates for a step."
+)
 RETRACTS: Final = Declaration(
     "retracts", bool, False, "True if it may drop steps that it accepted, so that none can be shown before the end."
 )
@@ -465,7 +468,7 @@ PORTS: Final = {
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
-            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, RETRACTS),
+            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS),
         ),
         Port(
             kind="environments",

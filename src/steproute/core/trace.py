@@ -24,6 +24,15 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerVotes:
+    """An answer in a vote over whole solutions: how many gave it, and the sum of their weights."""
+
+    answer: str
+    votes: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleUsage:
     """What the calls of one role have used. read_tokens: cached or not; output_tokens: kept or not."""
 
@@ -39,7 +48,8 @@ class Trace:
 
     `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
     model or scorer that failed, and `notes` which declared fallbacks were taken on the way. `fallbacks` holds the same
-    as data: whose failures the solution was finished without; the next run tries its problem again.
+    as data: whose failures the solution was finished without; the next run tries its problem again. answer_votes: what
+    a vote over whole solutions was between, the winner first.
 
     verdict: of `grader`, on the answer against `gold`; None if there is none, because the problem failed, has no gold
     answer or has not been graded.
@@ -63,6 +73,7 @@ class Trace:
     gold: str | None = None
     grader: str | None = None
     fallbacks: tuple[Fallback, ...] = ()
+    answer_votes: tuple[AnswerVotes, ...] = ()
 
     @property
     def failed(self) -> bool:

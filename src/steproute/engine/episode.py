@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Final
 
-from steproute.core.concurrency import gather_or_cancel, in_turn
+from steproute.core.concurrency import in_turn
 from steproute.core.decision import Accept, Decision
 from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
 from steproute.core.events import Billed, Drafted, Event, Finished, Started
@@ -24,11 +24,12 @@ from steproute.core.observation import Observation
 from steproute.core.ports import AskedPolicy, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
-from steproute.core.trace import Trace
+from steproute.core.trace import AnswerVotes, Trace
 from steproute.core.writable import writable
 from steproute.engine.account import Account
 from steproute.engine.branches import Branches
 from steproute.engine.budget import Budget
+from steproute.engine.candidates import Candidate, Sessions, merged
 from steproute.engine.committed import Committed
 from steproute.engine.drafting import Drafting
 from steproute.engine.endings import Ending, ending_by, ending_with, unwritable
@@ -46,8 +47,8 @@ _NUMBERS: Final = count()  # a problem that is solved again has nothing in a bac
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `propose_many`, `score_many`,
-    `extend` and `commit`; to save time, `speculate` and `cancel_speculation`.
+    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `candidates`, `score_candidates`,
+    `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and `cancel_speculation`.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class Episode:
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
         self._scoring = Scoring(roles, calls, self._account)
         self._branches = Branches(roles.environment, limits.max_steps, self._drafting)
+        self._sessions = Sessions()
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
+        self._answer_votes: tuple[AnswerVotes, ...] = ()
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
@@ -198,7 +201,15 @@ class Episode:
 
     async def score_many(self, prefixes: Sequence[Prefix], judge: str = "prm") -> list[tuple[float, ...] | None]:
         """The scores of each prefix, at once. None and errors as for `score`."""
-        return await gather_or_cancel(*(self.score(prefix, None, judge) for prefix in prefixes))
+        return await self._account.at_once(*(self.score(prefix, None, judge) for prefix in prefixes))
+
+    async def score_candidates(
+        self, candidates: Sequence[Candidate], judge: str = "prm"
+    ) -> list[tuple[float, ...] | None]:
+        """The scores of each candidate and the steps before it, at once. None and errors as for `score`."""
+        return await self._account.at_once(
+            *(self.score(self._sessions.of(each.prefix), each.draft, judge) for each in candidates)
+        )
 
     async def decide(
         self, policy: Policy | AskedPolicy, draft: Draft, scores: tuple[float, ...] | None = ()
@@ -215,10 +226,10 @@ class Episode:
         self._solution.note_decision(draft, scores, decision)
         return decision
 
-    def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
-        """The observation of a policy after `draft` was scored."""
+    def observe(self, draft: Draft, scores: tuple[float, ...], prefix: Prefix | None = None) -> Observation:
+        """The observation of a policy after `draft` was scored, from the solution so far or from another `prefix`."""
         return Observation(
-            prefix=self._solution.prefix,
+            prefix=self._solution.prefix if prefix is None else prefix,
             draft=draft,
             scores=scores,
             max_steps=self.limits.max_steps,
@@ -245,19 +256,44 @@ class Episode:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
         return self._solution.restart()
 
-    async def propose_many(
+    async def candidates(
         self, role: str, prefixes: Sequence[Prefix], n: int = 1, *, temperature: float | None = None
-    ) -> list[list[Draft]]:
-        """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
+    ) -> list[Candidate]:
+        """The distinct ones of `n` drafts from each prefix, with their votes; see `propose_many`."""
+        return merged(prefixes, await self.propose_many(role, prefixes, n, temperature=temperature))
 
-        temperature: instead of the role's own.
-        Raises as `propose`, without declared fallbacks: the first failure cancels the other calls.
+    async def propose_many(
+        self,
+        role: str,
+        prefixes: Sequence[Prefix],
+        n: int = 1,
+        *,
+        to_end: bool = False,
+        temperature: float | None = None,
+    ) -> list[list[Draft]]:
+        """`n` drafts of the role from each prefix, in its order; all at once, unless a budget could bind.
+
+        The drafts of one prefix are one call if the model can write several, and share one seed: the first m of n are
+        those that a call for m gives. A budget that cannot pay for n drafts at full length lowers n, to 1 at least.
+        temperature: instead of the role's own. Raises as `propose`, without declared fallbacks: the first failure
+        cancels the other calls.
         """
         sampling = self.roles.model(role).sampling
-        calls = [self._drafting.draft(role, prefix, temperature=temperature) for prefix in prefixes for _ in range(n)]
-        at_once = self._budget.is_ample([sampling], len(calls), 0)
-        drafts = await (gather_or_cancel if at_once else in_turn)(*calls)
-        return [drafts[start : start + n] for start in range(0, len(drafts), n)]
+        calls = [
+            self._drafting.drafts(role, prefix, n, to_end=to_end, temperature=temperature)
+            for prefix in self._sessions.apart(prefixes)
+        ]
+        at_once = self._budget.is_ample([sampling], len(calls) * n, 0)
+        return await (self._account.at_once if at_once else in_turn)(*calls)
+
+    def note(self, text: str) -> None:
+        """Tell the trace's readers what the strategy did, once."""
+        if text not in self._fallbacks.notes:
+            self._fallbacks.notes.append(writable(text))
+
+    def note_answers(self, votes: Sequence[AnswerVotes]) -> None:
+        """Keep on the trace what a vote over whole solutions was between, the winner first."""
+        self._answer_votes = tuple(votes)
 
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(
@@ -273,6 +309,7 @@ class Episode:
             at_fault=ending.at_fault,
             notes=tuple(self._fallbacks.notes),
             fallbacks=tuple(self._fallbacks.failures),
+            answer_votes=self._answer_votes,
         )
         self._emit(Finished(trace))
         return trace

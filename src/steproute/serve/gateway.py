@@ -150,7 +150,6 @@ class Gateway:
             route.passthrough,
             self.store,
             route=route.name,
-            lease_s=self.settings.lease_s,
             on_event=lambda happening: self.metrics.observe(route.name, BASELINE.tenant, happening),
         )
         task = asyncio.create_task(measurement.run(answer, requested.work.trace_id))
