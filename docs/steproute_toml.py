@@ -162,7 +162,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "rounds": "the maximum of rounds of tool calls and revision",
     "actions": "the maximum of tool calls per round",
     "tool_s": "seconds of CPU time that a tool may take; then the model writes its output",
-    "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; vote: solutions",
+    "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; "
+    "vote: solutions",
+    "bank": "folder of an example bank",
+    "threshold": "least similarity of an example that is shown, from 0 to 1",
+    "when": "`always`, or only where the policy would not accept the first try",
     "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
     "AnswerSettings.grader": "what grades answers: {graders}",
     "NumericGrader.relative": "tolerance as a share of the gold answer",

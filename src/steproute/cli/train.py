@@ -21,19 +21,23 @@ from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
+from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK)
 
 
 def train(
     policy: Annotated[
-        str, typer.Option(help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier or steer.")
+        str,
+        typer.Option(
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer or example-bank."
+        ),
     ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
             help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
-            "pomdp also takes a .jsonl of problem, steps, label and scores."
+            "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",
     question_field: QuestionField = "",
@@ -45,7 +49,8 @@ def train(
         Path | None,
         typer.Option(
             help="pomdp: use the solutions and verdicts of this run of `eval`, which includes the knob 0. "
-            "No model is called, except a judge for solutions without a verdict."
+            "No model is called, except a judge for solutions without a verdict. example-bank: use its correct "
+            "solutions, no model is called."
         ),
     ] = None,
     labels: Annotated[
@@ -103,7 +108,8 @@ def train(
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
     policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
-    Limits come from the configuration file. A rerun continues where the last one stopped.
+    An example bank holds solved steps for the strategy booststep. Limits come from the configuration file. A rerun
+    continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """

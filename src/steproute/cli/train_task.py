@@ -1,4 +1,4 @@
-"""What `steproute train` is to do: which of four ways to train the options ask for."""
+"""What `steproute train` is to do: which way to train the options ask for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_advantage import advantage
+from steproute.cli.train_bank import BankSource
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
@@ -25,6 +26,7 @@ from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
 from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.retrieval.example_bank import EXAMPLE_BANK
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
 _OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE)
@@ -78,6 +80,8 @@ class TrainTask:
 def train_task(options: TrainOptions) -> TrainTask:
     """The way to train that the options ask for. Raises ConfigError for options that do not fit together."""
     _check_rewriters(options)
+    if options.policy == EXAMPLE_BANK:
+        return _of_solved_steps(options)
     if options.run is not None:
         return _on_run(options, options.run)
     if options.policy != POMDP:
@@ -105,6 +109,18 @@ def _on_run(options: TrainOptions, folder: Path) -> TrainTask:
         return planned(model, options.belief, facts, options.console)
 
     return TrainTask(estimate=fit.print_estimate, train=train)
+
+
+def _of_solved_steps(options: TrainOptions) -> TrainTask:
+    source = BankSource(
+        data=options.data,
+        run=options.run,
+        problems=options.problems,
+        seed=options.seed,
+        fields=options.fields,
+        console=options.console,
+    )
+    return TrainTask(estimate=lambda: print_most(()), train=source.artifact)
 
 
 def _on_labels(options: TrainOptions) -> TrainTask:

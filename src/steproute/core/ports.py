@@ -307,11 +307,15 @@ class PolicyFamily(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The roles of the models and of the scorers that a strategy asks; answers: whether it compares final answers."""
+    """The roles of the models and of the scorers that a strategy asks.
+
+    answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps.
+    """
 
     models: tuple[str, ...] = ("weak", "strong")
     scorers: tuple[str, ...] = ()
     answers: bool = False
+    artifacts: tuple[str, ...] = ()
 
 
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")

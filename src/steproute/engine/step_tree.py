@@ -247,7 +247,7 @@ class _PrefixCache:
     """
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, bool], tuple[str, int]] = OrderedDict()
         self._calls: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
@@ -274,11 +274,12 @@ class _PrefixCache:
         advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
         text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
-        before, tokens = self._newest.pop(prefix.session, ("", 0))
+        session = prefix.session, bool(prefix.advice)  # advised calls leave what the others have in the cache
+        before, tokens = self._newest.pop(session, ("", 0))
         longer = text.startswith(before)  # the usual case, and fast to check
         common = len(before) if longer else len(commonprefix([before, text]))  # noqa: RUF071 - texts, not paths
         kept = min(tokens * common // len(before) if before else 0, read - again)
-        self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
+        self._newest[session] = text + written, read + max(0, usage.output_tokens - 1)
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
         return replace(
