@@ -123,13 +123,13 @@ def asked(text: str) -> str:
         ("We need calculate(-(1.5 - 2) / 4) ", "calculate(-(1.5 - 2) / 4) = 0.125"),
         ("calculate(1 / 3)", "calculate(1 / 3) = 1/3"),
         ("calculate(1 / 0)", "calculate(1 / 0): division by zero"),
-        ("calculate(2 ** 9)", "calculate(2 ** 9) cannot be calculated: use numbers, + - * / and brackets"),
-        ("calculate(open('x'))", "calculate(open('x')) cannot be calculated: use numbers, + - * / and brackets"),
+        ("calculate(2 ** 9)", "calculate(2 ** 9) = 512"),
+        ("calculate(open('x'))", "calculate(open('x')) cannot be calculated: use numbers, + - * / ^ and brackets"),
         (
-            "calculate(10000000 * 10000000)",
-            "calculate(10000000 * 10000000) cannot be calculated: a number is too large",
+            "calculate(10^40 * 10^40)",
+            "calculate(10^40 * 10^40) cannot be calculated: a number is too large",
         ),
-        ("calculate(2 +)", "calculate(2 +) cannot be calculated: it is no arithmetic expression"),
+        ("calculate(2 +)", "calculate(2 +) cannot be calculated: it ends too early"),
         ("nothing to calculate", ""),
     ],
 )

@@ -43,7 +43,7 @@ def observed(text: str, logprobs: tuple[float, ...], *earlier: str) -> Observati
 
 def test_strong_writes_the_first_steps_and_the_policy_decides_about_the_others() -> None:
     stage = Stage([Say("w3"), Say("w4 \\boxed{1}")], [Say("s1"), Say("s2")], [])
-    trace = stage.solve(Primed(policy=RandomRouting(0.0, seed=0), first=2))
+    trace = stage.solve(Primed(policy=RandomRouting(0.0, seed=0), first_steps=2))
     assert [(step.role, step.text) for step in trace.steps] == [
         ("strong", "s1"),
         ("strong", "s2"),
@@ -93,8 +93,8 @@ def test_a_glimpse_decides_who_writes_and_its_token_is_discarded() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="first"):
-        Primed(policy=RandomRouting(0.0, seed=0), first=0)
+    with pytest.raises(ConfigError, match="first_steps"):
+        Primed(policy=RandomRouting(0.0, seed=0), first_steps=0)
     with pytest.raises(ConfigError, match="policy"):
         Glimpse(policy=Threshold(0.5))
     with pytest.raises(ConfigError, match="share"):

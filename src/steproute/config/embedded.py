@@ -6,6 +6,7 @@ from typing import Final
 from steproute.core.errors import ConfigError
 from steproute.core.ports import StepScorer
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
+from steproute.lab.checking_scorer import CHECKER, CheckingScorer
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
 from steproute.lab.trim_world.parameters import STRONG, WEAK
@@ -17,7 +18,7 @@ PLACE_SCORER: Final = "prm-place"
 
 
 def lab_roles(scorer: str = "") -> Roles:
-    """The bundled lab: three writers, the PRM, and strong as a judge, with their prices.
+    """The bundled lab: three writers, the PRM, strong as a judge and the checker, with their prices.
 
     scorer: what scores as `prm`: the verifier if empty, the older PRM if "prm-place" (for null checks), else the
     verifier with the calibration in that folder, by `steproute calibrate-scorer`. Raises ArtifactError if that is
@@ -37,6 +38,7 @@ def lab_roles(scorer: str = "") -> Roles:
             "prm": ScorerRole(scorer=prm, price=PRICES["lab-verifier"]),
             PLACE_SCORER: ScorerRole(scorer=place, price=PRICES["lab-prm-place"]),
             "strong": ScorerRole(scorer=LabLikelihood("lab-strong"), price=PRICES["lab-strong"]),
+            CHECKER: ScorerRole(scorer=CheckingScorer()),
         },
         ladder=("weak", "mid", "strong"),
     )
@@ -51,7 +53,10 @@ def trim_world_roles() -> Roles:
             )
             for role, name in (("weak", WEAK), ("strong", STRONG))
         },
-        scorers={"prm": ScorerRole(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM])},
+        scorers={
+            "prm": ScorerRole(scorer=trim_world.DrawingPrm(), price=trim_world.PRICES[trim_world.PRM]),
+            CHECKER: ScorerRole(scorer=CheckingScorer()),
+        },
     )
 
 

@@ -177,6 +177,10 @@ READS_CONFIDENCE: Final = Declaration(
     "reads_confidence", bool, False, "True if it reads the log-probabilities of the calls that wrote the steps."
 )
 
+READS_AUTHORS: Final = Declaration(
+    "reads_authors", bool, False, "True if its scores also depend on which steps the weak model wrote."
+)
+
 
 @runtime_checkable
 class StepScorer(Protocol):
@@ -303,11 +307,15 @@ class PolicyFamily(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The roles of the models and of the scorers that a strategy asks; answers: whether it compares final answers."""
+    """The roles of the models and of the scorers that a strategy asks.
+
+    answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps.
+    """
 
     models: tuple[str, ...] = ("weak", "strong")
     scorers: tuple[str, ...] = ()
     answers: bool = False
+    artifacts: tuple[str, ...] = ()
 
 
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")
@@ -447,7 +455,7 @@ PORTS: Final = {
                 CombiningScorer.combined,
                 NewestStepScorer.score_newest,
             ),
-            declares=(READS_CONFIDENCE, ONLY_READS),
+            declares=(READS_CONFIDENCE, READS_AUTHORS, ONLY_READS),
         ),
         Port(
             kind="repairs",

@@ -24,7 +24,7 @@ from steproute.core.observation import Observation
 from steproute.core.ports import AskedPolicy, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
-from steproute.core.trace import AnswerVotes, Trace
+from steproute.core.trace import AnswerVotes, ToolUse, Trace
 from steproute.core.writable import writable
 from steproute.engine.account import Account
 from steproute.engine.branches import Branches
@@ -67,8 +67,8 @@ class Episode:
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
-        empty = Prefix(problem=problem, separator=separator, session=session)
-        self._solution = Committed(empty, self._account, on_event)
+        self.empty = Prefix(problem=problem, separator=separator, session=session)
+        self._solution = Committed(self.empty, self._account, on_event)
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
@@ -77,6 +77,7 @@ class Episode:
         self._sessions = Sessions()
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
         self._answer_votes: tuple[AnswerVotes, ...] = ()
+        self._tools: list[ToolUse] = []
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
@@ -271,6 +272,10 @@ class Episode:
         """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
         return self._solution.commit(prefix)
 
+    def note_tool(self, use: ToolUse) -> None:
+        """Keep an action and its output on the trace."""
+        self._tools.append(use)
+
     def restart(self) -> Prefix:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
         return self._solution.restart()
@@ -329,6 +334,7 @@ class Episode:
             notes=tuple(self._fallbacks.notes),
             fallbacks=tuple(self._fallbacks.failures),
             answer_votes=self._answer_votes,
+            tools=tuple(self._tools),
         )
         self._emit(Finished(trace))
         return trace

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 
 from steproute.core.errors import ConfigError, SpendingLimitReached
-from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
+from steproute.core.ports import CAPABILITIES, READS_AUTHORS, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored, most_written
@@ -256,6 +256,11 @@ class LimitedScorer:
     def judges_newest_alone(self) -> bool:
         """Whether its scorer scores the newest step with a separate call."""
         return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
+
+    @property
+    def reads_authors(self) -> bool:
+        """Whether its scorer reads who wrote the steps."""
+        return READS_AUTHORS.of(self._scorer)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step; see StepScorer.score. Raises SpendingLimitReached."""

@@ -20,7 +20,7 @@ import msgspec
 from steproute.core.answer_rule import BOXED
 from steproute.core.concurrency import KeyedLock, gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
-from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
+from steproute.core.ports import CAPABILITIES, READS_AUTHORS, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
@@ -209,7 +209,7 @@ class TreeScorer:
         scorer, meter = self._scorer, meter or Meter()
         if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
             return await self._steps.score(prefix, meter)
-        key = _key(self.name, None, prefix)
+        key = _key(self.name, "authors" if READS_AUTHORS.of(scorer) else None, prefix)
         async with self._cache.turn(prefix.session) as before:
             scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter), len(prefix.steps))
             await before.wait()
@@ -247,7 +247,7 @@ class _PrefixCache:
     """
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, bool], tuple[str, int]] = OrderedDict()
         self._calls: dict[str, asyncio.Event] = {}
 
     @asynccontextmanager
@@ -274,11 +274,12 @@ class _PrefixCache:
         advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
         text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
-        before, tokens = self._newest.pop(prefix.session, ("", 0))
+        session = prefix.session, bool(prefix.advice)  # advised calls leave what the others have in the cache
+        before, tokens = self._newest.pop(session, ("", 0))
         longer = text.startswith(before)  # the usual case, and fast to check
         common = len(before) if longer else len(commonprefix([before, text]))  # noqa: RUF071 - texts, not paths
         kept = min(tokens * common // len(before) if before else 0, read - again)
-        self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
+        self._newest[session] = text + written, read + max(0, usage.output_tokens - 1)
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
         return replace(
@@ -291,11 +292,14 @@ def _without_prompt(draft: Draft) -> Draft:
 
 
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
-    """The model or scorer, its sampling and the text. They alone determine a node's content."""
+    """The model or scorer, its sampling and the text, and for some scorers which steps the weak model wrote. They alone
+    determine a node's content."""
     rule = prefix.problem.rule
     parts: tuple[Any, ...] = (name, place, prefix.problem.canonical, prefix.separator, prefix.text)
     if rule is not BOXED:  # older trees have only this rule and do not name it
         parts += (rule.name,)
+    if place == "authors":
+        parts += (tuple(step.role == "weak" for step in prefix.steps),)
     if prefix.advice:
         parts += (prefix.advice,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -25,7 +25,7 @@ from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
-LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
+LabWriter = Literal["lab-weak", "lab-weak-hinted", "lab-mid", "lab-strong"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
 LabName = Literal[LabWriter, LabScorerName]
 Servable = Literal[LabWriter, "lab-prm-place"]
@@ -34,6 +34,7 @@ _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
     "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
+    "lab-weak-hinted": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
     "lab-mid": Price(input=Decimal("0.25"), cache_read=Decimal("0.025"), output=Decimal("1.00"), table=_TABLE),
     "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
     "lab-verifier": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
@@ -110,7 +111,7 @@ class LabModel:
         tokens, jobs = self._prompt(prefix), list[WriteJob]()
         for index, meter in enumerate(meters):
             job = WriteJob(
-                session=prefix.session,
+                session=f"{prefix.session}{'/advised' if prefix.advice else ''}",  # advice stands in front
                 tokens=tokens,
                 meter=meter,
                 sampling=sampling,

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from steproute.core.grade import Verdict
-from steproute.core.ports import COMPARES, Grader
-from steproute.core.problem import Problem
-from steproute.core.solution import Meter, Prefix
+from steproute.core.solution import Prefix
 from steproute.core.trace import AnswerVotes
 from steproute.engine.episode import Episode
-from steproute.grading.mathematics import MathGrader
+from steproute.strategies.agreement import agree
 
 
 async def winner(episode: Episode, solutions: Sequence[Prefix], weights: Sequence[float]) -> Prefix:
@@ -37,20 +34,12 @@ async def grouped(episode: Episode, solutions: Sequence[Prefix], weights: Sequen
     for solution, weight in zip(solutions, weights, strict=True):
         answer = solution.answer or ""
         for index, group in enumerate(groups):
-            if await agree(episode.roles.grading.grader, replace(episode.problem, answer=group.votes.answer), answer):
+            if await agree(episode, group.votes.answer, answer):
                 groups[index] = _joined(group, solution, weight)
                 break
         else:
             groups.append(Group(AnswerVotes(answer=answer, votes=1, weight=weight), solution, weight))
     return sorted(groups, key=lambda group: group.votes.weight, reverse=True)
-
-
-async def agree(grader: Grader, reference: Problem, answer: str | None) -> bool:
-    """Whether an answer equals the reference's, by the grader if it compares at no cost, else as mathematics."""
-    if answer is None or answer == reference.answer:
-        return answer is not None
-    comparing = grader if COMPARES.of(grader) else MathGrader()
-    return (await comparing.grade(reference, answer, answer, Meter())).verdict is Verdict.CORRECT
 
 
 def _joined(group: Group, solution: Prefix, weight: float) -> Group:

@@ -2,13 +2,13 @@
 escalates."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from steproute.core.decision import Accept
 from steproute.core.ports import Needs, Policy
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
-from steproute.strategies.answers import agree
+from steproute.strategies.agreement import agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,12 @@ class AutoMix:
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""
-        problem, grader = episode.problem, episode.roles.grading.grader
-        find = problem.rule.find
+        find = episode.problem.rule.find
         samples = [await episode.propose("weak", empty, to_end=True) for _ in range(self.samples)]
         answers, answer = Counter(find(sample.text) for sample in samples), find(draft.text)
         if answer is None:
             return (0.0,)
-        reference = replace(problem, answer=answer)
-        agreeing = [count for sample, count in answers.items() if await agree(grader, reference, sample)]
+        agreeing = [count for sample, count in answers.items() if await agree(episode, answer, sample)]
         return (sum(agreeing) / self.samples,)
 
 
