@@ -1,13 +1,19 @@
 """Second chances: rungs between the weak model and the next one, each with its threshold and its bill."""
 
+from pathlib import Path
+
 import pytest
 from tests.engine.test_episode import Say, Stage, check_law
 
-from steproute import Accept, Rewrite
+from steproute import Accept, Problem, Rewrite
+from steproute.artifacts import write_artifact
 from steproute.core.errors import ConfigError
 from steproute.policies.trim.ladder import LadderThreshold
 from steproute.policies.trim.threshold import Threshold
+from steproute.retrieval.example_bank import Example, ExampleBank, bank_artifact, origin_of
 from steproute.strategies.second_chances import SecondChances
+
+OTHER = Problem.ask("Another problem?")
 
 
 def chances(*thresholds: float, width: int = 2) -> SecondChances:
@@ -44,7 +50,30 @@ def test_a_policy_without_rungs_goes_straight_to_strong() -> None:
     assert [step.role for step in stage.solve(SecondChances(policy=Threshold(0.5))).steps] == ["strong"]
 
 
-@pytest.mark.parametrize("rungs", [(), ("repeat",), ("resample", "resample")])
+@pytest.fixture
+def bank(tmp_path: Path) -> str:
+    examples = [Example(problem=OTHER.text, step="So 20 + 4 = 24.", origin=origin_of(OTHER))]
+    write_artifact(bank_artifact(ExampleBank.of(examples), {}), tmp_path / "bank")
+    return str(tmp_path / "bank")
+
+
+def test_a_low_draft_is_written_again_with_a_solved_step_in_view(bank: str) -> None:
+    stage = Stage([Say("So 20 + 4 = 24."), Say("So 24 \\boxed{1}")], [], [0.1, 0.9])
+    trace = stage.solve(SecondChances(policy=LadderThreshold((0.5,)), rungs=("retry",), bank=bank))
+    assert [bool(prefix.advice) for prefix, _ in stage.weak.asked] == [False, True]
+    assert [(step.role, step.text) for step in trace.steps] == [("weak", "So 24 \\boxed{1}")]
+    check_law(stage, trace)
+
+
+def test_a_draft_without_an_example_climbs_on_and_is_not_scored_again(bank: str) -> None:
+    stage = Stage([Say("Hm.")], [Say("s \\boxed{1}")], [0.1])
+    trace = stage.solve(SecondChances(policy=LadderThreshold((0.5,)), rungs=("retry",), bank=bank))
+    assert [step.role for step in trace.steps] == ["strong"]
+    assert stage.prm.read == 7
+    check_law(stage, trace)
+
+
+@pytest.mark.parametrize("rungs", [(), ("repeat",), ("resample", "resample"), ("retry",)])
 def test_unknown_rungs_are_refused(rungs: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="rungs"):
+    with pytest.raises(ConfigError, match="rungs|bank"):
         SecondChances(policy=Threshold(0.5), rungs=rungs)
