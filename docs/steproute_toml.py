@@ -145,7 +145,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "width": "how many chains a beam keeps, or how many drafts the best one is chosen from",
     "chain": "what a chain's score is made of: the newest steps' ratios, or the scorer's score of the prefix",
     "weight": "share of the likelihood in a chain's score; the rest is the judge's",
-    "temperature": "of the draw of chains; 0 keeps the best ones",
+    "temperature": "beam: of the draw of chains, 0 keeps the best ones; second-chances: of the further drafts",
     "decay": "what the temperature is multiplied by after each step",
     "vote": "whether the chains that are left vote on the answer",
     "weights": "what a vote weighs: nothing, or the judge's scores of its solution",
@@ -164,6 +164,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "tool_s": "seconds of CPU time that a tool may take; then the model writes its output",
     "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; "
     "vote: solutions",
+    "rungs": "the second chances, in their order: `retry`, `resample`",
     "bank": "folder of an example bank",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",

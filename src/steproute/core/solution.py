@@ -156,7 +156,8 @@ class Draft:
     `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, if the backend gives
     them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`. `repaired_from` is what
     the model wrote, if a repair corrected it to `text`. If the episode has merged it with equal ones, it is one of
-    `width` candidates, of which `votes` had this text.
+    `width` candidates, of which `votes` had this text. `rung` is the rung on which it was written, if that is no
+    role: a second chance of its role.
     """
 
     id: int = 0
@@ -174,6 +175,7 @@ class Draft:
     width: int | None = None
     votes: int | None = None
     repaired_from: str | None = None
+    rung: str = ""
 
     @property
     def degenerate(self) -> bool:

@@ -213,28 +213,47 @@ class Episode:
         )
 
     async def decide(
-        self, policy: Policy | AskedPolicy, draft: Draft, scores: tuple[float, ...] | None = ()
+        self,
+        policy: Policy | AskedPolicy,
+        draft: Draft,
+        scores: tuple[float, ...] | None = (),
+        *,
+        rungs: tuple[str, ...] = (),
     ) -> Decision:
-        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted."""
+        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted.
+
+        rungs: second chances that the strategy offers between the weak model and the next one.
+        """
         decision: Decision
         if draft.id in self._fallbacks.stand_ins:
             decision = Accept()
         elif scores is None:
             decision = self._fallbacks.unscored_decision
         else:
-            answer = policy.decide(self.observe(draft, scores))
+            answer = policy.decide(self.observe(draft, scores, rungs=rungs))
             decision = await answer if isinstance(answer, Awaitable) else answer
         self._solution.note_decision(draft, scores, decision)
         return decision
 
-    def observe(self, draft: Draft, scores: tuple[float, ...], prefix: Prefix | None = None) -> Observation:
-        """The observation of a policy after `draft` was scored, from the solution so far or from another `prefix`."""
+    def observe(
+        self,
+        draft: Draft,
+        scores: tuple[float, ...],
+        prefix: Prefix | None = None,
+        *,
+        rungs: tuple[str, ...] = (),
+    ) -> Observation:
+        """The observation of a policy after `draft` was scored, from the solution so far or from another `prefix`.
+
+        rungs: see `decide`.
+        """
+        weak, *others = self.roles.ladder
         return Observation(
             prefix=self._solution.prefix if prefix is None else prefix,
             draft=draft,
             scores=scores,
             max_steps=self.limits.max_steps,
-            ladder=self.roles.ladder,
+            ladder=(weak, *rungs, *others) if rungs else self.roles.ladder,
         )
 
     async def accept(self, draft: Draft) -> Prefix:

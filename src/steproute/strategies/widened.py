@@ -125,13 +125,14 @@ class BestOfN(Stepwise):
 
 
 async def best_of(
-    episode: Episode, role: str, prefix: Prefix, width: int, by: By, judge: str
+    episode: Episode, role: str, prefix: Prefix, width: int, by: By, judge: str, temperature: float | None = None
 ) -> tuple[Draft, tuple[float, ...] | None]:
     """The best of the role's candidates and its scores, None if the scorer failed for all of them.
 
     A text that the solution holds already is chosen only if there is no other. Votes break ties, then the order.
+    temperature: instead of the role's own.
     """
-    candidates = await episode.candidates(role, [prefix], width)
+    candidates = await episode.candidates(role, [prefix], width, temperature=temperature)
     candidates = [each for each in candidates if each.draft.text not in prefix.texts] or candidates
     if by == "votes":
         best = max(candidates, key=lambda each: each.votes)
