@@ -29,9 +29,9 @@ class SecondChances(Stepwise):
 
     rungs: in their order. `retry` shows the weak model the step of the example bank, a folder, that is most like the
     rejected draft, if one is at least `threshold` alike; else the draft stays. `resample` draws `width` further drafts
-    at `temperature` and keeps the one that the judge scores highest. The policy decides after each rung as after each model; a policy
-    `ladder` may have a threshold for each. Not published: our extension of TRIM. Raises ConfigError for rungs that
-    cannot be and for fewer than one draft, ArtifactError for a folder that holds no sound bank.
+    at `temperature` and keeps the one that the judge scores highest. The policy decides after each rung as after each
+    model; a policy `ladder` may have a threshold for each. Not published: our extension of TRIM. Raises ConfigError for
+    rungs that cannot be and for fewer than one draft, ArtifactError for a folder that holds no sound bank.
     """
 
     rungs: tuple[str, ...] = (RESAMPLE,)
