@@ -145,7 +145,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "width": "how many chains a beam keeps, or how many drafts the best one is chosen from",
     "chain": "what a chain's score is made of: the newest steps' ratios, or the scorer's score of the prefix",
     "weight": "share of the likelihood in a chain's score; the rest is the judge's",
-    "temperature": "beam: of the draw of chains, 0 keeps the best ones; second-chances: of the further drafts",
+    "temperature": "beam: of the draw of chains, 0 keeps the best ones; second-chances: of the further drafts; "
+    "mppa: added to the weak model's own for plans",
     "decay": "what the temperature is multiplied by after each step",
     "vote": "whether the chains that are left vote on the answer",
     "weights": "what a vote weighs: nothing, or the judge's scores of its solution",
@@ -165,6 +166,12 @@ MEANINGS: Final[Mapping[str, str]] = {
     "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; "
     "vote: solutions",
     "rungs": "the second chances, in their order: `retry`, `resample`",
+    "plans": "how many next steps the weak model writes to be merged",
+    "merge": "`write`: the aggregator writes one step with the plans in view; `vote` and `judge` choose one of them",
+    "aggregator": "the role that merges plans",
+    "every_step": "whether plans are gathered whenever they are due, or only if the first is a planning step",
+    "gap": "least tokens between two gatherings at the beginning of a solution",
+    "slowing": "after so many tokens of the solution the gap is twice as long, and so on",
     "bank": "folder of an example bank",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",
