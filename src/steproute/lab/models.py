@@ -98,7 +98,7 @@ class LabModel:
             raise ConfigError(
                 f"{self.name} was not trained to read {'plans' if advice.plans else 'examples'}.",
                 where="model",
-                remedy="Use lab-weak-hinted for examples, or a model that reads English.",
+                remedy="Use a model that reads English.",
             )
         return _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
 
