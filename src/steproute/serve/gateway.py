@@ -30,6 +30,7 @@ from steproute.serve.media_urls import check_media_urls
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
+from steproute.serve.readiness import Readiness
 from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
 from steproute.store import Principal, Store
@@ -67,6 +68,9 @@ class Gateway:
     def of(cls, setup: Setup, store: Store) -> "Gateway":
         """The gateway of a configuration. Raises as `served_routes`."""
         return cls(setup=setup, store=store, routes=served_routes(setup))
+
+    def __post_init__(self) -> None:
+        self.readiness = Readiness(ping=self.store.ping, roles=self.setup.roles, routes=self.routes)
 
     @property
     def settings(self) -> ServeSettings:
