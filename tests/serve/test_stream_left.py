@@ -47,7 +47,7 @@ def test_a_stream_that_is_closed_before_its_first_step_cancels_the_call(
                 gateway: Gateway = app.state.gateway
                 await _leave(app, model, lambda sent: bool(upstream.asked) and bool(sent) is began)
                 async with asyncio.timeout(30):
-                    while gateway.answers or not upstream.asked[0].closed_by_client:  # noqa: ASYNC110
+                    while gateway.answers or not upstream.asked[0].closed_by_client:
                         await asyncio.sleep(0.01)
                 totals = await gateway.store.ledger.totals(by=("purpose",))
                 assert await gateway.store.ledger.audit() == []
@@ -78,7 +78,7 @@ async def _leave(app: Any, model: str, leaves: Callable[[list[str]], bool]) -> N
     async def receive() -> dict[str, Any]:
         if whole:
             return whole.pop()
-        while not leaves(sent):  # noqa: ASYNC110
+        while not leaves(sent):
             await asyncio.sleep(0.01)
         return {"type": "http.disconnect"}
 
