@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.engine.scripted import ScriptedModel, ScriptedScorer
 from tests.engine.test_episode import WEAK_PRICE, stepwise
+from tests.serve.running import PROBLEM
 from tests.serve.test_passthrough import CONFIG
 
 from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
@@ -109,6 +110,22 @@ def test_a_large_budget_asks_no_model_for_more_than_its_context_may_hold(asked: 
         chat, route, "weak", roles(WEAK_PRICE, FREE), Principal(tenant="t", key_id="k", limits_usd=True), "id"
     )
     assert asking.request.max_tokens == asking.most_tokens == sent
+
+
+@pytest.mark.parametrize(("knob", "paced"), [(0.003, None), (None, 0.003)], ids=["asked for", "paced"])
+def test_a_knob_reads_no_policy_from_its_folder_again(
+    monkeypatch: pytest.MonkeyPatch, knob: float | None, paced: float | None
+) -> None:
+    setup = read_setup(None)
+    table = {"policy": "lab-agg", "knob": 0.001, "knobs": [0.0001, 0.01]}
+    setup = replace(setup, gateway=replace(setup.gateway, routes={"default": table}))
+    served = served_routes(setup)["default"]
+    monkeypatch.setattr("steproute.config.route.load_policy", None)
+    overrides = {} if knob is None else {"steproute": {"knob": knob}}
+    chat = Chat.of({"model": "default", "messages": [{"role": "user", "content": PROBLEM}], **overrides})
+    asked = step_work(chat, served, setup.roles, Principal(tenant="t", key_id="k"), "id", paced)
+    assert asked.route.endswith("lab-agg=0.003")
+    assert asked.strategy != served.strategy
 
 
 @pytest.mark.parametrize("kind", ["file", "video_url", "input_audio", "audio_url", "document", None])
