@@ -25,9 +25,9 @@ from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
-LabWriter = Literal["lab-weak", "lab-weak-hinted", "lab-mid", "lab-strong"]
+LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
-LabName = Literal[LabWriter, LabScorerName]
+LabName = Literal[LabWriter, LabScorerName, "lab-weak-hinted"]
 Servable = Literal[LabWriter, "lab-prm-place"]
 _NUMBER: Final = re.compile(r"\d+")
 _TABLE: Final = "steproute-lab 2026-11"
@@ -62,7 +62,7 @@ class LabModel:
 
     only_reads: ClassVar[str] = "lab"
 
-    def __init__(self, name: LabWriter, source: Worker | None = None) -> None:
+    def __init__(self, name: LabName, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
         self.capabilities = ModelCapabilities(example=self._worker.network.reads_example, plans=False)
