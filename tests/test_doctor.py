@@ -53,7 +53,12 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("no usage", [], "token counts", "Have the server send usage"),
         ("", [("[scorers.prm]", "[scorers.other]")], "roles", "a policy that reads no scores"),
         ("", [("[scorers.prm]", "[route]\nstrategy = 'automix-prm'\n[scorers.other]")], "roles", "reads no scores"),
-        ("", [("[scorers.prm]", "[route]\nstrategy = 'nosuch'\n[scorers.prm]")], "policy", "Use one of arbitrage-oracle, automix"),
+        (
+            "",
+            [("[scorers.prm]", "[route]\nstrategy = 'nosuch'\n[scorers.prm]")],
+            "policy",
+            "Use one of arbitrage-oracle, automix",
+        ),
     ],
 )
 def test_a_planted_misconfiguration_is_found(

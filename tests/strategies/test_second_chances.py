@@ -1,5 +1,6 @@
 """Second chances: rungs between the weak model and the next one, each with its threshold and its bill."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from tests.engine.test_episode import Say, Stage, check_law
 from steproute import Accept, Problem, Rewrite
 from steproute.artifacts import write_artifact
 from steproute.core.errors import ConfigError
+from steproute.engine.episode import Episode
 from steproute.policies.trim.ladder import LadderThreshold
 from steproute.policies.trim.threshold import Threshold
 from steproute.retrieval.example_bank import Example, ExampleBank, bank_artifact, origin_of
@@ -77,3 +79,15 @@ def test_a_draft_without_an_example_climbs_on_and_is_not_scored_again(bank: str)
 def test_unknown_rungs_are_refused(rungs: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match="rungs|bank"):
         SecondChances(policy=Threshold(0.5), rungs=rungs)
+
+
+def test_the_same_text_by_another_author_is_scored_by_itself() -> None:
+    stage = Stage([Say("a")], [Say("a")], [0.1, 0.9])
+
+    async def scored() -> list[tuple[float, ...] | None]:
+        episode = Episode(stage.problem, stage.roles, route="test")
+        start = episode.start()
+        drafts = [await episode.propose(role, start) for role in ("weak", "strong")]
+        return [await episode.score(start, draft) for draft in (*drafts, drafts[1])]
+
+    assert asyncio.run(scored()) == [(0.1,), (0.9,), (0.9,)]

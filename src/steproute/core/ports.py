@@ -309,13 +309,16 @@ class PolicyFamily(Protocol):
 class Needs:
     """The roles of the models and of the scorers that a strategy asks.
 
-    answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps.
+    answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps. example,
+    plans: the roles whose models have to read these of a prefix's advice.
     """
 
     models: tuple[str, ...] = ("weak", "strong")
     scorers: tuple[str, ...] = ()
     answers: bool = False
     artifacts: tuple[str, ...] = ()
+    example: tuple[str, ...] = ()
+    plans: tuple[str, ...] = ()
 
 
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")

@@ -18,8 +18,9 @@ from steproute.engine.budget import Budget
 from steproute.engine.metering import Bill, Blame, MeteredCalls
 from steproute.engine.roles import ModelRole, Roles
 
-Place: TypeAlias = tuple[str, tuple[str, ...]]
-"""A role and the texts of the steps from which it writes."""
+Place: TypeAlias = tuple[str, tuple[str, ...], int]
+"""A role, the texts of the steps from which it writes, and its token limit: a probe of one token has the seed of the
+step that it begins."""
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ class Drafting:
     async def _several(self, role: str, prefix: Prefix, n: int, wanted: Sampling, trial: Trial | None) -> list[Draft]:
         """Drafts of one seed, in one call if the model can write several."""
         model = self._roles.model(role)
-        sampling = replace(wanted, seed=self._next_seed(role, prefix, trial))
+        sampling = replace(wanted, seed=self._next_seed(role, prefix, wanted.max_tokens, trial))
         _, n, _ = self._budget.clamp(sampling, model.price, n)
         if n == 1 or CAPABILITIES.of(model.model).several:
             return await self._call(role, prefix, n, sampling, trial)
@@ -171,8 +172,8 @@ class Drafting:
             raise self._budget.end(budget, str(failure)) from None
         return drafts, budget
 
-    def _next_seed(self, role: str, prefix: Prefix, trial: Trial | None) -> int:
-        place = (role, prefix.texts)
+    def _next_seed(self, role: str, prefix: Prefix, max_tokens: int, trial: Trial | None) -> int:
+        place = (role, prefix.texts, max_tokens)
         self._attempts[place] += 1
         if trial is not None:
             trial.places.append(place)

@@ -26,7 +26,7 @@ class Scoring:
         key: of speculative scores, whose lines can be settled by it. Raises ScorerError, and BackendError if the
         scorer's server failed.
         """
-        scored = role, tuple([(step.text, step.confidence) for step in prefix.steps])
+        scored = role, tuple([(step.role, step.text, step.confidence) for step in prefix.steps])
         if key is None and self._newest is not None and self._newest[0] == scored:
             return self._newest[1]
         scores = await self._scores(role, self._roles.scorer(role), prefix.for_scorers, key)

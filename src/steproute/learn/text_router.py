@@ -90,7 +90,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _batches(better: Any, size: int, rng: np.random.Generator) -> Iterator[Any]:
-    """One pass over as many rows of either class, the larger one drawn anew, in random order."""
+    """One pass over as many rows of either class, the larger one sampled in each pass, in random order."""
     classes = [np.flatnonzero(better == value) for value in (False, True)]
     least = min(map(len, classes))
     order = rng.permutation(np.concatenate([rng.choice(each, least, replace=False) for each in classes]))

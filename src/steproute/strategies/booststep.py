@@ -39,7 +39,7 @@ class BoostStep(Stepwise):
     @property
     def needs(self) -> Needs:
         """Those of TRIM's loop, and the bank."""
-        return replace(Stepwise(policy=self.policy, judge=self.judge).needs, artifacts=(self.bank,))
+        return replace(Stepwise(policy=self.policy, judge=self.judge).needs, artifacts=(self.bank,), example=("weak",))
 
     async def solve(self, episode: Episode) -> None:
         """Try, look up, try again, then decide as TRIM does, until the solution ends."""

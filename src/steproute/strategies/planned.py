@@ -53,7 +53,11 @@ class Planned(Stepwise):
         own = Stepwise(policy=self.policy, judge=self.judge).needs
         models = (*own.models, self.aggregator) if self.merge == "write" else own.models
         scorers = (*own.scorers, self.judge) if self.merge == "judge" else own.scorers
-        return Needs(models=tuple(dict.fromkeys(models)), scorers=tuple(dict.fromkeys(scorers)))
+        return Needs(
+            models=tuple(dict.fromkeys(models)),
+            scorers=tuple(dict.fromkeys(scorers)),
+            plans=(self.aggregator,) if self.merge == "write" else (),
+        )
 
     async def solve(self, episode: Episode) -> None:
         """Gather plans and merge them where the schedule says so, draft elsewhere; then decide as TRIM does."""

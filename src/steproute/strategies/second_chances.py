@@ -70,6 +70,7 @@ class SecondChances(Stepwise):
             models=tuple(role for role in roles if role not in RUNGS),
             scorers=(self.judge,),
             artifacts=(self.bank,) if self.bank else (),
+            example=("weak",) if self.bank else (),
         )
 
     async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
