@@ -76,7 +76,7 @@ def tune_router(
         logits = _last_logits(model, [texts[index].tokens[: texts[index].judged[-1] + 1] for index in batch])
         loss = F.cross_entropy(logits, torch.tensor(better[batch], dtype=torch.long))
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
     model.eval().save_pretrained(folder)
