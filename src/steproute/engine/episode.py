@@ -48,7 +48,8 @@ class Episode:
     """State of one problem from start to trace.
 
     Strategies call `start`, `propose`, `score`, `decide`, `accept` and `finish`; to search, `candidates`,
-    `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and `cancel_speculation`.
+    `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and
+    `cancel_speculation`.
     """
 
     def __init__(
