@@ -6,6 +6,9 @@ from typing import Final
 from steproute.core.errors import ConfigError
 from steproute.core.ports import StepScorer
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
+from steproute.environments.house.agents import PRICES as PRICES_OF_HOUSE
+from steproute.environments.house.agents import HouseAgent, HouseEnvironment, HouseProgress, noisy_scorer
+from steproute.environments.house.game import NAME as HOUSE
 from steproute.lab.checking_scorer import CHECKER, CheckingScorer
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
@@ -60,15 +63,34 @@ def trim_world_roles() -> Roles:
     )
 
 
+def house_roles() -> Roles:
+    """The house: three scripted agents, a noisy scorer as `prm` and the exact one as `oracle`, at assumed prices."""
+    names = {"weak": "house-weak", "mid": "house-mid", "strong": "house-strong"}
+    return Roles(
+        models={role: ModelRole(model=HouseAgent(name), price=PRICES_OF_HOUSE[name]) for role, name in names.items()},
+        scorers={
+            "prm": ScorerRole(scorer=noisy_scorer(), price=PRICES_OF_HOUSE["house-prm"]),
+            "oracle": ScorerRole(scorer=HouseProgress()),
+        },
+        ladder=tuple(names),
+        environment=HouseEnvironment(),
+    )
+
+
+def is_house(data: str) -> bool:
+    """Whether a data set's name is that of the house."""
+    return data.partition(":")[0] == HOUSE
+
+
 def embedded_roles(data: str, scorer: str = "") -> Roles:
     """The embedded models that solve a data set: TRIM's world for its own problems, else the lab.
 
     scorer: see `lab_roles`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
     """
-    if not is_trim_world(data):
+    if not is_trim_world(data) and not is_house(data):
         return lab_roles(scorer)
     if scorer:
         raise ConfigError(
             f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."
         )
-    return trim_world_roles()
+    return house_roles() if is_house(data) else trim_world_roles()

@@ -15,7 +15,7 @@ from steproute.core.declaration import Declaration
 from steproute.core.grade import Grade
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Step
 from steproute.core.usage import Usage
 
 Episode_contra = TypeVar("Episode_contra", contravariant=True)
@@ -362,7 +362,11 @@ class Response:
 
 @runtime_checkable
 class Environment(Protocol):
-    """Answers a step: a tool's result, or what an agent observes. It keeps nothing between calls."""
+    """Answers a step: a tool's result, or what an agent observes.
+
+    Its answer depends on the prefix alone, so that any branch of a search can ask. A world is played again from the
+    start that the problem names (`steproute.environments.replaying`).
+    """
 
     async def respond(self, prefix: Prefix) -> Response:
         """The answer to the newest step of `prefix`. Raises EnvironmentFailed."""
@@ -409,6 +413,15 @@ class BoundedGrader(Grader, Protocol):
 
     def most_usage(self, problem: Problem, answer: str | None, solution: str) -> Usage:
         """The most that `grade` can use, all input as uncached tokens."""
+        ...
+
+
+@runtime_checkable
+class StepsGrader(Grader, Protocol):
+    """A grader that reads the steps with their rewards and needs no gold answer."""
+
+    async def grade_steps(self, problem: Problem, steps: Sequence[Step], meter: Meter) -> Grade:
+        """The grade of a solution's steps, those of an environment included. It is asked instead of `grade`."""
         ...
 
 
@@ -485,7 +498,12 @@ PORTS: Final = {
         Port(
             kind="graders",
             methods=(Grader.grade,),
-            optional=(FromSettings.from_settings, AskingGrader.asking, BoundedGrader.most_usage),
+            optional=(
+                FromSettings.from_settings,
+                AskingGrader.asking,
+                BoundedGrader.most_usage,
+                StepsGrader.grade_steps,
+            ),
             declares=(COMPARES, READS_SOLUTION, ROLE),
         ),
         Port(kind="datasets", methods=(DataSet.__call__,), declares=(DEFAULT_COUNT,)),

@@ -18,7 +18,7 @@ from typing import Final
 
 from steproute.core.concurrency import in_turn
 from steproute.core.decision import Accept, Decision
-from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
+from steproute.core.errors import BackendError, BudgetExceeded, ConfigError, ScorerError, SpendingLimitReached
 from steproute.core.events import Billed, Drafted, Event, Finished, Started
 from steproute.core.observation import Observation
 from steproute.core.ports import AskedPolicy, Policy, Strategy
@@ -47,8 +47,9 @@ _NUMBERS: Final = count()  # a problem that is solved again has nothing in a bac
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `candidates`, `score_candidates`,
-    `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and `cancel_speculation`.
+    Strategies call `start`, `propose`, `score`, `decide`, `accept` and `finish`; to search, `candidates`,
+    `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and
+    `cancel_speculation`.
     """
 
     def __init__(
@@ -136,9 +137,11 @@ class Episode:
         `replacing` is the draft that it replaces; if the role fails and the route says `on_strong_failure = accept`,
         that draft is returned instead. `stand_in` is the role that writes if this one fails and the route says
         `on_weak_failure = strong`; its draft is neither scored nor rejected. A degenerate step is continued once and
-        left out. A speculative draft from this prefix is awaited instead. Raises BudgetExceeded, ConfigError, and
-        BackendError; an error that will not pass is always raised.
+        left out. A speculative draft from this prefix is awaited instead. Raises BudgetExceeded, ConfigError (also for
+        `to_end` if an environment answers each step; see `finish`), and BackendError; an error that will not pass is
+        always raised.
         """
+        self._check_to_end(to_end)
         if not to_end and (ready := await self._speculation.take(role, prefix)) is not None:
             draft, written = ready
             for each in written:
@@ -158,6 +161,18 @@ class Episode:
         draft = await self.propose(stand_in, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens)
         self._fallbacks.stand_ins.add(draft.id)
         return draft
+
+    async def finish(
+        self, role: str, prefix: Prefix, *, replacing: Draft | None = None, stand_in: str | None = None
+    ) -> Prefix:
+        """Accept what the role writes to the end of the solution: in one call, or step by step if an environment
+        answers. A draft that is kept because the role failed is accepted alone. Arguments and errors as `propose`."""
+        answered = self.roles.environment is not None
+        draft = await self.propose(role, prefix, replacing=replacing, stand_in=stand_in, to_end=not answered)
+        prefix = await self.accept(draft)
+        while answered and draft is not replacing and not prefix.finished:
+            prefix = await self.accept(await self.propose(role, prefix, stand_in=stand_in))
+        return prefix
 
     def speculate(
         self, role: str, prefix: Prefix, *, if_accepted: Draft | None = None, steps: int = 1, judge: str | None = None
@@ -302,6 +317,7 @@ class Episode:
         temperature: instead of the role's own. Raises as `propose`, without declared fallbacks: the first failure
         cancels the other calls.
         """
+        self._check_to_end(to_end)
         sampling = self.roles.model(role).sampling
         calls = [
             self._drafting.drafts(role, prefix, n, to_end=to_end, temperature=temperature)
@@ -318,6 +334,14 @@ class Episode:
     def note_answers(self, votes: Sequence[AnswerVotes]) -> None:
         """Keep on the trace what a vote over whole solutions was between, the winner first."""
         self._answer_votes = tuple(votes)
+
+    def _check_to_end(self, to_end: bool) -> None:
+        if to_end and self.roles.environment is not None:
+            raise ConfigError(
+                "an environment answers each step, and this strategy has a model write whole solutions in one call.",
+                where=self.route,
+                remedy="Use stepwise, second-chances, beam, query or single, or remove roles.environment.",
+            )
 
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(

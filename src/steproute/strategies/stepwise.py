@@ -79,7 +79,7 @@ class Stepwise:
         """The prefix after the role has written the decision's number of steps."""
         role, steps = decision.role, self.takeover_steps if decision.steps is None else decision.steps
         if steps is None:
-            return await episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))
+            return await episode.finish(role, prefix, replacing=draft)
         rewritten = await self.written_again(episode, role, prefix, draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
         prefix = await episode.accept(rewritten)
         for _ in range(steps - 1):
