@@ -19,18 +19,29 @@ from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
+from steproute.policies.stored import (
+    ADVANTAGE,
+    AGG,
+    AGG_CONFIDENCE,
+    POMDP,
+    QUERY_CLASSIFIER,
+    QUERY_SW,
+    RUNGS,
+    SEQ,
+    STEER,
+)
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
+from steproute.strategies.second_chances import RUNGS as SECOND_CHANCES
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, RUNGS, EXAMPLE_BANK)
 
 
 def train(
     policy: Annotated[
         str,
         typer.Option(
-            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer or example-bank."
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, rungs or example-bank."
         ),
     ] = POMDP,
     data: Annotated[
@@ -81,9 +92,10 @@ def train(
         str,
         typer.Option(
             help="pomdp on the lab or with --config, agg, agg-confidence, seq: weak, and the roles that can write its "
-            "steps again, with commas."
+            "steps again, with commas. rungs: resample as well."
         ),
     ] = "weak,strong",
+    width: Annotated[int, typer.Option(help="rungs: drafts of the rung resample.", min=1)] = 4,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -108,8 +120,8 @@ def train(
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
     policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
-    An example bank holds solved steps for the strategy booststep. Limits come from the configuration file. A rerun
-    continues where the last one stopped.
+    Tables of rungs are fitted by dollars to what every rung writes at each step. An example bank holds solved steps for
+    the strategy booststep. Limits come from the configuration file. A rerun continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
@@ -129,7 +141,8 @@ def train(
         strong_accuracy=strong_accuracy,
         step_tokens=step_tokens,
         belief=belief,
-        rewriters=_rewriters(roles, setup),
+        rewriters=_rewriters(roles, setup, policy),
+        width=width,
         lam=lam,
         passes=passes,
         seed=seed,
@@ -153,7 +166,7 @@ def train(
     console.print(f"  {folder}", highlight=False)
 
 
-def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:
+def _rewriters(text: str, setup: Setup, policy: str) -> tuple[str, ...]:
     drafter, *rewriters = (part.strip() for part in text.split(","))
     if drafter != "weak" or not rewriters or len({drafter, *rewriters}) <= len(rewriters):
         raise ConfigError(
@@ -162,7 +175,8 @@ def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:
             remedy="Give them with commas, such as weak,mid,strong.",
         )
     for role in rewriters:
-        setup.roles.model(role)
+        if policy != RUNGS or role not in SECOND_CHANCES:
+            setup.roles.model(role)
     return tuple(rewriters)
 
 

@@ -15,6 +15,7 @@ from steproute.cli.train_bank import BankSource
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
+from steproute.cli.train_rungs import rungs
 from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
 from steproute.config import Setup
@@ -25,7 +26,7 @@ from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, RUNGS, STEER
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
@@ -49,6 +50,7 @@ class TrainOptions:
     step_tokens: float
     belief: str
     rewriters: tuple[str, ...]
+    width: int
     lam: float | None
     passes: int
     seed: int
@@ -147,6 +149,7 @@ def _on_published_parameters(options: TrainOptions) -> TrainTask:
 def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
     learns_advantage, setup = options.policy == ADVANTAGE, options.setup
+    is_wide = options.policy in (ADVANTAGE, RUNGS)
     labels: Labels = "outcomes" if learns_advantage else _labels(options)
     training = Training(
         policy=options.policy,
@@ -155,10 +158,11 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup, WIDE if learns_advantage else TREE_WIDTH),
+        path=tree_path(options.tree, setup, WIDE if is_wide else TREE_WIDTH),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
+        width=options.width,
     )
     return TrainTask(
         estimate=lambda: print_training_estimate(training, options.passes),
@@ -172,6 +176,8 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return predictor(training)
     if training.policy == ADVANTAGE:
         return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
+    if training.policy == RUNGS:
+        return rungs(training)
     if training.policy == STEER:
         return mixture(training)
     if training.policy != POMDP:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
-from steproute.cli.training_tree import training_tree
+from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.cli.waits import Waits
 from steproute.config import Setup, check_needs
 from steproute.core.decision import Accept, Decision
@@ -50,7 +50,7 @@ class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
     path: of the step tree, so that no call is paid for twice. limit: maximum dollars for growing it. rewriters: the
-    roles that can write a weak step again.
+    rungs that can write a weak step again. width: drafts of the rung `resample`.
     """
 
     policy: str
@@ -63,6 +63,7 @@ class Training:
     console: Terminal
     limit: Decimal | None = None
     rewriters: Sequence[str] = ("strong",)
+    width: int = 4
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -84,14 +85,16 @@ class Training:
         routes = [Route(name=f"train {self.policy}", strategy=strategy) for strategy in strategies]
         check_needs(routes, self.setup.roles)
 
-    def solved(self, strategies: Sequence[Strategy[Episode]]) -> list[list[Trace]]:
+    def solved(self, strategies: Sequence[Strategy[Episode]], samples: int = TREE_WIDTH) -> list[list[Trace]]:
         """The finished traces of each strategy, without failed problems, with a progress bar on stderr.
+
+        samples: the width of the step tree.
 
         Raises ConfigError if the models lack what a strategy needs, BackendError if every problem fails.
         """
         self.check_needs(strategies)
         spent = Decimal(0)
-        grown = training_tree(self.path, self.setup, self.limit)
+        grown = training_tree(self.path, self.setup, self.limit, samples)
         with grown as (tree, roles), progress_bar(self.setup.roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 

@@ -10,6 +10,7 @@ from steproute.core.errors import ConfigError
 from steproute.core.ports import REWRITERS, Needs
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
+from steproute.policies.trim.rung_table import RungTable
 from steproute.retrieval.example_bank import THRESHOLD, ExampleAdviser, load_bank
 from steproute.strategies.stepwise import Stepwise
 from steproute.strategies.widened import best_of
@@ -31,7 +32,8 @@ class SecondChances(Stepwise):
     rejected draft, if one is at least `threshold` alike; else the draft stays. `resample` draws `width` further drafts
     at `temperature` and keeps the one that the judge scores highest. The policy decides after each rung as after each
     model; a policy `ladder` may have a threshold for each. Not published: our extension of TRIM. Raises ConfigError for
-    rungs that cannot be and for fewer than one draft, ArtifactError for a folder that holds no sound bank.
+    rungs that cannot be, for fewer than one draft and for another width than that of the policy's tables, ArtifactError
+    for a folder that holds no sound bank.
     """
 
     rungs: tuple[str, ...] = (RESAMPLE,)
@@ -57,6 +59,12 @@ class SecondChances(Stepwise):
                 "the rung retry and an example bank belong together.",
                 where="bank",
                 remedy="Train one by `steproute train --policy example-bank`, or leave both out.",
+            )
+        if isinstance(self.policy, RungTable) and RESAMPLE in self.rungs and self.policy.width != self.width:
+            raise ConfigError(
+                f"{self.width} drafts, and the tables of the policy were fitted to {self.policy.width}.",
+                where="width",
+                remedy=f"Set width = {self.policy.width}, or train the policy with --width {self.width}.",
             )
         bank = load_bank(Path(self.bank)) if self.bank else None
         adviser = None if bank is None else ExampleAdviser(bank=bank, threshold=self.threshold)

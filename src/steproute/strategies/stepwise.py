@@ -66,7 +66,7 @@ class Stepwise:
 
     async def carry_out(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
         """The prefix after a decision, and after those about the rewritten drafts if the policy decides about them."""
-        while self.scores_rewrites and isinstance(decision, Rewrite) and decision.role != "strong":
+        while self.scores_rewrites and isinstance(decision, Rewrite) and _is_one_step_below(decision):
             rewritten, scores = await self.scored_again(episode, decision.role, prefix, draft)
             if rewritten is draft:
                 return await episode.accept(draft)
@@ -87,3 +87,8 @@ class Stepwise:
                 break
             prefix = await episode.accept(await episode.propose(role, prefix))
         return prefix
+
+
+def _is_one_step_below(decision: Rewrite) -> bool:
+    """Whether one step of a rung below the strong model is asked for, which a policy may decide about."""
+    return decision.role != "strong" and decision.steps == 1
