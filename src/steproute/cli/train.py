@@ -32,9 +32,11 @@ from steproute.policies.stored import (
 )
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
-from steproute.strategies.second_chances import RUNGS as SECOND_CHANCES
+from steproute.strategies.second_chances import RESAMPLE
 
 _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, RUNGS, EXAMPLE_BANK)
+
+_WITH_RUNGS = (RUNGS, AGG, AGG_CONFIDENCE, SEQ)
 
 
 def train(
@@ -92,10 +94,10 @@ def train(
         str,
         typer.Option(
             help="pomdp on the lab or with --config, agg, agg-confidence, seq: weak, and the roles that can write its "
-            "steps again, with commas. rungs: resample as well."
+            "steps again, with commas. rungs, agg, agg-confidence, seq: resample as well."
         ),
     ] = "weak,strong",
-    width: Annotated[int, typer.Option(help="rungs: drafts of the rung resample.", min=1)] = 4,
+    width: Annotated[int, typer.Option(help="Drafts of the rung resample.", min=1)] = 4,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -175,7 +177,7 @@ def _rewriters(text: str, setup: Setup, policy: str) -> tuple[str, ...]:
             remedy="Give them with commas, such as weak,mid,strong.",
         )
     for role in rewriters:
-        if policy != RUNGS or role not in SECOND_CHANCES:
+        if policy not in _WITH_RUNGS or role != RESAMPLE:
             setup.roles.model(role)
     return tuple(rewriters)
 

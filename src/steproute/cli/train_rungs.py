@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from steproute.artifacts import Artifact
@@ -9,7 +10,9 @@ from steproute.cli.training import Training
 from steproute.cli.training_tree import WIDE
 from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.lab.checking_scorer import CHECKER
+from steproute.engine.roles import ScorerRole
+from steproute.lab.checking_scorer import CHECKER, CheckingScorer
+from steproute.lab.story import is_lab
 from steproute.learn.rung_fit import fit_tables, front, values_for
 from steproute.learn.rung_replay import Replay
 from steproute.learn.survey import Place, Survey
@@ -18,33 +21,37 @@ from steproute.policies.trim.rung_table import RungFamily, RungTable
 from steproute.strategies.second_chances import RESAMPLE, RETRY
 
 JUDGE: Final = "prm"
-_HELD_OUT: Final = 4  # every fourth problem
 
 
 def rungs(training: Training) -> Artifact:
-    """The tables of a survey, fitted on three quarters of the problems; the others choose the front.
+    """The tables that a survey's problems choose, from the cheapest to the most expensive.
 
     Raises ConfigError for the rung retry, DatasetError if no problem has a step, BackendError if every problem fails.
     """
+    training = _checked(training)
     survey = rung_survey(training)
-    (traces,) = training.solved([survey], WIDE)
+    training.solved([survey], WIDE)
     surveyed = [survey.places[problem.id] for problem in training.problems if problem.id in survey.places]
-    began = time.monotonic()
-    chooses = [index % _HELD_OUT == 0 for index in range(len(surveyed))]
-    fitting = _replay(training, [each for each, held in zip(surveyed, chooses, strict=True) if not held])
-    choosing = _replay(training, [each for each, held in zip(surveyed, chooses, strict=True) if held])
-    tables = fit_tables(fitting, values_for(fitting))
-    kept = front(choosing, tables)
+    began, replay = time.monotonic(), _replay(training, surveyed)
+    tables = front(replay, fit_tables(replay, values_for(replay)))
     training.console.print(
-        f"{sum(map(len, surveyed))} steps of {len(traces)} solutions  {len(tables)} tables fitted, {len(kept)} on the "
-        f"front  fitted in {time.monotonic() - began:.0f} s",
+        f"{sum(map(len, surveyed))} steps  {len(tables)} tables fitted in {time.monotonic() - began:.0f} s",
         highlight=False,
     )
-    points = _points(choosing, kept)
+    points = _points(replay, tables)
     for rank, (dollars, correct) in enumerate(points, start=1):
         training.console.print(f"  knob {rank}: ${dollars:.6f} per problem, {correct:.1%} correct", highlight=False)
     facts: dict[str, Any] = {**training.facts, "labels": survey.label, "replayed": points}
-    return rungs_artifact(RungFamily(kept), facts)
+    return rungs_artifact(RungFamily(tables), facts)
+
+
+def _checked(training: Training) -> Training:
+    """With the checker among the scorers if it knows the problems, whoever the models are."""
+    roles = training.setup.roles
+    if CHECKER in roles.scorers or not is_lab(training.data):
+        return training
+    scorers = {**roles.scorers, CHECKER: ScorerRole(scorer=CheckingScorer())}
+    return replace(training, setup=replace(training.setup, roles=replace(roles, scorers=scorers)))
 
 
 def rung_survey(training: Training) -> Survey:

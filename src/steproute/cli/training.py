@@ -28,6 +28,7 @@ from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.lab.story import is_lab
+from steproute.learn.rewriters import routing_loop
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 from steproute.strategies.stepwise import Stepwise
 
@@ -78,7 +79,7 @@ class Training:
     @property
     def exploration(self) -> Stepwise:
         """What PPO solves problems by, as far as its needs go."""
-        return Stepwise(policy=_Explorer(tuple(self.rewriters)))
+        return routing_loop(_Explorer(tuple(self.rewriters)), self.rewriters, self.width)
 
     def check_needs(self, strategies: Sequence[Strategy[Episode]]) -> None:
         """Raises ConfigError if the models lack what a strategy needs."""

@@ -86,8 +86,8 @@ class Replay:
                 asks = climbs & asked[level][table, state.phase, problem, step]
                 self._pay(state, level, step, under_way if level == 0 else asks)
             rung = np.where(climbs, taken[table, state.phase, problem, step], 0)
-            for level in np.flatnonzero(self._is_role):
-                self._take_over(state, int(level), step, climbs & (rung == len(self.ladder) + level))
+            for level in np.flatnonzero(self._is_role).tolist():
+                self._take_over(state, level, step, climbs & (rung == len(self.ladder) + level))
             under_way &= ~state.ended
             rung = np.where(under_way, rung, 0)
             correct, score = (grid[rung, problem, step] for grid in (self._correct, self._score))
