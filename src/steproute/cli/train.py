@@ -36,7 +36,7 @@ from steproute.strategies.second_chances import RESAMPLE
 
 _TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, RUNGS, EXAMPLE_BANK)
 
-_WITH_RUNGS = (RUNGS, AGG, AGG_CONFIDENCE, SEQ)
+_WITH_RUNGS = (RUNGS, POMDP, AGG, AGG_CONFIDENCE, SEQ)
 
 
 def train(
@@ -93,8 +93,8 @@ def train(
     roles: Annotated[
         str,
         typer.Option(
-            help="pomdp on the lab or with --config, agg, agg-confidence, seq: weak, and the roles that can write its "
-            "steps again, with commas. rungs, agg, agg-confidence, seq: resample as well."
+            help="pomdp on the lab or with --config, agg, agg-confidence, seq, rungs: weak, and the roles that can "
+            "write its steps again, with commas. resample may be among them (pomdp: on the lab), for second-chances."
         ),
     ] = "weak,strong",
     width: Annotated[int, typer.Option(help="Drafts of the rung resample.", min=1)] = 4,

@@ -1,4 +1,4 @@
-"""Fit tables of rungs: survey the problems over the step tree, then fit by replay."""
+"""What is fitted to a survey of the rungs over the step tree: tables of rungs by replay, and TRIM-POMDP's rewriters."""
 
 import time
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from steproute.artifacts import Artifact
+from steproute.cli.train_pomdp import fit_on_lab_labels
 from steproute.cli.training import Training
 from steproute.cli.training_tree import WIDE
 from steproute.core.arrays import F64
@@ -15,8 +16,10 @@ from steproute.lab.checking_scorer import CHECKER, CheckingScorer
 from steproute.lab.story import is_lab
 from steproute.learn.rung_fit import fit_tables, front, values_for
 from steproute.learn.rung_replay import Replay
+from steproute.learn.rung_rewriters import surveyed_rewriters
 from steproute.learn.survey import Place, Survey
 from steproute.policies.stored import rungs_artifact
+from steproute.policies.trim.pomdp_model import StepPomdp
 from steproute.policies.trim.rung_table import RungFamily, RungTable
 from steproute.strategies.second_chances import RESAMPLE, RETRY
 
@@ -43,6 +46,19 @@ def rungs(training: Training) -> Artifact:
         training.console.print(f"  knob {rank}: ${dollars:.6f} per problem, {correct:.1%} correct", highlight=False)
     facts: dict[str, Any] = {**training.facts, "labels": survey.label, "replayed": points}
     return rungs_artifact(RungFamily(tables), facts)
+
+
+def pomdp_with_rungs(training: Training) -> StepPomdp:
+    """TRIM-POMDP's model of the embedded models, with the survey's rungs as its rewriters."""
+    survey = rung_survey(training)
+    training.solved([survey], WIDE)
+    roles = training.setup.roles
+    models = [rung for rung in training.rewriters if rung != RESAMPLE]
+    model = fit_on_lab_labels(replace(training, rewriters=models), "steps")
+    places = [place for each in survey.places.values() for place in each]
+    prices = {role: roles.model(role).price for role in ("weak", *models)}
+    rewriters, tokens = surveyed_rewriters(places, training.rewriters, prices, roles.scorer(JUDGE).price)
+    return replace(model, rewriters=rewriters, step_tokens=tokens)
 
 
 def _checked(training: Training) -> Training:

@@ -15,7 +15,7 @@ from steproute.cli.train_bank import BankSource
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
-from steproute.cli.train_rungs import rungs
+from steproute.cli.train_rungs import pomdp_with_rungs, rungs
 from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
 from steproute.config import Setup
@@ -28,6 +28,7 @@ from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
 from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, RUNGS, STEER
 from steproute.retrieval.example_bank import EXAMPLE_BANK
+from steproute.strategies.second_chances import RESAMPLE
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
 _OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE)
@@ -149,7 +150,7 @@ def _on_published_parameters(options: TrainOptions) -> TrainTask:
 def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
     learns_advantage, setup = options.policy == ADVANTAGE, options.setup
-    is_wide = options.policy in (ADVANTAGE, RUNGS)
+    is_wide = options.policy in (ADVANTAGE, RUNGS) or (options.policy == POMDP and RESAMPLE in options.rewriters)
     labels: Labels = "outcomes" if learns_advantage else _labels(options)
     training = Training(
         policy=options.policy,
@@ -182,6 +183,9 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return mixture(training)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
+    if RESAMPLE in training.rewriters:
+        _check_labelled_by_steps(labels)
+        return planned(pomdp_with_rungs(training), options.belief, training.facts, training.console)
     model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
     return planned(model, options.belief, {**training.facts, "labels": labels}, training.console)
 
@@ -203,6 +207,15 @@ def _check_solvable(options: TrainOptions) -> None:
             f"{options.data!r} cannot be solved by the embedded models.",
             where="data",
             remedy="Use lab:train or trim-world:train, or give your models with --config.",
+        )
+
+
+def _check_labelled_by_steps(labels: Labels) -> None:
+    if labels != "steps":
+        raise ConfigError(
+            "pomdp fits the rung resample to labels of steps, which only the bundled lab has.",
+            where="roles",
+            remedy="Leave resample out, or train the policy rungs.",
         )
 
 

@@ -211,7 +211,13 @@ def _rewriters(table: Mapping[str, Any]) -> tuple[Rewriter, ...]:
             f"rewriters: {rows!r:.80} is no list of roles.", where="policy", remedy="Train the policy again."
         )
     return tuple(
-        Rewriter(row["name"], sound_number(row, "accuracy"), sound_number(row, "relative_cost")) for row in rows
+        Rewriter(
+            row["name"],
+            sound_number(row, "accuracy"),
+            sound_number(row, "relative_cost"),
+            None if row.get("mends") is None else sound_number(row, "mends"),
+        )
+        for row in rows
     )
 
 
