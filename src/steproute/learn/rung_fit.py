@@ -15,15 +15,17 @@ from steproute.strategies.second_chances import RESAMPLE
 EDGES: Final[F64] = 1 / (1 + np.exp(-np.array([-3.0, 0.0, 0.75, 1.25, 1.75, 3.0])))
 """Thresholds of scores, by their log-odds."""
 LEAST_GAIN: Final = 0.002
+SHARES: Final = np.geomspace(0.05, 20, 12)
+"""What a correct answer may be worth, in bills of the strong model writing every step again."""
+
 _LOST: Final = (0.0, 0.05, 0.5)
 _BATCH: Final = 64
-_SHARES: Final = np.geomspace(0.05, 20, 12)
 
 
 def values_for(replay: Replay) -> list[float]:
-    """Dollars that a correct answer may be worth: from a twentieth to twenty times what the dearest rung spends."""
+    """Dollars that a correct answer may be worth: SHARES of what the dearest rung spends."""
     dearest = replay.run([_climb(replay, EDGES, (len(replay.ladder) - 1,), (len(EDGES),))])
-    return [float(share * dearest.dollars.mean()) for share in _SHARES]
+    return [float(share * dearest.dollars.mean()) for share in SHARES]
 
 
 def fit_tables(replay: Replay, values: Sequence[float], edges: F64 = EDGES) -> list[RungTable]:
