@@ -23,7 +23,7 @@ def test_tables_of_rungs_are_trained_and_solve(tmp_path: Path, monkeypatch: pyte
     assert isinstance(family, RungFamily)
     assert family.tables[0].width == 1
     solve = ["solve", "--sample", "3", "--strategy", "second-chances", "--policy", "runs/rungs", "--knob", "1"]
-    result = CliRunner().invoke(app, [*solve, "--set", "width=1"])
+    result = CliRunner().invoke(app, solve)
     assert result.exit_code == 0, result.output
 
 

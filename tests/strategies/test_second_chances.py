@@ -117,5 +117,6 @@ def test_a_role_that_a_table_names_takes_over_to_the_end() -> None:
 
 
 def test_a_table_needs_the_width_that_it_was_fitted_to() -> None:
-    with pytest.raises(ConfigError, match=r"width: 4 drafts, .* fitted to 2. Set width = 2"):
-        SecondChances(policy=table(1, 0))
+    with pytest.raises(ConfigError, match=r"width: 4 drafts, .* fitted to 2. Leave width out"):
+        SecondChances(policy=table(1, 0), width=4)
+    assert SecondChances(policy=table(1, 0)).drafts == 2
