@@ -33,9 +33,9 @@ class SecondChances(Stepwise):
     rungs: in their order. `retry` shows the weak model the step of the example bank, a folder, that is most like the
     rejected draft, if one is at least `threshold` alike; else the draft stays. `resample` draws `width` further drafts
     at `temperature`, by default four or as many as the policy's tables were fitted to, and keeps the one that the judge
-    scores highest. The policy decides after each rung as after each model; it may have a threshold for each. Not published: our extension of TRIM. Raises ConfigError for
-    rungs that cannot be, for fewer than one draft and for another width than that of the policy's tables, ArtifactError
-    for a folder that holds no sound bank.
+    scores highest. The policy decides after each rung as after each model; it may have a threshold for each. Not
+    published: our extension of TRIM. Raises ConfigError for rungs that cannot be, for fewer than one draft and for
+    another width than that of the policy's tables, ArtifactError for a folder that holds no sound bank.
     """
 
     rungs: tuple[str, ...] = (RESAMPLE,)
