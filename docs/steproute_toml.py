@@ -19,7 +19,7 @@ from steproute.config.answer import AnswerSettings
 from steproute.config.file import RolesSettings
 from steproute.config.gateway import RouteFields, ServeSettings
 from steproute.core.answer_rule import BOXED
-from steproute.core.registry import Registry, graders, policies, strategies
+from steproute.core.registry import Registry, choosers, graders, policies, strategies
 from steproute.core.solution import Sampling
 from steproute.core.usage import Price
 from steproute.engine.limiter import LimiterSettings
@@ -133,7 +133,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
-    "RouteSettings.policy": "what decides about each step: {policies}; or the folder of a trained policy",
+    "RouteSettings.policy": "what decides about each step: {policies}; with `preroute` what chooses who writes it: "
+    "{choosers}; or the folder of a trained policy",
     "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
     "judge": "the role of the scorer that scores steps",
@@ -280,7 +281,7 @@ class Reference:
     def _meaning(self, settings: type, name: str) -> str:
         key = f"{settings.__name__}.{name}"
         self.used.add(key)
-        lists = {"strategies": strategies, "policies": policies, "graders": graders}
+        lists = {"strategies": strategies, "policies": policies, "choosers": choosers, "graders": graders}
         meaning = MEANINGS[key]
         for word, registry in lists.items():
             meaning = meaning.replace(f"{{{word}}}", _names(registry))
@@ -293,7 +294,7 @@ class Reference:
             kind = strategies.get(name)
             hints = get_type_hints(kind)
             for each in fields(kind):
-                if each.init and each.name not in ("policy", "role"):
+                if each.init and each.name not in ("policy", "chooser", "role"):
                     found.setdefault((each.name, _type(hints[each.name]), _default(each)), []).append(f"`{name}`")
         for (setting, type_, default), names in found.items():
             self.used.add(setting)

@@ -12,8 +12,17 @@ import msgspec
 from steproute.artifacts import FACTS
 from steproute.core.construction import builds_itself, family_of, required
 from steproute.core.errors import ConfigError
-from steproute.core.ports import DECIDES_BY, TAKEOVER_STEPS, TAKES_OVER, Policy, PolicyFamily, Strategy
-from steproute.core.registry import policies, strategies
+from steproute.core.ports import (
+    CHOOSES_BY,
+    DECIDES_BY,
+    TAKEOVER_STEPS,
+    TAKES_OVER,
+    Chooser,
+    Policy,
+    PolicyFamily,
+    Strategy,
+)
+from steproute.core.registry import choosers, policies, strategies
 from steproute.core.route_name import SINGLE, RouteName
 from steproute.core.settings import converted
 from steproute.engine.episode import Episode
@@ -21,6 +30,8 @@ from steproute.policies.stored import load_policy
 
 TAKEOVER: Final = TAKEOVER_STEPS.name
 _POLICY: Final = DECIDES_BY.name
+_CHOOSER: Final = CHOOSES_BY.name
+_DECIDING: Final = (_POLICY, _CHOOSER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +120,14 @@ def parsed_settings(
 
 
 def policy_family(name: str) -> PolicyFamily:
-    """A registered policy by name, a trained one that is shipped (lab-agg), or any trained one by its folder's path.
+    """A registered policy or chooser by name, a trained one that is shipped (lab-agg), or any other by its folder.
 
     Raises ConfigError for an unknown name, ArtifactError for a folder that holds no sound policy.
     """
     folder = policy_folder(name)
-    return family_of(policies.get(name)) if folder is None else load_policy(folder)
+    if folder is not None:
+        return load_policy(folder)
+    return family_of((choosers if name in choosers.names() else policies).get(name))
 
 
 def policy_folder(name: str) -> Path | None:
@@ -129,27 +142,49 @@ def has_shipped(name: str) -> bool:
     return name.startswith("lab-") and (_shipped_folder(name) / FACTS).is_file()
 
 
-def build_policy(name: str, knob: float, seed: int) -> Policy:
-    """A policy at one knob value; raises ConfigError for an unknown name or a knob out of range."""
+def build_policy(name: str, knob: float, seed: int) -> Policy | Chooser:
+    """A policy or chooser at one knob value; raises ConfigError for an unknown name or a knob out of range."""
     return policy_family(name).at(knob, seed)
 
 
-def build_strategy(name: str, policy: Policy, settings: Mapping[str, Any] = {}) -> Strategy[Episode]:
-    """A strategy around a policy.
+def build_strategy(name: str, policy: Policy | Chooser, settings: Mapping[str, Any] = {}) -> Strategy[Episode]:
+    """A strategy around a policy, or around a chooser if it asks one.
 
     Raises ConfigError for an unknown name, one that takes no policy, and settings that it or its policy does not use.
     """
     if name == SINGLE:
         raise ConfigError("'single' takes no policy.", where="strategy", remedy="Use stepwise or another that decides.")
     values = _checked(name, settings)
+    if asks_chooser(name) != isinstance(policy, Chooser):
+        raise _other_kind(name, type(policy).__name__)
     if TAKEOVER in values and not TAKES_OVER.of(policy):
         raise no_takeover(values[TAKEOVER], type(policy).__name__)
     kind: type[Any] = strategies.get(name)
     if builds_itself(kind):
         return cast(Strategy[Episode], kind.from_settings(name, {_POLICY: policy, **values}))
-    if missing := [key for key in required(kind) if key not in values and key != _POLICY]:
+    if missing := [key for key in required(kind) if key not in values and key not in _DECIDING]:
         raise ConfigError(f"strategy {name!r} needs it.", where=missing[0], remedy=f"Set {missing[0]} = ….")
-    return cast(Strategy[Episode], kind(**values, **({_POLICY: policy} if _POLICY in _types(kind) else {})))
+    deciding = {field: policy for field in _DECIDING if field in _types(kind)}
+    return cast(Strategy[Episode], kind(**values, **deciding))
+
+
+def asks_chooser(strategy: str) -> bool:
+    """Whether a strategy asks a chooser, and not a policy."""
+    kind = strategies.get(strategy)
+    return _CHOOSER in _types(kind) or hasattr(kind, _CHOOSER)
+
+
+def _other_kind(strategy: str, policy: str) -> ConfigError:
+    """The error for a policy where a chooser is asked, or the other way round."""
+    if asks_chooser(strategy):
+        what, others = "chooses before a step is written, and a policy decides after it", choosers
+    else:
+        what, others = "decides after a step is written, and a chooser chooses before it", policies
+    return ConfigError(
+        f"the strategy {strategy!r} {what}: {policy}.",
+        where="policy",
+        remedy=f"Use one of {', '.join(others.names())}.",
+    )
 
 
 def no_takeover(steps: int, policy: str) -> ConfigError:
@@ -167,7 +202,7 @@ def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if builds_itself(kind):
         return dict(settings)
     types = _types(kind)
-    has = [key for key in types if key != _POLICY]
+    has = [key for key in types if key not in _DECIDING]
     checked = {}
     for key, value in settings.items():
         if key not in has:

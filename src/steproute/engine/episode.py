@@ -18,10 +18,10 @@ from typing import Final
 
 from steproute.core.concurrency import gather_or_cancel, in_turn
 from steproute.core.decision import Accept, Decision
-from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
+from steproute.core.errors import BackendError, BudgetExceeded, ConfigError, ScorerError, SpendingLimitReached
 from steproute.core.events import Billed, Drafted, Event, Finished, Started
-from steproute.core.observation import Observation
-from steproute.core.ports import AskedPolicy, Policy, Strategy
+from steproute.core.observation import Moment, Observation
+from steproute.core.ports import AskedPolicy, Chooser, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
 from steproute.core.trace import Trace
@@ -46,8 +46,8 @@ _NUMBERS: Final = count()  # a problem that is solved again has nothing in a bac
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `propose_many`, `score_many`,
-    `extend` and `commit`; to save time, `speculate` and `cancel_speculation`.
+    Strategies call `start`, `propose`, `score`, `decide` and `accept`; `choose` to have a chooser say who writes; to
+    search, `propose_many`, `score_many`, `extend` and `commit`; to save time, `speculate` and `cancel_speculation`.
     """
 
     def __init__(
@@ -223,6 +223,35 @@ class Episode:
             scores=scores,
             max_steps=self.limits.max_steps,
             ladder=self.roles.ladder,
+        )
+
+    def choose(self, chooser: Chooser, scores: tuple[float, ...] | None = ()) -> str:
+        """Who writes the next step: the chooser's role, or the declared one if the scorer failed.
+
+        scores: of the accepted steps. Raises ConfigError for a role outside the ladder.
+        """
+        if scores is None:
+            return "weak" if self._fallbacks.unscored_decision == Accept() else "strong"
+        role = chooser.choose(self.moment(scores))
+        if role not in self.roles.ladder:
+            ladder = ", ".join(self.roles.ladder)
+            raise ConfigError(
+                f"the chooser names {role!r}, and the roles that may write are {ladder}.",
+                where="policy",
+                remedy="Use another chooser, or set [roles] ladder.",
+            )
+        return role
+
+    def moment(self, scores: tuple[float, ...]) -> Moment:
+        """What a chooser sees before the next step, with the scores of the accepted ones."""
+        return Moment(
+            prefix=self._solution.prefix,
+            scores=scores,
+            ladder=self.roles.ladder,
+            prices={role: self.roles.model(role).price for role in self.roles.ladder},
+            max_steps=self.limits.max_steps,
+            affordable=self.roles.ladder,
+            calls_left={},
         )
 
     async def accept(self, draft: Draft) -> Prefix:
