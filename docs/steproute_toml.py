@@ -158,7 +158,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "JudgeSettings.max_tokens": "maximum tokens of its reply",
     "Limits.max_steps": "maximum steps per solution",
     "Limits.max_tokens": "maximum generated tokens per problem",
-    "Limits.max_cost_usd": "maximum dollars per problem",
+    "Limits.max_cost_usd": "maximum dollars per problem, never exceeded: a call is made only if the most that it can "
+    "cost is left",
+    "Limits.max_calls": "maximum requests of a role per problem, never exceeded: `{ strong = 3 }`; retries count. "
+    "A model that is continued by `instruct` is asked only if two are left, since its reply may be sent back",
     "Limits.deadline_s": "maximum seconds per problem",
     "Limits.retries": "retries of a call after a failure that may pass",
     "Limits.on_scorer_failure": "what happens to a step that could not be scored; `fail` fails the problem",

@@ -1,70 +1,200 @@
-"""What is left of a problem's token and money limits."""
+"""What is left of a problem's limits, and the calls that they pay for."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
-from steproute.core.errors import BudgetExceeded
-from steproute.core.solution import Outcome, Sampling
-from steproute.core.usage import Price
+from steproute.core.errors import BudgetExceeded, SpendingLimitReached
+from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, Continuation
+from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling
+from steproute.core.usage import Price, Usage
+from steproute.core.usage_bounds import most_scored, most_written, readings
 from steproute.engine.account import Account
 from steproute.engine.limits import Limits
+from steproute.engine.roles import ModelRole, ScorerRole
+from steproute.engine.spending import SpendingLimit
 
 _CALLS_PER_STEP: Final = 2  # of each role: a draft, and its continuation if it is degenerate
+_MOST_REQUESTS: Final = 2  # of one call: an instructed model's reply may be sent back once
+
+
+@dataclass(slots=True, kw_only=True)
+class AllowedCall:
+    """A call that the limits pay for. sampling: no more tokens than they allow; outcome: the limit that shortened it,
+    if one did; drafts: what it returned, to be set."""
+
+    sampling: Sampling
+    outcome: Outcome | None
+    drafts: list[Draft] = field(default_factory=list)
 
 
 class Budget:
-    """A problem's limits and its account. `exceeded`: the outcome of the limit that ended the problem, if one did."""
+    """A problem's limits and its account. `exceeded`: the outcome of the limit that ended the problem, if one did.
+
+    A call is counted, and the most that it can cost is reserved, before it is made. So in any order of events no limit
+    of calls or dollars is exceeded, except by a backend that uses more than it may.
+    """
 
     def __init__(self, limits: Limits, account: Account) -> None:
         self._limits, self._account = limits, account
+        self._money = SpendingLimit(limits.max_cost_usd)
+        self._calls: Counter[str] = Counter()
+        self._scored: set[tuple[str, tuple[str, ...]]] = set()
         self.exceeded: Outcome | None = None
 
-    def clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
-        """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does.
+    @property
+    def left_usd(self) -> Decimal | None:
+        """Dollars that are neither spent nor reserved; None without a limit."""
+        return self._money.left_usd
 
-        Raises BudgetExceeded if they can pay none.
+    @property
+    def calls_left(self) -> dict[str, int]:
+        """Calls that each role with a limit of calls may still make."""
+        return {role: most - self._calls[role] for role, most in (self._limits.max_calls or {}).items()}
+
+    def binding(self, role: str, model: ModelRole, prefix: Prefix, sampling: Sampling) -> Outcome | None:
+        """The limit that cannot pay the role's next call in full; None if all can."""
+        if self._calls_lack(role, model):
+            return Outcome.CALL_BUDGET
+        if self._tokens_left() == 0:
+            return Outcome.TOKEN_BUDGET
+        left = self.left_usd
+        is_short = left is not None and _most_usd(model, prefix, sampling) > left
+        return Outcome.MONEY_BUDGET if is_short else None
+
+    def clamp(
+        self, role: str, model: ModelRole, prefix: Prefix, sampling: Sampling, *, waits: bool = False
+    ) -> tuple[Sampling, Outcome | None]:
+        """Sampling with no more tokens than the limits can pay, and the one that binds, if one does.
+
+        waits: whether dollars that are reserved now count as left. Raises BudgetExceeded if a limit pays for no call.
         """
-        if self._limits.max_tokens is None and self._limits.max_cost_usd is None:
-            return sampling, None
-        affordable: list[tuple[int, Outcome]] = []
+        if self._calls_lack(role, model):
+            raise self.end(Outcome.CALL_BUDGET, f"{role} has made all of its calls")
+        tokens, outcome = sampling.max_tokens, None
         tokens_left = self._tokens_left()
-        if tokens_left is not None:
-            affordable.append((tokens_left, Outcome.TOKEN_BUDGET))
-        if self._limits.max_cost_usd is not None:
-            left_usd = self._limits.max_cost_usd - self._account.spent_usd
-            if price.output > 0:
-                affordable.append((int(left_usd * 1_000_000 / price.output), Outcome.MONEY_BUDGET))
-            elif left_usd <= 0:
-                affordable.append((0, Outcome.MONEY_BUDGET))
-        tokens, outcome = min(affordable, default=(sampling.max_tokens, None), key=lambda pair: pair[0])
-        if tokens <= 0:
-            assert outcome is not None
-            raise self.end(outcome, "nothing is left")
-        if tokens >= sampling.max_tokens:
+        if tokens_left is not None and tokens_left < tokens:
+            tokens, outcome = tokens_left, Outcome.TOKEN_BUDGET
+        payable = self._payable_tokens(model, prefix, sampling, waits)
+        if payable < tokens:
+            tokens, outcome = payable, Outcome.MONEY_BUDGET
+        if outcome is None:
             return sampling, None
+        if tokens <= 0:
+            raise self.end(outcome, "what is left pays for no call")
         return replace(sampling, max_tokens=tokens), outcome
 
+    @asynccontextmanager
+    async def writing(
+        self, role: str, model: ModelRole, prefix: Prefix, wanted: Sampling, meter: Meter
+    ) -> AsyncIterator[AllowedCall]:
+        """One try of a model's call, counted, and its price reserved. Raises BudgetExceeded if it cannot be paid."""
+        sampling, outcome = self.clamp(role, model, prefix, wanted, waits=not meter.speculative)
+        call = AllowedCall(sampling=sampling, outcome=outcome)
+        most_usd = Decimal(0) if self._money.max_usd is None else _most_usd(model, prefix, sampling)
+        async with self._reserved(most_usd, model.price, meter) as used:
+            if self._calls_lack(role, model):  # another call was faster
+                raise self.end(Outcome.CALL_BUDGET, f"{role} has made all of its calls")
+            requests = _requests(model)
+            self._calls[role] += requests
+            try:
+                yield call
+            finally:
+                self._calls[role] -= requests - _made(call.drafts, meter, requests)
+            for draft in call.drafts:
+                used += [draft.usage, *(sent.usage for sent in draft.sent_back)]
+
+    @asynccontextmanager
+    async def scoring(self, scorer: ScorerRole, prefix: Prefix, meter: Meter) -> AsyncIterator[list[Usage]]:
+        """A scorer's call, whose usage is to be put into the list; its price is reserved. Raises BudgetExceeded."""
+        is_free = self._money.max_usd is None or READS_CONFIDENCE.of(scorer.scorer)
+        read = [] if is_free else readings(scorer.scorer, prefix)
+        places = {(scorer.scorer.name, each.texts): each for each in read}
+        new = [each for place, each in places.items() if place not in self._scored]
+        most_usd = sum((scorer.price.most(most_scored(scorer.scorer, each)) for each in new or read[-1:]), Decimal(0))
+        async with self._reserved(most_usd, scorer.price, meter) as used:
+            yield used
+        self._scored.update(places)
+
     def end(self, outcome: Outcome, why: str) -> BudgetExceeded:
-        """The error that ends the problem by a budget."""
+        """The error that ends the problem by a limit."""
         self.exceeded = outcome
         return BudgetExceeded(f"the problem's {outcome}: {why}. Raise the limit to continue.")
 
-    def is_ample(self, samplings: Iterable[Sampling], steps_left: int, lookahead: int) -> bool:
-        """Whether no budget can bind, however long the drafts are.
+    def is_ample(self, samplings: Mapping[str, Sampling], steps_left: int, lookahead: int) -> bool:
+        """Whether no limit can bind, however long the drafts of these roles are.
 
         Assumes the worst case: each step's `lookahead` speculative drafts are all discarded. A money budget can always
-        bind, since nothing bounds what a call reads.
+        bind, since what a call may cost is far above what it costs.
         """
         if self._limits.max_cost_usd is not None:
             return False
+        tries = _CALLS_PER_STEP * (1 + lookahead) * (self._limits.retries + 1) * steps_left
+        if any(left < _MOST_REQUESTS * tries for role, left in self.calls_left.items() if role in samplings):
+            return False
         tokens_left = self._tokens_left()
-        if tokens_left is None:
-            return True
-        call_tokens = (self._limits.retries + 1) * sum(sampling.max_tokens for sampling in samplings)
-        return tokens_left >= _CALLS_PER_STEP * (1 + lookahead) * call_tokens * steps_left
+        return tokens_left is None or tokens_left >= tries * _tokens(samplings.values())
+
+    @asynccontextmanager
+    async def _reserved(self, most_usd: Decimal, price: Price, meter: Meter) -> AsyncIterator[list[Usage]]:
+        """Dollars for one call. The usage in the list is paid, or what the meter counts if the call does not return."""
+        async with AsyncExitStack() as stack:
+            try:
+                payment = await stack.enter_async_context(self._money.reserve(most_usd, wait=not meter.speculative))
+            except SpendingLimitReached:
+                raise self.end(Outcome.MONEY_BUDGET, "what is left pays for no call") from None
+            used: list[Usage] = []
+            try:
+                yield used
+            except BaseException:
+                used[:] = meter.calls
+                raise
+            finally:
+                payment.usd = sum((price.cost(each) for each in used), Decimal(0))
+
+    def _payable_tokens(self, model: ModelRole, prefix: Prefix, sampling: Sampling, waits: bool) -> int:
+        """How many of the sampling's tokens what is left of the dollars pays for, beside what the call reads."""
+        left = self.left_usd
+        if left is None:
+            return sampling.max_tokens
+        left += self._money.reserved_usd if waits else 0
+        if _most_usd(model, prefix, sampling) <= left:
+            return sampling.max_tokens
+        payable, too_many = 0, sampling.max_tokens
+        while too_many - payable > 1:
+            middle = (payable + too_many) // 2
+            if _most_usd(model, prefix, replace(sampling, max_tokens=middle)) <= left:
+                payable = middle
+            else:
+                too_many = middle
+        return payable
+
+    def _calls_lack(self, role: str, model: ModelRole) -> bool:
+        return self.calls_left.get(role, _MOST_REQUESTS) < _requests(model)
 
     def _tokens_left(self) -> int | None:
         if self._limits.max_tokens is None:
             return None
         return max(0, self._limits.max_tokens - self._account.output_tokens)
+
+
+def _most_usd(model: ModelRole, prefix: Prefix, sampling: Sampling) -> Decimal:
+    return model.price.most(most_written(model.model, prefix, 1, sampling))
+
+
+def _requests(model: ModelRole) -> int:
+    """The most requests that one call of the model makes."""
+    return _MOST_REQUESTS if CAPABILITIES.of(model.model).continuation is Continuation.INSTRUCT else 1
+
+
+def _made(drafts: list[Draft], meter: Meter, most: int) -> int:
+    """The requests that a call has made, one at least: by what it returned, else by its meter."""
+    returned = sum(1 + len(draft.sent_back) for draft in drafts)
+    return min(most, returned or max(1, len(meter.parts)))
+
+
+def _tokens(samplings: Iterable[Sampling]) -> int:
+    return sum(sampling.max_tokens for sampling in samplings)

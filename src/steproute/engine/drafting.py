@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -87,7 +87,7 @@ class Drafting:
     async def _one(self, role: str, prefix: Prefix, wanted: Sampling, trial: Trial | None) -> Draft:
         model = self._roles.model(role)
         sampling = replace(wanted, seed=self._next_seed(role, prefix, trial))
-        self._budget.clamp(sampling, model.price)
+        self._budget.clamp(role, model, prefix, sampling, waits=trial is None)
         bill = Bill(role=role, model=model.model.name, price=model.price)
         returned, budget = await self._written(model, prefix, sampling, bill, is_speculative=trial is not None)
         self._count += 1
@@ -111,10 +111,12 @@ class Drafting:
         """What the model returns, and the budget that shortened it, if one did."""
         budget: Outcome | None = None
 
-        def write(meter: Meter) -> Awaitable[list[Draft]]:
+        async def write(meter: Meter) -> list[Draft]:
             nonlocal budget
-            sampling, budget = self._budget.clamp(wanted, model.price)  # again for each try, since tries cost
-            return model.model.propose(prefix, 1, sampling, meter)
+            async with self._budget.writing(bill.role, model, prefix, wanted, meter) as call:  # each try costs
+                budget = call.outcome
+                call.drafts = await model.model.propose(prefix, 1, call.sampling, meter)
+            return call.drafts
 
         try:
             (draft,) = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)

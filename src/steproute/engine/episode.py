@@ -12,6 +12,7 @@ Whatever a strategy does, and however the solution ends:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Final
@@ -63,6 +64,7 @@ class Episode:
     ) -> None:
         self.problem, self.roles, self.limits, self.route, self.seed = problem, roles, limits, route, seed
         self._emit = on_event
+        limits.check_roles(roles.models)
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
@@ -71,7 +73,7 @@ class Episode:
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
-        self._scoring = Scoring(roles, calls, self._account)
+        self._scoring = Scoring(roles, calls, self._account, self._budget)
         self._branches = Branches(roles.environment, limits.max_steps, self._drafting)
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
         self._began = 0.0
@@ -168,7 +170,7 @@ class Episode:
         start, outcome = (prefix, None) if if_accepted is None else self._branches.ending(prefix, if_accepted)
         if outcome is not None or self.roles.environment is not None:
             return
-        samplings = (model.sampling for model in self.roles.models.values())
+        samplings = {name: model.sampling for name, model in self.roles.models.items()}
         if self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
             self._speculation.start(role, start, steps, judge)
 
@@ -228,11 +230,14 @@ class Episode:
     def choose(self, chooser: Chooser, scores: tuple[float, ...] | None = ()) -> str:
         """Who writes the next step: the chooser's role, or the declared one if the scorer failed.
 
-        scores: of the accepted steps. Raises ConfigError for a role outside the ladder.
+        If the limits cannot pay its next call, the next cheaper role that they can pay. scores: of the accepted steps.
+        Raises ConfigError for a role outside the ladder, BudgetExceeded if no role can be paid.
         """
         if scores is None:
-            return "weak" if self._fallbacks.unscored_decision == Accept() else "strong"
-        role = chooser.choose(self.moment(scores))
+            declared = "weak" if self._fallbacks.unscored_decision == Accept() else "strong"
+            return self._within_limits(declared, self.moment(()))
+        moment = self.moment(scores)
+        role = chooser.choose(moment)
         if role not in self.roles.ladder:
             ladder = ", ".join(self.roles.ladder)
             raise ConfigError(
@@ -240,7 +245,11 @@ class Episode:
                 where="policy",
                 remedy="Use another chooser, or set [roles] ladder.",
             )
-        return role
+        return self._within_limits(role, moment)
+
+    def affordable(self, role: str) -> bool:
+        """Whether every limit can pay the role's next call from the solution so far, however much it writes."""
+        return self._binding(role) is None
 
     def moment(self, scores: tuple[float, ...]) -> Moment:
         """What a chooser sees before the next step, with the scores of the accepted ones."""
@@ -250,8 +259,10 @@ class Episode:
             ladder=self.roles.ladder,
             prices={role: self.roles.model(role).price for role in self.roles.ladder},
             max_steps=self.limits.max_steps,
-            affordable=self.roles.ladder,
-            calls_left={},
+            affordable=tuple(role for role in self.roles.ladder if self.affordable(role)),
+            left_usd=self._budget.left_usd,
+            limit_usd=self.limits.max_cost_usd,
+            calls_left=self._budget.calls_left,
         )
 
     async def accept(self, draft: Draft) -> Prefix:
@@ -284,9 +295,19 @@ class Episode:
         """
         sampling = self.roles.model(role).sampling
         calls = [self._drafting.draft(role, prefix, temperature=temperature) for prefix in prefixes for _ in range(n)]
-        at_once = self._budget.is_ample([sampling], len(calls), 0)
+        at_once = self._budget.is_ample({role: sampling}, len(calls), 0)
         drafts = await (gather_or_cancel if at_once else in_turn)(*calls)
         return [drafts[start : start + n] for start in range(0, len(drafts), n)]
+
+    def _within_limits(self, role: str, moment: Moment) -> str:
+        if not moment.affordable:
+            outcome = self._binding(moment.ladder[0]) or Outcome.FAILED
+            raise self._budget.end(outcome, "no role's next call can be paid")
+        return moment.within_budget(role)
+
+    def _binding(self, role: str) -> Outcome | None:
+        prefix, model = self._solution.prefix, self.roles.model(role)
+        return self._budget.binding(role, model, prefix, replace(model.sampling, stop=prefix.separator))
 
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(

@@ -242,6 +242,10 @@ class LimitedModel:
             returned += [call.usage for draft in drafts for call in draft.sent_back]
         return drafts
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """That of its model; see `core.usage_bounds`."""
+        return most_written(self._model, prefix, n, sampling)
+
 
 class LimitedScorer:
     """A step scorer whose calls are within a spending limit. A scorer of the newest step alone pays for each call by
@@ -275,3 +279,7 @@ class LimitedScorer:
             scores = await scorer.score_newest(prefix, meter)
             returned.append(scores.usage)
         return scores
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """That of its scorer; see `core.usage_bounds`."""
+        return most_scored(self._scorer, prefix)

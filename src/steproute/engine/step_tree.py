@@ -22,6 +22,7 @@ from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScore
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_scored, most_written, readings
 from steproute.engine.frame_file import FrameFile
 from steproute.engine.limiter import Limiter, slot_at
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
@@ -185,6 +186,10 @@ class TreeModel:
         usage = self._cache.usage(prefix, draft.usage, draft.text, again=1)
         return replace(draft, usage=usage)
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """That of its model; see `core.usage_bounds`."""
+        return most_written(self._model, prefix, n, sampling)
+
 
 class TreeScorer:
     """A step scorer whose scores come from a tree: one node for all steps of a prefix. If the scorer scores each step
@@ -208,6 +213,10 @@ class TreeScorer:
         if scores.calls:
             return scores
         return replace(scores, usage=self._cache.usage(prefix, scores.usage))
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """That of its scorer, for each step if that is one call; see `core.usage_bounds`."""
+        return sum((most_scored(self._scorer, part) for part in readings(self._scorer, prefix)), Usage())
 
     async def _newest(self, prefix: Prefix, meter: Meter) -> Scores:
         scorer = self._scorer
