@@ -29,8 +29,9 @@ from steproute.evaluation.estimate import Amount, Estimate, estimate, scaled
 from steproute.evaluation.formatting import dollars
 from steproute.evaluation.route_bounds import prior_shape
 from steproute.evaluation.sweep import Cell, Sweep
+from steproute.learn.boundary import Settings
 from steproute.learn.outcome_traces import WeakScored
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.strategies.single import Single
 
 _TRACES: Final = "traces.jsonl.zst"
@@ -101,6 +102,10 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
         return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
+    if policy == BOUNDARY:
+        own = Settings(passes=passes)
+        rollouts = own.runs + own.strata + 1 + own.group * own.passes
+        return rollouts, [(f"single/{role}", Single(role)) for role in ("weak", "strong")]
     return passes, [(f"train/{policy}", training.exploration)]
 
 

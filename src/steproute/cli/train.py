@@ -18,15 +18,15 @@ from steproute.engine.paid_journal import paid_so_far
 from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
+from steproute.policies.stored import AGG, AGG_CONFIDENCE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, STEER)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, STEER, BOUNDARY)
 
 
 def train(
     policy: Annotated[
-        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier or steer.")
+        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier, steer or boundary.")
     ] = POMDP,
     data: Annotated[
         str,
@@ -75,10 +75,11 @@ def train(
     lam: Annotated[
         float | None,
         typer.Option(
-            help="agg, seq: λ, the cost of a strong token in correct answers. Default: one policy for every λ."
+            help="agg, seq: λ, the cost of a strong token in correct answers; boundary: that of always-strong. "
+            "Default: one policy for every λ."
         ),
     ] = None,
-    passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
+    passes: Annotated[int, typer.Option(help="agg, seq, boundary: passes over the problems.")] = 10,
     seed: Seed = 0,
     in_flight: InFlight = 64,
     max_usd: MaxUsd = None,
@@ -95,8 +96,8 @@ def train(
     """Train a policy on your models or on the lab's, and write it to a folder.
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
-    policies learn which problems the weak model solves. Limits come from the configuration file. A rerun continues
-    where the last one stopped.
+    policies learn which problems the weak model solves, and boundary which steps need the strong model, before they
+    are written. Limits come from the configuration file. A rerun continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """

@@ -10,6 +10,7 @@ from steproute.artifacts import Artifact
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
+from steproute.cli.train_boundary import boundary
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
@@ -22,10 +23,10 @@ from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
-_OF_TWO_ROLES: Final = (*_QUERY, STEER)
+_OF_TWO_ROLES: Final = (*_QUERY, STEER, BOUNDARY)
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -135,7 +136,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup),
+        path=tree_path(options.tree, setup, BOUNDARY if options.policy == BOUNDARY else ""),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
@@ -152,6 +153,8 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return predictor(training)
     if training.policy == STEER:
         return mixture(training)
+    if training.policy == BOUNDARY:
+        return boundary(training, options.lam, options.passes)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
     model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
