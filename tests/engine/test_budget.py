@@ -127,7 +127,7 @@ def test_a_money_budget_pays_every_token_it_allows_and_not_one_more(
     price, asked = Price(input=input_price, output=output_price), Sampling(max_tokens=100_000_000)
     prefix, role = Prefix(problem=Problem.ask("?")), ModelRole(model=Bounded(), price=price)
     try:
-        clamped, outcome = Budget(Limits(max_cost_usd=budget), Account(lambda line: None)).clamp(
+        clamped, _, outcome = Budget(Limits(max_cost_usd=budget), Account(lambda line: None)).clamp(
             "weak", role, prefix, asked
         )
     except BudgetExceeded:

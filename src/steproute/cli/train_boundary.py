@@ -1,7 +1,7 @@
 """Train BAAR's chooser over a step tree: boundary policies, a supervised start, policy optimisation."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from steproute.artifacts import Artifact
 from steproute.cli.training import Training
@@ -11,6 +11,8 @@ from steproute.policies.boundary import BoundaryFamily
 from steproute.policies.choosers import First
 from steproute.policies.stored import boundary_artifact
 from steproute.strategies.preroute import Preroute
+
+BOUNDARY_WIDTH: Final = Settings().runs
 
 
 def boundary(training: Training, lam: float | None, passes: int) -> Artifact:
@@ -23,7 +25,7 @@ def boundary(training: Training, lam: float | None, passes: int) -> Artifact:
         else Settings(passes=passes, seed=training.seed, in_flight=training.in_flight, lam=(lam, lam))
     )
     with (
-        training_tree(training.path, training.setup, training.limit, settings.runs) as (tree, roles),
+        training_tree(training.path, training.setup, training.limit, BOUNDARY_WIDTH) as (tree, roles),
         training.grade_by(roles) as grade,
     ):
         trainer = BoundaryTrainer(roles, grade, training.setup.limits.without_fallbacks, settings)

@@ -15,18 +15,21 @@ from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
 TREE_WIDTH: Final = 2
+WIDE: Final = 2**32
+"""The width for completions of one prefix that must differ: seeds are taken modulo the width."""
 
 
-def tree_path(tree: Path | None, setup: Setup, policy: str = "") -> Path:
+def tree_path(tree: Path | None, setup: Setup, width: int = TREE_WIDTH) -> Path:
     """The file of these models' step tree: the given one, or one that other models do not grow. Writes nothing.
 
-    policy: names the file apart, for one whose tree has another width.
+    width: of the tree; each width has a file of its own.
+
     Raises ConfigError for a tree that other models grew.
     """
-    apart = f"-{policy}" if policy else ""
+    parts = ["tree", *_width_name(width), *([setup.digest[:8]] if setup.digest else [])]
+    path = tree or Path("runs") / f"{'-'.join(parts)}.jsonl.zst"
     if not setup.digest:
-        return tree or Path(f"runs/tree{apart}.jsonl.zst")
-    path = tree or Path("runs") / f"tree{apart}-{setup.digest[:8]}.jsonl.zst"
+        return path
     note = _note(path)
     grown_by = note.read_text().strip() if note.is_file() else ""
     if path.exists() and grown_by != setup.digest:
@@ -51,6 +54,12 @@ def training_tree(
         write_whole(_note(path), f"{setup.digest}\n".encode())
     with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
         yield tree, tree.roles(limited(setup.roles, bound))
+
+
+def _width_name(width: int) -> list[str]:
+    if width == TREE_WIDTH:
+        return []
+    return ["wide" if width == WIDE else str(width)]
 
 
 def _note(path: Path) -> Path:

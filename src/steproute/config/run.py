@@ -13,7 +13,7 @@ from steproute.config.needs import check_answers
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
 from steproute.core.bounds import MOST_PROBLEMS, check_between, check_seed
 from steproute.core.errors import ConfigError
-from steproute.core.ports import TAKEOVER_STEPS, TAKES_OVER
+from steproute.core.ports import NEEDS, TAKEOVER_STEPS, TAKES_OVER
 from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
@@ -91,7 +91,7 @@ class RunConfig:
             routes=tuple(route.name for route in sweep.routes),
             seeds=sweep.seeds,
             problems=problems,
-            artifacts=tuple(self.artifacts),
+            artifacts=tuple(sorted({*self.artifacts, *_read_by(sweep)})),
         )
 
     def conditions(self) -> dict[str, Any]:
@@ -159,6 +159,11 @@ class RunConfig:
     def _takeover(self) -> dict[str, Any]:
         """What of the route's settings holds for other strategies, too."""
         return {key: value for key, value in self.route.settings.items() if key == TAKEOVER}
+
+
+def _read_by(sweep: Sweep) -> set[str]:
+    """The folders that its strategies read."""
+    return {folder for route in sweep.routes for folder in NEEDS.of(route.strategy).artifacts}
 
 
 def _plain(value: Any) -> Any:

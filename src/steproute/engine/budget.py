@@ -23,10 +23,11 @@ _MOST_REQUESTS: Final = 2  # of one call: an instructed model's reply may be sen
 
 @dataclass(slots=True, kw_only=True)
 class AllowedCall:
-    """A call that the limits pay for. sampling: no more tokens than they allow; outcome: the limit that shortened it,
-    if one did; drafts: what it returned, to be set."""
+    """A call that the limits pay for. sampling, n: no more tokens and drafts than they allow; outcome: the limit that
+    shortened it, if one did; drafts: what it returned, to be set."""
 
     sampling: Sampling
+    n: int
     outcome: Outcome | None
     drafts: list[Draft] = field(default_factory=list)
 
@@ -56,7 +57,7 @@ class Budget:
         return {role: most - self._calls[role] for role, most in (self._limits.max_calls or {}).items()}
 
     def binding(self, role: str, model: ModelRole, prefix: Prefix, sampling: Sampling) -> Outcome | None:
-        """The limit that cannot pay the role's next call in full; None if all can."""
+        """The limit that cannot pay the role's next call, for one draft, in full; None if all can."""
         if self._calls_lack(role, model):
             return Outcome.CALL_BUDGET
         if self._tokens_left() == 0:
@@ -66,14 +67,14 @@ class Budget:
         return Outcome.MONEY_BUDGET if is_short else None
 
     def clamp(
-        self, role: str, model: ModelRole, prefix: Prefix, sampling: Sampling, *, waits: bool = False
-    ) -> tuple[Sampling, Outcome | None]:
-        """Sampling with no more tokens than the limits can pay, and the one that binds, if one does.
+        self, role: str, model: ModelRole, prefix: Prefix, sampling: Sampling, n: int = 1, *, waits: bool = False
+    ) -> tuple[Sampling, int, Outcome | None]:
+        """How many of `n` drafts the limits can pay at full length, and the limit that shortens one, if one does.
 
-        waits: whether dollars that are reserved now count as left. Raises BudgetExceeded if a limit pays for no call.
+        At least one draft is left, with no more tokens than the limits can pay. waits: whether dollars that are
+        reserved now count as left. Raises BudgetExceeded if a limit pays for no call.
         """
-        if self._calls_lack(role, model):
-            raise self.end(Outcome.CALL_BUDGET, f"{role} has made all of its calls")
+        n = self._drafts_in_full(model, prefix, sampling, self._drafts_left(role, model, n), waits)
         tokens, outcome = sampling.max_tokens, None
         tokens_left = self._tokens_left()
         if tokens_left is not None and tokens_left < tokens:
@@ -82,28 +83,30 @@ class Budget:
         if payable < tokens:
             tokens, outcome = payable, Outcome.MONEY_BUDGET
         if outcome is None:
-            return sampling, None
+            return sampling, n, None
         if tokens <= 0:
             raise self.end(outcome, "what is left pays for no call")
-        return replace(sampling, max_tokens=tokens), outcome
+        return replace(sampling, max_tokens=tokens), n, outcome
 
     @asynccontextmanager
     async def writing(
-        self, role: str, model: ModelRole, prefix: Prefix, wanted: Sampling, meter: Meter
+        self, role: str, model: ModelRole, prefix: Prefix, n: int, wanted: Sampling, meter: Meter
     ) -> AsyncIterator[AllowedCall]:
-        """One try of a model's call, counted, and its price reserved. Raises BudgetExceeded if it cannot be paid."""
-        sampling, outcome = self.clamp(role, model, prefix, wanted, waits=not meter.speculative)
-        call = AllowedCall(sampling=sampling, outcome=outcome)
-        most_usd = Decimal(0) if self._money.max_usd is None else _most_usd(model, prefix, sampling)
+        """One try of a call for `n` drafts or fewer, counted, and its price reserved.
+
+        Each draft counts as a call, in however many requests the backend asks for them. Raises BudgetExceeded if not
+        even one can be paid.
+        """
+        sampling, n, outcome = self.clamp(role, model, prefix, wanted, n, waits=not meter.speculative)
+        most_usd = Decimal(0) if self._money.max_usd is None else _most_usd(model, prefix, sampling, n)
         async with self._reserved(most_usd, model.price, meter) as used:
-            if self._calls_lack(role, model):  # another call was faster
-                raise self.end(Outcome.CALL_BUDGET, f"{role} has made all of its calls")
-            requests = _requests(model)
-            self._calls[role] += requests
+            n = self._drafts_left(role, model, n)  # another call may have been faster
+            call, most = AllowedCall(sampling=sampling, n=n, outcome=outcome), n * _requests(model)
+            self._calls[role] += most
             try:
                 yield call
             finally:
-                self._calls[role] -= requests - _made(call.drafts, meter, requests)
+                self._calls[role] -= most - min(most, _made(call, meter))
             for draft in call.drafts:
                 used += [draft.usage, *(sent.usage for sent in draft.sent_back)]
 
@@ -155,13 +158,27 @@ class Budget:
             finally:
                 payment.usd = sum((price.cost(each) for each in used), Decimal(0))
 
+    def _drafts_left(self, role: str, model: ModelRole, n: int) -> int:
+        """How many of `n` drafts the role's calls allow. Raises BudgetExceeded if that is none."""
+        left = self.calls_left.get(role)
+        drafts = n if left is None else min(n, left // _requests(model))
+        if drafts == 0:
+            raise self.end(Outcome.CALL_BUDGET, f"{role} has made all of its calls")
+        return drafts
+
+    def _drafts_in_full(self, model: ModelRole, prefix: Prefix, sampling: Sampling, n: int, waits: bool) -> int:
+        """How many of `n` drafts tokens and dollars pay at full length, but at least one."""
+        tokens, usd = self._tokens_left(), self._usd_left(waits)
+        if tokens is not None:
+            n = max(1, min(n, tokens // sampling.max_tokens))
+        while n > 1 and usd is not None and _most_usd(model, prefix, sampling, n) > usd:
+            n -= 1
+        return n
+
     def _payable_tokens(self, model: ModelRole, prefix: Prefix, sampling: Sampling, waits: bool) -> int:
         """How many of the sampling's tokens what is left of the dollars pays for, beside what the call reads."""
-        left = self.left_usd
-        if left is None:
-            return sampling.max_tokens
-        left += self._money.reserved_usd if waits else 0
-        if _most_usd(model, prefix, sampling) <= left:
+        left = self._usd_left(waits)
+        if left is None or _most_usd(model, prefix, sampling) <= left:
             return sampling.max_tokens
         payable, too_many = 0, sampling.max_tokens
         while too_many - payable > 1:
@@ -175,25 +192,32 @@ class Budget:
     def _calls_lack(self, role: str, model: ModelRole) -> bool:
         return self.calls_left.get(role, _MOST_REQUESTS) < _requests(model)
 
+    def _usd_left(self, waits: bool) -> Decimal | None:
+        left = self.left_usd
+        return left if left is None or not waits else left + self._money.reserved_usd
+
     def _tokens_left(self) -> int | None:
         if self._limits.max_tokens is None:
             return None
         return max(0, self._limits.max_tokens - self._account.output_tokens)
 
 
-def _most_usd(model: ModelRole, prefix: Prefix, sampling: Sampling) -> Decimal:
-    return model.price.most(most_written(model.model, prefix, 1, sampling))
+def _most_usd(model: ModelRole, prefix: Prefix, sampling: Sampling, n: int = 1) -> Decimal:
+    return model.price.most(most_written(model.model, prefix, n, sampling))
 
 
 def _requests(model: ModelRole) -> int:
-    """The most requests that one call of the model makes."""
+    """The most requests for one draft of the model."""
     return _MOST_REQUESTS if CAPABILITIES.of(model.model).continuation is Continuation.INSTRUCT else 1
 
 
-def _made(drafts: list[Draft], meter: Meter, most: int) -> int:
-    """The requests that a call has made, one at least: by what it returned, else by its meter."""
-    returned = sum(1 + len(draft.sent_back) for draft in drafts)
-    return min(most, returned or max(1, len(meter.parts)))
+def _made(call: AllowedCall, meter: Meter) -> int:
+    """What a call counts as, one for each draft at least: by what it returned, else by its meter."""
+    return sum(1 + len(draft.sent_back) for draft in call.drafts) or call.n * _metered(meter)
+
+
+def _metered(meter: Meter) -> int:
+    return sum(map(_metered, meter.parts)) or 1
 
 
 def _tokens(samplings: Iterable[Sampling]) -> int:

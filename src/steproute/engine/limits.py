@@ -15,7 +15,8 @@ class Limits:
 
     None of these is ever exceeded: max_tokens counts what the models of all roles generate, without what scorers
     generate. max_cost_usd counts every call of models and scorers; a call is made only if the most that it can cost is
-    left. max_calls counts the requests of each role that it names, retries and speculative ones included.
+    left. max_calls counts the calls of each role that it names, retries and speculative ones included; n drafts are n
+    calls, in however many requests a backend asks for them.
 
     deadline_s is wall-clock time. retries: per call.
 
