@@ -118,3 +118,9 @@ def test_a_slope_is_that_of_the_second_half(monkeypatch: pytest.MonkeyPatch) -> 
 
     filling = [(2.0 * at, 100 + min(at, 50) + 0.1 * at) for at in range(150)]
     assert slope(filling) == {"mib_per_minute": 3.0, "half_width": 0.0}
+
+
+def test_the_lagrangian_loses_less_than_one_problem() -> None:
+    for row in rows("knapsack", "--problems", "50"):
+        assert 0 <= float(str(row["lost_points"])) < 2  # one problem of 50
+        assert float(str(row["accuracy"])) <= float(str(row["exact_accuracy"])) + 1e-4
