@@ -38,8 +38,9 @@ class Trace:
     """One solved (or failed) problem.
 
     `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
-    model or scorer that failed, and `notes` which declared fallbacks were taken on the way. `fallbacks` holds the same
-    as data: whose failures the solution was finished without; the next run tries its problem again.
+    model or scorer that failed, and `notes` which declared fallbacks were taken on the way and which route was chosen.
+    `fallbacks` holds the failures as data: what the solution was finished without; the next run tries its problem
+    again.
 
     verdict: of `grader`, on the answer against `gold`; None if there is none, because the problem failed, has no gold
     answer or has not been graded.

@@ -109,6 +109,10 @@ class Episode:
         """Output tokens of a model's role so far."""
         return self._account.tokens_of(role)
 
+    def note(self, text: str) -> None:
+        """Put a note for the reader on the trace."""
+        self._fallbacks.notes.append(writable(text))
+
     def start(self) -> Prefix:
         """The empty prefix."""
         self._emit(Started(self.problem))

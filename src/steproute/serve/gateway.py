@@ -204,7 +204,7 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     name = f"passthrough/{route.passthrough}"
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
-        chooser = chooser_of(route.auto)
+        chooser = chooser_of(route.auto, route)
     if route.solves is not None:
         strategy, name = route.solves.strategy_at(0), route.solves.name
         _check_paced(route, route.solves)
