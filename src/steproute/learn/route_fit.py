@@ -102,7 +102,7 @@ def fit_route(outcomes: RouteOutcomes, features: "csr_array", seed: int) -> Rout
     folds = _folds(len(outcomes.problems), seed)
     logits, right = _fit_right(own, outcomes, folds)
     logs, costs = _fit_costs(own, outcomes.logs, folds)
-    readout = _readout(outcomes, logits, logs)
+    readout = _readout(outcomes, logits, logs, np.arange(len(logits)))
     return RoutePredictor(readout=readout, weights=np.vstack([right, costs]))
 
 
@@ -124,14 +124,7 @@ def fit_joint(outcomes: Sequence[RouteOutcomes], text: TfIdf, features: "csr_arr
     readouts = []
     for index, each in enumerate(outcomes):
         mine, chosen = rows.route[rows.held] == index, held[each.problems]
-        part = RouteOutcomes(
-            route=each.route,
-            problems=each.problems[chosen],
-            right=each.right[chosen],
-            runs=each.runs[chosen],
-            costs=each.costs[chosen],
-        )
-        readouts.append(_readout(part, logits[mine], logs[mine]))
+        readouts.append(_readout(each, logits[mine], logs[mine], np.flatnonzero(chosen)))
     return JointTable(text=text, right=right, costs=costs, readouts=tuple(readouts))
 
 
@@ -212,16 +205,17 @@ def _logistic(features: "csr_array", right: F64, runs: F64, penalty: float) -> F
     return np.array([*model.coef_[0], float(model.intercept_[0])])
 
 
-def _readout(outcomes: RouteOutcomes, logits: F64, logs: F64) -> Readout:
+def _readout(outcomes: RouteOutcomes, logits: F64, logs: F64, held: _Indices) -> Readout:
+    """From the predictions for held-out problems; held: their places among the outcomes."""
     from sklearn.isotonic import IsotonicRegression
 
     model = IsotonicRegression(y_min=_EDGE, y_max=1 - _EDGE, out_of_bounds="clip")
-    model.fit(logits, outcomes.right, sample_weight=outcomes.runs)
+    model.fit(logits, outcomes.right[held], sample_weight=outcomes.runs[held])
     return Readout(
         route=outcomes.route,
         logits=np.asarray(model.X_thresholds_, float),
         chances=np.asarray(model.y_thresholds_, float),
-        smearing=np.exp(outcomes.logs - logs).mean(axis=0),
+        smearing=np.exp(outcomes.logs[held] - logs).mean(axis=0),
     )
 
 
