@@ -171,7 +171,7 @@ def servers(config: Path | None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         # Sixteen tokens a message: on few cores it is vLLM's writing of messages that would be measured otherwise.
-        with lab_on_vllm(folder, folder, "--stream-interval", "16", context=1024) as running:
+        with lab_on_vllm(folder, folder, "--stream-interval", "16") as running:
             yield written_config(folder / "steproute.toml", running)
 
 

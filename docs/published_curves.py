@@ -1,6 +1,7 @@
 """Write docs/reference/published-curves.md: our metrics computed from the published TRIM curves."""
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +47,8 @@ def main() -> None:
     path = data_file("trim_reference/published_curves.json")
     columns = {name: measure(read_curve(path, curve, anchors_from=weak)) for name, (curve, weak) in CURVES.items()}
     head = ["| metric | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
-    lines = head + [_row(name, columns) for name in METRICS]
+    known = [name for name in METRICS if not any(isnan(metrics[name]) for metrics in columns.values())]
+    lines = head + [_row(name, columns) for name in known]
     PAGE.write_text(INTRO + "\n".join(lines) + "\n" + PAPER)
 
 

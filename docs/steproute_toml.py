@@ -29,6 +29,7 @@ from steproute.grading.numeric import NumericGrader
 from steproute.grading.regex import RegexGrader
 from steproute.grading.user_function import PythonSettings
 from steproute.lab.models import LabScorerSettings, LabSettings
+from steproute.scorers.arithmetic import ArithmeticSettings
 from steproute.scorers.confidence import ConfidenceSettings
 from steproute.scorers.ensemble import EnsembleSettings
 from steproute.scorers.self_evaluation import SelfEvaluationSettings
@@ -51,6 +52,7 @@ SCORERS: Final[Mapping[str, tuple[type, str]]] = {
     ),
     "self-evaluation": (SelfEvaluationSettings, "A chat model that is asked about each step."),
     "confidence": (ConfidenceSettings, "The log-probabilities of the models that wrote the steps. It calls nothing."),
+    "arithmetic": (ArithmeticSettings, "A veto on steps that state a false equality. It calls nothing."),
     "ensemble": (EnsembleSettings, "Several scorers of this file, combined."),
     "lab": (LabScorerSettings, "A process reward model of the bundled lab."),
 }
@@ -114,6 +116,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "SelfEvaluationSettings.logprobs": "alternatives of the first token to ask for, 2 to 20",
     "SelfEvaluationSettings.extra": "further fields of every request",
     "ConfidenceSettings.measure": "mean or minimum probability of a step's tokens, or entropy at its first token",
+    "ArithmeticSettings.error_rate": "the share of incorrect steps without a false equality; 0 for a veto",
     "EnsembleSettings.combine": "how the members' scores become one",
     "EnsembleSettings.weights": "for `weighted`: one number above 0 per member",
     "Sampling.temperature": "0 for greedy",
@@ -138,9 +141,41 @@ MEANINGS: Final[Mapping[str, str]] = {
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
     "judge": "the role of the scorer that scores steps",
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
+    "first_steps": "steps that the strong model writes before the policy decides",
+    "width": "how many chains a beam keeps, or how many drafts the best one is chosen from",
+    "chain": "what a chain's score is made of: the newest steps' ratios, or the scorer's score of the prefix",
+    "weight": "share of the likelihood in a chain's score; the rest is the judge's",
+    "temperature": "beam: of the draw of chains, 0 keeps the best ones; second-chances: of the further drafts; "
+    "mppa: added to the weak model's own for plans",
+    "decay": "what the temperature is multiplied by after each step",
+    "vote": "whether the chains that are left vote on the answer",
+    "weights": "what a vote weighs: nothing, or the judge's scores of its solution",
+    "ladder": "the modes from the simplest to the hardest, each ROLE-NUMBER of drafts",
+    "by": "what chooses among candidates: the judge or their votes",
+    "first": "the mode of the first step, from 0; the hardest if left out",
+    "good": "instead of the policy's: from this score on the next step gets a simpler mode",
+    "low": "instead of the policy's: below this score the next step gets the hardest mode",
+    "bad": "instead of the policy's: below this score a step is drawn again",
+    "penalties": "instead of the policy's: how often one step is drawn again",
     "hedge": "the strong model starts together with the weak model if the last score is below this; 0 for never",
-    "samples": "further solutions of the weak model that verify its answer",
-    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice or none",
+    "initial": "the role that writes the first solution",
+    "deliberator": "the role that corrects the first solution by tools and in words",
+    "rounds": "the maximum of rounds of tool calls and revision",
+    "actions": "the maximum of tool calls per round",
+    "tool_s": "seconds of CPU time that a tool may take; then the model writes its output",
+    "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; "
+    "vote: solutions",
+    "rungs": "the second chances, in their order: `retry`, `resample`",
+    "plans": "how many next steps the weak model writes to be merged",
+    "merge": "`write`: the aggregator writes one step with the plans in view; `vote` and `judge` choose one of them",
+    "aggregator": "the role that merges plans",
+    "every_step": "whether plans are gathered whenever they are due, or only if the first is a planning step",
+    "gap": "least tokens between two gatherings at the beginning of a solution",
+    "slowing": "after so many tokens of the solution the gap is twice as long, and so on",
+    "bank": "folder of an example bank",
+    "threshold": "least similarity of an example that is shown, from 0 to 1",
+    "when": "`always`, or only where the policy would not accept the first try",
+    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice, none or actions",
     "AnswerSettings.grader": "what grades answers: {graders}",
     "NumericGrader.relative": "tolerance as a share of the gold answer",
     "NumericGrader.absolute": "tolerance as a number",
@@ -205,7 +240,11 @@ COMMON: Final = {
     "price": ("table", "not set", "what its tokens cost: [price](#price)"),
     "sampling": ("table", "{}", "how it draws tokens: [sampling](#sampling). Models only"),
     "limiter": ("table", "{}", "how many calls at once: [limiter](#limiter)"),
-    "repair": ("word", "none", "what corrects each step that it writes, before it is scored. Models only"),
+    "repair": (
+        "word",
+        "none",
+        "what corrects each step that it writes, before it is scored: `arithmetic`, or a registered name. Models only",
+    ),
     "calibration": ("text", "none", "folder of a map by `steproute calibrate-scorer`. Scorers only"),
 }
 _DEFAULTS: Final = {"Price.table": '`"steproute.toml"`'}  # of the file, where the class has another one

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import pytest
 from steproute.artifacts import write_artifact
 from steproute.core.decision import Accept, Decision
 from steproute.core.observation import Observation
+from steproute.lab.story import Story, generate
+from steproute.learn.example_bank import bank_of_solutions, lab_sentence
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import load_policy, mixture_artifact
 from steproute.policies.trim.threshold import Threshold
+from steproute.retrieval.example_bank import bank_artifact
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -124,3 +128,13 @@ def test_the_lagrangian_loses_less_than_one_problem() -> None:
     for row in rows("knapsack", "--problems", "50"):
         assert 0 <= float(str(row["lost_points"])) < 2  # one problem of 50
         assert float(str(row["accuracy"])) <= float(str(row["exact_accuracy"])) + 1e-4
+
+
+def test_examples_in_steps_says_what_each_query_finds(tmp_path: Path) -> None:
+    problems = list(islice(generate("train"), 20))
+    solved = [(problem, Story.parse(problem.text).solution()) for problem in problems]
+    write_artifact(bank_artifact(bank_of_solutions(solved, lab_sentence), {}), tmp_path / "bank")
+    found = rows("examples_in_steps", "retrieval", "--bank", str(tmp_path / "bank"), "--problems", "4")
+    shares = {row["of"]: row["value"] for row in found if row["figure"] == "same calculation"}
+    assert {"first try", "previous step", "path"} < shares.keys()
+    assert all(isinstance(share, float) and 0 <= share <= 1 for share in shares.values())

@@ -42,12 +42,23 @@ CHAT = ('template = "none"', 'continuation = "continue_final_message"\ninstructi
         ("blind", [], "scores correct steps higher", "Check text and marker against the model card"),
         ("upside down", [], "scores correct steps higher", "upside down"),
         ("places only", [], "chooses among candidates", "not to pick one of several candidates"),
+        (
+            "places only",
+            [("[scorers.prm]", "[route]\nstrategy = 'beam'\n[scorers.prm]")],
+            "chooses among candidates",
+            "the more mistakes of this scorer are chosen",
+        ),
         ("", [("price = { input = 1, output = 2 }\n", "")], "price", "Set price ="),
         ("", [("[scorers.prm]", "[route]\npolicy = 'confidence'\n[scorers.prm]")], "log-probabilities", "Set logprobs"),
         ("no usage", [], "token counts", "Have the server send usage"),
         ("", [("[scorers.prm]", "[scorers.other]")], "roles", "a policy that reads no scores"),
         ("", [("[scorers.prm]", "[route]\nstrategy = 'automix-prm'\n[scorers.other]")], "roles", "reads no scores"),
-        ("", [("[scorers.prm]", "[route]\nstrategy = 'nosuch'\n[scorers.prm]")], "policy", "Use one of automix"),
+        (
+            "",
+            [("[scorers.prm]", "[route]\nstrategy = 'nosuch'\n[scorers.prm]")],
+            "policy",
+            "Use one of arbitrage-oracle, automix",
+        ),
     ],
 )
 def test_a_planted_misconfiguration_is_found(

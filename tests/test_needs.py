@@ -33,6 +33,12 @@ def test_the_lab_has_all_that_its_policies_need() -> None:
     check_needs(run_of("threshold", *names).sweep().routes, LAB)
 
 
+def test_a_model_that_cannot_read_plans_is_found_before_the_first_call() -> None:
+    with pytest.raises(ConfigError, match="'strong' has to read the plans that it is shown, and lab-strong cannot"):
+        check_needs(run_of("threshold", strategy="mppa").sweep().routes, LAB)
+    check_needs(run_of("threshold", strategy="mppa", settings={"merge": "vote"}).sweep().routes, LAB)
+
+
 @pytest.mark.parametrize(
     ("policy", "strategy", "scorer"),
     [

@@ -42,7 +42,8 @@ class Sync:
 def folder(tmp_path: Path) -> Path:
     """Where the example package is installed, with its steproute.toml."""
     shutil.copytree(EXAMPLE / "steproute_example", tmp_path / "steproute_example")
-    shutil.copy(EXAMPLE / "steproute.toml", tmp_path)
+    for name in ("steproute.toml", "rooms.toml"):
+        shutil.copy(EXAMPLE / name, tmp_path)
     publish_project(tmp_path, (EXAMPLE / "pyproject.toml").read_text())
     return tmp_path
 
@@ -83,6 +84,19 @@ def test_parts_of_a_package_solve_a_problem(folder: Path) -> None:
     assert result.returncode == 0, result.stderr
     trace = json.loads(result.stdout)
     assert trace["route"] == "second-try(tries=2)/lowest-so-far=0.5"
+
+
+def test_a_world_of_a_package_is_evaluated_compared_and_shown(folder: Path) -> None:
+    data = ("--config", "rooms.toml", "--data", "rooms", "--problems", "12", "--json")
+    result = steproute(folder, "eval", *data, "--knobs", "0,0.5,1", "--name", "sweep")
+    assert result.returncode == 0, result.stderr
+    points = json.loads(result.stdout)
+    assert steproute(folder, "compare", *data, "--policies", "threshold,random", "--name", "both").returncode == 0
+    for run in ("sweep", "both"):
+        page = (folder / f"runs/{run}/report.html").read_text()
+        assert "You are in room" in page
+        assert "judged by its rewards" in page
+    assert points["problems"] == 12
 
 
 def test_doctor_examines_parts_of_a_package_as_built_in_ones(folder: Path) -> None:

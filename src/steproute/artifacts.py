@@ -44,19 +44,22 @@ class UnsoundArtifact(ArtifactError):
 class Artifact:
     """What was trained or fitted, as it lies on disk: its kind, its arrays and how it was made.
 
-    facts: JSON values; what it was trained on, seeds, settings and figures.
+    facts: JSON values; what it was trained on, seeds, settings and figures. files: further files of its folder, by
+    name.
     """
 
     kind: str
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def write_artifact(artifact: Artifact, folder: Path) -> None:
-    """Write both files. A kill at any moment leaves the old artefact whole, or the new one.
+    """Write its files. A kill at any moment leaves the old artefact whole, or the new one.
 
-    `policy.json` holds the digests of both and decides: until it is replaced, the new numbers lie beside the old ones,
-    where `read_artifact` finds them as soon as it is. Raises StorageError.
+    `policy.json` holds the digests of all and decides: until it is replaced, the new numbers lie beside the old ones,
+    where `read_artifact` finds them as soon as it is. Of an artefact with further files a kill may leave none: they are
+    replaced first. Raises StorageError.
     """
     tensors = save({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()})
     document = {
@@ -65,9 +68,13 @@ def write_artifact(artifact: Artifact, folder: Path) -> None:
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
         "facts": dict(artifact.facts),
     }
+    if artifact.files:
+        document["files_sha256"] = {name: hashlib.sha256(data).hexdigest() for name, data in artifact.files.items()}
     document["sha256"] = _digest(document)
     try:
         _finish_write(folder)
+        for name, data in artifact.files.items():
+            write_whole(folder / name, data)
         write_whole(folder / _NEXT, tensors)
         write_whole(folder / FACTS, (json.dumps(document, indent=2) + "\n").encode())
         (folder / _NEXT).replace(folder / TENSORS)
@@ -86,7 +93,8 @@ def read_artifact(folder: Path) -> Artifact:
             f"{folder / TENSORS} cannot be read ({type(failure).__name__}: {failure}). It has to hold floats and "
             "integers that NumPy knows"
         ) from None
-    return Artifact(kind=document["kind"], arrays=arrays, facts=document["facts"])
+    files = {name: _file(folder / name, digest) for name, digest in document.get("files_sha256", {}).items()}
+    return Artifact(kind=document["kind"], arrays=arrays, facts=document["facts"], files=files)
 
 
 def read_parts(folder: Path) -> list[Artifact]:
@@ -96,11 +104,12 @@ def read_parts(folder: Path) -> list[Artifact]:
 
 def artifact_digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of an artefact and of its parts; raises ArtifactError as `read_artifact`."""
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for each in (folder, *_parts(folder)):
         document, place = _document(each), each.relative_to(folder)
-        found |= {str(place / FACTS): document["sha256"], str(place / TENSORS): document["tensors_sha256"]}
-    return found
+        files = {FACTS: document["sha256"], TENSORS: document["tensors_sha256"], **document.get("files_sha256", {})}
+        digests |= {str(place / name): digest for name, digest in files.items()}
+    return digests
 
 
 def sound_arrays(artifact: Artifact, **dimensions: int) -> dict[str, F64]:
@@ -167,6 +176,13 @@ def _tensors(folder: Path, digest: str) -> bytes:
         if hashlib.sha256(tensors).hexdigest() == digest:
             return tensors
     raise UnsoundArtifact(f"{folder / TENSORS} is truncated or was altered")
+
+
+def _file(path: Path, digest: str) -> bytes:
+    data = _bytes(path)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise UnsoundArtifact(f"{path} is truncated or was altered")
+    return data
 
 
 def _finish_write(folder: Path) -> None:

@@ -53,7 +53,7 @@ def live(text: str) -> str:
         Drafted(draft),
         Billed(line),
         Scored(Scores(values=(0.5,), model=text, usage=Usage())),
-        Decided(Rewrite("strong")),
+        Decided(Rewrite("strong"), draft, 0.5),
         Accepted(Step(role=text, text=text, tokens=1)),
         Finished(trace),
     ):

@@ -5,7 +5,14 @@ import struct
 
 import pytest
 
-from steproute.core.chat_images import MOST_IMAGE_TOKENS, image_size, image_tokens, most_image_tokens
+from steproute.core.chat_images import (
+    MOST_IMAGE_TOKENS,
+    image_size,
+    image_tokens,
+    is_bounded,
+    is_image,
+    most_image_tokens,
+)
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage_bounds import most_read
@@ -60,3 +67,9 @@ def test_an_image_of_anthropics_api_counts_alike() -> None:
 
 def test_an_image_by_its_address_counts_as_the_largest() -> None:
     assert MOST_IMAGE_TOKENS < read({"type": "image_url", "image_url": {"url": "https://a.example/b.png"}}) < 22_000
+
+
+@pytest.mark.parametrize("kind", [[], {}, [5], None, 7])
+def test_a_part_whose_type_is_no_text_is_neither_image_nor_bounded(kind: object) -> None:
+    assert not is_image({"type": kind})
+    assert not is_bounded({"type": kind})

@@ -46,21 +46,24 @@ class ScriptedModel:
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
         self.asked.append((prefix, sampling))
-        reply = self.replies.popleft() if self.replies else Say("so \\boxed{1}")
-        tokens, stop = reply.tokens, reply.stop if isinstance(reply, Say) else Stop.LENGTH
-        if tokens > sampling.max_tokens:
-            tokens, stop = sampling.max_tokens, Stop.LENGTH
-        self.generated += tokens
-        usage = Usage(input_tokens=10, output_tokens=tokens)
-        if meter is not None:
-            meter.usage = usage
-        await asyncio.sleep(0)
-        if isinstance(reply, Fail):
-            raise reply.error
-        if isinstance(reply, Hang):
-            await asyncio.Event().wait()
-            raise AssertionError("a hanging call can only be cancelled")
-        return [Draft(model=self.name, text=reply.text, stop=stop, usage=usage)]
+        drafts: list[Draft] = []
+        for index in range(n):
+            reply = self.replies.popleft() if self.replies else Say("so \\boxed{1}")
+            tokens, stop = reply.tokens, reply.stop if isinstance(reply, Say) else Stop.LENGTH
+            if tokens > sampling.max_tokens:
+                tokens, stop = sampling.max_tokens, Stop.LENGTH
+            self.generated += tokens
+            usage = Usage(input_tokens=0 if index else 10, output_tokens=tokens)
+            if meter is not None:
+                meter.usage = meter.usage + usage
+            await asyncio.sleep(0)
+            if isinstance(reply, Fail):
+                raise reply.error
+            if isinstance(reply, Hang):
+                await asyncio.Event().wait()
+                raise AssertionError("a hanging call can only be cancelled")
+            drafts.append(Draft(model=self.name, text=reply.text, stop=stop, usage=usage))
+        return drafts
 
 
 class ScriptedScorer:

@@ -124,7 +124,7 @@ def test_a_money_budget_pays_every_token_it_allows_and_not_one_more(
     account.enter(line)
     asked = Sampling(max_tokens=100_000_000)
     try:
-        clamped, outcome = Budget(Limits(max_cost_usd=budget), account).clamp(asked, price)
+        clamped, _, outcome = Budget(Limits(max_cost_usd=budget), account).clamp(asked, price)
     except BudgetExceeded:
         tokens = 0
     else:

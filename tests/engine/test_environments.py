@@ -11,11 +11,21 @@ from tests.engine.test_branches import RandomSearch
 from tests.engine.test_episode import Say, Stage, check_law, limits, replies, stepwise
 
 from steproute import Limits, Observation, Outcome, Prefix, Problem, Response, Step
-from steproute.core.errors import EnvironmentFailed
+from steproute.config.answer import AnswerSettings
+from steproute.core.answer_rule import ACTIONS
+from steproute.core.errors import ConfigError, EnvironmentFailed
+from steproute.core.grade import Verdict
+from steproute.core.solution import Stop
 from steproute.core.trace import Trace
+from steproute.engine.grade_book import GradeBook
+from steproute.engine.roles import GraderRole
 from steproute.environments.calculator import Calculator
-from steproute.policies.trim.threshold import Threshold
+from steproute.environments.replaying import Replaying, action_of
+from steproute.grading.rewarded import RewardGrader
+from steproute.policies.trim.threshold import Threshold, ThresholdTakeover
+from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
+from steproute.strategies.vote import Vote
 
 
 class Scripted:
@@ -123,13 +133,13 @@ def asked(text: str) -> str:
         ("We need calculate(-(1.5 - 2) / 4) ", "calculate(-(1.5 - 2) / 4) = 0.125"),
         ("calculate(1 / 3)", "calculate(1 / 3) = 1/3"),
         ("calculate(1 / 0)", "calculate(1 / 0): division by zero"),
-        ("calculate(2 ** 9)", "calculate(2 ** 9) cannot be calculated: use numbers, + - * / and brackets"),
-        ("calculate(open('x'))", "calculate(open('x')) cannot be calculated: use numbers, + - * / and brackets"),
+        ("calculate(2 ** 9)", "calculate(2 ** 9) = 512"),
+        ("calculate(open('x'))", "calculate(open('x')) cannot be calculated: use numbers, + - * / ^ and brackets"),
         (
-            "calculate(10000000 * 10000000)",
-            "calculate(10000000 * 10000000) cannot be calculated: a number is too large",
+            "calculate(10^40 * 10^40)",
+            "calculate(10^40 * 10^40) cannot be calculated: a number is too large",
         ),
-        ("calculate(2 +)", "calculate(2 +) cannot be calculated: it is no arithmetic expression"),
+        ("calculate(2 +)", "calculate(2 +) cannot be calculated: it ends too early"),
         ("nothing to calculate", ""),
     ],
 )
@@ -145,3 +155,114 @@ def test_the_calculator_answers_whatever_it_is_asked(text: str) -> None:
 def test_an_episode_without_an_environment_asks_none() -> None:
     trace = Stage([Say("calculate(1)"), Say("\\boxed{1}")], []).solve(stepwise())
     assert [step.role for step in trace.steps] == ["weak", "weak"]
+
+
+class Counting:
+    """A world of one number: an action adds, and the number 5 ends it as a success, a larger one as a failure."""
+
+    begun = 0
+
+    def __init__(self, task: str) -> None:
+        type(self).begun += 1
+        self.number = int(task)
+
+    def act(self, text: str) -> Response:
+        self.number += int(action_of(text))
+        ends = self.number >= 5
+        return Response(text=f"It is {self.number}", ends=ends, reward=float(self.number == 5) if ends else None)
+
+
+def counting_prefix(*actions: str, task: str = "1") -> Prefix:
+    steps = tuple(Step(role="weak", text=action, tokens=1) for action in actions)
+    return Prefix(problem=Problem.ask("Count to 5", tags={"task": task}), steps=steps)
+
+
+def test_a_world_is_asked_from_any_branch() -> None:
+    world = Replaying(Counting, kept=2)
+
+    def answer(*actions: str) -> str:
+        return asyncio.run(world.respond(counting_prefix(*actions))).text
+
+    assert [answer("1"), answer("1", "Action: 1"), answer("1", "2"), answer("1"), answer("1", "1")] == [
+        "It is 2",
+        "It is 3",
+        "It is 4",
+        "It is 2",
+        "It is 3",
+    ]
+
+
+def test_a_longer_branch_continues_the_game() -> None:
+    world, before = Replaying(Counting), Counting.begun
+    for actions in (["1"], ["1", "1"], ["1", "1", "1"]):
+        asyncio.run(world.respond(counting_prefix(*actions)))
+    assert Counting.begun == before + 1
+
+
+def test_a_problem_without_a_task_cannot_be_played() -> None:
+    prefix = Prefix(problem=Problem.ask("?"), steps=(Step(role="weak", text="1", tokens=1),))
+    with pytest.raises(EnvironmentFailed, match="names no task"):
+        asyncio.run(Replaying(Counting).respond(prefix))
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [("I go.\nAction: go(hall)", "go(hall)"), ("go(hall)\n", "go(hall)"), ("Action: a\nAction: b\nc", "b"), ("", "")],
+)
+def test_an_action_is_after_its_word_or_on_the_last_line(text: str, action: str) -> None:
+    assert action_of(text) == action
+
+
+def played(weak: list[object], strong: list[object], strategy: object, bounds: Limits = Limits()) -> Trace:
+    stage = stage_with(Replaying(Counting), weak, strong, [0.1] * 9)
+    stage.problem = replace(counting_prefix().problem, rule=ACTIONS)
+    trace = stage.solve(strategy, bounds)  # type: ignore[arg-type]
+    check_law(stage, trace)
+    return trace
+
+
+def test_a_turn_that_a_model_ends_is_answered() -> None:
+    trace = played([Say("1", stop=Stop.END), Say("3", stop=Stop.END)], [], stepwise(0.0))
+    assert (trace.outcome, trace.steps[-1].text) == (Outcome.COMPLETED, "It is 5")
+
+
+def test_the_last_step_that_is_allowed_is_answered() -> None:
+    trace = played([Say("1"), Say("3")], [], stepwise(0.0), Limits(max_steps=2))
+    assert (trace.outcome, trace.steps[-2].reward) == (Outcome.COMPLETED, 1.0)
+    trace = played([Say("1"), Say("1")], [], stepwise(0.0), Limits(max_steps=2))
+    assert (trace.outcome, trace.steps[-1].text) == (Outcome.MAX_STEPS, "It is 3")
+
+
+def test_one_model_alone_and_a_takeover_act_step_by_step() -> None:
+    alone = played([Say("1"), Say("1"), Say("2")], [], Single("weak"))
+    assert [step.text for step in alone.steps][::2] == ["1", "1", "2"]
+    taken = played([Say("9")], [Say("2"), Say("2")], Stepwise(policy=ThresholdTakeover(0.5)))
+    assert [(step.role, step.text) for step in taken.steps] == [
+        ("strong", "2"),
+        ("environment", "It is 3"),
+        ("strong", "2"),
+        ("environment", "It is 5"),
+    ]
+
+
+def test_a_strategy_that_has_whole_solutions_written_is_refused() -> None:
+    with pytest.raises(ConfigError, match="an environment answers each step"):
+        played([Say("1")], [], Vote(policy=Threshold(0.5)))
+
+
+def test_rewards_grade_a_solution_without_a_gold_answer() -> None:
+    def verdict(*actions: str) -> Verdict:
+        trace = played([Say(action) for action in actions], [], stepwise(0.0))
+        with GradeBook(GraderRole(grader=RewardGrader(), name="reward")) as book:
+            grade = asyncio.run(book.grade(counting_prefix().problem, trace))
+        assert grade is not None
+        return grade.verdict
+
+    assert (verdict("4"), verdict("9")) == (Verdict.CORRECT, Verdict.INCORRECT)
+
+
+def test_a_grader_of_rewards_needs_an_environment() -> None:
+    with pytest.raises(ConfigError, match=r"answer\.grader: 'reward' reads what an environment says"):
+        AnswerSettings(grader="reward").graded(Stage([], []).roles)
+    with pytest.raises(ConfigError, match="success_from"):
+        RewardGrader(success_from=0.0)

@@ -313,9 +313,10 @@ def test_embedded_models_never_use_more_than_their_bound(make_roles: Callable[[]
                 assert draft.usage.read_tokens <= most.input_tokens
                 assert draft.usage.output_tokens <= most.output_tokens
             prefix = prefix.extended(Step(role="weak", text=draft.text, tokens=draft.usage.output_tokens))
-            for judge in roles.scorers.values():
+            for role, judge in roles.scorers.items():
                 scores = await judge.scorer.score(prefix)
-                assert 0 < scores.usage.read_tokens <= most_scored(judge.scorer, prefix).read_tokens
+                assert scores.usage.read_tokens <= most_scored(judge.scorer, prefix).read_tokens
+                assert (scores.usage.read_tokens > 0) == (role != "checker")
             if prefix.answer is not None:
                 break
 

@@ -1,5 +1,6 @@
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,8 @@ from steproute.core.usage import Usage
 from steproute.engine.episode import Episode
 from steproute.engine.limiter import Limiter, LimiterSettings
 from steproute.engine.limits import Limits
-from steproute.engine.roles import Roles
+from steproute.engine.roles import Roles, ScorerRole
+from steproute.engine.spending import SpendingLimit, limited
 from steproute.engine.step_tree import StepTree, TreeScorer
 from steproute.evaluation.datasets import load_problems
 from steproute.lab.models import LAB_SAMPLING
@@ -322,3 +324,33 @@ def test_a_file_that_is_no_tree_is_refused(tmp_path: Path) -> None:
     frames.close()
     with pytest.raises(DatasetError, match="node 1"):
         StepTree(tmp_path / "tree", 2)
+
+
+@dataclass
+class AuthorReader:
+    """Scores a step by its author; counts its calls."""
+
+    name: str = "router"
+    reads_authors: bool = True
+    calls: int = 0
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        self.calls += 1
+        values = tuple(float(step.role == "weak") for step in prefix.steps)
+        return Scores(values=values, model=self.name, usage=Usage(input_tokens=1))
+
+
+@pytest.mark.parametrize("wrap", [lambda scorer: scorer, lambda scorer: CalibratedScorer(scorer, Temperature(1.0))])
+def test_a_scorer_that_reads_authors_has_a_node_for_each_authorship(
+    tmp_path: Path, wrap: Callable[[StepScorer], StepScorer]
+) -> None:
+    reader = AuthorReader()
+    roles = limited(Roles(models={}, scorers={"router": ScorerRole(scorer=wrap(reader))}), SpendingLimit(None))
+    prefixes = [
+        Prefix(problem=PROBLEMS[0], steps=(Step(role=role, text="the same", tokens=1),)) for role in ("weak", "strong")
+    ]
+    with StepTree(tmp_path / "tree", 2) as tree:
+        scorer = tree.roles(roles).scorer("router").scorer
+        values = [asyncio.run(scorer.score(prefix)).values[0] for prefix in (*prefixes, *prefixes)]
+    assert values == pytest.approx([1.0, 0.0, 1.0, 0.0], abs=1e-5)
+    assert reader.calls == 2

@@ -20,6 +20,7 @@ def a_run(problems: int, seed: int, best: float = 0.8) -> tuple[Outcomes, Outcom
     sweep = Outcomes(
         correct=hardness < 0.4 + (best - 0.4) * np.sqrt(knobs),
         cost=rng.gamma(4.0, 100.0, problems) * knobs,
+        regenerations=np.sort(rng.poisson(2.0, (len(knobs), problems, 4)))[..., ::-1].astype(float),
     )
     weak = Outcomes(correct=sweep.correct[0], cost=sweep.cost[0])
     strong = Outcomes(correct=hardness < 0.8, cost=sweep.cost[-1])
@@ -41,7 +42,14 @@ def test_intervals_hold_the_point_estimates() -> None:
 def test_a_bootstrap_resample_is_measured_as_a_curve_is() -> None:
     run = a_run(60, seed=3)
     drawn = np.repeat(np.arange(60), np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60)))
-    again = [Outcomes(correct=x.correct[..., drawn], cost=x.cost[..., drawn]) for x in run]
+    again = [
+        Outcomes(
+            correct=x.correct[..., drawn],
+            cost=x.cost[..., drawn],
+            regenerations=None if x.regenerations is None else x.regenerations[..., drawn, :],
+        )
+        for x in run
+    ]
     intervals = curve_intervals(*run, np.random.default_rng(7), resamples=1)
     metrics = measure(curve_of(KNOBS, *again))
     for name in METRICS:

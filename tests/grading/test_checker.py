@@ -175,7 +175,7 @@ def test_mathematics_that_fails_is_undecided(failure: type[Exception]) -> None:
     def compare(answer: str, gold: str) -> bool:
         raise failure
 
-    assert worker._same(compare, "x^2", "x^3") is None
+    assert worker._answered(compare, "x^2", "x^3") is None
 
 
 def test_undecided_answers_are_tried_again_with_more_time(monkeypatch: pytest.MonkeyPatch) -> None:

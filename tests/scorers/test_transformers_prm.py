@@ -244,3 +244,29 @@ def test_an_incomplete_body_is_rejected(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be loaded"):
         scored(TransformersPrmSettings(model=str(tmp_path / "none")), prefix_of("One."))
+
+
+ROUTER_HEAD = {"score.weight": (2, WIDTH), "score.bias": (2,)}
+
+
+def test_a_router_scores_a_step_by_its_first_label_behind_the_authors_tag(tmp_path: Path) -> None:
+    head = random_head(ROUTER_HEAD)
+    save_tiny(tmp_path, head)
+    settings = TransformersPrmSettings(model=str(tmp_path), head="router")
+    strong = Step(role="strong", text=STEPS[0], tokens=0)
+    weak = Step(role="weak", text=STEPS[1], tokens=0)
+    (got,) = scored(settings, replace(prefix_of(), steps=(strong, weak)))
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    (newline,) = tokenizer.encode("\n")
+    first = [*tokenizer.encode("How many pens?\n"), *tokenizer.encode(f"Model 1: {STEPS[0]}"), newline]
+    tokens = [*first, *tokenizer.encode(f"Model 0: {STEPS[1]}"), newline]
+    hidden, _ = outputs(tmp_path, tokens)
+    labels = torch.nn.functional.linear(hidden, head["score.weight"], head["score.bias"]).softmax(-1)
+    assert got.values == pytest.approx([float(labels[len(first) - 1, 0]), float(labels[-1, 0])], abs=1e-5)
+    assert TransformersPrm("router", settings).reads_authors
+
+
+def test_a_router_without_two_labels_is_refused(tmp_path: Path) -> None:
+    save_tiny(tmp_path, random_head({"score.weight": (3, WIDTH)}))
+    with pytest.raises(ConfigError, match="head is not 'router'"):
+        scored(TransformersPrmSettings(model=str(tmp_path), head="router"), prefix_of(*STEPS))

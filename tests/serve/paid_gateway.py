@@ -80,6 +80,9 @@ class Upstream(Chatting):
         return await super()._stream(request, writer, reader)
 
 
+_OUTCOMES: Final = {499: "cancelled", 502: "failed"}
+
+
 @dataclass(frozen=True)
 class PaidGateway:
     """keys: of each tenant."""
@@ -94,10 +97,11 @@ class PaidGateway:
         return f"{self.gateway.url}/v1"
 
     def refused(self, status: int) -> int:
-        """How many requests the gateway has answered with this status."""
-        counts = re.findall(
-            rf'steproute_refused_requests_total{{.*status="{status}".*}} (\d+)', self.gateway.get("/metrics").text
-        )
+        """How many requests ended with this status; those that were answered are counted by the answer's outcome."""
+        counted = f'refused_requests_total{{.*status="{status}"'
+        if status in _OUTCOMES:
+            counted = f'requests_total{{outcome="{_OUTCOMES[status]}"'
+        counts = re.findall(rf"steproute_{counted}.*}} (\d+)", self.gateway.get("/metrics").text)
         return sum(map(int, counts))
 
 

@@ -21,12 +21,12 @@ LINE = AccountLine(
 
 
 class Recorded:
-    """A reservation that records what is asked of it. failure: of each extension."""
+    """A reservation that records what is asked of it. failure: of each extension. answers: whether one ever ends."""
 
     request_id = "r"
 
-    def __init__(self, failure: Exception | None = None) -> None:
-        self.failure = failure
+    def __init__(self, failure: Exception | None = None, *, answers: bool = True) -> None:
+        self.failure, self.answers = failure, answers
         self.extended = 0
         self.settled: list[int] = []
         self.closed: list[int] = []
@@ -36,8 +36,11 @@ class Recorded:
 
     async def extend(self) -> None:
         self.extended += 1
+        if not self.answers:
+            await asyncio.sleep(self.lease_s * 2)
         if self.failure is not None:
             raise self.failure
+        self.lease_ends_s = asyncio.get_running_loop().time() + self.lease_s
 
     async def close(self, account: Sequence[AccountLine], *, baseline_usd: Decimal) -> None:
         self.closed.append(len(account))
@@ -54,7 +57,8 @@ def billed(reservation: Recorded, *, lines: int, pause_s: float, lease_s: float)
     async def nothing() -> None: ...
 
     async def run() -> None:
-        async with Billing(reservation, lease_s, on_lost=stop, at_end=nothing) as billing:  # type: ignore[arg-type]
+        reservation.lease_s, reservation.lease_ends_s = lease_s, asyncio.get_running_loop().time() + lease_s
+        async with Billing(reservation, on_lost=stop, at_end=nothing) as billing:  # type: ignore[arg-type]
             for _ in range(lines):
                 billing.enter(LINE)
                 await asyncio.sleep(pause_s)
@@ -78,11 +82,30 @@ def test_lines_that_come_together_are_settled_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "is_lost"),
-    [(ReservationLost("gone."), True), (StorageError("the database is down."), True), (None, False)],
+    ("reservation", "is_lost"),
+    [
+        (Recorded(ReservationLost("gone.")), True),
+        (Recorded(StorageError("the database is down.")), True),
+        (Recorded(answers=False), True),
+        (Recorded(), False),
+    ],
+    ids=["released", "refused", "hanging", "extended"],
 )
-def test_a_request_whose_lease_has_ended_is_stopped(failure: Exception | None, is_lost: bool) -> None:
-    assert billed(Recorded(failure), lines=20, pause_s=0.02, lease_s=0.1) is is_lost
+def test_a_request_whose_lease_ends_is_stopped(reservation: Recorded, is_lost: bool) -> None:
+    assert billed(reservation, lines=40, pause_s=0.02, lease_s=0.4) is is_lost
+
+
+def test_a_request_that_has_ended_is_not_stopped_by_its_bills() -> None:
+    """Its answer is there. What the ledger refuses then is in the log."""
+
+    class Gone(Recorded):
+        async def settle(self, lines: Sequence[AccountLine]) -> None:
+            raise ReservationLost("gone.")
+
+        async def close(self, account: Sequence[AccountLine], *, baseline_usd: Decimal) -> None:
+            raise ReservationLost("gone.")
+
+    assert not billed(Gone(), lines=1, pause_s=0, lease_s=60)
 
 
 def test_a_request_that_is_cancelled_again_while_it_closes_is_closed_all_the_same() -> None:
@@ -95,7 +118,8 @@ def test_a_request_that_is_cancelled_again_while_it_closes_is_closed_all_the_sam
     async def nothing() -> None: ...
 
     async def request(reservation: Recorded) -> None:
-        async with Billing(reservation, 60, on_lost=lambda: None, at_end=nothing):  # type: ignore[arg-type]
+        reservation.lease_s, reservation.lease_ends_s = 60, asyncio.get_running_loop().time() + 60
+        async with Billing(reservation, on_lost=lambda: None, at_end=nothing):  # type: ignore[arg-type]
             await asyncio.Event().wait()
 
     async def run() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from steproute.core.chat import ChatDelta
@@ -19,8 +20,13 @@ async def happening(*happenings: Happening) -> AsyncIterator[Happening]:
         yield each
 
 
-def streamed(*happenings: Happening) -> list[Any]:
-    body = Chat.of({"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True}).body
+ENDED = Trace(
+    problem_id="id", route="r", steps=(), answer=None, outcome=Outcome.COMPLETED, account=(), latency_s=0, seed=0
+)
+
+
+def streamed(*happenings: Happening, **fields: Any) -> list[Any]:
+    body = Chat.of({"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True, **fields}).body
     head = Head(trace_id="id", model="m", created=0, facts={})
 
     async def run() -> list[Any]:
@@ -31,9 +37,7 @@ def streamed(*happenings: Happening) -> list[Any]:
 
 
 def test_each_reply_that_a_limit_cuts_off_says_so() -> None:
-    cut = Trace(
-        problem_id="id", route="r", steps=(), answer=None, outcome=Outcome.DEADLINE, account=(), latency_s=0, seed=0
-    )
+    cut = replace(ENDED, outcome=Outcome.DEADLINE)
     chunks = streamed(
         ChatDelta(reply=0, content="a"),
         ChatDelta(reply=1, content="b"),
@@ -42,3 +46,11 @@ def test_each_reply_that_a_limit_cuts_off_says_so() -> None:
     )
     choices = [choice for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
     assert [(choice["index"], choice["finish_reason"]) for choice in choices] == [(0, "stop"), (1, "length")]
+
+
+def test_usage_is_null_in_all_chunks_but_the_last_if_it_is_asked_for() -> None:
+    happenings = ChatDelta(content="a"), ChatDelta(finish_reason="stop"), Finished(ENDED)
+    *chunks, last = streamed(*happenings, stream_options={"include_usage": True})
+    assert [chunk["usage"] for chunk in chunks] == [None] * len(chunks)
+    assert last["usage"]["total_tokens"] == 0
+    assert all("usage" not in chunk for chunk in streamed(*happenings))

@@ -18,7 +18,7 @@ from tests.store.postgres import PostgresServer
 
 from steproute.store import Budgets, Store
 
-LEASE_S = 6.0
+LEASE_S = 12.0
 AT_ONCE = 12
 POOR = Decimal("0.0002")
 """A budget for some 60 answers."""

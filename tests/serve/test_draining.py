@@ -85,8 +85,10 @@ def test_a_second_signal_ends_at_once(models: PaidServer, tmp_path: Path, worker
     models.token_s = 60.0
     with attacked(tmp_path, models.url, workers=workers, settings="drain_s = 3600") as gateway:
         stream, _ = asyncio.run(_ended_by(gateway, models, signal.SIGTERM, signal.SIGTERM))
-        gateway.process.wait(30)
+        assert gateway.process.wait(30) == 0
         spent = gateway.spent()
+    assert 1 <= gateway.log.count("a second signal ends") <= workers  # one without requests has stopped before
+    assert "Traceback" not in gateway.log
     assert stream[-1]["error"]["code"] == "interrupted"
     assert spent.reserved == 0
 

@@ -12,9 +12,9 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from steproute.core.chat import ChatDelta, ToolCallDelta
-from steproute.core.solution import Outcome
+from steproute.core.solution import Outcome, Step
 from steproute.core.trace import Trace
-from steproute.serve.chat_reply import Head, PassedChoices
+from steproute.serve.chat_reply import Head, PassedChoices, step_facts
 from steproute.serve.face import Face
 from steproute.serve.messages import MessagesFace
 from steproute.serve.responses import ResponsesFace
@@ -127,3 +127,14 @@ def test_reasoning_with_its_signature_is_a_block_of_its_own() -> None:
         event["delta"]["type"] for event in streamed(MessagesFace("m"), deltas) if "index" in event and "delta" in event
     ]
     assert kinds == ["thinking_delta", "signature_delta", "text_delta"]
+
+
+def test_each_step_of_a_stream_has_its_facts() -> None:
+    step = Step(role="weak", text="So it is.", tokens=4, score=0.5)
+    chunk = HEAD.chunk({"content": step.text}, steproute=step_facts(step))
+    for face in (responses_face(), MessagesFace("m")):
+        events = [json.loads(event["data"]) for event in face.events(chunk)]
+        (delta,) = [event for event in events if event["type"].endswith("delta")]
+        assert delta["steproute"] == {"trace_id": HEAD.trace_id, "step": {"role": "weak", "score": 0.5, "tokens": 4}}
+        later = face.events(HEAD.passed_chunk(ChatDelta(content="more")))
+        assert all("steproute" not in json.loads(event["data"]) for event in later)

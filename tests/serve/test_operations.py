@@ -175,6 +175,8 @@ def test_the_breaker_of_a_dead_server_is_open(tmp_path: Path) -> None:
         with pytest.raises(Exception, match="502"):
             reply.create(model="strong", messages=[{"role": "user", "content": PROBLEM}])
         assert samples(running, "steproute_breaker_open")[("strong", "http://127.0.0.1:9")] == 1
+        assert samples(running, "steproute_requests")[("failed", "strong")] == 1
+        assert samples(running, "steproute_refused_requests") == {}
         (line,) = request_lines(running, 1)
         assert (line["level"], line["status"], line["outcome"]) == ("error", 502, "failed")
         assert (line["error"], line["at_fault"]) == ("upstream_failed", "strong")
@@ -223,6 +225,10 @@ def test_metrics_are_those_of_all_workers_but_the_dead(tmp_path: Path) -> None:
         while killed in in_flight_files(shared) and time.monotonic() < until:
             families(running)
         assert killed not in in_flight_files(shared)
+        replaced = f"worker {killed} was killed by SIGKILL (exit status -9); worker "
+        while replaced not in running.log.read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert replaced in running.log.read_text()
         assert samples(running, "steproute_requests") == counted
 
 

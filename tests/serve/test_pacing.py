@@ -21,6 +21,7 @@ KNOBS = (0.6, 0.1)
 
 def balance(spent: float, limit: float | None = 1.0, reserved: float = 0.0) -> Balance:
     return Balance(
+        tenant="acme",
         window="day",
         starts=START,
         ends=START + timedelta(days=1),

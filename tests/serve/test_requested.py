@@ -7,8 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.engine.scripted import ScriptedModel, ScriptedScorer
+from tests.engine.scripted import Say, ScriptedModel, ScriptedScorer
 from tests.engine.test_episode import WEAK_PRICE, stepwise
+from tests.serve.running import PROBLEM
 from tests.serve.test_passthrough import CONFIG
 
 from steproute import Limits, ModelRole, Outcome, Roles, ScorerRole
@@ -17,8 +18,8 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.errors import ConfigError
 from steproute.core.ports import ModelCapabilities
-from steproute.core.solution import Draft, Meter, Prefix, Sampling
-from steproute.core.usage import FREE, Price
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
+from steproute.core.usage import FREE, Price, Usage
 from steproute.serve.auto import Fixed
 from steproute.serve.chat_request import Chat
 from steproute.serve.errors import NEVER_RETRY, ApiError, api_error
@@ -109,6 +110,46 @@ def test_a_large_budget_asks_no_model_for_more_than_its_context_may_hold(asked: 
         chat, route, "weak", roles(WEAK_PRICE, FREE), Principal(tenant="t", key_id="k", limits_usd=True), "id"
     )
     assert asking.request.max_tokens == asking.most_tokens == sent
+
+
+class Judge(ScriptedScorer):
+    """Writes 8 tokens about each step."""
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        return Usage(input_tokens=100, output_tokens=8)
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        scores = await super().score(prefix, meter)
+        return replace(scores, usage=scores.usage + Usage(output_tokens=8))
+
+
+@pytest.mark.parametrize(("max_tokens", "outcome"), [(15, Outcome.TOKEN_BUDGET), (400, Outcome.COMPLETED)])
+def test_what_a_judge_writes_is_reserved_and_bounded(max_tokens: int, outcome: Outcome) -> None:
+    of = roles(FREE, FREE)
+    steps = [Say("a", 3), Say("b", 3), Say("c", 3, Stop.END)]
+    weak = replace(of.models["weak"], model=ScriptedModel("weak", steps))
+    of = replace(of, models={**of.models, "weak": weak}, scorers={"prm": ScorerRole(scorer=Judge())})
+    asked = replace(work(of), limits=Limits(max_tokens=max_tokens, max_steps=10))
+    trace = asyncio.run(asked.run(lambda happening: None))
+    assert trace.outcome == outcome
+    assert sum(line.usage.output_tokens for line in trace.account) <= asked.most_tokens
+    assert asked.most_tokens == max_tokens + min(8 * 10 * 2 * 3, max_tokens)
+
+
+@pytest.mark.parametrize(("knob", "paced"), [(0.003, None), (None, 0.003)], ids=["asked for", "paced"])
+def test_a_knob_reads_no_policy_from_its_folder_again(
+    monkeypatch: pytest.MonkeyPatch, knob: float | None, paced: float | None
+) -> None:
+    setup = read_setup(None)
+    table = {"policy": "lab-agg", "knob": 0.001, "knobs": [0.0001, 0.01]}
+    setup = replace(setup, gateway=replace(setup.gateway, routes={"default": table}))
+    served = served_routes(setup)["default"]
+    monkeypatch.setattr("steproute.config.route.load_policy", None)
+    overrides = {} if knob is None else {"steproute": {"knob": knob}}
+    chat = Chat.of({"model": "default", "messages": [{"role": "user", "content": PROBLEM}], **overrides})
+    asked = step_work(chat, served, setup.roles, Principal(tenant="t", key_id="k"), "id", paced)
+    assert asked.route.endswith("lab-agg=0.003")
+    assert asked.strategy != served.strategy
 
 
 @pytest.mark.parametrize("kind", ["file", "video_url", "input_audio", "audio_url", "document", None])

@@ -1,6 +1,7 @@
 """The lab's weak, strong and reward model, each on a vLLM server of its own on loopback."""
 
 import subprocess
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ model = "lab-prm-place"
 text = "{{problem}}\\n\\n{{steps}}"
 price = {{ input = "0.05", output = 0 }}
 """
+_CONTEXT: Final = 1024
 _QUIET: Final = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -45,11 +47,11 @@ _QUIET: Final = {
 
 
 @contextmanager
-def lab_on_vllm(models: Path, logs: Path, *more: str, context: int = 384) -> Iterator[dict[str, Running]]:
+def lab_on_vllm(models: Path, logs: Path, *more: str) -> Iterator[dict[str, Running]]:
     """Export the models to a folder, start the servers, wait for all, and stop them at the end.
 
-    more: arguments of the two that write. context: tokens that a server takes; what stands beyond the 384 that the
-    models know means nothing to them.
+    more: arguments of the two that write. The servers take more tokens than the 384 that the models know, so that long
+    prompts are answered, too, if only with nonsense.
     """
     installer = Path(__file__).with_name("install_vllm.sh")
     home = subprocess.run([installer], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
@@ -61,9 +63,9 @@ def lab_on_vllm(models: Path, logs: Path, *more: str, context: int = 384) -> Ite
             judging = ["--pooler-config", f'{{"step_tag_id": {len(vocabulary())}}}']
             command = [
                 *(f"{home}/bin/vllm", "serve", str(models / name), "--served-model-name", name),
-                *("--max-model-len", str(context), "--dtype", "float32", "--enforce-eager"),
+                *("--max-model-len", str(_CONTEXT), "--dtype", "float32", "--enforce-eager"),
                 # Never a part of a prompt: with seeds, vLLM 0.32 dies of that on a CPU.
-                *("--max-num-batched-tokens", str(64 * context)),
+                *("--max-num-batched-tokens", str(64 * _CONTEXT)),
                 *(
                     "--host",
                     "127.0.0.1",
@@ -81,3 +83,11 @@ def written_config(path: Path, servers: Mapping[str, Running], text: str = CONFI
     """A steproute.toml for these servers."""
     path.write_text(text.format(**{name: running.url for name, running in servers.items()}))
     return path
+
+
+def generated(running: Running) -> int:
+    """The server's own count of generated tokens."""
+    with urllib.request.urlopen(running.url.removesuffix("/v1") + "/metrics") as response:
+        text = response.read().decode()
+    counts = (line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith("vllm:generation_tokens_total"))
+    return int(sum(map(float, counts)))

@@ -3,14 +3,13 @@
 import asyncio
 import re
 import time
-import urllib.request
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.servers.lab_on_vllm import written_config
+from tests.servers.lab_on_vllm import generated, written_config
 from tests.servers.processes import Running
 
 from steproute.backends.http.server import Server
@@ -162,12 +161,3 @@ def test_a_closed_client_stops_the_server_within_one_token(vllm_servers: dict[st
     assert total <= seen + 20
     assert after <= 20
     assert re.search(r"[Aa]borted", running.log.read_text(errors="replace"))
-
-
-def generated(running: Running) -> float:
-    """The server's own count of generated tokens."""
-    with urllib.request.urlopen(running.url.removesuffix("/v1") + "/metrics") as response:
-        text = response.read().decode()
-    return sum(
-        float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("vllm:generation_tokens_total")
-    )

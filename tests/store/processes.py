@@ -37,10 +37,10 @@ class WorkerProcess:
         return result
 
     def kill(self) -> list[str]:
-        """As a power cut does it to the process; returns what it had said."""
+        """As a power cut does it to the process; returns what it had said, a line cut off in the middle left out."""
         self.process.kill()
         assert self.process.stdout is not None
-        said = self.process.stdout.read().splitlines()
+        said = self.process.stdout.read().split("\n")[:-1]
         self.end()
         return said
 

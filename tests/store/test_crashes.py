@@ -19,7 +19,7 @@ def test_a_killed_worker_loses_no_settled_line(url: str) -> None:
     random_moments = random.Random(7)
 
     async def use() -> None:
-        store = await open_store(url)
+        store = await open_store(url, lease_s=1)
         await store.tenants.create(PRINCIPAL.tenant, Budgets(usd_per_day=LIMIT))
         settled: list[str] = []
         for number in range(4):
@@ -44,7 +44,7 @@ def test_a_killed_server_loses_no_settled_line() -> None:
     url = server.url()
 
     async def use() -> None:
-        store = await open_store(url)
+        store = await open_store(url, lease_s=1)
         await store.tenants.create(PRINCIPAL.tenant)
         open_one, closing = await reserve(store, "open"), await reserve(store, "closing")
         await open_one.settle([line("0.001")])

@@ -183,10 +183,11 @@ def test_an_orphan_is_released_and_what_it_never_accounted_for_is_shown(url: str
     async def use(store: Store) -> None:
         orphan = await reserve(store, "a", "1")
         await orphan.settle([line("0.30")])
-        clock.now_s += 119
-        with pytest.raises(BudgetRefused):
-            await reserve(store, "b", "0.70")
-        assert await store.ledger.expire() == 0
+        for passing_s in (59, 1, 59):
+            clock.now_s += passing_s
+            with pytest.raises(BudgetRefused):
+                await reserve(store, "b", "0.70")
+            assert await store.ledger.expire() == 0
         clock.now_s += 1
         await reserve(store, "b", "0.70")
         assert await store.ledger.expire() == 0
@@ -200,8 +201,7 @@ def test_an_orphan_is_released_and_what_it_never_accounted_for_is_shown(url: str
 def test_calls_of_a_lost_reservation_are_entered_late(url: str, clock: Clock) -> None:
     async def use(store: Store) -> None:
         slow = await reserve(store, "a", "1")
-        clock.now_s += 120
-        assert await store.ledger.expire() == 1
+        await released(store, clock)
         await slow.settle([line("0.30")])
         assert await store.ledger.unaccounted_usd() == Decimal("0.70")
         await slow.close([line("0.30"), line("0.20")])
@@ -211,17 +211,59 @@ def test_calls_of_a_lost_reservation_are_entered_late(url: str, clock: Clock) ->
     run(url, use, clock=clock)
 
 
+def test_late_calls_that_the_budget_has_no_room_for_stay_unaccounted(url: str, clock: Clock) -> None:
+    async def use(store: Store) -> None:
+        slow, small = await reserve(store, "a", "0.6"), await reserve(store, "b", "0.4")
+        await released(store, clock)
+        await (await reserve(store, "c", "0.8")).close([line("0.8")])
+        for late in (slow.settle([line("0.3")]), slow.close([line("0.3")])):
+            with pytest.raises(ReservationLost, match="no room for its late calls"):
+                await late
+        await small.close([line("0.2")])
+        assert await store.ledger.unaccounted_usd() == Decimal("0.6")
+        assert await spent_and_reserved(store) == (1, 0)
+        assert await store.ledger.audit() == []
+
+    run(url, use, Budgets(usd_per_day=Decimal(1)), clock)
+
+
+def test_a_lease_that_ended_while_nobody_could_look_is_held_for_its_owner(url: str, clock: Clock) -> None:
+    async def use(store: Store) -> None:
+        late, later = await reserve(store, "a", "0.5"), await reserve(store, "b", "0.5")
+        clock.now_s += 3600
+        for _ in range(2):
+            with pytest.raises(BudgetRefused):
+                await reserve(store, "c", "0.1")
+        await later.extend()
+        clock.now_s += 59
+        await late.close([line("0.5")])
+        clock.now_s += 1
+        with pytest.raises(BudgetRefused):
+            await reserve(store, "c", "0.1")
+        assert await spent_and_reserved(store) == (Decimal("0.5"), Decimal("0.5"))
+
+    run(url, use, Budgets(usd_per_day=Decimal(1)), clock)
+
+
 def test_extending_begins_the_lease_again(url: str, clock: Clock) -> None:
     async def use(store: Store) -> None:
         reservation = await reserve(store, "a", "1")
-        clock.now_s += 100
+        clock.now_s += 50
         await reservation.extend()
-        assert reservation.expires_at.timestamp() == clock.now_s + 120
-        clock.now_s += 119
+        assert reservation.expires_at.timestamp() == clock.now_s + 60
+        clock.now_s += 59
         assert await store.ledger.expire() == 0
         await reservation.close()
 
     run(url, use, clock=clock)
+
+
+async def released(store: Store, clock: Clock) -> None:
+    """Its lease ends, which is seen, and nobody comes back for it."""
+    for _ in range(2):
+        assert await store.ledger.expire() == 0
+        clock.now_s += 60
+    assert await store.ledger.expire() > 0
 
 
 def test_a_cancelled_reserve_leaves_nothing_reserved(url: str) -> None:

@@ -1,6 +1,6 @@
 """One choice among whole strategies, from the problem's text."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from steproute.config import RouteSettings, check_needs, lab_roles
 from steproute.config.route import build_strategy, route_strategy
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Needs
+from steproute.engine.episode import Episode
 from steproute.engine.runner import Route
 from steproute.policies.mixture import BudgetCurve, MixtureFamily
 from steproute.policies.route_table_file import write_route, write_table
@@ -23,6 +24,16 @@ from steproute.strategies.budgeted import BudgetPacing
 from steproute.strategies.routed import Routed
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
+
+
+@dataclass(frozen=True)
+class Needing:
+    """A strategy that needs something."""
+
+    needs: Needs
+
+    async def solve(self, episode: Episode) -> None:
+        """Nothing."""
 
 
 @pytest.fixture
@@ -49,6 +60,16 @@ def test_it_needs_what_its_routes_need() -> None:
     with pytest.raises(ConfigError, match="scorer 'prm'"):
         check_needs([Route(name="r", strategy=strategy)], replace(lab_roles(), scorers={}))
     check_needs([Route(name="r", strategy=strategy)], lab_roles())
+
+
+def test_it_reads_the_folders_that_its_routes_read() -> None:
+    trained, shown = "stepwise/runs/pomdp=0.5", "stepwise/threshold=0.5"
+    needing = Needs(artifacts=("runs/bank",), example=("weak",))
+    strategy = Routed(
+        policy=FAMILY.at(0.5, 0), routes={trained: Stepwise(policy=Threshold(0.5)), shown: Needing(needing)}
+    )
+    assert set(strategy.needs.artifacts) == {"runs/pomdp", "runs/bank"}
+    assert strategy.needs.example == ("weak",)
 
 
 def test_a_policy_that_decides_about_steps_names_no_routes() -> None:

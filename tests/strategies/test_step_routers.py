@@ -1,5 +1,6 @@
 """Routers that need no scorer: priming, a glimpse at the first token, and triggers in weak's own step."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -20,9 +21,13 @@ from steproute import (
     Stop,
     Usage,
 )
+from steproute.config import lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.solution import Step
+from steproute.core.trace import Trace
 from steproute.engine.roles import Roles
+from steproute.evaluation.datasets import load_problems
+from steproute.learn.rollouts import solve_all
 from steproute.policies.baselines.confidence import Confidence, FirstTokenEntropy
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.baselines.triggers import TrigReason
@@ -30,6 +35,7 @@ from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.glimpse import Glimpse
 from steproute.strategies.next_step import NextStep
 from steproute.strategies.primed import Primed
+from steproute.strategies.stepwise import Stepwise
 
 SURE, UNSURE = -0.01, -1.0
 
@@ -43,7 +49,7 @@ def observed(text: str, logprobs: tuple[float, ...], *earlier: str) -> Observati
 
 def test_strong_writes_the_first_steps_and_the_policy_decides_about_the_others() -> None:
     stage = Stage([Say("w3"), Say("w4 \\boxed{1}")], [Say("s1"), Say("s2")], [])
-    trace = stage.solve(Primed(policy=RandomRouting(0.0, seed=0), first=2))
+    trace = stage.solve(Primed(policy=RandomRouting(0.0, seed=0), first_steps=2))
     assert [(step.role, step.text) for step in trace.steps] == [
         ("strong", "s1"),
         ("strong", "s2"),
@@ -93,8 +99,8 @@ def test_a_glimpse_decides_who_writes_and_its_token_is_discarded() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ConfigError, match="first"):
-        Primed(policy=RandomRouting(0.0, seed=0), first=0)
+    with pytest.raises(ConfigError, match="first_steps"):
+        Primed(policy=RandomRouting(0.0, seed=0), first_steps=0)
     with pytest.raises(ConfigError, match="policy"):
         Glimpse(policy=Threshold(0.5))
     with pytest.raises(ConfigError, match="share"):
@@ -116,3 +122,19 @@ def test_doubt_about_a_step_hands_the_next_one_over_and_keeps_both() -> None:
     assert [step.text for step in trace.steps] == ["w1?", "s2", "w3", "w4 \\boxed{1}"]
     assert trace.discarded_tokens() == 0
     assert not any(step.decision for step in trace.steps)
+
+
+def test_on_the_lab_a_glimpse_finds_the_solutions_of_stepwise() -> None:
+    problems, policy = load_problems("lab:validation", 6, 0), FirstTokenEntropy(0.01)
+    one = asyncio.run(solve_all(problems, lab_roles(), Stepwise(policy=policy)))
+    other = asyncio.run(solve_all(problems, lab_roles(), Glimpse(policy=policy)))
+    assert [[step.text for step in trace.steps] for trace in one] == [
+        [step.text for step in trace.steps] for trace in other
+    ]
+    assert any(step.role == "strong" for trace in one for step in trace.steps)
+    assert _tokens(one, "strong") == _tokens(other, "strong")
+    assert _tokens(one, "weak") != _tokens(other, "weak")
+
+
+def _tokens(traces: list[Trace], role: str) -> int:
+    return sum(trace.generated_tokens(role) for trace in traces)

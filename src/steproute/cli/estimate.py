@@ -29,11 +29,13 @@ from steproute.evaluation.estimate import Amount, Estimate, estimate, scaled
 from steproute.evaluation.formatting import dollars
 from steproute.evaluation.route_bounds import prior_shape
 from steproute.evaluation.sweep import Cell, Sweep
+from steproute.learn.advantage_rows import ROLLOUTS, STRONG_SAMPLES
 from steproute.learn.outcome_traces import WeakScored
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.strategies.single import Single
 
 _TRACES: Final = "traces.jsonl.zst"
+_SOLUTION_STEPS: Final = 8  # usual; rollouts write half of a solution on average
 _UNGRADED: Final = "What the judge of the answers is paid comes on top."
 _SAME: Final = ("config_digest", "lab_digest")
 
@@ -101,6 +103,9 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
         return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
+    if policy == ADVANTAGE:
+        branches = (1 + STRONG_SAMPLES) * _SOLUTION_STEPS
+        return ROLLOUTS * branches // 2, [("train/weak", WeakScored()), ("single/strong", Single("strong"))]
     return passes, [(f"train/{policy}", training.exploration)]
 
 

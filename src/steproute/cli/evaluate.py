@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from steproute.cli.bank_audit import print_near_duplicates
 from steproute.cli.estimate import print_estimate
 from steproute.cli.options import (
     RUNS,
@@ -195,7 +196,9 @@ def solve_and_grade(
     with claimed(config, sweep, problems, folder) as traces:
         settings = replace(config.settings, keep_failed=keep_failed)
         with GradeBook(roles.grading, folder / GRADES, settings.limits.retries) as book:
-            return _with_progress(settings, sweep, problems, roles, traces, book)
+            solved = _with_progress(settings, sweep, problems, roles, traces, book)
+    print_near_duplicates(sweep, problems, solved.traces)
+    return solved
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from rich.rule import Rule
 from rich.table import Table
 
 from steproute.cli.terminal import Terminal
-from steproute.core.decision import Accept, Decision, Rewrite
-from steproute.core.events import Accepted, Decided, Drafted, Event, Finished, Scored, Started
+from steproute.core.decision import Decision, Rewrite
+from steproute.core.events import Accepted, Decided, Event, Finished, Started
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Step
 from steproute.core.trace import Trace
@@ -34,20 +34,14 @@ class LiveView:
         self._console, self._checker, self._grade = console, checker, grade
         self._problem: Problem | None = None
         self._texts: list[str] = []
-        self._draft: Draft | None = None
-        self._score: float | None = None
 
     def __call__(self, event: Event) -> None:
         """Print what the event shows."""
         match event:
             case Started(problem):
                 self._start(problem)
-            case Drafted(draft):
-                self._draft = draft
-            case Scored(scores):
-                self._score = scores.values[-1]
-            case Decided(decision):
-                self._decide(decision)
+            case Decided(decision, draft, score):
+                self._decide(decision, draft, score)
             case Accepted(step):
                 self._accept(step)
             case Finished(trace):
@@ -60,20 +54,20 @@ class LiveView:
             self._console.print(escape(problem.text), style="bold", highlight=False)
         self._row("", "", "[dim]author[/]", "[dim]score[/]", "[dim]step[/]")
 
-    def _decide(self, decision: Decision) -> None:
-        if isinstance(decision, Rewrite) and self._draft is not None:
-            self._line("", self._draft.role, self._draft.text, self._score, rejected=True)
+    def _decide(self, decision: Decision, draft: Draft | None, score: float | None) -> None:
+        if isinstance(decision, Rewrite) and draft is not None:
+            self._line("", draft.role, draft.text, score, rejected=True)
             what = (
                 "regenerate: {} writes this step again" if decision.steps == 1 else "takeover: {} writes the next steps"
             )
             self._row("", "", "", "", f"[red]{what.format(f'the {escape(decision.role)} model')}[/]")
-            self._score = None
 
     def _accept(self, step: Step) -> None:
-        score = step.score if step.decision == Accept() else None
+        score = None if isinstance(step.decision, Rewrite) else step.score
         self._line(str(len(self._texts) + 1), step.role, step.text, score)
+        if step.width is not None and step.width > 1:
+            self._row("", "", "", "", f"[dim]{step.votes} of {step.width} drafts[/]")
         self._texts.append(step.text)
-        self._score = None
 
     def _line(self, number: str, role: str, text: str, score: float | None, *, rejected: bool = False) -> None:
         colour = COLOURS.get(role, "yellow")
@@ -98,6 +92,8 @@ class LiveView:
     def _finish(self, trace: Trace) -> None:
         answer = "no answer" if trace.answer is None else f"answer [bold]{escape(trace.answer)}[/]"
         self._below(f"{answer} {self._verdict(trace)}· {trace.outcome.value} · ${trace.cost_usd:.6f}")
+        if trace.answer_votes:
+            self._below("votes: " + ", ".join(f"{escape(each.answer)} ({each.votes})" for each in trace.answer_votes))
         for line in _bill(trace):
             self._below(line)
         for note in (*trace.notes, *([trace.error] if trace.error else [])):

@@ -1,6 +1,7 @@
 """`steproute metrics`: the metrics of a curve file."""
 
 import json as jsonlib
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,8 @@ def metrics(
 
     Example: steproute metrics runs/demo-0/summary.json --json
     """
-    values = metric_values(measure(read_curve(path, curve, anchors_from=anchors_from)))
+    measured = measure(read_curve(path, curve, anchors_from=anchors_from))
+    values = metric_values({name: value for name, value in measured.items() if not isnan(value)})
     if json:
         typer.echo(jsonlib.dumps(values, indent=2))
         return

@@ -83,11 +83,9 @@ def plan(
     The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step.
     With several roles, the cost of each counts by its share of the most expensive one's.
 
-    Examples:
+    Example: steproute plan --reference runs/routes --budget 20usd --data gsm8k
 
-    steproute plan --reference runs/routes --budget 20usd --data gsm8k
-
-    steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
+    Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """
     if budget or data:
         plan_routes(reference, budget, data, problems, Fields(question_field), as_json=json)

@@ -130,7 +130,7 @@ _CAPTION: Final = (
     "knob: the policy's setting. gap: share of the accuracy gap between weak and strong that is recovered. dollars, "
     "tokens, time: share of what the strong model alone takes. $/1000: dollars per 1000 problems. seconds: per problem."
 )
-_COUNTS: Final = ("strong", "weak", "discarded", "PRM read", "calls")
+_COUNTS: Final = ("strong", "weak", "discarded", "PRM read", "calls", "wasted", "by checker")
 
 
 def _title(summary: Summary) -> str:
@@ -160,7 +160,12 @@ def _wide_cells(summary: Summary, point: Point) -> tuple[str, ...]:
         *shares(summary, point),
         seconds(summary, point),
         *(f"{value:.1f}" for value in tokens),
+        *(_share(value) for value in (point.wasted_regenerations, point.wasted_by_checker)),
     )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value)
 
 
 def _operating_points(summary: Summary) -> Iterator[Text]:

@@ -18,23 +18,29 @@ from steproute.core.errors import ConfigError
 from steproute.engine.paid_journal import paid_so_far
 from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
+from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.policies.route_table_file import SEPARATE
-from steproute.policies.stored import AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
+from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
 from steproute.policies.trim.pomdp_policy import Belief
+from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, QUERY_SW, QUERY_CLASSIFIER, STEER, ROUTES)
+_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK, ROUTES)
 
 
 def train(
     policy: Annotated[
-        str, typer.Option(help="pomdp, agg, agg-confidence, seq, query-sw, query-classifier, steer or routes.")
+        str,
+        typer.Option(
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, example-bank or "
+            "routes."
+        ),
     ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
             help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
-            "pomdp also takes a .jsonl of problem, steps, label and scores."
+            "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",
     question_field: QuestionField = "",
@@ -46,7 +52,8 @@ def train(
         Path | None,
         typer.Option(
             help="pomdp: use the solutions and verdicts of this run of `eval`, which includes the knob 0. "
-            "No model is called, except a judge for solutions without a verdict."
+            "No model is called, except a judge for solutions without a verdict. example-bank: use its correct "
+            "solutions, no model is called."
         ),
     ] = None,
     runs: Annotated[
@@ -65,10 +72,16 @@ def train(
     labels: Annotated[
         str | None,
         typer.Option(
+            "--labels",
+            "--label",
             help="pomdp: outcomes (whether final answers are correct) or steps (labels of the lab's checker). "
-            "Default: steps on the lab, otherwise outcomes."
+            "Default: steps on the lab, otherwise outcomes. advantage: which step is better by rollouts (the default: "
+            "how often the weak model gets the answer right from there), prm, or checker (the lab only).",
         ),
     ] = None,
+    margin: Annotated[
+        float, typer.Option(help="advantage: by how much the strong model's step must be better.", min=0.0, max=1.0)
+    ] = 0.0,
     strong_accuracy: Annotated[
         float, typer.Option(help="pomdp from labelled steps: share of the strong model's steps that are correct.")
     ] = 0.9704,
@@ -110,14 +123,15 @@ def train(
     """Train a policy on your models or on the lab's, and write it to a folder.
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
-    policies learn which problems the weak model solves; routes learns what each route reaches and spends, from
-    finished runs. Limits come from the configuration file. A rerun continues where the last one stopped.
+    policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
+    An example bank holds solved steps for the strategy booststep. routes learns what each route reaches and spends,
+    from finished runs. Limits come from the configuration file. A rerun continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
     _check_choice("policy", policy, _TRAINED)
     _check_choice("belief", belief, get_args(Belief))
-    _check_choice("labels", labels, (None, *get_args(Labels)))
+    _check_choice("labels", labels, (None, *get_args(Label if policy == ADVANTAGE else Labels)))
     _check_choice("predictor", predictor, PREDICTORS)
     folder, console, fields = out or Path("runs") / policy, Terminal(), Fields(question_field, answer_field, id_field)
     if policy == ROUTES or runs or add is not None:
@@ -132,6 +146,7 @@ def train(
         problems=problems,
         run=run,
         labels=labels,
+        margin=margin,
         strong_accuracy=strong_accuracy,
         step_tokens=step_tokens,
         belief=belief,

@@ -38,7 +38,7 @@ def predictor(training: Training) -> Artifact:
         else:
             family = fit_classifier(texts, correct, training.seed)
     except ImportError as missing:
-        raise _missing(training.policy, missing) from None
+        raise missing_package(training.policy, missing) from None
     training.console.print(f"weak solved {sum(correct)} of {len(correct)}")
     return query_artifact(family, {**training.facts, "weak_right": sum(correct)})
 
@@ -52,7 +52,7 @@ def mixture(training: Training) -> Artifact:
     try:
         fitted = fit_mixture(sure, training.seed)
     except ImportError as missing:
-        raise _missing(training.policy, missing) from None
+        raise missing_package(training.policy, missing) from None
     training.console.print(f"{len(sure)} steps; sure ones are {fitted.shares[1]:.0%}")
     return steer_artifact(SteerFamily(fitted), {**training.facts, "steps": len(sure)})
 
@@ -69,7 +69,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
         from steproute.learn.networks import ARCHITECTURES
         from steproute.learn.ppo import PpoSettings, train_network
     except ImportError as missing:
-        raise _missing(training.policy, missing) from None
+        raise missing_package(training.policy, missing) from None
     settings = PpoSettings(lam=None if lam is None else (lam, lam), passes=passes, seed=training.seed)
     training.check_needs([training.exploration, *([_SURE] if training.policy == AGG_CONFIDENCE else [])])
     began = time.monotonic()
@@ -108,5 +108,6 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
 _CTRL_C: Final = 130
 
 
-def _missing(policy: str, missing: ImportError) -> ConfigError:
+def missing_package(policy: str, missing: ImportError) -> ConfigError:
+    """The error for a package that training this policy needs."""
     return ConfigError(f"{policy} needs {missing.name}.", where="policy", remedy="Run: pip install 'steproute[learn]'.")

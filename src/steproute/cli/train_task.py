@@ -1,4 +1,4 @@
-"""What `steproute train` is to do: which of four ways to train the options ask for."""
+"""What `steproute train` is to do: which way to train the options ask for."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +10,26 @@ from steproute.artifacts import Artifact
 from steproute.cli.estimate import print_most, print_training_estimate
 from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
+from steproute.cli.train_advantage import advantage
+from steproute.cli.train_bank import BankSource
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
-from steproute.cli.training_tree import tree_path
+from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
 from steproute.config import Setup
 from steproute.core.errors import ConfigError
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
+from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.retrieval.example_bank import EXAMPLE_BANK
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
-_OF_TWO_ROLES: Final = (*_QUERY, STEER)
+_OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE)
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -40,6 +44,7 @@ class TrainOptions:
     problems: int | None
     run: Path | None
     labels: str | None
+    margin: float
     strong_accuracy: float
     step_tokens: float
     belief: str
@@ -75,6 +80,8 @@ class TrainTask:
 def train_task(options: TrainOptions) -> TrainTask:
     """The way to train that the options ask for. Raises ConfigError for options that do not fit together."""
     _check_rewriters(options)
+    if options.policy == EXAMPLE_BANK:
+        return _of_solved_steps(options)
     if options.run is not None:
         return _on_run(options, options.run)
     if options.policy != POMDP:
@@ -104,6 +111,18 @@ def _on_run(options: TrainOptions, folder: Path) -> TrainTask:
     return TrainTask(estimate=fit.print_estimate, train=train)
 
 
+def _of_solved_steps(options: TrainOptions) -> TrainTask:
+    source = BankSource(
+        data=options.data,
+        run=options.run,
+        problems=options.problems,
+        seed=options.seed,
+        fields=options.fields,
+        console=options.console,
+    )
+    return TrainTask(estimate=lambda: print_most(()), train=source.artifact)
+
+
 def _on_labels(options: TrainOptions) -> TrainTask:
     setup, data = options.setup, Path(options.data)
     scored = ScoredLabels(
@@ -127,7 +146,8 @@ def _on_published_parameters(options: TrainOptions) -> TrainTask:
 
 def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
-    labels, setup = _labels(options), options.setup
+    learns_advantage, setup = options.policy == ADVANTAGE, options.setup
+    labels: Labels = "outcomes" if learns_advantage else _labels(options)
     training = Training(
         policy=options.policy,
         setup=setup,
@@ -135,7 +155,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup),
+        path=tree_path(options.tree, setup, WIDE if learns_advantage else TREE_WIDTH),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
@@ -150,6 +170,8 @@ def _on_problems(options: TrainOptions) -> TrainTask:
 def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artifact:
     if training.policy in _QUERY:
         return predictor(training)
+    if training.policy == ADVANTAGE:
+        return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
     if training.policy == STEER:
         return mixture(training)
     if training.policy != POMDP:

@@ -121,7 +121,7 @@ class Training:
                 raise typer.Exit(stopped.exit_code) from None
             calls = f"{tree.computations} of {tree.requests} model calls were computed, the others came from the tree"
         self.console.print(calls, highlight=False)
-        return [self._finished(each) for each in traces]
+        return [self.without_failed(each) for each in traces]
 
     @contextmanager
     def grade(self) -> Iterator[Grade]:
@@ -137,8 +137,9 @@ class Training:
             yield grades
             print_undecided(self.console, grades)
 
-    def _finished(self, traces: Sequence[Trace]) -> list[Trace]:
-        """The traces that have not failed, because a failure says nothing about a model."""
+    def without_failed(self, traces: Sequence[Trace]) -> list[Trace]:
+        """The traces that have not failed, because a failure says nothing about a model. Raises BackendError if none
+        is left."""
         kept = [trace for trace in traces if not trace.failed]
         if not kept:
             finished(traces[0])

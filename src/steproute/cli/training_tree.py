@@ -15,16 +15,21 @@ from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 
 TREE_WIDTH: Final = 2
+WIDE: Final = 2**32
+"""The width for completions of one prefix that must differ: seeds are taken modulo the width."""
 
 
-def tree_path(tree: Path | None, setup: Setup) -> Path:
+def tree_path(tree: Path | None, setup: Setup, width: int = TREE_WIDTH) -> Path:
     """The file of these models' step tree: the given one, or one that other models do not grow. Writes nothing.
+
+    width: of the tree; wide trees have a file of their own.
 
     Raises ConfigError for a tree that other models grew.
     """
+    parts = ["tree", *(["wide"] if width == WIDE else []), *([setup.digest[:8]] if setup.digest else [])]
+    path = tree or Path("runs") / f"{'-'.join(parts)}.jsonl.zst"
     if not setup.digest:
-        return tree or Path("runs/tree.jsonl.zst")
-    path = tree or Path("runs") / f"tree-{setup.digest[:8]}.jsonl.zst"
+        return path
     note = _note(path)
     grown_by = note.read_text().strip() if note.is_file() else ""
     if path.exists() and grown_by != setup.digest:
@@ -37,14 +42,16 @@ def tree_path(tree: Path | None, setup: Setup) -> Path:
 
 
 @contextmanager
-def training_tree(path: Path, setup: Setup, limit: Decimal | None) -> Iterator[tuple[StepTree, Roles]]:
+def training_tree(
+    path: Path, setup: Setup, limit: Decimal | None, width: int = TREE_WIDTH
+) -> Iterator[tuple[StepTree, Roles]]:
     """A step tree to grow, with the setup's roles behind it and the limit, which includes what was paid before.
 
     A tree knows models by role only, so a note next to it keeps the digest of the steproute.toml that grows it.
     """
     if setup.digest:
         write_whole(_note(path), f"{setup.digest}\n".encode())
-    with StepTree(path, TREE_WIDTH) as tree, tree_limit(tree, limit) as bound:
+    with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
         yield tree, tree.roles(limited(setup.roles, bound))
 
 

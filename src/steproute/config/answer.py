@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from steproute.core.answer_rule import BOXED, AnswerRule, rule_named
 from steproute.core.construction import build
 from steproute.core.errors import ConfigError
-from steproute.core.ports import ROLE, AskingGrader, Grader
+from steproute.core.ports import ROLE, AskingGrader, Grader, StepsGrader
 from steproute.core.problem import Problem
 from steproute.core.registry import graders
 from steproute.core.settings import converted
@@ -53,6 +53,12 @@ class AnswerSettings:
         Raises ConfigError that names the field, for invalid settings and an unknown grader.
         """
         grader = self._grader()
+        if isinstance(grader, StepsGrader) and roles.environment is None:
+            raise ConfigError(
+                f"{self.grader!r} reads what an environment says, and there is none.",
+                where="answer.grader",
+                remedy="Set environment below [roles], or use another grader.",
+            )
         grading = GraderRole(grader=grader, name=self.grader)
         if role := ROLE.of(grader):
             if role not in roles.models:

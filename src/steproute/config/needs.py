@@ -26,6 +26,9 @@ def check_needs(routes: Iterable[Route], roles: Roles) -> None:
                 )
         for scorer in needs.scorers:
             _check_scorer(route.name, scorer, needs.models, roles)
+        for advice in ("example", "plans"):
+            for role in getattr(needs, advice):
+                _check_advice(route.name, role, advice, roles)
         policy = DECIDES_BY.of(route.strategy)
         if policy is not None and reads(policy, "confidence"):
             _check_logprobs(f"{route.name}: its policy", ("weak",), roles)
@@ -48,6 +51,16 @@ def _with_own_routes(routes: Iterable[Route]) -> Iterator[Route]:
         yield route
         if isinstance(route.strategy, Routed | BudgetPacing):
             yield from (replace(route, name=name, strategy=each) for name, each in route.strategy.routes.items())
+
+
+def _check_advice(route: str, role: str, advice: str, roles: Roles) -> None:
+    model = roles.models[role].model
+    if not getattr(CAPABILITIES.of(model), advice):
+        raise ConfigError(
+            f"its model {role!r} has to read the {advice} that it is shown, and {model.name} cannot.",
+            where=route,
+            remedy="Use a model that reads English, or another strategy or setting.",
+        )
 
 
 def _check_scorer(route: str, scorer: str, models: Iterable[str], roles: Roles) -> None:

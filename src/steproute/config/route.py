@@ -40,9 +40,13 @@ class RouteSettings:
     knob: float = 0.5
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def strategy_at(self, seed: int) -> Strategy[Episode]:
-        """Build it; raises ConfigError for unknown names and settings, and a knob out of range."""
-        return build_strategy(self.strategy, build_policy(self.policy, self.knob, seed), self.settings, seed)
+    def strategy_at(self, seed: int, family: PolicyFamily | None = None) -> Strategy[Episode]:
+        """Build it; raises ConfigError for unknown names and settings, and a knob out of range.
+
+        family: the policy's, if it is at hand; else a trained policy is read from its folder.
+        """
+        policy = (policy_family(self.policy) if family is None else family).at(self.knob, seed)
+        return build_strategy(self.strategy, policy, self.settings, seed)
 
     def changed(
         self,

@@ -10,17 +10,16 @@ from typing import Any, Final
 from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER
 from steproute.config.needs import check_answers
-from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family, route_named
+from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
 from steproute.core.bounds import MOST_PROBLEMS, check_between, check_seed
 from steproute.core.errors import ConfigError
-from steproute.core.ports import TAKEOVER_STEPS, TAKES_OVER
+from steproute.core.ports import NEEDS, TAKEOVER_STEPS, TAKES_OVER
 from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
 from steproute.engine.runner import Route, RunSettings
 from steproute.evaluation.sweep import Series, Sweep
 from steproute.lab.digest import lab_digest
-from steproute.policies.routes import RouteFamily
 from steproute.strategies.single import Single
 
 _SELECTING: Final = ("problems", "route", "knobs", "baselines", "seeds", "in_flight")
@@ -78,7 +77,6 @@ class RunConfig:
         """The folders of its trained policies and of its scorers' calibrations."""
         policies = [name.partition(":")[2] or name for name in (self.route.policy, *self.baselines)]
         folders = [name for name in policies if "/" in name]
-        folders += [folder for name in folders for folder in _folders_of_routes(name)]
         scorer = [self.scorer] if self.scorer not in ("", PLACE_SCORER) else []
         return sorted({*folders, *self.calibrations, *scorer})
 
@@ -93,7 +91,7 @@ class RunConfig:
             routes=tuple(route.name for route in sweep.routes),
             seeds=sweep.seeds,
             problems=problems,
-            artifacts=tuple(self.artifacts),
+            artifacts=tuple(sorted({*self.artifacts, *_read_by(sweep)})),
         )
 
     def conditions(self) -> dict[str, Any]:
@@ -163,13 +161,9 @@ class RunConfig:
         return {key: value for key, value in self.route.settings.items() if key == TAKEOVER}
 
 
-def _folders_of_routes(policy: str) -> list[str]:
-    """The folders of the trained policies of a route table's routes; none of another policy."""
-    family = policy_family(policy)
-    if not isinstance(family, RouteFamily):
-        return []
-    named = [route_named(name).policy or "" for name in family.table.routes]
-    return [name for name in named if "/" in name]
+def _read_by(sweep: Sweep) -> set[str]:
+    """The folders that its strategies read."""
+    return {folder for route in sweep.routes for folder in NEEDS.of(route.strategy).artifacts}
 
 
 def _plain(value: Any) -> Any:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from steproute.config.answer import AnswerSettings
-from steproute.config.embedded import embedded_roles
+from steproute.config.embedded import embedded_roles, is_house
 from steproute.config.file import read_config
 from steproute.config.gateway import GatewaySettings
 from steproute.config.route import RouteSettings
 from steproute.config.run import RunConfig
+from steproute.core.answer_rule import ACTIONS
 from steproute.core.errors import ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
@@ -78,7 +79,8 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     calibration.
     """
     if config is None:
-        return Setup(roles=embedded_roles(data, scorer), scorer=scorer)
+        answer = AnswerSettings(rule=ACTIONS.name, grader="reward") if is_house(data) else AnswerSettings()
+        return Setup(roles=answer.graded(embedded_roles(data, scorer)), answer=answer, scorer=scorer)
     if scorer:
         raise ConfigError(
             "belongs to the lab's PRM.", where="scorer", remedy="Put calibration = … below [scorers.prm] of the file."

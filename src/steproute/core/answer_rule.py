@@ -67,7 +67,12 @@ CHOICE: Final = AnswerRule(
     'as a letter on a line that begins with "Final answer:"',
 )
 NONE: Final = AnswerRule.of_whole_text("none", _STEPS)
-RULES: Final[Mapping[str, AnswerRule]] = {rule.name: rule for rule in (BOXED, FINAL_LINE, CHOICE, NONE)}
+ACTIONS: Final = AnswerRule.of_whole_text(
+    "actions",
+    "Act step by step. In each step say in a few words what you do and why, and end it with a line that says "
+    '"Action:" and then one action. Put a blank line after each step and nowhere else. What you see then follows.',
+)
+RULES: Final[Mapping[str, AnswerRule]] = {rule.name: rule for rule in (BOXED, FINAL_LINE, CHOICE, NONE, ACTIONS)}
 
 
 def rule_named(name: str) -> AnswerRule:

@@ -29,12 +29,18 @@ def parts_of(message: Message) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def is_image(part: Mapping[str, Any]) -> bool:
     """Whether a part is an image, in the words of OpenAI's or of Anthropic's API."""
-    return part.get("type") in _IMAGE_PARTS
+    return _kind(part) in _IMAGE_PARTS
 
 
 def is_bounded(part: Mapping[str, Any]) -> bool:
     """Whether its length or its kind bounds what a model reads of it: a text or an image, but no file or video."""
-    return part.get("type") in _TEXT_PARTS or is_image(part)
+    return _kind(part) in _TEXT_PARTS or is_image(part)
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    """Its type, empty if that is no text."""
+    kind = part.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def data_of(part: Mapping[str, Any]) -> str:

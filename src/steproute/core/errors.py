@@ -129,6 +129,10 @@ class SpendingLimitReached(SteprouteError):
     """The next call could exceed the spending limit of the whole command."""
 
 
+class TokenLimitReached(SpendingLimitReached):
+    """The next call of a scorer could exceed what all scorers together may generate."""
+
+
 class DatasetError(SteprouteError):
     """A data set, problem or trace file is missing or malformed."""
 

@@ -32,9 +32,11 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The policy decided about the newest draft."""
+    """The policy decided about `draft`, whose newest step has this score; None if it has none."""
 
     decision: Decision
+    draft: Draft | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

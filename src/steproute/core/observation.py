@@ -11,8 +11,8 @@ class Observation:
     """The moment after a weak draft was scored.
 
     prefix: the accepted steps; draft: the newest, undecided one; scores: r_1 … r_t in [0, 1], one for each accepted
-    step and the draft's last, empty if the strategy asked for none; max_steps: the horizon; ladder: the roles that can
-    write, from the cheapest (weak) to the most expensive (strong).
+    step and the draft's last, empty if the strategy asked for none; max_steps: the horizon; ladder: what can write the
+    step, from the cheapest (weak) to the most expensive (strong): roles, and between them second chances.
     """
 
     prefix: Prefix
@@ -25,6 +25,11 @@ class Observation:
     def step(self) -> int:
         """t, counted from 1."""
         return len(self.prefix.written) + 1
+
+    @property
+    def rung(self) -> str:
+        """The rung of the ladder on which the draft was written."""
+        return self.draft.rung or self.draft.role
 
     @property
     def score(self) -> float:

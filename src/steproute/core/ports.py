@@ -15,7 +15,7 @@ from steproute.core.declaration import Declaration
 from steproute.core.grade import Grade
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
+from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Step
 from steproute.core.usage import Usage
 
 Episode_contra = TypeVar("Episode_contra", contravariant=True)
@@ -177,6 +177,10 @@ READS_CONFIDENCE: Final = Declaration(
     "reads_confidence", bool, False, "True if it reads the log-probabilities of the calls that wrote the steps."
 )
 
+READS_AUTHORS: Final = Declaration(
+    "reads_authors", bool, False, "True if its scores also depend on which steps the weak model wrote."
+)
+
 
 @runtime_checkable
 class StepScorer(Protocol):
@@ -303,11 +307,18 @@ class PolicyFamily(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The roles of the models and of the scorers that a strategy asks; answers: whether it compares final answers."""
+    """The roles of the models and of the scorers that a strategy asks.
+
+    answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps. example,
+    plans: the roles whose models have to read these of a prefix's advice.
+    """
 
     models: tuple[str, ...] = ("weak", "strong")
     scorers: tuple[str, ...] = ()
     answers: bool = False
+    artifacts: tuple[str, ...] = ()
+    example: tuple[str, ...] = ()
+    plans: tuple[str, ...] = ()
 
 
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")
@@ -316,6 +327,9 @@ DECIDES_BY: Final[Declaration[Policy | None]] = Declaration(
 )
 TAKEOVER_STEPS: Final[Declaration[int | None]] = Declaration(
     "takeover_steps", int | None, None, "Give how many steps a takeover lasts, as a field."
+)
+CHOOSES: Final = Declaration(
+    "chooses", bool, False, "True if the scorers that it needs pick one of several candidates for a step."
 )
 RETRACTS: Final = Declaration(
     "retracts", bool, False, "True if it may drop steps that it accepted, so that none can be shown before the end."
@@ -348,7 +362,11 @@ class Response:
 
 @runtime_checkable
 class Environment(Protocol):
-    """Answers a step: a tool's result, or what an agent observes. It keeps nothing between calls."""
+    """Answers a step: a tool's result, or what an agent observes.
+
+    Its answer depends on the prefix alone, so that any branch of a search can ask. A world is played again from the
+    start that the problem names (`steproute.environments.replaying`).
+    """
 
     async def respond(self, prefix: Prefix) -> Response:
         """The answer to the newest step of `prefix`. Raises EnvironmentFailed."""
@@ -398,6 +416,15 @@ class BoundedGrader(Grader, Protocol):
         ...
 
 
+@runtime_checkable
+class StepsGrader(Grader, Protocol):
+    """A grader that reads the steps with their rewards and needs no gold answer."""
+
+    async def grade_steps(self, problem: Problem, steps: Sequence[Step], meter: Meter) -> Grade:
+        """The grade of a solution's steps, those of an environment included. It is asked instead of `grade`."""
+        ...
+
+
 # Data sets.
 
 DEFAULT_COUNT: Final[Declaration[int | None]] = Declaration(
@@ -444,7 +471,7 @@ PORTS: Final = {
                 CombiningScorer.combined,
                 NewestStepScorer.score_newest,
             ),
-            declares=(READS_CONFIDENCE, ONLY_READS),
+            declares=(READS_CONFIDENCE, READS_AUTHORS, ONLY_READS),
         ),
         Port(
             kind="repairs",
@@ -461,7 +488,7 @@ PORTS: Final = {
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
-            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, RETRACTS),
+            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS),
         ),
         Port(
             kind="environments",
@@ -471,7 +498,12 @@ PORTS: Final = {
         Port(
             kind="graders",
             methods=(Grader.grade,),
-            optional=(FromSettings.from_settings, AskingGrader.asking, BoundedGrader.most_usage),
+            optional=(
+                FromSettings.from_settings,
+                AskingGrader.asking,
+                BoundedGrader.most_usage,
+                StepsGrader.grade_steps,
+            ),
             declares=(COMPARES, READS_SOLUTION, ROLE),
         ),
         Port(kind="datasets", methods=(DataSet.__call__,), declares=(DEFAULT_COUNT,)),

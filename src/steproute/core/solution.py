@@ -155,7 +155,9 @@ class Draft:
     them; they add up to `usage.output_tokens`. `logprobs` are the log-probabilities of the output tokens and
     `first_token_entropy` is that of the first one's distribution, in nats and at temperature 1, if the backend gives
     them. `sent_back` are calls for it whose replies could not be used, not a part of `usage`. `repaired_from` is what
-    the model wrote, if a repair corrected it to `text`.
+    the model wrote, if a repair corrected it to `text`. If the episode has merged it with equal ones, it is one of
+    `width` candidates, of which `votes` had this text. `rung` is the rung on which it was written, if that is no
+    role: a second chance of its role.
     """
 
     id: int = 0
@@ -170,7 +172,10 @@ class Draft:
     latency_s: float = 0.0
     request_id: str = ""
     sent_back: tuple[ModelCall, ...] = ()
+    width: int | None = None
+    votes: int | None = None
     repaired_from: str | None = None
+    rung: str = ""
 
     @property
     def degenerate(self) -> bool:
@@ -219,7 +224,9 @@ class Step:
     `rejected` is the weak text that this step replaced and `rejected_score` that text's score. `confidence` is its
     author's, if the step was a draft of its own and the backend gave log-probabilities. A step of the role
     `environment` answers the one before it: no model wrote it, so it has no tokens and no score. reward: what the
-    environment gave for this step, if anything. repaired_from: what its author wrote, if a repair corrected it.
+    environment gave for this step, if anything. repaired_from: what its author wrote, if a repair corrected it. width,
+    votes: how many candidates there were for this step and how many of them had this text, if it was chosen among
+    several.
     """
 
     role: str
@@ -231,6 +238,8 @@ class Step:
     rejected_score: float | None = None
     confidence: Confidence | None = None
     reward: float | None = None
+    width: int | None = None
+    votes: int | None = None
     repaired_from: str | None = None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from steproute.core.grade import Verdict
 from steproute.core.solution import Outcome, Step
@@ -24,6 +25,24 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerVotes:
+    """An answer in a vote over whole solutions: how many gave it, and the sum of their weights."""
+
+    answer: str
+    votes: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUse:
+    """An action that a model wrote, and its output. by: who gave the output; a model does if no tool could."""
+
+    action: str
+    output: str
+    by: Literal["tool", "model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleUsage:
     """What the calls of one role have used. read_tokens: cached or not; output_tokens: kept or not."""
 
@@ -40,7 +59,9 @@ class Trace:
     `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
     model or scorer that failed, and `notes` which declared fallbacks were taken on the way and which route was chosen.
     `fallbacks` holds the failures as data: what the solution was finished without; the next run tries its problem
-    again.
+    again. answer_votes: what a vote over whole solutions was between, the winner first.
+
+    tools: the actions that models took on the way, in order.
 
     verdict: of `grader`, on the answer against `gold`; None if there is none, because the problem failed, has no gold
     answer or has not been graded.
@@ -64,6 +85,8 @@ class Trace:
     gold: str | None = None
     grader: str | None = None
     fallbacks: tuple[Fallback, ...] = ()
+    answer_votes: tuple[AnswerVotes, ...] = ()
+    tools: tuple[ToolUse, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -10,6 +10,7 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Confidence, Prefix, Step
 from steproute.doctor.finding import Finding, ok, warning
 from steproute.doctor.probe import LAB_PROBE, asked, probe_of, problem_of
+from steproute.doctor.route import strategy_that_chooses_by
 from steproute.engine.roles import ScorerRole
 from steproute.evaluation.auc import CHOOSES_FROM, can_choose, within_prefix_auc
 from steproute.lab.story import Story, generate
@@ -18,6 +19,10 @@ _CHECK: Final = "chooses among candidates"
 _REMEDY: Final = (
     "Use this scorer with thresholds, not to pick one of several candidates. Measure it on your own data with "
     "`steproute calibrate-scorer`."
+)
+_REMEDY_IF_USED: Final = (
+    "The wider the choice, the more mistakes of this scorer are chosen. Use another scorer, by = 'votes' for pats and "
+    "best-of-n, weight = 1 for beam, or a strategy that decides about one draft, such as stepwise."
 )
 _LAB_PROBLEMS: Final = 8
 CONFIDENCE: Final = Confidence(mean_logprob=-0.1, min_logprob=-0.5, first_token_entropy=0.1)
@@ -93,7 +98,9 @@ async def candidate_findings(config: ConfigFile, role: str, judge: ScorerRole) -
                 prefixes.append(number)
     auc = within_prefix_auc(scores, labels, prefixes)
     observed = f"within-prefix AUC {auc:.2f} on {len(scores)} built-in candidates; {can_choose(auc)}"
-    if auc < CHOOSES_FROM:
+    if auc < CHOOSES_FROM and (strategy := strategy_that_chooses_by(config, role)):
+        yield warning(f"scorers.{role}", _CHECK, f"{observed}; the strategy {strategy} does so by it", _REMEDY_IF_USED)
+    elif auc < CHOOSES_FROM:
         yield warning(f"scorers.{role}", _CHECK, observed, _REMEDY)
     else:
         yield ok(f"scorers.{role}", _CHECK, observed)

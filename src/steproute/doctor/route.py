@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from steproute.config import ConfigFile, policy_family
 from steproute.core.errors import SteprouteError
-from steproute.core.ports import NEEDS, READS_CONFIDENCE, reads
+from steproute.core.ports import CHOOSES, NEEDS, READS_CONFIDENCE, reads
 from steproute.doctor.finding import Finding, failed, ok
 from steproute.engine.roles import ScorerRole
 
@@ -22,6 +22,15 @@ def role_findings(config: ConfigFile) -> list[Finding]:
         remedy = "Describe them in the file, or choose a policy that reads no scores, such as confidence."
         return [failed("route", "roles", f"{', '.join(missing)} missing", remedy)]
     return [ok("route", "roles", f"{route.strategy}, {route.policy}")]
+
+
+def strategy_that_chooses_by(config: ConfigFile, scorer: str) -> str:
+    """The route's strategy, if it picks one of several candidates by the scorer of this role; else empty."""
+    with suppress(SteprouteError):  # of the route, which are found with the roles
+        strategy = config.route.strategy_at(0)
+        if CHOOSES.of(strategy) and scorer in NEEDS.of(strategy).scorers:
+            return config.route.strategy
+    return ""
 
 
 def reader_of_logprobs(config: ConfigFile, role: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from steproute.core.ports import Environment
 from steproute.core.solution import ENVIRONMENT, Draft, Outcome, Prefix, Step
 from steproute.engine.drafting import Drafting
-from steproute.engine.endings import outcome_after, outcome_of
+from steproute.engine.endings import is_answered, outcome_after, outcome_of
 from steproute.engine.metering import Blame
 from steproute.engine.steps import steps_of, with_response
 
@@ -28,11 +28,11 @@ class Branches:
         """
         longer = prefix.with_steps((*prefix.steps, *steps), (*prefix.drafts, draft.id))
         outcome = self._outcome_of(draft, longer)
-        if outcome is None and self._environment is not None:
+        if self._environment is not None and is_answered(outcome):
             with Blame(ENVIRONMENT):
                 response = await self._environment.respond(longer)
             longer = with_response(longer, response)
-            outcome = outcome_after(response, longer)
+            outcome = outcome_after(response, longer, outcome, self._max_steps)
         return longer if longer.outcome is outcome else replace(longer, outcome=outcome)
 
     def _outcome_of(self, draft: Draft, prefix: Prefix) -> Outcome | None:

@@ -20,13 +20,13 @@ class Budget:
         self._limits, self._account = limits, account
         self.exceeded: Outcome | None = None
 
-    def clamp(self, sampling: Sampling, price: Price) -> tuple[Sampling, Outcome | None]:
-        """Sampling with no more tokens than the budgets can pay, and the budget that binds, if one does.
+    def clamp(self, sampling: Sampling, price: Price, n: int = 1) -> tuple[Sampling, int, Outcome | None]:
+        """How many of `n` drafts the budgets can pay at full length, and the budget that shortens one, if one does.
 
-        Raises BudgetExceeded if they can pay none.
+        At least one draft is left, with no more tokens than the budgets can pay. Raises BudgetExceeded if that is none.
         """
         if self._limits.max_tokens is None and self._limits.max_cost_usd is None:
-            return sampling, None
+            return sampling, n, None
         affordable: list[tuple[int, Outcome]] = []
         tokens_left = self._tokens_left()
         if tokens_left is not None:
@@ -41,9 +41,11 @@ class Budget:
         if tokens <= 0:
             assert outcome is not None
             raise self.end(outcome, "nothing is left")
+        if outcome is None:
+            return sampling, n, None
         if tokens >= sampling.max_tokens:
-            return sampling, None
-        return replace(sampling, max_tokens=tokens), outcome
+            return sampling, min(n, tokens // sampling.max_tokens), None
+        return replace(sampling, max_tokens=tokens), 1, outcome
 
     def end(self, outcome: Outcome, why: str) -> BudgetExceeded:
         """The error that ends the problem by a budget."""

@@ -28,7 +28,7 @@ class Committed:
     def note_decision(self, draft: Draft, scores: tuple[float, ...] | None, decision: Decision) -> None:
         """Remember the newest decision for the step that comes of it."""
         self._newest = DecidedDraft(draft, scores, decision)
-        self._emit(Decided(decision))
+        self._emit(Decided(decision, draft, scores[-1] if scores else None))
 
     def steps_of(self, draft: Draft) -> tuple[Step, ...]:
         """The steps of a draft that is about to be accepted, with the newest decision."""

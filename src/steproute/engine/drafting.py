@@ -2,13 +2,14 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from steproute.core.errors import TooFewTokens
+from steproute.core.concurrency import in_turn
+from steproute.core.errors import BackendError, TooFewTokens
 from steproute.core.events import Drafted, Event
-from steproute.core.ports import Repair
+from steproute.core.ports import CAPABILITIES, Repair
 from steproute.core.replies import sound_draft
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Step, Stop
 from steproute.core.usage import Purpose
@@ -17,8 +18,9 @@ from steproute.engine.budget import Budget
 from steproute.engine.metering import Bill, Blame, MeteredCalls
 from steproute.engine.roles import ModelRole, Roles
 
-Place: TypeAlias = tuple[str, tuple[str, ...]]
-"""A role and the texts of the steps from which it writes."""
+Place: TypeAlias = tuple[str, tuple[str, ...], int]
+"""A role, the texts of the steps from which it writes, and its token limit: a probe of one token has the seed of the
+step that it begins."""
 
 
 @dataclass(slots=True)
@@ -57,24 +59,29 @@ class Drafting:
         max_tokens: int | None = None,
         trial: Trial | None = None,
     ) -> Draft:
-        """The role's draft. A degenerate one is continued once, and the continuation takes its place.
+        """The role's draft; see `drafts`.
 
-        temperature, max_tokens: instead of the role's. trial: of a speculative draft, which is written only if the
-        backend has a free slot. Raises BudgetExceeded, ConfigError and BackendError.
+        max_tokens: instead of the role's. trial: of a speculative draft, which is written only if the backend has a
+        free slot.
         """
-        own = self._roles.model(role).sampling
-        wanted = replace(
-            own,
-            stop=None if to_end else prefix.separator,
-            temperature=own.temperature if temperature is None else temperature,
-            max_tokens=own.max_tokens if max_tokens is None else max_tokens,
-        )
+        wanted = self._wanted(role, prefix, to_end, temperature, max_tokens)
         with Blame(role):
-            draft = await self._one(role, prefix, wanted, trial)
-            if draft.degenerate and draft.stop is Stop.SEPARATOR:
-                further = prefix.extended(Step(role=role, text=draft.text, tokens=0)).advised(prefix.advice)
-                draft = await self._one(role, further, wanted, trial)
-        return draft
+            (draft,) = await self._several(role, prefix, 1, wanted, trial)
+            return await self._continued(draft, prefix, wanted, trial)
+
+    async def drafts(
+        self, role: str, prefix: Prefix, n: int, *, to_end: bool = False, temperature: float | None = None
+    ) -> list[Draft]:
+        """`n` drafts of the role from one prefix; fewer, but at least one, if a budget cannot pay for all in full.
+
+        They share one seed: the first m of n are those that a call for m gives. A degenerate draft is continued once,
+        and the continuation takes its place. temperature: instead of the role's. Raises BudgetExceeded, ConfigError and
+        BackendError.
+        """
+        wanted = self._wanted(role, prefix, to_end, temperature, None)
+        with Blame(role):
+            drafts = await self._several(role, prefix, n, wanted, None)
+            return [await self._continued(draft, prefix, wanted, None) for draft in drafts]
 
     def budget_of(self, draft: Draft) -> Outcome | None:
         """The budget that shortened the draft, if one did."""
@@ -84,20 +91,60 @@ class Drafting:
         """Let later drafts have the seeds of a trial that nobody needs."""
         self._attempts.subtract(trial.places)
 
-    async def _one(self, role: str, prefix: Prefix, wanted: Sampling, trial: Trial | None) -> Draft:
+    def _wanted(
+        self, role: str, prefix: Prefix, to_end: bool, temperature: float | None, max_tokens: int | None
+    ) -> Sampling:
+        own = self._roles.model(role).sampling
+        return replace(
+            own,
+            stop=None if to_end else prefix.separator,
+            temperature=own.temperature if temperature is None else temperature,
+            max_tokens=own.max_tokens if max_tokens is None else max_tokens,
+        )
+
+    async def _continued(self, draft: Draft, prefix: Prefix, wanted: Sampling, trial: Trial | None) -> Draft:
+        """The draft, or what follows a degenerate one."""
+        if not (draft.degenerate and draft.stop is Stop.SEPARATOR):
+            return draft
+        further = prefix.extended(Step(role=draft.role, text=draft.text, tokens=0)).advised(prefix.advice)
+        (continuation,) = await self._several(draft.role, further, 1, wanted, trial)
+        return continuation
+
+    async def _several(self, role: str, prefix: Prefix, n: int, wanted: Sampling, trial: Trial | None) -> list[Draft]:
+        """Drafts of one seed, in one call if the model can write several."""
         model = self._roles.model(role)
-        sampling = replace(wanted, seed=self._next_seed(role, prefix, trial))
-        self._budget.clamp(sampling, model.price)
+        sampling = replace(wanted, seed=self._next_seed(role, prefix, wanted.max_tokens, trial))
+        _, n, _ = self._budget.clamp(sampling, model.price, n)
+        if n == 1 or CAPABILITIES.of(model.model).several:
+            return await self._call(role, prefix, n, sampling, trial)
+        seeds = (replace(sampling, seed=sampling.seed + index) for index in range(n))
+        calls = [self._call(role, prefix, 1, each, trial) for each in seeds]
+        at_once = self._budget.is_ample([sampling], n, 0)
+        return [draft for (draft,) in await (self._account.at_once if at_once else in_turn)(*calls)]
+
+    async def _call(self, role: str, prefix: Prefix, n: int, sampling: Sampling, trial: Trial | None) -> list[Draft]:
+        """The drafts of one call, each with a line on the account; the first line has the call's time."""
+        model = self._roles.model(role)
         bill = Bill(role=role, model=model.model.name, price=model.price)
-        returned, budget = await self._written(model, prefix, sampling, bill, is_speculative=trial is not None)
-        self._count += 1
-        draft = replace(returned, id=self._count, role=role)
+        returned, budget = await self._written(model, prefix, n, sampling, bill, is_speculative=trial is not None)
+        latency_s, drafts = max(draft.latency_s for draft in returned), []
+        for each in returned:
+            self._count += 1
+            drafts.append(replace(each, id=self._count, role=role))
+            self._enter(drafts[-1], bill, latency_s)
+            latency_s = 0.0
+            if budget is not None:
+                self._shortened[self._count] = budget
+        return [self._checked(draft, prefix, model, trial) for draft in drafts]
+
+    def _enter(self, draft: Draft, bill: Bill, latency_s: float) -> None:
         for call in draft.sent_back:
             self._account.enter(bill.line(Purpose.RETRY, call.usage, call.latency_s, call.request_id))
-        line = bill.line(Purpose.DISCARDED, draft.usage, draft.latency_s, draft.request_id)
+        line = bill.line(Purpose.DISCARDED, draft.usage, latency_s, draft.request_id)
         self._account.enter(line, draft.id)
-        if budget is not None:
-            self._shortened[draft.id] = budget
+
+    def _checked(self, draft: Draft, prefix: Prefix, model: ModelRole, trial: Trial | None) -> Draft:
+        """The draft, sound and repaired, as the episode's listeners see it."""
         draft = _repaired(sound_draft(draft, model.model.name), prefix, model.repair)
         if trial is None:
             self._emit(Drafted(draft))
@@ -106,30 +153,41 @@ class Drafting:
         return draft
 
     async def _written(
-        self, model: ModelRole, prefix: Prefix, wanted: Sampling, bill: Bill, *, is_speculative: bool
-    ) -> tuple[Draft, Outcome | None]:
+        self, model: ModelRole, prefix: Prefix, n: int, wanted: Sampling, bill: Bill, *, is_speculative: bool
+    ) -> tuple[list[Draft], Outcome | None]:
         """What the model returns, and the budget that shortened it, if one did."""
         budget: Outcome | None = None
 
-        def write(meter: Meter) -> Awaitable[list[Draft]]:
+        async def write(meter: Meter) -> list[Draft]:
             nonlocal budget
-            sampling, budget = self._budget.clamp(wanted, model.price)  # again for each try, since tries cost
-            return model.model.propose(prefix, 1, sampling, meter)
+            sampling, most, budget = self._budget.clamp(wanted, model.price, n)  # again for each try, since tries cost
+            drafts = await model.model.propose(prefix, most, sampling, meter)
+            return _all_returned(drafts, most, model.model.name)
 
         try:
-            (draft,) = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)
+            drafts = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)
         except TooFewTokens as failure:
             if budget is None:
                 raise
             raise self._budget.end(budget, str(failure)) from None
-        return draft, budget
+        return drafts, budget
 
-    def _next_seed(self, role: str, prefix: Prefix, trial: Trial | None) -> int:
-        place = (role, prefix.texts)
+    def _next_seed(self, role: str, prefix: Prefix, max_tokens: int, trial: Trial | None) -> int:
+        place = (role, prefix.texts, max_tokens)
         self._attempts[place] += 1
         if trial is not None:
             trial.places.append(place)
         return call_seed(self._seed, prefix.problem.id, role, len(prefix.steps), self._attempts[place])
+
+
+def _all_returned(drafts: list[Draft], n: int, model: str) -> list[Draft]:
+    if len(drafts) != n:
+        raise BackendError(
+            f"it returned {len(drafts)} drafts instead of {n}.",
+            where=model,
+            remedy="Declare ModelCapabilities(several=False) if a call writes one draft.",
+        )
+    return drafts
 
 
 def call_seed(seed: int, problem_id: str, role: str, step: int, attempt: int) -> int:

@@ -1,12 +1,16 @@
 """How a solution ends: pure functions."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from steproute.core.errors import BackendError, ContextOverflow, ScorerError
 from steproute.core.ports import Response
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Outcome, Prefix, Stop
 from steproute.core.writable import is_writable, writable
+
+_TURNS: Final = (Outcome.COMPLETED, Outcome.ENDED_WITHOUT_ANSWER)
+"""How a solution ends where its model ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,27 @@ def outcome_of(draft: Draft, prefix: Prefix, max_steps: int, budget: Outcome | N
         return budget or Outcome.STEP_TOO_LONG
     if draft.degenerate:
         return Outcome.DEGENERATE
+    return _outcome_if_full(prefix, max_steps)
+
+
+def is_answered(outcome: Outcome | None) -> bool:
+    """Whether an environment answers a step with which the solution would end so: the step is a whole action."""
+    return outcome is None or outcome is Outcome.MAX_STEPS or outcome in _TURNS
+
+
+def outcome_after(response: Response, prefix: Prefix, before: Outcome | None, max_steps: int) -> Outcome | None:
+    """How the solution ends with an environment's response, which the prefix holds; None if it continues.
+
+    before: how it would end without the response. A turn that a model has ended continues if it was answered.
+    """
+    if response.ends:
+        return Outcome.COMPLETED if prefix.answer is None else Outcome.ANSWERED
+    return _outcome_if_full(prefix, max_steps) if response.text and before in _TURNS else before
+
+
+def _outcome_if_full(prefix: Prefix, max_steps: int) -> Outcome | None:
     is_full = len(prefix.steps) >= max_steps and len(prefix.written) >= max_steps
     return Outcome.MAX_STEPS if is_full else None
-
-
-def outcome_after(response: Response, prefix: Prefix) -> Outcome | None:
-    """How the solution ends with an environment's response, which the prefix holds; None if it continues."""
-    if not response.ends:
-        return None
-    return Outcome.COMPLETED if prefix.answer is None else Outcome.ANSWERED
 
 
 def unwritable(problem: Problem) -> str | None:

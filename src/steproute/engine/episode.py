@@ -16,19 +16,20 @@ from decimal import Decimal
 from itertools import count
 from typing import Final
 
-from steproute.core.concurrency import gather_or_cancel, in_turn
+from steproute.core.concurrency import in_turn
 from steproute.core.decision import Accept, Decision
-from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
+from steproute.core.errors import BackendError, BudgetExceeded, ConfigError, ScorerError, SpendingLimitReached
 from steproute.core.events import Billed, Drafted, Event, Finished, Started
 from steproute.core.observation import Observation
 from steproute.core.ports import AskedPolicy, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
-from steproute.core.trace import Trace
+from steproute.core.trace import AnswerVotes, ToolUse, Trace
 from steproute.core.writable import writable
 from steproute.engine.account import Account
 from steproute.engine.branches import Branches
 from steproute.engine.budget import Budget
+from steproute.engine.candidates import Candidate, Sessions, merged
 from steproute.engine.committed import Committed
 from steproute.engine.drafting import Drafting
 from steproute.engine.endings import Ending, ending_by, ending_with, unwritable
@@ -46,8 +47,9 @@ _NUMBERS: Final = count()  # a problem that is solved again has nothing in a bac
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide` and `accept`; to search, `propose_many`, `score_many`,
-    `extend` and `commit`; to save time, `speculate` and `cancel_speculation`.
+    Strategies call `start`, `propose`, `score`, `decide`, `accept` and `finish`; to search, `candidates`,
+    `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and
+    `cancel_speculation`.
     """
 
     def __init__(
@@ -66,14 +68,17 @@ class Episode:
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
-        empty = Prefix(problem=problem, separator=separator, session=session)
-        self._solution = Committed(empty, self._account, on_event)
+        self.empty = Prefix(problem=problem, separator=separator, session=session)
+        self._solution = Committed(self.empty, self._account, on_event)
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
         self._scoring = Scoring(roles, calls, self._account)
         self._branches = Branches(roles.environment, limits.max_steps, self._drafting)
+        self._sessions = Sessions()
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
+        self._answer_votes: tuple[AnswerVotes, ...] = ()
+        self._tools: list[ToolUse] = []
         self._began = 0.0
 
     async def run(self, strategy: "Strategy[Episode]") -> Trace:
@@ -109,10 +114,6 @@ class Episode:
         """Output tokens of a model's role so far."""
         return self._account.tokens_of(role)
 
-    def note(self, text: str) -> None:
-        """Put a note for the reader on the trace."""
-        self._fallbacks.notes.append(writable(text))
-
     def start(self) -> Prefix:
         """The empty prefix."""
         self._emit(Started(self.problem))
@@ -136,9 +137,11 @@ class Episode:
         `replacing` is the draft that it replaces; if the role fails and the route says `on_strong_failure = accept`,
         that draft is returned instead. `stand_in` is the role that writes if this one fails and the route says
         `on_weak_failure = strong`; its draft is neither scored nor rejected. A degenerate step is continued once and
-        left out. A speculative draft from this prefix is awaited instead. Raises BudgetExceeded, ConfigError, and
-        BackendError; an error that will not pass is always raised.
+        left out. A speculative draft from this prefix is awaited instead. Raises BudgetExceeded, ConfigError (also for
+        `to_end` if an environment answers each step; see `finish`), and BackendError; an error that will not pass is
+        always raised.
         """
+        self._check_to_end(to_end)
         if not to_end and (ready := await self._speculation.take(role, prefix)) is not None:
             draft, written = ready
             for each in written:
@@ -158,6 +161,18 @@ class Episode:
         draft = await self.propose(stand_in, prefix, to_end=to_end, temperature=temperature, max_tokens=max_tokens)
         self._fallbacks.stand_ins.add(draft.id)
         return draft
+
+    async def finish(
+        self, role: str, prefix: Prefix, *, replacing: Draft | None = None, stand_in: str | None = None
+    ) -> Prefix:
+        """Accept what the role writes to the end of the solution: in one call, or step by step if an environment
+        answers. A draft that is kept because the role failed is accepted alone. Arguments and errors as `propose`."""
+        answered = self.roles.environment is not None
+        draft = await self.propose(role, prefix, replacing=replacing, stand_in=stand_in, to_end=not answered)
+        prefix = await self.accept(draft)
+        while answered and draft is not replacing and not prefix.finished:
+            prefix = await self.accept(await self.propose(role, prefix, stand_in=stand_in))
+        return prefix
 
     def speculate(
         self, role: str, prefix: Prefix, *, if_accepted: Draft | None = None, steps: int = 1, judge: str | None = None
@@ -202,31 +217,58 @@ class Episode:
 
     async def score_many(self, prefixes: Sequence[Prefix], judge: str = "prm") -> list[tuple[float, ...] | None]:
         """The scores of each prefix, at once. None and errors as for `score`."""
-        return await gather_or_cancel(*(self.score(prefix, None, judge) for prefix in prefixes))
+        return await self._account.at_once(*(self.score(prefix, None, judge) for prefix in prefixes))
+
+    async def score_candidates(
+        self, candidates: Sequence[Candidate], judge: str = "prm"
+    ) -> list[tuple[float, ...] | None]:
+        """The scores of each candidate and the steps before it, at once. None and errors as for `score`."""
+        return await self._account.at_once(
+            *(self.score(self._sessions.of(each.prefix), each.draft, judge) for each in candidates)
+        )
 
     async def decide(
-        self, policy: Policy | AskedPolicy, draft: Draft, scores: tuple[float, ...] | None = ()
+        self,
+        policy: Policy | AskedPolicy,
+        draft: Draft,
+        scores: tuple[float, ...] | None = (),
+        *,
+        rungs: tuple[str, ...] = (),
     ) -> Decision:
-        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted."""
+        """The policy's decision about `draft`, the declared one if the scorer failed; a stand-in is accepted.
+
+        rungs: second chances that the strategy offers between the weak model and the next one.
+        """
         decision: Decision
         if draft.id in self._fallbacks.stand_ins:
             decision = Accept()
         elif scores is None:
             decision = self._fallbacks.unscored_decision
         else:
-            answer = policy.decide(self.observe(draft, scores))
+            answer = policy.decide(self.observe(draft, scores, rungs=rungs))
             decision = await answer if isinstance(answer, Awaitable) else answer
         self._solution.note_decision(draft, scores, decision)
         return decision
 
-    def observe(self, draft: Draft, scores: tuple[float, ...]) -> Observation:
-        """The observation of a policy after `draft` was scored."""
+    def observe(
+        self,
+        draft: Draft,
+        scores: tuple[float, ...],
+        prefix: Prefix | None = None,
+        *,
+        rungs: tuple[str, ...] = (),
+    ) -> Observation:
+        """The observation of a policy after `draft` was scored, from the solution so far or from another `prefix`.
+
+        rungs: see `decide`.
+        """
+        weak, *others = self.roles.ladder
         return Observation(
-            prefix=self._solution.prefix,
+            prefix=self._solution.prefix if prefix is None else prefix,
             draft=draft,
             scores=scores,
             max_steps=self.limits.max_steps,
-            ladder=self.roles.ladder,
+            ladder=(weak, *rungs, *others) if rungs else self.roles.ladder,
         )
 
     async def accept(self, draft: Draft) -> Prefix:
@@ -245,23 +287,61 @@ class Episode:
         """Make a branch the solution. Tokens of its drafts are accepted, those of all other drafts discarded."""
         return self._solution.commit(prefix)
 
+    def note_tool(self, use: ToolUse) -> None:
+        """Keep an action and its output on the trace."""
+        self._tools.append(use)
+
     def restart(self) -> Prefix:
         """Drop all accepted steps, whose tokens are thereby discarded, and start over from the empty prefix."""
         return self._solution.restart()
 
-    async def propose_many(
+    async def candidates(
         self, role: str, prefixes: Sequence[Prefix], n: int = 1, *, temperature: float | None = None
-    ) -> list[list[Draft]]:
-        """`n` drafts of the role from each prefix, in its order; at once, unless a budget could bind.
+    ) -> list[Candidate]:
+        """The distinct ones of `n` drafts from each prefix, with their votes; see `propose_many`."""
+        return merged(prefixes, await self.propose_many(role, prefixes, n, temperature=temperature))
 
-        temperature: instead of the role's own.
-        Raises as `propose`, without declared fallbacks: the first failure cancels the other calls.
+    async def propose_many(
+        self,
+        role: str,
+        prefixes: Sequence[Prefix],
+        n: int = 1,
+        *,
+        to_end: bool = False,
+        temperature: float | None = None,
+    ) -> list[list[Draft]]:
+        """`n` drafts of the role from each prefix, in its order; all at once, unless a budget could bind.
+
+        The drafts of one prefix are one call if the model can write several, and share one seed: the first m of n are
+        those that a call for m gives. A budget that cannot pay for n drafts at full length lowers n, to 1 at least.
+        temperature: instead of the role's own. Raises as `propose`, without declared fallbacks: the first failure
+        cancels the other calls.
         """
+        self._check_to_end(to_end)
         sampling = self.roles.model(role).sampling
-        calls = [self._drafting.draft(role, prefix, temperature=temperature) for prefix in prefixes for _ in range(n)]
-        at_once = self._budget.is_ample([sampling], len(calls), 0)
-        drafts = await (gather_or_cancel if at_once else in_turn)(*calls)
-        return [drafts[start : start + n] for start in range(0, len(drafts), n)]
+        calls = [
+            self._drafting.drafts(role, prefix, n, to_end=to_end, temperature=temperature)
+            for prefix in self._sessions.apart(prefixes)
+        ]
+        at_once = self._budget.is_ample([sampling], len(calls) * n, 0)
+        return await (self._account.at_once if at_once else in_turn)(*calls)
+
+    def note(self, text: str) -> None:
+        """Tell the trace's readers what the strategy did, once."""
+        if text not in self._fallbacks.notes:
+            self._fallbacks.notes.append(writable(text))
+
+    def note_answers(self, votes: Sequence[AnswerVotes]) -> None:
+        """Keep on the trace what a vote over whole solutions was between, the winner first."""
+        self._answer_votes = tuple(votes)
+
+    def _check_to_end(self, to_end: bool) -> None:
+        if to_end and self.roles.environment is not None:
+            raise ConfigError(
+                "an environment answers each step, and this strategy has a model write whole solutions in one call.",
+                where=self.route,
+                remedy="Use stepwise, second-chances, beam, query or single, or remove roles.environment.",
+            )
 
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(
@@ -277,6 +357,8 @@ class Episode:
             at_fault=ending.at_fault,
             notes=tuple(self._fallbacks.notes),
             fallbacks=tuple(self._fallbacks.failures),
+            answer_votes=self._answer_votes,
+            tools=tuple(self._tools),
         )
         self._emit(Finished(trace))
         return trace

@@ -13,7 +13,7 @@ import msgspec
 from steproute.core.concurrency import KeyedLock
 from steproute.core.errors import BackendError, DatasetError
 from steproute.core.grade import Grade, Verdict, graded_text
-from steproute.core.ports import READS_SOLUTION
+from steproute.core.ports import READS_SOLUTION, StepsGrader
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Meter
 from steproute.core.trace import Trace
@@ -69,18 +69,21 @@ class GradeBook:
             return Grade.undecided(f"the grader failed: {failure}")
 
     async def grade_or_fail(self, problem: Problem, trace: Trace, separator: str = DEFAULT_SEPARATOR) -> Grade | None:
-        """The grade of a solution; None if the problem failed (not an incorrect answer) or has no gold answer.
+        """The grade of a solution; None if the problem failed (not an incorrect answer) or has no gold answer, unless
+        the grader reads steps.
 
         Raises BackendError if the grader's model fails.
         """
-        if trace.failed or problem.answer is None:
+        reads_steps = isinstance(self._grading.grader, StepsGrader)
+        if trace.failed or (problem.answer is None and not reads_steps):
             return None
         solution = separator.join(step.text for step in trace.steps)
         shares = not READS_SOLUTION.of(self._grading.grader)
         text = graded_text(problem, trace.answer, solution) if shares else solution
-        key = _key(problem, trace.answer, text)
+        rewards = tuple(step.reward for step in trace.steps) if reads_steps else ()
+        key = _key(problem, trace.answer, text, *rewards)
         async with self._under_way.hold(key):
-            return self._known.get(key) or await self._ask(key, problem, trace.answer, solution)
+            return self._known.get(key) or await self._ask(key, problem, trace, solution)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -100,14 +103,16 @@ class GradeBook:
     ) -> None:
         self.close()
 
-    async def _ask(self, key: str, problem: Problem, answer: str | None, solution: str) -> Grade:
-        role = self._grading
+    async def _ask(self, key: str, problem: Problem, trace: Trace, solution: str) -> Grade:
+        role, grader = self._grading, self._grading.grader
         bill = Bill(role=role.role, model=role.model, price=role.price)
         account = Account(lambda line: self._enter(key, line))
         calls = MeteredCalls(account, self._retries)
 
         def call(meter: Meter) -> Awaitable[Grade]:
-            return role.grader.grade(problem, answer, solution, meter)
+            if isinstance(grader, StepsGrader):
+                return grader.grade_steps(problem, trace.steps, meter)
+            return grader.grade(problem, trace.answer, solution, meter)
 
         grade = await calls.make(bill, role.limiter, call)
         for model_call in grade.calls:
@@ -139,7 +144,7 @@ class GradeBook:
                 self._known[node.key] = Grade(node.verdict, node.note)
 
 
-def _key(problem: Problem, answer: str | None, text: str | None) -> str:
+def _key(problem: Problem, answer: str | None, text: str | None, *rewards: float | None) -> str:
     """All that a grade depends on within a run, which has one grader."""
-    parts = problem.id, problem.canonical, problem.answer, answer, text
+    parts = problem.id, problem.canonical, problem.answer, answer, text, *rewards
     return hashlib.blake2b(repr(parts).encode(errors="surrogatepass"), digest_size=16).hexdigest()

@@ -90,6 +90,11 @@ class Limiter:
         """Whether the circuit is open: no request is made but a probe."""
         return self._failures >= self.settings.failures_to_open
 
+    @property
+    def refuses(self) -> bool:
+        """Whether a request would fail at once: the circuit is open, and it is not yet time for a probe."""
+        return self.is_open and (self._probing or self._now() < self._open_until)
+
     @asynccontextmanager
     async def slot(self, meter: Meter) -> AsyncIterator[None]:
         """Wait for a slot and hold it as long as the context. The wait is added to `meter`.
@@ -204,7 +209,8 @@ class Limiter:
         self._failures, self._last_failure = self._failures + 1, str(failure).rstrip(".")
         self._failed_probes += probe
         if self.is_open:
-            self._open_until = asyncio.get_running_loop().time() + self.settings.cooldown_s
+            self._now = asyncio.get_running_loop().time
+            self._open_until = self._now() + self.settings.cooldown_s
 
     def _succeed(self) -> None:
         self._failures = self._failed_probes = 0

@@ -18,14 +18,20 @@ class Scoring:
 
     def __init__(self, roles: Roles, calls: MeteredCalls, account: Account) -> None:
         self._roles, self._calls, self._account = roles, calls, account
+        self._newest: tuple[Hashable, Scores] | None = None
 
     async def scores(self, role: str, prefix: Prefix, key: Hashable = None) -> Scores:
-        """The role's score of each step that a model wrote.
+        """The role's score of each step that a model wrote. What was scored just before is not scored again.
 
         key: of speculative scores, whose lines can be settled by it. Raises ScorerError, and BackendError if the
         scorer's server failed.
         """
-        return await self._scores(role, self._roles.scorer(role), prefix.for_scorers, key)
+        scored = role, tuple([(step.role, step.text, step.confidence) for step in prefix.steps])
+        if key is None and self._newest is not None and self._newest[0] == scored:
+            return self._newest[1]
+        scores = await self._scores(role, self._roles.scorer(role), prefix.for_scorers, key)
+        self._newest = scored, scores
+        return scores
 
     async def _scores(self, role: str, scorer: ScorerRole, prefix: Prefix, key: Hashable) -> Scores:
         with Blame(role):

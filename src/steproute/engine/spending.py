@@ -11,14 +11,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
+from typing import Final
 
-from steproute.core.errors import ConfigError, SpendingLimitReached
-from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
+from steproute.core.errors import ConfigError, SpendingLimitReached, TokenLimitReached
+from steproute.core.ports import CAPABILITIES, READS_AUTHORS, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Price, Usage
 from steproute.core.usage_bounds import most_scored, most_written
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.scorers.step_by_step import StepByStep
+
+_PER_TOKEN: Final = Price(input=Decimal(0), output=Decimal(1_000_000))
+"""A price by which a limit counts generated tokens in the place of dollars."""
 
 
 @dataclass(slots=True)
@@ -136,6 +140,17 @@ class SpendingLimit:
         )
 
 
+class TokenLimit(SpendingLimit):
+    """The same of generated tokens."""
+
+    def _reached(self, usd: Decimal) -> SpendingLimitReached:
+        return TokenLimitReached(
+            f"{self.spent_usd} of {self.max_usd} tokens of scorers are used, and the next call can use up to {usd}, so "
+            "it was not made.",
+            where="max_tokens",
+        )
+
+
 def limited(roles: Roles, limit: SpendingLimit, *, shrinks: bool = False) -> Roles:
     """The roles with the limit in front of every model and scorer. Call it before a step tree is put in front.
 
@@ -146,6 +161,27 @@ def limited(roles: Roles, limit: SpendingLimit, *, shrinks: bool = False) -> Rol
         models={name: _limited_model(role, limit, shrinks) for name, role in roles.models.items()},
         scorers={name: _limited_scorer(role, limit) for name, role in roles.scorers.items()},
     )
+
+
+def limited_scorers(roles: Roles, tokens: int) -> Roles:
+    """The roles whose scorers together generate no more tokens than that; those that generate none need none."""
+    limit = TokenLimit(Decimal(tokens))
+    scorers = {name: _limited_scorer(role, limit, _PER_TOKEN) for name, role in roles.scorers.items()}
+    return replace(roles, scorers=scorers)
+
+
+def most_judged(roles: Roles, prefix: Prefix) -> int:
+    """Tokens that one call of each scorer about the newest step of a prefix can generate at most."""
+    return sum(map(_judged(prefix), roles.scorers.values()))
+
+
+def _judged(prefix: Prefix) -> Callable[[ScorerRole], int]:
+    def tokens(role: ScorerRole) -> int:
+        if role.members:
+            return sum(map(tokens, role.members.values()))
+        return 0 if READS_CONFIDENCE.of(role.scorer) else most_scored(role.scorer, prefix).output_tokens
+
+    return tokens
 
 
 def check_priced(roles: Roles) -> None:
@@ -171,15 +207,16 @@ def _limited_model(role: ModelRole, limit: SpendingLimit, shrinks: bool) -> Mode
     return replace(role, model=LimitedModel(role.model, role.price, limit, shrinks=shrinks))
 
 
-def _limited_scorer(role: ScorerRole, limit: SpendingLimit) -> ScorerRole:
+def _limited_scorer(role: ScorerRole, limit: SpendingLimit, price: Price | None = None) -> ScorerRole:
+    """price: what the limit counts by, if not by the role's own price."""
     if role.members:
         members: Mapping[str, ScorerRole] = {
-            name: _limited_scorer(member, limit) for name, member in role.members.items()
+            name: _limited_scorer(member, limit, price) for name, member in role.members.items()
         }
         return replace(role, members=members)
     if READS_CONFIDENCE.of(role.scorer):
         return role
-    return replace(role, scorer=LimitedScorer(role.scorer, role.price, limit))
+    return replace(role, scorer=LimitedScorer(role.scorer, price or role.price, limit))
 
 
 class _Paid:
@@ -256,6 +293,15 @@ class LimitedScorer:
     def judges_newest_alone(self) -> bool:
         """Whether its scorer scores the newest step with a separate call."""
         return isinstance(self._scorer, NewestStepScorer) and self._scorer.judges_newest_alone
+
+    @property
+    def reads_authors(self) -> bool:
+        """Whether its scorer reads who wrote the steps."""
+        return READS_AUTHORS.of(self._scorer)
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """Its scorer's; see BoundedScorer."""
+        return most_scored(self._scorer, prefix)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step; see StepScorer.score. Raises SpendingLimitReached."""

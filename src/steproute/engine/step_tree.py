@@ -4,9 +4,11 @@ A node is a prefix; its children are up to `width` sampled steps per model. The 
 with the same text are one node, so a step that two models word alike leads to the same node.
 """
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from os.path import commonprefix
 from pathlib import Path
@@ -16,9 +18,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from steproute.core.answer_rule import BOXED
-from steproute.core.concurrency import KeyedLock
+from steproute.core.concurrency import KeyedLock, gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
-from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
+from steproute.core.ports import CAPABILITIES, READS_AUTHORS, READS_CONFIDENCE, NewestStepScorer, StepModel, StepScorer
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
@@ -161,9 +163,15 @@ class TreeModel:
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
     ) -> list[Draft]:
-        """`n` drafts; see StepModel.propose. Raises BackendError for a missing node if the tree must not grow."""
+        """`n` drafts, the first of which reads the prompt; see StepModel.propose.
+
+        Raises BackendError for a missing node if the tree must not grow.
+        """
         meter = meter or Meter()
-        return [await self._sample(prefix, replace(sampling, seed=sampling.seed + i), meter) for i in range(n)]
+        places = [replace(sampling, seed=sampling.seed + i) for i in range(n)]
+        first, *others = await gather_or_cancel(*(self._sample(prefix, place, meter) for place in places))
+        usage = self._cache.usage(prefix, first.usage, first.text, again=1)
+        return [replace(first, usage=usage), *map(_without_prompt, others)]
 
     async def _sample(self, prefix: Prefix, sampling: Sampling, meter: Meter) -> Draft:
         place = replace(sampling, seed=sampling.seed % self._tree.width)
@@ -181,9 +189,7 @@ class TreeModel:
                 part.usage = part.usage if part.calls else draft.usage  # for the bill of a draft that is not sound
             return sound_draft(draft, self.name)
 
-        draft = await self._tree.get(key, Draft, write)
-        usage = self._cache.usage(prefix, draft.usage, draft.text, again=1)
-        return replace(draft, usage=usage)
+        return await self._tree.get(key, Draft, write)
 
 
 class TreeScorer:
@@ -203,11 +209,11 @@ class TreeScorer:
         scorer, meter = self._scorer, meter or Meter()
         if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
             return await self._steps.score(prefix, meter)
-        key = _key(self.name, None, prefix)
-        scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter), len(prefix.steps))
-        if scores.calls:
-            return scores
-        return replace(scores, usage=self._cache.usage(prefix, scores.usage))
+        key = _key(self.name, "authors" if READS_AUTHORS.of(scorer) else None, prefix)
+        async with self._cache.turn(prefix.session) as before:
+            scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter), len(prefix.steps))
+            await before.wait()
+            return scores if scores.calls else replace(scores, usage=self._cache.usage(prefix, scores.usage))
 
     async def _newest(self, prefix: Prefix, meter: Meter) -> Scores:
         scorer = self._scorer
@@ -241,7 +247,24 @@ class _PrefixCache:
     """
 
     def __init__(self) -> None:
-        self._newest: OrderedDict[str, tuple[str, int]] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, bool], tuple[str, int]] = OrderedDict()
+        self._calls: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def turn(self, session: str) -> AsyncIterator[asyncio.Event]:
+        """A call of the session; gives what is set once the call before it has ended. So calls that run at once are
+        billed in the order of asking."""
+        ended, before = asyncio.Event(), self._calls.get(session)
+        if before is None:
+            before = asyncio.Event()
+            before.set()
+        self._calls[session] = ended
+        try:
+            yield before
+        finally:
+            ended.set()
+            if self._calls[session] is ended:
+                del self._calls[session]
 
     def usage(self, prefix: Prefix, usage: Usage, written: str = "", again: int = 0) -> Usage:
         """The usage with what the session's last call read and wrote taken from the cache.
@@ -251,11 +274,12 @@ class _PrefixCache:
         advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
         text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
-        before, tokens = self._newest.pop(prefix.session, ("", 0))
+        session = prefix.session, bool(prefix.advice)  # advised calls leave what the others have in the cache
+        before, tokens = self._newest.pop(session, ("", 0))
         longer = text.startswith(before)  # the usual case, and fast to check
         common = len(before) if longer else len(commonprefix([before, text]))  # noqa: RUF071 - texts, not paths
         kept = min(tokens * common // len(before) if before else 0, read - again)
-        self._newest[prefix.session] = text + written, read + max(0, usage.output_tokens - 1)
+        self._newest[session] = text + written, read + max(0, usage.output_tokens - 1)
         if len(self._newest) > _KEPT_SESSIONS:
             self._newest.popitem(last=False)
         return replace(
@@ -263,12 +287,19 @@ class _PrefixCache:
         )
 
 
+def _without_prompt(draft: Draft) -> Draft:
+    return replace(draft, usage=Usage(output_tokens=draft.usage.output_tokens))
+
+
 def _key(name: str, place: Sampling | str | None, prefix: Prefix) -> str:
-    """The model or scorer, its sampling and the text. They alone determine a node's content."""
+    """The model or scorer, its sampling and the text, and for some scorers which steps the weak model wrote. They alone
+    determine a node's content."""
     rule = prefix.problem.rule
     parts: tuple[Any, ...] = (name, place, prefix.problem.canonical, prefix.separator, prefix.text)
     if rule is not BOXED:  # older trees have only this rule and do not name it
         parts += (rule.name,)
+    if place == "authors":
+        parts += (tuple(step.role == "weak" for step in prefix.steps),)
     if prefix.advice:
         parts += (prefix.advice,)
     return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -29,6 +29,8 @@ def steps_of(draft: Draft, separator: str) -> tuple[Step, ...]:
             tokens=tokens,
             confidence=draft.confidence,
             repaired_from=draft.repaired_from,
+            width=draft.width,
+            votes=draft.votes,
         )
         return (step,)
     pairs = zip(texts, _reported(draft, texts), strict=True)

@@ -16,6 +16,7 @@ from steproute.evaluation.resampling import Interval95, finite
 from steproute.evaluation.summary import AXES, Axis
 from steproute.evaluation.sweep import Series, Sweep
 
+WASTED: Final = ("wasted_regenerations", "wasted_by_checker")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
 RESAMPLES: Final = 10_000
 _CALLS_AT: Final = 0.3
@@ -43,7 +44,8 @@ class Pair:
     difference: None if it has no value, or an infinite one: only one of the two reaches a CPT's share. difference_ci95:
     None if it has no value; an end of None is infinite. better: the better policy, None if neither is or the
     difference has no value. p: two-sided, for this one difference. p_holm: corrected for all metrics and policies that
-    are compared with the first policy on this axis, None for other pairs. Both are None if there is no value.
+    are compared with the first policy on this axis; None for other pairs, and for waste, which only explains. Both are
+    None if there is no value.
     """
 
     first: str
@@ -169,7 +171,12 @@ def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) 
     family = [each for each in pairs if each.first == names[0]]
     others = [each for each in pairs if each.first != names[0]]
     corrected = holm([each.p for each in family])
-    return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others
+    waste = [
+        _pair(first, second, axis, metric, difference(one[metric], other[metric]))
+        for (first, one), (second, other) in combinations(named, 2)
+        for metric in WASTED
+    ]
+    return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others + waste
 
 
 def _pair(first: str, second: str, axis: Axis, metric: str, result: Difference) -> Pair:

@@ -26,13 +26,22 @@ class CurveBatch:
     weak_cost: F64  # (curve,)
     weak_accuracy: F64  # (curve,)
     gap: F64  # (curve,) acc(strong) - acc(weak)
+    regenerations: tuple["Polylines", ...] = ()  # the counts of `Regenerations`
 
     @classmethod
-    def of(cls, *, strong_tokens: F64, accuracy: F64, weak: tuple[F64, F64], strong: tuple[F64, F64]) -> "CurveBatch":
+    def of(
+        cls,
+        *,
+        strong_tokens: F64,
+        accuracy: F64,
+        weak: tuple[F64, F64],
+        strong: tuple[F64, F64],
+        regenerations: F64 | None = None,
+    ) -> "CurveBatch":
         """CurveBatch of points in any order.
 
         strong_tokens, accuracy: shape (curve, point). weak, strong: the anchors' tokens and accuracy, each (curve,).
-        Strong-only tokens must be above 0.
+        regenerations: the counts of `Regenerations`, (curve, point, 4). Strong-only tokens must be above 0.
         """
         weak_cost, weak_accuracy = weak[0] / strong[0], weak[1]
         cost = np.column_stack([weak_cost, strong_tokens / strong[0][:, None]])
@@ -46,6 +55,7 @@ class CurveBatch:
             weak_cost=weak_cost,
             weak_accuracy=weak_accuracy,
             gap=strong[1] - weak_accuracy,
+            regenerations=() if regenerations is None else _counts(cost, regenerations),
         )
 
     def cpt(self, share: float) -> F64:
@@ -55,6 +65,14 @@ class CurveBatch:
     def accuracy_at(self, cost: float) -> F64:
         """Accuracy at c = `cost`, NaN if even the cheapest point costs more; shape (curve,)."""
         return self.anchored.at(np.full((len(self.gap), 1), cost, np.float64))[:, 0]
+
+    def wasted_at(self, cost: float) -> F64:
+        """Share of regenerated steps without a higher score, at c = `cost`; NaN if none is known; shape (curve,)."""
+        return self._wasted(cost, 0)
+
+    def wasted_by_checker_at(self, cost: float) -> F64:
+        """Share of regenerated steps that mended no error, at c = `cost`; NaN if none is known; shape (curve,)."""
+        return self._wasted(cost, 2)
 
     def apgr(self) -> F64:
         """Mean height of PGR between c(weak) and 1; shape (curve,)."""
@@ -70,6 +88,12 @@ class CurveBatch:
         recovered = (self.anchored.at(cost) - self.weak_accuracy[:, None]) / self.gap[:, None]
         mean: F64 = (recovered / way - 1).mean(axis=1)
         return mean
+
+    def _wasted(self, cost: float, first: int) -> F64:
+        place = np.full((len(self.gap), 1), cost, np.float64)
+        counts = [line.at(place)[:, 0] for line in self.regenerations[first : first + 2]] or [0 * self.gap] * 2
+        known, wasted = counts
+        return np.divide(wasted, known, out=np.full_like(known, np.nan), where=known > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +144,12 @@ class Polylines:
         y = np.where(self.x < ends[:, :1], first, np.where(self.x > high, last, self.y))
         area: F64 = np.trapezoid(y, x, axis=1)
         return area / (high - low)
+
+
+def _counts(cost: F64, regenerations: F64) -> tuple[Polylines, ...]:
+    """Each count along the curve's own costs, which begin with always-weak, where nothing is regenerated."""
+    none = np.zeros(len(cost))
+    return tuple(
+        Polylines.through(cost, np.column_stack([none, regenerations[:, :, index]]))
+        for index in range(regenerations.shape[2])
+    )

@@ -11,7 +11,8 @@ NOT_REACHED: Final = "not reached"
 METRICS_EXPLAINED: Final = (
     "c: cost as a share of what the strong model alone spends. CPT(x): the c at which x of the accuracy gap between "
     "weak and strong is recovered. APGR: mean share of the gap recovered over all c. ΔIBC: how much more accuracy a "
-    "unit of cost buys than with the strong model alone, as a ratio."
+    "unit of cost buys than with the strong model alone, as a ratio. wasted: share of the regenerated steps that score "
+    "no higher than the rejected ones, and on the lab also of those that mended no error, by the checker."
 )
 SHIPPED: Final = ("threshold", "lab-agg")
 _POLICIES: Final[Mapping[str, str]] = {
@@ -55,7 +56,9 @@ def metric(metrics: Shown, name: str) -> str:
 
 
 def published_metric(metrics: Mapping[str, float | None], name: str) -> str:
-    """A metric of a curve that has no intervals."""
+    """A metric of a curve that has no intervals; a dash for one that the curve does not determine."""
+    if name not in metrics:
+        return "–"
     value = metrics[name]
     return percent(value) if value is None or METRICS[name].is_share else f"{value:.2f}"
 

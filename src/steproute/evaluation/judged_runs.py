@@ -12,6 +12,7 @@ from steproute.core.errors import DatasetError
 from steproute.core.grade import Verdict
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.core.writable import writable
 from steproute.engine.runner import Route
 from steproute.evaluation.bootstrap import Outcomes
 from steproute.evaluation.failures import failure_groups
@@ -19,6 +20,7 @@ from steproute.evaluation.proportions import grouped_proportion_interval, propor
 from steproute.evaluation.resampling import Interval
 from steproute.evaluation.summary import Axis, Point
 from steproute.evaluation.sweep import Cell, Sweep
+from steproute.evaluation.waste import Regenerations, regenerations
 
 Cost = Axis | Literal["seconds"]
 
@@ -36,6 +38,8 @@ class JudgedRuns:
         self._from_tree = from_tree
         self._cells = {Cell.of(trace): trace for trace in traces if trace.verdict is not None}
         self._seeds = sweep.seeds
+        self._problems = {writable(problem.id): problem for problem in problems}
+        self._regenerations: dict[Cell, Regenerations] = {}
         cells = {problem.id: self._cells_of(sweep, problem) for problem in problems}
         self.judged = [problem_id for problem_id, needed in cells.items() if needed <= self._cells.keys()]
         if not self.judged:
@@ -49,7 +53,12 @@ class JudgedRuns:
         shape = (len(rows), len(self.judged), len(self._seeds))
         correct = np.array([[trace.verdict is Verdict.CORRECT for trace in row] for row in rows], float)
         costs = np.array([[self._cost(trace, axis) for trace in row] for row in rows], float)
-        return Outcomes(correct=correct.reshape(shape).mean(axis=2), cost=costs.reshape(shape).mean(axis=2))
+        counts = np.array([[self._regenerated(trace) for trace in row] for row in rows], float)
+        return Outcomes(
+            correct=correct.reshape(shape).mean(axis=2),
+            cost=costs.reshape(shape).mean(axis=2),
+            regenerations=counts.reshape(*shape, -1).mean(axis=2),
+        )
 
     def anchor(self, route: Route, axis: Cost = "tokens") -> Outcomes:
         """Correctness and cost of one route, (problem,)."""
@@ -61,6 +70,7 @@ class JudgedRuns:
         traces = self._row(route)
         correct = [trace.verdict is Verdict.CORRECT for trace in traces]
         strong = _mean([trace.generated_tokens("strong") for trace in traces])
+        again = Regenerations(*map(_mean, zip(*map(self._regenerated, traces), strict=True)))
         return Point(
             knob=knob,
             accuracy=_mean(correct),
@@ -74,7 +84,16 @@ class JudgedRuns:
             calls=_mean([len(trace.account) for trace in traces]),
             latency_s=_mean([self._cost(trace, "seconds") for trace in traces]),
             outcomes=dict(Counter(trace.outcome.value for trace in traces)),
+            wasted_regenerations=again.share_wasted,
+            wasted_by_checker=again.share_wasted_by_checker,
         )
+
+    def _regenerated(self, trace: Trace) -> Regenerations:
+        """Counted once per trace, since the checker is asked."""
+        cell = Cell.of(trace)
+        if cell not in self._regenerations:
+            self._regenerations[cell] = regenerations(self._problems[cell.problem_id], trace)
+        return self._regenerations[cell]
 
     def _cost(self, trace: Trace, axis: Cost) -> float:
         match axis:

@@ -10,6 +10,7 @@ import numpy as np
 from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.evaluation.curves import REGIONS, CurveBatch
+from steproute.evaluation.waste import WASTE_AT, Regenerations
 
 
 class UndefinedMetric(SteprouteError, ValueError):
@@ -34,12 +35,13 @@ class Anchor:
 class CurvePoint:
     """One knob of a policy: its accuracy in [0, 1] and its mean strong generated tokens per problem.
 
-    Raises ConfigError for values that cannot be.
+    regenerations: their means per problem, zeros if they are not known. Raises ConfigError for values that cannot be.
     """
 
     knob: float
     accuracy: float
     strong_tokens: float
+    regenerations: Regenerations = Regenerations()
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.knob):
@@ -96,11 +98,17 @@ METRICS: Final[Mapping[str, Metric]] = {
     "accuracy_at_10": _accuracy_at(10),
     "accuracy_at_20": _accuracy_at(20),
     "accuracy_at_30": _accuracy_at(30),
+    "wasted_regenerations": Metric(
+        label="wasted at c = 30 %", values=lambda curves: curves.wasted_at(WASTE_AT), lower_is_better=True
+    ),
+    "wasted_by_checker": Metric(
+        label="wasted, by checker", values=lambda curves: curves.wasted_by_checker_at(WASTE_AT), lower_is_better=True
+    ),
 }
 
 
 def measure(curve: Curve) -> dict[str, float]:
-    """Every metric of METRICS by name; CPTs are inf if the share is not reached.
+    """Every metric of METRICS by name; CPTs are inf if the share is not reached, and waste is NaN if it is not known.
 
     Raises UndefinedMetric if there is no gap to recover.
     """
@@ -204,4 +212,5 @@ def _as_curves(curve: Curve) -> CurveBatch:
         accuracy=np.array([[point.accuracy for point in curve.points]], np.float64),
         weak=(np.array([curve.weak.strong_tokens], np.float64), np.array([curve.weak.accuracy], np.float64)),
         strong=(np.array([curve.strong.strong_tokens], np.float64), np.array([curve.strong.accuracy], np.float64)),
+        regenerations=np.array([[point.regenerations for point in curve.points]], np.float64),
     )

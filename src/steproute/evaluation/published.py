@@ -1,6 +1,7 @@
 """Published curves for the table and the plot of a run in TRIM's world."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Final
 
 from steproute.evaluation.metrics import Anchor, Curve, CurvePoint, measure
@@ -24,7 +25,8 @@ class PublishedShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedCurve:
-    """A published policy's points and our metrics of them (None: not reached), without intervals."""
+    """A published policy's points and those of our metrics that they determine (None: not reached), without
+    intervals."""
 
     name: str
     source: str
@@ -63,5 +65,5 @@ def _published(name: str, points: tuple[PublishedPoint, ...], weak: Anchor, stro
             )
             for p in points
         ],
-        metrics={name: finite(value) for name, value in measure(curve).items()},
+        metrics={name: finite(value) for name, value in measure(curve).items() if not isnan(value)},
     )

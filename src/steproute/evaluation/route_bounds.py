@@ -108,10 +108,11 @@ def prior_shape(data: str, problems: Sequence[Problem], *, embedded: bool) -> Sh
 def route_bounds(route: Route, roles: Roles, shape: Shape, vector: Vector) -> list[F64]:
     """(low, expected, high) of one solution: calls, dollars, seconds and tokens as `vector` arranges them.
 
-    A single model writes once. Any other route has at least what its first model alone writes step by step, read from a
-    prefix cache, and at most each step written by every model and scored by every scorer, without a cache.
+    A single model writes once, unless an environment answers. Any other route has at least what its first model alone
+    writes step by step, read from a prefix cache, and at most each step written by every model and scored by every
+    scorer, without a cache.
     """
-    if isinstance(route.strategy, Single):
+    if isinstance(route.strategy, Single) and roles.environment is None:
         return [_alone(route.strategy.role, roles, at, vector) for at in _ends(shape)]
     needs = NEEDS.of(route.strategy)
     low, expected, high = _ends(shape)

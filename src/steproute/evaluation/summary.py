@@ -21,7 +21,9 @@ class Point:
     strong_tokens and weak_tokens are generated tokens, discarded ones included; discarded_tokens are those of either
     that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
     strong_tokens over those of always-strong. latency_s: see `Trace.measured_latency_s`; over a shared step tree it is
-    `Trace.calls_latency_s`.
+    `Trace.calls_latency_s`. wasted_regenerations: share of the regenerated steps, among those with a score before and
+    after, that scored no higher; wasted_by_checker: share that mended no error, by an embedded world's checker. Both
+    are None if no such step is known.
     """
 
     knob: float | None
@@ -36,6 +38,8 @@ class Point:
     calls: float
     latency_s: float
     outcomes: dict[str, int]
+    wasted_regenerations: float | None = None
+    wasted_by_checker: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,14 +138,15 @@ class _Grading:
         self.reasons: list[str] = []
 
     async def grade(self, problem: Problem, trace: Trace) -> Trace:
-        """The trace with its verdict; as it is if the problem failed or has no gold answer."""
+        """The trace with its verdict; as it is if there is nothing to judge."""
         await asyncio.sleep(0)
         grade = await self._book.grade(problem, trace, self._separator)
-        if grade is None or problem.answer is None:
+        if grade is None:
             return trace
         if grade.note:
             self.reasons.append(grade.note)
-        return replace(trace, verdict=grade.verdict, gold=writable(problem.answer), grader=self._grader)
+        gold = None if problem.answer is None else writable(problem.answer)
+        return replace(trace, verdict=grade.verdict, gold=gold, grader=self._grader)
 
     async def up_to_date(self, trace: Trace, problem: Problem, traces: TraceFile) -> Trace:
         """The trace with the verdict of this grader, kept in `traces` if it is new."""

@@ -74,6 +74,8 @@ class StepRow(_Row, frozen=True, kw_only=True):
     decision: str | None
     rejected_text: str | None
     rejected_score: float | None
+    width: int | None
+    votes: int | None
     repaired_from: str | None
     mean_logprob: float | None
     min_logprob: float | None
@@ -169,6 +171,8 @@ def _step_rows(trace: Trace) -> Iterator[StepRow]:
             decision=_decision(step.decision),
             rejected_text=step.rejected,
             rejected_score=step.rejected_score,
+            width=step.width,
+            votes=step.votes,
             repaired_from=step.repaired_from,
             mean_logprob=None if confidence is None else confidence.mean_logprob,
             min_logprob=None if confidence is None else confidence.min_logprob,

@@ -26,7 +26,7 @@ class AnswerChecker:
         self._cpu_s = cpu_s
         self._known: dict[tuple[str, str], Verdict] = {}
         self._settled: set[tuple[str, str]] = set()
-        self._worker = Worker("steproute.grading.worker")
+        self._worker = Worker[bool]("steproute.grading.worker")
 
     async def check(self, answer: str | None, gold: str) -> Verdict:
         """Compare without blocking the event loop; see `check_now`."""

@@ -63,7 +63,7 @@ def _fault(pattern: str) -> str | None:
 
 
 @cache
-def _worker() -> Worker:
-    worker = Worker("steproute.grading.regex_worker")
+def _worker() -> Worker[bool]:
+    worker = Worker[bool]("steproute.grading.regex_worker")
     atexit.register(worker.close)
     return worker

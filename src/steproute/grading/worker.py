@@ -1,5 +1,5 @@
-"""A process that compares: one [answer, gold, CPU seconds] per line in, and true, false or null per line out. This
-module's runs math-verify.
+"""A process that answers: one [text, other text, CPU seconds] per line in, and JSON per line out, null for no answer.
+This module's compares answers by math-verify.
 
 A question that takes more CPU time than it may ends the process, and so does the end of its parent.
 """
@@ -22,32 +22,32 @@ _PARENT_CHECK_S: Final = 0.5
 _MOST_BYTES: Final = 4 * 2**30
 
 
-def main(parent: int, load: Callable[[], Callable[[str, str], bool | None]]) -> None:
-    """Serve until the input ends or the parent is gone. load: gets ready, and returns what compares."""
+def main(parent: int, load: Callable[[], Callable[[str, str], object]]) -> None:
+    """Serve until the input ends or the parent is gone. load: gets ready, and returns what answers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with(parent)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_AS, _MOST_BYTES)
     logging.disable(logging.WARNING)  # math-verify warns that its own time-outs are off; this process keeps time
     sys.set_int_max_str_digits(0)
-    compare = load()
+    answer = load()
     print("true", flush=True)
     for line in sys.stdin:
-        answer, gold, cpu_s = json.loads(line)
+        one, other, cpu_s = json.loads(line)
         _allow(cpu_s)
-        print(json.dumps(_same(compare, answer, gold)), flush=True)
+        print(json.dumps(_answered(answer, one, other)), flush=True)
 
 
-def _mathematics() -> Callable[[str, str], bool | None]:
+def _mathematics() -> Callable[[str, str], object]:
     from steproute.grading import formulas
 
     return lambda answer, gold: bool(equal(answer, gold, formulas.equal))
 
 
-def _same(compare: Callable[[str, str], bool | None], answer: str, gold: str) -> bool | None:
-    """The verdict; None if the comparison fails in an unexpected way, or needs too much memory."""
+def _answered(answer: Callable[[str, str], object], one: str, other: str) -> object:
+    """The answer; None if it fails in an unexpected way, or needs too much memory."""
     try:
-        return compare(answer, gold)
+        return answer(one, other)
     except Exception:
         return None
 

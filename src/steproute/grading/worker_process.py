@@ -7,16 +7,21 @@ import selectors
 import subprocess
 import sys
 import threading
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from steproute.core.errors import ConfigError
+
+Answer = TypeVar("Answer")
 
 _STARTUP_S: Final = 900.0
 _WALL_PER_CPU: Final = 120.0
 
 
-class Worker:
-    """One process at a time of `module`, which serves as `steproute.grading.worker` does. Threads take turns."""
+class Worker(Generic[Answer]):
+    """One process at a time of `module`, which serves as `steproute.grading.worker` does. Threads take turns.
+
+    Answer: what the module's function returns, as JSON has it.
+    """
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -29,8 +34,11 @@ class Worker:
         with self._turn:
             self._start()
 
-    def ask(self, answer: str, gold: str, cpu_s: float) -> bool | None:
-        """The process's verdict; None if it used up its time or died. Raises ConfigError if it never was ready."""
+    def ask(self, one: str, other: str, cpu_s: float) -> Answer | None:
+        """The process's answer about two texts; None if it used up its time or died.
+
+        Raises ConfigError if it never was ready.
+        """
         with self._turn:
             self._start()
             process = self._process
@@ -44,7 +52,7 @@ class Worker:
                 )
             self._ready = True
             try:
-                process.stdin.write(json.dumps([answer, gold, cpu_s]) + "\n")
+                process.stdin.write(json.dumps([one, other, cpu_s]) + "\n")
                 process.stdin.flush()
             except BrokenPipeError:
                 self._gone = True
@@ -74,11 +82,11 @@ class Worker:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
 
-    def _read(self, process: "subprocess.Popen[str]", wall_s: float) -> bool | None:
+    def _read(self, process: "subprocess.Popen[str]", wall_s: float) -> Answer | None:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             line = process.stdout.readline() if selector.select(wall_s) else ""
         self._gone = not line
-        verdict: bool | None = json.loads(line) if line else None
-        return verdict
+        answer: Answer | None = json.loads(line) if line else None
+        return answer

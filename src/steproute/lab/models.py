@@ -27,13 +27,14 @@ from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
 LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
-LabName = Literal[LabWriter, LabScorerName]
+LabName = Literal[LabWriter, LabScorerName, "lab-weak-hinted"]
 Servable = Literal[LabWriter, "lab-prm-place"]
 _NUMBER: Final = re.compile(r"\d+")
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
     "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
+    "lab-weak-hinted": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
     "lab-mid": Price(input=Decimal("0.25"), cache_read=Decimal("0.025"), output=Decimal("1.00"), table=_TABLE),
     "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
     "lab-verifier": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
@@ -61,7 +62,7 @@ class LabModel:
 
     only_reads: ClassVar[str] = "lab"
 
-    def __init__(self, name: LabWriter, source: Worker | None = None) -> None:
+    def __init__(self, name: LabName, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
         self.capabilities = ModelCapabilities(example=self._worker.network.reads_example, plans=False)
@@ -74,19 +75,21 @@ class LabModel:
     def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
         """The prompt's tokens and what the context leaves for the output; see `core.usage_bounds`."""
         read, context = len(self._prompt(prefix)), self._worker.network.context
-        return Usage(input_tokens=n * read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
+        return Usage(input_tokens=read, output_tokens=n * min(sampling.max_tokens, max(0, context - read)))
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = LAB_SAMPLING, meter: Meter | None = None
     ) -> list[Draft]:
-        """`n` drafts; see StepModel.propose."""
-        meters = [Meter() if n > 1 or meter is None else meter for _ in range(n)]
+        """`n` drafts, which share one reading of the prompt: it is in the first one's usage. See StepModel.propose."""
+        began = time.monotonic()
+        meter = meter or Meter()
+        meters = [meter, *(Meter() for _ in range(n - 1))]
+        jobs = self._jobs(prefix, sampling, meters)
         try:
-            return await gather_or_cancel(*(self._draft(prefix, i, sampling, meters[i]) for i in range(n)))
+            written = await gather_or_cancel(*map(self._written, jobs))
         finally:
-            if n > 1 and meter is not None:
-                for each in meters:
-                    meter.usage = meter.usage + each.usage
+            meter.usage = sum((each.usage for each in meters), Usage())
+        return [self._draft(each, time.monotonic() - began) for each in written]
 
     def _prompt(self, prefix: Prefix) -> list[int]:
         """What it reads; raises ConfigError for advice that it was not trained for."""
@@ -95,23 +98,32 @@ class LabModel:
             raise ConfigError(
                 f"{self.name} was not trained to read {'plans' if advice.plans else 'examples'}.",
                 where="model",
-                remedy="Use lab-weak-hinted for examples, or a model that reads English.",
+                remedy="Use a model that reads English.",
             )
         return _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
 
-    async def _draft(self, prefix: Prefix, index: int, sampling: Sampling, meter: Meter) -> Draft:
-        began = time.monotonic()
-        tokenizer = self._worker.network.tokenizer
-        job = WriteJob(
-            session=f"{prefix.session}#{index}",
-            tokens=self._prompt(prefix),
-            meter=meter,
-            sampling=sampling,
-            stop_token=tokenizer.separator if sampling.stop == SEPARATOR else None,
-            rng=np.random.default_rng([sampling.seed, index]),
-        )
+    async def _written(self, job: WriteJob) -> Written:
         self._worker.submit(job)
-        written = await job.result()
+        return await job.result()
+
+    def _jobs(self, prefix: Prefix, sampling: Sampling, meters: Sequence[Meter]) -> list[WriteJob]:
+        """One job per meter, led by the first."""
+        tokens, jobs = self._prompt(prefix), list[WriteJob]()
+        for index, meter in enumerate(meters):
+            job = WriteJob(
+                session=f"{prefix.session}{'/advised' if prefix.advice else ''}",  # advice stands in front
+                tokens=tokens,
+                meter=meter,
+                sampling=sampling,
+                stop_token=self._worker.network.tokenizer.separator if sampling.stop == SEPARATOR else None,
+                rng=np.random.default_rng([sampling.seed, index]),
+                leader=jobs[0] if jobs else None,
+            )
+            jobs.append(job)
+        return jobs
+
+    def _draft(self, written: Written, latency_s: float) -> Draft:
+        tokenizer = self._worker.network.tokenizer
         return Draft(
             model=self.name,
             text=tokenizer.decode(written.tokens[:-1] if written.stop is Stop.SEPARATOR else written.tokens),
@@ -120,7 +132,7 @@ class LabModel:
             step_tokens=_step_tokens(written, tokenizer.separator),
             logprobs=tuple(written.logprobs),
             first_token_entropy=written.first_entropy if written.tokens else None,
-            latency_s=time.monotonic() - began,
+            latency_s=latency_s,
         )
 
 

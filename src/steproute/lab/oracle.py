@@ -6,10 +6,8 @@ from typing import ClassVar
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
-from steproute.lab.checker import StepLabel, check_steps
-from steproute.lab.story import Story
-from steproute.lab.trim_world.checker import check_drawn
-from steproute.lab.trim_world.steps import is_drawn
+from steproute.lab.checker import StepLabel
+from steproute.lab.labels import step_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +25,6 @@ class Oracle:
 
     def decide(self, observation: Observation) -> Decision:
         """Raises DatasetError for a problem that is of no embedded world."""
-        problem, texts = (
-            observation.prefix.problem,
-            [*(step.text for step in observation.prefix.steps), observation.draft.text],
-        )
-        verdicts = check_drawn(problem, texts) if is_drawn(problem) else check_steps(Story.parse(problem.text), texts)
-        return Rewrite("strong") if verdicts[-1] is StepLabel.FIRST_ERROR else Accept()
+        texts = [*observation.prefix.texts, observation.draft.text]
+        labels = step_labels(observation.prefix.problem, texts)
+        return Rewrite("strong") if labels[-1] is StepLabel.FIRST_ERROR else Accept()

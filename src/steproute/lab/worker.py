@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from steproute.core.arrays import F32, F64
-from steproute.core.errors import ContextOverflow
+from steproute.core.errors import BackendError, ContextOverflow
 from steproute.core.solution import Meter, Sampling, Stop
 from steproute.core.usage import Usage
 from steproute.lab.kv_cache import Session
@@ -54,15 +54,20 @@ class Written:
 
 @dataclass(slots=True, kw_only=True)
 class WriteJob(Job[Written]):
-    """Generate up to the stop token, the end, the token limit or the context limit."""
+    """Generate up to the stop token, the end, the token limit or the context limit.
+
+    leader: a job submitted before, of the same tokens and session: it reads them for both, and keeps the session.
+    """
 
     sampling: Sampling
     stop_token: int | None
     rng: np.random.Generator
+    leader: "WriteJob | None" = None
     written: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     first_entropy: float = 0.0
     kept: Session | None = None
+    first: F32 | None = None
     pending: F32 | None = None
 
 
@@ -123,9 +128,24 @@ class Worker:
             job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
             job.done.set_result((outputs, job.meter.usage))
             return
-        job.kept, cached, job.pending = self.network.start(job.session, job.tokens, row)
-        job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+        if job.leader is None:
+            job.kept, cached, job.first = self.network.start(job.session, job.tokens, row)
+            job.meter.usage = Usage(input_tokens=len(job.tokens) - cached, cache_read_tokens=cached)
+        else:
+            self._follow(job, job.leader, row)
+        job.pending = job.first
         self._rows.append(job)
+
+    def _follow(self, job: WriteJob, leader: WriteJob, row: int) -> None:
+        """Begin where the leader began: in a copy of its row, or in a session that is used once if that has ended."""
+        if leader.first is None:
+            raise BackendError("lab model: the first draft of the call failed.")
+        source = next((number for number, other in enumerate(self._rows) if other is leader), None)
+        if source is None:
+            self.network.start(f"{job.session}#again", job.tokens, row)
+        else:
+            self.network.move_row(source, row)
+        job.first = leader.first
 
     def _advance(self) -> None:
         """Draw one token for every row, put finished rows down, and feed the others on."""
@@ -163,8 +183,7 @@ class Worker:
 
     def _put_down(self, row: int, stop: Stop) -> None:
         job = self._rows[row]
-        assert job.kept is not None
-        if job.kept.tokens == job.tokens:
+        if job.kept is not None and job.kept.tokens == job.tokens:
             self.network.store_row(row, job.kept, job.written[:-1])
         last = len(self._rows) - 1
         if row != last:

@@ -13,9 +13,9 @@ from steproute.policies.query import (
     TfIdf,
     classifier_features,
     quantile_grid,
-    terms_of,
 )
 from steproute.policies.trim.learned import F64
+from steproute.retrieval.tfidf import terms_of
 
 _LEAST_PROBLEMS = 5  # in which a term occurs
 _LEAST_OF_EITHER = 10

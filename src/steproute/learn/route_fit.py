@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
-from steproute.policies.query import TfIdf, classifier_features, terms_of
+from steproute.policies.query import TfIdf, classifier_features
 from steproute.policies.routes import JointNetwork, JointTable, Readout, RoutePredictor, SeparateTable
+from steproute.retrieval.tfidf import terms_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import ClassVar, Final, Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
+from steproute.retrieval.tfidf import terms_of
 
 _WORD: Final = re.compile(r"\w+|[^\w\s]")
 _SHARPNESS: Final = 10.0
@@ -54,12 +54,6 @@ class TfIdf:
         weights *= self.idf
         length = float(np.linalg.norm(weights))
         return weights / length if length else weights
-
-
-def terms_of(text: str) -> list[str]:
-    """Words, digits and marks of a text, and pairs of neighbours."""
-    words = _WORD.findall(text.lower())
-    return [*words, *(f"{a} {b}" for a, b in pairwise(words))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from steproute.core.construction import family_of
 from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
+from steproute.policies.advantage import AdvantageFamily, AdvantageNetwork
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.route_table_file import ROUTE_TABLE, family_of_table, with_parts
@@ -38,6 +39,7 @@ AGG_CONFIDENCE: Final = "agg-confidence"
 SEQ: Final = "seq"
 QUERY_SW: Final = "query-sw"
 QUERY_CLASSIFIER: Final = "query-classifier"
+ADVANTAGE: Final = "advantage"
 MIXTURE: Final = "mixture"
 STEER: Final = "steer"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
@@ -112,6 +114,11 @@ def query_artifact(family: QueryFamily, facts: dict[str, Any]) -> Artifact:
         arrays |= {"weights": predictor.weights, "bias": np.array([predictor.bias])}
         kind = QUERY_CLASSIFIER
     return Artifact(kind=kind, arrays=arrays, facts={**facts, "terms": list(predictor.text.terms)})
+
+
+def advantage_artifact(family: AdvantageFamily, facts: dict[str, Any]) -> Artifact:
+    """A network of Arbitrage and its grid as an artefact; `facts` say what it was trained on."""
+    return Artifact(kind=ADVANTAGE, arrays={**family.network.weights, "grid": np.array(family.knobs)}, facts=facts)
 
 
 def mixture_artifact(
@@ -228,6 +235,12 @@ def _query(artifact: Artifact) -> QueryFamily:
     return QueryFamily(predictor, tuple(arrays["grid"].tolist()))
 
 
+def _advantage(artifact: Artifact) -> AdvantageFamily:
+    arrays = sound_arrays(artifact, grid=1)
+    grid = arrays.pop("grid")
+    return AdvantageFamily(AdvantageNetwork(arrays), tuple(grid.tolist()))
+
+
 def _mixture(artifact: Artifact) -> MixtureFamily:
     facts, curve = artifact.facts, artifact.facts["curve"]
     numbers = {name: sound_number(facts["numbers"], name) for name in ("cost", "goal", "deviation")}
@@ -270,6 +283,7 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     AGG: _learned,
     AGG_CONFIDENCE: _learned,
     SEQ: _learned,
+    ADVANTAGE: _advantage,
     QUERY_SW: _query,
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,

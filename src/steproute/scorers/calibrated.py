@@ -8,7 +8,7 @@ import numpy as np
 
 from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
-from steproute.core.ports import READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
+from steproute.core.ports import READS_AUTHORS, READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
@@ -89,6 +89,11 @@ class CalibratedScorer:
     def reads_confidence(self) -> bool:
         """Whether its scorer reads the writers' confidence instead of text."""
         return READS_CONFIDENCE.of(self._scorer)
+
+    @property
+    def reads_authors(self) -> bool:
+        """Whether its scorer reads who wrote the steps."""
+        return READS_AUTHORS.of(self._scorer)
 
     @property
     def judges_newest_alone(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import ConfigError, ScorerError
-from steproute.core.ports import READS_CONFIDENCE, StepScorer
+from steproute.core.ports import READS_AUTHORS, READS_CONFIDENCE, StepScorer
 from steproute.core.settings import settings_of
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
@@ -67,6 +67,11 @@ class EnsembleScorer:
     def reads_confidence(self) -> bool:
         """Whether a member reads the writers' confidence instead of text."""
         return any(map(READS_CONFIDENCE.of, self._members))
+
+    @property
+    def reads_authors(self) -> bool:
+        """Whether a member reads who wrote the steps."""
+        return any(map(READS_AUTHORS.of, self._members))
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step. Raises the first member's ScorerError or BackendError and cancels the other members."""

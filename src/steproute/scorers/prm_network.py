@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file
 from steproute.core.errors import ConfigError, ScorerError
 from steproute.core.solution import Prefix
 from steproute.scorers.prm_batches import Reading
+from steproute.scorers.step_text import StepText
 
 if TYPE_CHECKING:
     from steproute.scorers.transformers_prm import TransformersPrmSettings
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
 _ROUNDING = 0.02
+_LABELS = 2
 _BATCH_TOKENS = {"cpu": 1024}
 _MOST_TOKENS = 16384
+
+AUTHOR_TAGS = ("Model 0: ", "Model 1: ")
+"""What a router reads in front of a step by the weak model, and by another."""
 
 ScoreHead = Callable[[torch.Tensor], torch.Tensor]
 """Hidden states (mark, width) to scores (mark,)."""
@@ -74,11 +79,12 @@ class Network:
         self._device = model.device
         self.max_batch_tokens = settings.max_batch_tokens or _BATCH_TOKENS.get(model.device.type, _MOST_TOKENS)
         self._context: int | None = getattr(model.config, "max_position_embeddings", None)
-        self._marker = _token(tokenizer, settings.marker, "marker")
+        self._marker = single_token(tokenizer, settings.marker, "marker")
 
     def read(self, prefix: Prefix) -> Reading:
         """See PrmNetwork.read."""
-        reading = self._lines(prefix) if self._settings.head == "skywork" else self._whole(prefix)
+        read = {"skywork": self._lines, "router": self._tagged}.get(self._settings.head, self._whole)
+        reading = read(prefix)
         if self._context is not None and len(reading.tokens) > self._context:
             raise ScorerError(
                 f"{len(reading.tokens)} tokens do not fit a context of {self._context}.",
@@ -129,15 +135,35 @@ class Network:
             judged.append(len(tokens) - 1)
         return Reading(tokens + self._encoded(after), judged)
 
+    def _tagged(self, prefix: Prefix) -> Reading:
+        """See `tagged`."""
+        return tagged(self._settings, prefix, self._tokenizer, self._marker)
+
     def _encoded(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False) if text else []
         return tokens
+
+
+def tagged(settings: StepText, prefix: Prefix, tokenizer: Any, marker: int) -> Reading:
+    """What a router reads: the problem, then each step behind the tag of its author and closed by the marker.
+
+    There is no token for the beginning. Source: Arbitrage (arXiv 2512.05033), history annotation.
+    """
+    before, after = (tokenizer.encode(text, add_special_tokens=False) for text in settings.around(prefix))
+    tokens, judged = list(before), []
+    for step in prefix.steps:
+        text = AUTHOR_TAGS[step.role != "weak"] + step.text
+        tokens += [*tokenizer.encode(text, add_special_tokens=False), marker]
+        judged.append(len(tokens) - 1)
+    return Reading([*tokens, *after], judged)
 
 
 def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> ScoreHead:
     """The head, computed in float32."""
     if settings.head == "marker-token":
         return _candidates(settings, tokenizer, model)
+    if settings.head == "router":
+        return _kept(settings, model)
     names = {
         "qwen-prm": ("score.0.weight", "score.0.bias", "score.2.weight", "score.2.bias"),
         "skywork": ("v_head.summary.weight", "v_head.summary.bias"),
@@ -160,9 +186,22 @@ def _judge(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> S
     return good
 
 
+def _kept(settings: "TransformersPrmSettings", model: Any) -> ScoreHead:
+    """P(the strong model's step would be no better): the first of two labels, of a linear layer."""
+    there = _tensors(settings.model, ("score.weight", "score.bias"))
+    weight = there.get("score.weight")
+    if weight is None or len(weight) != _LABELS:
+        raise ConfigError(
+            f"{settings.model!r} has no score.weight of {_LABELS} labels, so its head is not 'router'.", where="head"
+        )
+    weight = weight.to(model.device, torch.float32)
+    bias = there.get("score.bias", torch.zeros(_LABELS)).to(model.device, torch.float32)
+    return lambda hidden: (hidden.float() @ weight.T + bias).softmax(dim=-1)[:, 0]
+
+
 def _candidates(settings: "TransformersPrmSettings", tokenizer: Any, model: Any) -> ScoreHead:
     """P(good) against P(bad) as the next token."""
-    pair = [_token(tokenizer, settings.good, "good"), _token(tokenizer, settings.bad, "bad")]
+    pair = [single_token(tokenizer, settings.good, "good"), single_token(tokenizer, settings.bad, "bad")]
     output = model.get_output_embeddings()
     weight = output.weight[pair].float()
     bias = torch.zeros(2, device=model.device) if output.bias is None else output.bias[pair].float()
@@ -200,8 +239,8 @@ def _tensors(model: str, names: Sequence[str]) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _token(tokenizer: Any, text: str, field: str) -> int:
-    """The id of a text that is one token, white space around it aside."""
+def single_token(tokenizer: Any, text: str, field: str) -> int:
+    """The id of a text that is one token, white space around it aside. Raises ConfigError if it is not one."""
     for form in (text, text.strip()):
         tokens = tokenizer.encode(form, add_special_tokens=False) if form else []
         if len(tokens) == 1 and tokens[0] != tokenizer.unk_token_id:

@@ -14,10 +14,11 @@ from steproute.core.usage import Usage
 from steproute.scorers.prm_batches import PrmWorker
 from steproute.scorers.step_text import QWEN_MARKER, QWEN_PRM, StepText
 
-Head = Literal["qwen-prm", "skywork", "marker-token"]
+Head = Literal["qwen-prm", "skywork", "marker-token", "router"]
 _TEXTS: Final[Mapping[Head, StepText]] = {
     "qwen-prm": StepText(text=QWEN_PRM, marker=QWEN_MARKER),
     "skywork": StepText(text="{problem}\n{steps}", marker="\n"),
+    "router": StepText(text="{problem}\n{steps}", marker="\n"),
     "marker-token": StepText(text="{problem} {steps}", marker=" ки", between="\n"),
 }
 
@@ -30,7 +31,9 @@ class TransformersPrmSettings(StepText):
     head: what makes a score of the hidden state at a step's marker. `qwen-prm`: two layers and a softmax over
     (bad, good), as Qwen2.5-Math-PRM. `skywork`: a value head and a sigmoid, as Skywork-o1-Open-PRM, where each line of
     a step is closed by the marker and the last one's score counts. `marker-token`: a softmax over the logits of the
-    tokens `good` and `bad`, as Math-Shepherd.
+    tokens `good` and `bad`, as Math-Shepherd. `router`: Arbitrage's text router, a softmax over two labels, of which
+    the second says that the strong model would write a better step; the score is the probability of the first. Each
+    step begins with a tag of its author, `Model 0: ` for the weak model and `Model 1: ` for another.
     text, marker, between: what it reads; if left out, as the head's model was trained.
     max_batch_tokens: of one forward pass, padding included; a longer text is a batch of its own. Where left out, 16384
     on an accelerator and 1024 on a CPU, whose caches hold no more.
@@ -73,6 +76,11 @@ class TransformersPrm:
     def from_settings(cls, name: str, table: Mapping[str, Any]) -> "TransformersPrm":
         """From a table of `steproute.toml`: the fields of TransformersPrmSettings. Raises ConfigError."""
         return cls(name, settings_of(table, TransformersPrmSettings))
+
+    @property
+    def reads_authors(self) -> bool:
+        """Whether its head is that of a router, which reads tags of the authors."""
+        return self.settings.head == "router"
 
     def most_usage(self, prefix: Prefix) -> Usage:
         """One reading of its text; see `core.usage_bounds`."""

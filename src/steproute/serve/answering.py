@@ -134,9 +134,7 @@ class Answer:
             prices=work.prices,
         )
         self._admitted.set()
-        async with Billing(
-            reservation, self._settings.lease_s, on_lost=self.cancel, at_end=self._keep_trace
-        ) as billing:
+        async with Billing(reservation, on_lost=self.cancel, at_end=self._keep_trace) as billing:
             return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:

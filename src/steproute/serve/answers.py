@@ -228,10 +228,21 @@ class KeptTrace(msgspec.Struct):
 
 
 class Health(msgspec.Struct):
-    """Whether requests can be answered. parts: of the ledger and of each model, `ok` or what is wrong."""
+    """Whether the process runs."""
 
     status: str
-    parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Readiness(msgspec.Struct):
+    """Whether requests can be answered: `ready`, `not ready` or `draining`.
+
+    ledger, roles, routes: `ok` or `down`; a role may also be `circuit open`.
+    """
+
+    status: str
+    ledger: str
+    roles: dict[str, str]
+    routes: dict[str, str]
 
 
 class ErrorFields(msgspec.Struct):

@@ -70,15 +70,16 @@ def application(setup: Setup, database: str) -> Starlette:
         drain_on_signal(gateway)
         watched = _clean(gateway), keep_within(store, settings), _watch(gateway)
         background = [asyncio.create_task(each) for each in watched]
-        try:
-            yield
-        finally:
-            await gateway.drain()
-            for task in background:
-                task.cancel()
-            await store.close()
-            if spans is not None:
-                await asyncio.to_thread(spans.close)
+        with suppress(asyncio.CancelledError):  # a second signal ends everything at once, the ledger's writer as well
+            try:
+                yield
+            finally:
+                await gateway.drain()
+                for task in background:
+                    task.cancel()
+                await store.close()
+                if spans is not None:
+                    await asyncio.to_thread(spans.close)
 
     handlers: dict[Any, Callable[[Request, Any], Any]] = {
         ApiError: _refusal,
@@ -128,7 +129,7 @@ async def _clean(gateway: Gateway) -> None:
             await gateway.store.ledger.expire()
         except Exception as failure:  # the next round tries again, whatever it was
             _LOG.warning("expired reservations could not be released: %s", failure)
-        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 2))
+        await asyncio.sleep(min(_EXPIRE_S, settings.lease_s / 8))
 
 
 async def _watch(gateway: Gateway) -> None:
@@ -141,8 +142,9 @@ async def _watch(gateway: Gateway) -> None:
 
 async def _refusal(request: Request, failure: ApiError) -> Response:
     if (record := observed()) is not None:
-        record.failed(failure)
-    request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
+        record.failed(failure)  # counted once it has ended
+    else:
+        request.app.state.gateway.metrics.refused.labels(failure.status, failure.code or failure.type).inc()
     body = msgspec.json.encode(error_body(failure) if request.url.path.startswith(MESSAGES_PATH) else failure.body)
     return Response(body, status_code=failure.status, media_type="application/json", headers=failure.headers)
 

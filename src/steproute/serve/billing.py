@@ -25,23 +25,21 @@ class Billing:
     """Settles lines in the background, extends the reservation, and closes it when the request has ended.
 
     If the ledger cannot be written meanwhile, the reservation holds the money, and closing settles what is missing.
-    lease_s: how long the reservation lasts unless it is extended. on_lost: called if it has expired or may have, as
-    after a long sleep of the machine: no further call may be made. at_end: what to write beside the closing, in the
-    same transaction if that succeeds at once.
+    on_lost: called when the lease ends without having been extended, or the reservation was released, as after a long
+    sleep of the machine: calls under way must end, and no further one may be made. at_end: what to write beside the
+    closing, in the same transaction if that succeeds at once.
     """
 
     def __init__(
         self,
         reservation: Reservation,
-        lease_s: float,
         *,
         on_lost: Callable[[], None],
         at_end: Callable[[], Awaitable[None]],
     ) -> None:
-        self._reservation, self._lease_s = reservation, lease_s
-        self._on_lost, self._at_end = on_lost, at_end
+        self._reservation, self._on_lost, self._at_end = reservation, on_lost, at_end
         self._lines: asyncio.Queue[AccountLine | None] = asyncio.Queue()
-        self._entered = 0
+        self._entered, self._is_over = 0, False
         self._account: Sequence[AccountLine] = ()
         self._baseline_usd = Decimal(0)
 
@@ -56,12 +54,15 @@ class Billing:
 
     async def __aenter__(self) -> Self:
         self._settling = asyncio.create_task(self._settle())
+        self._lease: asyncio.Handle = asyncio.get_running_loop().call_soon(self._watch_lease)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End it. The request is not over before that, however often it is cancelled meanwhile."""
+        self._is_over = True
+        self._lease.cancel()
         self._lines.put_nowait(None)
         ending, cancelled = asyncio.create_task(self._end()), None
         while not ending.done():
@@ -73,22 +74,30 @@ class Billing:
             raise cancelled
         ending.result()
 
+    def _watch_lease(self) -> None:
+        """By the clock alone: a database that is out of reach may let an extension wait for as long as it likes."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._reservation.lease_ends_s:
+            return self._lose()
+        self._lease = loop.call_at(self._reservation.lease_ends_s, self._watch_lease)
+
     async def _settle(self) -> None:
         """Until None comes. Lines that keep coming do not put off the extensions."""
         now = asyncio.get_running_loop().time
-        extend_at, self._expires = now() + self._lease_s / _EXTENSIONS, now() + self._lease_s
+        every_s = self._reservation.lease_s / _EXTENSIONS
+        extend_at = now() + every_s
         lines: list[AccountLine | None] = []
         while None not in lines:
             if now() >= extend_at:
-                await self._extend(now)
-                extend_at = now() + self._lease_s / _EXTENSIONS
+                await self._tried(self._reservation.extend())
+                extend_at = now() + every_s
             lines = await self._more([], until=extend_at, most=1)
             lines = await self._more(lines, until=min(extend_at, now() + _TOGETHER_S))
             if None in lines and len(self._account) >= self._entered:
                 return  # closing enters the whole account
-            with suppress(StorageError, ConfigError):  # closing tries again, and logs what cannot be
-                if entered := [line for line in lines if line is not None]:
-                    await self._reservation.settle(entered)
+            if entered := [line for line in lines if line is not None]:
+                with suppress(ConfigError):  # of a line that the ledger cannot hold: closing logs it
+                    await self._tried(self._reservation.settle(entered))
 
     async def _more(
         self, lines: list[AccountLine | None], *, until: float, most: float = math.inf
@@ -100,16 +109,18 @@ class Billing:
                     lines.append(await self._lines.get())
         return lines
 
-    async def _extend(self, now: Callable[[], float]) -> None:
-        asked = now()
-        try:
-            await self._reservation.extend()
-            self._expires = asked + self._lease_s
-        except ReservationLost:
+    def _lose(self) -> None:
+        if not self._is_over:
             self._on_lost()
+
+    async def _tried(self, writing: Awaitable[None]) -> None:
+        """What a ledger out of reach did not take, closing enters."""
+        try:
+            await writing
+        except ReservationLost:
+            self._lose()
         except StorageError:
-            if now() >= self._expires:
-                self._on_lost()
+            pass
 
     async def _end(self) -> None:
         await self._settling
@@ -120,8 +131,9 @@ class Billing:
             try:
                 return await self._reservation.close(self._account, baseline_usd=self._baseline_usd)
             except ConfigError as failure:
-                _LOG.error("%s: a call is not on the ledger: %s", self._reservation.request_id, failure)
-                return
+                return _LOG.error("%s: a call is not on the ledger: %s", self._reservation.request_id, failure)
+            except ReservationLost as lost:
+                return _LOG.error("%s", lost)
             except StorageError as failure:
                 if pause is None:
                     _LOG.error("%s: the ledger could not be written: %s", self._reservation.request_id, failure)

@@ -115,7 +115,17 @@ async def _events(chunks: AsyncIterator[Json], face: Face) -> AsyncIterator[SseE
 async def chunks_of(
     happenings: AsyncIterator[Happening], head: Head, body: ChatBody, *, at_once: bool
 ) -> AsyncIterator[Json]:
-    """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last."""
+    """Each step when it is accepted, how the answer ended, and the usage if it is asked for; or an error at last.
+
+    If usage is asked for, it is null in every chunk but the last one, as OpenAI has it.
+    """
+    async for chunk in _chunks(happenings, head, body, at_once=at_once):
+        yield {"usage": None, **chunk} if _counts(body) and "error" not in chunk else chunk
+
+
+async def _chunks(
+    happenings: AsyncIterator[Happening], head: Head, body: ChatBody, *, at_once: bool
+) -> AsyncIterator[Json]:
     try:
         yield head.chunk({"role": "assistant", "content": ""})
         is_shown, begun, finished = False, set[int](), set[int]()
@@ -148,6 +158,10 @@ def _end(trace: Trace, head: Head, body: ChatBody, *, is_shown: bool, unfinished
     reason = finish_reason(trace)
     chunks += [head.passed_chunk(ChatDelta(reply=reply, finish_reason=reason)) for reply in sorted(unfinished - {0})]
     chunks.append(head.chunk({}, finish_reason=reason if 0 in unfinished else None, steproute=head.summary(trace)))
-    if body.stream_options is not None and body.stream_options.include_usage:
+    if _counts(body):
         chunks.append(head.usage_chunk(trace))
     return chunks
+
+
+def _counts(body: ChatBody) -> bool:
+    return body.stream_options is not None and bool(body.stream_options.include_usage)

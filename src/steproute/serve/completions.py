@@ -71,7 +71,7 @@ class CompletionFace:
         """A piece of text, or what ends it."""
         if "error" in chunk:
             yield sse(chunk)
-        elif chunk.keys() & {"usage", "steproute"} or any(map(_says, chunk["choices"])):
+        elif chunk.get("usage") or "steproute" in chunk or any(map(_says, chunk["choices"])):
             yield sse(_shaped(chunk, "delta"))
 
     def end(self) -> Iterator[SseEvent]:

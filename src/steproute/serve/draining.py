@@ -1,6 +1,7 @@
 """A graceful end: on SIGTERM or Ctrl-C the gateway first finishes what it has accepted."""
 
 import asyncio
+import logging
 import signal
 import threading
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from steproute.serve.gateway import Gateway
 
+_LOG: Final = logging.getLogger("steproute.serve")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _LAST_BILLS_S: Final = 1.0
 
@@ -63,6 +65,7 @@ async def _finish(gateway: Gateway, servers: Mapping[int, Any], number: int) -> 
 
 
 async def _end_at_once(gateway: Gateway, servers: Mapping[int, Any]) -> None:
+    _LOG.warning("a second signal ends %d requests at once", len(gateway.answers))
     await gateway.abandon(_LAST_BILLS_S)
     for _ in range(2):  # the server ends without waiting when it is interrupted for the second time
         servers[signal.SIGINT](signal.SIGINT, None)

@@ -70,6 +70,12 @@ def summary_of(chunk: Json) -> Json | None:
     return extension if "outcome" in extension else None
 
 
+def step_of(chunk: Json) -> Json:
+    """The field `steproute` of a piece that is one step, as a field; nothing for other pieces."""
+    extension: Json = chunk.get("steproute") or {}
+    return {"steproute": extension} if "step" in extension else {}
+
+
 def given(**fields: Any) -> dict[str, Any]:
     """Those fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from steproute.config import Setup, check_answers, check_needs
+from steproute.config import Setup, check_answers, check_needs, policy_family
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
 from steproute.config.route import RouteSettings
 from steproute.core.errors import ConfigError, SteprouteError
 from steproute.core.events import Finished
-from steproute.core.ports import Strategy
+from steproute.core.ports import PolicyFamily, Strategy
 from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
@@ -30,6 +30,7 @@ from steproute.serve.media_urls import check_media_urls
 from steproute.serve.metrics import Metrics
 from steproute.serve.observed import observed
 from steproute.serve.pacing import paced_knob
+from steproute.serve.readiness import Readiness
 from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
 from steproute.store import Principal, Store
@@ -67,6 +68,9 @@ class Gateway:
     def of(cls, setup: Setup, store: Store) -> "Gateway":
         """The gateway of a configuration. Raises as `served_routes`."""
         return cls(setup=setup, store=store, routes=served_routes(setup))
+
+    def __post_init__(self) -> None:
+        self.readiness = Readiness(ping=self.store.ping, roles=self.setup.roles, routes=self.routes)
 
     @property
     def settings(self) -> ServeSettings:
@@ -150,7 +154,6 @@ class Gateway:
             route.passthrough,
             self.store,
             route=route.name,
-            lease_s=self.settings.lease_s,
             on_event=lambda happening: self.metrics.observe(route.name, BASELINE.tenant, happening),
         )
         task = asyncio.create_task(measurement.run(answer, requested.work.trace_id))
@@ -205,22 +208,24 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
         chooser = chooser_of(route.auto, route)
+    family: PolicyFamily | None = None
     if route.solves is not None:
-        strategy, name = route.solves.strategy_at(0), route.solves.name
-        _check_paced(route, route.solves)
+        family = policy_family(route.solves.policy)
+        strategy, name = route.solves.strategy_at(0, family), route.solves.name
+        _check_paced(route, route.solves, family)
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
-    return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name)
+    return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name, family=family)
 
 
-def _check_paced(route: GatewayRoute, solves: RouteSettings) -> None:
+def _check_paced(route: GatewayRoute, solves: RouteSettings, family: PolicyFamily) -> None:
     """Raises ConfigError for a pace with knobs at which its policy cannot run, at an end or between them."""
     if route.paced is None:
         return
     low, high = route.paced
     for share in (0.0, _BETWEEN, 1.0):
         try:
-            solves.changed(knob=low + (high - low) * share).strategy_at(0)
+            solves.changed(knob=low + (high - low) * share).strategy_at(0, family)
         except ConfigError as failure:
             raise failure.inside(f"serve.routes.{route.name}.paced") from None

@@ -23,13 +23,13 @@ AT_ONCE: Final = 32
 
 
 class Measurement:
-    """One request of the sample. route: the gateway's, which the lines carry. lease_s: as of other reservations."""
+    """One request of the sample. route: the gateway's, which the lines carry."""
 
     def __init__(
-        self, alone: Work, role: str, store: Store, *, route: str, lease_s: float, on_event: Callable[[Happening], None]
+        self, alone: Work, role: str, store: Store, *, route: str, on_event: Callable[[Happening], None]
     ) -> None:
         self._alone, self._role, self._store = alone, role, store
-        self._route, self._lease_s, self._on_event = route, lease_s, on_event
+        self._route, self._on_event = route, on_event
 
     async def run(self, answer: Answer, request_id: str) -> None:
         """Wait for the answer, ask the model alone, and enter what that cost; nothing if either fails."""
@@ -59,7 +59,7 @@ class Measurement:
             if asking is not None:
                 asking.cancel()
 
-        async with Billing(reservation, self._lease_s, on_lost=stop, at_end=_nothing) as billing:
+        async with Billing(reservation, on_lost=stop, at_end=_nothing) as billing:
             return await work.run(lambda happening: self._emit(happening, billing))
 
     def _emit(self, happening: Happening, billing: Billing) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from steproute.serve.body import read_object
 from steproute.serve.chat import replied
 from steproute.serve.errors import ApiError
-from steproute.serve.face import Json, SseEvent, chat_of, sse, summary_of
+from steproute.serve.face import Json, SseEvent, chat_of, sse, step_of, summary_of
 from steproute.serve.messages_request import NAMES, read_messages_request
 
 PATH: Final = "/v1/messages"
@@ -50,6 +50,7 @@ class MessagesFace:
         self._finish, self._arguments, self._index = "stop", "", 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
+        self._step: Json = {}
 
     def whole(self, completion: Json) -> Json:
         """The message at its end."""
@@ -68,7 +69,7 @@ class MessagesFace:
             self._id = chunk["id"].replace("chatcmpl-", "msg_")
             yield _event("message_start", message=self._message(_usage(None)))
         self._usage = chunk.get("usage") or self._usage
-        self._steproute = summary_of(chunk) or self._steproute
+        self._steproute, self._step = summary_of(chunk) or self._steproute, step_of(chunk)
         for choice in chunk["choices"]:
             yield from self._delta(choice["delta"])
             self._finish = choice["finish_reason"] or self._finish
@@ -98,7 +99,7 @@ class MessagesFace:
         if not self._is_open or self._blocks[-1]["type"] != kind:
             yield from self._open(**{"type": kind, kind: "", **fields})
         self._blocks[-1][kind] += text
-        yield self._of_block("content_block_delta", delta={"type": f"{kind}_delta", kind: text})
+        yield self._of_block("content_block_delta", delta={"type": f"{kind}_delta", kind: text}, **self._step)
 
     def _thinking(self, block: Json) -> Iterator[SseEvent]:
         """A block of Claude's: its signature if its text has been shown, else all of it."""

@@ -32,7 +32,9 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = self._counter("requests", "Requests by route and how they ended", "route", "outcome")
-        self.refused = self._counter("refused_requests", "Requests refused, by status and code", "status", "code")
+        self.refused = self._counter(
+            "refused_requests", "Requests without an answer, by status and code", "status", "code"
+        )
         self.seconds = self._histogram("request_duration_seconds", "Seconds per answer", "route")
         self.first_step = self._histogram(
             "first_step_seconds", "Seconds from a request's arrival to its first accepted step", "route"
@@ -79,7 +81,10 @@ class Metrics:
             self._finish(route, event)
 
     def ended(self, request: Observed) -> None:
-        """Count what is known once a request has ended."""
+        """Count what is known once a request has ended. An answer that failed is counted among the answers alone."""
+        if request.trace is None and request.status >= 400:
+            code = request.error if request.status != 500 else "server_error"
+            self.refused.labels(request.status, code).inc()
         if request.first_step_s is not None:
             self.first_step.labels(request.route).observe(request.first_step_s)
 

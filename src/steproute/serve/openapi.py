@@ -99,7 +99,7 @@ OPERATIONS: Final = (
     Operation(path="/v1/models", summary="All routes.", answer=answers.ModelList, **_GET),
     Operation(path="/v1/models/{name}", summary="One route.", answer=answers.Model, **_GET),
     Operation(path="/healthz", summary="Whether the process runs.", answer=answers.Health, **_OPEN),
-    Operation(path="/readyz", summary="Whether requests can be answered.", answer=answers.Health, **_OPEN),
+    Operation(path="/readyz", summary="Whether requests can be answered.", answer=answers.Readiness, **_OPEN),
     Operation(path="/metrics", summary="Numbers for Prometheus.", answer=None, **_OPEN),
     Operation(path="/openapi.json", summary="This document.", answer=dict[str, Any], **_OPEN),
 )

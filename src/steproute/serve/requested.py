@@ -12,7 +12,7 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import LIMIT_FIELDS, ChatRequest
 from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
-from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, Strategy
+from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, PolicyFamily, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
@@ -40,12 +40,16 @@ _PER_MILLION: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRoute:
-    """A route, how it chooses who answers, and how it solves: the strategy, and the name that traces carry."""
+    """A route, how it chooses who answers, and how it solves: the strategy, and the name that traces carry.
+
+    family: of its policy, for requests at other knobs; None if it does not solve in steps.
+    """
 
     route: GatewayRoute
     chooser: Chooser
     strategy: Strategy[Episode]
     name: str
+    family: PolicyFamily | None = None
 
     @property
     def retracts(self) -> bool:
@@ -122,7 +126,7 @@ def step_work(
     if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
         with of_request("steproute."):
-            strategy, name = solves.strategy_at(0), solves.name
+            strategy, name = solves.strategy_at(0, served.family), solves.name
     return StepWork(
         problem=problem,
         route=name,

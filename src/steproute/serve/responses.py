@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from steproute.serve.body import read_object
 from steproute.serve.chat import replied
-from steproute.serve.face import Json, SseEvent, chat_of, sse, summary_of
+from steproute.serve.face import Json, SseEvent, chat_of, sse, step_of, summary_of
 from steproute.serve.responses_request import NAMES, ResponsesRequest, read_responses_request
 
 _TEXTS: Final = {"reasoning_content": "reasoning_text", "content": "output_text", "refusal": "refusal"}
@@ -38,6 +38,7 @@ class ResponsesFace:
         self._finish, self._failed, self._number = "", False, 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
+        self._step: Json = {}
         self._id, self._created, self._index = "", 0, 0
 
     def whole(self, completion: Json) -> Json:
@@ -60,7 +61,7 @@ class ResponsesFace:
             yield self._event("response.created", response=self._response("in_progress"))
             yield self._event("response.in_progress", response=self._response("in_progress"))
         self._usage = chunk.get("usage") or self._usage
-        self._steproute = summary_of(chunk) or self._steproute
+        self._steproute, self._step = summary_of(chunk) or self._steproute, step_of(chunk)
         for choice in chunk["choices"]:
             yield from self._delta(choice["delta"])
             self._finish = choice["finish_reason"] or self._finish
@@ -91,7 +92,7 @@ class ResponsesFace:
             yield self._of_part("response.content_part.added", part=_part(kind, ""))
         part = item["content"][-1]
         part[_key(kind)] += text
-        yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind))
+        yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind), **self._step)
 
     def _call(self, call: Json, index: int) -> Iterator[SseEvent]:
         function = call.get("function") or {}

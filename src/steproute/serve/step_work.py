@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
-from steproute.core.errors import SpendingLimitReached
+from steproute.core.errors import SpendingLimitReached, TokenLimitReached
 from steproute.core.events import Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Message, Problem
-from steproute.core.solution import Outcome
+from steproute.core.solution import Outcome, Prefix
 from steproute.core.trace import Trace
 from steproute.core.usage import Price
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
-from steproute.engine.spending import SpendingLimit, limited
+from steproute.engine.spending import SpendingLimit, limited, limited_scorers, most_judged
 from steproute.serve.answering import Happening
 
 _LESS_THAN_ANY_CALL: Final = Decimal("1e-12")
@@ -51,11 +51,21 @@ class StepWork:
 
     @property
     def most_tokens(self) -> int:
-        """The limit of generated tokens, 0 if there is none."""
-        return self.limits.max_tokens or 0
+        """The limit of generated tokens with what scorers may generate beside it, 0 if there is none."""
+        return 0 if self.limits.max_tokens is None else self.limits.max_tokens + self._judge_tokens
+
+    @property
+    def _judge_tokens(self) -> int:
+        """What all scorers together may generate: a judgement of each model's draft of each step, and of each try.
+
+        That is at most as much as the models may, and at least one judgement.
+        """
+        most, limits = most_judged(self.roles, Prefix(problem=self.problem)), self.limits
+        all_steps = most * limits.max_steps * len(self.roles.models) * (1 + limits.retries)
+        return min(all_steps, max(limits.max_tokens or all_steps, most))
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
-        """Solve it within what is reserved; a solution whose next call does not fit has run out of money."""
+        """Solve it within what is reserved; a solution whose next call does not fit has run out of it."""
         ended: list[Trace] = []
 
         def pass_on(event: Event) -> None:
@@ -66,7 +76,7 @@ class StepWork:
 
         episode = Episode(
             self.problem,
-            limited(self.roles, SpendingLimit(self.most_usd or _LESS_THAN_ANY_CALL), shrinks=True),
+            limited(self._bounded_roles, SpendingLimit(self.most_usd or _LESS_THAN_ANY_CALL), shrinks=True),
             route=self.route,
             limits=self.limits,
             seed=self.seed,
@@ -74,12 +84,19 @@ class StepWork:
         )
         try:
             await episode.run(self.strategy)
-        except SpendingLimitReached:
-            ended = [replace(ended[-1], outcome=Outcome.MONEY_BUDGET)]
+        except SpendingLimitReached as reached:
+            outcome = Outcome.TOKEN_BUDGET if isinstance(reached, TokenLimitReached) else Outcome.MONEY_BUDGET
+            ended = [replace(ended[-1], outcome=outcome)]
         finally:
             for trace in ended:
                 emit(Finished(trace))
         return ended[-1]
+
+    @property
+    def _bounded_roles(self) -> Roles:
+        """With the limit of what scorers generate, if tokens have one."""
+        tokens = 0 if self.limits.max_tokens is None else self._judge_tokens
+        return limited_scorers(self.roles, tokens) if tokens else self.roles
 
 
 def prices_of(roles: Roles) -> dict[str, Price]:

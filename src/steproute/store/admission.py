@@ -30,6 +30,11 @@ def shortage(batch: Batch, demand: Demand, budgets: Sequence[WindowKey]) -> Shor
     return min(found, key=_severity, default=None)
 
 
+def fits(batch: Batch, demand: Demand, budgets: Sequence[WindowKey]) -> bool:
+    """Whether the budgets still have room; rates do not count."""
+    return next(_budget_shortages(batch, demand, budgets), None) is None
+
+
 def _severity(each: Shortage) -> tuple[int, float]:
     wait = float("inf") if each.retry_after_s is None else each.retry_after_s
     return _ORDER.index(each.kind), -wait

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, NamedTuple
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from steproute.store.money import SPLIT, joined
+from steproute.store.records import HELD
 from steproute.store.schema import requests, windows
 from steproute.store.totals import ALL, calls_of, ended_of
 
@@ -55,7 +56,7 @@ def _of_span(connection: Connection, span: Literal["day", "month"]) -> list[Disc
 
 def _rows(connection: Connection, start: str) -> dict[str, _Sums]:
     calls, ended = calls_of(ALL).c, ended_of(ALL).c
-    open_ones = _sums(connection, requests.c, start, None, requests.c.state == "open")
+    open_ones = _sums(connection, requests.c, start, None, requests.c.state.in_(HELD))
     return {
         "spent_usd": _sums(connection, calls, start, calls.cost_usd),
         "spent_tokens": _sums(connection, calls, start, calls.output_tokens),

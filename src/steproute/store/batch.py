@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Executable, RowMapping
 
 from steproute.store.database import Database
-from steproute.store.records import LineRow, Request
+from steproute.store.records import HELD, LineRow, Request
 from steproute.store.statements import (
     ADD_LINE,
     ADD_REQUEST,
@@ -48,8 +48,8 @@ class Batch:
 
     @property
     def due(self) -> list[Request]:
-        """Open requests whose lease has ended."""
-        return [each for each in self.requests.values() if each.state == "open" and each.expires_ms <= self.now_ms]
+        """Requests that hold money although their lease, or the time that they had after it, has ended."""
+        return [each for each in self.requests.values() if each.state in HELD and each.expires_ms <= self.now_ms]
 
     def window(self, key: WindowKey) -> Window:
         """A window, which begins empty."""

@@ -1,9 +1,9 @@
 """Reserve before a request is sent, settle each call as it is billed, close when it ends."""
 
 import asyncio
+import logging
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from steproute.store.balance import Balance, balances
 from steproute.store.database import Database
 from steproute.store.money import units_of_at_least, usd_of
 from steproute.store.operations import Close, Extend, Reserve, Settle, Touch
-from steproute.store.records import MOST_TOKENS, LineRow, PriceRow, plain
+from steproute.store.records import HELD, MOST_TOKENS, LineRow, PriceRow, plain
 from steproute.store.refusal import ReservationLost
 from steproute.store.schema import requests, windows
 from steproute.store.tenants import Principal, instant
@@ -39,6 +39,7 @@ from steproute.store.totals import (
 )
 from steproute.store.writer import Writer
 
+_LOG: Final = logging.getLogger("steproute.store")
 DEFAULT_LEASE_S: Final = 120.0
 _SECONDS_KEPT_S: Final = 3600  # far more than the minute that counts, so that a clock set back finds them
 
@@ -46,10 +47,10 @@ _SECONDS_KEPT_S: Final = 3600  # far more than the minute that counts, so that a
 class Ledger:
     """Tenants' money. Every method returns once its change is on disk and raises StorageError if it may not be.
 
-    lease_s: how long a reservation lasts unless it is extended.
+    lease_s: how long a lease lasts unless it is extended.
     """
 
-    def __init__(self, database: Database, writer: Writer, *, worker: str = "", lease_s: float = DEFAULT_LEASE_S):
+    def __init__(self, database: Database, writer: Writer, *, worker: str, lease_s: float):
         self._database, self._writer = database, writer
         self._worker, self._ttl_ms = plain(worker), int(lease_s * 1000)
         self._unfinished: dict[str, Reservation] = {}
@@ -85,8 +86,9 @@ class Ledger:
             tokens=tokens,
             ttl_ms=self._ttl_ms,
         )
+        asked_s = _now_s()
         expires_ms = await self._reserve(operation)
-        return Reservation(self._writer, operation, rows, expires_ms, self._unfinished)
+        return Reservation(self._writer, operation, rows, expires_ms, self._unfinished, asked_s=asked_s)
 
     async def _reserve(self, operation: Reserve) -> int:
         result = self._writer.submit(operation)
@@ -103,25 +105,28 @@ class Ledger:
         self._writer.submit(closing).add_done_callback(_forget)
 
     async def expire(self) -> int:
-        """Release the reservations whose lease has ended, of all tenants, and return how many they were.
+        """Release the reservations that nobody came back for, of all tenants, and return how many they were.
 
-        Call it about every ten seconds. `reserve` does the same for its own tenant. It also tries again to close the
-        reservations of this process that could not be closed because the database failed.
+        Call it about every ten seconds: a lease is seen to have ended by one call, and released by a later one.
+        `reserve` does the same for its own tenant. It also tries again to close the reservations of this process that
+        could not be closed because the database failed.
         """
         for reservation in list(self._unfinished.values()):
-            with suppress(ReservationLost):
+            try:
                 await reservation.close()
+            except ReservationLost as lost:
+                _LOG.error("%s", lost)
         due = await self._database.read(self._due)
         if due:
             await self._writer.submit(Touch(tenants=sorted({row.tenant for row in due})))
         if await self._database.read(self._has_old_seconds):
             await self._database.write(self._delete_old_seconds)
-        return len(due)
+        return sum(row.state == "overdue" for row in due)
 
-    def _due(self, connection: Connection) -> Sequence[Row[tuple[str]]]:
+    def _due(self, connection: Connection) -> Sequence[Row[str, str]]:
         now_ms = self._database.now_ms(connection)
-        due = (requests.c.state == "open", requests.c.expires_ms <= now_ms)
-        return connection.execute(select(requests.c.tenant).where(*due)).all()
+        due = (requests.c.state.in_(HELD), requests.c.expires_ms <= now_ms)
+        return connection.execute(select(requests.c.tenant, requests.c.state).where(*due)).all()
 
     def _has_old_seconds(self, connection: Connection) -> bool:
         return connection.execute(select(windows.c.tenant).where(self._old(connection)).limit(1)).first() is not None
@@ -166,7 +171,8 @@ class Ledger:
 class Reservation:
     """What is held for one request. Settle its calls, extend it while it runs, and always close it.
 
-    usd, tokens: what was reserved. expires_at: when others may release it, unless it is extended.
+    usd, tokens: what was reserved. expires_at: when its lease ends by the database's clock, unless it is extended;
+    lease_ends_s: the same or a little earlier, by the event loop's. No call may be in flight after that.
     """
 
     def __init__(
@@ -176,10 +182,14 @@ class Reservation:
         prices: Mapping[str, PriceRow],
         expires_ms: int,
         unfinished: "dict[str, Reservation]",
+        *,
+        asked_s: float,
     ) -> None:
         self.request_id, self.tenant = asked.id, asked.tenant
         self.usd, self.tokens = usd_of(asked.usd), asked.tokens
         self.expires_at: datetime = instant(expires_ms)
+        self.lease_s = asked.ttl_ms / 1000
+        self.lease_ends_s = asked_s + self.lease_s
         self._writer, self._prices, self._ttl_ms = writer, prices, asked.ttl_ms
         self._lines: list[AccountLine] = []
         self._purposes: dict[int, str] = {}
@@ -190,7 +200,8 @@ class Reservation:
         """Enter billed calls. What it has returned from, no crash loses.
 
         After a StorageError the lines are kept and entered by the next `settle` or `close`; none is entered twice.
-        Raises ConfigError for a line that the ledger cannot hold, once all others are entered.
+        Raises ConfigError for a line that the ledger cannot hold, once all others are entered, and ReservationLost if
+        it was released and the budget has no room for the lines any more.
         """
         held, failure = self._held(lines)
         self._lines.extend(held)
@@ -205,7 +216,7 @@ class Reservation:
         baseline_usd: what the answer would have cost without routing, rounded up to 10^-12 dollars. After
         a StorageError, `Ledger.expire` tries again for as long as this process lives; so can the caller. Once it has
         succeeded, calling it again does nothing. Raises ConfigError for a line that the ledger cannot hold, once the
-        request is closed with all others.
+        request is closed with all others, and ReservationLost as `settle`.
         """
         if self._closed:
             return
@@ -226,9 +237,11 @@ class Reservation:
             raise failure
 
     async def extend(self) -> None:
-        """Begin the lease again. Raises ReservationLost if it has expired: the request must stop sending calls."""
+        """Begin the lease again. Raises ReservationLost if it was released: the request must stop sending calls."""
+        asked_s = _now_s()
         extending = Extend(id=self.request_id, tenant=self.tenant, ttl_ms=self._ttl_ms)
         self.expires_at = instant(await self._writer.submit(extending))
+        self.lease_ends_s = asked_s + self.lease_s
 
     async def _save(self, operation: Settle) -> None:
         await self._writer.submit(operation)
@@ -264,6 +277,10 @@ class Reservation:
             elif self._lines[number := same.popleft()].purpose is not line.purpose:
                 self._lines[number] = line
                 self._purposes[number] = str(line.purpose)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _without_purpose(line: AccountLine) -> AccountLine:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from steproute.core.errors import ConfigError
-from steproute.store.admission import Demand, shortage
+from steproute.store.admission import Demand, fits, shortage
 from steproute.store.batch import Batch
-from steproute.store.records import LineRow, Request
+from steproute.store.records import HELD, LineRow, Request
 from steproute.store.refusal import BudgetRefused, ReservationLost, TenantSuspended
 from steproute.store.windows import WindowKey, day_start_s, month_start_s
 
@@ -108,7 +108,10 @@ class Reserve(_OfRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle(_OfRequest):
-    """Enter billed calls, the first of which has the number `first`; those already entered are left out."""
+    """Enter billed calls, the first of which has the number `first`; those already entered are left out.
+
+    Raises ReservationLost if the reservation was released and the budget has no room for them any more.
+    """
 
     asks: ClassVar[bool] = False
     first: int
@@ -141,7 +144,7 @@ class Close(Settle):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend(_OfRequest):
-    """Let the lease begin again; returns when it ends, in milliseconds. Raises ReservationLost."""
+    """Let the lease begin again; returns when it ends, in milliseconds. Raises ReservationLost if it was released."""
 
     asks: ClassVar[bool] = False
     ttl_ms: int
@@ -149,13 +152,13 @@ class Extend(_OfRequest):
     def apply(self, batch: Batch) -> int:
         """Move the end of the lease."""
         request = self.found(batch)
-        if request.state != "open":
+        if request.state not in HELD:
             raise ReservationLost(
                 f"its reservation is {request.state}.",
                 where=f"request {self.id!r}",
                 remedy="End the request: its money may be reserved by others.",
             )
-        request.expires_ms = batch.now_ms + self.ttl_ms
+        request.state, request.expires_ms = "open", batch.now_ms + self.ttl_ms
         batch.changed.add(self.id)
         return request.expires_ms
 
@@ -200,12 +203,28 @@ class KeepTrace:
 
 def settle(batch: Batch, request: Request, first: int, lines: Sequence[LineRow]) -> None:
     """Count each line that is not yet entered as spent, and no longer as reserved."""
-    for line in lines[max(0, request.lines - first) :]:
+    new = lines[max(0, request.lines - first) :]
+    if request.state not in HELD:
+        _check_room(batch, request, new)
+    for line in new:
         release(batch, request, line.cost_usd, line.tokens)
         request.unaccounted_usd = max(0, request.unaccounted_usd - line.cost_usd)
         batch.enter(request, line)
         for window in batch.windows_of(request):
             window.spend(line.cost_usd, line.tokens)
+
+
+def _check_room(batch: Batch, request: Request, lines: Sequence[LineRow]) -> None:
+    """What comes after the release may only take what nobody else has taken meanwhile."""
+    demand = Demand(request.tenant, sum(each.cost_usd for each in lines), sum(each.tokens for each in lines))
+    month = WindowKey(request.tenant, "month", request.month_s)
+    day = WindowKey(request.tenant, "day", request.day_s)
+    if not fits(batch, demand, (month, day)):
+        raise ReservationLost(
+            "its reservation was released, and the budget has no room for its late calls, which stay unaccounted.",
+            where=f"request {request.id!r}",
+            remedy="Raise lease_s above the time for which the database may be out of reach.",
+        )
 
 
 def release(batch: Batch, request: Request, usd: int | None = None, tokens: int | None = None) -> None:
@@ -219,9 +238,17 @@ def release(batch: Batch, request: Request, usd: int | None = None, tokens: int 
         window.release(usd, tokens)
 
 
-def release_orphans(batch: Batch) -> None:
-    """Release every open request whose lease has ended, and keep what it never accounted for."""
+def release_orphans(batch: Batch, grace_ms: int) -> None:
+    """Release what is overdue, and keep what it never accounted for.
+
+    A lease that has ended is overdue from the first transaction that sees it, for as long as grace_ms. So after an
+    outage, however long, owners that live have that time to come back.
+    """
     for request in batch.due:
+        if request.state == "open":
+            request.state, request.expires_ms = "overdue", batch.now_ms + grace_ms
+            batch.changed.add(request.id)
+            continue
         request.unaccounted_usd += request.reserved_usd
         release(batch, request)
         request.state = "expired"

@@ -10,7 +10,9 @@ from steproute.core.writable import writable
 from steproute.store.money import exact_units, price_units
 
 MOST_TOKENS: Final = 2**53
-State = Literal["open", "closed", "expired"]
+State = Literal["open", "overdue", "closed", "expired"]
+HELD: Final = ("open", "overdue")
+"""States in which a request's money is reserved. `overdue`: its lease has ended, and its owner may yet come back."""
 
 
 @dataclass(slots=True, kw_only=True)

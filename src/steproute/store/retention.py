@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, delete, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from steproute.store.database import Database
+from steproute.store.records import HELD
 from steproute.store.schema import daily_calls, daily_requests, lines, requests, tenants
 from steproute.store.windows import month_start_s
 
@@ -33,7 +34,7 @@ async def fold(database: Database, before: date, most: int) -> int:
 
 def _old(database: Database, connection: Connection, before_s: int) -> tuple[Any, Any]:
     earliest_s = min(before_s, month_start_s(database.now_ms(connection) // 1000))
-    return requests.c.day_s < earliest_s, requests.c.state != "open"
+    return requests.c.day_s < earliest_s, requests.c.state.not_in(HELD)
 
 
 def _fold_some(database: Database, connection: Connection, tenant: Any, before_s: int, most: int) -> int:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, and_, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from steproute.store.records import REQUEST_FIELDS
+from steproute.store.records import HELD, REQUEST_FIELDS
 from steproute.store.schema import lines, prices, requests, tenants, traces, windows
 
 WINDOW_COUNTS: Final = ("spent_usd", "reserved_usd", "spent_tokens", "reserved_tokens", "requests")
@@ -39,7 +39,7 @@ FIND_REQUESTS: Final = select(*(requests.c[name] for name in REQUEST_FIELDS)).wh
     or_(
         requests.c.id.in_(_each("ids")),
         and_(
-            requests.c.state == "open",
+            requests.c.state.in_(HELD),
             requests.c.expires_ms <= bindparam("now_ms"),
             requests.c.tenant.in_(_each("names")),
         ),

@@ -24,9 +24,9 @@ class Store:
     """What `open_store` opens, for one event loop. Close it: closing finishes what was begun."""
 
     def __init__(self, database: Database, *, worker: str, lease_s: float) -> None:
-        self._database, self._writer = database, Writer(database)
+        self._database, self._writer = database, Writer(database, lease_s / 2)
         self.tenants = Tenants(database)
-        self.ledger = Ledger(database, self._writer, worker=worker, lease_s=lease_s)
+        self.ledger = Ledger(database, self._writer, worker=worker, lease_s=lease_s / 2)
         self.traces = Traces(database, self._writer)
         self.baselines = Baselines(database)
 
@@ -57,8 +57,10 @@ async def open_store(
     """Open a database, whose schema is brought to the newest version first.
 
     url: `sqlite:///PATH` for the processes of one machine, or `postgresql://user:password@host/database`. worker: the
-    name of this process in the rows it writes. lease_s: how long a reservation lasts unless it is extended. clock: for
-    tests. Raises ConfigError for a wrong URL or a missing driver, StorageError if the database cannot be used.
+    name of this process in the rows it writes. lease_s: how long a reservation lasts unless it is extended: half of it
+    is the owner's to extend it, the other half is for owners that come back late, and all processes should have the
+    same. clock: for tests. Raises ConfigError for a wrong URL or a missing driver, StorageError if the database
+    cannot be used.
     """
     database = Database(url, clock)
     try:

@@ -13,6 +13,7 @@ from steproute.core.errors import ConfigError
 from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.store.database import Database
 from steproute.store.money import SPLIT, joined, usd_of
+from steproute.store.records import HELD
 from steproute.store.schema import daily_calls, daily_requests, lines, prices, requests
 from steproute.store.tenants import instant
 
@@ -151,7 +152,7 @@ def ended_of(selection: Selection) -> Subquery:
     kept = select(_ONE.label("requests"), *(requests.c[name] for name in names))
     folded = select(daily_requests.c.requests, *(daily_requests.c[name] for name in names))
     return union_all(
-        kept.where(requests.c.state != "open", *within(requests.c, selection)),
+        kept.where(requests.c.state.not_in(HELD), *within(requests.c, selection)),
         folded.where(*within(daily_requests.c, selection)),
     ).subquery()
 

@@ -23,10 +23,13 @@ class _Entry(NamedTuple):
 
 
 class Writer:
-    """Applies operations in transactions, in the order in which they came."""
+    """Applies operations in transactions, in the order in which they came.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    grace_s: how long a reservation is still held after its lease was seen to have ended.
+    """
+
+    def __init__(self, database: Database, grace_s: float) -> None:
+        self._database, self._grace_ms = database, int(grace_s * 1000)
         self._queue: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -77,7 +80,7 @@ class Writer:
             results: list[Any] = [None] * len(operations)
             batch = load(self._database, connection, names, ids)
             _apply(operations, results, batch, asks=False)
-            release_orphans(batch)
+            release_orphans(batch, self._grace_ms)
             _apply(operations, results, batch, asks=True)
             save(self._database, connection, batch)
             return results

@@ -2,15 +2,13 @@
 escalates."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from steproute.core.decision import Accept
-from steproute.core.grade import Verdict
-from steproute.core.ports import COMPARES, Grader, Needs, Policy
-from steproute.core.problem import Problem
-from steproute.core.solution import Draft, Meter, Prefix
+from steproute.core.ports import Needs, Policy
+from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
-from steproute.grading.mathematics import MathGrader
+from steproute.strategies.agreement import agree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +39,12 @@ class AutoMix:
 
     async def verify(self, episode: Episode, empty: Prefix, draft: Draft) -> tuple[float, ...] | None:
         """P(correct) of the whole solution; 0 if it has no answer."""
-        problem, grader = episode.problem, episode.roles.grading.grader
-        find = problem.rule.find
+        find = episode.problem.rule.find
         samples = [await episode.propose("weak", empty, to_end=True) for _ in range(self.samples)]
         answers, answer = Counter(find(sample.text) for sample in samples), find(draft.text)
         if answer is None:
             return (0.0,)
-        reference = replace(problem, answer=answer)
-        agreeing = [count for sample, count in answers.items() if await _agree(grader, reference, sample)]
+        agreeing = [count for sample, count in answers.items() if await agree(episode, answer, sample)]
         return (sum(agreeing) / self.samples,)
 
 
@@ -66,11 +62,3 @@ class AutoMixPrm(AutoMix):
         """The PRM's lowest score; None if it failed."""
         scores = await episode.score(empty, draft)
         return None if scores is None else (min(scores),)
-
-
-async def _agree(grader: Grader, reference: Problem, sample: str | None) -> bool:
-    """Whether a sample equals the reference's answer."""
-    if sample is None or sample == reference.answer:
-        return sample is not None
-    comparing = grader if COMPARES.of(grader) else MathGrader()
-    return (await comparing.grade(reference, sample, sample, Meter())).verdict is Verdict.CORRECT

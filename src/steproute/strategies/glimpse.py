@@ -34,5 +34,5 @@ class Glimpse:
         while not prefix.finished:
             probe = await episode.propose("weak", prefix, stand_in="strong", max_tokens=1)
             decision = await episode.decide(self.policy, probe)
-            role = "weak" if isinstance(decision, Accept) else decision.role
-            prefix = await episode.accept(await episode.propose(role, prefix, stand_in="strong"))
+            role, stand_in = ("weak", "strong") if isinstance(decision, Accept) else (decision.role, None)
+            prefix = await episode.accept(await episode.propose(role, prefix, stand_in=stand_in))

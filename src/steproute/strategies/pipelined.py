@@ -50,7 +50,7 @@ class Pipelined(Stepwise):
                 # y_{t+1} ~ M_w(. | y_1 … y_t) and so on
                 episode.speculate("weak", prefix, if_accepted=draft, steps=self.lookahead, judge=self.judge)
                 scores = await episode.score(prefix, draft, self.judge)  # r_1 … r_t
-            decision = await episode.decide(self.policy, draft, scores)
+            decision = await self.decide(episode, draft, scores)
             if decision != Accept():
                 await episode.cancel_speculation("weak")
             prefix = await self.carry_out(episode, prefix, draft, decision)

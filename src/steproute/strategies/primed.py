@@ -9,22 +9,24 @@ from steproute.strategies.stepwise import Stepwise
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Primed(Stepwise):
-    """The strong model writes the first `first` steps, and the policy decides about the following ones.
+    """The strong model writes the first `first_steps` steps, and the policy decides about the following ones.
 
     Source: TrigReason (arXiv 2604.14847), strategic priming, with 20 steps for long chains of thought. With a policy
     that accepts everything it is the baseline "first k steps". Raises ConfigError for less than one step.
     """
 
-    first: int = 20
+    first_steps: int = 20
 
     def __post_init__(self) -> None:
         Stepwise.__post_init__(self)
-        if self.first < 1:
-            raise ConfigError(f"{self.first} is below 1.", where="first", remedy="Or use the strategy stepwise.")
+        if self.first_steps < 1:
+            raise ConfigError(
+                f"{self.first_steps} is below 1.", where="first_steps", remedy="Or use the strategy stepwise."
+            )
 
     async def solve(self, episode: Episode) -> None:
-        """Strong writes up to `first` steps; then draft, score, decide, accept or rewrite."""
+        """Strong writes up to `first_steps` steps; then draft, score, decide, accept or rewrite."""
         prefix = episode.start()
-        while not prefix.finished and len(prefix.written) < self.first:
+        while not prefix.finished and len(prefix.written) < self.first_steps:
             prefix = await episode.accept(await episode.propose("strong", prefix))
         await self.go_on(episode, prefix)

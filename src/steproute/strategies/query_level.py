@@ -34,4 +34,4 @@ class QueryLevel:
         prefix = episode.start()
         accepted = self.policy.decide(episode.observe(_NOTHING, ())) == Accept()
         role, stand_in = ("weak", "strong") if accepted else ("strong", None)
-        await episode.accept(await episode.propose(role, prefix, stand_in=stand_in, to_end=True))
+        await episode.finish(role, prefix, stand_in=stand_in)

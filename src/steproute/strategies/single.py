@@ -8,7 +8,7 @@ from steproute.engine.episode import Episode
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """The whole solution in one call of one role."""
+    """The whole solution in one call of one role; step by step if an environment answers."""
 
     role: str
 
@@ -19,5 +19,4 @@ class Single:
 
     async def solve(self, episode: Episode) -> None:
         """Write to the end and keep it."""
-        prefix = episode.start()
-        await episode.accept(await episode.propose(self.role, prefix, to_end=True))
+        await episode.finish(self.role, episode.start())

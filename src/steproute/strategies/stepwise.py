@@ -46,17 +46,31 @@ class Stepwise:
         while not prefix.finished:
             draft = await episode.propose("weak", prefix, stand_in="strong")  # y_t ~ M_w(. | y_1 … y_{t-1})
             scores = await episode.score(prefix, draft, self.judge) if self.reads_scores else ()  # r_1 … r_t
-            decision = await episode.decide(self.policy, draft, scores)
+            decision = await self.decide(episode, draft, scores)
             prefix = await self.carry_out(episode, prefix, draft, decision)
+
+    async def decide(self, episode: Episode, draft: Draft, scores: tuple[float, ...] | None) -> Decision:
+        """The policy's decision about the draft."""
+        return await episode.decide(self.policy, draft, scores)
+
+    async def written_again(self, episode: Episode, rung: str, prefix: Prefix, draft: Draft) -> Draft:
+        """The step that the ladder's rung writes in the draft's place; the draft itself if the limits say so."""
+        return await episode.propose(rung, prefix, replacing=draft)
+
+    async def scored_again(
+        self, episode: Episode, rung: str, prefix: Prefix, draft: Draft
+    ) -> tuple[Draft, tuple[float, ...] | None]:
+        """The same with its scores."""
+        rewritten = await self.written_again(episode, rung, prefix, draft)
+        return rewritten, () if rewritten is draft else await episode.score(prefix, rewritten, self.judge)
 
     async def carry_out(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
         """The prefix after a decision, and after those about the rewritten drafts if the policy decides about them."""
         while self.scores_rewrites and isinstance(decision, Rewrite) and decision.role != "strong":
-            rewritten = await episode.propose(decision.role, prefix, replacing=draft)
+            rewritten, scores = await self.scored_again(episode, decision.role, prefix, draft)
             if rewritten is draft:
                 return await episode.accept(draft)
-            draft, scores = rewritten, await episode.score(prefix, rewritten, self.judge)
-            decision = await episode.decide(self.policy, draft, scores)
+            draft, decision = rewritten, await self.decide(episode, rewritten, scores)
         if isinstance(decision, Accept):
             return await episode.accept(draft)
         return await self._rewrite(episode, prefix, draft, decision)
@@ -65,8 +79,8 @@ class Stepwise:
         """The prefix after the role has written the decision's number of steps."""
         role, steps = decision.role, self.takeover_steps if decision.steps is None else decision.steps
         if steps is None:
-            return await episode.accept(await episode.propose(role, prefix, replacing=draft, to_end=True))
-        rewritten = await episode.propose(role, prefix, replacing=draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
+            return await episode.finish(role, prefix, replacing=draft)
+        rewritten = await self.written_again(episode, role, prefix, draft)  # y_t ~ M_s(. | y_1 … y_{t-1})
         prefix = await episode.accept(rewritten)
         for _ in range(steps - 1):
             if prefix.finished:

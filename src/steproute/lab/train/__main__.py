@@ -10,8 +10,9 @@ from steproute.lab.models import LabModel
 from steproute.lab.network import Network
 from steproute.lab.train.export import export
 from steproute.lab.train.fitting import snapshot
+from steproute.lab.train.hinted import train_hinted
 from steproute.lab.train.language_model import train_language_model
-from steproute.lab.train.recipes import MID, PLACE, STRONG, VERIFIER, WEAK
+from steproute.lab.train.recipes import MID, PLACE, STRONG, VERIFIER, WEAK, WEAK_HINTED
 from steproute.lab.train.reward_model import train_reward_model
 from steproute.lab.train.rollouts import write_rollouts
 from steproute.lab.train.verifier import train_verifier
@@ -24,12 +25,12 @@ def main(
         "runs/lab"
     ),
     only: Annotated[
-        Literal["strong", "mid", "weak", "verifier", "prm-place"] | None,
+        Literal["strong", "mid", "weak", "weak-hinted", "verifier", "prm-place"] | None,
         typer.Option(help="Train one model; the scorers need weak and strong."),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Train lab-strong, lab-mid, lab-weak and then the two scorers (some two hours on two CPU cores)."""
+    """Train the four language models and then the two scorers (some two and a half hours on two CPU cores)."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     if only in (None, "strong"):
@@ -38,6 +39,9 @@ def main(
         export(train_language_model(MID, out / "mid"), out / "lab-mid.onnx")
     if only in (None, "weak"):
         export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
+    if only in (None, "weak-hinted"):
+        start = out / f"lab-{WEAK_HINTED.start}.onnx"
+        export(train_hinted(WEAK_HINTED, start, out / "weak-hinted"), out / "lab-weak-hinted.onnx", advice=True)
     if only in (None, "verifier"):
         _verifier(out)
     if only in (None, "prm-place"):

@@ -15,8 +15,11 @@ from steproute.lab.train.verifier_network import VerifierNetwork
 CONTEXT: Final = 384
 
 
-def export(model: Transformer | VerifierNetwork, path: Path) -> None:
-    """Write `path` (.onnx). Inputs and outputs are those of `Transformer.extend`, the past padded to CONTEXT."""
+def export(model: Transformer | VerifierNetwork, path: Path, *, advice: bool = False) -> None:
+    """Write `path` (.onnx). Inputs and outputs are those of `Transformer.extend`, the past padded to CONTEXT.
+
+    advice: the model has learnt to read an example in front of the problem; its metadata then say `advice: true`.
+    """
     shape = model.shape
     cached = torch.zeros(2, shape.heads, CONTEXT, shape.width // shape.heads)
     caches = [cached.clone() for _ in range(2 * shape.layers)]
@@ -34,9 +37,8 @@ def export(model: Transformer | VerifierNetwork, path: Path) -> None:
     )
     assert program is not None
     proto = without_traces(program.model_proto)
-    onnx.helper.set_model_props(
-        proto, {"tokens": json.dumps(vocabulary()), "context": str(CONTEXT), "shape": json.dumps(_facts(model))}
-    )
+    facts = {"tokens": json.dumps(vocabulary()), "context": str(CONTEXT), "shape": json.dumps(_facts(model))}
+    onnx.helper.set_model_props(proto, facts | ({"advice": "true"} if advice else {}))
     path.write_bytes(proto.SerializeToString())
 
 

@@ -6,10 +6,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
+from steproute.lab.onnx_weights import read_weights
 from steproute.lab.story import Story, generate
 from steproute.lab.tokenizer import SEPARATOR, Tokenizer
 from steproute.lab.train.fitting import Schedule, fit
@@ -49,6 +51,15 @@ def build(recipe: Recipe) -> Transformer:
     return Transformer(
         Shape(vocabulary=size, outputs=size, width=recipe.width, layers=recipe.layers, heads=recipe.heads)
     )
+
+
+def trained(path: Path) -> Transformer:
+    """The language model of an .onnx file, to be trained further."""
+    weights, facts = read_weights(path)
+    sizes = {key: facts.shape[key] for key in ("width", "layers", "heads", "outputs")}
+    model = Transformer(Shape(vocabulary=len(facts.tokens), **sizes))
+    model.load_state_dict({name: torch.tensor(np.ascontiguousarray(array)) for name, array in weights.items()})
+    return model
 
 
 def solution_batches(tokenizer: Tokenizer, size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from steproute.lab.train.fitting import Schedule
+from steproute.lab.train.hinted import HintedRecipe
 from steproute.lab.train.language_model import Recipe
 from steproute.lab.train.reward_model import RewardRecipe
 from steproute.lab.train.verifier import VerifierRecipe
@@ -27,4 +28,12 @@ VERIFIER: Final = VerifierRecipe(
     walks=5888,
     schedule=Schedule(steps=600, batch=10, matrix_rate=0.01, other_rate=2e-3),
     seed=5,
+)
+WEAK_HINTED: Final = HintedRecipe(
+    start="weak",
+    bank=30_000,
+    schedule=Schedule(
+        steps=240, batch=32, matrix_rate=0.005, other_rate=1e-3, warmup=20, decay=0.8, checkpoint_every=40
+    ),
+    seed=6,
 )

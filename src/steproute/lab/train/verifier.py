@@ -17,14 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from steproute.lab.onnx_weights import read_weights
 from steproute.lab.story import Story
 from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.alterations import altered
 from steproute.lab.train.first_error import first_error
 from steproute.lab.train.fitting import Schedule, fit
-from steproute.lab.train.language_model import pad_rows
-from steproute.lab.train.transformer import Shape, Transformer
+from steproute.lab.train.language_model import pad_rows, trained
 from steproute.lab.train.verifier_network import VerifierNetwork
 from steproute.lab.train.walks import Walk, read_walks
 
@@ -95,11 +93,7 @@ def verifier_loss(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
 
 def _build(recipe: VerifierRecipe, start: Path) -> VerifierNetwork:
     """The untrained verifier over the language model of an .onnx file."""
-    weights, facts = read_weights(start)
-    sizes = {key: facts.shape[key] for key in ("width", "layers", "heads", "outputs")}
-    language_model = Transformer(Shape(vocabulary=len(facts.tokens), **sizes))
-    language_model.load_state_dict({name: torch.tensor(np.ascontiguousarray(w)) for name, w in weights.items()})
-    return VerifierNetwork(language_model, recipe.new_layers)
+    return VerifierNetwork(trained(start), recipe.new_layers)
 
 
 def _pooled(groups: Iterator[tuple[Row, ...]], size: int, rng: np.random.Generator) -> Iterator[list[tuple[Row, ...]]]:

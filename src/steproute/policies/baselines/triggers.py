@@ -26,8 +26,8 @@ class TrigReason:
 
     Source: TrigReason (arXiv 2604.14847, read in a detailed note): cognitive offload, share 0.85 for R1-1.5B and 0.75
     for Qwen3-0.6B, and intervention request. Its priming is the strategy `primed`. That sure steps are the incorrect
-    ones is a finding about reasoning models; look at the sign on your own models first, `evaluation.signals` measures
-    it. Raises ConfigError for a share outside [0, 1], and for a draft of a backend that gives no log-probabilities.
+    ones is a finding about reasoning models; look at the sign on labelled steps of your own models first. Raises
+    ConfigError for a share outside [0, 1], and for a draft of a backend that gives no log-probabilities.
     """
 
     share: float

@@ -38,7 +38,7 @@ class LadderThreshold:
 
     def decide(self, observation: Observation) -> Decision:
         """Climb one rung if the draft scores below its rung's threshold."""
-        rung = observation.ladder.index(observation.draft.role)
+        rung = observation.ladder.index(observation.rung)
         if observation.score >= self.thresholds[min(rung, len(self.thresholds) - 1)]:
             return Accept()
         return Rewrite(observation.ladder[rung + 1])

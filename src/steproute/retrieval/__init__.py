@@ -1,0 +1,1 @@
+"""Finding a solved step that is like a new one."""
