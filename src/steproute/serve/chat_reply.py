@@ -29,7 +29,7 @@ class Head:
     trace_id: str
     model: str
     created: int
-    facts: Mapping[str, str]
+    facts: Mapping[str, Any]
 
     def chunk(
         self,

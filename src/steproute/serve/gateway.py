@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from steproute.config import Setup, check_answers, check_needs, policy_family
+from steproute.config import Setup, check_answers, check_needs, check_turns, policy_family
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
 from steproute.config.route import RouteSettings
 from steproute.core.errors import ConfigError, SteprouteError
@@ -33,6 +33,7 @@ from steproute.serve.pacing import paced_knob
 from steproute.serve.readiness import Readiness
 from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
+from steproute.serve.turn_policy import UsableTurnsFamily
 from steproute.store import Principal, Store
 from steproute.store.records import PriceRow
 from steproute.strategies.single import Single
@@ -89,8 +90,8 @@ class Gateway:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
         check_media_urls(chat.body.messages, self.settings.media_urls)
-        choice = served.chooser.choose(chat)
-        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
+        choice = served.choose(chat)
+        knob = await self._paced_knob(served, principal) if choice.arm in ("steps", "turns") else None
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
         work = work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob)
         return Requested(served, choice, work, self._alone(chat, served, trace_id))
@@ -211,11 +212,14 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     family: PolicyFamily | None = None
     if route.solves is not None:
         family = policy_family(route.solves.policy)
+        family = UsableTurnsFamily(family) if route.tools == "route" else family
         strategy, name = route.solves.strategy_at(0, family), route.solves.name
         _check_paced(route, route.solves, family)
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
+    if route.tools == "route":
+        check_turns(f"serve.routes.{route.name}.tools", strategy, roles)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name, family=family)
 
 

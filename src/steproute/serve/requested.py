@@ -1,15 +1,15 @@
 """What a chat request asks of a route, and the most that it may use."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from steproute.backends.text_chat import chat_model
 from steproute.config.gateway import GatewayRoute
-from steproute.core.chat import LIMIT_FIELDS, ChatRequest
+from steproute.core.chat import ChatRequest
 from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
 from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, PolicyFamily, Strategy
@@ -26,6 +26,9 @@ from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_
 from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
+from steproute.serve.turn_memory import Conversation, TurnMemory
+from steproute.serve.turn_request import TurnRoles, limits_of_turn, turn_roles
+from steproute.serve.turn_work import TurnWork
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
 from steproute.store.money import MOST_UNITS, usd_of
@@ -50,11 +53,18 @@ class ServedRoute:
     strategy: Strategy[Episode]
     name: str
     family: PolicyFamily | None = None
+    memory: TurnMemory = field(default_factory=TurnMemory)
 
     @property
     def retracts(self) -> bool:
         """Whether no step may be shown before the end."""
         return RETRACTS.of(self.strategy)
+
+    def choose(self, chat: Chat) -> Choice:
+        """Who answers a request."""
+        if self.route.tools == "route" and chat.is_agents:
+            return Choice("turns", "it has tools, and the route decides who writes each turn")
+        return self.chooser.choose(chat)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +80,17 @@ class Requested:
     alone: Work | None = None
 
     @property
-    def facts(self) -> dict[str, str]:
-        """For the client: the route, and the choice if the route chooses."""
-        name = self.served.route.name
-        if self.served.route.auto is None:
-            return {"route": name}
-        return {"route": name, "choice": self.choice.arm, "reason": self.choice.reason}
+    def facts(self) -> dict[str, Any]:
+        """For the client: the route, the choice if the route chooses, and which of an agent's turns it is."""
+        facts: dict[str, Any] = {"route": self.served.route.name}
+        if self.served.route.auto is not None:
+            facts |= {"choice": self.choice.arm, "reason": self.choice.reason}
+        return facts | ({"turn": self.work.turn} if isinstance(self.work, TurnWork) else {})
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a stream shows each step when it is accepted. An agent's turn is shown in its own pieces."""
+        return not (self.served.retracts or self.choice.arm == "turns")
 
 
 def work_of(
@@ -93,6 +108,8 @@ def work_of(
     """
     if choice.arm == "steps":
         return _within_ledger(step_work(chat, served, roles, principal, trace_id, paced_knob))
+    if choice.arm == "turns":
+        return _within_ledger(turn_work(chat, served, roles, principal, trace_id, paced_knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
     return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
 
@@ -120,13 +137,7 @@ def step_work(
     limits = limits_of(chat.body, served.route)
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
-    strategy, name = served.strategy, served.name
-    knob = knob_of(chat.body, served.route)
-    knob = paced_knob if knob is None else knob
-    if knob is not None and served.route.solves is not None:
-        solves = served.route.solves.changed(knob=knob)
-        with of_request("steproute."):
-            strategy, name = solves.strategy_at(0, served.family), solves.name
+    strategy, name = _strategy(chat, served, paced_knob)
     return StepWork(
         problem=problem,
         route=name,
@@ -134,6 +145,40 @@ def step_work(
         roles=roles,
         limits=limits,
         most_usd=_most_usd(problem, served.route, roles, limits),
+        seed=_seed(chat.body),
+    )
+
+
+def turn_work(
+    chat: Chat,
+    served: ServedRoute,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    paced_knob: float | None = None,
+) -> TurnWork:
+    """An agent's next turn, to be written by one of several models. Raises as `passthrough_work`."""
+    if chat.body.n not in (None, 1):
+        raise refused_field("n", "a route that routes tools gives one turn to each request.")
+    reads = _reads(problem_of(chat.body, served.route, trace_id), chat.request)
+    owner = principal.tenant, served.route.name
+    conversation = Conversation.of(chat.request, trace_id, owner, served.memory)
+    strategy, name = _strategy(chat, served, paced_knob)
+    limits = limits_of(chat.body, served.route)
+    turn = turn_roles(chat.request, conversation, strategy, roles, served.memory, reads)
+    tokens = _turn_tokens(chat.body, served.route, turn)
+    if limits.max_cost_usd is not None:
+        tokens = turn.affordable(limits.max_cost_usd, tokens)
+    return TurnWork(
+        request=chat.request,
+        conversation=conversation,
+        memory=served.memory,
+        route=name,
+        strategy=strategy,
+        roles=turn.limited_to(tokens),
+        limits=limits_of_turn(limits, conversation),
+        most_usd=turn.most_usd(tokens),
+        most_tokens=turn.most_tokens(tokens),
         seed=_seed(chat.body),
     )
 
@@ -159,7 +204,7 @@ def passthrough_work(
     most = replace(reads, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
     return PassthroughWork(
         trace_id=trace_id,
-        request=chat.request if tokens is None else _limited(chat.request, tokens),
+        request=chat.request if tokens is None else chat.request.limited(tokens),
         role=name,
         model=role,
         retries=limits.retries,
@@ -167,6 +212,26 @@ def passthrough_work(
         most_usd=role.price.most(most),
         most_tokens=most.output_tokens if tokens else 0,
     )
+
+
+def _strategy(chat: Chat, served: ServedRoute, paced_knob: float | None) -> tuple[Strategy[Episode], str]:
+    """The route's strategy and its name, at the request's knob or, if that has none, the paced one."""
+    knob = knob_of(chat.body, served.route)
+    knob = paced_knob if knob is None else knob
+    if knob is None or served.route.solves is None:
+        return served.strategy, served.name
+    solves = served.route.solves.changed(knob=knob)
+    with of_request("steproute."):
+        return solves.strategy_at(0, served.family), solves.name
+
+
+def _turn_tokens(body: ChatBody, route: GatewayRoute, turn: TurnRoles) -> int:
+    """The most that each draft of a turn may have. The route's own limit is of all drafts together."""
+    usual = max(USUAL_TOKENS, *(turn.roles.model(name).sampling.max_tokens for name in turn.writers))
+    asked = body.most_tokens or usual
+    if route.limits.max_tokens is None:
+        return asked
+    return max(1, min(asked, route.limits.max_tokens // len(turn.writers)))
 
 
 def _reads(problem: Problem, request: ChatRequest) -> Usage:
@@ -235,13 +300,6 @@ def _affordable(limits: Limits, price: Price, reads: Usage, replies: int) -> int
         return limits.max_tokens
     tokens = int(left / token_usd)
     return min(tokens, limits.max_tokens or USUAL_TOKENS)
-
-
-def _limited(request: ChatRequest, tokens: int) -> ChatRequest:
-    """The request with a limit of generated tokens, by the name that it uses itself."""
-    name = next((name for name in LIMIT_FIELDS if request.get(name) is not None), LIMIT_FIELDS[0])
-    fields = {key: value for key, value in request.fields.items() if key not in LIMIT_FIELDS}
-    return ChatRequest(messages=request.messages, fields={**fields, name: tokens})
 
 
 def _seed(body: ChatBody) -> int:
