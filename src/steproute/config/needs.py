@@ -11,6 +11,7 @@ from steproute.core.ports import (
     ONLY_READS,
     READS_CONFIDENCE,
     ROUTES_TURNS,
+    SCORES_REWRITES,
     ChatModel,
     reads,
 )
@@ -51,6 +52,13 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
             )
 
 
+def turn_writers(strategy: object, roles: Roles) -> tuple[str, ...]:
+    """The roles that may write an agent's turn: all of the ladder if the policy decides about each of its rungs."""
+    policy = DECIDES_BY.of(strategy)
+    climbs = policy is not None and SCORES_REWRITES.of(policy)
+    return tuple(dict.fromkeys((*NEEDS.of(strategy).models, *(roles.ladder if climbs else ()))))
+
+
 def check_turns(where: str, strategy: object, roles: Roles) -> None:
     """Raises ConfigError that names what of a strategy, its models and its scorers cannot route the turns of agents."""
     remedy = 'Use another one, or set tools = "passthrough".'
@@ -61,7 +69,7 @@ def check_turns(where: str, strategy: object, roles: Roles) -> None:
             remedy='Use stepwise, or set tools = "passthrough".',
         )
     needs, policy = NEEDS.of(strategy), DECIDES_BY.of(strategy)
-    for name in needs.models:
+    for name in turn_writers(strategy, roles):
         model = roles.models[name].model
         if not (isinstance(model, ChatModel) and CAPABILITIES.of(model).tool_calls):
             raise ConfigError(f"models.{name} ({model.name}) calls no tools.", where=where, remedy=remedy)

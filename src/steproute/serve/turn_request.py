@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from steproute.backends.text_chat import chat_model
+from steproute.config import turn_writers
 from steproute.core.chat import ChatRequest
 from steproute.core.chat_support import check_supported
 from steproute.core.errors import ScorerError
@@ -87,16 +88,16 @@ def turn_roles(
     request: ChatRequest, conversation: Conversation, strategy: object, roles: Roles, memory: TurnMemory, reads: Usage
 ) -> TurnRoles:
     """For a request that each of the strategy's models can take. Raises FieldRefused for what one cannot do."""
-    needs, policy = NEEDS.of(strategy), DECIDES_BY.of(strategy)
-    models = {name: _writer(roles.model(name), request, reads) for name in needs.models}
-    scorers = {name: scorer_of_turns(name, roles.scorer(name), conversation, memory) for name in needs.scorers}
+    policy, judges, writers = DECIDES_BY.of(strategy), NEEDS.of(strategy).scorers, turn_writers(strategy, roles)
+    models = {name: _writer(roles.model(name), request, reads) for name in writers}
+    scorers = {name: scorer_of_turns(name, roles.scorer(name), conversation, memory) for name in judges}
     rescores = policy is not None and SCORES_REWRITES.of(policy)
     return TurnRoles(
         roles=replace(roles, models={**roles.models, **models}, scorers={**roles.scorers, **scorers}),
         conversation=conversation,
-        writers=needs.models,
-        scorers=needs.scorers,
-        scorings=max(1, len(needs.models) - 1) if rescores else 1,
+        writers=writers,
+        scorers=judges,
+        scorings=max(1, len(writers) - 1) if rescores else 1,
         reads=reads,
     )
 
