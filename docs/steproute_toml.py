@@ -175,7 +175,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "bank": "folder of an example bank",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",
-    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice, none or actions",
+    "AnswerSettings.rule": "how a solution states its answer: boxed, final_line, choice, none, actions",
     "AnswerSettings.grader": "what grades answers: {graders}",
     "NumericGrader.relative": "tolerance as a share of the gold answer",
     "NumericGrader.absolute": "tolerance as a number",
@@ -333,7 +333,7 @@ class Reference:
             kind = strategies.get(name)
             hints = get_type_hints(kind)
             for each in fields(kind):
-                if each.init and each.name not in ("policy", "role"):
+                if each.init and each.name not in ("policy", "role", "routes"):
                     found.setdefault((each.name, _type(hints[each.name]), _default(each)), []).append(f"`{name}`")
         for (setting, type_, default), names in found.items():
             self.used.add(setting)

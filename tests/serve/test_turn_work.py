@@ -14,6 +14,7 @@ from steproute.core.errors import BackendUnavailable, ContextOverflow
 from steproute.core.events import Billed
 from steproute.core.observation import Observation
 from steproute.core.ports import ModelCapabilities, Policy
+from steproute.core.problem import Problem
 from steproute.core.solution import Meter, ModelCall, Outcome, Prefix, Scores
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
@@ -28,6 +29,7 @@ from steproute.strategies.stepwise import Stepwise
 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 ASK: list[dict[str, Any]] = [{"role": "user", "content": "Go."}]
+PROBLEM = Problem(id="id", messages=tuple(ASK))
 SPENT = Usage(input_tokens=10, output_tokens=5)
 
 
@@ -94,7 +96,7 @@ def run(
     request = ChatRequest(messages=tuple(messages), fields={"tools": TOOLS})
     conversation = Conversation.of(request, "id", ("us", "agent"), memory)
     strategy = Stepwise(policy=UsableTurns(policy))
-    turn = turn_roles(request, conversation, strategy, roles, memory, Usage(input_tokens=100))
+    turn = turn_roles(request, PROBLEM, conversation, strategy, roles, memory)
     work = TurnWork(
         request=request,
         conversation=conversation,
@@ -184,8 +186,8 @@ def test_the_worst_case_fits_what_is_reserved() -> None:
         scorers={"prm": ScorerRole(scorer=Scorer(), price=price)},
         ladder=("weak", "mid", "strong"),
     )
-    turn = turn_roles(request, conversation, Stepwise(policy=Seeing()), roles, memory, Usage(input_tokens=100))
-    writing = 3 * (100 + 2 * 50)
+    turn = turn_roles(request, PROBLEM, conversation, Stepwise(policy=Seeing()), roles, memory)
+    writing = 3 * (1024 + 2 * 50)
     assert turn.most_tokens(50) == 150
     assert turn.most_usd(50) > Decimal(writing + 2 * 1024) / 10**6
     assert turn.most_usd(turn.affordable(Decimal("0.01"), 10**6)) <= Decimal("0.01")

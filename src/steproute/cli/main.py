@@ -32,6 +32,7 @@ class Commands(LazyGroup):
         "doctor": "steproute.cli.doctor:doctor",
         "metrics": "steproute.cli.metrics:metrics",
         "replay": "steproute.cli.replay:replay",
+        "explain": "steproute.cli.explain:explain",
         "plan": "steproute.cli.plan:plan",
         "train": "steproute.cli.train:train",
         "calibrate": "steproute.cli.calibrate:calibrate",

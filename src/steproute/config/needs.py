@@ -1,6 +1,7 @@
 """What routes need of models and scorers, checked before the first call is paid for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
@@ -17,11 +18,13 @@ from steproute.core.ports import (
 )
 from steproute.engine.roles import Roles, reads_confidence
 from steproute.engine.runner import Route
+from steproute.strategies.budgeted import BudgetPacing
+from steproute.strategies.routed import Routed
 
 
 def check_needs(routes: Iterable[Route], roles: Roles) -> None:
     """Raises ConfigError that names the route, what is missing and the remedy, for the first route that cannot run."""
-    for route in routes:
+    for route in _with_own_routes(routes):
         needs = NEEDS.of(route.strategy)
         for role in needs.models:
             if role not in roles.models:
@@ -84,6 +87,14 @@ def check_turns(where: str, strategy: object, roles: Roles) -> None:
         raise ConfigError(
             "the route's policy reads log-probabilities, and a turn has none.", where=where, remedy=remedy
         )
+
+
+def _with_own_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes, each before those that it chooses among."""
+    for route in routes:
+        yield route
+        if isinstance(route.strategy, Routed | BudgetPacing):
+            yield from (replace(route, name=name, strategy=each) for name, each in route.strategy.routes.items())
 
 
 def _check_advice(route: str, role: str, advice: str, roles: Roles) -> None:

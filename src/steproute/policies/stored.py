@@ -24,6 +24,7 @@ from steproute.core.registry import policies
 from steproute.policies.advantage import AdvantageFamily, AdvantageNetwork
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
+from steproute.policies.route_table_file import ROUTE_TABLE, family_of_table, with_parts
 from steproute.policies.steer import ConfidenceMixture, SteerFamily
 from steproute.policies.trim.agg import AggNetwork
 from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
@@ -50,7 +51,7 @@ _NUMBERS: Final = ("weak_accuracy", "step_tokens", "task_reward")
 def load_policy(folder: Path) -> PolicyFamily:
     """The policies of an artefact, one for each knob; raises ArtifactError that names the field if one is unsound."""
     try:
-        return _built(read_artifact(folder), folder)
+        return _built(with_parts(read_artifact(folder), folder), folder)
     except UnsoundArtifact as failure:
         remedy = failure.remedy or "Train the policy again."
         raise ArtifactError(f"{failure.message}.", where="policy", remedy=remedy) from None
@@ -133,7 +134,7 @@ def mixture_artifact(
 
     The numbers are those of MixtureFamily. Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
     """
-    inner = None if folder is None else read_artifact(folder)
+    inner = None if folder is None else with_parts(read_artifact(folder), folder)
     if inner is None:
         policies.get(policy)
     made = {
@@ -287,4 +288,5 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
     STEER: _steer,
+    ROUTE_TABLE: family_of_table,
 }

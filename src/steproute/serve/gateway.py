@@ -208,18 +208,19 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     name = f"passthrough/{route.passthrough}"
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
-        chooser = chooser_of(route.auto)
+        chooser = chooser_of(route.auto, route)
     family: PolicyFamily | None = None
     if route.solves is not None:
         family = policy_family(route.solves.policy)
-        family = UsableTurnsFamily(family) if route.tools == "route" else family
         strategy, name = route.solves.strategy_at(0, family), route.solves.name
         _check_paced(route, route.solves, family)
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
-    if route.tools == "route":
+    if route.tools == "route" and route.solves is not None and family is not None:
         check_turns(f"serve.routes.{route.name}.tools", strategy, roles)
+        family = UsableTurnsFamily(family)
+        strategy = route.solves.strategy_at(0, family)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name, family=family)
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-import msgspec
-
 from steproute.backends.text_chat import chat_model
 from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import ChatRequest
@@ -16,7 +14,7 @@ from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, PolicyFamil
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
-from steproute.core.usage_bounds import asks_for_an_hour, most_read, most_written, written_for_an_hour
+from steproute.core.usage_bounds import most_written
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
@@ -27,7 +25,7 @@ from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
 from steproute.serve.turn_memory import Conversation, TurnMemory
-from steproute.serve.turn_request import TurnRoles, limits_of_turn, turn_roles
+from steproute.serve.turn_request import TurnRoles, limits_of_turn, most_read_by, turn_roles
 from steproute.serve.turn_work import TurnWork
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
@@ -160,12 +158,12 @@ def turn_work(
     """An agent's next turn, to be written by one of several models. Raises as `passthrough_work`."""
     if chat.body.n not in (None, 1):
         raise refused_field("n", "a route that routes tools gives one turn to each request.")
-    reads = _reads(problem_of(chat.body, served.route, trace_id), chat.request)
+    problem = problem_of(chat.body, served.route, trace_id)
     owner = principal.tenant, served.route.name
     conversation = Conversation.of(chat.request, trace_id, owner, served.memory)
     strategy, name = _strategy(chat, served, paced_knob)
     limits = limits_of(chat.body, served.route)
-    turn = turn_roles(chat.request, conversation, strategy, roles, served.memory, reads)
+    turn = turn_roles(chat.request, problem, conversation, strategy, roles, served.memory)
     tokens = _turn_tokens(chat.body, served.route, turn)
     if limits.max_cost_usd is not None:
         tokens = turn.affordable(limits.max_cost_usd, tokens)
@@ -197,7 +195,7 @@ def passthrough_work(
     limits = limits_of(chat.body, route)
     if limits.max_cost_usd is not None or principal.limits_usd:
         _check_bounded(chat.request)
-    reads = _reads(problem, chat.request)
+    reads = most_read_by(model, problem, chat.request)
     tokens = _affordable(limits, role.price, reads, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
         tokens = USUAL_TOKENS
@@ -232,13 +230,6 @@ def _turn_tokens(body: ChatBody, route: GatewayRoute, turn: TurnRoles) -> int:
     if route.limits.max_tokens is None:
         return asked
     return max(1, min(asked, route.limits.max_tokens // len(turn.writers)))
-
-
-def _reads(problem: Problem, request: ChatRequest) -> Usage:
-    """The most that a model reads of a request."""
-    fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
-    most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
-    return written_for_an_hour(most) if asks_for_an_hour(problem.canonical + fields) else most
 
 
 def _check_bounded(request: ChatRequest) -> None:

@@ -1,21 +1,24 @@
 """An agent's request to a route with `tools = "route"`: the work that it is, and the most that this may use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from steproute.backends.text_chat import chat_model
 from steproute.config import turn_writers
 from steproute.core.chat import ChatRequest
 from steproute.core.chat_support import check_supported
 from steproute.core.errors import ScorerError
-from steproute.core.ports import CAPABILITIES, DECIDES_BY, NEEDS, READS_CONFIDENCE, SCORES_REWRITES
+from steproute.core.ports import CAPABILITIES, DECIDES_BY, NEEDS, READS_CONFIDENCE, SCORES_REWRITES, ChatModel
+from steproute.core.problem import Problem
 from steproute.core.solution import Prefix, Step
 from steproute.core.usage import Price, Usage
-from steproute.core.usage_bounds import most_read, most_scored
+from steproute.core.usage_bounds import asks_for_an_hour, most_read, most_scored, written_for_an_hour
 from steproute.engine.limits import Limits
-from steproute.engine.roles import ModelRole, Roles, ScorerRole
+from steproute.engine.roles import Roles, ScorerRole
 from steproute.serve.errors import ApiError
 from steproute.serve.turn_memory import Conversation, TurnMemory
 from steproute.serve.turn_model import TurnModel
@@ -38,7 +41,7 @@ class TurnRoles:
     writers: tuple[str, ...]
     scorers: tuple[str, ...]
     scorings: int
-    reads: Usage
+    reads: Mapping[str, Usage]
 
     def most_usd(self, tokens: int) -> Decimal:
         """Dollars if each draft has so many tokens."""
@@ -71,7 +74,7 @@ class TurnRoles:
 
     def _calls(self, tokens: int) -> Iterator[tuple[Price, Usage]]:
         for name in self.writers:
-            yield self.roles.model(name).price, replace(self.reads, output_tokens=tokens)
+            yield self.roles.model(name).price, replace(self.reads[name], output_tokens=tokens)
         for name in self.scorers:
             for price, usage in self._scored(self.roles.scorer(name)):
                 yield price, replace(usage, input_tokens=usage.input_tokens + self.scorings * _BYTES * tokens)
@@ -85,15 +88,30 @@ class TurnRoles:
 
 
 def turn_roles(
-    request: ChatRequest, conversation: Conversation, strategy: object, roles: Roles, memory: TurnMemory, reads: Usage
+    request: ChatRequest,
+    problem: Problem,
+    conversation: Conversation,
+    strategy: object,
+    roles: Roles,
+    memory: TurnMemory,
 ) -> TurnRoles:
-    """For a request that each of the strategy's models can take. Raises FieldRefused for what one cannot do."""
+    """For a request that each of the strategy's models can take; problem: all of its messages.
+
+    Raises FieldRefused for what one of them cannot do.
+    """
     policy, judges, writers = DECIDES_BY.of(strategy), NEEDS.of(strategy).scorers, turn_writers(strategy, roles)
-    models = {name: _writer(roles.model(name), request, reads) for name in writers}
+    models = {name: chat_model(roles.model(name).model, roles.model(name).sampling) for name in writers}
+    for model in models.values():
+        check_supported(request, CAPABILITIES.of(model), model.name)
+    reads = {name: most_read_by(model, problem, request) for name, model in models.items()}
+    turns = {
+        name: replace(roles.model(name), model=TurnModel(model, request, reads[name]), repair=None)
+        for name, model in models.items()
+    }
     scorers = {name: scorer_of_turns(name, roles.scorer(name), conversation, memory) for name in judges}
     rescores = policy is not None and SCORES_REWRITES.of(policy)
     return TurnRoles(
-        roles=replace(roles, models={**roles.models, **models}, scorers={**roles.scorers, **scorers}),
+        roles=replace(roles, models={**roles.models, **turns}, scorers={**roles.scorers, **scorers}),
         conversation=conversation,
         writers=writers,
         scorers=judges,
@@ -110,10 +128,12 @@ def limits_of_turn(limits: Limits, conversation: Conversation) -> Limits:
     return replace(limits, max_tokens=None, max_steps=max(limits.max_steps, len(conversation.keys) + 1))
 
 
-def _writer(role: ModelRole, request: ChatRequest, reads: Usage) -> ModelRole:
-    model = chat_model(role.model, role.sampling)
-    check_supported(request, CAPABILITIES.of(model), model.name)
-    return replace(role, model=TurnModel(model, request, reads), repair=None)
+def most_read_by(model: ChatModel, problem: Problem, request: ChatRequest) -> Usage:
+    """The most that a model reads of a request, whose messages are the problem's."""
+    fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
+    most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
+    asks = asks_for_an_hour(problem.canonical + fields) or CAPABILITIES.of(model).hour_writes
+    return written_for_an_hour(most) if asks else most
 
 
 def _most_scored(role: ScorerRole, conversation: Conversation) -> Usage:
