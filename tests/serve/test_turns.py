@@ -223,6 +223,30 @@ def test_earlier_turns_are_steps_of_the_solution(running: RunningGateway, upstre
     assert len(facts(reply)["steps"]) == 1
 
 
+def test_a_judge_of_single_steps_is_asked_once_about_each_turn(running: RunningGateway, upstream: Turning) -> None:
+    upstream.says(weak=GOOD, judge=saying("8"))
+    messages = [*ASK]
+    for number in range(1, 4):
+        reply = ask(running, "judged", messages=messages)
+        assert facts(reply)["steps"][0]["score"] == pytest.approx(8 / 9)
+        assert upstream.models == ["weak", "judge"] * number
+        turn = reply.choices[0].message.model_dump(exclude_none=True)
+        messages += [turn, {"role": "tool", "tool_call_id": "find-0", "content": f"It is {number}."}]
+    assert upstream.asked[-1].body["messages"][0]["content"].count("<step>") == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_turn_that_the_deadline_cuts_off_is_empty(running: RunningGateway, upstream: Turning, stream: bool) -> None:
+    """A draft that nobody has accepted is not sent, and it is billed."""
+    upstream.says(weak=GOOD)
+    upstream.slow = "weak"
+    reply: Any = ask(running, stream=stream, extra_body={"steproute": {"deadline_s": 0.5}})
+    chunks = list(reply) if stream else [reply]
+    assert [reason for chunk in chunks for each in chunk.choices if (reason := each.finish_reason)] == ["length"]
+    assert "find" not in "".join(chunk.model_dump_json() for chunk in chunks)
+    assert [line[:2] for line in lines(running, chunks[0].id)] == [("weak", "cancelled")]
+
+
 def test_what_is_no_agents_turn_goes_its_usual_way(running: RunningGateway, upstream: Turning) -> None:
     """Images pass through, text goes in steps, and a route without the setting passes tools through."""
     upstream.says(weak=saying("[complete]"), strong=STRONG)

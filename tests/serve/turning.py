@@ -27,6 +27,13 @@ backend = "vllm-pooling"
 base_url = "{url}"
 model = "prm"
 price = {{ input = 0.1, output = 0 }}
+[scorers.judge]
+backend = "self-evaluation"
+base_url = "{url}"
+model = "judge"
+kind = "openai"
+mode = "digit"
+price = {{ input = 0.1, output = 0.1 }}
 [roles]
 ladder = ["weak", "strong"]
 [limits]
@@ -44,6 +51,10 @@ policy = "threshold"
 knob = 0.5
 tools = "route"
 on_strong_failure = "accept"
+[serve.routes.judged]
+policy = "threshold"
+judge = "judge"
+tools = "route"
 [serve.routes.whole]
 policy = "threshold"
 knob = 0.5
