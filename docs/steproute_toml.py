@@ -236,6 +236,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "RouteFields.strong_below": "with `auto`: below this chance the passthrough model answers",
     "RouteFields.baseline_share": "the share of requests that the passthrough model alone is also asked, in the "
     "background, paid by the tenant `baseline`, so that `savings` can measure what routing saves",
+    "RouteFields.tools": "requests with tools: `passthrough`, or `route`, by which each turn of an agent is a step "
+    "([how](../how-to/run-the-gateway.md#agents-with-tools))",
     "ProbeSettings.problem": "the problem that `steproute doctor` asks",
     "ProbeSettings.right": "correct steps of it; a scorer has to score them higher",
     "ProbeSettings.wrong": "incorrect steps of it",

@@ -86,6 +86,12 @@ def test_a_gateway_that_needs_keys_has_one(tmp_path: Path, with_key: bool, seen:
         ([("threshold", "nosuch")], ("serve.routes.cheap", "route"), "failed", "Use one of"),
         ([('"strong"', '"nobody"')], ("serve.routes.cheap", "route"), "failed", "Describe [models.nobody]"),
         ([("knob = 0.3", "strategy = 'automix'")], ("serve.routes.cheap", "route"), "failed", "another rule"),
+        (
+            [("knob = 0.3", 'knob = 0.3\ntools = "route"')],
+            ("serve.routes.cheap", "route"),
+            "failed",
+            'set tools = "passthrough"',
+        ),
         ([("max_cost_usd = 0.01\n", "")], ("serve.routes.cheap", "money limit"), "warning", "Set max_cost_usd below"),
     ],
 )

@@ -348,6 +348,12 @@ CHOOSES: Final = Declaration(
 RETRACTS: Final = Declaration(
     "retracts", bool, False, "True if it may drop steps that it accepted, so that none can be shown before the end."
 )
+ROUTES_TURNS: Final = Declaration(
+    "routes_turns",
+    bool,
+    False,
+    "True if a step may be an agent's turn: each model writes it once at most, in no parts.",
+)
 
 
 @runtime_checkable
@@ -508,7 +514,7 @@ PORTS: Final = {
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
-            declares=(NEEDS, DECIDES_BY, CHOOSES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS),
+            declares=(NEEDS, DECIDES_BY, CHOOSES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS, ROUTES_TURNS),
         ),
         Port(
             kind="environments",
