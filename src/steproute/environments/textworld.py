@@ -49,7 +49,7 @@ class TextWorldGame:
         return Response(text=str(said))
 
 
-class TextWorld(Replaying):
+class TextWorld(Replaying[TextWorldGame]):
     """The environment `textworld`, for problems of the data set of the same name."""
 
     def __init__(self) -> None:
