@@ -152,7 +152,7 @@ class RunConfig:
             if not TAKES_OVER.of(at_knob):
                 settings.pop(TAKEOVER, None)
             named = RouteSettings(strategy=strategy, policy=policy, knob=knob, settings=settings).name
-            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings), seed=seed))
+            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings, seed), seed=seed))
         return Series(name=name, knobs=chosen, routes=tuple(routes))
 
     @property

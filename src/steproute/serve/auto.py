@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from steproute.config import policy_family
-from steproute.config.gateway import AutoSettings
+from steproute.config.gateway import AutoSettings, GatewayRoute
+from steproute.config.route import ROUTED
 from steproute.core.errors import ConfigError
+from steproute.core.route_name import SINGLE
 from steproute.policies.query import Predictor, QueryFamily
+from steproute.policies.routes import RouteChoice, RouteFamily
 from steproute.serve.chat_request import Chat
 
 Arm = Literal["weak", "steps", "passthrough"]
@@ -86,11 +89,36 @@ class ByPrediction:
         return Choice("steps", reason)
 
 
-def chooser_of(settings: AutoSettings) -> Chooser:
+@dataclass(frozen=True, slots=True)
+class ByTable:
+    """By a route table. Its routes of one model alone go to that model; others are solved by the gateway route."""
+
+    policy: RouteChoice
+    passthrough: str
+
+    def choose(self, chat: Chat) -> Choice:
+        """The arm of the table's route."""
+        if chat.wants_passthrough:
+            return Choice("passthrough", "tools, JSON and images do not go in steps")
+        route = self.policy.route(chat.text)
+        arms: dict[str, Arm] = {f"{SINGLE}/weak": "weak", f"{SINGLE}/{self.passthrough}": "passthrough"}
+        return Choice(arms.get(route, "steps"), f"{route} is predicted to be worth most")
+
+
+def chooser_of(settings: AutoSettings, route: GatewayRoute) -> Chooser:
     """Raises ConfigError for a policy that predicts nothing about problems, ArtifactError for a damaged one."""
     if settings.auto == "rule":
         return ByRule()
     family = policy_family(settings.auto if "/" in settings.auto else f"./{settings.auto}")
+    if isinstance(family, RouteFamily):
+        solves = route.solves
+        if solves is None or (solves.strategy, solves.policy) != (ROUTED, settings.auto):
+            raise ConfigError(
+                f"{settings.auto} is a route table, and the route is not solved by it.",
+                where=f"serve.routes.{route.name}.auto",
+                remedy=f"Add strategy = '{ROUTED}' and policy = '{settings.auto}'.",
+            )
+        return ByTable(family.at(solves.knob, 0), route.passthrough)
     if not isinstance(family, QueryFamily):
         raise ConfigError(
             f"{settings.auto} does not predict from a question alone.",

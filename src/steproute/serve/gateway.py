@@ -207,7 +207,7 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     name = f"passthrough/{route.passthrough}"
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
-        chooser = chooser_of(route.auto)
+        chooser = chooser_of(route.auto, route)
     family: PolicyFamily | None = None
     if route.solves is not None:
         family = policy_family(route.solves.policy)

@@ -12,7 +12,7 @@ from steproute.config.gateway import GatewayRoute
 from steproute.core.chat import LIMIT_FIELDS, ChatRequest
 from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
-from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, PolicyFamily, Strategy
+from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, ChatModel, PolicyFamily, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
@@ -152,7 +152,7 @@ def passthrough_work(
     limits = limits_of(chat.body, route)
     if limits.max_cost_usd is not None or principal.limits_usd:
         _check_bounded(chat.request)
-    reads = _reads(problem, chat.request)
+    reads = _reads(problem, chat.request, model)
     tokens = _affordable(limits, role.price, reads, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
         tokens = USUAL_TOKENS
@@ -169,11 +169,12 @@ def passthrough_work(
     )
 
 
-def _reads(problem: Problem, request: ChatRequest) -> Usage:
+def _reads(problem: Problem, request: ChatRequest, model: ChatModel) -> Usage:
     """The most that a model reads of a request."""
     fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
     most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
-    return written_for_an_hour(most) if asks_for_an_hour(problem.canonical + fields) else most
+    asks = asks_for_an_hour(problem.canonical + fields) or CAPABILITIES.of(model).hour_writes
+    return written_for_an_hour(most) if asks else most
 
 
 def _check_bounded(request: ChatRequest) -> None:
