@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from steproute.core.decision import Decision, Rewrite
 from steproute.core.observation import Observation
-from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily
+from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Chooser, Policy, PolicyFamily
 from steproute.serve.turn_model import TurnDraft
 
 
@@ -36,6 +36,7 @@ class UsableTurnsFamily:
         """Of the policy within."""
         return self.family.knobs
 
-    def at(self, knob: float, seed: int) -> Policy:
-        """See PolicyFamily."""
-        return UsableTurns(self.family.at(knob, seed))
+    def at(self, knob: float, seed: int) -> Policy | Chooser:
+        """See PolicyFamily. A chooser sees no draft, so it is as it is."""
+        policy = self.family.at(knob, seed)
+        return policy if isinstance(policy, Chooser) else UsableTurns(policy)
