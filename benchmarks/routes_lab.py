@@ -29,11 +29,11 @@ from steproute.learn.route_fit import (
     RouteOutcomes,
     fit_joint,
     fit_separate,
-    fit_text,
     length_alone,
     sparse_features,
 )
 from steproute.learn.route_runs import RouteRuns, unit_of
+from steproute.learn.text_fit import fit_text
 from steproute.policies.mixture import MixtureFamily
 from steproute.policies.routes import ByPrice, Forecast, RouteFamily, text_features
 from steproute.strategies.budgeted import PacingController

@@ -24,10 +24,10 @@ from steproute.learn.route_fit import (
     RouteOutcomes,
     fit_joint,
     fit_separate,
-    fit_text,
     length_alone,
     sparse_features,
 )
+from steproute.learn.text_fit import fit_text
 from steproute.policies.routes import text_features
 
 _ADDED = ("llama-3.1-nemotron-51b-instruct", "llama-3.3-nemotron-super-49b-v1")

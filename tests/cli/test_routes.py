@@ -1,8 +1,10 @@
 """Route tables from the command line: train, add, explain, plan and eval, on the lab."""
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -10,6 +12,9 @@ pytest.importorskip("sklearn", reason="fitting needs the learn extra")
 
 from steproute.cli.main import app
 from steproute.core.errors import ConfigError
+from steproute.evaluation.datasets import load_problems
+from steproute.evaluation.knapsack import exact
+from steproute.policies.route_table_file import read_table
 
 RUN = CliRunner()
 
@@ -85,3 +90,49 @@ def test_a_joint_table_solves_and_is_not_added_to(folder: Path) -> None:
 )
 def test_options_that_do_not_fit_together_are_refused(words: tuple[str, ...]) -> None:
     assert "--policy routes --runs" in refused("train", *words)
+
+
+LAB = files("steproute.cli").joinpath("templates", "lab.toml").read_text()
+WAYS = """
+[models.weak-greedy]
+backend = "lab"
+name = "lab-weak"
+sampling = { temperature = 0 }
+price = { input = "0.05", output = "0.20" }
+[models.weak-short]
+backend = "lab"
+name = "lab-weak"
+sampling = { max_tokens = 64 }
+price = { input = "0.05", output = "0.20" }
+"""
+
+
+def test_ways_of_decoding_are_routes_that_share_one_budget(tmp_path: Path) -> None:
+    """Greedy, shorter, four votes and the best of four, each step: the plan is within one problem of the optimum."""
+    (tmp_path / "steproute.toml").write_text(LAB + WAYS)
+    common = ("--config", str(tmp_path / "steproute.toml"), "--policy", "threshold", "--knobs", "0")
+    for name, words in {
+        "alone": ("--baselines", "single:weak-greedy,single:weak-short"),
+        "vote": ("--baselines", "", "--strategy", "vote", "--set", "samples=4"),
+        "best": ("--baselines", "", "--strategy", "best-of-n", "--set", "width=4"),
+    }.items():
+        data = ("--data", "lab:train", "--problems", "24", "--name", name, "--runs", str(tmp_path))
+        command("eval", *common, *words, *data)
+    runs = ",".join(str(tmp_path / name) for name in ("alone", "vote", "best"))
+    command("train", "--policy", "routes", "--runs", runs, "--out", str(tmp_path / "table"))
+
+    table = read_table(tmp_path / "table").table
+    alone = {f"single/{role}" for role in ("weak", "weak-greedy", "weak-short", "strong")}
+    ways = {"stepwise/threshold=0", "vote(samples=4)/threshold=0", "best-of-n(width=4)/threshold=0"}
+    assert set(table.routes) == alone | ways
+    problems = load_problems("lab:test", 30, 0)
+    forecast = table.forecast([problem.text for problem in problems])
+    budget = 0.4 * float(forecast.usd[:, forecast.routes.index("single/strong")].sum())
+    words = ("--reference", str(tmp_path / "table"), "--data", "lab:test", "--problems", "30", "--json")
+    plan = json.loads(command("plan", *words, "--budget", f"{budget}usd").output)
+    units = np.ceil(forecast.usd / budget * 20_000).astype(np.int64)
+    best = exact(forecast.right, units, 20_000)
+    assert plan["usd"] <= budget
+    assert best.right - 1 < 30 * plan["right"]
+    assert {each["route"] for each in plan["problems"]} <= set(table.routes)
+    assert len({each["route"] for each in plan["problems"]}) > 1

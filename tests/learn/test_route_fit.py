@@ -10,10 +10,10 @@ from steproute.learn.route_fit import (
     fit_joint,
     fit_route,
     fit_separate,
-    fit_text,
     length_alone,
     sparse_features,
 )
+from steproute.learn.text_fit import fit_text
 from steproute.policies.routes import ByPrice, text_features
 
 SOLVES_TRAINS = {"single/weak": 0.1, "single/strong": 0.9}

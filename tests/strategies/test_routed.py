@@ -85,6 +85,10 @@ def test_a_policy_that_decides_about_steps_names_no_routes() -> None:
         RouteSettings(policy="threshold", knob=0.35),
         RouteSettings(policy="threshold+takeover", knob=0.3, settings={"takeover_steps": 2}),
         RouteSettings(strategy="pipelined", knob=0.7, settings={"hedge": 0.5, "lookahead": 1}),
+        RouteSettings(strategy="vote", knob=0, settings={"samples": 4, "weights": "last"}),
+        RouteSettings(strategy="best-of-n", knob=0.5, settings={"width": 4, "by": "votes"}),
+        RouteSettings(strategy="second-chances", settings={"rungs": ["resample"], "width": 2}),
+        RouteSettings(strategy="beam", settings={"vote": True, "decay": 0.5, "weight": 1}),
     ],
 )
 def test_a_routes_name_gives_its_strategy_back(route: RouteSettings) -> None:

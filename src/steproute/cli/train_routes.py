@@ -16,8 +16,9 @@ from steproute.engine.run_folder import recorded_problems, run_document
 from steproute.engine.trace_file import newest_traces
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.evaluation.formatting import dollars
-from steproute.learn.route_fit import RouteOutcomes, fit_joint, fit_route, fit_separate, fit_text, sparse_features
+from steproute.learn.route_fit import RouteOutcomes, fit_joint, fit_route, fit_separate, sparse_features
 from steproute.learn.route_runs import RouteRuns, axis_of, unit_of
+from steproute.learn.text_fit import fit_text
 from steproute.policies.route_table_file import JOINT, SEPARATE, read_table, write_route, write_table
 from steproute.policies.routes import COSTS, RouteFamily, SeparateTable
 

@@ -18,8 +18,9 @@ from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_s
 from steproute.cli.train_run import RunFit
 from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
-from steproute.config import Setup
+from steproute.config import Setup, is_world
 from steproute.core.errors import ConfigError
+from steproute.core.ports import StepsGrader
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
@@ -150,11 +151,13 @@ def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
     learns_advantage, setup = options.policy == ADVANTAGE, options.setup
     labels: Labels = "outcomes" if learns_advantage else _labels(options)
+    gold = not isinstance(setup.roles.grading.grader, StepsGrader)
+    problems = training_problems(options.data, options.problems, options.seed, options.fields, gold=gold)
     training = Training(
         policy=options.policy,
         setup=setup,
         data=options.data,
-        problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
+        problems=setup.answer.on(problems),
         seed=options.seed,
         in_flight=options.in_flight,
         path=tree_path(options.tree, setup, _TREE_WIDTHS.get(options.policy, TREE_WIDTH)),
@@ -196,11 +199,11 @@ def _check_rewriters(options: TrainOptions) -> None:
 
 
 def _check_solvable(options: TrainOptions) -> None:
-    if options.embedded and not is_lab(options.data) and not is_trim_world(options.data):
+    if options.embedded and not any(known(options.data) for known in (is_lab, is_trim_world, is_world)):
         raise ConfigError(
             f"{options.data!r} cannot be solved by the embedded models.",
             where="data",
-            remedy="Use lab:train or trim-world:train, or give your models with --config.",
+            remedy="Use lab:train, trim-world:train or house:train, or give your models with --config.",
         )
 
 

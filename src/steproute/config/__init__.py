@@ -1,7 +1,7 @@
 """The composition root: names, numbers and a steproute.toml in; models, policies, strategies and runs out."""
 
 from steproute.config.answer import AnswerSettings
-from steproute.config.embedded import PLACE_SCORER, embedded_roles, lab_roles, trim_world_roles
+from steproute.config.embedded import PLACE_SCORER, embedded_roles, is_world, lab_roles, trim_world_roles
 from steproute.config.file import ConfigFile, ProbeSettings, read_config
 from steproute.config.needs import check_answers, check_needs, check_turns, turn_writers
 from steproute.config.route import (
@@ -32,6 +32,7 @@ __all__ = [
     "check_turns",
     "embedded_roles",
     "has_shipped",
+    "is_world",
     "lab_roles",
     "parsed_settings",
     "policy_family",

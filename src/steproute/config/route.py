@@ -192,8 +192,7 @@ def route_strategy(name: str, seed: int) -> Strategy[Episode]:
     assert route.policy is not None
     assert route.knob is not None
     try:
-        settings = parsed_settings(_as_toml(part) for part in route.settings.split(",") if part)
-        return build_strategy(route.strategy, build_policy(route.policy, route.knob, seed), settings, seed)
+        return build_strategy(route.strategy, build_policy(route.policy, route.knob, seed), route.values, seed)
     except ConfigError as failure:
         raise failure.inside(name) from None
 
@@ -243,12 +242,6 @@ def no_takeover(steps: int, policy: str) -> ConfigError:
 def _strategies_of(policy: Policy | Chooser, seed: int) -> dict[str, Strategy[Episode]]:
     """Those of the routes that a policy names; none of a policy that names roles."""
     return {name: route_strategy(name, seed) for name in REWRITERS.of(policy) if "/" in name}
-
-
-def _as_toml(setting: str) -> str:
-    """A setting of a route's name as TOML writes it."""
-    key, equals, value = setting.partition("=")
-    return f"{key}{equals}{value.lower() if value in ('True', 'False') else value}"
 
 
 def _checked(strategy: str, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Predictors of what routes reach and spend, fitted to finished runs."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -12,13 +11,10 @@ from steproute.core.arrays import F64
 from steproute.core.errors import DatasetError
 from steproute.policies.query import TfIdf, classifier_features
 from steproute.policies.routes import JointNetwork, JointTable, Readout, RoutePredictor, SeparateTable
-from steproute.retrieval.tfidf import terms_of
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_LEAST_PROBLEMS: Final = 5  # in which a term occurs
-_MOST_TERMS: Final = 4096
 _LEAST_RUNS: Final = 20
 _LEAST_OF_EITHER: Final = 10
 _FOLDS: Final = 4
@@ -63,14 +59,6 @@ class RouteOutcomes:
     def logs(self) -> F64:
         """The logarithms of the costs, (problem, cost)."""
         return np.log(np.maximum(self.costs, _LEAST_COST))
-
-
-def fit_text(problems: Sequence[str]) -> TfIdf:
-    """The features of problems' texts: terms that occur in 5 problems or more, at most the 4096 most frequent ones."""
-    occurs = Counter(term for problem in problems for term in set(terms_of(problem)))
-    frequent = sorted(occurs.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TERMS]
-    terms = tuple(sorted(term for term, count in frequent if count >= _LEAST_PROBLEMS))
-    return TfIdf(terms, np.log((1 + len(problems)) / (1 + np.array([occurs[term] for term in terms], float))) + 1)
 
 
 def length_alone() -> TfIdf:

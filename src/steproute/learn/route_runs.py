@@ -18,11 +18,14 @@ _UNPAID: Final = "usd"
 
 @dataclass(slots=True)
 class RouteRuns:
-    """The graded traces of several runs. left_out: traces without a verdict, or of problems that are not known."""
+    """The graded traces of several runs, of which a later one replaces an earlier one of the same route and seed.
+
+    left_out: traces without a verdict, or of problems that are not known.
+    """
 
     texts: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
-    _runs: dict[str, dict[int, list[Sequence[float]]]] = field(default_factory=dict)
+    _runs: dict[str, dict[int, dict[int, Sequence[float]]]] = field(default_factory=dict)
 
     def add(self, traces: Iterable[Trace], texts: Mapping[str, str]) -> None:
         """Add a run's traces; texts: of its problems, by the id that its traces carry."""
@@ -32,7 +35,7 @@ class RouteRuns:
                 self.left_out += 1
                 continue
             problem = self.texts.setdefault(text, len(self.texts))
-            self._runs.setdefault(trace.route, {}).setdefault(problem, []).append(_figures(trace))
+            self._runs.setdefault(trace.route, {}).setdefault(problem, {})[trace.seed] = _figures(trace)
 
     def outcomes(self) -> list[RouteOutcomes]:
         """Of each route, in the order of their names. Raises DatasetError for a route with too few problems."""
@@ -59,8 +62,9 @@ def _figures(trace: Trace) -> Sequence[float]:
     return float(trace.verdict is Verdict.CORRECT), float(trace.cost_usd), float(tokens), trace.calls_latency_s
 
 
-def _outcomes(route: str, runs: Mapping[int, Sequence[Sequence[float]]]) -> RouteOutcomes:
-    means = np.array([np.mean(each, axis=0) for each in runs.values()])
+def _outcomes(route: str, runs: Mapping[int, Mapping[int, Sequence[float]]]) -> RouteOutcomes:
+    """runs: the figures of each problem by seed."""
+    means = np.array([np.mean(list(each.values()), axis=0) for each in runs.values()])
     return RouteOutcomes(
         route=route,
         problems=np.array(list(runs), np.intp),

@@ -229,6 +229,15 @@ class JointTable:
         return _forecast(self.routes, [readout(outputs[:, i]) for i, readout in enumerate(self.readouts)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pick:
+    """The route for a problem, with its predicted chance of a correct answer and its predicted cost."""
+
+    route: str
+    right: float
+    cost: float
+
+
 @dataclass(frozen=True, slots=True)
 class RouteChoice:
     """Decides which route solves a problem; for the strategy `routed`. `rewriters` are the routes."""
@@ -245,11 +254,14 @@ class RouteChoice:
 
     def decide(self, observation: Observation) -> Rewrite:
         """The route that solves all of the problem, whatever has been written."""
-        return Rewrite(self.route(observation.prefix.problem.text), steps=None)
+        return Rewrite(self.pick(observation.prefix.problem.text).route, steps=None)
 
-    def route(self, text: str) -> str:
-        """The name of the route for a problem's text."""
-        return self.table.routes[int(self.rule.choose(self.table.forecast([text]))[0])]
+    def pick(self, text: str) -> Pick:
+        """The route for a problem's text."""
+        forecast = self.table.forecast([text])
+        (i,) = self.rule.choose(forecast)
+        cost = forecast.cost(self.rule.axis)
+        return Pick(route=forecast.routes[i], right=float(forecast.right[0, i]), cost=float(cost[0, i]))
 
 
 @dataclass(frozen=True)

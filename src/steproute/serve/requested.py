@@ -20,7 +20,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Work
 from steproute.serve.auto import Choice, Chooser
-from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_request, problem_of
+from steproute.serve.chat_request import Chat, ChatBody, limits_of, of_request, problem_of
 from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
@@ -58,11 +58,15 @@ class ServedRoute:
         """Whether no step may be shown before the end."""
         return RETRACTS.of(self.strategy)
 
-    def choose(self, chat: Chat) -> Choice:
-        """Who answers a request."""
-        if self.route.tools == "route" and chat.is_agents:
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
+        """Who answers a request. knob: of this request, if it is not the route's own."""
+        if self.routes_turns(chat):
             return Choice("turns", "it has tools, and the route decides who writes each turn")
-        return self.chooser.choose(chat)
+        return self.chooser.choose(chat, knob)
+
+    def routes_turns(self, chat: Chat) -> bool:
+        """Whether a request is an agent's, whose turn is a step here."""
+        return self.route.tools == "route" and chat.is_agents
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,16 @@ def work_of(
     roles: Roles,
     principal: Principal,
     trace_id: str,
-    paced_knob: float | None = None,
+    knob: float | None = None,
 ) -> Work:
     """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be.
 
-    paced_knob: the knob of a request that does not set one, if the route is paced.
+    knob: of this request, if it is not the route's own.
     """
     if choice.arm == "steps":
-        return _within_ledger(step_work(chat, served, roles, principal, trace_id, paced_knob))
+        return _within_ledger(step_work(chat, served, roles, principal, trace_id, knob))
     if choice.arm == "turns":
-        return _within_ledger(turn_work(chat, served, roles, principal, trace_id, paced_knob))
+        return _within_ledger(turn_work(chat, served, roles, principal, trace_id, knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
     return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
 
@@ -126,7 +130,7 @@ def step_work(
     roles: Roles,
     principal: Principal,
     trace_id: str,
-    paced_knob: float | None = None,
+    knob: float | None = None,
 ) -> StepWork:
     """A conversation to answer step by step. Raises ApiError, ConfigError and DatasetError for what cannot be."""
     chat.check_steps()
@@ -135,7 +139,7 @@ def step_work(
     limits = limits_of(chat.body, served.route)
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
-    strategy, name = _strategy(chat, served, paced_knob)
+    strategy, name = _strategy(served, knob)
     return StepWork(
         problem=problem,
         route=name,
@@ -153,7 +157,7 @@ def turn_work(
     roles: Roles,
     principal: Principal,
     trace_id: str,
-    paced_knob: float | None = None,
+    knob: float | None = None,
 ) -> TurnWork:
     """An agent's next turn, to be written by one of several models. Raises as `passthrough_work`."""
     if chat.body.n not in (None, 1):
@@ -161,7 +165,7 @@ def turn_work(
     problem = problem_of(chat.body, served.route, trace_id)
     owner = principal.tenant, served.route.name
     conversation = Conversation.of(chat.request, trace_id, owner, served.memory)
-    strategy, name = _strategy(chat, served, paced_knob)
+    strategy, name = _strategy(served, knob)
     limits = limits_of(chat.body, served.route)
     turn = turn_roles(chat.request, problem, conversation, strategy, roles, served.memory)
     tokens = _turn_tokens(chat.body, served.route, turn)
@@ -212,10 +216,8 @@ def passthrough_work(
     )
 
 
-def _strategy(chat: Chat, served: ServedRoute, paced_knob: float | None) -> tuple[Strategy[Episode], str]:
-    """The route's strategy and its name, at the request's knob or, if that has none, the paced one."""
-    knob = knob_of(chat.body, served.route)
-    knob = paced_knob if knob is None else knob
+def _strategy(served: ServedRoute, knob: float | None) -> tuple[Strategy[Episode], str]:
+    """The route's strategy and its name, at a knob or at its own."""
     if knob is None or served.route.solves is None:
         return served.strategy, served.name
     solves = served.route.solves.changed(knob=knob)

@@ -27,7 +27,7 @@ class UsableTurns:
 
 @dataclass(frozen=True, slots=True)
 class UsableTurnsFamily:
-    """The same at each knob."""
+    """The same at each knob; a chooser stays as it is, since no draft comes before its choice."""
 
     family: PolicyFamily
 
@@ -37,6 +37,6 @@ class UsableTurnsFamily:
         return self.family.knobs
 
     def at(self, knob: float, seed: int) -> Policy | Chooser:
-        """See PolicyFamily. A chooser sees no draft, so it is as it is."""
+        """See PolicyFamily."""
         policy = self.family.at(knob, seed)
         return policy if isinstance(policy, Chooser) else UsableTurns(policy)

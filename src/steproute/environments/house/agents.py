@@ -29,7 +29,7 @@ _NOISE: Final = 0.4
 _BYTES_A_TOKEN: Final = 4
 
 
-class HouseEnvironment(Replaying):
+class HouseEnvironment(Replaying[House]):
     """The environment `house`."""
 
     def __init__(self) -> None:
