@@ -50,7 +50,7 @@ def test_a_sound_gateway_has_no_remedies(tmp_path: Path) -> None:
     prepared(tmp_path, with_key=True)
     findings = found(tmp_path)
     assert [each for each in findings.values() if each.severity is not Severity.OK] == []
-    assert findings["serve", "database"].seen.endswith("schema 0005")
+    assert findings["serve", "database"].seen.endswith("schema 0006")
     assert findings["serve.routes.cheap", "passthrough"].seen == "strong: text; refuses tools, images, JSON"
     assert findings["serve.routes.cheap", "money limit"].seen == "0.01 dollars per request"
 
