@@ -61,7 +61,7 @@ def train(
     data: Annotated[
         str,
         typer.Option(
-            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
+            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or a world. "
             "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",

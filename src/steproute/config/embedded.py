@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Final
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import StepScorer
+from steproute.core.ports import StepModel, StepScorer
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
 from steproute.environments import babyai_bots as babyai
 from steproute.environments.babyai import BabyAi, is_babyai
-from steproute.environments.house.agents import PRICES as PRICES_OF_HOUSE
-from steproute.environments.house.agents import HouseAgent, HouseEnvironment, HouseProgress, noisy_scorer
-from steproute.environments.house.game import NAME as HOUSE
+from steproute.environments.house import agents as house
+from steproute.environments.house.game import is_house
 from steproute.environments.replaying import Replaying
 from steproute.lab.checking_scorer import CHECKER, CheckingScorer
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
@@ -68,22 +67,19 @@ def trim_world_roles() -> Roles:
 
 
 def house_roles() -> Roles:
-    """The house: three scripted agents, a noisy scorer as `prm` and the exact one as `oracle`, at assumed prices."""
-    names = {"weak": "house-weak", "mid": "house-mid", "strong": "house-strong"}
+    """The house: a trained agent, the expert that it imitates, a trained PRM and the checker, at assumed prices."""
+    agents: dict[str, StepModel] = {"weak": house.HouseAgent(), "strong": house.HouseExpert()}
     return Roles(
-        models={role: ModelRole(model=HouseAgent(name), price=PRICES_OF_HOUSE[name]) for role, name in names.items()},
-        scorers={
-            "prm": ScorerRole(scorer=noisy_scorer(), price=PRICES_OF_HOUSE["house-prm"]),
-            "oracle": ScorerRole(scorer=HouseProgress()),
+        models={
+            role: ModelRole(model=agent, price=house.PRICES[agent.name], sampling=house.HOUSE_SAMPLING)
+            for role, agent in agents.items()
         },
-        ladder=tuple(names),
-        environment=HouseEnvironment(),
+        scorers={
+            "prm": ScorerRole(scorer=house.HousePrm(), price=house.PRICES[house.PRM]),
+            CHECKER: ScorerRole(scorer=house.HouseChecker()),
+        },
+        environment=house.HouseEnvironment(),
     )
-
-
-def is_house(data: str) -> bool:
-    """Whether a data set's name is that of the house."""
-    return data.partition(":")[0] == HOUSE
 
 
 def babyai_roles() -> Roles:

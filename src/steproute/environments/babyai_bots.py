@@ -105,7 +105,8 @@ class BabyAiScorer:
 def _bot(level: Any) -> Any:
     from minigrid.utils.baby_ai_bot import BabyAIBot
 
-    return BabyAIBot(level)
+    kind: Any = BabyAIBot
+    return kind(level)
 
 
 def _tokens(prefix: Prefix) -> int:
