@@ -1,12 +1,15 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.engine.scripted import ScriptedModel
 
 from steproute import Price, Problem, Sampling, Usage
+from steproute.backends.anthropic.model import AnthropicModel
 from steproute.backends.http.token_counts import TokenCounts
+from steproute.backends.openai.model import OpenAiModel
 from steproute.core.solution import Prefix
 from steproute.core.usage_bounds import most_written
 
@@ -50,6 +53,18 @@ def test_a_request_that_caches_for_an_hour_is_bounded_at_that_price() -> None:
     assert most.cache_write_1h_tokens == most.read_tokens > 0
     plain = Prefix(problem=Problem.ask('"1h"'))
     assert most_written(ScriptedModel("weak", ()), plain, 1, Sampling()).cache_write_1h_tokens == 0
+
+
+@pytest.mark.parametrize("kind", [OpenAiModel, AnthropicModel])
+def test_a_model_whose_settings_cache_for_an_hour_is_bounded_at_that_price(
+    kind: type[OpenAiModel | AnthropicModel],
+) -> None:
+    extra = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    settings: dict[str, object] = {"model": "m", "base_url": "http://127.0.0.1:1/v1"}
+    prefix = Prefix(problem=Problem.ask("1 + 1?"))
+    for table, written in ((settings, False), (settings | {"extra": extra}, True)):
+        model = kind.from_settings("weak", table)
+        assert (most_written(model, prefix, 1, Sampling()).cache_write_1h_tokens > 0) is written
 
 
 def test_a_server_says_what_it_cached_for_an_hour() -> None:

@@ -22,6 +22,7 @@ usages = st.builds(
     input_tokens=_counts,
     cache_read_tokens=_counts,
     cache_write_tokens=_counts,
+    cache_write_1h_tokens=_counts,
     output_tokens=_counts,
     reasoning_tokens=_counts,
     estimated=st.booleans(),

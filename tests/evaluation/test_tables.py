@@ -22,7 +22,14 @@ from steproute.store import LedgerRow
 
 LEDGER: Table[Any] = Table("ledger", LedgerRow, lambda _: ())
 PAGE = Path(__file__).parents[2] / "docs/reference/export.md"
-COUNTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+COUNTS = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
 WORDS = {str: "text", int: "integer", float: "number", bool: "boolean", Decimal: "decimal"}
 
 

@@ -56,8 +56,26 @@ def test_close_gives_the_final_purposes_and_enters_what_was_not_settled(url: str
         await reservation.close(account)
         kept = [each async for each in store.ledger.lines()]
         assert [each.line for each in kept] == [account[0], account[1], account[3], account[2]]
-        assert [each.price for each in kept] == [replace(PRICE, cache_write=PRICE.input)] * 3 + [None]
+        assert [each.price for each in kept] == [
+            replace(PRICE, cache_write=PRICE.input, cache_write_1h=2 * PRICE.input)
+        ] * 3 + [None]
         assert await spent_and_reserved(store) == (Decimal("0.05"), 0)
+
+    run(url, use)
+
+
+def test_a_line_keeps_the_prices_that_explain_what_it_cost(url: str) -> None:
+    async def use(store: Store) -> None:
+        usage = Usage(
+            input_tokens=3, cache_read_tokens=5, cache_write_tokens=70, cache_write_1h_tokens=40, output_tokens=2
+        )
+        reservation = await reserve(store, "a", "0.10")
+        await reservation.close([line(PRICE.cost(usage), usage=usage)])
+        (kept,) = [each async for each in store.ledger.lines()]
+        assert kept.price is not None
+        assert kept.price.cost(kept.line.usage) == kept.line.cost_usd == PRICE.cost(usage)
+        (total,) = await store.ledger.totals()
+        assert total.usage == usage
 
     run(url, use)
 

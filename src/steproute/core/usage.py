@@ -69,19 +69,20 @@ class Price:
             self.input * usage.input_tokens
             + cache_read * usage.cache_read_tokens
             + cache_write * (usage.cache_write_tokens - long)
-            + self._long_write * long
+            + self.hour_write * long
             + self.output * usage.output_tokens
         )
         return total / _PER_MILLION
 
     def most(self, usage: Usage) -> Decimal:
         """The most that the usage can cost, each token that is read at the highest price of reading."""
-        long = self._long_write if usage.cache_write_1h_tokens else Decimal(0)
+        long = self.hour_write if usage.cache_write_1h_tokens else Decimal(0)
         read = max(self.input, self.cache_read or Decimal(0), self.cache_write or Decimal(0), long)
         return (read * usage.read_tokens + self.output * usage.output_tokens) / _PER_MILLION
 
     @property
-    def _long_write(self) -> Decimal:
+    def hour_write(self) -> Decimal:
+        """The price of what a cache keeps for an hour: as given, or twice that of input."""
         return _LONG_WRITE * self.input if self.cache_write_1h is None else self.cache_write_1h
 
     @property

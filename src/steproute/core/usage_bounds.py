@@ -5,7 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.chat_images import data_of, is_image, most_image_tokens, parts_of
-from steproute.core.ports import BoundedModel, BoundedScorer, StepModel, StepScorer
+from steproute.core.ports import (
+    CAPABILITIES,
+    BoundedModel,
+    BoundedScorer,
+    NewestStepScorer,
+    StepModel,
+    StepScorer,
+)
 from steproute.core.problem import Message, attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
@@ -26,12 +33,12 @@ def most_written(model: StepModel, prefix: Prefix, n: int, sampling: Sampling) -
         most = model.most_usage(prefix, n, sampling)
     else:
         most = Usage(input_tokens=n * most_read(prefix), output_tokens=n * sampling.max_tokens)
-    problem = prefix.problem
-    return written_for_an_hour(most) if not problem.is_plain and asks_for_an_hour(problem.canonical) else most
+    asks = not prefix.problem.is_plain and asks_for_an_hour(prefix.problem.canonical)
+    return written_for_an_hour(most) if asks or CAPABILITIES.of(model).hour_writes else most
 
 
 def asks_for_an_hour(request: str) -> bool:
-    """Whether a request, as JSON, may have a cache keep its prompt for an hour, which costs more to write."""
+    """Whether a request, or a part of it, as JSON may have a cache keep its prompt for an hour, which costs more."""
     return '"1h"' in request
 
 
@@ -49,6 +56,13 @@ def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
     if isinstance(scorer, BoundedScorer):
         return scorer.most_usage(prefix)
     return Usage(input_tokens=most_read(prefix))
+
+
+def readings(scorer: StepScorer, prefix: Prefix) -> list[Prefix]:
+    """What `score` may read: the prefix once, or each step's own prefix if the scorer judges each by a call."""
+    if not (isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone):
+        return [prefix]
+    return [replace(prefix, steps=prefix.steps[:count]) for count in range(1, len(prefix.steps) + 1)]
 
 
 def most_read(prefix: Prefix, *further: str) -> int:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from steproute.config import Setup, check_answers, check_needs, policy_family
+from steproute.config import Setup, check_answers, check_needs, check_turns, policy_family
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
 from steproute.config.route import RouteSettings
 from steproute.core.errors import ConfigError, SteprouteError
@@ -23,7 +23,7 @@ from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
 from steproute.serve.answering import Answer, Happening, Work
 from steproute.serve.auto import Arm, Chooser, Fixed, chooser_of
-from steproute.serve.chat_request import PREFIX, Chat
+from steproute.serve.chat_request import PREFIX, Chat, knob_of
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.measuring import AT_ONCE, BASELINE, Measurement
 from steproute.serve.media_urls import check_media_urls
@@ -33,6 +33,7 @@ from steproute.serve.pacing import paced_knob
 from steproute.serve.readiness import Readiness
 from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
+from steproute.serve.turn_policy import UsableTurnsFamily
 from steproute.store import Principal, Store
 from steproute.store.records import PriceRow
 from steproute.strategies.single import Single
@@ -89,8 +90,8 @@ class Gateway:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
         check_media_urls(chat.body.messages, self.settings.media_urls)
-        choice = served.chooser.choose(chat)
-        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
+        knob = await self._knob(chat, served, principal)
+        choice = served.choose(chat, knob)
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
         work = work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob)
         return Requested(served, choice, work, self._alone(chat, served, trace_id))
@@ -107,7 +108,12 @@ class Gateway:
         except (ApiError, SteprouteError):
             return None
 
-    async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
+    async def _knob(self, chat: Chat, served: ServedRoute, principal: Principal) -> float | None:
+        """The knob that the request sets, or the tenant's pace; None for the route's own. Raises ApiError."""
+        if served.family is None or (chat.wants_passthrough and not served.routes_turns(chat)):
+            return None
+        if (knob := knob_of(chat.body, served.route)) is not None:
+            return knob
         if served.route.paced is None or not principal.limits_usd:
             return None
         balances = await self.store.ledger.balances(principal.tenant)
@@ -207,7 +213,7 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     name = f"passthrough/{route.passthrough}"
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
-        chooser = chooser_of(route.auto)
+        chooser = chooser_of(route.auto, route)
     family: PolicyFamily | None = None
     if route.solves is not None:
         family = policy_family(route.solves.policy)
@@ -216,6 +222,10 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
+    if route.tools == "route" and route.solves is not None and family is not None:
+        check_turns(f"serve.routes.{route.name}.tools", strategy, roles)
+        family = UsableTurnsFamily(family)
+        strategy = route.solves.strategy_at(0, family)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name, family=family)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text, tuple_
 
 from steproute.core.usage import Price
 from steproute.store.database import Database
-from steproute.store.schema import requests, traces
+from steproute.store.schema import RATES, requests, traces
 from steproute.store.totals import LedgerLine, Selection, folded_usd, line_pages, savings, within
 
 _TRACES_AT_ONCE: Final = 100
@@ -33,6 +33,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     input_tokens: int
     cache_read_tokens: int
     cache_write_tokens: int
+    cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
     estimated: bool
@@ -42,6 +43,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     output_price: Decimal | None
     cache_read_price: Decimal | None
     cache_write_price: Decimal | None
+    cache_write_1h_price: Decimal | None
     latency_s: float
     wait_s: float
     upstream_id: str
@@ -124,6 +126,7 @@ def _row(each: LedgerLine) -> LedgerRow:
         input_tokens=usage.input_tokens,
         cache_read_tokens=usage.cache_read_tokens,
         cache_write_tokens=usage.cache_write_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
         estimated=usage.estimated,
@@ -137,5 +140,4 @@ def _row(each: LedgerLine) -> LedgerRow:
 
 
 def _prices(price: Price | None) -> dict[str, Any]:
-    names = ("input", "output", "cache_read", "cache_write")
-    return {f"{name}_price": None if price is None else getattr(price, name) for name in names}
+    return {f"{name}_price": None if price is None else getattr(price, name) for name in RATES}

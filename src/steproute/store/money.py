@@ -31,19 +31,24 @@ def usd_of(units: int) -> Decimal:
         return Decimal(units).scaleb(-12)
 
 
-def price_units(price: Price) -> tuple[int, int, int, int]:
-    """Units per token: input, output, cache read, cache write. Cache prices that are not given are the input price.
+def price_units(price: Price) -> dict[str, int]:
+    """Units per token by the column of the price. Cache prices that are not given are those that `Price.cost` takes.
 
     Raises ConfigError that names the price if it has more than 6 decimals per million tokens.
     """
     read = price.input if price.cache_read is None else price.cache_read
     write = price.input if price.cache_write is None else price.cache_write
-    named = {"input": price.input, "output": price.output, "cache_read": read, "cache_write": write}
-    units = [
-        _whole(usd, _PER_TOKEN, f"price table {price.table!r}, {name}", "US dollars per million tokens", 6)
+    named = {
+        "input": price.input,
+        "output": price.output,
+        "cache_read": read,
+        "cache_write": write,
+        "cache_write_1h": price.hour_write,
+    }
+    return {
+        name: _whole(usd, _PER_TOKEN, f"price table {price.table!r}, {name}", "US dollars per million tokens", 6)
         for name, usd in named.items()
-    ]
-    return units[0], units[1], units[2], units[3]
+    }
 
 
 def joined(high: int, low: int) -> int:

@@ -53,8 +53,7 @@ class PriceRow:
     @classmethod
     def of(cls, price: Price) -> "PriceRow":
         """Raises ConfigError that names the price if the ledger cannot hold it exactly."""
-        names = ("input", "output", "cache_read", "cache_write")
-        row = {"price_table": plain(price.table)} | dict(zip(names, price_units(price), strict=True))
+        row = {"price_table": plain(price.table)} | price_units(price)
         key = sha256(repr(row).encode()).hexdigest()[:32]
         return cls(key, {"id": key, **row})
 
@@ -86,6 +85,7 @@ class LineRow:
             "input_tokens": usage.input_tokens,
             "cache_read_tokens": usage.cache_read_tokens,
             "cache_write_tokens": usage.cache_write_tokens,
+            "cache_write_1h_tokens": usage.cache_write_1h_tokens,
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
             "estimated": int(usage.estimated),

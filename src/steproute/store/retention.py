@@ -1,17 +1,15 @@
 """Days whose requests and lines are no longer kept become sums, a few requests at a time."""
 
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Select, delete, exists, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from steproute.store.database import Database
 from steproute.store.records import HELD
-from steproute.store.schema import daily_calls, daily_requests, lines, requests, tenants
+from steproute.store.schema import TOKENS, daily_calls, daily_requests, lines, requests, tenants
 from steproute.store.windows import month_start_s
-
-_TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 
 
 async def fold(database: Database, before: date, most: int) -> int:
@@ -52,7 +50,7 @@ def _fold_some(database: Database, connection: Connection, tenant: Any, before_s
 def _sums_of_calls(ids: Any) -> "Select[Any]":
     key = (requests.c.tenant, requests.c.route, requests.c.key_id, lines.c.role, lines.c.model, lines.c.purpose)
     by = (*key, lines.c.day_s, lines.c.month_s)
-    sums = [func.sum(lines.c[name]).label(name) for name in (*_TOKENS, "cost_usd")]
+    sums = [func.sum(lines.c[name]).label(name) for name in (*TOKENS, "cost_usd")]
     estimated = func.max(lines.c.estimated).label("estimated")
     statement = select(*by, func.count().label("calls"), estimated, *sums)
     joined_rows = statement.select_from(lines).join(requests, requests.c.id == lines.c.request_id)

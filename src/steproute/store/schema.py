@@ -21,6 +21,17 @@ Whole: Final = BigInteger().with_variant(Integer(), "sqlite")
 Real: Final = Float(53).with_variant(REAL(), "sqlite")
 
 metadata: Final = MetaData()
+TOKENS: Final = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+"""Columns of calls: the fields of Usage."""
+RATES: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+"""Columns of prices: the fields of Price."""
 
 tenants: Final = Table(
     "tenants",
@@ -100,10 +111,7 @@ prices: Final = Table(  # units per token; a row never changes, so a line keeps 
     metadata,
     Column("id", Text, primary_key=True),
     Column("price_table", Text, nullable=False),
-    Column("input", Whole, nullable=False),
-    Column("output", Whole, nullable=False),
-    Column("cache_read", Whole, nullable=False),
-    Column("cache_write", Whole, nullable=False),
+    *(Column(name, Whole, nullable=False) for name in RATES),
     sqlite_strict=True,
 )
 
@@ -119,11 +127,7 @@ lines: Final = Table(  # one billed call of a request
     Column("role", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("purpose", Text, nullable=False),
-    Column("input_tokens", Whole, nullable=False),
-    Column("cache_read_tokens", Whole, nullable=False),
-    Column("cache_write_tokens", Whole, nullable=False),
-    Column("output_tokens", Whole, nullable=False),
-    Column("reasoning_tokens", Whole, nullable=False),
+    *(Column(name, Whole, nullable=False) for name in TOKENS),
     Column("estimated", Whole, nullable=False),
     Column("cost_usd", Whole, nullable=False),
     Column("price_table", Text, nullable=False),
@@ -161,11 +165,7 @@ daily_calls: Final = Table(  # sums of the lines of days that are no longer kept
     Column("day_s", Whole, primary_key=True, autoincrement=False),
     Column("month_s", Whole, nullable=False),
     Column("calls", Whole, nullable=False),
-    Column("input_tokens", Whole, nullable=False),
-    Column("cache_read_tokens", Whole, nullable=False),
-    Column("cache_write_tokens", Whole, nullable=False),
-    Column("output_tokens", Whole, nullable=False),
-    Column("reasoning_tokens", Whole, nullable=False),
+    *(Column(name, Whole, nullable=False) for name in TOKENS),
     Column("estimated", Whole, nullable=False),
     Column("cost_usd", Whole, nullable=False),
     sqlite_strict=True,

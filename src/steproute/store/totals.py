@@ -14,13 +14,12 @@ from steproute.core.usage import AccountLine, Price, Purpose, Usage
 from steproute.store.database import Database
 from steproute.store.money import SPLIT, joined, usd_of
 from steproute.store.records import HELD
-from steproute.store.schema import daily_calls, daily_requests, lines, prices, requests
+from steproute.store.schema import RATES, TOKENS, daily_calls, daily_requests, lines, prices, requests
 from steproute.store.tenants import instant
 
 Field = Literal["tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id"]
 
 _FIELDS: Final = ("tenant", "day", "route", "role", "model", "purpose", "key_id", "request_id")
-_TOKENS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _PAGE: Final = 1000
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _NO_TEXT: Final[ColumnElement[str]] = literal_column("''")
@@ -99,7 +98,7 @@ def totals(by: Sequence[Field], selection: Selection, connection: Connection) ->
             raise ConfigError(f"{name!r} is no field.", where="by", remedy=f"Use {', '.join(_FIELDS)}.")
     calls = calls_of(selection).c
     groups = [calls.day_s if name == "day" else calls[name] for name in by]
-    sums = [func.sum(calls[name]) for name in ("calls", *_TOKENS)]
+    sums = [func.sum(calls[name]) for name in ("calls", *TOKENS)]
     statement = select(*groups, *money(calls.cost_usd), *sums).group_by(*groups).order_by(*groups)
     return [_total(by, list(row)) for row in connection.execute(statement) if row[len(by) + 2]]
 
@@ -138,7 +137,7 @@ def folded_usd(selection: Selection, connection: Connection) -> Decimal:
 
 def calls_of(selection: Selection) -> Subquery:
     """The lines, and beside them the sums of days that have none left; `request_id` of those is empty."""
-    names = ("day_s", "month_s", "role", "model", "purpose", *_TOKENS, "cost_usd")
+    names = ("day_s", "month_s", "role", "model", "purpose", *TOKENS, "cost_usd")
     of_requests = (requests.c.tenant, requests.c.route, requests.c.key_id, lines.c.request_id)
     kept = _chosen(select(*of_requests, _ONE.label("calls"), *(lines.c[name] for name in names)), selection)
     of_days = (daily_calls.c.tenant, daily_calls.c.route, daily_calls.c.key_id, _NO_TEXT.label("request_id"))
@@ -176,7 +175,7 @@ def line_pages(selection: Selection, connection: Connection) -> Iterator[list[Le
 
 def _first_page(selection: Selection) -> "Select[Any]":
     columns = [requests.c.key_id, requests.c.route, *lines.c]
-    rates = [prices.c[name].label(f"{name}_rate") for name in ("input", "output", "cache_read", "cache_write")]
+    rates = [prices.c[name].label(f"{name}_rate") for name in RATES]
     statement = _chosen(select(*columns, *rates), selection).outerjoin(prices)
     return statement.order_by(lines.c.request_id, lines.c.number).limit(_PAGE)
 
@@ -222,7 +221,7 @@ def _day(start_s: int) -> date:
 def _total(by: Sequence[Field], row: list[Any]) -> Total:
     group = [_day(value).isoformat() if name == "day" else str(value) for name, value in zip(by, row, strict=False)]
     high, low, calls, *tokens = row[len(by) :]
-    counts: dict[str, Any] = {name: int(count) for name, count in zip(_TOKENS, tokens, strict=True)}
+    counts: dict[str, Any] = {name: int(count) for name, count in zip(TOKENS, tokens, strict=True)}
     return Total(group=tuple(group), calls=int(calls), usage=Usage(**counts), cost_usd=usd_of(joined(high, low)))
 
 
@@ -241,7 +240,7 @@ def _line(row: Any) -> LedgerLine:
 
 
 def _account_line(row: Any) -> AccountLine:
-    tokens = {name: getattr(row, name) for name in _TOKENS}
+    tokens = {name: getattr(row, name) for name in TOKENS}
     return AccountLine(
         role=row.role,
         model=row.model,
@@ -256,10 +255,5 @@ def _account_line(row: Any) -> AccountLine:
 
 
 def _price(row: Any) -> Price:
-    return Price(
-        input=row.input_rate / _PER_MILLION,
-        output=row.output_rate / _PER_MILLION,
-        cache_read=row.cache_read_rate / _PER_MILLION,
-        cache_write=row.cache_write_rate / _PER_MILLION,
-        table=row.price_table,
-    )
+    rates: dict[str, Decimal] = {name: getattr(row, f"{name}_rate") / _PER_MILLION for name in RATES}
+    return Price(**rates, table=row.price_table)

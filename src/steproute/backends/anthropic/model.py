@@ -1,5 +1,6 @@
 """Step models behind Anthropic's Messages API."""
 
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -33,7 +34,7 @@ from steproute.core.recording import estimated_tokens
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Stop
 from steproute.core.usage import Usage
-from steproute.core.usage_bounds import most_read
+from steproute.core.usage_bounds import asks_for_an_hour, most_read
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -112,6 +113,7 @@ class AnthropicModel:
             greedy="temperature" in settings.sampling_fields,
             hides_reasoning=settings.thinking == "hide",
             tool_calls=True,
+            hour_writes=asks_for_an_hour(json.dumps(dict(settings.extra))),
             images=True,
             response_formats=("json_schema",),
         )

@@ -1,5 +1,6 @@
 """How to talk to a model of an OpenAI-compatible server."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -13,6 +14,7 @@ from steproute.backends.reasoning import Thinking
 from steproute.core.chat import LIMIT_FIELDS
 from steproute.core.errors import ConfigError, ContinuationUnsupported
 from steproute.core.ports import Continuation, ModelCapabilities
+from steproute.core.usage_bounds import asks_for_an_hour
 
 LIMITS: Final = LIMIT_FIELDS
 
@@ -117,6 +119,7 @@ class OpenAiSettings:
             greedy="temperature" not in self.omitted,
             hides_reasoning=self.thinking == "hide",
             tool_calls=chats,
+            hour_writes=asks_for_an_hour(json.dumps(dict(self.extra))),
             images=chats,
             response_formats=("json_object", "json_schema") if chats else (),
         )
