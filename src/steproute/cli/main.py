@@ -38,6 +38,7 @@ class Commands(LazyGroup):
         "calibrate": "steproute.cli.calibrate:calibrate",
         "calibrate-scorer": "steproute.cli.calibrate_scorer:calibrate_scorer",
         "compare": "steproute.cli.compare:compare_policies",
+        "bench": "steproute.cli.bench:app",
         "export": "steproute.cli.export:export",
         "data": "steproute.cli.data:app",
         "lab": "steproute.cli.lab:app",

@@ -21,25 +21,47 @@ from steproute.evaluation.summary_text import paid_for
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.policies.route_table_file import SEPARATE
-from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
+from steproute.policies.stored import (
+    ADVANTAGE,
+    AGG,
+    AGG_CONFIDENCE,
+    BOUNDARY,
+    POMDP,
+    QUERY_CLASSIFIER,
+    QUERY_SW,
+    SEQ,
+    STEER,
+)
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK, ROUTES)
+_TRAINED = (
+    POMDP,
+    AGG,
+    AGG_CONFIDENCE,
+    SEQ,
+    ADVANTAGE,
+    QUERY_SW,
+    QUERY_CLASSIFIER,
+    STEER,
+    BOUNDARY,
+    EXAMPLE_BANK,
+    ROUTES,
+)
 
 
 def train(
     policy: Annotated[
         str,
         typer.Option(
-            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, example-bank or "
-            "routes."
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, boundary, "
+            "example-bank or routes."
         ),
     ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
-            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
+            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or a world. "
             "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",
@@ -103,10 +125,11 @@ def train(
     lam: Annotated[
         float | None,
         typer.Option(
-            help="agg, seq: λ, the cost of a strong token in correct answers. Default: one policy for every λ."
+            help="agg, seq: λ, the cost of a strong token in correct answers; boundary: that of always-strong. "
+            "Default: one policy for every λ."
         ),
     ] = None,
-    passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
+    passes: Annotated[int, typer.Option(help="agg, seq, boundary: passes over the problems.")] = 10,
     seed: Seed = 0,
     in_flight: InFlight = 64,
     max_usd: MaxUsd = None,
@@ -124,8 +147,9 @@ def train(
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
     policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
-    An example bank holds solved steps for the strategy booststep. routes learns what each route reaches and spends,
-    from finished runs. Limits come from the configuration file. A rerun continues where the last one stopped.
+    boundary learns which steps need the strong model, before they are written. An example bank holds solved steps for
+    the strategy booststep. routes learns what each route reaches and spends, from finished runs. Limits come from the
+    configuration file. A rerun continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """

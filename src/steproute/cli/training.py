@@ -168,14 +168,16 @@ def progress_bar(roles: Roles) -> Progress:
     return Progress(*bar, console=Terminal(stderr=True))
 
 
-def training_problems(data: str, count: int | None, seed: int, fields: Fields = Fields()) -> list[Problem]:
+def training_problems(
+    data: str, count: int | None, seed: int, fields: Fields = Fields(), *, gold: bool = True
+) -> list[Problem]:
     """The problems of a data set, 2000 of the lab unless `count` says otherwise.
 
-    Raises DatasetError for unknown or empty data, or a problem without a gold answer.
+    gold: whether each needs a gold answer. Raises DatasetError for unknown or empty data, or a problem without one.
     """
     problems = load_problems(data, _LAB_PROBLEMS if count is None and is_lab(data) else count, seed, fields)
     for problem in problems:
-        if problem.answer is None:
+        if gold and problem.answer is None:
             raise DatasetError(
                 f"problem {problem.id!r} has no gold answer, and training needs one of each.",
                 where="data",

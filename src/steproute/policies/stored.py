@@ -22,6 +22,7 @@ from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
 from steproute.policies.advantage import AdvantageFamily, AdvantageNetwork
+from steproute.policies.boundary import BoundaryFamily, BoundaryRouter
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
 from steproute.policies.route_table_file import ROUTE_TABLE, family_of_table, with_parts
@@ -42,6 +43,7 @@ QUERY_CLASSIFIER: Final = "query-classifier"
 ADVANTAGE: Final = "advantage"
 MIXTURE: Final = "mixture"
 STEER: Final = "steer"
+BOUNDARY: Final = "boundary"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
 """What the aggregate networks read of the scores."""
 
@@ -151,6 +153,16 @@ def steer_artifact(family: SteerFamily, facts: dict[str, Any]) -> Artifact:
     return Artifact(kind=STEER, arrays=asdict(family.mixture), facts=facts)
 
 
+def boundary_artifact(family: BoundaryFamily, facts: dict[str, Any]) -> Artifact:
+    """A chooser's router as an artefact; `facts` say what it was trained on."""
+    router = family.router
+    return Artifact(kind=BOUNDARY, arrays={"weights": router.weights}, facts={**facts, "terms": list(router.terms)})
+
+
+def _boundary(artifact: Artifact) -> BoundaryFamily:
+    return BoundaryFamily(BoundaryRouter(_terms(artifact), sound_arrays(artifact, weights=1)["weights"]))
+
+
 def _steer(artifact: Artifact) -> SteerFamily:
     return SteerFamily(ConfidenceMixture(**sound_arrays(artifact, shares=1, means=1, deviations=1)))
 
@@ -215,19 +227,24 @@ def _learned_rewriters(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(roles[1:])
 
 
-def _query(artifact: Artifact) -> QueryFamily:
+def _terms(artifact: Artifact) -> tuple[str, ...]:
     terms = artifact.facts["terms"]
     if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
         raise ArtifactError(
             f"terms: {terms!r:.80} is no list of words.", where="policy", remedy="Train the policy again."
         )
+    return tuple(terms)
+
+
+def _query(artifact: Artifact) -> QueryFamily:
+    terms = _terms(artifact)
     predictor: SimilarityRanking | TextClassifier
     if artifact.kind == QUERY_SW:
         arrays = sound_arrays(artifact, idf=1, grid=1, vectors=2, right=1)
-        predictor = SimilarityRanking(TfIdf(tuple(terms), arrays["idf"]), arrays["vectors"], arrays["right"])
+        predictor = SimilarityRanking(TfIdf(terms, arrays["idf"]), arrays["vectors"], arrays["right"])
     else:
         arrays = sound_arrays(artifact, idf=1, grid=1, weights=1, bias=1)
-        predictor = TextClassifier(TfIdf(tuple(terms), arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
+        predictor = TextClassifier(TfIdf(terms, arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
     if not 0 <= (chance := predictor.probability("a question")) <= 1:
         raise ArtifactError(
             f"its arrays predict {chance:g}, which is no probability.", where="policy", remedy="Train the policy again."
@@ -288,5 +305,6 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
     STEER: _steer,
+    BOUNDARY: _boundary,
     ROUTE_TABLE: family_of_table,
 }

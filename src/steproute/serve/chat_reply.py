@@ -17,6 +17,7 @@ _CUT_OFF: Final = frozenset(
         Outcome.CONTEXT_OVERFLOW,
         Outcome.TOKEN_BUDGET,
         Outcome.MONEY_BUDGET,
+        Outcome.CALL_BUDGET,
         Outcome.DEADLINE,
     }
 )
@@ -29,7 +30,7 @@ class Head:
     trace_id: str
     model: str
     created: int
-    facts: Mapping[str, str]
+    facts: Mapping[str, Any]
 
     def chunk(
         self,

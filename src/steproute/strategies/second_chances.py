@@ -40,6 +40,7 @@ class SecondChances(Stepwise):
     bank: str = ""
     threshold: float = THRESHOLD
     chooses: ClassVar[bool] = True
+    routes_turns: ClassVar[bool] = False
     adviser: ExampleAdviser | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """TRIM: the weak model writes each step, the PRM scores it, a policy accepts it or has another model rewrite it."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
@@ -16,6 +17,8 @@ class Stepwise:
     `takeover_steps` is how many steps a takeover writes; None lets it write to the end. `judge` is the role of the
     scorer. Raises ConfigError for a takeover of less than one step.
     """
+
+    routes_turns: ClassVar[bool] = True
 
     policy: Policy | AskedPolicy
     takeover_steps: int | None = None
