@@ -183,7 +183,8 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return boundary(training, options.lam, options.passes)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
-    model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
+    on_lab = options.embedded and not is_world(options.data)
+    model = fit_on_lab_labels(training, labels) if on_lab else fit_on_solutions(training)
     return planned(model, options.belief, {**training.facts, "labels": labels}, training.console)
 
 
