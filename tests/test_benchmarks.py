@@ -138,3 +138,12 @@ def test_examples_in_steps_says_what_each_query_finds(tmp_path: Path) -> None:
     shares = {row["of"]: row["value"] for row in found if row["figure"] == "same calculation"}
     assert {"first try", "previous step", "path"} < shares.keys()
     assert all(isinstance(share, float) and 0 <= share <= 1 for share in shares.values())
+
+
+def test_worlds_table_shows_each_policy_beside_a_coin_per_task() -> None:
+    words = ("--problems", "16", "--points", "1", "--series", "threshold,preroute:mixing")
+    command = [sys.executable, str(BENCHMARKS / "worlds_table.py"), *words]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    names = [line.split("|")[1].strip() for line in found.splitlines() if line.startswith("| ")]
+    assert names == ["policy", "weak alone", "strong alone", "threshold 0.5", "mixing 0.5", "series", "threshold",
+                     "preroute:mixing"]  # fmt: skip

@@ -192,7 +192,8 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
     if RESAMPLE in training.rewriters:
         _check_labelled_by_steps(labels)
         return planned(pomdp_with_rungs(training), options.belief, training.facts, training.console)
-    model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
+    on_lab = options.embedded and not is_world(options.data)
+    model = fit_on_lab_labels(training, labels) if on_lab else fit_on_solutions(training)
     return planned(model, options.belief, {**training.facts, "labels": labels}, training.console)
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
@@ -43,15 +44,17 @@ class PlannedGame:
         self.good.append(action == self.planned)
         response = self._game.act(text)
         if not response.ends:
-            self.planned = ACTIONS[self._replanned(action)]
+            self.planned = self._replanned(action)
         return response
 
-    def _replanned(self, action: str) -> int:
-        try:
-            return int(self._bot.replan(ACTIONS.index(action)))
-        except Exception:  # the bot fails in some situations that its own actions do not lead to
-            self._bot = _bot(self._game.level)
-            return int(self._bot.replan(None))
+    def _replanned(self, action: str) -> str:
+        """The bot fails in some situations that its own actions do not lead to, a new one if it carries a thing."""
+        with suppress(Exception):
+            return ACTIONS[int(self._bot.replan(ACTIONS.index(action)))]
+        self._bot = _bot(self._game.level)
+        with suppress(Exception):
+            return ACTIONS[int(self._bot.replan(None))]
+        return "drop"
 
 
 class BabyAiBotAgent:
