@@ -13,6 +13,7 @@ from steproute.core.usage import Price
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.engine.spending import limited_tokens
 from steproute.serve.answering import Happening
 from steproute.serve.step_work import prices_of, solved, within
 from steproute.serve.turn_memory import Conversation, TurnMemory
@@ -23,7 +24,8 @@ from steproute.serve.turn_model import AnsweredByClient, TurnDraft, TurnModel
 class TurnWork:
     """A conversation, and the strategy that decides who writes its next turn. See Work.
 
-    roles: whose models write turns of this request (TurnModel).
+    roles: whose models write turns of this request (TurnModel). bounds_tokens: whether all calls together generate no
+    more than `most_tokens`, tries after failures included.
     """
 
     request: ChatRequest
@@ -35,6 +37,7 @@ class TurnWork:
     limits: Limits
     most_usd: Decimal
     most_tokens: int
+    bounds_tokens: bool = False
     seed: int = 0
 
     @property
@@ -56,6 +59,12 @@ class TurnWork:
     def turn(self) -> int:
         """Which of the assistant's turns it is, from 1."""
         return len(self.conversation.keys) + 1
+
+    @property
+    def bounded_roles(self) -> Roles:
+        """The roles, whose calls stay within what is reserved."""
+        roles = limited_tokens(self.roles, self.most_tokens) if self.bounds_tokens else self.roles
+        return within(self.most_usd, roles)
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
         """Hand on the pieces of the accepted turn once it is accepted, and of no other."""
@@ -86,7 +95,7 @@ class _Turn:
         work = self._work
         self._episode = Episode(
             work.conversation.problem,
-            replace(within(work.most_usd, work.roles), environment=AnsweredByClient()),
+            replace(work.bounded_roles, environment=AnsweredByClient()),
             route=work.route,
             limits=work.limits,
             seed=work.seed,
