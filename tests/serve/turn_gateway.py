@@ -50,16 +50,20 @@ class TurnGateway:
 
     def http(self, tenant: str = "open") -> httpx2.AsyncClient:
         """A client that retries nothing."""
+        return httpx2.AsyncClient(**self._settings(tenant))
+
+    def http_now(self, tenant: str = "open") -> httpx2.Client:
+        """The same for one request at a time."""
+        return httpx2.Client(**self._settings(tenant))
+
+    def _settings(self, tenant: str) -> dict[str, Any]:
         headers = {"authorization": f"Bearer {self.keys[tenant]}"}
-        return httpx2.AsyncClient(base_url=f"{self.gateway.url}/v1", headers=headers, timeout=60)
+        return {"base_url": f"{self.gateway.url}/v1", "headers": headers, "timeout": 60}
 
     def ask(self, tenant: str = "open", path: str = "chat/completions", **fields: Any) -> httpx2.Response:
         """An answer, whatever its status."""
-        return asyncio.run(self._ask(tenant, path, fields))
-
-    async def _ask(self, tenant: str, path: str, fields: dict[str, Any]) -> httpx2.Response:
-        async with self.http(tenant) as http:
-            return await http.post(path, json=body(**fields))
+        with self.http_now(tenant) as http:
+            return http.post(path, json=body(**fields))
 
     def in_store(self, do: "Coroutine[Any, Any, _T] | Any") -> Any:
         """Do something in the ledger from here."""
