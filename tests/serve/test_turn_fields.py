@@ -124,6 +124,35 @@ def test_all_apis_have_the_same_account(turns: TurnGateway) -> None:
     assert [line[:2] for line in accounts[0]] == [("weak", "discarded"), ("prm", "score"), ("strong", "accepted")]
 
 
+@pytest.mark.parametrize("path", ["responses", "messages"])
+def test_interleaved_calls_are_whole_in_every_api(turns: TurnGateway, path: str) -> None:
+    pieces = [(0, "{"), (1, '{"b"'), (0, '"a": 1}'), (1, ": 2}")]
+    begun = [delta(tool_calls=[call(name, "", index)]) for index, name in enumerate(("find", "read"))]
+    further = [delta(tool_calls=[{"index": index, "function": {"arguments": text}}]) for index, text in pieces]
+    turns.upstream.says(weak=[*begun, *further, delta("tool_calls"), usage()])
+    functions = [each["function"] for each in TOOLS]
+    fields: dict[str, Any] = {"model": "agent", "stream": True}
+    if path == "responses":
+        fields |= {"input": "Go.", "tools": [{"type": "function", **each} for each in functions], "store": False}
+    else:
+        tools = [{"name": each["name"], "input_schema": each["parameters"]} for each in functions]
+        fields |= {"messages": ASK, "tools": tools, "max_tokens": 50}
+    with turns.http_now() as http:
+        response = http.post(path, json=fields)
+    begun_items = [each for each in chunks(response) if each["type"] in _BEGINS]
+    names = [(each.get("item") or each.get("content_block"))["name"] for each in begun_items]
+    texts = ["", ""]
+    for each in chunks(response):
+        text = each.get("delta", {}).get("partial_json") if path == "messages" else each.get("delta")
+        if each["type"] in _GOES_ON:
+            texts[each["index"] if path == "messages" else each["output_index"]] += text
+    assert (names, list(map(json.loads, texts))) == (["find", "read"], [{"a": 1}, {"b": 2}])
+
+
+_BEGINS = {"response.output_item.added", "content_block_start"}
+_GOES_ON = {"response.function_call_arguments.delta", "content_block_delta"}
+
+
 def account(turns: TurnGateway, id: str) -> list[tuple[Any, ...]]:
     query = (
         "SELECT role, purpose, lines.input_tokens, lines.cache_read_tokens, lines.output_tokens, lines.cost_usd, "
@@ -134,11 +163,23 @@ def account(turns: TurnGateway, id: str) -> list[tuple[Any, ...]]:
         return database.execute(query, [id]).fetchall()
 
 
+def test_simulate_knows_the_price_of_earlier_answers(turns: TurnGateway) -> None:
+    turns.upstream.says(weak=FIND)
+    for _ in range(20):
+        response = turns.ask("other")
+    expected = turns.ask("other", "simulate").json()["expected_cost"]
+    cost = float(response.json()["steproute"]["cost_usd"])
+    assert expected["expected_usd"] == pytest.approx(cost)
+    assert expected["source"].startswith("your newest 20 answers")
+
+
 def test_simulate_calls_no_model_and_says_what_would_be_reserved(turns: TurnGateway) -> None:
     turns.upstream.says(weak=FIND)
-    answer = turns.ask(path="simulate", max_tokens=50).json()
+    simulated = turns.ask(path="simulate", max_tokens=50)
+    assert simulated.status_code == 200, simulated.text
+    answer = simulated.json()
     assert turns.upstream.asked == []
-    assert (answer["choice"], answer["answered_by"]) == ("turns", "stepwise(threshold=0.5)")
+    assert (answer["choice"], answer["answered_by"]) == ("turns", "stepwise/threshold=0.5")
     _, response = ask(turns, max_tokens=50)
     with sqlite3.connect(turns.gateway.database) as database:
         (usd,) = database.execute("SELECT asked_usd FROM requests WHERE id = ?", [response.json()["id"]]).fetchone()

@@ -18,6 +18,7 @@ from steproute.serve.answering import Happening
 from steproute.serve.step_work import prices_of, solved, within
 from steproute.serve.turn_memory import Conversation, TurnMemory
 from steproute.serve.turn_model import AnsweredByClient, TurnDraft, TurnModel
+from steproute.serve.turn_pieces import in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,6 @@ class _Turn:
         self.trace = replace(trace, steps=steps, notes=(*trace.notes, *faults))
         if steps and not trace.failed:
             self._work.memory.keep_turn(self._work.conversation.key_of_next(steps[-1].text), steps[-1])
-            for delta in self._drafts[self._episode.accepted[-1]].deltas:
+            for delta in in_order(self._drafts[self._episode.accepted[-1]].deltas):
                 self._emit(delta)
         self._emit(Finished(self.trace))
