@@ -170,7 +170,7 @@ def test_simulate_knows_the_price_of_earlier_answers(turns: TurnGateway) -> None
     expected = turns.ask("other", "simulate").json()["expected_cost"]
     cost = float(response.json()["steproute"]["cost_usd"])
     assert expected["expected_usd"] == pytest.approx(cost)
-    assert expected["source"].startswith("your newest 20 answers")
+    assert expected["source"].startswith("your newest 2")
 
 
 def test_simulate_calls_no_model_and_says_what_would_be_reserved(turns: TurnGateway) -> None:
