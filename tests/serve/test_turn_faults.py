@@ -1,7 +1,8 @@
-"""What a client gets, and what is billed, if the models behind a route that routes tools go wrong or write odd turns."""
+"""What a client gets, and what is billed, if the models behind a route of agents go wrong or write odd turns."""
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 from tests.backends.http.hostile import Fault
 from tests.backends.test_openai_chat import delta, usage
-from tests.serve.turn_gateway import TurnGateway
+from tests.serve.turn_gateway import TurnGateway, body
 from tests.serve.turning import call, calling, saying
 
 GOOD = calling(call("find", '{"a": 1}'))
@@ -72,6 +73,35 @@ def test_a_fault_is_one_answer_that_no_client_retries(
     assert (day.reserved_usd, day.reserved_tokens) == (0, 0)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("role", ["weak", "strong", "prm"])
+def test_a_deadline_ends_a_turn_that_hangs(turns: TurnGateway, role: str, stream: bool) -> None:
+    turns.upstream.says(weak=WRONG, strong=STRONG)
+    turns.upstream.faults = {role: Fault.HANG}
+    message, response = ask(turns, stream, steproute={"deadline_s": 0.3})
+    assert not message["content"]
+    assert not message.get("tool_calls")
+    assert '"deadline"' in response.text
+    assert '"finish_reason":"length"' in response.text
+    assert turns.day("open").reserved_usd == 0
+
+
+@pytest.mark.parametrize("role", ["weak", "strong", "prm"])
+def test_a_client_that_leaves_frees_its_reservation(turns: TurnGateway, role: str) -> None:
+    """Whoever is being waited for."""
+    turns.upstream.says(weak=WRONG, strong=STRONG)
+    turns.upstream.faults = {role: Fault.HANG}
+    for stream in (False, True):
+        with turns.http_now() as http, pytest.raises(httpx2.ReadTimeout):
+            http.post("chat/completions", json=body(stream=stream), timeout=0.3)
+    until = time.monotonic() + 30
+    while (reserved := turns.day("open").reserved_usd) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert reserved == 0
+    lines = {"weak": [], "prm": [("weak", "discarded"), ("prm", "cancelled")]}
+    assert newest(turns) == lines.get(role, [("weak", "discarded"), ("prm", "score")])
+
+
 def test_a_turn_whose_server_reports_no_usage_is_billed_by_an_estimate(turns: TurnGateway) -> None:
     turns.upstream.says(weak=GOOD[:-1])
     _, response = ask(turns)
@@ -92,6 +122,18 @@ def test_calls_in_pieces_of_a_character_and_interleaved_are_put_together(turns: 
     turns.upstream.says(weak=[*begun, *pieces, delta("tool_calls"), usage()])
     message, _ = ask(turns, stream)
     assert called(message) == [("find", texts[0]), ("read", texts[1])]
+    assert turns.upstream.models == ["weak", "prm"]
+
+
+def test_calls_that_all_have_one_index_are_told_apart_by_their_ids(turns: TurnGateway) -> None:
+    """As some servers number them; the pieces that follow belong to the newest."""
+    first, second = call("find", '{"a": 1}'), {**call("read", '{"page"'), "id": "read-1"}
+    rest = {"index": 0, "function": {"arguments": ": 7}"}}
+    turns.upstream.says(
+        weak=[*(delta(tool_calls=[each]) for each in (first, second, rest)), delta("tool_calls"), usage()]
+    )
+    message, _ = ask(turns)
+    assert called(message) == [("find", '{"a": 1}'), ("read", '{"page": 7}')]
     assert turns.upstream.models == ["weak", "prm"]
 
 
@@ -130,7 +172,10 @@ def test_half_a_character_in_a_turn_fails_no_request(turns: TurnGateway, stream:
 def test_five_megabytes_of_arguments_come_in_time_that_is_linear(turns: TurnGateway) -> None:
     text = json.dumps({"a": "x" * 5_000_000})
     pieces = [delta(tool_calls=[call("find", "")])]
-    pieces += [delta(tool_calls=[{"index": 0, "function": {"arguments": text[at : at + 500]}}]) for at in range(0, len(text), 500)]
+    pieces += [
+        delta(tool_calls=[{"index": 0, "function": {"arguments": text[at : at + 500]}}])
+        for at in range(0, len(text), 500)
+    ]
     turns.upstream.says(weak=[*pieces, delta("tool_calls"), usage()])
     message, _ = ask(turns, model="trusting")
     assert called(message) == [("find", text)]
@@ -171,6 +216,6 @@ def test_a_refusal_reaches_the_client_as_one(turns: TurnGateway, stream: bool) -
 def test_two_models_that_say_nothing_give_an_empty_turn(turns: TurnGateway, stream: bool) -> None:
     nothing = [delta(role="assistant", content="", reasoning_content="Hm."), delta("stop"), usage()]
     turns.upstream.says(weak=nothing, strong=nothing)
-    message, response = ask(turns, stream)
+    message, _response = ask(turns, stream)
     assert not message["content"]
     assert newest(turns) == [("weak", "discarded"), ("prm", "score"), ("strong", "accepted")]

@@ -65,6 +65,40 @@ def test_a_field_reaches_each_model_as_it_came(turns: TurnGateway, fields: dict[
         assert asked.body.items() >= fields.items()
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"n": 0},
+        {"max_tokens": 0},
+        {"max_tokens": 1.5},
+        {"max_tokens": 10**15},
+        {"max_completion_tokens": True},
+        {"messages": []},
+        {"messages": [{"content": "No role."}]},
+        {"messages": [*ASK, {"role": "assistant", "tool_calls": "find"}]},
+        {"messages": [*ASK, {"role": "assistant", "tool_calls": ["find"]}]},
+        {"messages": [{"role": "system", "content": "Only this."}]},
+        {"tools": {"type": "function"}},
+        {"tools": ["find"]},
+        {"tool_choice": {"type": "function", "function": {"name": ["read"]}}},
+        {"response_format": "json"},
+        {"stream_options": {"include_usage": "yes"}},
+        {"steproute": {"max_cost_usd": -1}},
+        {"steproute": {"max_cost_usd": 1e-30}},
+        {"steproute": {"knob": 2}},
+        {"steproute": {"seed": "one"}},
+        {"tools": [{"type": "function", "function": {}}]},
+        {"tools": [{"type": "function", "function": {"name": 5}}]},
+        {"tools": []},
+    ],
+    ids=str,
+)
+def test_no_field_makes_the_gateway_fail(turns: TurnGateway, fields: dict[str, Any]) -> None:
+    turns.upstream.says(weak=saying("[complete]"), strong=saying("Five."))
+    assert turns.ask(**fields).status_code in (200, 400)
+    assert turns.day("open").reserved_usd == 0
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_log_probabilities_of_a_turn_are_its_authors(turns: TurnGateway, stream: bool) -> None:
     pieces = [delta(content=text) for text in ("It ", "is.")]
@@ -72,7 +106,9 @@ def test_log_probabilities_of_a_turn_are_its_authors(turns: TurnGateway, stream:
         piece["choices"][0]["logprobs"] = {"content": [{"token": text, "logprob": -0.1}], "refusal": None}
     turns.upstream.says(weak=[*pieces, delta("stop"), usage()])
     _, response = ask(turns, stream, logprobs=True)
-    choices = [choice for chunk in chunks(response) for choice in chunk["choices"]] if stream else response.json()["choices"]
+    choices = (
+        [choice for chunk in chunks(response) for choice in chunk["choices"]] if stream else response.json()["choices"]
+    )
     tokens = [each["token"] for choice in choices for each in (choice["logprobs"] or {}).get("content") or ()]
     assert tokens == ["It ", "is."]
 
@@ -81,7 +117,9 @@ def test_log_probabilities_of_a_turn_are_its_authors(turns: TurnGateway, stream:
 def test_a_turn_that_its_limit_cuts_off_says_so(turns: TurnGateway, stream: bool) -> None:
     turns.upstream.says(weak=[delta(content="I"), delta("length"), usage(prompt_tokens=5, completion_tokens=1)])
     message, response = ask(turns, stream, max_tokens=1)
-    choices = [choice for chunk in chunks(response) for choice in chunk["choices"]] if stream else response.json()["choices"]
+    choices = (
+        [choice for chunk in chunks(response) for choice in chunk["choices"]] if stream else response.json()["choices"]
+    )
     assert message["content"] == "I"
     assert [choice["finish_reason"] for choice in choices if choice["finish_reason"]] == ["length"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from steproute.core.answer_rule import BOXED, AnswerRule
-from steproute.core.errors import ConfigError, ScorerError
+from steproute.core.errors import ConfigError
 from steproute.core.solution import Prefix
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import TEMPLATE_TOKENS, byte_count
@@ -47,7 +47,7 @@ class StepText:
         return before + self.between.join(self._quoted(step.text) + self.marker for step in prefix.steps) + after
 
     def _quoted(self, text: str) -> str:
-        """The text without the marker: a space stands before the marker's last character, or instead of its only one."""
+        """The text without the marker: a space stands before its last character, or in the place of its only one."""
         apart = f"{self.marker[:-1]} {self.marker[-1]}" if len(self.marker) > 1 else " "
         return text.replace(self.marker, apart) if self.marker in text else text
 

@@ -1,7 +1,7 @@
 """A scorer of an agent's turns. One that judges each step by a call of its own judges no turn twice.
 
-A conversation may have hundreds of turns, and each judgement reads all that is before its turn. So a judge is asked about
-no more than two of them, and a turn whose score is not known counts as if it were not there.
+A conversation may have hundreds of turns, and each judgement reads all that is before its turn. So a judge is asked
+about no more than two of them, and a turn whose score is not known counts as if it were not there.
 """
 
 import time
@@ -15,7 +15,6 @@ from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_scored
 from steproute.engine.roles import ScorerRole
 from steproute.serve.turn_memory import Conversation, TurnMemory
-
 
 _UNKNOWN: Final = 1.0
 """The score of a turn of which nothing is known: the one by which no minimum and no product of scores changes."""

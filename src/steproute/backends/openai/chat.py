@@ -92,6 +92,7 @@ class _ReplyReading:
     def __init__(self) -> None:
         self._in_pieces = self._finished = False
         self._calls: dict[int, tuple[str, str]] = {}
+        self._places: dict[int, int] = {}
 
     def delta(self, choice: Choice) -> ChatDelta:
         """What a choice adds."""
@@ -117,7 +118,7 @@ class _ReplyReading:
         """A piece of a call; some servers say its id and name in every piece."""
         function, id = table(call.get("function")), word(call.get("id"))
         name, arguments = word(function.get("name")), function.get("arguments")
-        place = self._place(position, whole_number(call.get("index")), id)
+        place = self._place(position, whole_number(call.get("index")), id, name)
         known_id, known_name = self._calls.get(place, ("", ""))
         self._calls[place] = known_id or id, known_name or name
         if arguments is not None and not isinstance(arguments, str):
@@ -130,14 +131,23 @@ class _ReplyReading:
             fields=_further(call, _READ_OF_CALL),
         )
 
-    def _place(self, position: int, index: int | None, id: str) -> int:
+    def _place(self, position: int, index: int | None, id: str, name: str) -> int:
         """Which call it is. Without an index a new id is a new call."""
-        if index is not None:
-            return index
         newest = max(self._calls, default=-1)
+        if index is not None:
+            return self._indexed(index, id, name, newest)
         if not id:
             return max(position, newest)
         return next((place for place, (known_id, _) in self._calls.items() if known_id == id), newest + 1)
+
+    def _indexed(self, index: int, id: str, name: str, newest: int) -> int:
+        """Some servers give all calls the same index: a further name with an id of its own begins a further call."""
+        place = self._places.get(index, index)
+        known_id, known_name = self._calls.get(place, ("", ""))
+        if id and name and known_name and known_id not in ("", id):
+            place = newest + 1
+        self._places[index] = place
+        return place
 
 
 def _listed(value: object) -> list[Mapping[str, object]]:
