@@ -1,9 +1,10 @@
-"""The house's scripted agents behind OpenAI's chat API, with calls of tools, and their reward model behind /pooling.
+"""The house's agents behind OpenAI's chat API, with calls of tools, and their reward model behind /pooling.
 
     python examples/tool_agent/house_server.py --port 8750
 
-It stands in for your model servers. Nothing here is a language model: an agent plays the conversation's calls again to
-see where it is, and writes the next call, or a mistake with a known chance. A token is four characters.
+It stands in for your model servers. Nothing here is a language model: the weak agent and the reward model are small
+networks, the strong agent is a script, and all of them read the conversation's calls and what the house answers. A
+token is four characters.
 GET /counts says what each model has read and written.
 """
 
@@ -12,6 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
@@ -22,8 +24,8 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from steproute import Problem
-from steproute.core.solution import Prefix, Sampling, Step
-from steproute.environments.house.agents import HouseAgent, noisy_scorer
+from steproute.core.solution import ENVIRONMENT, Prefix, Step
+from steproute.environments.house.agents import HOUSE_SAMPLING, HouseAgent, HouseExpert, HousePrm
 from steproute.environments.house.game import House
 from steproute.environments.replaying import TASK, action_of
 
@@ -52,6 +54,8 @@ TOOLS = [
 ]
 _TASK = re.compile(r"House (\d+)\.")
 _CALL = re.compile(r"^(go|take|unlock|put|drop)\((\{.*\})\)$", re.MULTILINE)
+AGENTS = {"weak": HouseAgent(), "strong": HouseExpert()}
+PRM = HousePrm()
 counts: dict[str, Counter[str]] = {}
 
 
@@ -63,13 +67,17 @@ def action(name: str, arguments: str) -> str:
 
 def prefix_of(task: str, actions: list[str]) -> Prefix:
     """The solution so far, as the house's agents and scorers read it."""
-    problem = Problem.ask(id=f"house-{task}", text=f"House {task}.", tags={TASK: task})
-    return Prefix(problem=problem, steps=tuple(Step(role="agent", text=each, tokens=0) for each in actions))
+    game, steps = House(int(task)), []
+    problem = Problem.ask(id=f"house-{task}", text=game.task_text(), tags={TASK: task})
+    for each in actions:
+        steps.append(Step(role="agent", text=each, tokens=0))
+        steps.append(Step(role=ENVIRONMENT, text=game.act(each).text, tokens=0))
+    return Prefix(problem=problem, steps=tuple(steps))
 
 
 def has_ended(task: str, actions: list[str]) -> bool:
     """Whether the house takes no further action."""
-    game = House(task)
+    game = House(int(task))
     return any(game.act(each).ends for each in actions)
 
 
@@ -92,14 +100,14 @@ async def chat(request: Request) -> StreamingResponse:
 
 
 async def next_turn(model: str, task: str, actions: list[str]) -> dict[str, Any]:
-    """What a scripted agent does next, as a turn. The same conversation gets the same turn."""
+    """What an agent does next, as a turn. The same conversation gets the same turn."""
     seed = crc32(f"{model} {task} {actions}".encode())
-    (draft,) = await HouseAgent(f"house-{model}").propose(prefix_of(task, actions), 1, Sampling(seed=seed))
+    (draft,) = await AGENTS[model].propose(prefix_of(task, actions), 1, replace(HOUSE_SAMPLING, seed=seed))
     name, _, given = action_of(draft.text).rstrip(")").partition("(")
     arguments = {ARGUMENTS[name]: given} if ARGUMENTS[name] else {}
     function = {"name": name, "arguments": json.dumps(arguments)}
     call = {"index": 0, "id": f"call_{len(actions)}_{seed:08x}", "type": "function", "function": function}
-    return {"content": draft.text.partition("\n")[0], "tool_calls": [call]}
+    return {"content": None, "tool_calls": [call]}
 
 
 async def events(message: dict[str, Any], usage: Mapping[str, int]) -> AsyncIterator[str]:
@@ -122,7 +130,7 @@ def event(delta: Mapping[str, Any], finish: str | None = None) -> str:
 
 
 async def pooling(request: Request) -> JSONResponse:
-    """[p_bad, p_good] for each turn: whether its call brought the goal nearer, with noise."""
+    """[p_bad, p_good] for each turn: whether its call brings the goal nearer, as the reward model believes."""
     body = await request.json()
     problem, _, answer = body["input"].partition("<|im_start|>assistant\n")
     task = _TASK.search(problem)[1]  # type: ignore[index]
@@ -140,7 +148,7 @@ async def score(task: str, turns: list[str]) -> float:
     actions = [action(*call.groups()) for call in calls if call]
     if calls[-1] is None:
         return 0.9 if has_ended(task, actions) else 0.1
-    return (await noisy_scorer().score(prefix_of(task, actions))).values[-1]
+    return (await PRM.score(prefix_of(task, actions))).values[-1]
 
 
 async def counted(request: Request) -> JSONResponse:

@@ -2,7 +2,7 @@
 
     python examples/tool_agent/play.py --tasks 10
 
-It starts the scripted models of house_server.py and a gateway with steproute.toml, and plays tasks of the house with
+It starts the models of house_server.py and a gateway with steproute.toml, and plays tasks of the house with
 OpenAI's client: by the weak model alone, by the strong one alone, and routed.
 """
 
@@ -41,7 +41,7 @@ class Played:
 
 def play(client: openai.OpenAI, model: str, task: str, question: str, played: Played) -> None:
     """One task: ask for a turn, carry out its calls, send their results, until the house ends it."""
-    game, messages = House(task), [{"role": "user", "content": question}]
+    game, messages = House(int(task)), [{"role": "user", "content": question}]
     while True:
         reply = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
         facts = reply.model_extra["steproute"]

@@ -1,4 +1,4 @@
-"""The example's scripted models and a gateway in front of them, as two processes, and an agent that plays the house."""
+"""The example's models and a gateway in front of them, as two processes, and an agent that plays the house."""
 
 import json
 import sqlite3
@@ -88,7 +88,7 @@ class Game:
 
     def play(self, ask: Callable[[Sequence[Turn]], tuple[Turn, dict[str, Any]]]) -> "Game":
         """Ask for turns and carry out their calls, until the house ends the task or a turn calls nothing."""
-        game, messages = House(self.problem.tags["task"]), [dict(self.problem.messages[0])]
+        game, messages = House(int(self.problem.tags["task"])), [dict(self.problem.messages[0])]
         while True:
             turn, facts = ask(messages)
             self.facts.append(facts)
