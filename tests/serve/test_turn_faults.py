@@ -102,6 +102,32 @@ def test_a_client_that_leaves_frees_its_reservation(turns: TurnGateway, role: st
     assert newest(turns) == lines.get(role, [("weak", "discarded"), ("prm", "score")])
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("model", "role"), [("agent", "weak"), ("agent", "strong"), ("strong", "strong")])
+def test_a_conversation_that_is_too_long_says_so_as_openai_does(
+    turns: TurnGateway, model: str, role: str, stream: bool
+) -> None:
+    """Agents shorten it then. An empty turn would read as the end of their task."""
+    turns.upstream.says(weak=WRONG, strong=STRONG)
+    turns.upstream.too_short = role
+    response = turns.ask(model=model, stream=stream)
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "context_length_exceeded"
+    assert response.json()["error"]["param"] == "messages"
+    assert turns.day("open").reserved_usd == 0
+
+
+def test_a_conversation_that_is_too_long_for_the_scorer_alone_is_the_operators(turns: TurnGateway) -> None:
+    """Who declares on_scorer_failure."""
+    turns.upstream.says(weak=WRONG, strong=STRONG)
+    turns.upstream.too_short = "prm"
+    response = turns.ask()
+    assert response.status_code == 502
+    assert "maximum context length" in response.json()["error"]["message"]
+    message, _ = ask(turns, model="unscored")
+    assert called(message) == [("read", '{"page": 7}')]
+
+
 def test_a_turn_whose_server_reports_no_usage_is_billed_by_an_estimate(turns: TurnGateway) -> None:
     turns.upstream.says(weak=GOOD[:-1])
     _, response = ask(turns)

@@ -170,9 +170,17 @@ def test_the_strong_model_stands_in_for_a_weak_one_that_fails_if_the_route_says_
     trace, happened = run(Seeing(), limits=limits, weak=Writer("weak", failure=failure))
     assert shown(happened) == "strong"
     assert [each.role for each in trace.fallbacks] == ["weak"]
-    trace, happened = run(Seeing(), weak=Writer("weak", failure=failure))
+
+
+def test_a_weak_model_that_fails_writes_nothing() -> None:
+    trace, happened = run(Seeing(), weak=Writer("weak", failure=BackendUnavailable("down")))
     assert shown(happened) == ""
     assert trace.steps == ()
+
+
+def test_a_conversation_that_is_too_long_is_no_empty_turn() -> None:
+    with pytest.raises(ContextOverflow):
+        run(Seeing(), weak=Writer("weak", failure=ContextOverflow("too long")))
 
 
 def test_the_worst_case_fits_what_is_reserved() -> None:

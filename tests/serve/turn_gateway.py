@@ -22,6 +22,11 @@ policy = "threshold"
 knob = 0.5
 tools = "route"
 retries = 3
+[serve.routes.unscored]
+policy = "threshold"
+knob = 0.5
+tools = "route"
+on_scorer_failure = "regenerate"
 """
 BUDGETS: Final = {
     "open": Budgets(),

@@ -7,6 +7,7 @@ from tests.backends.http.hostile import Asked, Fault
 from tests.backends.test_openai_chat import USAGE, Chatting, delta, usage
 
 PRM_TOKENS: Final = 11
+TOO_LONG: Final = {"error": {"message": "This model's maximum context length is 4096 tokens. Yours has 5000."}}
 CONFIG: Final = """
 [models.weak]
 backend = "openai"
@@ -79,17 +80,20 @@ def calling(*calls: dict[str, Any], text: str = "") -> list[dict[str, Any]]:
 
 
 class Turning(Chatting):
-    """turns: what each model says to every request. faults: of models that fail. slow: a model that pauses."""
+    """turns: what each model says to every request. faults: of models that fail. slow: a model that pauses.
+
+    too_short: a model whose context is.
+    """
 
     def __init__(self) -> None:
         super().__init__(decide=lambda asked: self.faults.get(asked.body.get("model", "")))
         self.turns: dict[str, list[dict[str, Any]]] = {}
         self.faults: dict[str, Fault] = {}
-        self.slow = ""
+        self.slow = self.too_short = ""
 
     def says(self, **turns: list[dict[str, Any]]) -> None:
         """From now on, with nothing else going wrong."""
-        self.turns, self.faults, self.slow, self.asked = turns, {}, "", []
+        self.turns, self.faults, self.slow, self.too_short, self.asked = turns, {}, "", "", []
 
     @property
     def models(self) -> list[str]:
@@ -98,10 +102,14 @@ class Turning(Chatting):
 
     async def _stream(self, request: Asked, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> bool:
         model = request.body["model"]
+        if self.too_short == model:
+            return await self._send(writer, 400, TOO_LONG)
         self.chunks, self.pause = tuple(self.turns[model]), 30 if self.slow == model else 0
         return await super()._stream(request, writer, reader)
 
     async def _pool(self, request: Asked, writer: asyncio.StreamWriter) -> bool:
+        if self.too_short == "prm":
+            return await self._send(writer, 400, TOO_LONG)
         turns = request.body["input"].partition("assistant\n")[2].split("<extra_0>")[:-1]
         pairs = [[0.9, 0.1] if "wrong" in turn else [0.1, 0.9] for turn in turns]
         answer = {"data": [{"index": 0, "data": pairs}], "usage": {"prompt_tokens": PRM_TOKENS}}

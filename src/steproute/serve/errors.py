@@ -9,6 +9,7 @@ from typing import Any, Final
 from steproute.core.errors import (
     ArtifactError,
     ConfigError,
+    ContextOverflow,
     DatasetError,
     FieldRefused,
     RequestError,
@@ -82,6 +83,9 @@ def api_error(failure: SteprouteError) -> ApiError:
         named = failure.where.startswith(failure.fields)  # else it is the model, whose server has refused them
         name = failure.where if named else ", ".join(failure.fields)
         return refused_field(name, without_address(f"{failure.message} {failure.remedy}".strip()))
+    if isinstance(failure, ContextOverflow):
+        message = without_address(str(failure))
+        return ApiError(400, message, code="context_length_exceeded", param="messages")
     return upstream_failure(str(failure))
 
 

@@ -12,7 +12,14 @@ import msgspec
 from steproute.backends.passthrough import passed_through
 from steproute.backends.text_chat import chat_model
 from steproute.core.chat import ChatDelta, ChatRequest
-from steproute.core.errors import ArtifactError, BackendError, ConfigError, FieldRefused, SpendingLimitReached
+from steproute.core.errors import (
+    ArtifactError,
+    BackendError,
+    ConfigError,
+    ContextOverflow,
+    FieldRefused,
+    SpendingLimitReached,
+)
 from steproute.core.events import Billed, Finished
 from steproute.core.problem import Message
 from steproute.core.solution import Meter, ModelCall, Outcome, Step
@@ -69,6 +76,9 @@ class PassthroughWork:
             if self.request.fields.keys() >= {*failure.fields} - {"messages"}:
                 raise
             return trace
+        except ContextOverflow as failure:
+            reply.finish(Outcome.FAILED, str(failure))
+            raise
         except (BackendError, SpendingLimitReached) as failure:
             return reply.finish(Outcome.FAILED, str(failure))
         except (ConfigError, ArtifactError) as failure:

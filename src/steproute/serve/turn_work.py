@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from steproute.core.chat import ChatRequest
+from steproute.core.errors import ContextOverflow
 from steproute.core.events import Drafted, Event, Finished
 from steproute.core.ports import Strategy
 from steproute.core.problem import Message
+from steproute.core.solution import Outcome
 from steproute.core.trace import Trace
 from steproute.core.usage import Price
 from steproute.engine.episode import Episode
@@ -68,10 +70,15 @@ class TurnWork:
         return within(self.most_usd, roles)
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
-        """Hand on the pieces of the accepted turn once it is accepted, and of no other."""
+        """Hand on the pieces of the accepted turn once it is accepted, and of no other.
+
+        Raises FieldRefused and ContextOverflow, for which the client's own request is the reason.
+        """
         turn = _Turn(self, emit)
         await solved(turn.begin, self.strategy, turn.take)
         self._raise_refused(turn.trace)
+        if turn.trace.outcome is Outcome.CONTEXT_OVERFLOW:
+            raise ContextOverflow("The conversation is too long for a model of this route. Shorten it.")
         return turn.trace
 
     def _raise_refused(self, trace: Trace) -> None:
