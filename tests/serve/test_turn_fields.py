@@ -162,6 +162,17 @@ def test_all_apis_have_the_same_account(turns: TurnGateway) -> None:
     assert [line[:2] for line in accounts[0]] == [("weak", "discarded"), ("prm", "score"), ("strong", "accepted")]
 
 
+@pytest.mark.parametrize("arguments", ["[" * 20_000, "null", "[1]", '{"a": ', '"text"'], ids=lambda text: text[:8])
+def test_arguments_that_are_no_object_are_one_in_anthropics_api(turns: TurnGateway, arguments: str) -> None:
+    """Of the strongest model, whose turn is sent whatever it is."""
+    turns.upstream.says(weak=FIND, strong=calling(call("read", arguments)))
+    tools = [{"name": each["function"]["name"], "input_schema": {"type": "object"}} for each in TOOLS]
+    with turns.http_now() as http:
+        response = http.post("messages", json={"model": "strong", "messages": ASK, "tools": tools, "max_tokens": 50})
+    (block,) = response.json()["content"]
+    assert block["input"] == {"arguments": arguments}
+
+
 @pytest.mark.parametrize("path", ["responses", "messages"])
 def test_interleaved_calls_are_whole_in_every_api(turns: TurnGateway, path: str) -> None:
     pieces = [(0, "{"), (1, '{"b"'), (0, '"a": 1}'), (1, ": 2}")]

@@ -61,10 +61,20 @@ def test_openais_client_asks_once_when_the_budget_is_spent(turns: TurnGateway) -
 def test_tries_after_failures_stay_within_the_reserved_tokens(turns: TurnGateway) -> None:
     turns.upstream.says(weak=[delta(content="word " * 20), delta(content="word " * 20), delta("stop")], strong=STRONG)
     turns.upstream.faults = {"weak": Fault.EARLY_END}
-    turns.ask("retries", model="retrying", max_tokens=50)
-    query = "SELECT id, asked_tokens FROM requests WHERE tenant = 'retries'"
+    assert turns.ask("retries", model="retrying", max_tokens=50).status_code == 502
+    query = "SELECT id, asked_tokens FROM requests WHERE tenant = 'retries' ORDER BY created_ms LIMIT 1"
     (row,) = sqlite3.connect(turns.gateway.database).execute(query).fetchall()
     day = turns.day("retries")
     assert turns.upstream.models.count("weak") > 1
     assert 0 < day.spent_tokens <= row[1]
     assert day.reserved_usd == Decimal(0)
+
+
+def test_a_strong_turn_whose_tries_are_used_up_leaves_the_weak_one_if_the_route_says_so(turns: TurnGateway) -> None:
+    pieces = [delta(content="word " * 20), delta(content="word " * 20), delta("stop")]
+    turns.upstream.says(weak=WRONG, strong=pieces)
+    turns.upstream.faults = {"strong": Fault.EARLY_END}
+    response = turns.ask("retries", model="patient", max_tokens=50)
+    assert response.json()["steproute"]["steps"][0]["role"] == "weak"
+    assert response.json()["choices"][0]["finish_reason"] == "tool_calls"
+    assert turns.upstream.models.count("strong") > 1

@@ -27,6 +27,12 @@ policy = "threshold"
 knob = 0.5
 tools = "route"
 on_scorer_failure = "regenerate"
+[serve.routes.patient]
+policy = "threshold"
+knob = 0.5
+tools = "route"
+retries = 3
+on_strong_failure = "accept"
 """
 BUDGETS: Final = {
     "open": Budgets(),

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from steproute.core.turns import arguments_of
 from steproute.serve.body import read_object
 from steproute.serve.chat import replied
 from steproute.serve.errors import ApiError
@@ -167,12 +167,10 @@ def _event(kind: str, **fields: Any) -> SseEvent:
     return sse({"type": kind, **fields}, kind)
 
 
-def _json(arguments: str) -> Any:
-    """The arguments of a call; what a model wrote that is no JSON stays a text under its own name."""
-    try:
-        return msgspec.json.decode(arguments or "{}")
-    except msgspec.DecodeError:
-        return {"arguments": arguments}
+def _json(arguments: str) -> dict[str, Any]:
+    """The arguments of a call; what a model wrote that is no JSON object stays a text under its own name."""
+    given = arguments_of({"function": {"arguments": arguments}})
+    return {"arguments": arguments} if given is None else given
 
 
 def _usage(usage: Json | None) -> dict[str, Any]:

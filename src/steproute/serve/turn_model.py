@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from steproute.core.chat import ChatDelta, ChatRequest
-from steproute.core.errors import FieldRefused
-from steproute.core.ports import ChatModel, ModelCapabilities, Response
+from steproute.core.errors import BackendError, FieldRefused, SpendingLimitReached
+from steproute.core.ports import CAPABILITIES, ChatModel, ModelCapabilities, Response, StepModel
 from steproute.core.solution import Draft, Meter, ModelCall, Prefix, Sampling, Stop
 from steproute.core.turns import ToolRules, turn_text
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_written
 from steproute.serve.chat_reply import PassedChoices
 
 _CUT_OFF: Final = "length"
@@ -86,6 +87,33 @@ class TurnModel:
             deltas=deltas,
             fault=self._rules.fault(calls) or ("" if text else "it is empty"),
         )
+
+
+class RetriedModel:
+    """A model of which a further try that cannot be paid fails as the try before, so that the route's limits decide."""
+
+    def __init__(self, model: StepModel) -> None:
+        self.name, self.capabilities = model.name, CAPABILITIES.of(model)
+        self._model = model
+        self._failure: BackendError | None = None
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """That of its model."""
+        return most_written(self._model, prefix, n, sampling)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        """See StepModel.propose."""
+        try:
+            return await self._model.propose(prefix, n, sampling, meter)
+        except BackendError as failure:
+            self._failure = failure
+            raise
+        except SpendingLimitReached:
+            if self._failure is None:
+                raise
+            raise self._failure from None
 
 
 class AnsweredByClient:

@@ -19,7 +19,7 @@ from steproute.engine.spending import limited_tokens
 from steproute.serve.answering import Happening
 from steproute.serve.step_work import prices_of, solved, within
 from steproute.serve.turn_memory import Conversation, TurnMemory
-from steproute.serve.turn_model import AnsweredByClient, TurnDraft, TurnModel
+from steproute.serve.turn_model import AnsweredByClient, RetriedModel, TurnDraft, TurnModel
 from steproute.serve.turn_pieces import in_order
 
 
@@ -67,7 +67,9 @@ class TurnWork:
     def bounded_roles(self) -> Roles:
         """The roles, whose calls stay within what is reserved."""
         roles = limited_tokens(self.roles, self.most_tokens) if self.bounds_tokens else self.roles
-        return within(self.most_usd, roles)
+        roles = within(self.most_usd, roles)
+        models = {name: replace(role, model=RetriedModel(role.model)) for name, role in roles.models.items()}
+        return replace(roles, models=models)
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
         """Hand on the pieces of the accepted turn once it is accepted, and of no other.
