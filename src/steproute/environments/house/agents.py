@@ -39,7 +39,7 @@ class HouseEnvironment(Replaying):
 class HouseAgent:
     """A scripted agent that knows the right action and errs with the chances `ERRORS[name]`."""
 
-    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False)
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False, subtasks=False)
 
     def __init__(self, name: str = "house-weak") -> None:
         self.name = name
