@@ -13,11 +13,13 @@ from tests.policies.test_allocation import model
 from steproute import Episode, Limits, ModelRole, Price, Problem, Purpose, Roles, Stop
 from steproute.artifacts import write_artifact
 from steproute.backends.prompts import half_answered, one_step_asked
+from steproute.config import read_setup
 from steproute.config.route import build_strategy
 from steproute.core.errors import ConfigError
 from steproute.core.ports import NEEDS
 from steproute.core.solution import Advice, Prefix
 from steproute.core.trace import Trace
+from steproute.lab.story import generate
 from steproute.policies.allocation import Outline
 from steproute.policies.allocation_model import allocation_artifact
 from steproute.policies.baselines.random import RandomRouting
@@ -186,3 +188,17 @@ def test_it_asks_the_planner_and_every_role_of_the_allocation(tmp_path: Path) ->
 def test_a_price_that_is_none_is_refused(price: float) -> None:
     with pytest.raises(ConfigError, match="price"):
         R2Reasoner(allocation="strong", price=price)
+
+
+def test_a_steproute_toml_can_describe_the_planner_of_the_lab(tmp_path: Path) -> None:
+    path = tmp_path / "steproute.toml"
+    path.write_text(
+        '[models.weak]\nbackend = "lab"\nname = "lab-weak"\n[models.strong]\nbackend = "lab"\nname = "lab-strong"\n'
+        '[models.planner]\nbackend = "lab-oracle-planner"\n'
+        '[route]\nstrategy = "r2-reasoner"\nallocation = "strong"\nprice = 0.2\n'
+    )
+    setup = read_setup(path, "lab")
+    episode = Episode(next(generate("test")), setup.roles, route="r2")
+    trace = asyncio.run(episode.run(setup.route.strategy_at(0)))
+    assert trace.answer is not None
+    assert {line.role for line in trace.account} == {"planner", "strong"}

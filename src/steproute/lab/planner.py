@@ -1,5 +1,6 @@
 """The oracle planner of the lab: it reads stories by the grammar that wrote them, which no model can."""
 
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from steproute.core.errors import BackendError, DatasetError
@@ -11,6 +12,7 @@ from steproute.lab.story import Story
 _FIRST: Final = "(1) "
 
 
+@dataclass(frozen=True)
 class OraclePlanner:
     """The sentences of a story that need a step, in order, as a numbered plan; an upper bound on planners.
 
@@ -19,7 +21,7 @@ class OraclePlanner:
 
     only_reads: ClassVar[str] = "lab"
     capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False, subtasks=False)
-    name: str = "lab-oracle-planner"
+    name: ClassVar[str] = "lab-oracle-planner"
 
     async def propose(
         self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None

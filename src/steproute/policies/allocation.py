@@ -152,7 +152,8 @@ def _reading(tariff: Tariff, place: int, price: float) -> F64:
     """Price of reading before a sub-task, (before, role); of the first one, (1, role)."""
     keeping, switching = price * tariff.keeping[place], price * tariff.switching[place]
     same = np.arange(len(keeping)) == (np.arange(len(keeping)) if place else np.array([tariff.before]))[:, None]
-    return np.where(same, keeping, switching)
+    read: F64 = np.where(same, keeping, switching)
+    return read
 
 
 def _path(arrived: I64, place: int, role: int) -> tuple[int, ...]:

@@ -95,8 +95,8 @@ class AllocationModel:
         read = self.read_per_character * characters + written + self.step_tokens.mean() * np.arange(count)
         own = [prices[role] for role in self.roles]
         fresh, cached = (
-            np.array([float(price.cost(Usage(**{kind: 1_000_000}))) / 1e6 for price in own])
-            for kind in ("input_tokens", "cache_read_tokens")
+            np.array([float(price.cost(one)) for price in own])
+            for one in (Usage(input_tokens=1), Usage(cache_read_tokens=1))
         )
         output = np.array([float(price.output) / 1e6 for price in own])
         return {
@@ -171,8 +171,15 @@ def _built(artifact: Artifact, folder: Path) -> AllocationModel:
         raise UnsoundArtifact(f"{folder} is of kind {artifact.kind!r}, not an {ALLOCATION}")
     arrays = sound_arrays(artifact, idf=1, weights=2, sure=2, step_tokens=1)
     numbers = {name: sound_number(artifact.facts, name) for name in _NUMBERS}
-    text = TfIdf(_names(artifact, "terms"), arrays.pop("idf"))
-    return AllocationModel(text=text, roles=_names(artifact, "roles"), **arrays, **numbers)
+    text = TfIdf(_names(artifact, "terms"), arrays["idf"])
+    return AllocationModel(
+        text=text,
+        roles=_names(artifact, "roles"),
+        weights=arrays["weights"],
+        sure=arrays["sure"],
+        step_tokens=arrays["step_tokens"],
+        **numbers,
+    )
 
 
 def _names(artifact: Artifact, field: str) -> tuple[str, ...]:

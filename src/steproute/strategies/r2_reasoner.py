@@ -64,7 +64,7 @@ class R2Reasoner:
         for number in range(1, len(subtasks) + 1):
             if self.mode == "online" and number > 1:
                 roles = self.allocated(episode, prefix, subtasks)
-            role, *roles = roles
+            role, roles = roles[0], roles[1:]
             stand_in = "strong" if role == "weak" else None
             if self.mode == "once" and set(roles) <= {role}:
                 told = prefix.advised(Advice(subtasks=subtasks, assigned=(number, len(subtasks))))
