@@ -178,10 +178,10 @@ def test_it_asks_the_planner_and_every_role_of_the_allocation(tmp_path: Path) ->
     write_artifact(allocation_artifact(model(), {}), tmp_path / "a")
     strategy = build_strategy("r2-reasoner", RandomRouting(0.0), {"allocation": str(tmp_path / "a"), "price": 0.2})
     needs = NEEDS.of(strategy)
-    assert needs.models == ("planner", "weak", "strong")
+    assert needs.models == ("weak", "strong", "planner")
     assert needs.subtasks == ("weak", "strong")
     assert needs.artifacts == (str(tmp_path / "a"),)
-    assert NEEDS.of(R2Reasoner(allocation="mid")).models == ("planner", "mid")
+    assert NEEDS.of(R2Reasoner(allocation="mid")).models == ("mid", "planner")
 
 
 @pytest.mark.parametrize("price", [-1.0, np.nan])

@@ -45,10 +45,10 @@ class R2Reasoner:
 
     @property
     def needs(self) -> Needs:
-        """The planner, and the roles that the allocation names: each has to read its sub-task."""
+        """The roles that the allocation names, each of which has to read its sub-task, and the planner."""
         roles = self.allocator.roles
         return Needs(
-            models=tuple(dict.fromkeys((self.planner, *roles))),
+            models=tuple(dict.fromkeys((*roles, self.planner))),
             artifacts=(self.allocation,) if self._is_fitted else (),
             subtasks=roles,
         )
