@@ -19,7 +19,7 @@ from steproute.policies.query import TfIdf
 ALLOCATION: Final = "allocation"
 _LEAST_LOGPROB: Final = -5.0
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
-_NAME: Final = re.compile(r"(?<=\w[ ,] )[A-Z]\w+|(?<=\w )[A-Z]\w+")
+_NAME: Final = re.compile(r"(?<=[\w,] )[A-Z]\w+")
 _NUMBERS: Final = ("recovery", "read_per_character", "characters", "subtasks")
 _REMEDY: Final = "Fit it again with steproute.learn.allocation_fit."
 
