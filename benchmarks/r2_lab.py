@@ -47,11 +47,13 @@ from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
 ROLES: Final = ("weak", "mid", "strong")
-PRICES: Final = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.9, 1.3)
-FEW: Final = (0.07, 0.2, 0.45, 0.9)
-THRESHOLDS: Final = (0.02, 0.3, 0.9, 0.99)
+PRICES: Final = (0.03, 0.12, 0.3, 0.45, 0.65, 1.3)
+UNREAD: Final = (0.12, 1.3, 3.0)  # for allocations that think reading is free
+FEW: Final = (0.12, 0.3, 0.65)
+THRESHOLDS: Final = (0.02, 0.3, 0.95)
 LEVELS: Final = (0.1, 0.2, 0.3, 0.5, 0.7)
 RESAMPLES: Final = 2000
+_MISSING: Final = 0.1  # of the resamples, at most
 CORRECT, SOUND, WHOLE, OUTPUT, SWITCHES = range(5)
 
 Rows = F64
@@ -222,12 +224,18 @@ class Bench:
 
     async def chosen(self, allocator: Allocator, roles: Roles, prices: Mapping[str, Price] | None = None) -> Rows:
         """Of an allocator's choices, with the true plan, at the prices that it is shown."""
+        return await self.allocated(self.choices(allocator, roles, prices), roles)
+
+    def choices(
+        self, allocator: Allocator, roles: Roles, prices: Mapping[str, Price] | None = None
+    ) -> list[tuple[str, ...]]:
+        """The allocation of each test problem."""
         shown = prices or {role: roles.model(role).price for role in ROLES}
         outlines = [
             Outline(problem=problem.text, subtasks=tuple(true_plan(problem.text)), steps=(), prices=shown)
             for problem in self.test
         ]
-        return await self.allocated([allocator.allocate(each) for each in outlines], roles)
+        return [allocator.allocate(each) for each in outlines]
 
     async def kept(self, name: str, problems: Sequence[Problem], strategy: Strategy[Episode], roles: Roles) -> Rows:
         """The same on other problems."""
@@ -272,11 +280,14 @@ def resampled(curve: Curve) -> F64:
 
 
 def read_off(points: F64, given: int, values: F64, of: int) -> F64:
-    """The figure `of` where the figure `given` has a value, between neighbouring points mixed per problem; (draw,)."""
+    """The figure `of` where the figure `given` has a value, between neighbouring points mixed per problem; (draw,).
+
+    NaN beyond the ends of the curve.
+    """
     orders = points[:, :, given].argsort(axis=1)
     return np.array(
         [
-            np.interp(value, each[order, given], each[order, of])
+            np.interp(value, each[order, given], each[order, of], left=np.nan, right=np.nan)
             for value, each, order in zip(values, points, orders, strict=True)
         ]
     )
@@ -286,8 +297,7 @@ def difference(one: Curve, other: Curve, strong: Rows, axis: int, level: float) 
     """Points by which `one` is ahead where both cost `level` of always-strong, with a paired 95 % interval."""
     costs = level * resampled([strong])[:, 0, axis]
     gaps = 100 * (read_off(resampled(one), axis, costs, CORRECT) - read_off(resampled(other), axis, costs, CORRECT))
-    low, high = np.percentile(gaps[1:], (2.5, 97.5))
-    return f"{gaps[0]:+.1f} [{low:.1f}, {high:.1f}]"
+    return _with_interval(gaps, "+.1f")
 
 
 def saving(one: Curve, other: Curve, accuracy: float) -> str:
@@ -297,8 +307,15 @@ def saving(one: Curve, other: Curve, accuracy: float) -> str:
     shares = 100 - 100 * (
         read_off(resampled(one), CORRECT, values, WHOLE) / read_off(resampled(other), CORRECT, values, WHOLE)
     )
-    low, high = np.percentile(shares[1:], (2.5, 97.5))
-    return f"{shares[0]:.1f} % [{low:.1f}, {high:.1f}]"
+    return _with_interval(shares, ".1f")
+
+
+def _with_interval(draws: F64, form: str) -> str:
+    """The value over all problems with its 95 % interval; a dash if some curve ends before that place."""
+    if np.isnan(draws[0]) or np.isnan(draws).mean() > _MISSING:
+        return "–"
+    low, high = np.nanpercentile(draws[1:], (2.5, 97.5))
+    return f"{draws[0]:{form}} [{low:.1f}, {high:.1f}]"
 
 
 def routed(texts: Sequence[str], train: Sequence[str], solo: Mapping[str, Rows], alone: Curve) -> Curve:
@@ -320,13 +337,14 @@ def chances_by_text(texts: Sequence[str], train: Sequence[str], correct: F64) ->
 
 
 async def curves(
-    bench: Bench, model: AllocationModel, roles: Roles, prices: Mapping[str, Price] | None = None
+    bench: Bench, model: AllocationModel, alone: Curve, roles: Roles, prices: Mapping[str, Price] | None = None
 ) -> dict[str, Curve]:
-    """Those of one fitted allocation, mode `once`."""
-    kinds = {"viterbi": AllocationModel.at, "separable": Separable, "one role": OneRole}
+    """Those of one fitted allocation, mode `once`. Where one role writes a whole problem, that is this role alone."""
+    whole = [[each[0] for each in bench.choices(OneRole(model, price), roles, prices)] for price in PRICES]
     return {
-        name: [await bench.chosen(kind(model, price), roles, prices) for price in PRICES]  # type: ignore[operator]
-        for name, kind in kinds.items()
+        "one role": [np.array([alone[ROLES.index(r)][i] for i, r in enumerate(each)]) for each in whole],
+        "viterbi": [await bench.chosen(model.at(price), roles, prices) for price in PRICES],
+        "separable": [await bench.chosen(Separable(model, price), roles, prices) for price in UNREAD],
     }
 
 
@@ -361,7 +379,7 @@ async def main(options: argparse.Namespace) -> None:
     alone = [await bench.rows(f"single-{role}", Single(role), roles) for role in ROLES]
     strong = alone[-1]
     model = await bench.model(0, trains[0], problems["validation"])
-    found = await curves(bench, model, roles)
+    found = await curves(bench, model, alone, roles)
     found["mix"], found["weak-strong mix"], found["mid-strong mix"] = alone, [alone[0], strong], alone[1:]
     print("curve | whole $ | output $ | answers | all steps | switches")
     show("alone", alone, strong)
@@ -373,10 +391,10 @@ async def main(options: argparse.Namespace) -> None:
     print("\nwhole dollars that viterbi saves against separable, at equal answers")
     for accuracy in (0.75, 0.8, 0.85, 0.9, 0.94):
         print(f"{100 * accuracy:.0f} % | {saving(found['viterbi'], found['separable'], accuracy)}", flush=True)
-    cheap = {**await curves(bench, model, roles, unread(roles)), "mix": alone}
+    await other_methods(bench, model, found, trains[0], strong)
+    cheap = {**await curves(bench, model, alone, roles, unread(roles)), "mix": alone}
     print("\nif reading cost nothing (see output dollars)")
     compare(cheap, [("viterbi", "mix"), ("one role", "mix"), ("viterbi", "one role")], strong)
-    await other_methods(bench, model, found, trains[0], strong)
     await learnt_plan(bench, model, trains[0], roles)
     await other_seeds(bench, trains, problems["validation"], found, strong)
 
@@ -386,8 +404,8 @@ async def other_methods(
 ) -> None:
     """The mode `online`, a router that reads the problem's text, and TRIM-Thr."""
     roles = roles_with(OraclePlanner())
-    found["online"] = [await bench.rows(f"online-{price}", by(model.at(price), "online"), roles) for price in FEW]
     found["TRIM-Thr"] = [await bench.rows(f"threshold-{k}", Stepwise(policy=Threshold(k)), roles) for k in THRESHOLDS]
+    found["online"] = [await bench.rows(f"online-{price}", by(model.at(price), "online"), roles) for price in FEW]
     solo = {role: await bench.kept(f"solo-{role}", train, Single(role), roles) for role in ROLES}
     texts, known = ([problem.text for problem in each] for each in (bench.test, train))
     found["text router"] = routed(texts, known, solo, found["mix"])
@@ -420,7 +438,7 @@ async def other_seeds(
     roles = roles_with(OraclePlanner())
     for seed in range(1, len(trains)):
         model = await bench.model(seed, trains[seed], validation)
-        own = await curves(bench, model, roles)
+        own = await curves(bench, model, found["mix"], roles)
         own |= {"mix": found["mix"], "text router": found["text router"]}
         print(f"seed {seed}")
         pairs = [("viterbi", other) for other in ("mix", "one role", "text router", "separable")]

@@ -181,7 +181,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "bank": "folder of an example bank",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",
-    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice, none or actions",
+    "AnswerSettings.rule": "how a solution states its answer, hence when it ends: boxed, final_line, choice, none or "
+    "actions",
     "AnswerSettings.grader": "what grades answers: {graders}",
     "NumericGrader.relative": "tolerance as a share of the gold answer",
     "NumericGrader.absolute": "tolerance as a number",
