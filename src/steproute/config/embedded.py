@@ -16,6 +16,7 @@ from steproute.lab.trim_world.parameters import STRONG, WEAK
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
+from steproute.simulation.timed_roles import LAB_DEPLOYMENT, Deployment
 
 PLACE_SCORER: Final = "prm-place"
 
@@ -94,3 +95,8 @@ def embedded_roles(data: str, scorer: str = "") -> Roles:
             f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."
         )
     return house_roles() if is_house(data) else trim_world_roles()
+
+
+def embedded_deployment(data: str) -> Deployment | None:
+    """The servers that the seconds of a comparison are simulated on; None for the house, whose agents are scripts."""
+    return None if is_house(data) else LAB_DEPLOYMENT
