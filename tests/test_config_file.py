@@ -335,6 +335,20 @@ def test_a_policy_of_a_comparison_may_have_a_strategy_with_settings_of_its_own()
         replace(config, baselines=("vote(four):threshold",)).sweep()
 
 
+def test_a_policy_of_a_comparison_may_have_knobs_of_its_own() -> None:
+    config = RunConfig(name="a", data="lab", route=RouteSettings(policy="threshold@0.2/1"), baselines=("beam:rsd@0.5",))
+    sweep = config.sweep()
+    assert [(each.name, each.knobs) for each in (sweep.policy, *sweep.baselines)] == [
+        ("threshold", (0.2, 1.0)),
+        ("beam:rsd", (0.5,)),
+    ]
+    assert RunConfig(name="a", data="lab", baselines=("query:runs/x@1e-3/2",)).artifacts == ["runs/x"]
+    with pytest.raises(ConfigError, match="'0.5//1' are no knobs"):
+        replace(config, baselines=("rsd@0.5//1",)).sweep()
+    with pytest.raises(ConfigError, match="threshold is there twice"):
+        replace(config, baselines=("threshold",)).sweep()
+
+
 def test_commas_in_parentheses_separate_no_policies() -> None:
     policies = ["threshold", "second-chances(width=2,temperature=0.7):ladder", "oracle"]
     assert names("policies", ", ".join(policies)) == policies

@@ -109,6 +109,11 @@ class RunConfig:
         if steps is not None and not any(TAKEOVER_STEPS.of(route.strategy) for route in routes):
             raise no_takeover(steps, ", ".join((name, *self.baselines)))
         check_answers(routes, self.answer.answer_rule)
+        series = [each.name for each in (policy, *baselines)]
+        if twice := sorted({name for name in series if series.count(name) > 1}):
+            raise ConfigError(
+                f"{', '.join(twice)} is there twice.", where="policies", remedy="Give all of its knobs at once."
+            )
         return Sweep(
             weak=Route(name="single/weak", strategy=Single("weak"), seed=seed),
             strong=Route(name="single/strong", strategy=Single("strong"), seed=seed),
@@ -127,11 +132,11 @@ class RunConfig:
         return document
 
     def _series(self, name: str, knobs: Sequence[float], seed: int) -> Series:
-        """`policy` under the run's strategy, `strategy(settings):policy`, or `single:role`."""
+        """A policy under the run's strategy or its own, or `single:role`; see `SeriesName`."""
         parts = SeriesName.parse(name)
         if parts.strategy == SINGLE and not parts.settings:
             route = Route(name=f"single/{parts.policy}", strategy=Single(parts.policy), seed=seed)
-            return Series(name=name, knobs=(0.0,), routes=(route,))
+            return Series(name=parts.label, knobs=(0.0,), routes=(route,))
         strategy = parts.strategy or self.route.strategy
         if strategy == SINGLE:
             raise ConfigError(
@@ -140,7 +145,7 @@ class RunConfig:
                 where="strategy",
             )
         family = policy_family(parts.policy)
-        chosen = tuple(knobs) or family.knobs
+        chosen = parts.knobs or tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(
                 f"{', '.join(f'{knob:g}' for knob in chosen)} repeat a value.",
@@ -156,7 +161,7 @@ class RunConfig:
             settings = {**inherited, **parts.settings}
             named = RouteSettings(strategy=strategy, policy=parts.policy, knob=knob, settings=settings).name
             routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings), seed=seed))
-        return Series(name=name, knobs=chosen, routes=tuple(routes))
+        return Series(name=parts.label, knobs=chosen, routes=tuple(routes))
 
     @property
     def _takeover(self) -> dict[str, Any]:
