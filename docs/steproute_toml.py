@@ -19,7 +19,7 @@ from steproute.config.answer import AnswerSettings
 from steproute.config.file import RolesSettings
 from steproute.config.gateway import RouteFields, ServeSettings
 from steproute.core.answer_rule import BOXED
-from steproute.core.registry import Registry, graders, policies, strategies
+from steproute.core.registry import Registry, choosers, graders, policies, strategies
 from steproute.core.solution import Sampling
 from steproute.core.usage import Price
 from steproute.engine.limiter import LimiterSettings
@@ -136,7 +136,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "RolesSettings.environment": "what answers each accepted step: `calculator`, or a registered name; empty for none",
     "RolesSettings.ladder": "the models that may write steps, cheapest first: `weak`, any others, `strong`",
     "RouteSettings.strategy": "how one problem is solved: {strategies}",
-    "RouteSettings.policy": "what decides about each step: {policies}; or the folder of a trained policy",
+    "RouteSettings.policy": "what decides about each step: {policies}; with `preroute` what chooses who writes it: "
+    "{choosers}; or the folder of a trained policy",
     "RouteSettings.knob": "the policy's knob; for `threshold` the strong model rewrites steps that score lower",
     "takeover_steps": "steps that the strong model writes once it takes over; to the end if left out",
     "judge": "the role of the scorer that scores steps",
@@ -191,7 +192,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "JudgeSettings.max_tokens": "maximum tokens of its reply",
     "Limits.max_steps": "maximum steps per solution",
     "Limits.max_tokens": "maximum generated tokens per problem",
-    "Limits.max_cost_usd": "maximum dollars per problem",
+    "Limits.max_cost_usd": "maximum dollars per problem, never exceeded: a call is made only if the most that it can "
+    "cost is left",
+    "Limits.max_calls": "maximum calls of a role per problem, never exceeded: `{ strong = 3 }`. Retries count, and so "
+    "does each of several drafts, even if one request asks for all. A model that is continued by `instruct` is asked "
+    "only if two are left, since its reply may be sent back",
     "Limits.deadline_s": "maximum seconds per problem",
     "Limits.retries": "retries of a call after a failure that may pass",
     "Limits.on_scorer_failure": "what happens to a step that could not be scored; `fail` fails the problem",
@@ -318,7 +323,7 @@ class Reference:
     def _meaning(self, settings: type, name: str) -> str:
         key = f"{settings.__name__}.{name}"
         self.used.add(key)
-        lists = {"strategies": strategies, "policies": policies, "graders": graders}
+        lists = {"strategies": strategies, "policies": policies, "choosers": choosers, "graders": graders}
         meaning = MEANINGS[key]
         for word, registry in lists.items():
             meaning = meaning.replace(f"{{{word}}}", _names(registry))
@@ -331,7 +336,7 @@ class Reference:
             kind = strategies.get(name)
             hints = get_type_hints(kind)
             for each in fields(kind):
-                if each.init and each.name not in ("policy", "role"):
+                if each.init and each.name not in ("policy", "chooser", "routes", "role"):
                     found.setdefault((each.name, _type(hints[each.name]), _default(each)), []).append(f"`{name}`")
         for (setting, type_, default), names in found.items():
             self.used.add(setting)

@@ -129,6 +129,12 @@ def test_a_slope_is_that_of_the_second_half(monkeypatch: pytest.MonkeyPatch) -> 
     assert slope(filling) == {"mib_per_minute": 3.0, "half_width": 0.0}
 
 
+def test_the_lagrangian_loses_less_than_one_problem() -> None:
+    for row in rows("knapsack", "--problems", "50"):
+        assert 0 <= float(str(row["lost_points"])) < 2  # one problem of 50
+        assert float(str(row["accuracy"])) <= float(str(row["exact_accuracy"])) + 1e-4
+
+
 def test_examples_in_steps_says_what_each_query_finds(tmp_path: Path) -> None:
     problems = list(islice(generate("train"), 20))
     solved = [(problem, Story.parse(problem.text).solution()) for problem in problems]

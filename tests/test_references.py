@@ -12,7 +12,7 @@ from typer.main import get_command
 import steproute
 from steproute.cli.main import app
 from steproute.core.ports import READS, TAKES_OVER, Needs
-from steproute.core.registry import Registry, policies, strategies
+from steproute.core.registry import Registry, choosers, policies, strategies
 from steproute.policies.stored import _KINDS
 from steproute.policies.trim.threshold import Threshold
 
@@ -50,7 +50,9 @@ def test_every_strategy_has_a_row_with_its_settings() -> None:
     table = rows("strategy")
     assert table.keys() == built_in(strategies)
     for name, row in table.items():
-        settings = [each.name for each in fields(strategies.get(name)) if each.init and each.name != "policy"]
+        settings = [
+            each.name for each in fields(strategies.get(name)) if each.init and each.name not in ("policy", "chooser")
+        ]
         assert re.findall(r"`(\w+)`", row["own settings"]) == settings, name
 
 
@@ -71,6 +73,13 @@ def test_every_policy_has_a_row_with_what_it_declares() -> None:
         assert row["PRM"] == ("yes" if "scores" in READS.of(policy) else "no"), name
         assert row["log-probabilities"].startswith("yes") == ("confidence" in READS.of(policy)), name
         assert row["takes over"] == ("yes" if TAKES_OVER.of(policy) else "no"), name
+
+
+def test_every_chooser_has_a_row() -> None:
+    table = rows("chooser")
+    assert table.keys() == built_in(choosers)
+    for name, row in table.items():
+        assert row["PRM"] == ("yes" if "scores" in READS.of(choosers.get(name)) else "no"), name
 
 
 def test_every_kind_of_trained_policy_has_a_row() -> None:

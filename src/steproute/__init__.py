@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from steproute.core.decision import Accept, Decision, Rewrite
     from steproute.core.errors import SteprouteError
     from steproute.core.grade import Grade, Verdict
-    from steproute.core.observation import Observation
-    from steproute.core.ports import Environment, Grader, Policy, Response, StepModel, StepScorer, Strategy
+    from steproute.core.observation import Moment, Observation
+    from steproute.core.ports import Chooser, Environment, Grader, Policy, Response, StepModel, StepScorer, Strategy
     from steproute.core.problem import Problem
     from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Scores, Step, Stop
     from steproute.core.trace import Trace
@@ -28,6 +28,7 @@ __all__ = [
     "Accept",
     "AccountLine",
     "AnswerRule",
+    "Chooser",
     "Decision",
     "Draft",
     "Environment",
@@ -37,6 +38,7 @@ __all__ = [
     "Limits",
     "Meter",
     "ModelRole",
+    "Moment",
     "Observation",
     "Outcome",
     "Policy",
@@ -73,8 +75,8 @@ _MODULES: Final = {
     "core.decision": ("Accept", "Decision", "Rewrite"),
     "core.errors": ("SteprouteError",),
     "core.grade": ("Grade", "Verdict"),
-    "core.observation": ("Observation",),
-    "core.ports": ("Environment", "Grader", "Policy", "Response", "StepModel", "StepScorer", "Strategy"),
+    "core.observation": ("Moment", "Observation"),
+    "core.ports": ("Chooser", "Environment", "Grader", "Policy", "Response", "StepModel", "StepScorer", "Strategy"),
     "core.problem": ("Problem",),
     "core.solution": ("Draft", "Meter", "Outcome", "Prefix", "Sampling", "Scores", "Step", "Stop"),
     "core.trace": ("Trace",),

@@ -23,6 +23,9 @@ from steproute.core.whole_file import write_whole
 FORMAT: Final = 1
 TENSORS: Final = "policy.safetensors"
 FACTS: Final = "policy.json"
+PARTS: Final = "parts"
+"""Subfolder of an artefact with parts: each of its folders is an artefact of its own."""
+
 _NEXT: Final = "policy.safetensors.next"
 _T = TypeVar("_T")
 
@@ -94,10 +97,19 @@ def read_artifact(folder: Path) -> Artifact:
     return Artifact(kind=document["kind"], arrays=arrays, facts=document["facts"], files=files)
 
 
+def read_parts(folder: Path) -> list[Artifact]:
+    """The parts of an artefact, by the names of their folders; raises ArtifactError as `read_artifact`."""
+    return [read_artifact(part) for part in _parts(folder)]
+
+
 def artifact_digests(folder: Path) -> dict[str, str]:
-    """The SHA-256 of each of an artefact's files; raises ArtifactError as `read_artifact`."""
-    document = _document(folder)
-    return {FACTS: document["sha256"], TENSORS: document["tensors_sha256"], **document.get("files_sha256", {})}
+    """The SHA-256 of each file of an artefact and of its parts; raises ArtifactError as `read_artifact`."""
+    digests: dict[str, str] = {}
+    for each in (folder, *_parts(folder)):
+        document, place = _document(each), each.relative_to(folder)
+        files = {FACTS: document["sha256"], TENSORS: document["tensors_sha256"], **document.get("files_sha256", {})}
+        digests |= {str(place / name): digest for name, digest in files.items()}
+    return digests
 
 
 def sound_arrays(artifact: Artifact, **dimensions: int) -> dict[str, F64]:
@@ -129,6 +141,10 @@ def sound_choice(table: Mapping[str, Any], name: str, choices: Sequence[_T]) -> 
             return choice
     known = ", ".join(map(str, choices))
     raise UnsoundArtifact(f"{name}: {value!r:.80} is unknown", f"It has to be one of {known}.")
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in (folder / PARTS).glob(f"*/{FACTS}"))
 
 
 def _document(folder: Path) -> dict[str, Any]:

@@ -12,7 +12,17 @@ from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
 from steproute.core.ports import CAPABILITIES, KNOBS, PORTS, READS, ModelCapabilities, Policy
-from steproute.core.registry import datasets, environments, graders, models, policies, repairs, scorers, strategies
+from steproute.core.registry import (
+    choosers,
+    datasets,
+    environments,
+    graders,
+    models,
+    policies,
+    repairs,
+    scorers,
+    strategies,
+)
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 
@@ -91,7 +101,7 @@ class WrongType(Scorer):
     reads_confidence: ClassVar[Any] = "yes"
 
 
-REGISTRIES = (models, scorers, repairs, policies, strategies, environments, graders, datasets)
+REGISTRIES = (models, scorers, repairs, policies, choosers, strategies, environments, graders, datasets)
 
 
 @pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,19 @@ names = st.from_regex(r"[a-z][a-z0-9_+-]*", fullmatch=True)
 def test_a_name_gives_its_parts_back(strategy: str, settings: dict[str, object], policy: str, knob: float) -> None:
     name = RouteName.of(strategy, settings, policy, knob)
     assert RouteName.parse(str(name)) == name
+
+
+@given(
+    st.dictionaries(
+        names.map(lambda name: re.sub(r"\W", "_", name)),
+        st.booleans() | st.integers() | st.floats(0, 9) | names.map("by-{}".format) | st.lists(names) | st.none(),
+        max_size=4,
+    )
+)
+def test_a_name_gives_the_values_of_its_settings_back(settings: dict[str, object]) -> None:
+    name = RouteName.parse(str(RouteName.of("s", settings, "p", 0.5)))
+    assert name is not None
+    assert name.values == settings
 
 
 def test_a_single_model_has_a_role_and_no_policy() -> None:

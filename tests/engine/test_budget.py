@@ -12,7 +12,7 @@ from steproute.core.errors import BackendUnavailable, BudgetExceeded
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
 from steproute.core.trace import Trace
-from steproute.core.usage import AccountLine, Price, Purpose, Usage
+from steproute.core.usage import Price, Purpose, Usage
 from steproute.engine.account import Account
 from steproute.engine.budget import Budget
 from steproute.engine.episode import Episode
@@ -102,34 +102,39 @@ def test_whatever_the_token_budget_what_is_drafted_ahead_in_vain_changes_no_solu
 
 
 MONEY = st.decimals(Decimal("0.000001"), Decimal(2), places=9)
+READ = 7
 
 
-@given(budget=MONEY, spent=MONEY, dollars_per_million=st.decimals(Decimal("0.01"), Decimal(100), places=4))
-@example(budget=Decimal(1), spent=Decimal("0.5"), dollars_per_million=Decimal(1000))
-@example(budget=Decimal("0.000003"), spent=Decimal("0.000001"), dollars_per_million=Decimal(1))
+class Bounded:
+    """Reads READ tokens, and writes what it may."""
+
+    name = "bounded"
+
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        return Usage(input_tokens=READ, output_tokens=sampling.max_tokens)
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
+        raise AssertionError("it is only asked what it may use")
+
+
+@given(budget=MONEY, input_price=MONEY, output_price=st.decimals(Decimal("0.01"), Decimal(100), places=4))
+@example(budget=Decimal("0.000003"), input_price=Decimal(0), output_price=Decimal(1))
 def test_a_money_budget_pays_every_token_it_allows_and_not_one_more(
-    budget: Decimal, spent: Decimal, dollars_per_million: Decimal
+    budget: Decimal, input_price: Decimal, output_price: Decimal
 ) -> None:
-    price = Price(input=Decimal(0), output=dollars_per_million)
-    account = Account(lambda line: None)
-    line = AccountLine(
-        role="weak",
-        model="m",
-        purpose=Purpose.ACCEPTED,
-        usage=Usage(),
-        cost_usd=spent,
-        price_table="t",
-        latency_s=0.0,
-    )
-    account.enter(line)
-    asked = Sampling(max_tokens=100_000_000)
+    price, asked = Price(input=input_price, output=output_price), Sampling(max_tokens=100_000_000)
+    prefix, role = Prefix(problem=Problem.ask("?")), ModelRole(model=Bounded(), price=price)
     try:
-        clamped, _, outcome = Budget(Limits(max_cost_usd=budget), account).clamp(asked, price)
+        clamped, _, outcome = Budget(Limits(max_cost_usd=budget), Account(lambda line: None)).clamp(
+            "weak", role, prefix, asked
+        )
     except BudgetExceeded:
         tokens = 0
     else:
         tokens = clamped.max_tokens
         assert (outcome is None) == (tokens == asked.max_tokens)
-    left = budget - spent
-    assert tokens == 0 or price.cost(Usage(output_tokens=tokens)) <= left
-    assert tokens == asked.max_tokens or price.cost(Usage(output_tokens=tokens + 1)) > left
+    assert tokens == 0 or price.cost(Usage(input_tokens=READ, output_tokens=tokens)) <= budget
+    more = Usage(input_tokens=READ, output_tokens=tokens + 1)
+    assert tokens == asked.max_tokens or price.cost(more) > budget

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine.scripted import Say, ScriptedModel
-from tests.engine.test_episode import Stage, check_law
+from tests.engine.scripted import Fail, Say, ScriptedModel
+from tests.engine.test_episode import PROBLEM, Stage, check_law
 
 from steproute import Draft, Episode, Limits, Meter, Outcome, Prefix, Problem, Purpose, Roles, Sampling, Step
 from steproute.config import lab_roles
+from steproute.core.errors import BackendUnavailable
 from steproute.core.ports import ModelCapabilities
 from steproute.core.trace import Trace
+from steproute.core.usage_bounds import most_written
 from steproute.engine.candidates import Candidate, Sessions
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.datasets import load_problems
@@ -80,14 +82,42 @@ def test_a_model_that_writes_one_draft_per_call_gets_a_seed_for_each() -> None:
         (Limits(max_tokens=3 * 2048, retries=0), 3),
         (Limits(max_tokens=2 * 2048 - 1, retries=0), 1),
         (Limits(max_tokens=100, retries=0), 1),
-        (Limits(max_cost_usd=Decimal(2 * 2048) * Decimal("0.4") / 1_000_000, retries=0), 2),
+        (Limits(max_calls={"weak": 3}, retries=0), 3),
     ],
 )
 def test_a_budget_lowers_the_number_of_drafts_before_it_shortens_one(limits: Limits, drafts: int) -> None:
     stage = Stage([ANSWER] * 4)
     trace = stage.solve(Wide(4, []), limits)
     assert (trace.outcome, len(trace.account)) == (Outcome.ANSWERED, drafts)
+    assert len(stage.weak.asked) == 1
     assert stage.weak.asked[0][1].max_tokens == (2048 if limits.max_tokens != 100 else 100)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_dollars_lower_the_number_of_drafts_by_the_most_that_each_can_cost(several: bool) -> None:
+    stage = Stage([ANSWER] * 4)
+    stage.weak.capabilities = ModelCapabilities(several=several)
+    role, prefix = stage.roles.model("weak"), Prefix(problem=PROBLEM)
+    most_usd = role.price.most(most_written(role.model, prefix, 2, role.sampling))
+    for usd, drafts in ((most_usd, 2), (most_usd - Decimal("1e-9"), 1)):
+        trace = stage.solve(Wide(4, []), Limits(max_cost_usd=usd, retries=0))
+        assert (trace.outcome, len(trace.account)) == (Outcome.ANSWERED, drafts)
+
+
+def test_a_retry_of_several_drafts_is_for_as_many_as_are_left() -> None:
+    stage = Stage([Fail(BackendUnavailable("down"), 3), *[ANSWER] * 9])
+    trace = stage.solve(Wide(4, []), Limits(max_calls={"weak": 6}))
+    assert (trace.outcome, len(trace.steps), trace.steps[0].width) == (Outcome.ANSWERED, 1, 2)
+    check_law(stage, trace)
+
+
+def test_drafts_of_one_call_each_end_where_tries_that_failed_leave_no_call() -> None:
+    stage = Stage()
+    stage.weak = OneByOne("w", [ANSWER, Fail(BackendUnavailable("down")), ANSWER, ANSWER])
+    weak = replace(stage.roles.model("weak"), model=stage.weak)
+    stage.roles = replace(stage.roles, models={**stage.roles.models, "weak": weak})
+    trace = stage.solve(Wide(4, []), Limits(max_calls={"weak": 4}))
+    assert (trace.outcome, trace.steps[0].width, len(stage.weak.asked)) == (Outcome.ANSWERED, 3, 4)
 
 
 def test_a_degenerate_draft_among_several_is_continued_alone() -> None:

@@ -58,6 +58,7 @@ LIMITS: dict[str, Any] = {
     "max_steps": 29,
     "max_tokens": 100,
     "max_cost_usd": Decimal("0.1"),
+    "max_calls": {"strong": 3},
     "deadline_s": 5.0,
     "retries": 1,
     "on_scorer_failure": "accept",

@@ -39,7 +39,7 @@ def verdict(grader: Grader, gold: str, answer: str | None, solution: str = "", *
 
 
 def test_every_built_in_grader_is_registered_under_its_name() -> None:
-    assert graders.names() == ["choice", "exact", "judge", "math", "numeric", "python", "regex"]
+    assert graders.names() == ["choice", "exact", "judge", "math", "numeric", "python", "regex", "reward"]
     kinds = [graders.get(name) for name in ("math", "exact", "numeric", "choice", "regex", "python", "judge")]
     assert kinds == [MathGrader, ExactGrader, NumericGrader, ChoiceGrader, RegexGrader, PythonGrader, JudgeGrader]
     assert [COMPARES.of(kind) for kind in kinds] == [True, True, True, True, False, False, False]

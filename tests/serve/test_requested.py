@@ -136,18 +136,14 @@ def test_what_a_judge_writes_is_reserved_and_bounded(max_tokens: int, outcome: O
     assert asked.most_tokens == max_tokens + min(8 * 10 * 2 * 3, max_tokens)
 
 
-@pytest.mark.parametrize(("knob", "paced"), [(0.003, None), (None, 0.003)], ids=["asked for", "paced"])
-def test_a_knob_reads_no_policy_from_its_folder_again(
-    monkeypatch: pytest.MonkeyPatch, knob: float | None, paced: float | None
-) -> None:
+def test_a_knob_reads_no_policy_from_its_folder_again(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = read_setup(None)
     table = {"policy": "lab-agg", "knob": 0.001, "knobs": [0.0001, 0.01]}
     setup = replace(setup, gateway=replace(setup.gateway, routes={"default": table}))
     served = served_routes(setup)["default"]
     monkeypatch.setattr("steproute.config.route.load_policy", None)
-    overrides = {} if knob is None else {"steproute": {"knob": knob}}
-    chat = Chat.of({"model": "default", "messages": [{"role": "user", "content": PROBLEM}], **overrides})
-    asked = step_work(chat, served, setup.roles, Principal(tenant="t", key_id="k"), "id", paced)
+    chat = Chat.of({"model": "default", "messages": [{"role": "user", "content": PROBLEM}]})
+    asked = step_work(chat, served, setup.roles, Principal(tenant="t", key_id="k"), "id", 0.003)
     assert asked.route.endswith("lab-agg=0.003")
     assert asked.strategy != served.strategy
 

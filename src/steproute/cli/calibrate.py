@@ -38,6 +38,7 @@ from steproute.cli.spending import within_limit
 from steproute.cli.tables import print_fallbacks
 from steproute.cli.terminal import Terminal
 from steproute.config import check_needs, parsed_settings, policy_folder, read_setup
+from steproute.config.route import RouteSettings, asks_chooser
 from steproute.core.errors import ConfigError, DatasetError
 from steproute.engine.roles import Roles
 from steproute.engine.run_folder import name_of
@@ -95,6 +96,7 @@ def calibrate(
     )
     route = setup.route.changed(policy=policy, settings=parsed_settings(settings))
     _check_costs(goal, setup.roles)
+    _check_decides(route)
     run = replace(setup, route=route).run(
         folder_name, data, problems=problems, knobs=numbers(knobs), seed=seed, in_flight=in_flight
     )
@@ -172,6 +174,15 @@ def _check_strong(strong: Outcomes, axis: Axis) -> None:
     if not strong.cost.any():
         raise DatasetError(
             f"strong used no {axis} on the problems that choose.", where="calibrate", remedy="Check what it reports."
+        )
+
+
+def _check_decides(route: RouteSettings) -> None:
+    if asks_chooser(route.strategy):
+        raise ConfigError(
+            f"the strategy {route.strategy!r} asks a chooser, and only policies are calibrated.",
+            where="strategy",
+            remedy="Sweep the chooser's knob by `steproute compare`, and use the one that fits.",
         )
 
 

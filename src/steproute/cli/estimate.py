@@ -30,8 +30,9 @@ from steproute.evaluation.formatting import dollars
 from steproute.evaluation.route_bounds import prior_shape
 from steproute.evaluation.sweep import Cell, Sweep
 from steproute.learn.advantage_rows import ROLLOUTS, STRONG_SAMPLES
+from steproute.learn.boundary import Settings
 from steproute.learn.outcome_traces import WeakScored
-from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW
 from steproute.strategies.single import Single
 
 _TRACES: Final = "traces.jsonl.zst"
@@ -103,6 +104,10 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
         return 1, [("single/weak", Single("weak"))]
     if policy == POMDP:
         return 1, [("train/weak", WeakScored()), *((f"single/{role}", Single(role)) for role in training.rewriters)]
+    if policy == BOUNDARY:
+        own = Settings(passes=passes)
+        rollouts = own.runs + own.strata + 1 + own.group * own.passes
+        return rollouts, [(f"single/{role}", Single(role)) for role in ("weak", "strong")]
     if policy == ADVANTAGE:
         branches = (1 + STRONG_SAMPLES) * _SOLUTION_STEPS
         return ROLLOUTS * branches // 2, [("train/weak", WeakScored()), ("single/strong", Single("strong"))]

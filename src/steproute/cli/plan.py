@@ -1,4 +1,4 @@
-"""`steproute plan`: when to regenerate, from a folder of TRIM-POMDP's parameters."""
+"""`steproute plan`: when to regenerate, from TRIM-POMDP's parameters, or who solves what, from a route table."""
 
 import json as jsonlib
 import math
@@ -11,11 +11,13 @@ import typer
 from rich.table import Table
 
 from steproute.artifacts import FACTS
-from steproute.cli.options import Config
+from steproute.cli.options import Config, Json, QuestionField
+from steproute.cli.plan_routes import plan_routes
 from steproute.cli.terminal import Terminal
 from steproute.config import read_config
 from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError, DatasetError
+from steproute.evaluation.datasets import Fields
 from steproute.learn.plan import plan as plan_all
 from steproute.learn.pomdp_reference import load_reference
 from steproute.policies.stored import load_policy
@@ -36,7 +38,11 @@ _ROUNDING: Final = 1e-6
 
 def plan(
     reference: Annotated[
-        Path, typer.Option(help="Folder of `train --policy pomdp`, or of parameters such as the authors' own.")
+        Path,
+        typer.Option(
+            help="Folder of `train --policy pomdp`, or of parameters such as the authors' own; with --budget of "
+            "`train --policy routes`."
+        ),
     ],
     cost: Annotated[float | None, typer.Option(help="Cost per strong token, if a correct answer earns 100.")] = None,
     config: Config = None,
@@ -56,15 +62,34 @@ def plan(
     observations: Annotated[
         str, typer.Option(help="The folder's observation model: math_train or omni.")
     ] = "math_train",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    budget: Annotated[
+        str,
+        typer.Option(help="What all problems may cost together: 20usd, 50000tokens or 600s. Plans who solves what."),
+    ] = "",
+    data: Annotated[
+        str, typer.Option(help="With --budget: the problems, such as gsm8k, or a .jsonl, .csv or .parquet file.")
+    ] = "",
+    question_field: QuestionField = "",
+    problems: Annotated[int | None, typer.Option(help="With --budget: number of problems. Default: all.")] = None,
+    json: Json = False,
 ) -> None:
-    """Print the advantage of regenerating the newest step over accepting it, and the plan's certified optimality gap.
+    """Plan before anything is solved: who solves what under a budget, or when to regenerate a step.
+
+    With --budget and a route table: the route of each problem, for the most correct answers that the budget pays for.
+    The budget holds for predicted costs.
+
+    Otherwise print the advantage of regenerating the newest step over accepting it, and the plan's certified gap.
 
     The advantage excludes the step's own token cost. Regenerate if the advantage exceeds cost × tokens of the step.
     With several roles, the cost of each counts by its share of the most expensive one's.
 
+    Example: steproute plan --reference runs/routes --budget 20usd --data gsm8k
+
     Example: steproute plan --reference trim_reference --cost 0.25 --stages 0,2,5 --json
     """
+    if budget or data:
+        plan_routes(reference, budget, data, problems, Fields(question_field), as_json=json)
+        return
     model = _model(reference, observations)
     cost = _cost(cost, config, answer_usd, model)
     chosen, wanted = _stages(stages, model.stages), _beliefs(beliefs)

@@ -46,7 +46,7 @@ def solve(
     """
     try:
         trace = solving.solve(
-            _problem(text, sample),
+            asked_problem(text, sample),
             config=config,
             strategy=strategy,
             policy=policy,
@@ -68,7 +68,8 @@ def solve(
         raise typer.Exit(1)
 
 
-def _problem(text: str | None, sample: int | None) -> str | Problem:
+def asked_problem(text: str | None, sample: int | None) -> str | Problem:
+    """The problem that a command is given: its text, or the lab's test problem of a number. Raises DatasetError."""
     if sample is not None:
         if text is not None:
             raise DatasetError(

@@ -8,9 +8,10 @@ from typing import Annotated, get_args
 import typer
 
 from steproute.artifacts import write_artifact
-from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed
+from steproute.cli.options import AnswerField, Config, Estimate, IdField, InFlight, MaxUsd, QuestionField, Seed, names
 from steproute.cli.spending import checked_limit, journal_of
 from steproute.cli.terminal import Terminal
+from steproute.cli.train_routes import PREDICTORS, ROUTES, RouteTraining
 from steproute.cli.train_task import TrainOptions, train_task
 from steproute.config import Setup, read_setup
 from steproute.core.errors import ConfigError
@@ -19,18 +20,42 @@ from steproute.evaluation.datasets import Fields
 from steproute.evaluation.summary_text import paid_for
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
-from steproute.policies.stored import ADVANTAGE, AGG, AGG_CONFIDENCE, POMDP, QUERY_CLASSIFIER, QUERY_SW, SEQ, STEER
+from steproute.policies.route_table_file import SEPARATE
+from steproute.policies.stored import (
+    ADVANTAGE,
+    AGG,
+    AGG_CONFIDENCE,
+    BOUNDARY,
+    POMDP,
+    QUERY_CLASSIFIER,
+    QUERY_SW,
+    SEQ,
+    STEER,
+)
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
-_TRAINED = (POMDP, AGG, AGG_CONFIDENCE, SEQ, ADVANTAGE, QUERY_SW, QUERY_CLASSIFIER, STEER, EXAMPLE_BANK)
+_TRAINED = (
+    POMDP,
+    AGG,
+    AGG_CONFIDENCE,
+    SEQ,
+    ADVANTAGE,
+    QUERY_SW,
+    QUERY_CLASSIFIER,
+    STEER,
+    BOUNDARY,
+    EXAMPLE_BANK,
+    ROUTES,
+)
 
 
 def train(
     policy: Annotated[
         str,
         typer.Option(
-            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer or example-bank."
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, boundary, "
+            "example-bank or routes."
         ),
     ] = POMDP,
     data: Annotated[
@@ -53,6 +78,19 @@ def train(
             "solutions, no model is called."
         ),
     ] = None,
+    runs: Annotated[
+        str, typer.Option(help="routes: finished runs of `eval` or `compare`, with commas. No model is called.")
+    ] = "",
+    add: Annotated[
+        Path | None,
+        typer.Option(help="routes: add the new routes of this run to the table in --out, and change nothing else."),
+    ] = None,
+    predictor: Annotated[
+        str,
+        typer.Option(
+            help="routes: separate (one predictor per route) or joint (one network, trained again as a whole)."
+        ),
+    ] = SEPARATE,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -87,10 +125,11 @@ def train(
     lam: Annotated[
         float | None,
         typer.Option(
-            help="agg, seq: λ, the cost of a strong token in correct answers. Default: one policy for every λ."
+            help="agg, seq: λ, the cost of a strong token in correct answers; boundary: that of always-strong. "
+            "Default: one policy for every λ."
         ),
     ] = None,
-    passes: Annotated[int, typer.Option(help="agg, seq: passes over the problems.")] = 10,
+    passes: Annotated[int, typer.Option(help="agg, seq, boundary: passes over the problems.")] = 10,
     seed: Seed = 0,
     in_flight: InFlight = 64,
     max_usd: MaxUsd = None,
@@ -108,19 +147,25 @@ def train(
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
     policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
-    An example bank holds solved steps for the strategy booststep. Limits come from the configuration file. A rerun
-    continues where the last one stopped.
+    boundary learns which steps need the strong model, before they are written. An example bank holds solved steps for
+    the strategy booststep. routes learns what each route reaches and spends, from finished runs. Limits come from the
+    configuration file. A rerun continues where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
     _check_choice("policy", policy, _TRAINED)
     _check_choice("belief", belief, get_args(Belief))
     _check_choice("labels", labels, (None, *get_args(Label if policy == ADVANTAGE else Labels)))
-    console, setup = Terminal(), read_setup(config, data)
+    _check_choice("predictor", predictor, PREDICTORS)
+    folder, console, fields = out or Path("runs") / policy, Terminal(), Fields(question_field, answer_field, id_field)
+    if policy == ROUTES or runs or add is not None:
+        _train_routes(RouteTraining(fields=fields, seed=seed, console=console), policy, runs, add, predictor, folder)
+        return
+    setup = read_setup(config, data)
     options = TrainOptions(
         policy=policy,
         data=data,
-        fields=Fields(question_field, answer_field, id_field),
+        fields=fields,
         embedded=config is None,
         problems=problems,
         run=run,
@@ -148,9 +193,24 @@ def train(
     artifact = task.train()
     if task.tree is not None:
         _print_bill(console, before, _paid(task.tree))
-    folder = out or Path("runs") / policy
     write_artifact(artifact, folder)
     console.print(f"  {folder}", highlight=False)
+
+
+def _train_routes(
+    training: RouteTraining, policy: str, runs: str, add: Path | None, predictor: str, folder: Path
+) -> None:
+    """Raises ConfigError for options that do not fit together."""
+    if policy != ROUTES or bool(runs) == (add is not None):
+        raise ConfigError(
+            "routes are trained on either --runs or --add, and nothing else is.",
+            where="policy",
+            remedy="Write --policy routes --runs runs/a,runs/b, or --policy routes --add runs/c.",
+        )
+    if add is not None:
+        training.add(add, folder)
+    else:
+        training.train([Path(run) for run in names("runs", runs)], predictor, folder)
 
 
 def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:

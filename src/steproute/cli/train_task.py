@@ -12,6 +12,7 @@ from steproute.cli.scored_labels import ScoredLabels, holds_labels
 from steproute.cli.terminal import Terminal
 from steproute.cli.train_advantage import advantage
 from steproute.cli.train_bank import BankSource
+from steproute.cli.train_boundary import BOUNDARY_WIDTH, boundary
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
@@ -25,11 +26,12 @@ from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import ADVANTAGE, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
 from steproute.retrieval.example_bank import EXAMPLE_BANK
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
-_OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE)
+_OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE, BOUNDARY)
+_TREE_WIDTHS: Final = {ADVANTAGE: WIDE, BOUNDARY: BOUNDARY_WIDTH}
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -155,7 +157,7 @@ def _on_problems(options: TrainOptions) -> TrainTask:
         problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup, WIDE if learns_advantage else TREE_WIDTH),
+        path=tree_path(options.tree, setup, _TREE_WIDTHS.get(options.policy, TREE_WIDTH)),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
@@ -174,6 +176,8 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
     if training.policy == STEER:
         return mixture(training)
+    if training.policy == BOUNDARY:
+        return boundary(training, options.lam, options.passes)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
     model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)

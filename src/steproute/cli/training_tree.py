@@ -22,11 +22,11 @@ WIDE: Final = 2**32
 def tree_path(tree: Path | None, setup: Setup, width: int = TREE_WIDTH) -> Path:
     """The file of these models' step tree: the given one, or one that other models do not grow. Writes nothing.
 
-    width: of the tree; wide trees have a file of their own.
+    width: of the tree; each width has a file of its own.
 
     Raises ConfigError for a tree that other models grew.
     """
-    parts = ["tree", *(["wide"] if width == WIDE else []), *([setup.digest[:8]] if setup.digest else [])]
+    parts = ["tree", *_width_name(width), *([setup.digest[:8]] if setup.digest else [])]
     path = tree or Path("runs") / f"{'-'.join(parts)}.jsonl.zst"
     if not setup.digest:
         return path
@@ -47,12 +47,19 @@ def training_tree(
 ) -> Iterator[tuple[StepTree, Roles]]:
     """A step tree to grow, with the setup's roles behind it and the limit, which includes what was paid before.
 
-    A tree knows models by role only, so a note next to it keeps the digest of the steproute.toml that grows it.
+    width: samples of a model at each prefix. A tree knows models by role only, so a note next to it keeps the digest of
+    the steproute.toml that grows it.
     """
     if setup.digest:
         write_whole(_note(path), f"{setup.digest}\n".encode())
     with StepTree(path, width) as tree, tree_limit(tree, limit) as bound:
         yield tree, tree.roles(limited(setup.roles, bound))
+
+
+def _width_name(width: int) -> list[str]:
+    if width == TREE_WIDTH:
+        return []
+    return ["wide" if width == WIDE else str(width)]
 
 
 def _note(path: Path) -> Path:

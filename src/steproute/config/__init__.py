@@ -12,6 +12,7 @@ from steproute.config.route import (
     parsed_settings,
     policy_family,
     policy_folder,
+    route_named,
 )
 from steproute.config.run import RunConfig
 from steproute.config.setup import Setup, read_setup
@@ -36,5 +37,6 @@ __all__ = [
     "policy_folder",
     "read_config",
     "read_setup",
+    "route_named",
     "trim_world_roles",
 ]

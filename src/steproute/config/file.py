@@ -301,7 +301,7 @@ def read_config(path: Path) -> ConfigFile:
         digest=hashlib.sha256(json.dumps(digested, sort_keys=True, default=str).encode()).hexdigest(),
         tables=parts,
         route=read_route(f"{path.name}: route", document.get("route", {})),
-        limits=read_limits(f"{path.name}: limits", document.get("limits", {})),
+        limits=read_limits(f"{path.name}: limits", document.get("limits", {}), parts["models"]),
         probe=converted(f"{path.name}: doctor", document.get("doctor", {}), ProbeSettings),
         answer=read_answer(f"{path.name}: answer", document.get("answer", {})),
         order=converted(f"{path.name}: roles", document.get("roles", {}), RolesSettings),

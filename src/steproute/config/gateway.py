@@ -233,7 +233,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         name=name,
         solves=None if own.role else read_route(where, solves) if solves else base.solves,
         passthrough=role,
-        limits=read_limits(where, {**_table(base.limits), **limits}),
+        limits=read_limits(where, {**_table(base.limits), **limits}, roles.models),
         rule=rule_named(own.rule) if own.rule else base.rule,
         knobs=own.knobs,
         paced=own.paced,

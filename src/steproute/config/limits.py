@@ -1,6 +1,6 @@
 """The limits of one problem, from a table of steproute.toml."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -9,8 +9,17 @@ from steproute.core.settings import converted
 from steproute.engine.limits import Limits
 
 
-def read_limits(where: str, table: Mapping[str, Any]) -> Limits:
-    """Raises ConfigError that names `where` and the field."""
+def read_limits(where: str, table: Mapping[str, Any], models: Iterable[str]) -> Limits:
+    """The limits, whose calls are of the roles in `models`. Raises ConfigError that names `where` and the field."""
+    limits = _read(where, table)
+    try:
+        limits.check_roles(models)
+    except ConfigError as failure:
+        raise failure.inside(where, ".") from None
+    return limits
+
+
+def _read(where: str, table: Mapping[str, Any]) -> Limits:
     money = table.get("max_cost_usd")
     if money is None:
         return converted(where, table, Limits)

@@ -1,17 +1,20 @@
 """What routes need of models and scorers, checked before the first call is paid for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
 from steproute.core.ports import CAPABILITIES, DECIDES_BY, NEEDS, READS_CONFIDENCE, reads
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
+from steproute.strategies.budgeted import BudgetPacing
+from steproute.strategies.routed import Routed
 
 
 def check_needs(routes: Iterable[Route], roles: Roles) -> None:
     """Raises ConfigError that names the route, what is missing and the remedy, for the first route that cannot run."""
-    for route in routes:
+    for route in _with_own_routes(routes):
         needs = NEEDS.of(route.strategy)
         for role in needs.models:
             if role not in roles.models:
@@ -40,6 +43,14 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
                 where=route.name,
                 remedy="Use another rule, or leave that strategy out.",
             )
+
+
+def _with_own_routes(routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes, each before those that it chooses among."""
+    for route in routes:
+        yield route
+        if isinstance(route.strategy, Routed | BudgetPacing):
+            yield from (replace(route, name=name, strategy=each) for name, each in route.strategy.routes.items())
 
 
 def _check_advice(route: str, role: str, advice: str, roles: Roles) -> None:

@@ -160,7 +160,7 @@ class RunConfig:
                 inherited.pop(TAKEOVER, None)
             settings = {**inherited, **parts.settings}
             named = RouteSettings(strategy=strategy, policy=parts.policy, knob=knob, settings=settings).name
-            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings), seed=seed))
+            routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings, seed), seed=seed))
         return Series(name=parts.label, knobs=chosen, routes=tuple(routes))
 
     @property

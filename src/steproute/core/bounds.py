@@ -1,5 +1,6 @@
 """Whole numbers that a user gives, checked before anything is made of them."""
 
+from math import isfinite
 from typing import Final
 
 from steproute.core.errors import ConfigError
@@ -20,3 +21,9 @@ def check_between(name: str, value: int, least: int, most: int, remedy: str) -> 
 def check_seed(name: str, seed: int) -> None:
     """Raises ConfigError for a seed that some library does not take."""
     check_between(name, seed, 0, LARGEST_SEED, f"Give a whole number from 0 to {LARGEST_SEED}.")
+
+
+def check_whole(name: str, value: float) -> None:
+    """Raises ConfigError that names `name` for a number of steps that is not whole, or below 0."""
+    if not (isfinite(value) and value >= 0 and value == int(value)):
+        raise ConfigError(f"{value:g} is no number of steps.", where=name, remedy="Give 0 or more.")

@@ -6,7 +6,7 @@ from inspect import Parameter, signature
 from typing import Any, Final, cast
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import KNOBS, FromSettings, Policy, PolicyFamily
+from steproute.core.ports import KNOBS, Chooser, FromSettings, Policy, PolicyFamily
 from steproute.core.settings import settings_of
 
 _VARIABLE: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
@@ -36,7 +36,7 @@ def required(kind: type[Any]) -> list[str]:
 
 
 def family_of(kind: Any) -> PolicyFamily:
-    """A registered policy at each knob: by its own `at`, or made from one number."""
+    """A registered policy or chooser at each knob: by its own `at`, or made from one number."""
     return kind if isinstance(kind, PolicyFamily) else _Family(kind)
 
 
@@ -44,13 +44,13 @@ def family_of(kind: Any) -> PolicyFamily:
 class _Family:
     """The policies of a class whose only argument is the knob, or that has none."""
 
-    kind: type[Policy]
+    kind: type[Policy | Chooser]
 
     @property
     def knobs(self) -> tuple[float, ...]:
         return KNOBS.of(self.kind) if _arguments(self.kind) else _NO_KNOB
 
-    def at(self, knob: float, seed: int) -> Policy:
+    def at(self, knob: float, seed: int) -> Policy | Chooser:
         return self.kind(**{each.name: knob for each in _arguments(self.kind)[:1]})
 
 

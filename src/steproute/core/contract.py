@@ -11,6 +11,7 @@ from steproute.core.ports import PORTS, FromSettings, PolicyFamily, Port
 
 _OF_CLASSES: Final = (FromSettings.from_settings.__name__, PolicyFamily.at.__name__)
 _BOUND: Final = (classmethod, staticmethod)
+_SWEPT: Final = ("policies", "choosers")
 
 
 def check_part(kind: str, where: str, part: Any) -> None:
@@ -26,7 +27,7 @@ def _check(port: Port, part: Any) -> None:
         _check_call("it", port.methods[0], part, leading=0)
     elif isinstance(part, type):
         _check_class(port, part)
-    elif not (port.kind == "policies" and isinstance(part, PolicyFamily)):
+    elif not (port.kind in _SWEPT and isinstance(part, PolicyFamily)):
         raise ConfigError(f"{part!r:.80} is no class.", remedy=f"Name a class that has {_written(port.methods[0])}.")
     for declaration in port.declares:
         declaration.check(part)
@@ -39,7 +40,7 @@ def _check_class(port: Port, kind: type) -> None:
     for method in (*port.methods, *port.optional):
         if not _inherited(kind, method):
             _check_method(kind, method)
-    if port.kind == "policies":
+    if port.kind in _SWEPT:
         _check_knob(kind)
     elif port.kind != "strategies" or not is_dataclass(kind):
         _check_settings(kind)

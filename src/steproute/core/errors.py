@@ -122,7 +122,7 @@ class EnvironmentFailed(BackendError):
 
 
 class BudgetExceeded(SteprouteError):
-    """A problem's token or money budget is spent."""
+    """A problem's budget of tokens, dollars or calls is spent."""
 
 
 class SpendingLimitReached(SteprouteError):

@@ -13,7 +13,7 @@ from steproute.core.chat import ChatDelta, ChatRequest
 from steproute.core.decision import Decision
 from steproute.core.declaration import Declaration
 from steproute.core.grade import Grade
-from steproute.core.observation import Observation
+from steproute.core.observation import Moment, Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Step
 from steproute.core.usage import Usage
@@ -288,8 +288,17 @@ def reads(policy: object, what: Reading) -> bool:
 
 
 @runtime_checkable
+class Chooser(Protocol):
+    """Says who writes the next step, before anything is drafted; pure, no I/O."""
+
+    def choose(self, moment: Moment) -> str:
+        """A role of the moment's ladder."""
+        ...
+
+
+@runtime_checkable
 class PolicyFamily(Protocol):
-    """A policy at each value of its knob, so that it can be swept: a class of policies, or a trained artefact.
+    """A policy or a chooser at each value of its knob, so that it can be swept: a class, or a trained artefact.
 
     A policy class without `at` is made from one number, the knob.
     """
@@ -299,7 +308,7 @@ class PolicyFamily(Protocol):
         """The default grid."""
         ...
 
-    def at(self, knob: float, seed: int) -> Policy:
+    def at(self, knob: float, seed: int) -> Policy | Chooser:
         """The policy at one knob; raises ConfigError for one out of range."""
         ...
 
@@ -326,6 +335,9 @@ class Needs:
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")
 DECIDES_BY: Final[Declaration[Policy | None]] = Declaration(
     "policy", Policy | None, None, "Give the policy that decides, as a field."
+)
+CHOOSES_BY: Final[Declaration[Chooser | None]] = Declaration(
+    "chooser", Chooser | None, None, "Give the chooser that says who writes, as a field in the place of a policy."
 )
 TAKEOVER_STEPS: Final[Declaration[int | None]] = Declaration(
     "takeover_steps", int | None, None, "Give how many steps a takeover lasts, as a field."
@@ -487,10 +499,16 @@ PORTS: Final = {
             declares=(READS, TAKES_OVER, SCORES_REWRITES, REWRITERS, KNOBS),
         ),
         Port(
+            kind="choosers",
+            methods=(Chooser.choose,),
+            optional=(PolicyFamily.at,),
+            declares=(READS, KNOBS),
+        ),
+        Port(
             kind="strategies",
             methods=(Strategy.solve,),
             optional=(FromSettings.from_settings,),
-            declares=(NEEDS, DECIDES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS),
+            declares=(NEEDS, DECIDES_BY, CHOOSES_BY, TAKEOVER_STEPS, CHOOSES, RETRACTS),
         ),
         Port(
             kind="environments",

@@ -1,4 +1,4 @@
-"""Parts of eight kinds by name: entry points for packages, a decorator for code at hand."""
+"""Parts of nine kinds by name: entry points for packages, a decorator for code at hand."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -132,6 +132,7 @@ models: Final = Registry("models")
 scorers: Final = Registry("scorers")
 repairs: Final = Registry("repairs")
 policies: Final = Registry("policies")
+choosers: Final = Registry("choosers")
 strategies: Final = Registry("strategies")
 graders: Final = Registry("graders")
 environments: Final = Registry("environments")
@@ -140,5 +141,5 @@ datasets: Final = Registry("datasets")
 
 def plugins() -> list[Plugin]:
     """All parts that other packages publish."""
-    kinds = (models, scorers, repairs, policies, strategies, environments, graders, datasets)
+    kinds = (models, scorers, repairs, policies, choosers, strategies, environments, graders, datasets)
     return [plugin for kind in kinds for plugin in kind.plugins()]

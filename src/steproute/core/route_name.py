@@ -1,6 +1,7 @@
 """The name of a route, which its traces carry: strategy, settings, policy and knob in one text."""
 
 import re
+from ast import literal_eval
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -9,6 +10,7 @@ SINGLE: Final = "single"
 """The strategy of one model that writes everything, whose route is named after its role: `single/weak`."""
 
 _ROUTED: Final = re.compile(r"(?P<strategy>[^/(]+)(?:\((?P<settings>.*?)\))?/(?P<policy>.+)=(?P<knob>[^=]+)", re.DOTALL)
+_NEXT_SETTING: Final = re.compile(r",(?=[A-Za-z_]\w*=)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +46,24 @@ class RouteName:
             return None
         return cls(strategy=match["strategy"], settings=match["settings"] or "", policy=match["policy"], knob=knob)
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings by name. What is no literal of Python, such as the name of a scorer, is text."""
+        pairs = (part.partition("=") for part in _NEXT_SETTING.split(self.settings) if part)
+        return {name: _value(text) for name, _, text in pairs}
+
     def __str__(self) -> str:
         if self.role is not None:
             return f"{self.strategy}/{self.role}"
         settings = f"({self.settings})" if self.settings else ""
         return f"{self.strategy}{settings}/{self.policy}={_exactly(self.knob)}"
+
+
+def _value(text: str) -> Any:
+    try:
+        return literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _exactly(value: Any) -> str:

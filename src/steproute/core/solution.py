@@ -36,6 +36,7 @@ class Outcome(StrEnum):
     CONTEXT_OVERFLOW = "context_overflow"
     TOKEN_BUDGET = "token_budget"
     MONEY_BUDGET = "money_budget"
+    CALL_BUDGET = "call_budget"
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
     FAILED = "failed"

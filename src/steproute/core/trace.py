@@ -57,9 +57,9 @@ class Trace:
     """One solved (or failed) problem.
 
     `route` names the strategy, policy and knob that solved it; `error` says why it failed, `at_fault` the role of the
-    model or scorer that failed, and `notes` which declared fallbacks were taken on the way. `fallbacks` holds the same
-    as data: whose failures the solution was finished without; the next run tries its problem again. answer_votes: what
-    a vote over whole solutions was between, the winner first.
+    model or scorer that failed, and `notes` which declared fallbacks were taken on the way and which route was chosen.
+    `fallbacks` holds the failures as data: what the solution was finished without; the next run tries its problem
+    again. answer_votes: what a vote over whole solutions was between, the winner first.
 
     tools: the actions that models took on the way, in order.
 

@@ -5,7 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from steproute.core.chat_images import data_of, is_image, most_image_tokens, parts_of
-from steproute.core.ports import CAPABILITIES, BoundedModel, BoundedScorer, StepModel, StepScorer
+from steproute.core.ports import (
+    CAPABILITIES,
+    BoundedModel,
+    BoundedScorer,
+    NewestStepScorer,
+    StepModel,
+    StepScorer,
+)
 from steproute.core.problem import Message, attachments_of
 from steproute.core.solution import Prefix, Sampling
 from steproute.core.usage import Usage
@@ -49,6 +56,13 @@ def most_scored(scorer: StepScorer, prefix: Prefix) -> Usage:
     if isinstance(scorer, BoundedScorer):
         return scorer.most_usage(prefix)
     return Usage(input_tokens=most_read(prefix))
+
+
+def readings(scorer: StepScorer, prefix: Prefix) -> list[Prefix]:
+    """What `score` may read: the prefix once, or each step's own prefix if the scorer judges each by a call."""
+    if not (isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone):
+        return [prefix]
+    return [replace(prefix, steps=prefix.steps[:count]) for count in range(1, len(prefix.steps) + 1)]
 
 
 def most_read(prefix: Prefix, *further: str) -> int:

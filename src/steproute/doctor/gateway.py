@@ -13,6 +13,7 @@ from steproute.config.gateway import DEFAULT, GatewayRoute, GatewaySettings, Ser
 from steproute.core.errors import SteprouteError
 from steproute.core.ports import CAPABILITIES
 from steproute.doctor.finding import Finding, failed, ok, warning
+from steproute.doctor.route import table_findings
 from steproute.engine.roles import ModelRole, Roles
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def _built(setup: Setup, name: str) -> "ServedRoute":
 
 
 def _of_route(where: str, route: GatewayRoute, setup: Setup) -> Iterable[Finding]:
+    if route.solves is not None:
+        yield from table_findings(where, route.solves.policy, setup.digest)
     yield _passes_through(where, route.passthrough, setup.roles.model(route.passthrough))
     if route.baseline_share:
         seen = f"{route.baseline_share:.2%} of requests are also asked of {route.passthrough} alone"

@@ -1,12 +1,15 @@
 """What the route of a configuration needs of the models and scorers beside it."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 
-from steproute.config import ConfigFile, policy_family
+from steproute.artifacts import read_artifact
+from steproute.config import ConfigFile, policy_family, policy_folder
 from steproute.core.errors import SteprouteError
 from steproute.core.ports import CHOOSES, NEEDS, READS_CONFIDENCE, reads
-from steproute.doctor.finding import Finding, failed, ok
+from steproute.doctor.finding import Finding, failed, ok, warning
 from steproute.engine.roles import ScorerRole
+from steproute.policies.routes import RouteFamily
 
 
 def role_findings(config: ConfigFile) -> list[Finding]:
@@ -21,7 +24,26 @@ def role_findings(config: ConfigFile) -> list[Finding]:
     if missing:
         remedy = "Describe them in the file, or choose a policy that reads no scores, such as confidence."
         return [failed("route", "roles", f"{', '.join(missing)} missing", remedy)]
-    return [ok("route", "roles", f"{route.strategy}, {route.policy}")]
+    return [
+        ok("route", "roles", f"{route.strategy}, {route.policy}"),
+        *table_findings("route", route.policy, config.digest),
+    ]
+
+
+def table_findings(where: str, policy: str, digest: str) -> Iterator[Finding]:
+    """What a route table chooses among, and whether it is of these models; nothing about other policies.
+
+    digest: of the file's models and scorers. Raises ArtifactError for a damaged table.
+    """
+    family, folder = policy_family(policy), policy_folder(policy)
+    if folder is None or not isinstance(family, RouteFamily):
+        return
+    routes = ", ".join(family.table.routes)
+    if read_artifact(folder).facts.get("config_digest") == digest:
+        yield ok(where, "route table", f"{policy} chooses among {routes}")
+    else:
+        seen = f"{policy} was trained on runs of other models or scorers than the file's"
+        yield warning(where, "route table", seen, "Run `eval` with this file, and `steproute train --policy routes`.")
 
 
 def strategy_that_chooses_by(config: ConfigFile, scorer: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from steproute.core.concurrency import in_turn
 from steproute.core.errors import BackendError, TooFewTokens
 from steproute.core.events import Drafted, Event
 from steproute.core.ports import CAPABILITIES, Repair
@@ -114,13 +113,19 @@ class Drafting:
         """Drafts of one seed, in one call if the model can write several."""
         model = self._roles.model(role)
         sampling = replace(wanted, seed=self._next_seed(role, prefix, wanted.max_tokens, trial))
-        _, n, _ = self._budget.clamp(sampling, model.price, n)
+        _, n, _ = self._budget.clamp(role, model, prefix, sampling, n, waits=trial is None)
         if n == 1 or CAPABILITIES.of(model.model).several:
             return await self._call(role, prefix, n, sampling, trial)
         seeds = (replace(sampling, seed=sampling.seed + index) for index in range(n))
-        calls = [self._call(role, prefix, 1, each, trial) for each in seeds]
-        at_once = self._budget.is_ample([sampling], n, 0)
-        return [draft for (draft,) in await (self._account.at_once if at_once else in_turn)(*calls)]
+        if self._budget.is_ample({role: sampling}, n, 0):
+            calls = (self._call(role, prefix, 1, each, trial) for each in seeds)
+            return [draft for (draft,) in await self._account.at_once(*calls)]
+        drafts: list[Draft] = []
+        for each in seeds:
+            if drafts and self._budget.binding(role, model, prefix, each) is not None:  # after tries that failed
+                break
+            drafts += await self._call(role, prefix, 1, each, trial)
+        return drafts
 
     async def _call(self, role: str, prefix: Prefix, n: int, sampling: Sampling, trial: Trial | None) -> list[Draft]:
         """The drafts of one call, each with a line on the account; the first line has the call's time."""
@@ -160,9 +165,11 @@ class Drafting:
 
         async def write(meter: Meter) -> list[Draft]:
             nonlocal budget
-            sampling, most, budget = self._budget.clamp(wanted, model.price, n)  # again for each try, since tries cost
-            drafts = await model.model.propose(prefix, most, sampling, meter)
-            return _all_returned(drafts, most, model.model.name)
+            async with self._budget.writing(bill.role, model, prefix, n, wanted, meter) as call:  # each try costs
+                budget = call.outcome
+                drafts = await model.model.propose(prefix, call.n, call.sampling, meter)
+                call.drafts = _all_returned(drafts, call.n, model.model.name)
+            return call.drafts
 
         try:
             drafts = await self._calls.make(bill, model.limiter, write, speculative=is_speculative)

@@ -12,6 +12,7 @@ Whatever a strategy does, and however the solution ends:
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Final
@@ -20,8 +21,8 @@ from steproute.core.concurrency import in_turn
 from steproute.core.decision import Accept, Decision
 from steproute.core.errors import BackendError, BudgetExceeded, ConfigError, ScorerError, SpendingLimitReached
 from steproute.core.events import Billed, Drafted, Event, Finished, Started
-from steproute.core.observation import Observation
-from steproute.core.ports import AskedPolicy, Policy, Strategy
+from steproute.core.observation import Moment, Observation
+from steproute.core.ports import AskedPolicy, Chooser, Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
 from steproute.core.trace import AnswerVotes, ToolUse, Trace
@@ -47,9 +48,9 @@ _NUMBERS: Final = count()  # a problem that is solved again has nothing in a bac
 class Episode:
     """State of one problem from start to trace.
 
-    Strategies call `start`, `propose`, `score`, `decide`, `accept` and `finish`; to search, `candidates`,
-    `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to save time, `speculate` and
-    `cancel_speculation`.
+    Strategies call `start`, `propose`, `score`, `decide`, `accept` and `finish`; `choose` to have a chooser say who
+    writes; to search, `candidates`, `score_candidates`, `extend` and `commit`, or `propose_many` and `score_many`; to
+    save time, `speculate` and `cancel_speculation`.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Episode:
     ) -> None:
         self.problem, self.roles, self.limits, self.route, self.seed = problem, roles, limits, route, seed
         self._emit = on_event
+        limits.check_roles(roles.models)
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
@@ -73,7 +75,7 @@ class Episode:
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
-        self._scoring = Scoring(roles, calls, self._account)
+        self._scoring = Scoring(roles, calls, self._account, self._budget)
         self._branches = Branches(roles.environment, limits.max_steps, self._drafting)
         self._sessions = Sessions()
         self._speculation = Speculation(self._drafting, self._scoring, self._branches, self._account)
@@ -187,7 +189,7 @@ class Episode:
         start, outcome = (prefix, None) if if_accepted is None else self._branches.ending(prefix, if_accepted)
         if outcome is not None or self.roles.environment is not None:
             return
-        samplings = (model.sampling for model in self.roles.models.values())
+        samplings = {name: model.sampling for name, model in self.roles.models.items()}
         if self._budget.is_ample(samplings, self.limits.max_steps - len(start.steps) + 1, steps):
             self._speculation.start(role, start, steps, judge)
 
@@ -271,6 +273,44 @@ class Episode:
             ladder=(weak, *rungs, *others) if rungs else self.roles.ladder,
         )
 
+    def choose(self, chooser: Chooser, scores: tuple[float, ...] | None = ()) -> str:
+        """Who writes the next step: the chooser's role, or the declared one if the scorer failed.
+
+        If the limits cannot pay its next call, the next cheaper role that they can pay. scores: of the accepted steps.
+        Raises ConfigError for a role outside the ladder, BudgetExceeded if no role can be paid.
+        """
+        if scores is None:
+            declared = "weak" if self._fallbacks.unscored_decision == Accept() else "strong"
+            return self._within_limits(declared, self.moment(()))
+        moment = self.moment(scores)
+        role = chooser.choose(moment)
+        if role not in self.roles.ladder:
+            ladder = ", ".join(self.roles.ladder)
+            raise ConfigError(
+                f"the chooser names {role!r}, and the roles that may write are {ladder}.",
+                where="policy",
+                remedy="Use another chooser, or set [roles] ladder.",
+            )
+        return self._within_limits(role, moment)
+
+    def affordable(self, role: str) -> bool:
+        """Whether every limit can pay the role's next call from the solution so far, however much it writes."""
+        return self._binding(role) is None
+
+    def moment(self, scores: tuple[float, ...]) -> Moment:
+        """What a chooser sees before the next step, with the scores of the accepted ones."""
+        return Moment(
+            prefix=self._solution.prefix,
+            scores=scores,
+            ladder=self.roles.ladder,
+            prices={role: self.roles.model(role).price for role in self.roles.ladder},
+            max_steps=self.limits.max_steps,
+            affordable=tuple(role for role in self.roles.ladder if self.affordable(role)),
+            left_usd=self._budget.left_usd,
+            limit_usd=self.limits.max_cost_usd,
+            calls_left=self._budget.calls_left,
+        )
+
     async def accept(self, draft: Draft) -> Prefix:
         """Add the draft's steps to the solution: `extend` and `commit` in one. A finished prefix has its outcome."""
         steps = self._solution.steps_of(draft)
@@ -323,7 +363,7 @@ class Episode:
             self._drafting.drafts(role, prefix, n, to_end=to_end, temperature=temperature)
             for prefix in self._sessions.apart(prefixes)
         ]
-        at_once = self._budget.is_ample([sampling], len(calls) * n, 0)
+        at_once = self._budget.is_ample({role: sampling}, len(calls) * n, 0)
         return await (self._account.at_once if at_once else in_turn)(*calls)
 
     def note(self, text: str) -> None:
@@ -342,6 +382,16 @@ class Episode:
                 where=self.route,
                 remedy="Use stepwise, second-chances, beam, query or single, or remove roles.environment.",
             )
+
+    def _within_limits(self, role: str, moment: Moment) -> str:
+        if not moment.affordable:
+            outcome = self._binding(moment.ladder[0]) or Outcome.FAILED
+            raise self._budget.end(outcome, "no role's next call can be paid")
+        return moment.within_budget(role)
+
+    def _binding(self, role: str) -> Outcome | None:
+        prefix, model = self._solution.prefix, self.roles.model(role)
+        return self._budget.binding(role, model, prefix, replace(model.sampling, stop=prefix.separator))
 
     def _finish(self, ending: Ending) -> Trace:
         trace = Trace(

@@ -1,5 +1,6 @@
 """What one problem may use, and what to do if a call fails."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
@@ -12,20 +13,24 @@ from steproute.core.errors import ConfigError
 class Limits:
     """Limits of one problem. None means no limit.
 
-    max_tokens counts what the models of all roles generate and is never exceeded; what scorers generate does not count.
-    max_cost_usd stops output that it cannot pay; the input of the last call may exceed it. deadline_s is wall-clock
-    time. retries: per call.
+    None of these is ever exceeded: max_tokens counts what the models of all roles generate, without what scorers
+    generate. max_cost_usd counts every call of models and scorers; a call is made only if the most that it can cost is
+    left. max_calls counts the calls of each role that it names, retries and speculative ones included; n drafts are n
+    calls, in however many requests a backend asks for them.
+
+    deadline_s is wall-clock time. retries: per call.
 
     on_scorer_failure: accept the draft, or have the strong model rewrite it. on_strong_failure: accept the draft that a
     role was to rewrite; this covers every role that rewrites, not only `strong`. on_weak_failure: have the strong model
     write the step. `fail` fails the problem.
 
-    Raises ConfigError for a budget that is not above 0, no step or a negative number of retries.
+    Raises ConfigError for a budget that is not above 0, no step, or a negative number of calls or retries.
     """
 
     max_steps: int = 30
     max_tokens: int | None = None
     max_cost_usd: Decimal | None = None
+    max_calls: Mapping[str, int] | None = None
     deadline_s: float | None = None
     retries: int = 2
     on_scorer_failure: Literal["fail", "accept", "regenerate"] = "fail"
@@ -39,12 +44,24 @@ class Limits:
                 raise ConfigError(
                     f"{value} is not a budget.", where=name, remedy="Give a number above 0, or leave it out."
                 )
+        for role, calls in (self.max_calls or {}).items():
+            if calls < 0:
+                raise ConfigError(f"{calls} is negative.", where=f"max_calls.{role}", remedy="Give 0 or more.")
         if self.max_steps < 1:
             raise ConfigError(
                 f"{self.max_steps} leaves no room for a step.", where="max_steps", remedy="Give at least 1."
             )
         if self.retries < 0:
             raise ConfigError(f"{self.retries} is negative.", where="retries", remedy="Give 0 or more.")
+
+    def check_roles(self, roles: Iterable[str]) -> None:
+        """Raises ConfigError for a limit of calls of a role that there is not."""
+        names = sorted(roles)
+        for role in self.max_calls or {}:
+            if role not in names:
+                raise ConfigError(
+                    f"there is no model {role!r}.", where=f"max_calls.{role}", remedy=f"Use {', '.join(names)}."
+                )
 
     @property
     def without_fallbacks(self) -> "Limits":

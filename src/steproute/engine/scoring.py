@@ -9,6 +9,7 @@ from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Purpose
 from steproute.engine.account import Account
+from steproute.engine.budget import Budget
 from steproute.engine.metering import Bill, Blame, MeteredCalls
 from steproute.engine.roles import Roles, ScorerRole
 
@@ -16,8 +17,8 @@ from steproute.engine.roles import Roles, ScorerRole
 class Scoring:
     """Asks the scorers of an episode and bills their calls."""
 
-    def __init__(self, roles: Roles, calls: MeteredCalls, account: Account) -> None:
-        self._roles, self._calls, self._account = roles, calls, account
+    def __init__(self, roles: Roles, calls: MeteredCalls, account: Account, budget: Budget) -> None:
+        self._roles, self._calls, self._account, self._budget = roles, calls, account, budget
         self._newest: tuple[Hashable, Scores] | None = None
 
     async def scores(self, role: str, prefix: Prefix, key: Hashable = None) -> Scores:
@@ -49,7 +50,10 @@ class Scoring:
         bill = Bill(role=role, model=name, price=scorer.price)
 
         async def score(meter: Meter) -> Scores:
-            return returned_scores(await scorer.scorer.score(prefix, meter), name)
+            async with self._budget.scoring(scorer, prefix, meter) as used:
+                scores = returned_scores(await scorer.scorer.score(prefix, meter), name)
+                used += [each.usage for each in scores.billed]
+            return scores
 
         try:
             scores = await self._calls.make(bill, scorer.limiter, score, speculative=key is not None)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from steproute.core.errors import BackendError, ScorerError, SpendingLimitReached
+from steproute.core.errors import BackendError, BudgetExceeded, ScorerError, SpendingLimitReached
 from steproute.core.solution import Draft, Prefix, Scores
 from steproute.core.usage import Purpose
 from steproute.engine.account import Account
@@ -17,7 +17,7 @@ from steproute.engine.scoring import Scoring
 
 _T = TypeVar("_T")
 
-_FAILURES: Final = (BackendError, ScorerError, SpendingLimitReached)
+_FAILURES: Final = (BackendError, BudgetExceeded, ScorerError, SpendingLimitReached)
 """What counts only for work that is needed."""
 
 

@@ -279,6 +279,10 @@ class LimitedModel:
             returned += [call.usage for draft in drafts for call in draft.sent_back]
         return drafts
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """That of its model; see `core.usage_bounds`."""
+        return most_written(self._model, prefix, n, sampling)
+
 
 class LimitedScorer:
     """A step scorer whose calls are within a spending limit. A scorer of the newest step alone pays for each call by

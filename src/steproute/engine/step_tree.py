@@ -24,6 +24,7 @@ from steproute.core.ports import CAPABILITIES, READS_AUTHORS, READS_CONFIDENCE, 
 from steproute.core.replies import returned_scores, sound_draft, sound_scores
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores
 from steproute.core.usage import Usage
+from steproute.core.usage_bounds import most_scored, most_written, readings
 from steproute.engine.frame_file import FrameFile
 from steproute.engine.limiter import Limiter, slot_at
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
@@ -191,6 +192,11 @@ class TreeModel:
 
         return await self._tree.get(key, Draft, write)
 
+    def most_usage(self, prefix: Prefix, n: int, sampling: Sampling) -> Usage:
+        """That of `n` calls of its model; see `core.usage_bounds`."""
+        one = most_written(self._model, prefix, 1, sampling)
+        return sum((one for _ in range(n)), Usage())
+
 
 class TreeScorer:
     """A step scorer whose scores come from a tree: one node for all steps of a prefix. If the scorer scores each step
@@ -215,6 +221,10 @@ class TreeScorer:
             scores = await self._node(key, prefix, meter, lambda alone: scorer.score(alone, meter), len(prefix.steps))
             await before.wait()
             return scores if scores.calls else replace(scores, usage=self._cache.usage(prefix, scores.usage))
+
+    def most_usage(self, prefix: Prefix) -> Usage:
+        """That of its scorer, for each step if that is one call; see `core.usage_bounds`."""
+        return sum((most_scored(self._scorer, part) for part in readings(self._scorer, prefix)), Usage())
 
     async def _newest(self, prefix: Prefix, meter: Meter) -> Scores:
         scorer = self._scorer

@@ -28,6 +28,11 @@ _STEPPED: Final = (sympy.floor, sympy.ceiling, sympy.Mod, sympy.frac, sympy.sign
 _VARIABLE_E: Final = re.compile(r"(?<![A-Za-z\\])E(?![A-Za-z])")
 _PRIME: Final = re.compile(r"([A-Za-z])('+)")
 _DERIVATIVE: Final = re.compile(r"[)\]}]\s*'")  # the parser skips the prime
+_OF_NUMBERS: Final = r"[(\[](?:[\d.+*/^ {}-]|\\(?:frac|cdot|times))*[)\]]"
+_BEFORE: Final = r"(?<![\w^_.\\])\d+(?:\.\d+)?|[)\]!]|\\binom\{[^{}]*\}\{[^{}]*\}"
+_FACTOR: Final = re.compile(rf"({_BEFORE}) ?(?={_OF_NUMBERS})|([)\]]) ?(?=\d)")
+_MIXED: Final = re.compile(r"(?<![\w.])(\d+) (\d+) ?/ ?(\d+)")
+_TWO_NUMERALS: Final = re.compile(r"\d \.?\d")
 _TEXT_INDEX: Final = re.compile(r"_\{\s*\\text\{\s*([A-Za-z]+)\s*\}\s*\}")
 
 
@@ -54,7 +59,9 @@ def read_whole(text: str) -> Any:
     """The SymPy object that all of `text` stands for; None if it cannot be read to its end."""
     text = _PRIME.sub(lambda match: f"{match[1]}_{{{'p' * len(match[2])}}}", _TEXT_INDEX.sub(r"_{\1}", text))
     text = _VARIABLE_E.sub(r"\\Upsilon ", text)
-    if "\\text" in text or _DERIVATIVE.search(text) is not None:
+    text = _FACTOR.sub(lambda match: f"{match[1] or match[2]} \\cdot ", text)  # the parser takes 2(63) for 2 + 63
+    text = _MIXED.sub(r"\1\\frac{\2}{\3}", text)
+    if "\\text" in text or _TWO_NUMERALS.search(text) is not None or _DERIVATIVE.search(text) is not None:
         return None
     reader = _Latex2Sympy(None, not should_treat_as_complex(text), False, config=_CONVERSION)
     try:

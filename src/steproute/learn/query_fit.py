@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from steproute.core.errors import DatasetError
+from steproute.learn.text_fit import fit_text
 from steproute.policies.query import (
     Predictor,
     QueryFamily,
@@ -15,9 +16,7 @@ from steproute.policies.query import (
     quantile_grid,
 )
 from steproute.policies.trim.learned import F64
-from steproute.retrieval.tfidf import terms_of
 
-_LEAST_PROBLEMS = 5  # in which a term occurs
 _LEAST_OF_EITHER = 10
 _FOLDS = 5
 
@@ -70,11 +69,5 @@ def _prepared(texts: Sequence[str], right: Sequence[bool]) -> tuple[TfIdf, F64, 
             where="problems",
             remedy="Use more.",
         )
-    occurs: dict[str, int] = {}
-    for problem in texts:
-        for term in set(terms_of(problem)):
-            occurs[term] = occurs.get(term, 0) + 1
-    terms = tuple(sorted(term for term, count in occurs.items() if count >= _LEAST_PROBLEMS))
-    idf = np.log((1 + len(texts)) / (1 + np.array([occurs[term] for term in terms]))) + 1
-    text = TfIdf(terms, idf)
+    text = fit_text(texts, None)
     return text, np.array([text.vector(problem) for problem in texts]), np.array(right, float)

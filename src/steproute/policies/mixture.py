@@ -8,7 +8,7 @@ from typing import Literal
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
 from steproute.core.observation import Observation
-from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Policy, PolicyFamily, Reading
+from steproute.core.ports import READS, REWRITERS, SCORES_REWRITES, TAKES_OVER, Chooser, Policy, PolicyFamily, Reading
 from steproute.core.seeded import uniform
 
 Axis = Literal["tokens", "usd"]
@@ -91,7 +91,14 @@ class MixtureFamily:
         mix = self.curve.mix(cost)
         calibrated = dict(zip(self.curve.knobs, self.curve.costs, strict=True))
         costs = calibrated[mix.low], calibrated[mix.high]
-        return Mixed(self, self.family.at(mix.low, seed), self.family.at(mix.high, seed), costs, mix.share, seed)
+        return Mixed(self, self._policy(mix.low, seed), self._policy(mix.high, seed), costs, mix.share, seed)
+
+    def _policy(self, knob: float, seed: int) -> Policy:
+        """The policy at a knob; raises ConfigError for a chooser."""
+        policy = self.family.at(knob, seed)
+        if isinstance(policy, Chooser):
+            raise ConfigError("choosers cannot be mixed.", where="policy", remedy="Use problem-mixing, or a policy.")
+        return policy
 
 
 @dataclass(frozen=True, slots=True)

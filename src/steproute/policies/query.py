@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol
 
 import numpy as np
@@ -37,8 +37,10 @@ class TfIdf:
 
     terms: tuple[str, ...]
     idf: F64
+    places: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "places", {term: place for place, term in enumerate(self.terms)})
         if self.idf.shape != (len(self.terms),):
             raise ConfigError(
                 f"shape {self.idf.shape} for {len(self.terms)} terms.", where="idf", remedy="Give one for each."
@@ -46,8 +48,11 @@ class TfIdf:
 
     def vector(self, text: str) -> F64:
         """(term,), of length 1 unless no term is known."""
-        counts = Counter(terms_of(text))
-        weights = np.array([counts[term] for term in self.terms]) * self.idf
+        weights = np.zeros(len(self.terms))
+        for term, count in Counter(terms_of(text)).items():
+            if (place := self.places.get(term)) is not None:
+                weights[place] = count
+        weights *= self.idf
         length = float(np.linalg.norm(weights))
         return weights / length if length else weights
 
@@ -86,7 +91,7 @@ class TextClassifier:
 
 def classifier_features(text: TfIdf, problem: str) -> F64:
     """The terms' weights, then the logarithm of the number of words; (term + 1,)."""
-    return np.array([*text.vector(problem), np.log(1 + len(_WORD.findall(problem)))])
+    return np.append(text.vector(problem), np.log(1 + len(_WORD.findall(problem))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,10 @@ from steproute.core.errors import ArtifactError, ConfigError
 from steproute.core.ports import PolicyFamily
 from steproute.core.registry import policies
 from steproute.policies.advantage import AdvantageFamily, AdvantageNetwork
+from steproute.policies.boundary import BoundaryFamily, BoundaryRouter
 from steproute.policies.mixture import Axis, BudgetCurve, MixtureFamily
 from steproute.policies.query import QueryFamily, SimilarityRanking, TextClassifier, TfIdf
+from steproute.policies.route_table_file import ROUTE_TABLE, family_of_table, with_parts
 from steproute.policies.steer import ConfidenceMixture, SteerFamily
 from steproute.policies.trim.agg import AggNetwork
 from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
@@ -41,6 +43,7 @@ QUERY_CLASSIFIER: Final = "query-classifier"
 ADVANTAGE: Final = "advantage"
 MIXTURE: Final = "mixture"
 STEER: Final = "steer"
+BOUNDARY: Final = "boundary"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
 """What the aggregate networks read of the scores."""
 
@@ -50,7 +53,7 @@ _NUMBERS: Final = ("weak_accuracy", "step_tokens", "task_reward")
 def load_policy(folder: Path) -> PolicyFamily:
     """The policies of an artefact, one for each knob; raises ArtifactError that names the field if one is unsound."""
     try:
-        return _built(read_artifact(folder), folder)
+        return _built(with_parts(read_artifact(folder), folder), folder)
     except UnsoundArtifact as failure:
         remedy = failure.remedy or "Train the policy again."
         raise ArtifactError(f"{failure.message}.", where="policy", remedy=remedy) from None
@@ -133,7 +136,7 @@ def mixture_artifact(
 
     The numbers are those of MixtureFamily. Raises ConfigError for an unknown policy, ArtifactError for a damaged one.
     """
-    inner = None if folder is None else read_artifact(folder)
+    inner = None if folder is None else with_parts(read_artifact(folder), folder)
     if inner is None:
         policies.get(policy)
     made = {
@@ -148,6 +151,16 @@ def mixture_artifact(
 def steer_artifact(family: SteerFamily, facts: dict[str, Any]) -> Artifact:
     """A mixture as an artefact; `facts` say what it was fitted on."""
     return Artifact(kind=STEER, arrays=asdict(family.mixture), facts=facts)
+
+
+def boundary_artifact(family: BoundaryFamily, facts: dict[str, Any]) -> Artifact:
+    """A chooser's router as an artefact; `facts` say what it was trained on."""
+    router = family.router
+    return Artifact(kind=BOUNDARY, arrays={"weights": router.weights}, facts={**facts, "terms": list(router.terms)})
+
+
+def _boundary(artifact: Artifact) -> BoundaryFamily:
+    return BoundaryFamily(BoundaryRouter(_terms(artifact), sound_arrays(artifact, weights=1)["weights"]))
 
 
 def _steer(artifact: Artifact) -> SteerFamily:
@@ -214,19 +227,24 @@ def _learned_rewriters(facts: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(roles[1:])
 
 
-def _query(artifact: Artifact) -> QueryFamily:
+def _terms(artifact: Artifact) -> tuple[str, ...]:
     terms = artifact.facts["terms"]
     if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
         raise ArtifactError(
             f"terms: {terms!r:.80} is no list of words.", where="policy", remedy="Train the policy again."
         )
+    return tuple(terms)
+
+
+def _query(artifact: Artifact) -> QueryFamily:
+    terms = _terms(artifact)
     predictor: SimilarityRanking | TextClassifier
     if artifact.kind == QUERY_SW:
         arrays = sound_arrays(artifact, idf=1, grid=1, vectors=2, right=1)
-        predictor = SimilarityRanking(TfIdf(tuple(terms), arrays["idf"]), arrays["vectors"], arrays["right"])
+        predictor = SimilarityRanking(TfIdf(terms, arrays["idf"]), arrays["vectors"], arrays["right"])
     else:
         arrays = sound_arrays(artifact, idf=1, grid=1, weights=1, bias=1)
-        predictor = TextClassifier(TfIdf(tuple(terms), arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
+        predictor = TextClassifier(TfIdf(terms, arrays["idf"]), arrays["weights"], float(arrays["bias"][0]))
     if not 0 <= (chance := predictor.probability("a question")) <= 1:
         raise ArtifactError(
             f"its arrays predict {chance:g}, which is no probability.", where="policy", remedy="Train the policy again."
@@ -287,4 +305,6 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
     STEER: _steer,
+    BOUNDARY: _boundary,
+    ROUTE_TABLE: family_of_table,
 }

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from steproute.config import policy_family
-from steproute.config.gateway import AutoSettings
+from steproute.config.gateway import AutoSettings, GatewayRoute
+from steproute.config.route import ROUTED
 from steproute.core.errors import ConfigError
+from steproute.core.route_name import SINGLE
+from steproute.evaluation.formatting import dollars
 from steproute.policies.query import Predictor, QueryFamily
+from steproute.policies.routes import RouteFamily
 from steproute.serve.chat_request import Chat
 
 Arm = Literal["weak", "steps", "passthrough"]
@@ -31,8 +35,8 @@ class Choice:
 class Chooser(Protocol):
     """Chooses by the request alone, before anything is written."""
 
-    def choose(self, chat: Chat) -> Choice:
-        """Who answers."""
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
+        """Who answers. knob: of this request, if it is not the route's own; only a route table reads it."""
         ...
 
 
@@ -42,7 +46,7 @@ class Fixed:
 
     arm: Arm
 
-    def choose(self, chat: Chat) -> Choice:
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
         """The route's own way if the request can go it."""
         if chat.wants_passthrough:
             return Choice("passthrough", "tools, JSON and images do not go in steps")
@@ -53,7 +57,7 @@ class Fixed:
 class ByRule:
     """Steps for what looks like reasoning, the weak model for the rest. A rule of thumb: no data was fitted."""
 
-    def choose(self, chat: Chat) -> Choice:
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
         """By numbers, words and code in the last user turn."""
         if chat.wants_passthrough:
             return Choice("passthrough", "tools, JSON and images do not go in steps")
@@ -73,7 +77,7 @@ class ByPrediction:
     predictor: Predictor
     settings: AutoSettings
 
-    def choose(self, chat: Chat) -> Choice:
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
         """Weak alone where it is likely to be correct, passthrough where it hardly can be, else steps."""
         if chat.wants_passthrough:
             return Choice("passthrough", "tools, JSON and images do not go in steps")
@@ -86,11 +90,42 @@ class ByPrediction:
         return Choice("steps", reason)
 
 
-def chooser_of(settings: AutoSettings) -> Chooser:
+@dataclass(frozen=True, slots=True)
+class ByTable:
+    """By a route table. Its routes of one model alone go to that model; others are solved by the gateway route.
+
+    knob: the weight of requests that have no other.
+    """
+
+    family: RouteFamily
+    knob: float
+    passthrough: str
+
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
+        """The arm of the table's route."""
+        if chat.wants_passthrough:
+            return Choice("passthrough", "tools, JSON and images do not go in steps")
+        pick = self.family.at(self.knob if knob is None else knob, 0).pick(chat.text)
+        arms: dict[str, Arm] = {f"{SINGLE}/weak": "weak", f"{SINGLE}/{self.passthrough}": "passthrough"}
+        cost = {"usd": dollars(pick.cost), "tokens": f"{pick.cost:.0f} tokens", "seconds": f"{pick.cost:.1f} s"}
+        reason = f"{pick.route} is worth most: correct with a predicted chance of {pick.right:.2f}"
+        return Choice(arms.get(pick.route, "steps"), f"{reason}, for {cost[self.family.axis]}")
+
+
+def chooser_of(settings: AutoSettings, route: GatewayRoute) -> Chooser:
     """Raises ConfigError for a policy that predicts nothing about problems, ArtifactError for a damaged one."""
     if settings.auto == "rule":
         return ByRule()
     family = policy_family(settings.auto if "/" in settings.auto else f"./{settings.auto}")
+    if isinstance(family, RouteFamily):
+        solves = route.solves
+        if solves is None or (solves.strategy, solves.policy) != (ROUTED, settings.auto):
+            raise ConfigError(
+                f"{settings.auto} is a route table, and the route is not solved by it.",
+                where=f"serve.routes.{route.name}.auto",
+                remedy=f"Add strategy = '{ROUTED}' and policy = '{settings.auto}'.",
+            )
+        return ByTable(family, solves.knob, route.passthrough)
     if not isinstance(family, QueryFamily):
         raise ConfigError(
             f"{settings.auto} does not predict from a question alone.",

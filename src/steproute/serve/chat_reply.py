@@ -17,6 +17,7 @@ _CUT_OFF: Final = frozenset(
         Outcome.CONTEXT_OVERFLOW,
         Outcome.TOKEN_BUDGET,
         Outcome.MONEY_BUDGET,
+        Outcome.CALL_BUDGET,
         Outcome.DEADLINE,
     }
 )

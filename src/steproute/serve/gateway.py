@@ -23,7 +23,7 @@ from steproute.engine.runner import Route
 from steproute.engine.spending import check_priced
 from steproute.serve.answering import Answer, Happening, Work
 from steproute.serve.auto import Arm, Chooser, Fixed, chooser_of
-from steproute.serve.chat_request import PREFIX, Chat
+from steproute.serve.chat_request import PREFIX, Chat, knob_of
 from steproute.serve.errors import ApiError, overloaded
 from steproute.serve.measuring import AT_ONCE, BASELINE, Measurement
 from steproute.serve.media_urls import check_media_urls
@@ -89,8 +89,8 @@ class Gateway:
         """Who answers a request, why, and within what. Raises ApiError that names the field that cannot be."""
         served = self.route(chat.body.model)
         check_media_urls(chat.body.messages, self.settings.media_urls)
-        choice = served.chooser.choose(chat)
-        knob = await self._paced_knob(served, principal) if choice.arm == "steps" else None
+        knob = await self._knob(chat, served, principal)
+        choice = served.chooser.choose(chat, knob)
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
         work = work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob)
         return Requested(served, choice, work, self._alone(chat, served, trace_id))
@@ -107,7 +107,12 @@ class Gateway:
         except (ApiError, SteprouteError):
             return None
 
-    async def _paced_knob(self, served: ServedRoute, principal: Principal) -> float | None:
+    async def _knob(self, chat: Chat, served: ServedRoute, principal: Principal) -> float | None:
+        """The knob that the request sets, or the tenant's pace; None for the route's own. Raises ApiError."""
+        if served.family is None or chat.wants_passthrough:
+            return None
+        if (knob := knob_of(chat.body, served.route)) is not None:
+            return knob
         if served.route.paced is None or not principal.limits_usd:
             return None
         balances = await self.store.ledger.balances(principal.tenant)
@@ -207,7 +212,7 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     name = f"passthrough/{route.passthrough}"
     chooser: Chooser = Fixed("passthrough" if route.solves is None else "steps")
     if route.auto is not None:
-        chooser = chooser_of(route.auto)
+        chooser = chooser_of(route.auto, route)
     family: PolicyFamily | None = None
     if route.solves is not None:
         family = policy_family(route.solves.policy)

@@ -22,7 +22,7 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.serve.answering import Work
 from steproute.serve.auto import Choice, Chooser
-from steproute.serve.chat_request import Chat, ChatBody, knob_of, limits_of, of_request, problem_of
+from steproute.serve.chat_request import Chat, ChatBody, limits_of, of_request, problem_of
 from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
@@ -85,14 +85,14 @@ def work_of(
     roles: Roles,
     principal: Principal,
     trace_id: str,
-    paced_knob: float | None = None,
+    knob: float | None = None,
 ) -> Work:
     """What is to be done. Raises ApiError, FieldRefused, ConfigError and DatasetError for what cannot be.
 
-    paced_knob: the knob of a request that does not set one, if the route is paced.
+    knob: of this request, if it is not the route's own.
     """
     if choice.arm == "steps":
-        return _within_ledger(step_work(chat, served, roles, principal, trace_id, paced_knob))
+        return _within_ledger(step_work(chat, served, roles, principal, trace_id, knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
     return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
 
@@ -111,7 +111,7 @@ def step_work(
     roles: Roles,
     principal: Principal,
     trace_id: str,
-    paced_knob: float | None = None,
+    knob: float | None = None,
 ) -> StepWork:
     """A conversation to answer step by step. Raises ApiError, ConfigError and DatasetError for what cannot be."""
     chat.check_steps()
@@ -121,8 +121,6 @@ def step_work(
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
     strategy, name = served.strategy, served.name
-    knob = knob_of(chat.body, served.route)
-    knob = paced_knob if knob is None else knob
     if knob is not None and served.route.solves is not None:
         solves = served.route.solves.changed(knob=knob)
         with of_request("steproute."):

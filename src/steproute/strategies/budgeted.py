@@ -1,14 +1,15 @@
 """Budget pacing: the actual cost of finished problems moves the policy along its calibrated curve."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import exp
 from typing import Final
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import Needs, Policy
+from steproute.core.ports import NEEDS, RETRACTS, Needs, Policy, Strategy
 from steproute.engine.episode import Episode
 from steproute.policies.mixture import Mixed
+from steproute.strategies.routed import Routed
 from steproute.strategies.stepwise import Stepwise
 
 _JITTER: Final = 0.15
@@ -53,10 +54,12 @@ class PacingController:
 class BudgetPacing:
     """TRIM's loop under a policy of `steproute calibrate`; its budget holds for the running average.
 
-    Raises ConfigError for a policy that was not calibrated.
+    routes: the strategies of the routes that the policy chooses among, by name; then a route solves each problem in the
+    place of TRIM's loop. Raises ConfigError for a policy that was not calibrated.
     """
 
     policy: Policy
+    routes: Mapping[str, Strategy[Episode]] = field(default_factory=dict)
     controller: PacingController = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,17 +73,25 @@ class BudgetPacing:
 
     @property
     def needs(self) -> Needs:
-        """The same as TRIM's loop."""
-        return Stepwise(policy=self.policy).needs
+        """The same as TRIM's loop, or as its routes."""
+        return NEEDS.of(self._solving_by(self.policy))
+
+    @property
+    def retracts(self) -> bool:
+        """Whether any of its routes does."""
+        return RETRACTS.of(self._solving_by(self.policy))
 
     async def solve(self, episode: Episode) -> None:
         """Solve with the controller's current policy, and report the cost, whatever the ending."""
         policy, expected = self.controller.begin(episode.problem.id)
         try:
-            await Stepwise(policy=policy).solve(episode)
+            await self._solving_by(policy).solve(episode)
         finally:
             assert isinstance(self.policy, Mixed)
             self.controller.end(expected, _COST_OF[self.policy.source.curve.axis](episode))
+
+    def _solving_by(self, policy: Policy) -> Strategy[Episode]:
+        return Routed(policy=policy, routes=self.routes) if self.routes else Stepwise(policy=policy)
 
 
 _COST_OF: Final[dict[str, Callable[[Episode], float]]] = {
