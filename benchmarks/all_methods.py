@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("action", choices=("train", "compare", "table", "signals"))
     parser.add_argument("--problems", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--runs", default="runs")
     parser.add_argument("--methods", default="", help="some of the policies, separated by semicolons")
     asked = parser.parse_args()
@@ -119,8 +120,9 @@ def train(runs: str) -> None:
 def compare(asked: argparse.Namespace) -> None:
     every = [f"{series.format(runs=asked.runs)}{knobs}" for series, (_, knobs) in GRIDS.items()]
     chosen = asked.methods.split(";") if asked.methods else every
-    words = ("--data", "lab:test", "--problems", str(asked.problems), "--seed", str(asked.seed))
-    _run("compare", "--policies", ",".join(chosen), *words, "--runs", asked.runs, "--name", "methods")
+    words = ["--data", "lab:test", "--problems", str(asked.problems), "--seed", str(asked.seed)]
+    words += ["--resamples", str(asked.resamples), "--runs", asked.runs, "--name", "methods"]
+    _run("compare", "--policies", ",".join(chosen), *words)
 
 
 def _run(*words: str) -> None:
