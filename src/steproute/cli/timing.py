@@ -9,8 +9,10 @@ from steproute.cli.terminal import Terminal
 from steproute.core.problem import Problem
 from steproute.core.route_name import RouteName
 from steproute.core.trace import Trace
+from steproute.core.writable import writable
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.engine.runner import Route
 from steproute.evaluation.sweep import Cell, Sweep
 from steproute.simulation.alone import SECONDS, Place, SecondsAlone
 from steproute.simulation.timed_roles import Deployment
@@ -27,22 +29,24 @@ def seconds_alone(
 ) -> Mapping[Cell, float]:
     """How long each problem takes alone, by each route of the sweep.
 
-    traces: what was solved. roles: with a step tree in front, which holds the calls already. folder: where the seconds
-    are kept.
+    traces: what was solved; failed ones have no time. roles: with a step tree in front, which holds the calls already.
+    folder: where the seconds are kept.
     """
-    solved = {Cell.of(trace): trace for trace in traces}
+    solved = {Cell.of(trace): trace for trace in traces if not trace.failed}
 
     def calls(place: Place) -> Hashable:
-        trace = solved.get(Cell(*place))
-        return place if trace is None else _calls(trace)
+        return _calls(solved[Cell(*place)])
 
+    work = [each for each in sweep.work(problems) if _cell(*each) in solved]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Terminal(stderr=True)) as progress, SecondsAlone(folder / SECONDS) as known:
-        task = progress.add_task("timing", total=len(problems) * len(sweep.routes) * len(sweep.seeds))
-        seconds = known.of(
-            sweep.work(problems), roles, deployment, limits, calls, lambda: progress.update(task, advance=1)
-        )
+        task = progress.add_task("timing", total=len(work))
+        seconds = known.of(work, roles, deployment, limits, calls, lambda: progress.update(task, advance=1))
     return {Cell(*place): taken for place, taken in seconds.items()}
+
+
+def _cell(route: Route, problem: Problem) -> Cell:
+    return Cell(route.name, writable(problem.id), route.seed)
 
 
 def _calls(trace: Trace) -> Hashable:
