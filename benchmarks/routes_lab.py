@@ -1,13 +1,14 @@
 """Routing among whole strategies on recorded runs: what the papers claim, by dollars, with paired bootstrap intervals.
 
-TRAIN and TEST are runs of the same routes on different problems, such as of `eval`; their costs are real. A level is a
-share of the mean cost of `single/strong` in TRAIN. `hull` is the upper hull of the single routes in TEST, which mixes
-the two routes beside a level at random; no one could choose it better.
+TRAIN and TEST are runs of the same routes on different problems, such as of `eval`, several with commas; their costs
+are real. A level is a share of the mean cost of `single/strong` in TRAIN. `hull` is the upper hull of the single routes
+in TEST, which mixes the two routes beside a level at random; no one could choose it better.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ from steproute.strategies.budgeted import PacingController
 
 _LEVELS = (0.1, 0.2, 0.25, 0.4, 0.6)
 _PRICES = (0.0, *np.geomspace(10, 50_000, 60))  # correct answers per dollar
+_MODELS = ("single/weak", "single/mid", "single/strong")
+_WAYS = ("vote", "best-of-n")
 _NEIGHBOURS = 10
 _RESAMPLES = 10_000
 
@@ -47,15 +50,17 @@ _RESAMPLES = 10_000
 class Recorded:
     """Outcomes of all routes on the same problems. right, usd: (problem, route)."""
 
-    def __init__(self, folder: Path) -> None:
-        document, found = run_document(folder), RouteRuns()
-        loaded = load_problems(document["data"], document["holds"]["problems"], document["seed"])
-        texts = {writable(each.id): each.text for each in recorded_problems(document, loaded)}
-        found.add(newest_traces(folder / "traces.jsonl.zst"), texts)
-        self.texts, self.outcomes = list(found.texts), found.outcomes()
-        self.routes = [each.route for each in self.outcomes]
-        for each in self.outcomes:
-            assert len(each.problems) == len(self.texts), f"{each.route} misses problems"
+    def __init__(self, folders: list[Path]) -> None:
+        found = RouteRuns()
+        for folder in folders:
+            document = run_document(folder)
+            loaded = load_problems(document["data"], document["holds"]["problems"], document["seed"])
+            texts = {writable(each.id): each.text for each in recorded_problems(document, loaded)}
+            found.add(newest_traces(folder / "traces.jsonl.zst"), texts)
+        outcomes, texts = found.outcomes(), list(found.texts)
+        common = sorted(set.intersection(*(set(each.problems.tolist()) for each in outcomes)))
+        self.texts, self.routes = [texts[problem] for problem in common], [each.route for each in outcomes]
+        self.outcomes = [among(each, common) for each in outcomes]
         order = [np.argsort(each.problems) for each in self.outcomes]
         self.right = np.column_stack([each.right[place] for each, place in zip(self.outcomes, order, strict=True)])
         costs = [each.costs[place] for each, place in zip(self.outcomes, order, strict=True)]
@@ -76,8 +81,8 @@ class Recorded:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("train", type=Path)
-    parser.add_argument("test", type=Path)
+    parser.add_argument("train", type=folders)
+    parser.add_argument("test", type=folders)
     options = parser.parse_args()
     train, test = Recorded(options.train), Recorded(options.test)
     assert train.routes == test.routes
@@ -91,10 +96,29 @@ def main() -> None:
     for level in _LEVELS:
         show(line="unconstrained", level=level, **unconstrained(test, forecasts, level * strong))
     for level in _LEVELS:
+        show(line="models and methods", level=level, **apart(test, forecasts["separate"], level * strong))
+    for level in _LEVELS:
         show(line="constrained", level=level, **constrained(test, forecasts["separate"], level * strong))
     show(line="controller", **controlled(train, test, strong))
     show(line="best single", **against_best(test, forecasts, strong))
     show(line="continual", **continual(train, test, forecasts, strong))
+
+
+def among(outcomes: RouteOutcomes, common: list[int]) -> RouteOutcomes:
+    """Those on problems that all routes finished."""
+    place = {problem: i for i, problem in enumerate(common)}
+    kept = [i for i, problem in enumerate(outcomes.problems.tolist()) if problem in place]
+    return RouteOutcomes(
+        route=outcomes.route,
+        problems=np.array([place[int(problem)] for problem in outcomes.problems[kept]]),
+        right=outcomes.right[kept],
+        runs=outcomes.runs[kept],
+        costs=outcomes.costs[kept],
+    )
+
+
+def folders(text: str) -> list[Path]:
+    return [Path(each) for each in text.split(",")]
 
 
 def show(**row: object) -> None:
@@ -142,10 +166,15 @@ def quality(name: str, forecast: Forecast, test: Recorded, training: float, aski
     )
 
 
-def swept(forecast: Forecast, test: Recorded) -> tuple[np.ndarray, np.ndarray]:
-    """Correctness and dollars at each price, (price, problem)."""
+def swept(forecast: Forecast, test: Recorded, allowed: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Correctness and dollars at each price, (price, problem), of the choice among all routes or the allowed ones."""
     rows = np.arange(len(test.texts))
-    chosen = [ByPrice(price=price).choose(forecast) for price in _PRICES]
+    taken = [i for i, route in enumerate(forecast.routes) if not allowed or route in allowed]
+    few = Forecast(
+        routes=tuple(forecast.routes[i] for i in taken),
+        **{name: getattr(forecast, name)[:, taken] for name in ("right", "usd", "tokens", "seconds")},
+    )
+    chosen = [np.array(taken)[ByPrice(price=price).choose(few)] for price in _PRICES]
     return tuple(np.array([values[rows, each] for each in chosen]) for values in (test.right, test.usd))
 
 
@@ -174,6 +203,22 @@ def unconstrained(test: Recorded, forecasts: dict[str, Forecast], usd: float) ->
     ):
         found[f"{first} - {second}"] = summary(heights[first] - heights[second])
     return found
+
+
+def apart(test: Recorded, forecast: Forecast, usd: float) -> dict[str, object]:
+    """All routes against models alone, one way each, and against the ways of the weak model alone."""
+    alone = [route for route in test.routes if route in _MODELS]
+    chosen = {"all": test.routes, "models": alone, "methods of weak": of_weak(test.routes)}
+    heights = {name: height_samples(*swept(forecast, test, each), usd) for name, each in chosen.items()}
+    found: dict[str, object] = {name: round(100 * float(values[0]), 1) for name, values in heights.items()}
+    return found | {
+        f"all - {name}": summary(heights["all"] - values) for name, values in heights.items() if name != "all"
+    }
+
+
+def of_weak(routes: list[str]) -> list[str]:
+    """Routes that only the weak model writes: under other sampling, by vote, or the best of several drafts."""
+    return [route for route in routes if route.startswith("single/weak") or route.partition("(")[0] in _WAYS]
 
 
 def height_samples(right: np.ndarray, usd: np.ndarray, at: float) -> np.ndarray:

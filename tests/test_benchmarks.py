@@ -81,6 +81,18 @@ def test_train_seeds_writes_a_policy_per_kind_and_seed_and_resumes(tmp_path: Pat
     assert rows("train_seeds", *words) == []
 
 
+def test_r2_lab_goes_through_all_its_comparisons_and_repeats_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("scipy", reason="fitting needs the learn extra")
+    sizes = ("--train", "24", "--validation", "8", "--test", "5", "--seeds", "2")
+    command = [sys.executable, str(BENCHMARKS / "r2_lab.py"), str(tmp_path), *sizes]
+    first, again = (subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    for line in ("viterbi − mix | ", "online − TRIM-Thr | ", "learnt plans that are the true one: ", "saved at 85 %: "):
+        assert line in again.stdout
+    assert "done" in first.stdout
+    assert "done" not in again.stdout
+
+
 def test_few_gsm8k_solutions_state_an_answer_too_early(data_folder: Path) -> None:
     found = rows("answer_rules", "--limit", "200")
     assert [(row["solutions"], row["right"]) for row in found[:2]] == [(200, 200), (200, 200)]
@@ -171,3 +183,12 @@ def test_the_signals_of_step_routers_have_a_sign(tmp_path: Path, monkeypatch: py
     assert first.endswith("of them correct.")
     signs = {line.split("|")[1].strip(): line.split("|")[3].strip()[0] for line in lines}
     assert (signs["PRM score (TRIM, RSD)"], signs["share of sure tokens (TrigReason)"]) == ("+", "+")
+
+
+def test_worlds_table_shows_each_policy_beside_a_coin_per_task() -> None:
+    words = ("--problems", "16", "--points", "1", "--series", "threshold,preroute:mixing")
+    command = [sys.executable, str(BENCHMARKS / "worlds_table.py"), *words]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    names = [line.split("|")[1].strip() for line in found.splitlines() if line.startswith("| ")]
+    assert names == ["policy", "weak alone", "strong alone", "threshold 0.5", "mixing 0.5", "series", "threshold",
+                     "preroute:mixing"]  # fmt: skip

@@ -50,7 +50,7 @@ def test_a_sound_gateway_has_no_remedies(tmp_path: Path) -> None:
     prepared(tmp_path, with_key=True)
     findings = found(tmp_path)
     assert [each for each in findings.values() if each.severity is not Severity.OK] == []
-    assert findings["serve", "database"].seen.endswith("schema 0005")
+    assert findings["serve", "database"].seen.endswith("schema 0006")
     assert findings["serve.routes.cheap", "passthrough"].seen == "strong: text; refuses tools, images, JSON"
     assert findings["serve.routes.cheap", "money limit"].seen == "0.01 dollars per request"
 
@@ -86,6 +86,12 @@ def test_a_gateway_that_needs_keys_has_one(tmp_path: Path, with_key: bool, seen:
         ([("threshold", "nosuch")], ("serve.routes.cheap", "route"), "failed", "Use one of"),
         ([('"strong"', '"nobody"')], ("serve.routes.cheap", "route"), "failed", "Describe [models.nobody]"),
         ([("knob = 0.3", "strategy = 'automix'")], ("serve.routes.cheap", "route"), "failed", "another rule"),
+        (
+            [("knob = 0.3", 'knob = 0.3\ntools = "route"')],
+            ("serve.routes.cheap", "route"),
+            "failed",
+            'set tools = "passthrough"',
+        ),
         ([("max_cost_usd = 0.01\n", "")], ("serve.routes.cheap", "money limit"), "warning", "Set max_cost_usd below"),
     ],
 )

@@ -12,8 +12,9 @@ from steproute.cli import train_task
 from steproute.cli.main import app
 from steproute.cli.train import train
 from steproute.cli.training import Training, training_problems
-from steproute.core.errors import ConfigError
+from steproute.core.errors import ConfigError, DatasetError
 from steproute.policies.baselines.random import RandomRouting
+from steproute.policies.boundary import BoundaryFamily
 from steproute.policies.stored import load_policy
 from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_policy import PomdpFamily
@@ -134,3 +135,12 @@ def test_a_file_whose_name_begins_with_lab_is_read_whole_and_is_not_the_lab(
         result = CliRunner().invoke(app, ["train", "--policy", "pomdp", "--data", path.name, *more])
         assert isinstance(result.exception, ConfigError)
         assert "'lab_own.jsonl' cannot be solved by the embedded models" in str(result.exception)
+
+
+def test_tasks_of_a_world_need_no_gold_answers(tmp_path: Path) -> None:
+    command = ["train", "--policy", "boundary", "--data", "house:train", "--problems", "3", "--passes", "1"]
+    result = CliRunner().invoke(app, [*command, "--tree", str(tmp_path / "tree"), "--out", str(tmp_path / "p")])
+    assert result.exit_code == 0, result.output
+    assert isinstance(load_policy(tmp_path / "p"), BoundaryFamily)
+    with pytest.raises(DatasetError, match="no gold answer"):
+        training_problems("house:train", 2, 0)

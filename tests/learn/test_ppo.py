@@ -18,10 +18,11 @@ from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.datasets import load_problems
+from steproute.lab.models import PRICES
 from steproute.learn import networks
 from steproute.learn.networks import AGG_ARCHITECTURE, ARCHITECTURES, SEQ_ARCHITECTURE, Architecture
 from steproute.learn.ppo import PpoSettings, RoutingVecEnv, Trained, ppo, train_network
-from steproute.learn.rewriters import relative_prices
+from steproute.learn.rewriters import relative_prices, routing_loop
 from steproute.learn.rollouts import solve_all
 from steproute.learn.routing_env import RoutingEnv
 from steproute.policies.trim.learned import decisions_of
@@ -97,6 +98,26 @@ def test_the_environment_walks_the_engines_loop(tmp_path: Path, rewriters: tuple
             assert ended
             assert info["spent"] == trace.generated_tokens("strong") + trace.generated_tokens("mid") / 4
             assert info["right"] == asyncio.run(grade(PROBLEMS[index], trace))
+        env.close()
+
+
+def test_with_a_second_chance_all_that_is_billed_counts_in_strong_tokens(tmp_path: Path) -> None:
+    rewriters = ("resample", "mid", "strong")
+    policy, decisions = InTurn(rewriters), decisions_of(rewriters)
+    with StepTree(tmp_path / "tree", 1) as tree:
+        roles = tree.roles(lab_roles())
+        traces = asyncio.run(solve_all(PROBLEMS[:4], roles, routing_loop(policy, rewriters, 2)))
+        env = RoutingEnv(PROBLEMS[:4], roles, grade, low=1e-3, high=1e-3, prices=prices(rewriters), width=2)
+        for index, trace in enumerate(traces):
+            env.reset(options={"problem": index})
+            info, total, ended = {}, 0.0, False
+            while not ended:
+                decision = policy.decide(env._rollout.news)  # type: ignore[union-attr, arg-type]
+                _, reward, ended, _, info = env.step(np.int64(decisions.index(decision)))
+                total += reward
+            strong_token = float(PRICES["lab-strong"].output) / 1e6
+            assert info["spent"] == pytest.approx(float(trace.cost_usd) / strong_token)
+            assert env.spent(trace) == pytest.approx(info["spent"])
         env.close()
 
 

@@ -4,6 +4,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("torch", reason="training needs the learn extra")
+pytest.importorskip("transformers", reason="the text router needs the prm extra")
+
 from benchmarks.text_router import EPOCHS, TEXT, TRAINED, auc_of, lab_rows
 
 from steproute.config import lab_roles
@@ -18,9 +22,6 @@ from steproute.learn.text_router import RouterTuning, tune_router
 from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
 from steproute.strategies.stepwise import Stepwise
-
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
 
 
 def router_in(folder: Path, rows: list[AdvantageRow], tuning: RouterTuning) -> Path:

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.engine.test_episode import Say, Stage, check_law
 
@@ -11,6 +12,7 @@ from steproute.artifacts import write_artifact
 from steproute.core.errors import ConfigError
 from steproute.engine.episode import Episode
 from steproute.policies.trim.ladder import LadderThreshold
+from steproute.policies.trim.rung_table import RungTable
 from steproute.policies.trim.threshold import Threshold
 from steproute.retrieval.example_bank import Example, ExampleBank, bank_artifact, origin_of
 from steproute.strategies.second_chances import SecondChances
@@ -91,3 +93,30 @@ def test_the_same_text_by_another_author_is_scored_by_itself() -> None:
         return [await episode.score(start, draft) for draft in (*drafts, drafts[1])]
 
     assert asyncio.run(scored()) == [(0.1,), (0.9,), (0.9,)]
+
+
+def table(*weak: int, width: int = 2) -> RungTable:
+    """Of weak, resample, strong: who writes after a low and a high score of the weak model; else drafts are kept."""
+    actions = np.tile(np.arange(2)[:, None], (3, 1, 2))
+    actions[:, 0] = weak
+    return RungTable(("weak", "resample", "strong"), np.array([0.5]), actions, width=width)
+
+
+def test_a_table_decides_about_each_rung() -> None:
+    stage = Stage([Say("a"), Say("b \\boxed{1}"), Say("c")], [], [0.1, 0.3, 0.2])
+    trace = stage.solve(SecondChances(policy=table(1, 0), width=2))
+    assert [(step.role, step.text) for step in trace.steps] == [("weak", "b \\boxed{1}")]
+    check_law(stage, trace)
+
+
+def test_a_role_that_a_table_names_takes_over_to_the_end() -> None:
+    stage = Stage([Say("a")], [Say("s\n\nt \\boxed{1}")], [0.1])
+    trace = stage.solve(SecondChances(policy=table(5, 0), width=2))
+    assert [step.role for step in trace.steps] == ["strong", "strong"]
+    check_law(stage, trace)
+
+
+def test_a_table_needs_the_width_that_it_was_fitted_to() -> None:
+    with pytest.raises(ConfigError, match=r"width: 4 drafts, .* fitted to 2. Leave width out"):
+        SecondChances(policy=table(1, 0), width=4)
+    assert SecondChances(policy=table(1, 0)).drafts == 2

@@ -32,7 +32,8 @@ from steproute.evaluation.sweep import Cell, Sweep
 from steproute.learn.advantage_rows import ROLLOUTS, STRONG_SAMPLES
 from steproute.learn.boundary import Settings
 from steproute.learn.outcome_traces import WeakScored
-from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW
+from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, RUNGS
+from steproute.strategies.second_chances import RESAMPLE
 from steproute.strategies.single import Single
 
 _TRACES: Final = "traces.jsonl.zst"
@@ -111,6 +112,10 @@ def _trainings(training: Training, passes: int) -> tuple[int, list[tuple[str, St
     if policy == ADVANTAGE:
         branches = (1 + STRONG_SAMPLES) * _SOLUTION_STEPS
         return ROLLOUTS * branches // 2, [("train/weak", WeakScored()), ("single/strong", Single("strong"))]
+    if policy == RUNGS:
+        drafts = [(f"train/weak-{number}", WeakScored()) for number in range(training.width + 1)]
+        roles = [role for role in training.rewriters if role != RESAMPLE]
+        return 1, [*drafts, *((f"single/{role}", Single(role)) for role in roles)]
     return passes, [(f"train/{policy}", training.exploration)]
 
 

@@ -29,11 +29,13 @@ from steproute.policies.stored import (
     POMDP,
     QUERY_CLASSIFIER,
     QUERY_SW,
+    RUNGS,
     SEQ,
     STEER,
 )
 from steproute.policies.trim.pomdp_policy import Belief
 from steproute.retrieval.example_bank import EXAMPLE_BANK
+from steproute.strategies.second_chances import RESAMPLE
 
 _TRAINED = (
     POMDP,
@@ -45,23 +47,25 @@ _TRAINED = (
     QUERY_CLASSIFIER,
     STEER,
     BOUNDARY,
+    RUNGS,
     EXAMPLE_BANK,
     ROUTES,
 )
+_WITH_RUNGS = (RUNGS, POMDP, AGG, AGG_CONFIDENCE, SEQ)
 
 
 def train(
     policy: Annotated[
         str,
         typer.Option(
-            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, boundary, "
+            help="pomdp, agg, agg-confidence, seq, advantage, query-sw, query-classifier, steer, boundary, rungs, "
             "example-bank or routes."
         ),
     ] = POMDP,
     data: Annotated[
         str,
         typer.Option(
-            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or trim-world. "
+            help="Problems with gold answers: lab:train, a benchmark or a .jsonl; without --config lab or a world. "
             "pomdp also takes a .jsonl of problem, steps, label and scores, and example-bank one without scores."
         ),
     ] = "lab:train",
@@ -118,10 +122,11 @@ def train(
     roles: Annotated[
         str,
         typer.Option(
-            help="pomdp on the lab or with --config, agg, agg-confidence, seq: weak, and the roles that can write its "
-            "steps again, with commas."
+            help="pomdp on the lab or with --config, agg, agg-confidence, seq, rungs: weak, and the roles that can "
+            "write its steps again, with commas. resample may be among them (pomdp: on the lab), for second-chances."
         ),
     ] = "weak,strong",
+    width: Annotated[int, typer.Option(help="Drafts of the rung resample.", min=1)] = 4,
     lam: Annotated[
         float | None,
         typer.Option(
@@ -147,9 +152,10 @@ def train(
 
     TRIM-POMDP is fitted and planned, TRIM-Agg and TRIM-Seq are trained by PPO over a step tree. The query-level
     policies learn which problems the weak model solves, and advantage learns at which steps the strong model is better.
-    boundary learns which steps need the strong model, before they are written. An example bank holds solved steps for
-    the strategy booststep. routes learns what each route reaches and spends, from finished runs. Limits come from the
-    configuration file. A rerun continues where the last one stopped.
+    boundary learns which steps need the strong model, before they are written. Tables of rungs are fitted by dollars to
+    what every rung writes at each step. An example bank holds solved steps for the strategy booststep. routes learns
+    what each route reaches and spends, from finished runs. Limits come from the configuration file. A rerun continues
+    where the last one stopped.
 
     Example: steproute train --policy pomdp --problems 2000 --out runs/pomdp
     """
@@ -174,7 +180,8 @@ def train(
         strong_accuracy=strong_accuracy,
         step_tokens=step_tokens,
         belief=belief,
-        rewriters=_rewriters(roles, setup),
+        rewriters=_rewriters(roles, setup, policy),
+        width=width,
         lam=lam,
         passes=passes,
         seed=seed,
@@ -213,7 +220,7 @@ def _train_routes(
         training.train([Path(run) for run in names("runs", runs)], predictor, folder)
 
 
-def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:
+def _rewriters(text: str, setup: Setup, policy: str) -> tuple[str, ...]:
     drafter, *rewriters = (part.strip() for part in text.split(","))
     if drafter != "weak" or not rewriters or len({drafter, *rewriters}) <= len(rewriters):
         raise ConfigError(
@@ -222,7 +229,8 @@ def _rewriters(text: str, setup: Setup) -> tuple[str, ...]:
             remedy="Give them with commas, such as weak,mid,strong.",
         )
     for role in rewriters:
-        setup.roles.model(role)
+        if policy not in _WITH_RUNGS or role != RESAMPLE:
+            setup.roles.model(role)
     return tuple(rewriters)
 
 

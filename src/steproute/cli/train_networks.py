@@ -90,6 +90,7 @@ def network(training: Training, lam: float | None, passes: int) -> Artifact:
                 settings,
                 lambda share: bar.update(task, completed=share),
                 rewriters=training.rewriters,
+                width=training.width,
                 limits=training.setup.limits.without_fallbacks,
             )
         except KeyboardInterrupt:

@@ -16,22 +16,25 @@ from steproute.cli.train_boundary import BOUNDARY_WIDTH, boundary
 from steproute.cli.train_networks import mixture, network, predictor
 from steproute.cli.train_pomdp import fit_on_lab_labels, fit_on_labels, fit_on_solutions, planned
 from steproute.cli.train_run import RunFit
+from steproute.cli.train_rungs import pomdp_with_rungs, rungs
 from steproute.cli.training import Training, training_problems
 from steproute.cli.training_tree import TREE_WIDTH, WIDE, tree_path
-from steproute.config import Setup
+from steproute.config import Setup, is_world
 from steproute.core.errors import ConfigError
+from steproute.core.ports import StepsGrader
 from steproute.evaluation.datasets import Fields
 from steproute.lab.story import is_lab
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.learn.advantage_rows import Label
 from steproute.learn.lab_fit import Labels
 from steproute.learn.pomdp_reference import embedded_reference
-from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, STEER
+from steproute.policies.stored import ADVANTAGE, BOUNDARY, POMDP, QUERY_CLASSIFIER, QUERY_SW, RUNGS, STEER
 from steproute.retrieval.example_bank import EXAMPLE_BANK
+from steproute.strategies.second_chances import RESAMPLE
 
 _QUERY: Final = (QUERY_SW, QUERY_CLASSIFIER)
 _OF_TWO_ROLES: Final = (*_QUERY, STEER, ADVANTAGE, BOUNDARY)
-_TREE_WIDTHS: Final = {ADVANTAGE: WIDE, BOUNDARY: BOUNDARY_WIDTH}
+_TREE_WIDTHS: Final = {ADVANTAGE: WIDE, BOUNDARY: BOUNDARY_WIDTH, RUNGS: WIDE}
 _IN_TREE: Final = "What the step tree holds already is paid for."
 
 
@@ -51,6 +54,7 @@ class TrainOptions:
     step_tokens: float
     belief: str
     rewriters: tuple[str, ...]
+    width: int
     lam: float | None
     passes: int
     seed: int
@@ -150,17 +154,20 @@ def _on_problems(options: TrainOptions) -> TrainTask:
     _check_solvable(options)
     learns_advantage, setup = options.policy == ADVANTAGE, options.setup
     labels: Labels = "outcomes" if learns_advantage else _labels(options)
+    gold = not isinstance(setup.roles.grading.grader, StepsGrader)
+    problems = training_problems(options.data, options.problems, options.seed, options.fields, gold=gold)
     training = Training(
         policy=options.policy,
         setup=setup,
         data=options.data,
-        problems=setup.answer.on(training_problems(options.data, options.problems, options.seed, options.fields)),
+        problems=setup.answer.on(problems),
         seed=options.seed,
         in_flight=options.in_flight,
-        path=tree_path(options.tree, setup, _TREE_WIDTHS.get(options.policy, TREE_WIDTH)),
+        path=tree_path(options.tree, setup, _tree_width(options)),
         console=options.console,
         limit=options.limit,
         rewriters=options.rewriters,
+        width=options.width,
     )
     return TrainTask(
         estimate=lambda: print_training_estimate(training, options.passes),
@@ -174,13 +181,19 @@ def _trained(training: Training, labels: Labels, options: TrainOptions) -> Artif
         return predictor(training)
     if training.policy == ADVANTAGE:
         return advantage(training, cast(Label, options.labels or "rollouts"), options.margin)
+    if training.policy == RUNGS:
+        return rungs(training)
     if training.policy == STEER:
         return mixture(training)
     if training.policy == BOUNDARY:
         return boundary(training, options.lam, options.passes)
     if training.policy != POMDP:
         return network(training, options.lam, options.passes)
-    model = fit_on_lab_labels(training, labels) if options.embedded else fit_on_solutions(training)
+    if RESAMPLE in training.rewriters:
+        _check_labelled_by_steps(labels)
+        return planned(pomdp_with_rungs(training), options.belief, training.facts, training.console)
+    on_lab = options.embedded and not is_world(options.data)
+    model = fit_on_lab_labels(training, labels) if on_lab else fit_on_solutions(training)
     return planned(model, options.belief, {**training.facts, "labels": labels}, training.console)
 
 
@@ -196,11 +209,25 @@ def _check_rewriters(options: TrainOptions) -> None:
 
 
 def _check_solvable(options: TrainOptions) -> None:
-    if options.embedded and not is_lab(options.data) and not is_trim_world(options.data):
+    if options.embedded and not any(known(options.data) for known in (is_lab, is_trim_world, is_world)):
         raise ConfigError(
             f"{options.data!r} cannot be solved by the embedded models.",
             where="data",
-            remedy="Use lab:train or trim-world:train, or give your models with --config.",
+            remedy="Use lab:train, trim-world:train or house:train, or give your models with --config.",
+        )
+
+
+def _tree_width(options: TrainOptions) -> int:
+    surveys = options.policy == POMDP and RESAMPLE in options.rewriters
+    return WIDE if surveys else _TREE_WIDTHS.get(options.policy, TREE_WIDTH)
+
+
+def _check_labelled_by_steps(labels: Labels) -> None:
+    if labels != "steps":
+        raise ConfigError(
+            "pomdp fits the rung resample to labels of steps, which only the bundled lab has.",
+            where="roles",
+            remedy="Leave resample out, or train the policy rungs.",
         )
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from steproute.cli.stopping import INTERRUPTED, Stopped, run_until_stopped
 from steproute.cli.terminal import Terminal
-from steproute.cli.training_tree import training_tree
+from steproute.cli.training_tree import TREE_WIDTH, training_tree
 from steproute.cli.waits import Waits
 from steproute.config import Setup, check_needs
 from steproute.core.decision import Accept, Decision
@@ -28,6 +28,7 @@ from steproute.engine.roles import Roles
 from steproute.engine.runner import Route
 from steproute.evaluation.datasets import Fields, load_problems
 from steproute.lab.story import is_lab
+from steproute.learn.rewriters import routing_loop
 from steproute.learn.rollouts import AnswerGrades, Grade, finished, solve_all
 from steproute.strategies.stepwise import Stepwise
 
@@ -50,7 +51,7 @@ class Training:
     """One training: the policy's name, the models, and the problems that they solve.
 
     path: of the step tree, so that no call is paid for twice. limit: maximum dollars for growing it. rewriters: the
-    roles that can write a weak step again.
+    rungs that can write a weak step again. width: drafts of the rung `resample`.
     """
 
     policy: str
@@ -63,6 +64,7 @@ class Training:
     console: Terminal
     limit: Decimal | None = None
     rewriters: Sequence[str] = ("strong",)
+    width: int = 4
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -77,21 +79,23 @@ class Training:
     @property
     def exploration(self) -> Stepwise:
         """What PPO solves problems by, as far as its needs go."""
-        return Stepwise(policy=_Explorer(tuple(self.rewriters)))
+        return routing_loop(_Explorer(tuple(self.rewriters)), self.rewriters, self.width)
 
     def check_needs(self, strategies: Sequence[Strategy[Episode]]) -> None:
         """Raises ConfigError if the models lack what a strategy needs."""
         routes = [Route(name=f"train {self.policy}", strategy=strategy) for strategy in strategies]
         check_needs(routes, self.setup.roles)
 
-    def solved(self, strategies: Sequence[Strategy[Episode]]) -> list[list[Trace]]:
+    def solved(self, strategies: Sequence[Strategy[Episode]], samples: int = TREE_WIDTH) -> list[list[Trace]]:
         """The finished traces of each strategy, without failed problems, with a progress bar on stderr.
+
+        samples: the width of the step tree.
 
         Raises ConfigError if the models lack what a strategy needs, BackendError if every problem fails.
         """
         self.check_needs(strategies)
         spent = Decimal(0)
-        grown = training_tree(self.path, self.setup, self.limit)
+        grown = training_tree(self.path, self.setup, self.limit, samples)
         with grown as (tree, roles), progress_bar(self.setup.roles) as progress:
             task = progress.add_task("solving", total=len(strategies) * len(self.problems))
 
@@ -168,14 +172,16 @@ def progress_bar(roles: Roles) -> Progress:
     return Progress(*bar, console=Terminal(stderr=True))
 
 
-def training_problems(data: str, count: int | None, seed: int, fields: Fields = Fields()) -> list[Problem]:
+def training_problems(
+    data: str, count: int | None, seed: int, fields: Fields = Fields(), *, gold: bool = True
+) -> list[Problem]:
     """The problems of a data set, 2000 of the lab unless `count` says otherwise.
 
-    Raises DatasetError for unknown or empty data, or a problem without a gold answer.
+    gold: whether each needs a gold answer. Raises DatasetError for unknown or empty data, or a problem without one.
     """
     problems = load_problems(data, _LAB_PROBLEMS if count is None and is_lab(data) else count, seed, fields)
     for problem in problems:
-        if problem.answer is None:
+        if gold and problem.answer is None:
             raise DatasetError(
                 f"problem {problem.id!r} has no gold answer, and training needs one of each.",
                 where="data",

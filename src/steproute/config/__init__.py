@@ -1,9 +1,9 @@
 """The composition root: names, numbers and a steproute.toml in; models, policies, strategies and runs out."""
 
 from steproute.config.answer import AnswerSettings
-from steproute.config.embedded import PLACE_SCORER, embedded_roles, lab_roles, trim_world_roles
+from steproute.config.embedded import PLACE_SCORER, embedded_roles, is_world, lab_roles, trim_world_roles
 from steproute.config.file import ConfigFile, ProbeSettings, read_config
-from steproute.config.needs import check_answers, check_needs
+from steproute.config.needs import check_answers, check_needs, check_turns, turn_writers
 from steproute.config.route import (
     RouteSettings,
     build_policy,
@@ -29,8 +29,10 @@ __all__ = [
     "build_strategy",
     "check_answers",
     "check_needs",
+    "check_turns",
     "embedded_roles",
     "has_shipped",
+    "is_world",
     "lab_roles",
     "parsed_settings",
     "policy_family",
@@ -39,4 +41,5 @@ __all__ = [
     "read_setup",
     "route_named",
     "trim_world_roles",
+    "turn_writers",
 ]

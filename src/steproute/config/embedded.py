@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Final
 
 from steproute.core.errors import ConfigError
-from steproute.core.ports import StepScorer
+from steproute.core.ports import StepModel, StepScorer
+from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, Roles, ScorerRole
-from steproute.environments.house.agents import PRICES as PRICES_OF_HOUSE
-from steproute.environments.house.agents import HouseAgent, HouseEnvironment, HouseProgress, noisy_scorer
-from steproute.environments.house.game import NAME as HOUSE
+from steproute.environments import babyai_bots as babyai
+from steproute.environments.babyai import BabyAi, is_babyai
+from steproute.environments.house import agents as house
+from steproute.environments.house.game import is_house
+from steproute.environments.replaying import Replaying
 from steproute.lab.checking_scorer import CHECKER, CheckingScorer
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabLikelihood, LabModel, LabPrm
 from steproute.lab.trim_world import models as trim_world
@@ -65,38 +68,64 @@ def trim_world_roles() -> Roles:
 
 
 def house_roles() -> Roles:
-    """The house: three scripted agents, a noisy scorer as `prm` and the exact one as `oracle`, at assumed prices."""
-    names = {"weak": "house-weak", "mid": "house-mid", "strong": "house-strong"}
+    """The house: a trained agent, the expert that it imitates, a trained PRM and the checker, at assumed prices."""
+    agents: dict[str, StepModel] = {"weak": house.HouseAgent(), "strong": house.HouseExpert()}
     return Roles(
-        models={role: ModelRole(model=HouseAgent(name), price=PRICES_OF_HOUSE[name]) for role, name in names.items()},
-        scorers={
-            "prm": ScorerRole(scorer=noisy_scorer(), price=PRICES_OF_HOUSE["house-prm"]),
-            "oracle": ScorerRole(scorer=HouseProgress()),
+        models={
+            role: ModelRole(model=agent, price=house.PRICES[agent.name], sampling=house.HOUSE_SAMPLING)
+            for role, agent in agents.items()
         },
-        ladder=tuple(names),
-        environment=HouseEnvironment(),
+        scorers={
+            "prm": ScorerRole(scorer=house.HousePrm(), price=house.PRICES[house.PRM]),
+            CHECKER: ScorerRole(scorer=house.HouseChecker()),
+        },
+        environment=house.HouseEnvironment(),
     )
 
 
-def is_house(data: str) -> bool:
-    """Whether a data set's name is that of the house."""
-    return data.partition(":")[0] == HOUSE
+def babyai_roles() -> Roles:
+    """BabyAI: its bot, which errs more or less often, and scorers that know the bot's plan, at assumed prices."""
+    games = Replaying(babyai.PlannedGame)
+    names = {"weak": "babyai-weak", "mid": "babyai-mid", "strong": "babyai-strong"}
+    return Roles(
+        models={
+            role: ModelRole(model=babyai.BabyAiBotAgent(name, games), price=babyai.PRICES[name])
+            for role, name in names.items()
+        },
+        scorers={
+            "prm": ScorerRole(scorer=babyai.BabyAiScorer(babyai.PRM, noisy=True), price=babyai.PRICES[babyai.PRM]),
+            CHECKER: ScorerRole(scorer=babyai.BabyAiScorer("babyai-checker", noisy=False)),
+        },
+        ladder=tuple(names),
+        environment=BabyAi(),
+    )
+
+
+def is_world(data: str) -> bool:
+    """Whether a data set's tasks are acted out in a world that has agents of its own."""
+    return is_house(data) or is_babyai(data)
+
+
+def embedded_limits(data: str) -> Limits:
+    """The limits for the embedded models: a mission of BabyAI ends after MOST_ACTIONS actions."""
+    return Limits(max_steps=babyai.MOST_ACTIONS) if is_babyai(data) else Limits()
 
 
 def embedded_roles(data: str, scorer: str = "") -> Roles:
-    """The embedded models that solve a data set: TRIM's world for its own problems, else the lab.
+    """The embedded models that solve a data set: a world's own for its own problems, else the lab's.
 
-    scorer: see `lab_roles`. Raises ConfigError for a calibration in TRIM's world, whose PRM has none.
+    scorer: see `lab_roles`. Raises ConfigError for a calibration in another world, whose PRM has none.
     """
-    if not is_trim_world(data) and not is_house(data):
-        return lab_roles(scorer)
-    if scorer:
-        raise ConfigError(
-            f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."
-        )
-    return house_roles() if is_house(data) else trim_world_roles()
+    for known, roles in ((is_house, house_roles), (is_babyai, babyai_roles), (is_trim_world, trim_world_roles)):
+        if known(data) and scorer:
+            raise ConfigError(
+                f"{scorer!r} calibrates the lab's PRM, and {data} has its own.", where="scorer", remedy="Leave it out."
+            )
+        if known(data):
+            return roles()
+    return lab_roles(scorer)
 
 
 def embedded_deployment(data: str) -> Deployment | None:
-    """The servers that the seconds of a comparison are simulated on; None for the house, whose agents are scripts."""
-    return None if is_house(data) else LAB_DEPLOYMENT
+    """The servers that the seconds of a comparison are simulated on; None for worlds to act in."""
+    return None if is_world(data) else LAB_DEPLOYMENT

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from steproute.config.limits import read_limits
 from steproute.config.route import RouteSettings, read_route
@@ -17,6 +17,8 @@ from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 
 DEFAULT: Final = "default"
+Tools = Literal["passthrough", "route"]
+"""What happens to requests with tools: one model answers them, or each turn is a step."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MEDIA_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*:|[a-z][a-z0-9+.-]*://[^/\s@]+/\S*")
 _LIMITS: Final = frozenset(each.name for each in fields(Limits))
@@ -119,7 +121,8 @@ class GatewayRoute:
     client may ask for less. knobs: the range within which a client may set the knob, if at all. auto: how it chooses
     between steps, the weak model alone and passthrough, if it does. paced: the knob of a tenant whose budget lasts, and
     the knob of one that has nothing left; in between it follows the budget and the time that remain. baseline_share: of
-    how many requests it is measured what the passthrough model alone costs.
+    how many requests it is measured what the passthrough model alone costs. tools: whether requests with tools pass
+    through, or each of their turns is a step.
     """
 
     name: str
@@ -131,6 +134,7 @@ class GatewayRoute:
     auto: AutoSettings | None = None
     paced: tuple[float, float] | None = None
     baseline_share: float = 0.0
+    tools: Tools = "passthrough"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,7 @@ class RouteFields:
     weak_from: float = 0.9
     strong_below: float = 0.1
     baseline_share: float = 0.0
+    tools: Tools = "passthrough"
 
     def __post_init__(self) -> None:
         if not 0 <= self.baseline_share <= 1:
@@ -159,7 +164,9 @@ class RouteFields:
             )
 
 
-_OF_STEPS: Final = frozenset({"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below", "baseline_share"})
+_OF_STEPS: Final = frozenset(
+    {"passthrough", "knobs", "paced", "auto", "weak_from", "strong_below", "baseline_share", "tools"}
+)
 """Fields of a route that does more than pass through to one role."""
 _OWN: Final = frozenset(each.name for each in fields(RouteFields))
 
@@ -239,6 +246,7 @@ def _route(name: str, table: Mapping[str, Any], base: GatewayRoute, roles: Roles
         paced=own.paced,
         auto=_auto(where, own),
         baseline_share=own.baseline_share,
+        tools=own.tools,
     )
 
 

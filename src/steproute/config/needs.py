@@ -5,8 +5,18 @@ from dataclasses import replace
 
 from steproute.core.answer_rule import AnswerRule
 from steproute.core.errors import ConfigError
-from steproute.core.ports import CAPABILITIES, DECIDES_BY, NEEDS, READS_CONFIDENCE, reads
-from steproute.engine.roles import Roles
+from steproute.core.ports import (
+    CAPABILITIES,
+    DECIDES_BY,
+    NEEDS,
+    ONLY_READS,
+    READS_CONFIDENCE,
+    ROUTES_TURNS,
+    SCORES_REWRITES,
+    ChatModel,
+    reads,
+)
+from steproute.engine.roles import Roles, reads_confidence
 from steproute.engine.runner import Route
 from steproute.strategies.budgeted import BudgetPacing
 from steproute.strategies.routed import Routed
@@ -26,7 +36,7 @@ def check_needs(routes: Iterable[Route], roles: Roles) -> None:
                 )
         for scorer in needs.scorers:
             _check_scorer(route.name, scorer, needs.models, roles)
-        for advice in ("example", "plans"):
+        for advice in ("example", "plans", "subtasks"):
             for role in getattr(needs, advice):
                 _check_advice(route.name, role, advice, roles)
         policy = DECIDES_BY.of(route.strategy)
@@ -43,6 +53,40 @@ def check_answers(routes: Iterable[Route], rule: AnswerRule) -> None:
                 where=route.name,
                 remedy="Use another rule, or leave that strategy out.",
             )
+
+
+def turn_writers(strategy: object, roles: Roles) -> tuple[str, ...]:
+    """The roles that may write an agent's turn: all of the ladder if the policy decides about each of its rungs."""
+    policy = DECIDES_BY.of(strategy)
+    climbs = policy is not None and SCORES_REWRITES.of(policy)
+    return tuple(dict.fromkeys((*NEEDS.of(strategy).models, *(roles.ladder if climbs else ()))))
+
+
+def check_turns(where: str, strategy: object, roles: Roles) -> None:
+    """Raises ConfigError that names what of a strategy, its models and its scorers cannot route the turns of agents."""
+    remedy = 'Use another one, or set tools = "passthrough".'
+    if not ROUTES_TURNS.of(strategy):
+        raise ConfigError(
+            "the route's strategy cannot route turns.",
+            where=where,
+            remedy='Use stepwise, or set tools = "passthrough".',
+        )
+    needs, policy = NEEDS.of(strategy), DECIDES_BY.of(strategy)
+    for name in turn_writers(strategy, roles):
+        model = roles.models[name].model
+        if not (isinstance(model, ChatModel) and CAPABILITIES.of(model).tool_calls):
+            raise ConfigError(f"models.{name} ({model.name}) calls no tools.", where=where, remedy=remedy)
+    for name in needs.scorers:
+        if reads_confidence(roles.scorers[name]):
+            raise ConfigError(
+                f"scorers.{name} reads log-probabilities, and a turn has none.", where=where, remedy=remedy
+            )
+        if only := ONLY_READS.of(roles.scorers[name].scorer):
+            raise ConfigError(f"scorers.{name} reads nothing but {only}.", where=where, remedy=remedy)
+    if policy is not None and reads(policy, "confidence"):
+        raise ConfigError(
+            "the route's policy reads log-probabilities, and a turn has none.", where=where, remedy=remedy
+        )
 
 
 def _with_own_routes(routes: Iterable[Route]) -> Iterator[Route]:

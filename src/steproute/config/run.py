@@ -20,6 +20,8 @@ from steproute.core.route_name import SINGLE
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
 from steproute.engine.runner import Route, RunSettings
+from steproute.environments.house.game import is_house
+from steproute.environments.house.network import house_digest
 from steproute.evaluation.sweep import Series, Sweep
 from steproute.lab.digest import lab_digest
 from steproute.strategies.single import Single
@@ -122,9 +124,10 @@ class RunConfig:
         )
 
     def document(self) -> dict[str, Any]:
-        """All of it, in values that TOML holds, with the versions and the digest of the lab's models."""
+        """All of it, in values that TOML holds, with the versions and the digest of the embedded models."""
         versions = {name: version(name) for name in ("steproute", "numpy", "onnxruntime", "math-verify")}
-        models = {} if self.config_digest else {"lab_digest": lab_digest()}
+        digest = house_digest if is_house(self.data) else lab_digest
+        models = {} if self.config_digest else {"lab_digest": digest()}
         document: dict[str, Any] = _plain(
             {**asdict(self), **models, "versions": {"python": platform.python_version(), **versions}}
         )

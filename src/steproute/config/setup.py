@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steproute.config.answer import AnswerSettings
-from steproute.config.embedded import embedded_deployment, embedded_roles, is_house
+from steproute.config.embedded import embedded_deployment, embedded_limits, embedded_roles, is_world
 from steproute.config.file import read_config
 from steproute.config.gateway import GatewaySettings
 from steproute.config.route import RouteSettings
@@ -81,9 +81,11 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     calibration.
     """
     if config is None:
-        answer = AnswerSettings(rule=ACTIONS.name, grader="reward") if is_house(data) else AnswerSettings()
+        answer = AnswerSettings(rule=ACTIONS.name, grader="reward") if is_world(data) else AnswerSettings()
+        roles = answer.graded(embedded_roles(data, scorer))
         return Setup(
-            roles=answer.graded(embedded_roles(data, scorer)),
+            roles=roles,
+            limits=embedded_limits(data),
             answer=answer,
             scorer=scorer,
             deployment=embedded_deployment(data),

@@ -93,6 +93,12 @@ class ChatRequest:
             if own is None or name not in LIMIT_FIELDS or (isinstance(value, int) and value <= own)
         }
 
+    def limited(self, tokens: int) -> "ChatRequest":
+        """The request with a limit of generated tokens, by the name that it uses itself. Raises RequestError."""
+        name = next((name for name in LIMIT_FIELDS if self.get(name) is not None), LIMIT_FIELDS[0])
+        fields = {key: value for key, value in self.fields.items() if key not in LIMIT_FIELDS}
+        return ChatRequest(messages=self.messages, fields={**fields, name: tokens})
+
     @property
     def replies(self) -> int:
         """How many replies it asks for. Raises RequestError."""

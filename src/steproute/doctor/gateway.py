@@ -95,6 +95,8 @@ def _of_route(where: str, route: GatewayRoute, setup: Setup) -> Iterable[Finding
     if route.solves is not None:
         yield from table_findings(where, route.solves.policy, setup.digest)
     yield _passes_through(where, route.passthrough, setup.roles.model(route.passthrough))
+    if route.tools == "route":
+        yield ok(where, "tools", "each turn of an agent is a step")
     if route.baseline_share:
         seen = f"{route.baseline_share:.2%} of requests are also asked of {route.passthrough} alone"
         yield ok(where, "baseline", f"{seen}, within the budgets of the tenant baseline")

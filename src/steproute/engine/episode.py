@@ -24,7 +24,7 @@ from steproute.core.events import Billed, Drafted, Event, Finished, Started
 from steproute.core.observation import Moment, Observation
 from steproute.core.ports import AskedPolicy, Chooser, Policy, Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix
+from steproute.core.solution import DEFAULT_SEPARATOR, Draft, Outcome, Prefix, Step
 from steproute.core.trace import AnswerVotes, ToolUse, Trace
 from steproute.core.writable import writable
 from steproute.engine.account import Account
@@ -62,15 +62,17 @@ class Episode:
         limits: Limits = Limits(),
         seed: int = 0,
         separator: str = DEFAULT_SEPARATOR,
+        history: tuple[Step, ...] = (),
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
+        """history: the steps with which the solution begins, such as an agent's earlier turns."""
         self.problem, self.roles, self.limits, self.route, self.seed = problem, roles, limits, route, seed
         self._emit = on_event
         limits.check_roles(roles.models)
         session = f"{route}/{seed}/{problem.id}/{next(_NUMBERS)}"
         self._fallbacks = Fallbacks(limits)
         self._account = Account(lambda line: on_event(Billed(line)))
-        self.empty = Prefix(problem=problem, separator=separator, session=session)
+        self.empty = Prefix(problem=problem, steps=history, separator=separator, session=session)
         self._solution = Committed(self.empty, self._account, on_event)
         self._budget = Budget(limits, self._account)
         calls = MeteredCalls(self._account, limits.retries)
@@ -116,8 +118,13 @@ class Episode:
         """Output tokens of a model's role so far."""
         return self._account.tokens_of(role)
 
+    @property
+    def accepted(self) -> tuple[int, ...]:
+        """The ids of the drafts that the solution so far is made of."""
+        return self._solution.prefix.drafts
+
     def start(self) -> Prefix:
-        """The empty prefix."""
+        """The prefix that the solution begins with, usually the empty one."""
         self._emit(Started(self.problem))
         return self._solution.prefix
 

@@ -282,7 +282,7 @@ class _PrefixCache:
 
         again: tokens at the end that are read again even if they are cached.
         """
-        advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
+        advice = prefix.advice.texts  # stands in front: nothing kept
         text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         session = prefix.session, bool(prefix.advice)  # advised calls leave what the others have in the cache

@@ -8,6 +8,7 @@ from steproute.core.ports import Response
 from steproute.core.problem import Problem
 from steproute.environments.replaying import TASK, Replaying, action_of
 
+NAME: Final = "babyai"
 ACTIONS: Final = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle", "done")
 """In the order of MiniGrid's numbers."""
 _DEFAULT: Final = "GoToLocal"
@@ -55,7 +56,7 @@ class BabyAiGame:
         return f"You see {', '.join(things) or 'nothing'}.{holds}"
 
 
-class BabyAi(Replaying):
+class BabyAi(Replaying[BabyAiGame]):
     """The environment `babyai`, for problems of the data set of the same name."""
 
     def __init__(self) -> None:
@@ -81,6 +82,11 @@ def babyai(variant: str, seed: int) -> Iterator[Problem]:
             tags={TASK: task},
         )
         seed += 1
+
+
+def is_babyai(data: str) -> bool:
+    """Whether a data set's name is that of BabyAI."""
+    return data.partition(":")[0] == NAME
 
 
 babyai.default_count = 100  # type: ignore[attr-defined]

@@ -1,18 +1,19 @@
 """The plan of TRIM-POMDP for every stage, belief, token count and a list of costs at once, with a certified gap.
 
-Action 0 accepts; action k has the k-th rewriter, with accuracy p_k and relative cost c_k, write the newest step again.
+Action 0 accepts; action k has the k-th rewriter, with accuracy p_k, or m_k if the newest step is incorrect, and
+relative cost c_k, write the newest step again.
 After any action the belief about the next step lies on one line: with x the probability that every accepted step is
 correct, it is (x·p_w, 1 − x, x·(1 − p_w)). So the value still to come is a convex function F_n of x alone:
 
     F_n(x) = h(n+2) Σ_o P(o) V_last(b_o) + (1 − h(n+2)) Σ_o P(o) V_{n+1}(b_o)
-    V_n(b) = max{F_n(b_0), max_k F_n(p_k (b_0 + b_2)) − cost·c_k·tokens}
+    V_n(b) = max{F_n(b_0), max_k F_n(p_k b_0 + m_k b_2) − cost·c_k·tokens}
 
 Stage n is a decision after n accepted steps: it is about step n + 1, and the next decision is about step n + 2, which
 is a solution's last step with probability h(n+2).
 
 Backward induction keeps one alpha vector over {correct, incorrect so far} for each point of a grid on [0, 1], whose
 maximum is a lower bound, and values on the grid, whose chords are an upper bound. The newest step's tokens enter only
-the cost that is paid now: with Δ_n^k(b) = F_n(p_k (b_0 + b_2)) − F_n(b_0), the best action is the k with the largest
+the cost that is paid now: with Δ_n^k(b) = F_n(p_k b_0 + m_k b_2) − F_n(b_0), the best action is the k with the largest
 Δ_n^k(b) − cost·c_k·tokens if that is above 0, and accepting otherwise. The authors' model has one rewriter.
 """
 
@@ -71,7 +72,8 @@ class _Line:
         if_correct = self.x[:, None] * self.correct
         self.seen = if_correct + (1 - self.x[:, None]) * self.incorrect  # P(o)
         safe = np.where(self.seen > 0, self.seen, 1.0)
-        after = [self.x[:, None] * self.good / safe, *(each.accuracy * if_correct / safe for each in model.rewriters)]
+        self.mended = [each.accuracy * self.good + each.if_incorrect * self.bad for each in model.rewriters]
+        after = [self.x[:, None] * each / safe for each in (self.good, *self.mended)]
         self.after = [np.minimum(x, 1.0) for x in after]  # x after each action
         self.cells = [cell(x, points) for x in self.after]
 
@@ -79,8 +81,8 @@ class _Line:
         """E_o of the last decision's value: (points,), exact, and its alpha vectors, (points, 2)."""
         reward = self.model.task_reward
         actions = [(np.zeros_like(self.incorrect), reward * self.good)]
-        for rewriter, paid in zip(self.model.rewriters, self._paid(cost), strict=True):
-            actions.append((-paid * self.incorrect, (reward * rewriter.accuracy - paid) * self.correct))
+        for mended, paid in zip(self.mended, self._paid(cost), strict=True):
+            actions.append((-paid * self.incorrect, reward * mended - paid * self.correct))
         alphas = self._best(actions)
         return on_line(alphas, self.x), alphas
 
@@ -90,10 +92,10 @@ class _Line:
         at_0, at_1 = _taken(alphas, turns, self.after[ACCEPT], self.cells[ACCEPT][0])
         actions = [(at_0 * self.incorrect, at_1 * self.good + at_0 * self.bad)]
         high = _chord(upper, self.cells[ACCEPT])
-        for index, (rewriter, paid) in enumerate(zip(self.model.rewriters, self._paid(cost), strict=True), start=1):
+        for index, (mended, paid) in enumerate(zip(self.mended, self._paid(cost), strict=True), start=1):
             at_0, at_1 = _taken(alphas, turns, self.after[index], self.cells[index][0])
-            p_k = rewriter.accuracy
-            actions.append(((at_0 - paid) * self.incorrect, (p_k * at_1 + (1 - p_k) * at_0 - paid) * self.correct))
+            still_correct = mended * at_1 + (self.correct - mended) * at_0
+            actions.append(((at_0 - paid) * self.incorrect, still_correct - paid * self.correct))
             high = np.maximum(high, _chord(upper, self.cells[index]) - paid)
         return np.einsum("xo,xo->x", self.seen, high), self._best(actions)
 

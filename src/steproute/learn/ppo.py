@@ -17,7 +17,7 @@ from steproute.core.problem import Problem
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
 from steproute.learn.networks import Architecture
-from steproute.learn.rewriters import relative_prices
+from steproute.learn.rewriters import relative_prices, routing_loop
 from steproute.learn.rollouts import IN_FLIGHT, Grade, finished, solve_all
 from steproute.learn.routing_env import F32, RoutingEnv
 from steproute.policies.trim.learned import LearnedFamily
@@ -72,9 +72,11 @@ def train_network(
     *,
     rewriters: Sequence[str] = ("strong",),
     limits: Limits = Limits(),
+    width: int = 4,
 ) -> Trained:
-    """A policy for one λ or conditioned on it, with one action for each role of `rewriters`.
+    """A policy for one λ or conditioned on it, with one action for each role or second chance of `rewriters`.
 
+    width: drafts of the rung `resample`.
     Deterministic in the settings if the roles are. Raises ConfigError for too few problems to hold some out, or for a
     rewriter without a model or price, BackendError for a problem that fails.
     """
@@ -105,6 +107,7 @@ def train_network(
             high=high,
             prices=prices,
             limits=limits,
+            width=width,
             loop=loop,
             seed=settings.seed,
         )
@@ -139,10 +142,11 @@ class RoutingVecEnv(VecEnv):
         seed: int,
         prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
+        width: int = 4,
         size: int = IN_FLIGHT,
     ) -> None:
         view: dict[str, Any] = {"features": architecture.features, "inputs": architecture.inputs}
-        view |= {"low": low, "high": high, "prices": prices, "limits": limits, "loop": loop}
+        view |= {"low": low, "high": high, "prices": prices, "limits": limits, "width": width, "loop": loop}
         self.envs = [RoutingEnv(problems, roles, grade, **view) for _ in range(size)]
         super().__init__(size, self.envs[0].observation_space, self.envs[0].action_space)
         self.loop = loop
@@ -304,7 +308,8 @@ class _Keeper(BaseCallback):
         return self.env.loop.run_until_complete(self._mean_reward(family, lam))
 
     async def _mean_reward(self, family: LearnedFamily, lam: float) -> float:
-        env, strategy = self.env.envs[0], Stepwise(policy=family.at(lam, 0))
+        env = self.env.envs[0]
+        strategy = routing_loop(family.at(lam, 0), family.rewriters, env.width)
         traces = await solve_all(self.watched, env.roles, strategy, limits=env.limits)
         pairs = zip(self.watched, map(finished, traces), strict=True)
         return float(np.mean([await env.grade(p, trace) - lam * env.spent(trace) for p, trace in pairs]))

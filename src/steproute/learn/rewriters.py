@@ -1,12 +1,15 @@
-"""What the roles cost that can write a weak step again."""
+"""What can write a weak step again: roles and second chances, what they cost, and the loop that carries them out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steproute.core.errors import ConfigError
+from steproute.core.ports import AskedPolicy, Policy
 from steproute.core.usage import FREE, Price
 from steproute.engine.roles import Roles
 from steproute.policies.trim.pomdp_model import Rewriter
+from steproute.strategies.second_chances import RUNGS, SecondChances
+from steproute.strategies.stepwise import Stepwise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,4 +68,25 @@ def relative_prices(roles: Roles, rewriters: Sequence[str]) -> dict[str, float]:
             where="roles",
             remedy="Set the prices of their models, or train for two roles.",
         )
-    return {role: 1.0 if role == "strong" else float(roles.model(role).price.output / strong) for role in rewriters}
+    writers = {rewriter: "weak" if rewriter in RUNGS else rewriter for rewriter in rewriters}
+    return {
+        rewriter: 1.0 if writer == "strong" else float(roles.model(writer).price.output / strong)
+        for rewriter, writer in writers.items()
+    }
+
+
+def dollars_per_token(roles: Roles, rewriters: Sequence[str]) -> float | None:
+    """The unit of what is spent if a second chance is among the rewriters: the dollars of the strong model's token.
+
+    A second chance is drafts of the weak model and scores, which no rewriter's tokens show, so all that is billed
+    counts. None without one: what is spent are the rewriters' tokens at their relative prices.
+    """
+    if not any(rewriter in RUNGS for rewriter in rewriters):
+        return None
+    return float(roles.model("strong").price.output) / 1e6
+
+
+def routing_loop(policy: Policy | AskedPolicy, rewriters: Sequence[str], width: int) -> Stepwise:
+    """The strategy that carries the policy's decisions out. width: drafts of the rung `resample`."""
+    rungs = tuple(rewriter for rewriter in rewriters if rewriter in RUNGS)
+    return SecondChances(policy=policy, rungs=rungs, width=width) if rungs else Stepwise(policy=policy)

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from steproute.core.decision import Decision
 from steproute.core.errors import ConfigError
-from steproute.core.events import Drafted, Event
+from steproute.core.events import Billed, Drafted, Event
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.learn.rewriters import dollars_per_token, routing_loop
 from steproute.learn.rollouts import Grade, finished
 from steproute.policies.trim.agg import AGGREGATES, agg_features
 from steproute.policies.trim.learned import F64, decisions_of, lambda_feature
-from steproute.strategies.stepwise import Stepwise
 
 F32 = NDArray[np.float32]
 Features = Callable[[Observation, float], F64]
@@ -40,7 +40,8 @@ class _Asking:
 class Rollout:
     """One problem under way. `news` is the newest observation, or the trace once the solution has ended.
 
-    prices: see RoutingEnv. spent: on the rewriters' tokens so far, in strong tokens.
+    prices, width: see RoutingEnv. spent: on the rewriters' tokens so far, in strong tokens; on everything if
+    `token_usd`, the dollars of a strong token, is given.
     """
 
     problem: Problem
@@ -48,6 +49,8 @@ class Rollout:
     seed: int
     limits: Limits
     prices: Mapping[str, float]
+    width: int = 4
+    token_usd: float | None = None
     spent: float = 0.0
     news: Observation | Trace | None = None
     _task: "asyncio.Task[Trace] | None" = field(default=None, init=False)
@@ -60,7 +63,7 @@ class Rollout:
             self.problem, self.roles, route=_ROLLOUT, limits=self.limits, seed=self.seed, on_event=self._hear
         )
         self._asked = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(episode.run(Stepwise(policy=_Asking(self._ask))))
+        self._task = asyncio.create_task(episode.run(routing_loop(_Asking(self._ask), tuple(self.prices), self.width)))
         return await self._next()
 
     async def act(self, decision: Decision) -> Observation | Trace:
@@ -91,7 +94,9 @@ class Rollout:
         return self._told
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Drafted):
+        if self.token_usd is not None:
+            self.spent += float(event.line.cost_usd) / self.token_usd if isinstance(event, Billed) else 0.0
+        elif isinstance(event, Drafted):
             self.spent += self.prices.get(event.draft.role, 0.0) * event.draft.usage.output_tokens
 
 
@@ -101,8 +106,10 @@ class RoutingEnv(gym.Env[F32, np.int64]):
     Observation (inputs,): what `features` makes of a moment and of log λ mapped to [-1, 1]; TRIM-Agg's by default.
     Reward: 1 at the end if the answer is correct, and for a rewritten step −λ × its tokens × the rewriter's price. λ is
     drawn log-uniformly from [low, high] at each reset. prices: the rewriters in the order of their actions, each with
-    the price of its token over that of a strong token. `reset` takes `options={"problem": index}`. A problem that ends
-    before the first decision is replaced by another. Source: TRIM, TRIM-Agg, whose only rewriter is the strong model.
+    the price of its token over that of a strong token. With a second chance among them the reward is −λ × all that is
+    billed, in strong tokens. width: drafts of the rung `resample`. `reset` takes `options={"problem": index}`. A
+    problem that ends before the first decision is replaced by another. Source: TRIM, TRIM-Agg, whose only rewriter is
+    the strong model.
     Raises ConfigError for no problems or an empty range of λ, BackendError for a problem that fails.
     """
 
@@ -120,6 +127,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         inputs: int = AGGREGATES + 1,
         prices: Mapping[str, float] = {"strong": 1.0},
         limits: Limits = Limits(),
+        width: int = 4,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         if not problems:
@@ -135,6 +143,7 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         self.observation_space = gym.spaces.Box(-1.0, np.inf, (inputs,), np.float32)
         self.problems, self.roles, self.grade, self.limits = problems, roles, grade, limits
         self.low, self.high, self.lam = low, high, low
+        self.width, self.token_usd = width, dollars_per_token(roles, tuple(prices))
         self._see, self._inputs = features, inputs
         self._loop = loop or asyncio.new_event_loop()
         self._owns_loop = loop is None
@@ -165,7 +174,9 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         for _ in self.problems:
             index = int(self.np_random.integers(len(self.problems))) if problem is None else problem
             seed = int(self.np_random.integers(2**31))
-            self._rollout = Rollout(self.problems[index], self.roles, seed, self.limits, self.prices)
+            self._rollout = Rollout(
+                self.problems[index], self.roles, seed, self.limits, self.prices, self.width, self.token_usd
+            )
             news = await self._rollout.begin()
             if isinstance(news, Observation):
                 return self._features(news), {}
@@ -188,7 +199,9 @@ class RoutingEnv(gym.Env[F32, np.int64]):
         return np.zeros(self._inputs, np.float32), reward + right, True, False, info
 
     def spent(self, trace: Trace) -> float:
-        """What the rewriters' tokens of a solution cost, in strong tokens."""
+        """What the rewriters' tokens of a solution cost, in strong tokens; all that is billed with second chances."""
+        if self.token_usd is not None:
+            return float(trace.cost_usd) / self.token_usd
         return sum(price * trace.generated_tokens(role) for role, price in self.prices.items())
 
     def _features(self, observation: Observation) -> F32:

@@ -32,6 +32,7 @@ from steproute.policies.trim.learned import DecisionNetwork, LearnedFamily
 from steproute.policies.trim.pomdp_model import Rewriter, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan
 from steproute.policies.trim.pomdp_policy import Belief, PomdpFamily
+from steproute.policies.trim.rung_table import RungFamily, RungTable
 from steproute.policies.trim.seq import SeqNetwork
 
 POMDP: Final = "pomdp"
@@ -43,6 +44,7 @@ QUERY_CLASSIFIER: Final = "query-classifier"
 ADVANTAGE: Final = "advantage"
 MIXTURE: Final = "mixture"
 STEER: Final = "steer"
+RUNGS: Final = "rungs"
 BOUNDARY: Final = "boundary"
 _FEATURES: Final = {AGG: "log-odds", AGG_CONFIDENCE: "log-odds"}
 """What the aggregate networks read of the scores."""
@@ -153,6 +155,32 @@ def steer_artifact(family: SteerFamily, facts: dict[str, Any]) -> Artifact:
     return Artifact(kind=STEER, arrays=asdict(family.mixture), facts=facts)
 
 
+def rungs_artifact(family: RungFamily, facts: dict[str, Any]) -> Artifact:
+    """Tables of one ladder as an artefact; `facts` say what they were fitted on."""
+    first = family.tables[0]
+    arrays = {
+        "edges": first.edges,
+        "actions": np.stack([table.actions for table in family.tables]),
+        "lost": np.array([table.lost for table in family.tables]),
+    }
+    return Artifact(kind=RUNGS, arrays=arrays, facts={**facts, "ladder": list(first.ladder), "width": first.width})
+
+
+def _rungs(artifact: Artifact) -> RungFamily:
+    arrays = sound_arrays(artifact, edges=1, actions=4, lost=1)
+    ladder, width = artifact.facts["ladder"], sound_number(artifact.facts, "width")
+    if not isinstance(ladder, list) or not all(isinstance(rung, str) for rung in ladder):
+        raise ArtifactError(
+            f"ladder: {ladder!r:.80} is no list of rungs.", where="policy", remedy="Train the policy again."
+        )
+    return RungFamily(
+        [
+            RungTable(tuple(ladder), arrays["edges"], actions.astype(int), float(lost), int(width))
+            for actions, lost in zip(arrays["actions"], arrays["lost"], strict=True)
+        ]
+    )
+
+
 def boundary_artifact(family: BoundaryFamily, facts: dict[str, Any]) -> Artifact:
     """A chooser's router as an artefact; `facts` say what it was trained on."""
     router = family.router
@@ -196,7 +224,13 @@ def _rewriters(table: Mapping[str, Any]) -> tuple[Rewriter, ...]:
             f"rewriters: {rows!r:.80} is no list of roles.", where="policy", remedy="Train the policy again."
         )
     return tuple(
-        Rewriter(row["name"], sound_number(row, "accuracy"), sound_number(row, "relative_cost")) for row in rows
+        Rewriter(
+            row["name"],
+            sound_number(row, "accuracy"),
+            sound_number(row, "relative_cost"),
+            None if row.get("mends") is None else sound_number(row, "mends"),
+        )
+        for row in rows
     )
 
 
@@ -305,6 +339,7 @@ _KINDS: Final[Mapping[str, Callable[[Artifact], PolicyFamily]]] = {
     QUERY_CLASSIFIER: _query,
     MIXTURE: _mixture,
     STEER: _steer,
+    RUNGS: _rungs,
     BOUNDARY: _boundary,
     ROUTE_TABLE: family_of_table,
 }

@@ -23,7 +23,8 @@ class RoleUsage(msgspec.Struct):
 
 
 class Extension(msgspec.Struct):
-    """The field `steproute` of an answer. choice, reason: of a route that chooses per request."""
+    """The field `steproute` of an answer. choice, reason: of a route that chooses per request. turn:
+    which of an agent's turns it is, of a route that routes them."""
 
     trace_id: str
     route: str
@@ -35,6 +36,7 @@ class Extension(msgspec.Struct):
     usage_by_role: dict[str, RoleUsage]
     choice: str | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
+    turn: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChatUsage(msgspec.Struct):

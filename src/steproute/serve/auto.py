@@ -14,7 +14,7 @@ from steproute.policies.query import Predictor, QueryFamily
 from steproute.policies.routes import RouteFamily
 from steproute.serve.chat_request import Chat
 
-Arm = Literal["weak", "steps", "passthrough"]
+Arm = Literal["weak", "steps", "turns", "passthrough"]
 _NUMBERS: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _REASONING: Final = re.compile(
     r"\b(how many|how much|how long|calculate|compute|solve|prove|derive|show that|evaluate|find (?:the|all)|"

@@ -60,9 +60,8 @@ async def _replied(request: Request, chat: Chat, face: Face) -> Response:
     head = Head(trace_id=trace_id, model=chat.body.model, created=int(time.time()), facts=requested.facts)
     headers = {"x-steproute-trace-id": head.trace_id}
     if chat.body.stream:
-        at_once = not requested.served.retracts
-        begun = await first_happenings(request, answer, at_once=at_once)
-        return AnswerStream(answer, begun, head, chat.body, face, at_once=at_once, headers=headers)
+        begun = await first_happenings(request, answer, at_once=requested.at_once)
+        return AnswerStream(answer, begun, head, chat.body, face, at_once=requested.at_once, headers=headers)
     trace, choices = await _read(request, answer)
     headers["x-steproute-cost-usd"] = f"{trace.cost_usd:f}"
     reply = msgspec.json.encode(face.whole(head.completion(trace, choices)))

@@ -30,7 +30,7 @@ class Head:
     trace_id: str
     model: str
     created: int
-    facts: Mapping[str, str]
+    facts: Mapping[str, Any]
 
     def chunk(
         self,

@@ -138,8 +138,18 @@ class Chat:
         """Whether one model has to answer: tools, JSON and images do not go in steps."""
         body = self.body
         is_json = body.response_format is not None and body.response_format.get("type") != "text"
-        calls = any(message.get("tool_calls") or message["role"] == "tool" for message in body.messages)
-        return bool(body.tools) or is_json or calls or any(map(attachments_of, body.messages))
+        return bool(body.tools) or is_json or self._has_calls or any(map(attachments_of, body.messages))
+
+    @property
+    def is_agents(self) -> bool:
+        """Whether it asks for a turn that may call functions, in a conversation of text."""
+        body = self.body
+        functions = all(isinstance(tool.get("function"), Mapping) for tool in body.tools or ())
+        return bool(body.tools or self._has_calls) and functions and not any(map(attachments_of, body.messages))
+
+    @property
+    def _has_calls(self) -> bool:
+        return any(message.get("tool_calls") or message["role"] == "tool" for message in self.body.messages)
 
     @property
     def text(self) -> str:

@@ -79,7 +79,9 @@ def api_error(failure: SteprouteError) -> ApiError:
     if isinstance(failure, ConfigError | ArtifactError | DatasetError):
         return _misconfigured(failure)
     if isinstance(failure, FieldRefused):
-        return refused_field(failure.where or ", ".join(failure.fields), f"{failure.message} {failure.remedy}")
+        named = failure.where.startswith(failure.fields)  # else it is the model, whose server has refused them
+        name = failure.where if named else ", ".join(failure.fields)
+        return refused_field(name, without_address(f"{failure.message} {failure.remedy}".strip()))
     return upstream_failure(str(failure))
 
 

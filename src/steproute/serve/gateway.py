@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from steproute.config import Setup, check_answers, check_needs, policy_family
+from steproute.config import Setup, check_answers, check_needs, check_turns, policy_family
 from steproute.config.gateway import GatewayRoute, ServeSettings, gateway_routes
 from steproute.config.route import RouteSettings
 from steproute.core.errors import ConfigError, SteprouteError
@@ -33,6 +33,7 @@ from steproute.serve.pacing import paced_knob
 from steproute.serve.readiness import Readiness
 from steproute.serve.requested import Requested, ServedRoute, passthrough_work, work_of
 from steproute.serve.step_work import prices_of
+from steproute.serve.turn_policy import UsableTurnsFamily
 from steproute.store import Principal, Store
 from steproute.store.records import PriceRow
 from steproute.strategies.single import Single
@@ -90,7 +91,7 @@ class Gateway:
         served = self.route(chat.body.model)
         check_media_urls(chat.body.messages, self.settings.media_urls)
         knob = await self._knob(chat, served, principal)
-        choice = served.chooser.choose(chat, knob)
+        choice = served.choose(chat, knob)
         trace_id = f"chatcmpl-{secrets.token_hex(12)}"
         work = work_of(chat, served, choice, self.setup.roles, principal, trace_id, knob)
         return Requested(served, choice, work, self._alone(chat, served, trace_id))
@@ -109,7 +110,7 @@ class Gateway:
 
     async def _knob(self, chat: Chat, served: ServedRoute, principal: Principal) -> float | None:
         """The knob that the request sets, or the tenant's pace; None for the route's own. Raises ApiError."""
-        if served.family is None or chat.wants_passthrough:
+        if served.family is None or (chat.wants_passthrough and not served.routes_turns(chat)):
             return None
         if (knob := knob_of(chat.body, served.route)) is not None:
             return knob
@@ -221,6 +222,10 @@ def _served(route: GatewayRoute, roles: Roles) -> ServedRoute:
     checked = Route(name=name, strategy=strategy)
     check_needs([checked], roles)
     check_answers([checked], route.rule)
+    if route.tools == "route" and route.solves is not None and family is not None:
+        check_turns(f"serve.routes.{route.name}.tools", strategy, roles)
+        family = UsableTurnsFamily(family)
+        strategy = route.solves.strategy_at(0, family)
     return ServedRoute(route=route, chooser=chooser, strategy=strategy, name=name, family=family)
 
 

@@ -1,22 +1,20 @@
 """What a chat request asks of a route, and the most that it may use."""
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Final
-
-import msgspec
+from typing import Any, Final
 
 from steproute.backends.text_chat import chat_model
 from steproute.config.gateway import GatewayRoute
-from steproute.core.chat import LIMIT_FIELDS, ChatRequest
+from steproute.core.chat import ChatRequest
 from steproute.core.chat_images import is_bounded, parts_of
 from steproute.core.chat_support import check_supported
-from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, ChatModel, PolicyFamily, Strategy
+from steproute.core.ports import CAPABILITIES, ONLY_READS, RETRACTS, PolicyFamily, Strategy
 from steproute.core.problem import Problem
 from steproute.core.solution import Prefix
 from steproute.core.usage import Price, Usage
-from steproute.core.usage_bounds import asks_for_an_hour, most_read, most_written, written_for_an_hour
+from steproute.core.usage_bounds import most_written
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
@@ -26,6 +24,9 @@ from steproute.serve.chat_request import Chat, ChatBody, limits_of, of_request, 
 from steproute.serve.errors import ApiError, refused_field
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.step_work import StepWork, prices_of
+from steproute.serve.turn_memory import Conversation, TurnMemory
+from steproute.serve.turn_request import TurnRoles, limits_of_turn, most_read_by, turn_roles
+from steproute.serve.turn_work import TurnWork
 from steproute.solving import check_lab_problem
 from steproute.store import Principal
 from steproute.store.money import MOST_UNITS, usd_of
@@ -50,11 +51,22 @@ class ServedRoute:
     strategy: Strategy[Episode]
     name: str
     family: PolicyFamily | None = None
+    memory: TurnMemory = field(default_factory=TurnMemory)
 
     @property
     def retracts(self) -> bool:
         """Whether no step may be shown before the end."""
         return RETRACTS.of(self.strategy)
+
+    def choose(self, chat: Chat, knob: float | None = None) -> Choice:
+        """Who answers a request. knob: of this request, if it is not the route's own."""
+        if self.routes_turns(chat):
+            return Choice("turns", "it has tools, and the route decides who writes each turn")
+        return self.chooser.choose(chat, knob)
+
+    def routes_turns(self, chat: Chat) -> bool:
+        """Whether a request is an agent's, whose turn is a step here."""
+        return self.route.tools == "route" and chat.is_agents
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +82,17 @@ class Requested:
     alone: Work | None = None
 
     @property
-    def facts(self) -> dict[str, str]:
-        """For the client: the route, and the choice if the route chooses."""
-        name = self.served.route.name
-        if self.served.route.auto is None:
-            return {"route": name}
-        return {"route": name, "choice": self.choice.arm, "reason": self.choice.reason}
+    def facts(self) -> dict[str, Any]:
+        """For the client: the route, the choice if the route chooses, and which of an agent's turns it is."""
+        facts: dict[str, Any] = {"route": self.served.route.name}
+        if self.served.route.auto is not None:
+            facts |= {"choice": self.choice.arm, "reason": self.choice.reason}
+        return facts | ({"turn": self.work.turn} if isinstance(self.work, TurnWork) else {})
+
+    @property
+    def at_once(self) -> bool:
+        """Whether a stream shows each step when it is accepted. An agent's turn is shown in its own pieces."""
+        return not (self.served.retracts or self.choice.arm == "turns")
 
 
 def work_of(
@@ -93,6 +110,8 @@ def work_of(
     """
     if choice.arm == "steps":
         return _within_ledger(step_work(chat, served, roles, principal, trace_id, knob))
+    if choice.arm == "turns":
+        return _within_ledger(turn_work(chat, served, roles, principal, trace_id, knob))
     role = roles.ladder[0] if choice.arm == "weak" else served.route.passthrough
     return _within_ledger(passthrough_work(chat, served.route, role, roles, principal, trace_id))
 
@@ -120,11 +139,7 @@ def step_work(
     limits = limits_of(chat.body, served.route)
     if principal.limits_tokens and limits.max_tokens is None:
         limits = replace(limits, max_tokens=USUAL_TOKENS)
-    strategy, name = served.strategy, served.name
-    if knob is not None and served.route.solves is not None:
-        solves = served.route.solves.changed(knob=knob)
-        with of_request("steproute."):
-            strategy, name = solves.strategy_at(0, served.family), solves.name
+    strategy, name = _strategy(served, knob)
     return StepWork(
         problem=problem,
         route=name,
@@ -132,6 +147,40 @@ def step_work(
         roles=roles,
         limits=limits,
         most_usd=_most_usd(problem, served.route, roles, limits),
+        seed=_seed(chat.body),
+    )
+
+
+def turn_work(
+    chat: Chat,
+    served: ServedRoute,
+    roles: Roles,
+    principal: Principal,
+    trace_id: str,
+    knob: float | None = None,
+) -> TurnWork:
+    """An agent's next turn, to be written by one of several models. Raises as `passthrough_work`."""
+    if chat.body.n not in (None, 1):
+        raise refused_field("n", "a route that routes tools gives one turn to each request.")
+    problem = problem_of(chat.body, served.route, trace_id)
+    owner = principal.tenant, served.route.name
+    conversation = Conversation.of(chat.request, trace_id, owner, served.memory)
+    strategy, name = _strategy(served, knob)
+    limits = limits_of(chat.body, served.route)
+    turn = turn_roles(chat.request, problem, conversation, strategy, roles, served.memory)
+    tokens = _turn_tokens(chat.body, served.route, turn)
+    if limits.max_cost_usd is not None:
+        tokens = turn.affordable(limits.max_cost_usd, tokens)
+    return TurnWork(
+        request=chat.request,
+        conversation=conversation,
+        memory=served.memory,
+        route=name,
+        strategy=strategy,
+        roles=turn.limited_to(tokens),
+        limits=limits_of_turn(limits, conversation),
+        most_usd=turn.most_usd(tokens),
+        most_tokens=turn.most_tokens(tokens),
         seed=_seed(chat.body),
     )
 
@@ -150,14 +199,14 @@ def passthrough_work(
     limits = limits_of(chat.body, route)
     if limits.max_cost_usd is not None or principal.limits_usd:
         _check_bounded(chat.request)
-    reads = _reads(problem, chat.request, model)
+    reads = most_read_by(model, problem, chat.request)
     tokens = _affordable(limits, role.price, reads, chat.request.replies)
     if tokens is None and (principal.limits_usd or principal.limits_tokens):
         tokens = USUAL_TOKENS
     most = replace(reads, output_tokens=chat.request.replies * (tokens or USUAL_TOKENS))
     return PassthroughWork(
         trace_id=trace_id,
-        request=chat.request if tokens is None else _limited(chat.request, tokens),
+        request=chat.request if tokens is None else chat.request.limited(tokens),
         role=name,
         model=role,
         retries=limits.retries,
@@ -167,12 +216,22 @@ def passthrough_work(
     )
 
 
-def _reads(problem: Problem, request: ChatRequest, model: ChatModel) -> Usage:
-    """The most that a model reads of a request."""
-    fields = msgspec.json.encode({name: request.get(name) for name in request.fields}).decode()
-    most = Usage(input_tokens=most_read(Prefix(problem=problem), msgspec.json.encode(request.fields).decode()))
-    asks = asks_for_an_hour(problem.canonical + fields) or CAPABILITIES.of(model).hour_writes
-    return written_for_an_hour(most) if asks else most
+def _strategy(served: ServedRoute, knob: float | None) -> tuple[Strategy[Episode], str]:
+    """The route's strategy and its name, at a knob or at its own."""
+    if knob is None or served.route.solves is None:
+        return served.strategy, served.name
+    solves = served.route.solves.changed(knob=knob)
+    with of_request("steproute."):
+        return solves.strategy_at(0, served.family), solves.name
+
+
+def _turn_tokens(body: ChatBody, route: GatewayRoute, turn: TurnRoles) -> int:
+    """The most that each draft of a turn may have. The route's own limit is of all drafts together."""
+    usual = max(USUAL_TOKENS, *(turn.roles.model(name).sampling.max_tokens for name in turn.writers))
+    asked = body.most_tokens or usual
+    if route.limits.max_tokens is None:
+        return asked
+    return max(1, min(asked, route.limits.max_tokens // len(turn.writers)))
 
 
 def _check_bounded(request: ChatRequest) -> None:
@@ -234,13 +293,6 @@ def _affordable(limits: Limits, price: Price, reads: Usage, replies: int) -> int
         return limits.max_tokens
     tokens = int(left / token_usd)
     return min(tokens, limits.max_tokens or USUAL_TOKENS)
-
-
-def _limited(request: ChatRequest, tokens: int) -> ChatRequest:
-    """The request with a limit of generated tokens, by the name that it uses itself."""
-    name = next((name for name in LIMIT_FIELDS if request.get(name) is not None), LIMIT_FIELDS[0])
-    fields = {key: value for key, value in request.fields.items() if key not in LIMIT_FIELDS}
-    return ChatRequest(messages=request.messages, fields={**fields, name: tokens})
 
 
 def _seed(body: ChatBody) -> int:

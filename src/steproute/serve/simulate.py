@@ -1,6 +1,7 @@
 """`POST /v1/simulate`: how a request would be answered, why, and its expected price. No model is called."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -11,13 +12,15 @@ from starlette.responses import Response
 from steproute.core.arrays import F64
 from steproute.core.ports import ONLY_READS
 from steproute.core.problem import Problem
+from steproute.core.recording import estimated_tokens
 from steproute.engine.runner import Route
-from steproute.evaluation.route_bounds import prior_shape, route_bounds
+from steproute.evaluation.route_bounds import Range, Shape, prior_shape, route_bounds
 from steproute.serve.chat_request import Chat
 from steproute.serve.gateway import Gateway
 from steproute.serve.passthrough_work import PassthroughWork
 from steproute.serve.requested import Requested
 from steproute.serve.step_work import StepWork
+from steproute.serve.turn_work import TurnWork
 from steproute.strategies.single import Single
 
 _ENOUGH: Final = 20
@@ -54,11 +57,22 @@ def _expected(gateway: Gateway, requested: Requested, tenant: str) -> dict[str, 
 
 def _bounds(gateway: Gateway, requested: Requested) -> list[F64]:
     work, roles = requested.work, gateway.setup.roles
+    if isinstance(work, TurnWork):
+        return route_bounds(Route(name=work.route, strategy=work.strategy), roles, _turn_shape(work), _usd)
     strategy = requested.served.strategy if isinstance(work, StepWork) else Single(_role(work))
     problem = work.problem if isinstance(work, StepWork) else Problem(id=work.trace_id, messages=tuple(work.messages))
     embedded = any(ONLY_READS.of(role.model) for role in roles.models.values())
     shape = prior_shape("lab" if embedded else "", [problem], embedded=embedded)
     return route_bounds(Route(name=work.route, strategy=strategy), roles, shape, _usd)
+
+
+def _turn_shape(work: TurnWork) -> Shape:
+    """One step, before which the whole conversation is read."""
+    read = estimated_tokens(work.conversation.problem.canonical) + sum(
+        estimated_tokens(step.text) for step in work.conversation.steps
+    )
+    prior = prior_shape("", [work.conversation.problem], embedded=False)
+    return replace(prior, steps=Range(1.0, 1.0, 1.0), prompt=Range(0.6 * read, read, 1.7 * read))
 
 
 def _role(work: object) -> str:

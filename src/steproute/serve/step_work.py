@@ -66,37 +66,52 @@ class StepWork:
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
         """Solve it within what is reserved; a solution whose next call does not fit has run out of it."""
-        ended: list[Trace] = []
 
-        def pass_on(event: Event) -> None:
-            if isinstance(event, Finished):
-                ended.append(event.trace)
-            else:
-                emit(event)
+        def begin(on_event: Callable[[Event], None]) -> Episode:
+            return Episode(
+                self.problem,
+                within(self.most_usd, self._bounded_roles),
+                route=self.route,
+                limits=self.limits,
+                seed=self.seed,
+                on_event=on_event,
+            )
 
-        episode = Episode(
-            self.problem,
-            limited(self._bounded_roles, SpendingLimit(self.most_usd or _LESS_THAN_ANY_CALL), shrinks=True),
-            route=self.route,
-            limits=self.limits,
-            seed=self.seed,
-            on_event=pass_on,
-        )
-        try:
-            await episode.run(self.strategy)
-        except SpendingLimitReached as reached:
-            outcome = Outcome.TOKEN_BUDGET if isinstance(reached, TokenLimitReached) else Outcome.MONEY_BUDGET
-            ended = [replace(ended[-1], outcome=outcome)]
-        finally:
-            for trace in ended:
-                emit(Finished(trace))
-        return ended[-1]
+        return await solved(begin, self.strategy, emit)
 
     @property
     def _bounded_roles(self) -> Roles:
         """With the limit of what scorers generate, if tokens have one."""
         tokens = 0 if self.limits.max_tokens is None else self._judge_tokens
         return limited_scorers(self.roles, tokens) if tokens else self.roles
+
+
+def within(most_usd: Decimal, roles: Roles) -> Roles:
+    """The roles, whose calls together cost no more than what is reserved."""
+    return limited(roles, SpendingLimit(most_usd or _LESS_THAN_ANY_CALL), shrinks=True)
+
+
+async def solved(
+    begin: Callable[[Callable[[Event], None]], Episode], strategy: Strategy[Episode], emit: Callable[[Event], None]
+) -> Trace:
+    """The trace of an episode, which `begin` makes for a listener; it is emitted with its true outcome."""
+    ended: list[Trace] = []
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Finished):
+            ended.append(event.trace)
+        else:
+            emit(event)
+
+    try:
+        await begin(pass_on).run(strategy)
+    except SpendingLimitReached as reached:
+        outcome = Outcome.TOKEN_BUDGET if isinstance(reached, TokenLimitReached) else Outcome.MONEY_BUDGET
+        ended = [replace(ended[-1], outcome=outcome)]
+    finally:
+        for trace in ended:
+            emit(Finished(trace))
+    return ended[-1]
 
 
 def prices_of(roles: Roles) -> dict[str, Price]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
@@ -22,6 +22,8 @@ class BoostStep(Stepwise):
     policy random at 0 and `always` it is the paper's algorithm. Raises ConfigError for a threshold that cannot be,
     ArtifactError for a folder that holds no sound bank.
     """
+
+    routes_turns: ClassVar[bool] = False
 
     bank: str
     threshold: float = THRESHOLD

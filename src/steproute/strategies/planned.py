@@ -1,7 +1,7 @@
 """MPPA's inference: several plans before a step, merged into one step."""
 
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from steproute.core.errors import ConfigError
 from steproute.core.ports import Needs
@@ -26,6 +26,8 @@ class Planned(Stepwise):
     plans: our extension. After the paper's abstract and reviews, since its text could not be read. Raises ConfigError
     for fewer than two plans.
     """
+
+    routes_turns: ClassVar[bool] = False
 
     plans: int = 4
     merge: Merge = "write"

@@ -1,6 +1,7 @@
 """Priming: the strong model begins each solution, then TRIM's loop goes on."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from steproute.core.errors import ConfigError
 from steproute.engine.episode import Episode
@@ -14,6 +15,8 @@ class Primed(Stepwise):
     Source: TrigReason (arXiv 2604.14847), strategic priming, with 20 steps for long chains of thought. With a policy
     that accepts everything it is the baseline "first k steps". Raises ConfigError for less than one step.
     """
+
+    routes_turns: ClassVar[bool] = False
 
     first_steps: int = 20
 

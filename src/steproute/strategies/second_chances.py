@@ -10,6 +10,7 @@ from steproute.core.errors import ConfigError
 from steproute.core.ports import REWRITERS, Needs
 from steproute.core.solution import Draft, Prefix
 from steproute.engine.episode import Episode
+from steproute.policies.trim.rung_table import RungTable
 from steproute.retrieval.example_bank import THRESHOLD, ExampleAdviser, load_bank
 from steproute.strategies.stepwise import Stepwise
 from steproute.strategies.widened import best_of
@@ -22,6 +23,8 @@ RUNGS: Final[Mapping[str, str]] = {
 }
 """The second chances, and what each is."""
 
+_DRAFTS: Final = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecondChances(Stepwise):
@@ -29,17 +32,19 @@ class SecondChances(Stepwise):
 
     rungs: in their order. `retry` shows the weak model the step of the example bank, a folder, that is most like the
     rejected draft, if one is at least `threshold` alike; else the draft stays. `resample` draws `width` further drafts
-    at `temperature` and keeps the one that the judge scores highest. The policy decides after each rung as after each
-    model; a policy `ladder` may have a threshold for each. Not published: our extension of TRIM. Raises ConfigError for
-    rungs that cannot be and for fewer than one draft, ArtifactError for a folder that holds no sound bank.
+    at `temperature`, by default four or as many as the policy's tables were fitted to, and keeps the one that the judge
+    scores highest. The policy decides after each rung as after each model; it may have a threshold for each. Not
+    published: our extension of TRIM. Raises ConfigError for rungs that cannot be, for fewer than one draft and for
+    another width than that of the policy's tables, ArtifactError for a folder that holds no sound bank.
     """
 
     rungs: tuple[str, ...] = (RESAMPLE,)
-    width: int = 4
+    width: int | None = None
     temperature: float = 1.0
     bank: str = ""
     threshold: float = THRESHOLD
     chooses: ClassVar[bool] = True
+    routes_turns: ClassVar[bool] = False
     adviser: ExampleAdviser | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +55,7 @@ class SecondChances(Stepwise):
                 where="rungs",
                 remedy=f"Name some of {', '.join(RUNGS)}, each once.",
             )
-        if self.width < 1:
+        if self.drafts < 1:
             raise ConfigError(f"{self.width} is below 1.", where="width", remedy="Give how many drafts to draw.")
         if (RETRY in self.rungs) != bool(self.bank):
             raise ConfigError(
@@ -58,9 +63,22 @@ class SecondChances(Stepwise):
                 where="bank",
                 remedy="Train one by `steproute train --policy example-bank`, or leave both out.",
             )
+        if isinstance(self.policy, RungTable) and RESAMPLE in self.rungs and self.policy.width != self.drafts:
+            raise ConfigError(
+                f"{self.width} drafts, and the tables of the policy were fitted to {self.policy.width}.",
+                where="width",
+                remedy=f"Leave width out, or train the policy with --width {self.width}.",
+            )
         bank = load_bank(Path(self.bank)) if self.bank else None
         adviser = None if bank is None else ExampleAdviser(bank=bank, threshold=self.threshold)
         object.__setattr__(self, "adviser", adviser)
+
+    @property
+    def drafts(self) -> int:
+        """How many drafts `resample` draws: `width`, else as many as a table was fitted to, else four."""
+        if self.width is not None:
+            return self.width
+        return self.policy.width if isinstance(self.policy, RungTable) else _DRAFTS
 
     @property
     def needs(self) -> Needs:
@@ -90,7 +108,7 @@ class SecondChances(Stepwise):
     ) -> tuple[Draft, tuple[float, ...] | None]:
         """The same with its scores."""
         if rung == RESAMPLE:
-            best, scores = await best_of(episode, "weak", prefix, self.width, "judge", self.judge, self.temperature)
+            best, scores = await best_of(episode, "weak", prefix, self.drafts, "judge", self.judge, self.temperature)
         else:
             best, scores = await Stepwise.scored_again(self, episode, rung, prefix, draft)
         return (best if best is draft or rung not in self.rungs else replace(best, rung=rung)), scores

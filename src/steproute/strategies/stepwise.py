@@ -1,6 +1,7 @@
 """TRIM: the weak model writes each step, the PRM scores it, a policy accepts it or has another model rewrite it."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
@@ -16,6 +17,8 @@ class Stepwise:
     `takeover_steps` is how many steps a takeover writes; None lets it write to the end. `judge` is the role of the
     scorer. Raises ConfigError for a takeover of less than one step.
     """
+
+    routes_turns: ClassVar[bool] = True
 
     policy: Policy | AskedPolicy
     takeover_steps: int | None = None
@@ -66,7 +69,7 @@ class Stepwise:
 
     async def carry_out(self, episode: Episode, prefix: Prefix, draft: Draft, decision: Decision) -> Prefix:
         """The prefix after a decision, and after those about the rewritten drafts if the policy decides about them."""
-        while self.scores_rewrites and isinstance(decision, Rewrite) and decision.role != "strong":
+        while self.scores_rewrites and isinstance(decision, Rewrite) and _is_one_step_below(decision):
             rewritten, scores = await self.scored_again(episode, decision.role, prefix, draft)
             if rewritten is draft:
                 return await episode.accept(draft)
@@ -87,3 +90,8 @@ class Stepwise:
                 break
             prefix = await episode.accept(await episode.propose(role, prefix))
         return prefix
+
+
+def _is_one_step_below(decision: Rewrite) -> bool:
+    """Whether one step of a rung below the strong model is asked for, which a policy may decide about."""
+    return decision.role != "strong" and decision.steps == 1

@@ -103,6 +103,7 @@ class BestOfN(Stepwise):
     width: int = 4
     by: By = "judge"
     chooses: ClassVar[bool] = True
+    routes_turns: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         Stepwise.__post_init__(self)

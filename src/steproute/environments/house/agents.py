@@ -1,111 +1,145 @@
-"""Scripted agents of the house, and scorers that know or guess whether an action brings the goal nearer."""
+"""A trained agent of the house and the expert that it imitates, a trained process reward model, and a checker."""
 
 import random
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar, Final
 
+import numpy as np
+
+from steproute.core.arrays import F64
 from steproute.core.ports import ModelCapabilities
-from steproute.core.seeded import uniform
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
-from steproute.core.usage import Price, Usage
+from steproute.core.usage import NOTHING_USED, Price, Usage
 from steproute.environments.house.game import House
+from steproute.environments.house.network import HouseNetwork, shipped
+from steproute.environments.house.reading import ACTIONS, texts_of
 from steproute.environments.replaying import Replaying, task_of
 
-ERRORS: Final[Mapping[str, Mapping[str, float]]] = {
-    "house-weak": {"go": 0.15, "take": 0.10, "unlock": 0.20, "put": 0.35, "drop": 0.10},
-    "house-mid": {"go": 0.06, "take": 0.04, "unlock": 0.08, "put": 0.12, "drop": 0.04},
-    "house-strong": {"go": 0.01, "take": 0.01, "unlock": 0.02, "put": 0.02, "drop": 0.01},
-}
-"""The chance that an agent errs, by the kind of the right action."""
+WEAK: Final = "house-weak"
+STRONG: Final = "house-expert"
+PRM: Final = "house-prm"
+EXPERT_ERRORS: Final = 0.03
+"""The chance that the expert takes an action that is not one of the best."""
 _TABLE: Final = "house, assumed"
 PRICES: Final[Mapping[str, Price]] = {
-    "house-weak": Price(input=Decimal("0.1"), output=Decimal("0.4"), table=_TABLE),
-    "house-mid": Price(input=Decimal("0.4"), output=Decimal("1.6"), table=_TABLE),
-    "house-strong": Price(input=Decimal("2"), output=Decimal("8"), table=_TABLE),
-    "house-prm": Price(input=Decimal("0.1"), output=Decimal(0), table=_TABLE),
+    WEAK: Price(input=Decimal("0.1"), output=Decimal("0.4"), table=_TABLE),
+    STRONG: Price(input=Decimal("2"), output=Decimal("8"), table=_TABLE),
+    PRM: Price(input=Decimal("0.1"), output=Decimal(0), table=_TABLE),
 }
-_NOISE: Final = 0.4
+HOUSE_SAMPLING: Final = Sampling(temperature=1.0, top_p=1.0, top_k=0)
 _BYTES_A_TOKEN: Final = 4
+_COLDEST: Final = 1e-3
 
 
-class HouseEnvironment(Replaying):
-    """The environment `house`."""
+class HouseEnvironment(Replaying[House]):
+    """The environment `house`. A task is the house's number."""
 
     def __init__(self) -> None:
-        super().__init__(House)
+        super().__init__(lambda task: House(int(task)))
 
 
 class HouseAgent:
-    """A scripted agent that knows the right action and errs with the chances `ERRORS[name]`."""
+    """A small network that chooses one of the house's actions by what the texts so far say, drawn at the sampling's
+    temperature. It was trained to imitate the expert."""
 
-    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False)
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(example=False, plans=False, subtasks=False)
+    name: ClassVar[str] = WEAK
 
-    def __init__(self, name: str = "house-weak") -> None:
-        self.name = name
+    def __init__(self, network: HouseNetwork | None = None) -> None:
+        self._network = network or shipped(WEAK)
 
     async def propose(
-        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = HOUSE_SAMPLING, meter: Meter | None = None
     ) -> list[Draft]:
         """`n` drafts; see StepModel.propose."""
-        game = House(task_of(prefix.problem))
-        for step in prefix.written:
-            game.act(step.text)
-        drafts = [self._draft(game, prefix, random.Random(sampling.seed + index)) for index in range(n)]
-        if meter is not None:
-            meter.usage = sum((draft.usage for draft in drafts), meter.usage)
-        return drafts
-
-    def _draft(self, game: House, prefix: Prefix, draw: random.Random) -> Draft:
-        action = game.best_action()
-        if draw.random() < ERRORS[self.name][action.partition("(")[0]]:
-            action = draw.choice([*_mistakes(game, action)])
-        text = f"I look for a way to the goal.\nAction: {action}"
-        usage = Usage(input_tokens=_tokens(prefix), output_tokens=len(text) // _BYTES_A_TOKEN)
-        return Draft(model=self.name, text=text, stop=Stop.SEPARATOR, usage=usage)
+        logits = self._network.outputs(texts_of(prefix))[-1].astype(np.float64)
+        drawn_from, probabilities = _softmax(logits / max(sampling.temperature, _COLDEST)), _softmax(logits)
+        drafts = []
+        for index in range(n):
+            choice = int(np.random.default_rng([sampling.seed, index]).choice(len(ACTIONS), p=drawn_from))
+            draft = _draft(self.name, ACTIONS[choice], prefix)
+            entropy = -float(probabilities @ np.log(probabilities + _COLDEST**4))
+            sure = (float(np.log(probabilities[choice])),)
+            drafts.append(replace(draft, logprobs=sure, first_token_entropy=entropy))
+        return _metered(drafts, meter)
 
 
-class HouseProgress:
-    """1 for an action that brings the goal nearer, else 0. `noise` is added, uniform and symmetric around it."""
+class HouseExpert:
+    """A script that takes one of the best actions of one who knows what was seen so far, but for `EXPERT_ERRORS`."""
 
-    def __init__(self, name: str = "house-progress", noise: float = 0.0) -> None:
-        self.name, self._noise = name, noise
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(
+        logprobs=False, example=False, plans=False, subtasks=False
+    )
+    name: ClassVar[str] = STRONG
+
+    def __init__(self) -> None:
+        self._games = HouseEnvironment()
+
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = HOUSE_SAMPLING, meter: Meter | None = None
+    ) -> list[Draft]:
+        """`n` drafts; see StepModel.propose."""
+        game, drafts = self._games.game(prefix), []
+        for index in range(n):
+            draw = random.Random(f"{sampling.seed}/{index}")
+            errs = draw.random() < EXPERT_ERRORS
+            action = draw.choice(game.other_actions() if errs else game.best_actions())
+            drafts.append(_draft(self.name, action, prefix))
+        return _metered(drafts, meter)
+
+
+class HousePrm:
+    """A small network that was trained to tell good actions from others: the probability that each action is good."""
+
+    name: ClassVar[str] = PRM
+
+    def __init__(self, network: HouseNetwork | None = None) -> None:
+        self._network = network or shipped(PRM)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """One score per step; see StepScorer.score."""
-        usage = Usage(input_tokens=_tokens(prefix) if self._noise else 0)
+        began = time.monotonic()
+        actions = self._network.outputs(texts_of(prefix))[2::2, 0].astype(np.float64)
+        usage = Usage(input_tokens=_tokens(prefix))
         if meter is not None:
             meter.usage = usage
-        return Scores(values=tuple(self._values(prefix)), model=self.name, usage=usage)
-
-    def _values(self, prefix: Prefix) -> Iterator[float]:
-        task = task_of(prefix.problem)
-        game, before = House(task), 0
-        before = game.remaining()
-        for number, step in enumerate(prefix.steps):
-            response = game.act(step.text)
-            after = 0 if response.ends else game.remaining()
-            right = bool(response.reward) if response.ends else after < before
-            before = after
-            action = step.text.partition(prefix.separator)[0]
-            chance = uniform(f"{self.name}/{task}/{number}/{action}")
-            exact = 0.25 + 0.5 * right if self._noise else float(right)
-            yield min(1.0, max(0.0, exact + self._noise * (2 * chance - 1)))
+        values = tuple((1 / (1 + np.exp(-actions))).tolist())
+        return Scores(values=values, model=self.name, usage=usage, latency_s=time.monotonic() - began)
 
 
-def noisy_scorer() -> HouseProgress:
-    """The analogue of a process reward model."""
-    return HouseProgress("house-prm", _NOISE)
+class HouseChecker:
+    """1 for an action that is one of the best for one who knows what was seen so far, else 0. It costs nothing."""
+
+    name: ClassVar[str] = "house-checker"
+
+    async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
+        """One score per step; see StepScorer.score."""
+        game, values = House(int(task_of(prefix.problem))), []
+        for action in texts_of(prefix)[2::2]:
+            values.append(float(action in game.best_actions()))
+            game.act(action)
+        return Scores(values=tuple(values), model=self.name, usage=NOTHING_USED)
 
 
-def _mistakes(game: House, right: str) -> Iterator[str]:
-    """Other actions that the agent could take here; those of a room's places, if it is to put the thing."""
-    yield from (f"go({room})" for room in game.doors[game.room] if f"go({room})" != right)
-    if right.startswith("put"):
-        yield from (f"put({game.room} {place})" for place in ("table", "shelf") if not right.endswith(f" {place})"))
-    if not game.holds:
-        yield from (f"take({x})" for x, at in game.where.items() if at == game.room and f"take({x})" != right)
-    yield "take(box)"
+def _draft(name: str, action: str, prefix: Prefix) -> Draft:
+    text = f"Action: {action}"
+    usage = Usage(input_tokens=_tokens(prefix), output_tokens=len(text) // _BYTES_A_TOKEN)
+    return Draft(model=name, text=text, stop=Stop.SEPARATOR, usage=usage)
+
+
+def _metered(drafts: list[Draft], meter: Meter | None) -> list[Draft]:
+    if meter is not None:
+        meter.usage = sum((draft.usage for draft in drafts), meter.usage)
+    return drafts
+
+
+def _softmax(logits: F64) -> F64:
+    weights = np.exp(logits - logits.max())
+    probabilities: F64 = weights / weights.sum()
+    return probabilities
 
 
 def _tokens(prefix: Prefix) -> int:

@@ -21,7 +21,8 @@ class Schedule:
     """Steps, batch size in problems, and peak learning rates.
 
     Warm-up is linear over `warmup` steps, the last `decay` share of the steps falls linearly to zero. Weights are kept
-    as they were after each step of `snapshots`.
+    as they were after each step of `snapshots`. mixed: whether matrices are multiplied in bfloat16, which slows small
+    models down.
     """
 
     steps: int
@@ -32,6 +33,7 @@ class Schedule:
     decay: float = 0.5
     checkpoint_every: int = 250
     snapshots: tuple[int, ...] = ()
+    mixed: bool = True
 
     def factor(self, step: int) -> float:
         """Learning rate at `step` as a share of the peak."""
@@ -66,7 +68,7 @@ def fit(
             for optimizer, peak in zip(optimizers, peaks, strict=True):
                 optimizer.param_groups[0]["lr"] = peak * schedule.factor(step)
             tokens, targets = next(stream)
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.mixed):
                 value = loss(model, tokens, targets)
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

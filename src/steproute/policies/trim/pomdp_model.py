@@ -16,23 +16,33 @@ ACCEPT = 0
 
 @dataclass(frozen=True, slots=True)
 class Rewriter:
-    """A role that can write the newest step again.
+    """A role, or a second chance, that can write the newest step again.
 
-    accuracy: p_k, per step on a correct prefix. relative_cost: what one rewritten step costs, as a share of the dearest
+    accuracy: p_k, per step on a correct prefix; if the newest step is incorrect it is `mends`, by default the same: the
+    weak model seldom mends its own error. relative_cost: what one rewritten step costs, as a share of the dearest
     rewriter's. Raises ConfigError for an empty name or a number outside [0, 1].
     """
 
     name: str
     accuracy: float
     relative_cost: float = 1.0
+    mends: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ConfigError("a rewriter has no name.", where="rewriters", remedy="Name its role, such as strong.")
-        for name in ("accuracy", "relative_cost"):
-            value = getattr(self, name)
+        for name, value in (
+            ("accuracy", self.accuracy),
+            ("relative_cost", self.relative_cost),
+            ("mends", self.if_incorrect),
+        ):
             if not 0 <= value <= 1:
                 raise ConfigError(f"{value} is outside [0, 1].", where=f"rewriters.{self.name}.{name}")
+
+    @property
+    def if_incorrect(self) -> float:
+        """P(its step is correct) if the newest step is not, on a correct prefix."""
+        return self.accuracy if self.mends is None else self.mends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +160,8 @@ class StepPomdp:
     def _still_correct_after(self, action: int, beliefs: F64) -> F64:
         found: F64 = beliefs[..., ON_TRACK]
         if action != ACCEPT:
-            found = self.rewriters[action - 1].accuracy * (found + beliefs[..., NEWEST_INCORRECT])
+            rewriter = self.rewriters[action - 1]
+            found = rewriter.accuracy * found + rewriter.if_incorrect * beliefs[..., NEWEST_INCORRECT]
         return found
 
 

@@ -1,0 +1,1 @@
+"""Trains the agents of the house and their process reward model by imitation (PyTorch)."""
