@@ -208,12 +208,13 @@ class TreeScorer:
         self.name = scorer.name
         self._tree, self._scorer, self._grow, self._limiter = tree, scorer, grow, limiter
         self._cache = _PrefixCache()
+        self._newest_alone = isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone
         self._steps = StepByStep(self.name, self._newest)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """See StepScorer.score. Raises ScorerError for a missing node if the tree must not grow."""
         scorer, meter = self._scorer, meter or Meter()
-        if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
+        if self._newest_alone:
             return await self._steps.score(prefix, meter)
         key = _key(self.name, "authors" if READS_AUTHORS.of(scorer) else None, prefix)
         async with self._cache.turn(prefix.session) as before:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.logistic import logistic
 from steproute.core.ports import ModelCapabilities
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
@@ -180,7 +181,7 @@ class LabPrm:
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, prefix.session, meter)
         ends = _ends(self._worker, tokens, prefix)
-        values = 1 / (1 + np.exp(-outputs[ends[1:], 0].astype(np.float64)))
+        values = logistic(outputs[ends[1:], 0].astype(np.float64))
         return Scores(values=tuple(values.tolist()), model=self.name, usage=usage, latency_s=time.monotonic() - began)
 
 
