@@ -68,3 +68,34 @@ def test_a_named_choice_requires_its_tool() -> None:
 @pytest.mark.parametrize("broken", [{}, {"function": None}, {"function": {"name": 3, "arguments": {}}}])
 def test_a_call_without_a_name_is_a_fault(broken: dict[str, Any]) -> None:
     assert ToolRules(names=frozenset("f")).fault([broken]) == "there is no tool ''"
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "function", "function": "f"},
+        {"type": "function", "function": {"name": 5}},
+        {"type": "allowed_tools", "allowed_tools": "f"},
+        {"type": "allowed_tools", "allowed_tools": {"tools": 5}},
+        ["f"],
+        7,
+        "some",
+    ],
+)
+def test_a_choice_of_no_known_form_is_for_the_models_server(choice: object) -> None:
+    rules = ToolRules(names=frozenset({"f"}), choice=choice)
+    assert rules.fault([]) == ""
+
+
+def test_allowed_tools_exclude_the_others() -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": tools}}
+    rules = ToolRules(names=frozenset({"f", "g", "h"}), choice=choice)
+    assert rules.fault([call("g", "{}")]) == ""
+    assert rules.fault([call("h", "{}")]) == "a call of h, and tool_choice requires f or g"
+    assert rules.fault([]) == "no call, and tool_choice requires one"
+
+
+@pytest.mark.parametrize("name", ["f\n\ng", "f\r\ng", "f\u2028g"])
+def test_a_name_never_breaks_a_line(name: str) -> None:
+    assert call_text(call(name, "{}")) == "f g({})"

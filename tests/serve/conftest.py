@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.serve.paid_gateway import PaidGateway, paid_gateway
 from tests.serve.running import RunningGateway, gateway
+from tests.serve.turn_gateway import TurnGateway, turn_gateway
 from tests.store.postgres import PostgresServer
 
 _numbers = count()
@@ -32,4 +33,11 @@ def lab_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGat
 def paid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaidGateway]:
     """Keys, budgets, tools, and models that fail or take their time."""
     with paid_gateway(tmp_path_factory.mktemp("paid-gateway")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def turns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TurnGateway]:
+    """Keys, budgets, and models that say what a test wants on routes that route tools."""
+    with turn_gateway(tmp_path_factory.mktemp("turn-gateway")) as started:
         yield started

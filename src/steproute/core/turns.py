@@ -18,8 +18,8 @@ def call_text(call: Call) -> str:
     """A call in one line, `name({"argument": value})`, its arguments by name; as they came if they are no object."""
     name, arguments = _parts(call)
     values = arguments_of(call)
-    written = arguments if values is None else json.dumps(values, ensure_ascii=False, sort_keys=True)
-    return f"{name}({' '.join(written.split()) if values is None else written})"
+    written = _line(arguments) if values is None else json.dumps(values, ensure_ascii=False, sort_keys=True)
+    return f"{_line(name)}({written})"
 
 
 def arguments_of(call: Call) -> dict[str, Any] | None:
@@ -28,6 +28,11 @@ def arguments_of(call: Call) -> dict[str, Any] | None:
         return msgspec.json.decode(_parts(call)[1] or "{}", type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
+
+
+def _line(text: str) -> str:
+    """A text without line breaks."""
+    return " ".join(text.split())
 
 
 def turn_text(message: Message) -> str:
@@ -71,13 +76,38 @@ class ToolRules:
             yield f"{len(calls)} calls, and parallel_tool_calls is false"
 
     def _chosen(self, names: Sequence[str]) -> Iterator[str]:
-        named = (self.choice.get("function") or {}).get("name") if isinstance(self.choice, Mapping) else None
+        allowed, is_required = _allowed(self.choice)
         if names and self.choice == "none":
             yield "a call, and tool_choice is 'none'"
-        if not names and (self.choice == "required" or named is not None):
+        if not names and is_required:
             yield "no call, and tool_choice requires one"
-        if named is not None and any(name != named for name in names):
-            yield f"a call of {next(name for name in names if name != named)}, and tool_choice requires {named}"
+        for name in names:
+            if allowed is not None and name not in allowed:
+                yield f"a call of {name}, and tool_choice requires {' or '.join(allowed)}"
+
+
+def _allowed(choice: object) -> tuple[list[str] | None, bool]:
+    """The tools that a `tool_choice` allows, None for all of them, and whether it requires a call.
+
+    What it says beyond OpenAI's forms is for the model's server to judge.
+    """
+    if not isinstance(choice, Mapping):
+        return None, choice == "required"
+    if choice.get("type") == "allowed_tools":
+        allowed = choice.get("allowed_tools")
+        allowed = allowed if isinstance(allowed, Mapping) else {}
+        tools = allowed.get("tools")
+        names = [name for tool in (tools if isinstance(tools, list) else ()) if (name := _name(tool))]
+        return names, allowed.get("mode") == "required"
+    name = _name(choice)
+    return ([name], True) if name else (None, False)
+
+
+def _name(tool: object) -> str:
+    """The name of a function that a request describes; empty if it describes none."""
+    function = tool.get("function") if isinstance(tool, Mapping) else None
+    name = function.get("name") if isinstance(function, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _parts(call: Call) -> tuple[str, str]:

@@ -145,8 +145,8 @@ class TokenLimit(SpendingLimit):
 
     def _reached(self, usd: Decimal) -> SpendingLimitReached:
         return TokenLimitReached(
-            f"{self.spent_usd} of {self.max_usd} tokens of scorers are used, and the next call can use up to {usd}, so "
-            "it was not made.",
+            f"{self.spent_usd} of {self.max_usd} tokens are used, and the next call can use up to {usd}, so it was not "
+            "made.",
             where="max_tokens",
         )
 
@@ -168,6 +168,19 @@ def limited_scorers(roles: Roles, tokens: int) -> Roles:
     limit = TokenLimit(Decimal(tokens))
     scorers = {name: _limited_scorer(role, limit, _PER_TOKEN) for name, role in roles.scorers.items()}
     return replace(roles, scorers=scorers)
+
+
+def limited_tokens(roles: Roles, tokens: int) -> Roles:
+    """The roles whose models and scorers together generate no more tokens than that.
+
+    A model for which too few are left gets those that are.
+    """
+    limit = TokenLimit(Decimal(tokens))
+    return replace(
+        roles,
+        models={name: _limited_model(role, limit, True, _PER_TOKEN) for name, role in roles.models.items()},
+        scorers={name: _limited_scorer(role, limit, _PER_TOKEN) for name, role in roles.scorers.items()},
+    )
 
 
 def most_judged(roles: Roles, prefix: Prefix) -> int:
@@ -203,8 +216,9 @@ def _is_paid(role: ScorerRole) -> bool:
     return not role.members and not READS_CONFIDENCE.of(role.scorer)
 
 
-def _limited_model(role: ModelRole, limit: SpendingLimit, shrinks: bool) -> ModelRole:
-    return replace(role, model=LimitedModel(role.model, role.price, limit, shrinks=shrinks))
+def _limited_model(role: ModelRole, limit: SpendingLimit, shrinks: bool, price: Price | None = None) -> ModelRole:
+    """price: what the limit counts by, if not by the role's own price."""
+    return replace(role, model=LimitedModel(role.model, price or role.price, limit, shrinks=shrinks))
 
 
 def _limited_scorer(role: ScorerRole, limit: SpendingLimit, price: Price | None = None) -> ScorerRole:

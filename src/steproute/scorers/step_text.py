@@ -39,19 +39,20 @@ class StepText:
             raise ConfigError("is empty.", where="marker", remedy="Give the token after which the model judges a step.")
 
     def written(self, prefix: Prefix) -> str:
-        """The whole text. Raises ScorerError if a step holds the marker, which would shift all scores after it."""
-        for number, step in enumerate(prefix.steps, start=1):
-            if self.marker in step.text:
-                raise ScorerError(
-                    f"{self.marker!r} stands in the text of step {number}, which would shift later scores.",
-                    where="marker",
-                    remedy="Declare on_scorer_failure for such solutions.",
-                )
-        before, after = self.around(prefix)
-        return before + self.between.join(step.text + self.marker for step in prefix.steps) + after
+        """The whole text. A marker that the problem or a step quotes is written apart, so that nothing is judged there.
+
+        Else a web page that an agent reads could shift the scores of all later steps, or leave none.
+        """
+        before, after = map(self._quoted, self.around(prefix))
+        return before + self.between.join(self._quoted(step.text) + self.marker for step in prefix.steps) + after
+
+    def _quoted(self, text: str) -> str:
+        """The text without the marker: a space stands before the marker's last character, or instead of its only one."""
+        apart = f"{self.marker[:-1]} {self.marker[-1]}" if len(self.marker) > 1 else " "
+        return text.replace(self.marker, apart) if self.marker in text else text
 
     def most_usage(self, prefix: Prefix) -> Usage:
-        """A token per byte of the whole text; see `core.usage_bounds`. Raises ScorerError as `written` does."""
+        """A token per byte of the whole text; see `core.usage_bounds`."""
         return Usage(input_tokens=byte_count([self.written(prefix)]) + TEMPLATE_TOKENS)
 
     def around(self, prefix: Prefix) -> tuple[str, str]:

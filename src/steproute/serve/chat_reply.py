@@ -109,50 +109,71 @@ class PassedChoices:
     """The choices of a reply that is passed through, out of its pieces."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, dict[str, Any]] = {}
-        self._calls: dict[int, ToolCalls] = {}
+        self._choices: dict[int, _Choice] = {}
 
     def take(self, delta: ChatDelta) -> None:
         """A further piece."""
-        if delta.call is not None:
-            return
-        message: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
-        choice = self._choices.setdefault(
-            delta.reply, {"index": delta.reply, "message": message, "finish_reason": None, "logprobs": None}
-        )
-        message = choice["message"]
-        message.update(delta.fields)
-        message["content"] += delta.content
-        for name, text in (("reasoning_content", delta.reasoning), ("refusal", delta.refusal)):
-            if text:
-                message[name] = (message.get(name) or "") + text
-        self._calls.setdefault(delta.reply, ToolCalls()).take(delta.tool_calls)
-        choice["finish_reason"] = delta.finish_reason or choice["finish_reason"]
-        if delta.logprobs is not None:
-            choice["logprobs"] = _joined(choice["logprobs"], delta.logprobs)
+        if delta.call is None:
+            self._choices.setdefault(delta.reply, _Choice()).take(delta)
 
     @property
     def whole(self) -> list[dict[str, Any]]:
         """All choices."""
-        for reply, calls in self._calls.items():
-            if calls.whole:
-                message = self._choices[reply]["message"]
-                message |= {"tool_calls": calls.whole, "content": message["content"] or None}
-        return [self._choices[reply] for reply in sorted(self._choices)]
+        return [self._choices[reply].whole(reply) for reply in sorted(self._choices)]
+
+
+class _Choice:
+    """One of them, put together in time linear in its text."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Any] = {}
+        self._texts: dict[str, list[str]] = {"content": []}
+        self._calls = ToolCalls()
+        self._logprobs: dict[str, Any] | None = None
+        self._finish_reason: str | None = None
+
+    def take(self, delta: ChatDelta) -> None:
+        self._fields.update(delta.fields)
+        for name, text in _texts(delta).items():
+            self._texts.setdefault(name, []).append(text)
+        self._calls.take(delta.tool_calls)
+        self._finish_reason = delta.finish_reason or self._finish_reason
+        if delta.logprobs is not None:
+            self._logprobs = self._logprobs or {}
+            _add(delta.logprobs, self._logprobs)
+
+    def whole(self, reply: int) -> dict[str, Any]:
+        texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
+        message = {"role": "assistant", "content": "", "refusal": None, **self._fields, **texts}
+        if calls := self._calls.whole:
+            message |= {"tool_calls": calls, "content": message["content"] or None}
+        return {
+            "index": reply,
+            "message": message,
+            "finish_reason": self._finish_reason,
+            "logprobs": self._logprobs,
+        }
+
+
+def _texts(delta: ChatDelta) -> dict[str, str]:
+    """The texts of a piece that are not empty, by their fields."""
+    texts = {"content": delta.content, "reasoning_content": delta.reasoning, "refusal": delta.refusal}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _piece(delta: ChatDelta) -> dict[str, Any]:
-    texts = {"content": delta.content, "reasoning_content": delta.reasoning, "refusal": delta.refusal}
-    fields = {**delta.fields, **{name: text for name, text in texts.items() if text}}
+    fields = {**delta.fields, **_texts(delta)}
     return fields | ({"tool_calls": [piece(call) for call in delta.tool_calls]} if delta.tool_calls else {})
 
 
-def _joined(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> dict[str, Any]:
-    """Log-probabilities of two pieces, each a list of tokens under `content` or `refusal`."""
-    lists = {**(before or {})}
-    for name, values in after.items():
-        lists[name] = [*(lists.get(name) or []), *values] if isinstance(values, list) else values
-    return lists
+def _add(logprobs: Mapping[str, Any], whole: dict[str, Any]) -> None:
+    """Log-probabilities of a further piece: each field is a list of tokens, `content` or `refusal`."""
+    for name, values in logprobs.items():
+        if isinstance(values, list):
+            whole[name] = whole.get(name) or []
+            whole[name] += values
+        else:
+            whole[name] = values
 
 
 def text_of(steps: tuple[Step, ...]) -> str:

@@ -47,7 +47,8 @@ class MessagesFace:
         self._model, self._id = model, ""
         self._blocks: list[dict[str, Any]] = []
         self._is_open = self._failed = False
-        self._finish, self._arguments, self._index = "stop", "", 0
+        self._finish, self._index = "stop", 0
+        self._pieces: list[str] = []
         self._usage: Json | None = None
         self._steproute: Json | None = None
         self._step: Json = {}
@@ -98,7 +99,7 @@ class MessagesFace:
     def _text(self, kind: str, text: str, **fields: str) -> Iterator[SseEvent]:
         if not self._is_open or self._blocks[-1]["type"] != kind:
             yield from self._open(**{"type": kind, kind: "", **fields})
-        self._blocks[-1][kind] += text
+        self._pieces.append(text)
         yield self._of_block("content_block_delta", delta={"type": f"{kind}_delta", kind: text}, **self._step)
 
     def _thinking(self, block: Json) -> Iterator[SseEvent]:
@@ -115,9 +116,9 @@ class MessagesFace:
         if not self._is_open or self._blocks[-1]["type"] != "tool_use" or index != self._index:
             call_id, name = call.get("id") or "", function.get("name") or ""
             yield from self._open(type="tool_use", id=call_id, name=name, input={})
-            self._arguments, self._index = "", index
+            self._index = index
         if text := function.get("arguments"):
-            self._arguments += text
+            self._pieces.append(text)
             yield self._of_block("content_block_delta", delta={"type": "input_json_delta", "partial_json": text})
 
     def _open(self, **block: Any) -> Iterator[SseEvent]:
@@ -130,8 +131,12 @@ class MessagesFace:
         if not self._is_open:
             return
         self._is_open = False
-        if self._blocks[-1]["type"] == "tool_use":
-            self._blocks[-1]["input"] = _json(self._arguments)
+        block, text = self._blocks[-1], "".join(self._pieces)
+        self._pieces.clear()
+        if block["type"] == "tool_use":
+            block["input"] = _json(text)
+        elif text:
+            block[block["type"]] += text
         yield self._of_block("content_block_stop")
 
     def _of_block(self, kind: str, **fields: Any) -> SseEvent:

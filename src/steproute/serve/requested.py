@@ -181,6 +181,7 @@ def turn_work(
         limits=limits_of_turn(limits, conversation),
         most_usd=turn.most_usd(tokens),
         most_tokens=turn.most_tokens(tokens),
+        bounds_tokens=principal.limits_tokens or served.route.limits.max_tokens is not None,
         seed=_seed(chat.body),
     )
 

@@ -35,6 +35,7 @@ class ResponsesFace:
     def __init__(self, asked: ResponsesRequest, fields: Json) -> None:
         self._asked, self._fields = asked, fields
         self._items: list[dict[str, Any]] = []
+        self._pieces: list[str] = []
         self._finish, self._failed, self._number = "", False, 0
         self._usage: Json | None = None
         self._steproute: Json | None = None
@@ -90,8 +91,7 @@ class ResponsesFace:
             yield from self._close_part()
             item["content"].append(_part(kind, ""))
             yield self._of_part("response.content_part.added", part=_part(kind, ""))
-        part = item["content"][-1]
-        part[_key(kind)] += text
+        self._pieces.append(text)
         yield self._of_part(f"response.{kind}.delta", delta=text, **_logprobs(kind), **self._step)
 
     def _call(self, call: Json, index: int) -> Iterator[SseEvent]:
@@ -104,7 +104,7 @@ class ResponsesFace:
             item = self._item(type="function_call", call_id=call_id, name=name, arguments="")
             yield self._of_item("response.output_item.added", item=dict(item))
         if text := function.get("arguments"):
-            item["arguments"] += text
+            self._pieces.append(text)
             yield self._of_item("response.function_call_arguments.delta", item_id=item["id"], delta=text)
 
     @property
@@ -124,6 +124,7 @@ class ResponsesFace:
         if item["type"] != "function_call":
             yield from self._close_part()
         else:
+            item["arguments"] = self._joined()
             done = {"item_id": item["id"], "name": item["name"], "arguments": item["arguments"]}
             yield self._of_item("response.function_call_arguments.done", **done)
         item["status"] = "incomplete" if self._failed or self._finish in _INCOMPLETE else "completed"
@@ -133,8 +134,15 @@ class ResponsesFace:
         if not (parts := self._items[-1]["content"]):
             return
         kind = parts[-1]["type"]
+        parts[-1][_key(kind)] = self._joined()
         yield self._of_part(f"response.{kind}.done", **{_key(kind): parts[-1][_key(kind)]}, **_logprobs(kind))
         yield self._of_part("response.content_part.done", part=parts[-1])
+
+    def _joined(self) -> str:
+        """The text of what is being closed."""
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        return text
 
     def _of_part(self, kind: str, **fields: Any) -> SseEvent:
         item = self._items[-1]

@@ -47,7 +47,7 @@ def _expected(gateway: Gateway, requested: Requested, tenant: str) -> dict[str, 
     """Dollars of answers like this one: those of this way's newest answers, else bounds from what is known before."""
     costs = gateway.costs.get((tenant, requested.served.route.name, requested.choice.arm), ())
     if len(costs) >= _ENOUGH:
-        low, middle, high = np.percentile([float(usd) for usd in costs], _INTERVAL)
+        low, middle, high = np.percentile([float(usd) for usd in costs], _INTERVAL).tolist()
         source = f"your newest {len(costs)} answers of this kind: their median, and 5 % to 95 % of them"
         return _amounts(low, middle, high, source)
     most = float(requested.work.most_usd) or float("inf")

@@ -31,6 +31,9 @@ class _Newest(Generic[_Key, _Value]):
     def __init__(self, most: int) -> None:
         self._most, self._entries = most, OrderedDict[_Key, _Value]()
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, key: _Key) -> _Value | None:
         if key in self._entries:
             self._entries.move_to_end(key)

@@ -23,6 +23,11 @@ class TurnDraft(Draft):
     deltas: tuple[ChatDelta, ...] = ()
     fault: str = ""
 
+    @property
+    def degenerate(self) -> bool:
+        """Never: a turn of punctuation is one, and a call is one whatever its tool's name."""
+        return False
+
 
 class TurnModel:
     """Writes the next turn of one request's conversation, which it sends as it came. reads: the most that it reads.

@@ -13,17 +13,20 @@ from steproute.core.usage import Price
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.engine.spending import limited_tokens
 from steproute.serve.answering import Happening
 from steproute.serve.step_work import prices_of, solved, within
 from steproute.serve.turn_memory import Conversation, TurnMemory
 from steproute.serve.turn_model import AnsweredByClient, TurnDraft, TurnModel
+from steproute.serve.turn_pieces import in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnWork:
     """A conversation, and the strategy that decides who writes its next turn. See Work.
 
-    roles: whose models write turns of this request (TurnModel).
+    roles: whose models write turns of this request (TurnModel). bounds_tokens: whether all calls together generate no
+    more than `most_tokens`, tries after failures included.
     """
 
     request: ChatRequest
@@ -35,6 +38,7 @@ class TurnWork:
     limits: Limits
     most_usd: Decimal
     most_tokens: int
+    bounds_tokens: bool = False
     seed: int = 0
 
     @property
@@ -56,6 +60,12 @@ class TurnWork:
     def turn(self) -> int:
         """Which of the assistant's turns it is, from 1."""
         return len(self.conversation.keys) + 1
+
+    @property
+    def bounded_roles(self) -> Roles:
+        """The roles, whose calls stay within what is reserved."""
+        roles = limited_tokens(self.roles, self.most_tokens) if self.bounds_tokens else self.roles
+        return within(self.most_usd, roles)
 
     async def run(self, emit: Callable[[Happening], None]) -> Trace:
         """Hand on the pieces of the accepted turn once it is accepted, and of no other."""
@@ -86,7 +96,7 @@ class _Turn:
         work = self._work
         self._episode = Episode(
             work.conversation.problem,
-            replace(within(work.most_usd, work.roles), environment=AnsweredByClient()),
+            replace(work.bounded_roles, environment=AnsweredByClient()),
             route=work.route,
             limits=work.limits,
             seed=work.seed,
@@ -109,6 +119,6 @@ class _Turn:
         self.trace = replace(trace, steps=steps, notes=(*trace.notes, *faults))
         if steps and not trace.failed:
             self._work.memory.keep_turn(self._work.conversation.key_of_next(steps[-1].text), steps[-1])
-            for delta in self._drafts[self._episode.accepted[-1]].deltas:
+            for delta in in_order(self._drafts[self._episode.accepted[-1]].deltas):
                 self._emit(delta)
         self._emit(Finished(self.trace))
