@@ -68,7 +68,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.learn: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,learn,prm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,learn,prm,agents]'
 	touch $@ $(VENV)/.dev $(VENV)/.installed
 
 $(VENV)/.bench: pyproject.toml | $(BIN)/python

@@ -70,16 +70,15 @@ async def measured(name, series, strategy, problems, setup, roles, seed):
 def against_coin(row, weak, strong, rng):
     """Success less that of a coin per task between weak and strong at equal mean dollars, with its interval."""
 
-    def difference(weights):
-        dollars, low, high = (np.average(each.usd, weights=weights) for each in (row, weak, strong))
-        own, worst, best = (np.average(each.success, weights=weights) for each in (row, weak, strong))
-        share = (dollars - low) / (high - low)
-        return own - (worst + min(share, 1.0) * (best - worst))
-
     count = len(row.usd)
-    draws = [difference(rng.multinomial(count, np.full(count, 1 / count))) for _ in range(RESAMPLES)]
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return f"{100 * difference(np.ones(count)):+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    weights = np.vstack(
+        [np.full(count, 1 / count), rng.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count]
+    )
+    dollars, low, high = (weights @ each.usd for each in (row, weak, strong))
+    own, worst, best = (weights @ each.success for each in (row, weak, strong))
+    difference = own - (worst + np.minimum((dollars - low) / (high - low), 1.0) * (best - worst))
+    low, high = np.percentile(difference[1:], (2.5, 97.5))
+    return f"{100 * difference[0]:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def success_of(row, rng):

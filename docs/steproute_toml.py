@@ -29,6 +29,7 @@ from steproute.grading.numeric import NumericGrader
 from steproute.grading.regex import RegexGrader
 from steproute.grading.user_function import PythonSettings
 from steproute.lab.models import LabScorerSettings, LabSettings
+from steproute.lab.planner import OraclePlanner
 from steproute.scorers.arithmetic import ArithmeticSettings
 from steproute.scorers.confidence import ConfidenceSettings
 from steproute.scorers.ensemble import EnsembleSettings
@@ -43,6 +44,7 @@ MODELS: Final[Mapping[str, tuple[type, str]]] = {
     "anthropic": (AnthropicSettings, "Claude. Needs `pip install 'steproute[anthropic]'`."),
     "llama.cpp": (LlamaCppSettings, "A GGUF file in this process. Needs `pip install 'steproute[local]'`."),
     "lab": (LabSettings, "A model of the bundled lab."),
+    "lab-oracle-planner": (OraclePlanner, "Knows the plan of every lab story. It costs nothing and has no settings."),
 }
 SCORERS: Final[Mapping[str, tuple[type, str]]] = {
     "vllm-pooling": (PoolingSettings, "A process reward model on vLLM's pooling endpoint."),
@@ -173,6 +175,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "every_step": "whether plans are gathered whenever they are due, or only if the first is a planning step",
     "gap": "least tokens between two gatherings at the beginning of a solution",
     "slowing": "after so many tokens of the solution the gap is twice as long, and so on",
+    "allocation": "folder of a fitted allocation, or the role that writes everything",
+    "price": "of the most expensive model's usual solution, in correct answers",
+    "mode": "`once`: all sub-tasks are allocated before the first step; `online`: again before each one",
+    "planner": "the role that breaks the problem into sub-tasks",
     "bank": "folder of an example bank",
     "threshold": "least similarity of an example that is shown, from 0 to 1",
     "when": "`always`, or only where the policy would not accept the first try",
@@ -292,7 +298,8 @@ class Reference:
             for name, (settings, said) in backends.items():
                 yield from (f'### `[{kind}.ROLE]` with `backend = "{name}"`', "", said, "")
                 own = ["| `of` | list of text | required | the roles of its members |"] if name == "ensemble" else []
-                yield from _table([*own, *self._rows(settings)])
+                if rows := [*own, *self._rows(settings)]:
+                    yield from _table(rows)
         for heading, settings in (("price", Price), ("sampling", Sampling), ("limiter", LimiterSettings)):
             yield from (f"### {heading}", "", _INLINE[heading], "", *_table(self._rows(settings)))
         yield from ("## `[roles]`", "", *_table(self._rows(RolesSettings)))

@@ -1,5 +1,6 @@
 """The benchmarks behind documented figures run, at toy size; what they print is what the documents quote."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,7 +8,10 @@ import time
 from itertools import islice
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
+from tests.evaluation.test_compare import compared
 
 from steproute.artifacts import write_artifact
 from steproute.core.decision import Accept, Decision
@@ -15,7 +19,8 @@ from steproute.core.observation import Observation
 from steproute.lab.story import Story, generate
 from steproute.learn.example_bank import bank_of_solutions, lab_sentence
 from steproute.policies.mixture import BudgetCurve
-from steproute.policies.stored import load_policy, mixture_artifact
+from steproute.policies.steer import ConfidenceMixture, SteerFamily
+from steproute.policies.stored import load_policy, mixture_artifact, steer_artifact
 from steproute.policies.trim.threshold import Threshold
 from steproute.retrieval.example_bank import bank_artifact
 
@@ -74,6 +79,18 @@ def test_train_seeds_writes_a_policy_per_kind_and_seed_and_resumes(tmp_path: Pat
     for name in names:
         assert load_policy(tmp_path / "seeds" / name).knobs
     assert rows("train_seeds", *words) == []
+
+
+def test_r2_lab_goes_through_all_its_comparisons_and_repeats_nothing(tmp_path: Path) -> None:
+    pytest.importorskip("scipy", reason="fitting needs the learn extra")
+    sizes = ("--train", "24", "--validation", "8", "--test", "5", "--seeds", "2")
+    command = [sys.executable, str(BENCHMARKS / "r2_lab.py"), str(tmp_path), *sizes]
+    first, again = (subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2))
+    assert first.returncode == 0, first.stderr
+    for line in ("viterbi − mix | ", "online − TRIM-Thr | ", "learnt plans that are the true one: ", "saved at 85 %: "):
+        assert line in again.stdout
+    assert "done" in first.stdout
+    assert "done" not in again.stdout
 
 
 def test_few_gsm8k_solutions_state_an_answer_too_early(data_folder: Path) -> None:
@@ -138,6 +155,34 @@ def test_examples_in_steps_says_what_each_query_finds(tmp_path: Path) -> None:
     shares = {row["of"]: row["value"] for row in found if row["figure"] == "same calculation"}
     assert {"first try", "previous step", "path"} < shares.keys()
     assert all(isinstance(share, float) and 0 <= share <= 1 for share in shares.values())
+
+
+def test_the_table_of_all_methods_says_who_is_ahead_by_each_kind_of_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    all_methods = pytest.importorskip("all_methods", reason="it needs the learn extra")
+    seconds = {"weak": 1.0, "strong": 4.0, "one=0.5": 2.0, "two=0.5": 3.0, "three=0.5": 2.0}
+    comparison = compared(0.1, seconds=seconds | dict.fromkeys(("one=1", "two=1", "three=1"), 4.0))
+    head, rule, *lines = all_methods.table(json.loads(msgspec.json.encode(comparison)), {"one": "The first"})
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert len(head.strip("|").split("|")) == rule.count("---") == len(cells[0])
+    assert [row[0] for row in cells] == ["The first", "two", "three"]
+    assert cells[0][4] == "–, –, –"
+    assert [value[0] for value in cells[2][4].split(", ")] == ["−", "−", "−"]
+    assert [row[-1] for row in cells] == ["4.00"] * 3
+
+
+def test_the_signals_of_step_routers_have_a_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    all_methods = pytest.importorskip("all_methods", reason="it needs the learn extra")
+    mixture = ConfidenceMixture(
+        shares=np.array([0.3, 0.7]), means=np.array([-1.0, -0.1]), deviations=np.array([0.5, 0.05])
+    )
+    write_artifact(steer_artifact(SteerFamily(mixture), {}), tmp_path / "steer")
+    steps = asyncio.run(all_methods.weak_steps(20, 0))
+    first, _, _, *lines = all_methods.signals(steps, tmp_path / "steer", 0)
+    assert first.endswith("of them correct.")
+    signs = {line.split("|")[1].strip(): line.split("|")[3].strip()[0] for line in lines}
+    assert (signs["PRM score (TRIM, RSD)"], signs["share of sure tokens (TrigReason)"]) == ("+", "+")
 
 
 def test_worlds_table_shows_each_policy_beside_a_coin_per_task() -> None:

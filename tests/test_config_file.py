@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from steproute import Meter, Problem
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
+from steproute.cli.options import names
 from steproute.config import (
     AnswerSettings,
     RouteSettings,
@@ -312,6 +313,45 @@ def test_a_baseline_of_another_strategy_gets_the_settings_that_it_has() -> None:
     sweep = config.sweep()
     assert {(r.strategy.takeover_steps, r.strategy.hedge) for r in sweep.policy.routes} == {(None, 0.7)}  # type: ignore[attr-defined]
     assert {r.strategy.takeover_steps for r in sweep.baselines[0].routes} == {3}  # type: ignore[attr-defined]
+
+
+def test_a_policy_of_a_comparison_may_have_a_strategy_with_settings_of_its_own() -> None:
+    config = RunConfig(
+        name="a",
+        data="lab",
+        route=RouteSettings(policy="stepwise(takeover_steps=2):threshold+takeover"),
+        baselines=("vote(samples=4):threshold", 'second-chances(rungs=["resample"],width=2):ladder', "vote:threshold"),
+    )
+    sweep = config.sweep()
+    assert {each.strategy.takeover_steps for each in sweep.policy.routes} == {2}  # type: ignore[attr-defined]
+    routes = [each.routes[0] for each in sweep.baselines]
+    assert routes[0].name == "vote(samples=4)/threshold=0"
+    assert [each.strategy.samples for each in (routes[0], routes[2])] == [4, 8]  # type: ignore[attr-defined]
+    assert (routes[1].strategy.rungs, routes[1].strategy.width) == (("resample",), 2)  # type: ignore[attr-defined]
+    assert RunConfig(name="a", data="lab", baselines=("vote(samples=4):runs/x",)).artifacts == ["runs/x"]
+    with pytest.raises(ConfigError, match="strategy 'vote' has no such setting"):
+        replace(config, baselines=("vote(width=2):threshold",)).sweep()
+    with pytest.raises(ConfigError, match="'four' is no setting"):
+        replace(config, baselines=("vote(four):threshold",)).sweep()
+
+
+def test_a_policy_of_a_comparison_may_have_knobs_of_its_own() -> None:
+    config = RunConfig(name="a", data="lab", route=RouteSettings(policy="threshold@0.2/1"), baselines=("beam:rsd@0.5",))
+    sweep = config.sweep()
+    assert [(each.name, each.knobs) for each in (sweep.policy, *sweep.baselines)] == [
+        ("threshold", (0.2, 1.0)),
+        ("beam:rsd", (0.5,)),
+    ]
+    assert RunConfig(name="a", data="lab", baselines=("query:runs/x@1e-3/2",)).artifacts == ["runs/x"]
+    with pytest.raises(ConfigError, match="'0.5//1' are no knobs"):
+        replace(config, baselines=("rsd@0.5//1",)).sweep()
+    with pytest.raises(ConfigError, match="threshold is there twice"):
+        replace(config, baselines=("threshold",)).sweep()
+
+
+def test_commas_in_parentheses_separate_no_policies() -> None:
+    policies = ["threshold", "second-chances(width=2,temperature=0.7):ladder", "oracle"]
+    assert names("policies", ", ".join(policies)) == policies
 
 
 def test_a_run_resumes_only_with_the_same_models(tmp_path: Path) -> None:

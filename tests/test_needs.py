@@ -9,7 +9,8 @@ from steproute import Roles
 from steproute.artifacts import write_artifact
 from steproute.config import RouteSettings, RunConfig, check_needs, lab_roles, trim_world_roles
 from steproute.core.errors import ConfigError
-from steproute.engine.roles import ScorerRole
+from steproute.engine.roles import ModelRole, ScorerRole
+from steproute.lab.planner import OraclePlanner
 from steproute.policies.mixture import BudgetCurve
 from steproute.policies.stored import AGG, mixture_artifact, network_artifact
 from steproute.policies.trim.agg import AggNetwork
@@ -37,6 +38,16 @@ def test_a_model_that_cannot_read_plans_is_found_before_the_first_call() -> None
     with pytest.raises(ConfigError, match="'strong' has to read the plans that it is shown, and lab-strong cannot"):
         check_needs(run_of("threshold", strategy="mppa").sweep().routes, LAB)
     check_needs(run_of("threshold", strategy="mppa", settings={"merge": "vote"}).sweep().routes, LAB)
+
+
+def test_a_plan_needs_its_planner_and_models_that_read_sub_tasks() -> None:
+    routes = run_of("threshold", strategy="r2-reasoner", settings={"allocation": "strong"}).sweep().routes
+    with pytest.raises(ConfigError, match="it asks the model 'planner', and there are only"):
+        check_needs(routes, LAB)
+    check_needs(routes, replace(LAB, models={**LAB.models, "planner": ModelRole(model=OraclePlanner())}))
+    world = trim_world_roles()
+    with pytest.raises(ConfigError, match="'strong' has to read the subtasks that it is shown, and .* cannot"):
+        check_needs(routes, replace(world, models={**world.models, "planner": ModelRole(model=OraclePlanner())}))
 
 
 @pytest.mark.parametrize(

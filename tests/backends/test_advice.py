@@ -39,7 +39,7 @@ def test_without_advice_nothing_is_added() -> None:
     assert question(PREFIX, "")[-1]["content"] == "What is 2 + 2?"
 
 
-@pytest.mark.parametrize("advice", [Advice(example="e"), Advice(plans=("e",))])
+@pytest.mark.parametrize("advice", [Advice(example="e"), Advice(plans=("e",)), Advice(subtasks=("e",))])
 def test_a_tree_keeps_advised_steps_apart(advice: Advice) -> None:
     assert _key("m", None, PREFIX.advised(advice)) != _key("m", None, PREFIX)
 

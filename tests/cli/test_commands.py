@@ -344,6 +344,23 @@ def test_compare_puts_strategies_into_one_table_and_a_kill_changes_nothing(tmp_p
     assert summary(tmp_path, "killed") == summary(tmp_path, "whole")
 
 
+def test_compare_takes_strategies_with_settings_folders_and_knobs_in_any_place(tmp_path: Path) -> None:
+    curve = BudgetCurve(axis="tokens", knobs=(0.5, 1.0), costs=(1.0, 2.0))
+    write_artifact(mixture_artifact(curve, 1.5, 0.2, 1.0, "threshold", {}), tmp_path / "runs/mix")
+    policies = "stepwise:runs/mix,best-of-n(width=2):threshold@0/1"
+    words = ("compare", "--policies", policies, "--problems", "12", "--resamples", "200")
+    found = json.loads(steproute(tmp_path, *words, "--json", "--name", "own").stdout)
+    assert [row["name"] for row in found["rows"]] == ["stepwise:runs/mix", "best-of-n(width=2):threshold"]
+    assert set(found["rows"][0]["metrics"]) == {"tokens", "usd", "seconds"}
+    assert found["rows"][1]["seconds"] > 0
+    traces = read_traces(tmp_path / "runs/own/traces.jsonl.zst")
+    assert {trace.route for trace in traces if trace.route.startswith("best")} == {
+        "best-of-n(width=2)/threshold=0",
+        "best-of-n(width=2)/threshold=1",
+    }
+    assert (tmp_path / "runs/own/comparison.png").exists()
+
+
 @pytest.mark.parametrize("command", [("eval", "--policy"), ("compare", "--policies")])
 def test_a_retrained_policy_under_the_same_path_is_rejected(tmp_path: Path, command: tuple[str, str]) -> None:
     def mixture(knob: float) -> None:

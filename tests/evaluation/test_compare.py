@@ -16,6 +16,7 @@ from steproute.evaluation.compare import AXES, COMPARED, Comparison, compare
 from steproute.evaluation.differences import difference, holm, least_p, metric_interval
 from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.metrics import METRICS, measure
+from steproute.evaluation.sweep import Cell
 
 
 def world(seed: int, problems: int = 200) -> tuple[Outcomes, Outcomes, Outcomes, Outcomes]:
@@ -120,10 +121,16 @@ def test_holms_correction_of_a_known_case() -> None:
     assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
 
 
-def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), *, weak_right: int = 4) -> Comparison:
+def compared(
+    weak_usd: float,
+    names: tuple[str, ...] = ("one", "two", "three"),
+    *,
+    weak_right: int = 4,
+    seconds: dict[str, float] | None = None,
+) -> Comparison:
     """Three policies with the same points, but the third solves less; weak alone costs `weak_usd`, strong 1.
 
-    weak_right: of ten problems; strong solves nine.
+    weak_right: of ten problems; strong solves nine. seconds: virtual ones, by the name of the route.
     """
     count = 80
     every = [series(name, (0.5, 1.0)) for name in names]
@@ -138,7 +145,8 @@ def compared(weak_usd: float, names: tuple[str, ...] = ("one", "two", "three"), 
             usd = (weak_usd + strong_usd) / 2
             cells.append(graded(f"{name}=0.5", f"p{index}", index % 10 < right, strong_tokens=50, usd=usd))
             cells.append(graded(f"{name}=1", f"p{index}", index % 10 < 9, strong_tokens=100, usd=strong_usd))
-    return compare("c", "d", whole, JudgedRuns(whole, problems(count), cells), 0, resamples=400)
+    alone = None if seconds is None else {Cell.of(trace): seconds[trace.route] for trace in cells}
+    return compare("c", "d", whole, JudgedRuns(whole, problems(count), cells, alone=alone), 0, resamples=400)
 
 
 @pytest.mark.parametrize("weak_usd", [0.25, 0.4, 0.8])
@@ -164,6 +172,20 @@ def test_without_a_gap_there_are_rows_and_a_note_but_no_metrics(weak_right: int)
     assert [row.metrics for row in comparison.rows] == [{}, {}, {}]
     assert comparison.pairs == []
     assert compared(0.1).note == ""
+
+
+def test_virtual_seconds_are_a_kind_of_cost_of_their_own() -> None:
+    """Two spends what one spends, but takes longer for it."""
+    slower = {"one=0.5": 2.0, "two=0.5": 3.0, "three=0.5": 2.0}
+    at_strong = dict.fromkeys(("one=1", "two=1", "three=1"), 4.0)
+    comparison = compared(0.1, seconds={"weak": 1.0, "strong": 4.0} | slower | at_strong)
+    assert comparison.pair("one", "two", "apgr", "usd").difference == 0
+    pair = comparison.pair("one", "two", "apgr", "seconds")
+    assert (pair.better, pair.p_holm is not None) == ("one", True)
+    assert [(row.seconds, row.seconds_at) for row in comparison.rows] == [(4.0, 1.0)] * 3
+    without = compared(0.1)
+    assert [row.seconds for row in without.rows] == [None] * 3
+    assert "seconds" not in without.rows[0].metrics
 
 
 def test_identical_policies_never_differ() -> None:

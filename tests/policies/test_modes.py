@@ -61,3 +61,10 @@ def test_random_modes_follow_their_rate_and_no_score() -> None:
 def test_thresholds_out_of_order_are_refused(thresholds: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         Modes(**thresholds)  # type: ignore[arg-type]
+
+
+def test_a_shift_of_any_size_is_a_knob() -> None:
+    assert [Modes(shift=shift).next(seen(0.5), SIMPLE, COMPLEX, 0).accept for shift in (-2000.0, 2000.0)] == [
+        True,
+        False,
+    ]

@@ -51,3 +51,11 @@ def test_a_damaged_one_names_the_field(tmp_path: Path) -> None:
 def test_too_few_steps_are_refused() -> None:
     with pytest.raises(DatasetError, match="steps with log-probabilities: 3"):
         fit_mixture([-0.1, -0.2, -0.3], seed=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_components_far_apart_give_no_warning() -> None:
+    apart = ConfidenceMixture(
+        shares=np.array([0.5, 0.5]), means=np.array([-5.0, -0.001]), deviations=np.array([2.0, 0.001])
+    )
+    assert [apart.sure(value) for value in (-5.0, -0.001)] == [0.0, pytest.approx(1.0, abs=1e-3)]

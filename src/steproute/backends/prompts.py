@@ -20,6 +20,8 @@ _EXAMPLE: Final = (
     "of the other problem.\n"
 )
 _PLANS: Final = "Others would go on as follows. Each may be wrong.\n"
+_SUBTASKS: Final = "Plan of the solution, a step for each line:\n"
+_ASSIGNED: Final = "Now carry out line {lines} of the plan and nothing of the others."
 _THE_REST: Final = (
     "You are given a problem and the beginning of its solution. Write what is missing to its end and nothing else: no "
     "earlier step, no heading."
@@ -47,6 +49,12 @@ def advice_text(advice: Advice) -> str:
     return example + (f"{_PLANS}{plans}\n" if plans else "")
 
 
+def plan_text(advice: Advice) -> str:
+    """The sub-tasks in words, closed by a blank line; empty for none. It is the same at each of them."""
+    lines = "".join(f"{number}. {subtask}\n" for number, subtask in enumerate(advice.subtasks, start=1))
+    return f"{_SUBTASKS}{lines}\n" if lines else ""
+
+
 def question(prefix: Prefix, instructions: str | None) -> list[Message]:
     """The conversation before the answer begins, with any advice in front of its last message; instructions: see
     `instructed_by`."""
@@ -61,7 +69,7 @@ def plain_question(prefix: Prefix, name: str) -> str:
             where=f"{name}: template",
             remedy="Set template to that of a chat model.",
         )
-    return advice_text(prefix.advice) + prefix.problem.text
+    return advice_text(prefix.advice) + plan_text(prefix.advice) + prefix.problem.text
 
 
 def tools_of(prefix: Prefix) -> dict[str, Any]:
@@ -91,17 +99,26 @@ def rest_asked(prefix: Prefix, instructions: str | None) -> list[Message]:
 
 def _quoted(prefix: Prefix, instructions: str | None, task: str) -> list[Message]:
     system = f"{instructed_by(prefix, instructions)}\n\n{task}".strip()
-    advice = advice_text(prefix.advice).rstrip()
-    so_far = f"Solution so far:\n{written(prefix) or NOTHING_YET}" + (f"\n\n{advice}" if advice else "")
+    advice = (advice_text(prefix.advice) + _assigned(prefix.advice)).rstrip()
+    so_far = f"{plan_text(prefix.advice)}Solution so far:\n{written(prefix) or NOTHING_YET}"
+    so_far += f"\n\n{advice}" if advice else ""
     if prefix.problem.is_plain:
         text = f"Problem:\n{prefix.problem.text}\n\n{so_far}"
         return [{"role": "system", "content": system}, {"role": "user", "content": text}]
     return [*_with_system(prefix.problem.messages, system), {"role": "user", "content": so_far}]
 
 
+def _assigned(advice: Advice) -> str:
+    """Which sub-tasks are to be carried out, in words; empty for none."""
+    if not advice.subtasks:
+        return ""
+    first, last = advice.assigned
+    return _ASSIGNED.format(lines=first if first == last else f"{first} to {last}")
+
+
 def _with_advice(prefix: Prefix) -> list[Message]:
     *earlier, last = prefix.problem.messages
-    text = advice_text(prefix.advice)
+    text = advice_text(prefix.advice) + plan_text(prefix.advice)
     if not text:
         return [*earlier, last]
     content = last["content"]

@@ -32,17 +32,20 @@ from steproute.cli.options import (
 )
 from steproute.cli.spending import checked_limit, tree_limit
 from steproute.cli.terminal import Terminal, print_json
+from steproute.cli.timing import seconds_alone
 from steproute.config import check_needs, read_setup
 from steproute.core.whole_file import write_json
 from steproute.engine.spending import limited
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.compare import RESAMPLES, compare
 from steproute.evaluation.datasets import Fields, load_problems
+from steproute.evaluation.forest import plot_comparison
 from steproute.evaluation.judged_runs import JudgedRuns
 from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
 
 _WIDTH = 2**32
+_FILES = ("report.html", "pareto.png", "comparison.png", "comparison.json", "summary.json", "traces.jsonl.zst")
 
 
 def compare_policies(
@@ -50,7 +53,7 @@ def compare_policies(
         str,
         typer.Option(
             help="Separated by commas: a policy, the folder of a trained policy, STRATEGY:POLICY such as "
-            "query:runs/query-sw or automix:threshold, or single:ROLE. Each is compared with the first one."
+            "query:runs/query-sw or vote(samples=4):threshold, or single:ROLE. Each is compared with the first one."
         ),
     ] = "threshold,random,confidence,automix-prm:threshold,single:mid,oracle",
     data: Data = "lab:test",
@@ -76,10 +79,12 @@ def compare_policies(
     wide: Annotated[bool, typer.Option("--wide", help="Print every metric and every difference.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print comparison.json.")] = False,
 ) -> None:
-    """Measure several policies on the same problems and show which is ahead, by strong tokens and by dollars.
+    """Measure several policies on the same problems and show which is ahead, by strong tokens, dollars and seconds.
 
     Each policy is billed for everything it uses. A step that two policies need is computed only once. A rerun
-    under the same name resumes; with more problems, policies or seeds it solves only what is missing.
+    under the same name resumes; with more problems, policies or seeds it solves only what is missing. Seconds are those
+    of a simulated deployment, each problem alone: the solutions are replayed in virtual time. They are compared for the
+    embedded models only.
 
     Example: steproute compare --policies threshold,random,oracle --problems 50 --name first
     """
@@ -87,7 +92,7 @@ def compare_policies(
         rule=answer_rule, grader=grader, settings=parsed_grader_settings(grader_settings)
     )
     first, *others = names("policies", policies)
-    run = replace(setup, route=setup.route.changed(policy=first)).run(
+    run = replace(setup, route=setup.route.changed(policy=first, knob=setup.route.knob)).run(
         name,
         data,
         problems=problems,
@@ -106,17 +111,22 @@ def compare_policies(
     with StepTree(folder / "tree.jsonl.zst", _WIDTH) as tree, tree_limit(tree, exact, folder) as limit:
         roles = tree.roles(setup.answer.graded(limited(setup.roles, limit)))
         solved = solve_and_grade(run, sweep, chosen, roles, folder, keep_failed=keep_failed)
-    summary = summary_of(run, sweep, chosen, solved, paid_usd=limit.spent_usd)
-    judged = JudgedRuns(sweep, chosen, solved.traces, from_tree=True)
+        alone = None
+        if setup.deployment is not None:
+            alone = seconds_alone(sweep, chosen, solved.traces, roles, setup.deployment, run.limits, folder)
+    summary = summary_of(run, sweep, chosen, solved, paid_usd=limit.spent_usd, alone=alone)
+    judged = JudgedRuns(sweep, chosen, solved.traces, from_tree=True, alone=alone)
     comparison = compare(name, data, sweep, judged, seed, resamples=resamples)
     write_json(folder / "summary.json", summary)
     write_json(folder / "comparison.json", comparison)
     plot_pareto(summary, folder / "pareto.png")
+    plot_comparison(comparison, summary.strategy, folder / "comparison.png")
     write_report(summary, examples(sweep, chosen, solved.traces), folder / "report.html", comparison)
     if json:
         print_json((folder / "comparison.json").read_text())
         return
     console = Terminal()
     print_comparison(console, summary, comparison, wide=wide)
-    for file in ("report.html", "pareto.png", "comparison.json", "summary.json", "traces.jsonl.zst"):
-        console.print(f"  {folder / file}", highlight=False, soft_wrap=True)
+    for file in _FILES:
+        if (folder / file).exists():
+            console.print(f"  {folder / file}", highlight=False, soft_wrap=True)

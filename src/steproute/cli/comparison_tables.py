@@ -11,19 +11,30 @@ from rich.text import Text
 from steproute.cli.tables import lines_of, print_contents, print_result, print_whole
 from steproute.cli.terminal import Terminal
 from steproute.evaluation.compare import COMPARED, Comparison, Pair
-from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
+from steproute.evaluation.comparison_text import (
+    AXIS_LABELS,
+    compared_axes,
+    difference_text,
+    p_text,
+    standing,
+    what_p_covers,
+)
 from steproute.evaluation.formatting import METRICS_EXPLAINED, metric, policy_label
+from steproute.evaluation.judged_runs import Cost
 from steproute.evaluation.metrics import METRICS
-from steproute.evaluation.plot import axes
-from steproute.evaluation.summary import Axis, Summary
+from steproute.evaluation.summary import Summary
 
 _COLUMNS: Final = (15, 26, 8, 10)
+_SECONDS_EXPLAINED: Final = (
+    "seconds: median per problem at the cheapest knob that recovers 90 % of the gap, each problem alone on the "
+    "simulated deployment."
+)
 
 
 def print_comparison(console: Terminal, summary: Summary, comparison: Comparison, *, wide: bool = False) -> None:
     """The operating points of every policy, and how far each is ahead of the first; with `wide` every metric."""
     print_result(console, summary)
-    shown = [axis for axis in axes(summary) if axis in comparison.rows[0].metrics]
+    shown = compared_axes(comparison)
     if wide:
         tables = (_metrics(comparison, summary.strategy, axis) for axis in shown)
         print_whole(console, *tables, *(difference_table(comparison, summary.strategy, axis) for axis in shown))
@@ -33,7 +44,7 @@ def print_comparison(console: Terminal, summary: Summary, comparison: Comparison
     print_contents(console, summary)
 
 
-def difference_table(comparison: Comparison, strategy: str, axis: Axis = "tokens") -> Table:
+def difference_table(comparison: Comparison, strategy: str, axis: Cost = "tokens") -> Table:
     """How every policy differs from the first one in every metric that is compared.
 
     strategy: of the policies whose names have none.
@@ -54,7 +65,7 @@ def difference_table(comparison: Comparison, strategy: str, axis: Axis = "tokens
     return table
 
 
-def _leads(comparison: Comparison, strategy: str, shown: Sequence[Axis]) -> Iterator[Text]:
+def _leads(comparison: Comparison, strategy: str, shown: Sequence[Cost]) -> Iterator[Text]:
     """The APGR, which weights all budgets equally, of every policy minus that of the first."""
     first, *others = comparison.rows
     if not others or not shown:
@@ -74,16 +85,17 @@ def _leads(comparison: Comparison, strategy: str, shown: Sequence[Axis]) -> Iter
         yield Text(line, style="dim")
 
 
-def _metrics(comparison: Comparison, strategy: str, axis: Axis) -> Table:
+def _metrics(comparison: Comparison, strategy: str, axis: Cost) -> Table:
     """One row per policy, every metric by one kind of cost."""
     title = f"{comparison.problems} problems of {comparison.data}, by {AXIS_LABELS[axis]}"
-    caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem.")
+    caption = lines_of(f"{METRICS_EXPLAINED} calls: of models and scorers, per problem. {_SECONDS_EXPLAINED}")
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD)
-    for column in ("policy", *(each.label for each in METRICS.values()), "calls"):
+    for column in ("policy", *(each.label for each in METRICS.values()), "calls", "seconds"):
         table.add_column(column, no_wrap=True)
     for row in comparison.rows:
         cells = (metric(row.metrics[axis], name) for name in METRICS)
-        table.add_row(policy_label(row.name, strategy), *cells, f"{row.calls:.1f}")
+        seconds = "–" if row.seconds is None else f"{row.seconds:.2f}"
+        table.add_row(policy_label(row.name, strategy), *cells, f"{row.calls:.1f}", seconds)
     return table
 
 

@@ -1,6 +1,6 @@
 """`steproute eval`: sweep a policy's knob over a data set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -61,7 +61,7 @@ from steproute.evaluation.plot import plot_pareto
 from steproute.evaluation.report import write_report
 from steproute.evaluation.summarise import summarise
 from steproute.evaluation.summary import Summary
-from steproute.evaluation.sweep import Solved, Sweep, run_sweep
+from steproute.evaluation.sweep import Cell, Solved, Sweep, run_sweep
 
 _EXAMPLES: Final = 3
 
@@ -163,9 +163,18 @@ def run_to_files(
 
 
 def summary_of(
-    config: RunConfig, sweep: Sweep, problems: Sequence[Problem], solved: Solved, *, paid_usd: Decimal | None = None
+    config: RunConfig,
+    sweep: Sweep,
+    problems: Sequence[Problem],
+    solved: Solved,
+    *,
+    paid_usd: Decimal | None = None,
+    alone: Mapping[Cell, float] | None = None,
 ) -> Summary:
-    """The summary of the traces; raises DatasetError if no problem has a verdict in every route."""
+    """The summary of the traces; alone: see `JudgedRuns`.
+
+    Raises DatasetError if no problem has a verdict in every route.
+    """
     return summarise(
         config.name,
         config.data,
@@ -179,6 +188,7 @@ def summary_of(
         paid_usd=paid_usd,
         reasons=solved.reasons,
         settings=config.document(),
+        alone=alone,
     )
 
 

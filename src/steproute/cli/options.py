@@ -12,6 +12,7 @@ from steproute.core.bounds import check_seed
 from steproute.core.errors import ConfigError
 
 _MOST_SEEDS = 10_000
+_COMMA = re.compile(r",(?![^()]*\))")
 
 
 def checked_seed(seed: int) -> int:
@@ -110,8 +111,8 @@ def whole_numbers(option: str, text: str) -> tuple[int, ...]:
 
 
 def listed(text: str) -> list[str]:
-    """The parts of a list from a command line, without surrounding blanks."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+    """The parts of a list from a command line, without surrounding blanks; a comma in parentheses separates none."""
+    return [part.strip() for part in _COMMA.split(text) if part.strip()]
 
 
 def names(option: str, text: str) -> list[str]:

@@ -19,6 +19,7 @@ from steproute.lab.trim_world.parameters import STRONG, WEAK
 from steproute.lab.trim_world.world import is_trim_world
 from steproute.scorers.calibrated import CalibratedScorer
 from steproute.scorers.calibration_file import load_score_map
+from steproute.simulation.timed_roles import LAB_DEPLOYMENT, Deployment
 
 PLACE_SCORER: Final = "prm-place"
 
@@ -123,3 +124,8 @@ def embedded_roles(data: str, scorer: str = "") -> Roles:
         if known(data):
             return roles()
     return lab_roles(scorer)
+
+
+def embedded_deployment(data: str) -> Deployment | None:
+    """The servers that the seconds of a comparison are simulated on; None for worlds to act in."""
+    return None if is_world(data) else LAB_DEPLOYMENT

@@ -36,7 +36,7 @@ def check_needs(routes: Iterable[Route], roles: Roles) -> None:
                 )
         for scorer in needs.scorers:
             _check_scorer(route.name, scorer, needs.models, roles)
-        for advice in ("example", "plans"):
+        for advice in ("example", "plans", "subtasks"):
             for role in getattr(needs, advice):
                 _check_advice(route.name, role, advice, roles)
         policy = DECIDES_BY.of(route.strategy)

@@ -11,10 +11,12 @@ from steproute.config.answer import AnswerSettings
 from steproute.config.embedded import PLACE_SCORER
 from steproute.config.needs import check_answers
 from steproute.config.route import TAKEOVER, RouteSettings, build_strategy, no_takeover, policy_family
+from steproute.config.series_name import SeriesName
 from steproute.core.bounds import MOST_PROBLEMS, check_between, check_seed
 from steproute.core.errors import ConfigError
 from steproute.core.ports import NEEDS, TAKEOVER_STEPS, TAKES_OVER
 from steproute.core.problem import Problem
+from steproute.core.route_name import SINGLE
 from steproute.engine.limits import Limits
 from steproute.engine.run_folder import Selection, checked_name
 from steproute.engine.runner import Route, RunSettings
@@ -77,7 +79,7 @@ class RunConfig:
     @property
     def artifacts(self) -> list[str]:
         """The folders of its trained policies and of its scorers' calibrations."""
-        policies = [name.partition(":")[2] or name for name in (self.route.policy, *self.baselines)]
+        policies = [SeriesName.parse(name).policy for name in (self.route.policy, *self.baselines)]
         folders = [name for name in policies if "/" in name]
         scorer = [self.scorer] if self.scorer not in ("", PLACE_SCORER) else []
         return sorted({*folders, *self.calibrations, *scorer})
@@ -109,6 +111,11 @@ class RunConfig:
         if steps is not None and not any(TAKEOVER_STEPS.of(route.strategy) for route in routes):
             raise no_takeover(steps, ", ".join((name, *self.baselines)))
         check_answers(routes, self.answer.answer_rule)
+        series = [each.name for each in (policy, *baselines)]
+        if twice := sorted({name for name in series if series.count(name) > 1}):
+            raise ConfigError(
+                f"{', '.join(twice)} is there twice.", where="policies", remedy="Give all of its knobs at once."
+            )
         return Sweep(
             weak=Route(name="single/weak", strategy=Single("weak"), seed=seed),
             strong=Route(name="single/strong", strategy=Single("strong"), seed=seed),
@@ -128,20 +135,20 @@ class RunConfig:
         return document
 
     def _series(self, name: str, knobs: Sequence[float], seed: int) -> Series:
-        """`policy` under the run's strategy, `strategy:policy`, or `single:role`."""
-        before, _, after = name.partition(":")
-        strategy, policy = (before, after) if after else (self.route.strategy, name)
-        if before == "single" and after:
-            route = Route(name=f"single/{policy}", strategy=Single(policy), seed=seed)
-            return Series(name=name, knobs=(0.0,), routes=(route,))
-        if strategy == "single":
+        """A policy under the run's strategy or its own, or `single:role`; see `SeriesName`."""
+        parts = SeriesName.parse(name)
+        if parts.strategy == SINGLE and not parts.settings:
+            route = Route(name=f"single/{parts.policy}", strategy=Single(parts.policy), seed=seed)
+            return Series(name=parts.label, knobs=(0.0,), routes=(route,))
+        strategy = parts.strategy or self.route.strategy
+        if strategy == SINGLE:
             raise ConfigError(
                 "'single' takes no policy. Every run has always-weak and always-strong beside it; name "
                 "another model as the policy single:mid.",
                 where="strategy",
             )
-        family = policy_family(policy)
-        chosen = tuple(knobs) or family.knobs
+        family = policy_family(parts.policy)
+        chosen = parts.knobs or tuple(knobs) or family.knobs
         if len(set(chosen)) != len(chosen):
             raise ConfigError(
                 f"{', '.join(f'{knob:g}' for knob in chosen)} repeat a value.",
@@ -151,12 +158,13 @@ class RunConfig:
         routes = []
         for knob in chosen:
             at_knob = family.at(knob, seed)
-            settings = dict(self.route.settings) if strategy == self.route.strategy else self._takeover
+            inherited = dict(self.route.settings) if strategy == self.route.strategy else self._takeover
             if not TAKES_OVER.of(at_knob):
-                settings.pop(TAKEOVER, None)
-            named = RouteSettings(strategy=strategy, policy=policy, knob=knob, settings=settings).name
+                inherited.pop(TAKEOVER, None)
+            settings = {**inherited, **parts.settings}
+            named = RouteSettings(strategy=strategy, policy=parts.policy, knob=knob, settings=settings).name
             routes.append(Route(name=named, strategy=build_strategy(strategy, at_knob, settings, seed), seed=seed))
-        return Series(name=name, knobs=chosen, routes=tuple(routes))
+        return Series(name=parts.label, knobs=chosen, routes=tuple(routes))
 
     @property
     def _takeover(self) -> dict[str, Any]:

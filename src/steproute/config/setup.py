@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from steproute.config.answer import AnswerSettings
-from steproute.config.embedded import embedded_limits, embedded_roles, is_world
+from steproute.config.embedded import embedded_deployment, embedded_limits, embedded_roles, is_world
 from steproute.config.file import read_config
 from steproute.config.gateway import GatewaySettings
 from steproute.config.route import RouteSettings
@@ -15,6 +15,7 @@ from steproute.core.answer_rule import ACTIONS
 from steproute.core.errors import ConfigError
 from steproute.engine.limits import Limits
 from steproute.engine.roles import Roles
+from steproute.simulation.timed_roles import Deployment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class Setup:
     """The models, scorers and grader of a command, and the route and limits that are set for them.
 
     digest: of the models and scorers of a steproute.toml, empty for embedded ones; calibrations: the folders that it
-    names.
+    names. deployment: what the seconds of a comparison are simulated on; None if they are measured.
     """
 
     roles: Roles
@@ -33,6 +34,7 @@ class Setup:
     calibrations: tuple[str, ...] = ()
     scorer: str = ""
     gateway: GatewaySettings = GatewaySettings()
+    deployment: Deployment | None = None
 
     def run(
         self,
@@ -81,7 +83,13 @@ def read_setup(config: Path | None, data: str = "lab", *, scorer: str = "") -> S
     if config is None:
         answer = AnswerSettings(rule=ACTIONS.name, grader="reward") if is_world(data) else AnswerSettings()
         roles = answer.graded(embedded_roles(data, scorer))
-        return Setup(roles=roles, limits=embedded_limits(data), answer=answer, scorer=scorer)
+        return Setup(
+            roles=roles,
+            limits=embedded_limits(data),
+            answer=answer,
+            scorer=scorer,
+            deployment=embedded_deployment(data),
+        )
     if scorer:
         raise ConfigError(
             "belongs to the lab's PRM.", where="scorer", remedy="Put calibration = … below [scorers.prm] of the file."

@@ -58,9 +58,9 @@ class ModelCapabilities:
 
     continuations: its modes, the one in use first; only `instruct` asks for the next step in words. logprobs: its
     drafts have log-probabilities. several: one call may ask for n > 1 drafts. tools: it passes on the problem's tools.
-    greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows. example, plans:
-    it reads these of a prefix's advice. hour_writes: its settings may have a cache keep each prompt for an hour, which
-    costs more.
+    greedy: it takes temperature 0. hides_reasoning: a reply may begin with tokens that no step shows. example, plans,
+    subtasks: it reads these of a prefix's advice. hour_writes: its settings may have a cache keep each prompt for an
+    hour, which costs more.
 
     What a chat request may hold beside text, if it is passed through (ChatModel): tool_calls: tools that the reply may
     call. images: parts of a content that are no text. response_formats: types of `response_format`.
@@ -74,6 +74,7 @@ class ModelCapabilities:
     hides_reasoning: bool = False
     example: bool = True
     plans: bool = True
+    subtasks: bool = True
     hour_writes: bool = False
     tool_calls: bool = False
     images: bool = False
@@ -321,7 +322,7 @@ class Needs:
     """The roles of the models and of the scorers that a strategy asks.
 
     answers: whether it compares final answers. artifacts: folders that it reads, whose digests a run keeps. example,
-    plans: the roles whose models have to read these of a prefix's advice.
+    plans, subtasks: the roles whose models have to read these of a prefix's advice.
     """
 
     models: tuple[str, ...] = ("weak", "strong")
@@ -330,6 +331,7 @@ class Needs:
     artifacts: tuple[str, ...] = ()
     example: tuple[str, ...] = ()
     plans: tuple[str, ...] = ()
+    subtasks: tuple[str, ...] = ()
 
 
 NEEDS: Final = Declaration("needs", Needs, Needs(), "Give a Needs: the roles that the strategy asks.")

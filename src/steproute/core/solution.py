@@ -116,14 +116,22 @@ class Advice:
     """What the writer of the next step sees beside the solution so far, and what is no part of it.
 
     example: a solved step of another problem, with what it solved. plans: what others would write next, each of which
-    may be wrong.
+    may be wrong. subtasks: what the solution does, a step for each, and assigned: the first and the last of them that
+    are now to be carried out, counted from 1.
     """
 
     example: str = ""
     plans: tuple[str, ...] = ()
+    subtasks: tuple[str, ...] = ()
+    assigned: tuple[int, int] = (1, 1)
 
     def __bool__(self) -> bool:
-        return bool(self.example or self.plans)
+        return bool(self.texts)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that the writer reads of it."""
+        return ((self.example,) if self.example else ()) + self.plans + self.subtasks
 
 
 NO_ADVICE: Final = Advice()

@@ -72,8 +72,7 @@ def most_read(prefix: Prefix, *further: str) -> int:
     """
     steps = (step.text + prefix.separator for step in prefix.steps)
     attached = sum(_attached(message) for message in prefix.problem.messages)
-    advice = prefix.advice.example, *prefix.advice.plans
-    return byte_count([prefix.problem.canonical, *advice, *steps, *further]) + attached + TEMPLATE_TOKENS
+    return byte_count([prefix.problem.canonical, *prefix.advice.texts, *steps, *further]) + attached + TEMPLATE_TOKENS
 
 
 def _attached(message: Message) -> int:

@@ -208,12 +208,13 @@ class TreeScorer:
         self.name = scorer.name
         self._tree, self._scorer, self._grow, self._limiter = tree, scorer, grow, limiter
         self._cache = _PrefixCache()
+        self._newest_alone = isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone
         self._steps = StepByStep(self.name, self._newest)
 
     async def score(self, prefix: Prefix, meter: Meter | None = None) -> Scores:
         """See StepScorer.score. Raises ScorerError for a missing node if the tree must not grow."""
         scorer, meter = self._scorer, meter or Meter()
-        if isinstance(scorer, NewestStepScorer) and scorer.judges_newest_alone:
+        if self._newest_alone:
             return await self._steps.score(prefix, meter)
         key = _key(self.name, "authors" if READS_AUTHORS.of(scorer) else None, prefix)
         async with self._cache.turn(prefix.session) as before:
@@ -281,7 +282,7 @@ class _PrefixCache:
 
         again: tokens at the end that are read again even if they are cached.
         """
-        advice = [prefix.advice.example, *prefix.advice.plans] if prefix.advice else []  # stands in front: nothing kept
+        advice = prefix.advice.texts  # stands in front: nothing kept
         text = prefix.separator.join([*advice, prefix.problem.canonical, *(step.text for step in prefix.steps), ""])
         read = usage.read_tokens
         session = prefix.session, bool(prefix.advice)  # advised calls leave what the others have in the cache

@@ -1,4 +1,4 @@
-"""Many policies side by side, on strong tokens and on dollars, and by how much one beats another, paired."""
+"""Many policies side by side, on strong tokens, dollars and seconds, and by how much one beats another, paired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +10,18 @@ import numpy as np
 from steproute.core.arrays import F64
 from steproute.evaluation.bootstrap import curve_of, metric_samples
 from steproute.evaluation.differences import Difference, difference, holm, least_p, metric_interval
-from steproute.evaluation.judged_runs import JudgedRuns
+from steproute.evaluation.judged_runs import Cost, JudgedRuns
 from steproute.evaluation.metrics import METRICS, UndefinedMetric, measure
 from steproute.evaluation.resampling import Interval95, finite
-from steproute.evaluation.summary import AXES, Axis
+from steproute.evaluation.summary import AXES, Point
 from steproute.evaluation.sweep import Series, Sweep
 
 WASTED: Final = ("wasted_regenerations", "wasted_by_checker")
 COMPARED: Final = ("cpt95", "apgr", "delta_ibc", "accuracy_at_20")
 RESAMPLES: Final = 10_000
 _CALLS_AT: Final = 0.3
-_ByAxis = dict[Axis, dict[str, float | None | Interval95]]
+_SECONDS_AT: Final = 0.9
+_ByAxis = dict[Cost, dict[str, float | None | Interval95]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,16 @@ class Row:
     """One policy: its metrics by cost axis, each with its `_ci95` (None: not reached); none if there is no gap.
 
     calls: mean model and scorer calls per problem at the knob whose share of strong tokens is nearest to 30 %, which is
-    the latency in steps of a loop that waits for each of them.
+    the latency in steps of a loop that waits for each of them. seconds: median virtual seconds per problem at the knob
+    `seconds_at`, the cheapest of those that recover 90 % of the gap; None if none does, or if time is not virtual.
     """
 
     name: str
     metrics: _ByAxis
     calls: float
     calls_at: float
+    seconds: float | None = None
+    seconds_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ class Pair:
 
     first: str
     second: str
-    axis: Axis
+    axis: Cost
     metric: str
     difference: float | None
     difference_ci95: Interval95 | None
@@ -90,7 +94,7 @@ class Comparison:
     pairs: list[Pair]
     note: str = ""
 
-    def pair(self, first: str, second: str, metric: str, axis: Axis = "tokens") -> Pair:
+    def pair(self, first: str, second: str, metric: str, axis: Cost = "tokens") -> Pair:
         """One pair, whichever way round it was stored; raises KeyError for an unknown one."""
         for each in self.pairs:
             if (each.axis, each.metric) != (axis, metric):
@@ -105,9 +109,10 @@ class Comparison:
 def compare(
     name: str, data: str, sweep: Sweep, runs: JudgedRuns, seed: int, *, resamples: int = RESAMPLES
 ) -> Comparison:
-    """Metrics of every series of a sweep and differences of every two, by dollars only if strong costs more than weak.
+    """Metrics of every series of a sweep and differences of every two, on each kind of cost that strong takes more of.
 
-    Without a gap between weak and strong there are neither, and `note` says why.
+    Seconds count only in virtual time: those that were measured are of calls that routes share. Without a gap between
+    weak and strong there are neither metrics nor differences, and `note` says why.
     """
     series, note = (sweep.policy, *sweep.baselines), ""
     try:
@@ -121,7 +126,7 @@ def compare(
         problems=len(runs.judged),
         resamples=resamples,
         least_p=least_p(resamples),
-        rows=[_row(runs, each, values) for each, values in zip(series, metrics, strict=True)],
+        rows=[_row(runs, sweep, each, values) for each, values in zip(series, metrics, strict=True)],
         pairs=pairs,
         note=note,
     )
@@ -133,7 +138,8 @@ def _measured(
     """The metrics of each series and every pair; raises UndefinedMetric without a gap."""
     metrics: list[_ByAxis] = [{} for _ in series]
     pairs: list[Pair] = []
-    for axis in (axis for axis in AXES if axis == "tokens" or _costs_more(runs, sweep, axis)):
+    costs: tuple[Cost, ...] = (*AXES, "seconds") if runs.in_virtual_time else AXES
+    for axis in (axis for axis in costs if axis == "tokens" or _costs_more(runs, sweep, axis)):
         swept = [runs.outcomes(each.routes, axis) for each in series]
         anchors = runs.anchor(sweep.weak, axis), runs.anchor(sweep.strong, axis)
         measure(curve_of(series[0].knobs, swept[0], *anchors))  # raises without a gap, before any resample is drawn
@@ -144,15 +150,32 @@ def _measured(
     return metrics, pairs
 
 
-def _costs_more(runs: JudgedRuns, sweep: Sweep, axis: Axis) -> bool:
+def _costs_more(runs: JudgedRuns, sweep: Sweep, axis: Cost) -> bool:
     weak, strong = (runs.anchor(route, axis).cost.mean() for route in (sweep.weak, sweep.strong))
     return bool(strong > weak)
 
 
-def _row(runs: JudgedRuns, series: Series, metrics: _ByAxis) -> Row:
+def _row(runs: JudgedRuns, sweep: Sweep, series: Series, metrics: _ByAxis) -> Row:
     points = [runs.point(route, knob) for route, knob in zip(series.routes, series.knobs, strict=True)]
     nearest = min(points, key=lambda point: abs(point.strong_share - _CALLS_AT))
-    return Row(name=series.name, metrics=metrics, calls=nearest.calls, calls_at=nearest.strong_share)
+    cheapest = _cheapest(runs, sweep, points) if metrics and runs.in_virtual_time else None
+    route = None if cheapest is None else series.routes[points.index(cheapest)]
+    return Row(
+        name=series.name,
+        metrics=metrics,
+        calls=nearest.calls,
+        calls_at=nearest.strong_share,
+        seconds=None if route is None else float(np.median(runs.anchor(route, "seconds").cost)),
+        seconds_at=None if cheapest is None else cheapest.knob,
+    )
+
+
+def _cheapest(runs: JudgedRuns, sweep: Sweep, points: Sequence[Point]) -> Point | None:
+    """The cheapest knob, by dollars and then strong tokens, that recovers `_SECONDS_AT` of the gap."""
+    weak, strong = (runs.anchor(route).correct.mean() for route in (sweep.weak, sweep.strong))
+    level = weak + _SECONDS_AT * (strong - weak) - 1e-9
+    reaching = [point for point in points if point.accuracy >= level]
+    return min(reaching, key=lambda point: (point.cost_usd, point.strong_tokens), default=None)
 
 
 def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval95]:
@@ -160,7 +183,7 @@ def _with_intervals(sample: dict[str, F64]) -> dict[str, float | None | Interval
     return values | {f"{name}_ci95": metric_interval(sample[name]).ends_if_defined for name in METRICS}
 
 
-def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) -> list[Pair]:
+def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Cost) -> list[Pair]:
     """Every two series in every metric; those with the first series are the family that is corrected together."""
     named = list(zip(names, samples, strict=True))
     pairs = [
@@ -179,7 +202,7 @@ def _pairs(names: Sequence[str], samples: Sequence[dict[str, F64]], axis: Axis) 
     return [replace(each, p_holm=p) for each, p in zip(family, corrected, strict=True)] + others + waste
 
 
-def _pair(first: str, second: str, axis: Axis, metric: str, result: Difference) -> Pair:
+def _pair(first: str, second: str, axis: Cost, metric: str, result: Difference) -> Pair:
     gain = -result.value if METRICS[metric].lower_is_better else result.value
     return Pair(
         first=first,

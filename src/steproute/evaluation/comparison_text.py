@@ -1,13 +1,13 @@
 """How one policy differs from another, in words and figures, in the terminal as in the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from steproute.evaluation.compare import Comparison, Pair
-from steproute.evaluation.summary import Axis
+from steproute.evaluation.judged_runs import Cost
 
 SIGNIFICANT: Final = 0.05
-AXIS_LABELS: Final[Mapping[Axis, str]] = {"tokens": "strong tokens", "usd": "dollars"}
+AXIS_LABELS: Final[Mapping[Cost, str]] = {"usd": "dollars", "tokens": "strong tokens", "seconds": "seconds"}
 
 
 def what_p_covers(comparison: Comparison) -> str:
@@ -18,6 +18,11 @@ def what_p_covers(comparison: Comparison) -> str:
         f"alone, corrected (Holm) for all {count} differences from the first policy by one kind of cost, those of "
         f"--wide included. Intervals are not corrected. Ahead or behind: p is at most {SIGNIFICANT:g}, else level."
     )
+
+
+def compared_axes(comparison: Comparison) -> Sequence[Cost]:
+    """The kinds of cost that it compares by, dollars first."""
+    return [axis for axis in AXIS_LABELS if axis in comparison.rows[0].metrics]
 
 
 def difference_text(pair: Pair) -> str:

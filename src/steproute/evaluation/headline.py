@@ -65,8 +65,8 @@ def is_timed(summary: Summary) -> bool:
 
 
 def is_timed_alone(summary: Summary) -> bool:
-    """Whether each route took its own time; over a shared step tree it is the time of calls that others made."""
-    return is_timed(summary) and summary.paid_usd is None
+    """Whether each route took its own time, real or virtual, and not that of others' calls in a shared step tree."""
+    return is_timed(summary) and (summary.paid_usd is None or summary.virtual_time)
 
 
 def how_to_read(summary: Summary) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Literal
 
@@ -28,14 +28,21 @@ Cost = Axis | Literal["seconds"]
 class JudgedRuns:
     """Graded traces by route, problem and seed, restricted to the problems with a verdict in every route at every seed.
 
-    from_tree: whether routes share steps, which then take no time but that of the calls that once wrote them. Raises
+    from_tree: whether routes share steps, which then take no time but that of the calls that once wrote them. alone:
+    the virtual seconds of each trace, its problem alone on a simulated deployment; then these are its seconds. Raises
     DatasetError, which says why, if there is no such problem.
     """
 
     def __init__(
-        self, sweep: Sweep, problems: Sequence[Problem], traces: Sequence[Trace], *, from_tree: bool = False
+        self,
+        sweep: Sweep,
+        problems: Sequence[Problem],
+        traces: Sequence[Trace],
+        *,
+        from_tree: bool = False,
+        alone: Mapping[Cell, float] | None = None,
     ) -> None:
-        self._from_tree = from_tree
+        self._from_tree, self._alone = from_tree, alone
         self._cells = {Cell.of(trace): trace for trace in traces if trace.verdict is not None}
         self._seeds = sweep.seeds
         self._problems = {writable(problem.id): problem for problem in problems}
@@ -46,6 +53,11 @@ class JudgedRuns:
             reasons = "".join(f"\n  {group}" for group in failure_groups(traces))
             raise DatasetError(f"no problem was judged in every route. Failed:{reasons or ' none.'}", where="eval")
         self.strong_tokens = float(self.outcomes([sweep.strong]).cost.mean())
+
+    @property
+    def in_virtual_time(self) -> bool:
+        """Whether the seconds are those of a simulated deployment."""
+        return self._alone is not None
 
     def outcomes(self, routes: Sequence[Route], axis: Cost = "tokens") -> Outcomes:
         """Correctness and cost (strong tokens, dollars or seconds), (route, problem): the means over the seeds."""
@@ -102,7 +114,12 @@ class JudgedRuns:
             case "usd":
                 return float(trace.cost_usd)
             case "seconds":
-                return trace.calls_latency_s if self._from_tree else trace.measured_latency_s
+                return self._seconds(trace)
+
+    def _seconds(self, trace: Trace) -> float:
+        if self._alone is not None:
+            return self._alone[Cell.of(trace)]
+        return trace.calls_latency_s if self._from_tree else trace.measured_latency_s
 
     def _row(self, route: Route) -> list[Trace]:
         """The route's traces of the judged problems, those of one problem side by side."""

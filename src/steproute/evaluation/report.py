@@ -10,7 +10,14 @@ from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.whole_file import write_whole
 from steproute.evaluation.compare import COMPARED, Comparison
-from steproute.evaluation.comparison_text import AXIS_LABELS, difference_text, p_text, standing, what_p_covers
+from steproute.evaluation.comparison_text import (
+    AXIS_LABELS,
+    compared_axes,
+    difference_text,
+    p_text,
+    standing,
+    what_p_covers,
+)
 from steproute.evaluation.failures import FELL_BACK
 from steproute.evaluation.formatting import (
     METRICS_EXPLAINED,
@@ -79,7 +86,7 @@ def _compared(comparison: Comparison, summary: Summary) -> dict[str, object]:
     compared = [METRICS[name] for name in COMPARED]
     heads = [f"{each.label}, {'lower' if each.lower_is_better else 'higher'} is better" for each in compared]
     tables = []
-    for axis in [axis for axis in axes(summary) if axis in first.metrics]:
+    for axis in compared_axes(comparison):
         pairs = [[comparison.pair(row.name, first.name, name, axis) for name in COMPARED] for row in others]
         cells = [[(difference_text(p), standing(p), p_text(p, comparison.least_p)) for p in row] for row in pairs]
         labels = [policy_label(row.name, summary.strategy) for row in others]

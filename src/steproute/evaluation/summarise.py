@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Final
 
@@ -40,12 +40,13 @@ def summarise(
     paid_usd: Decimal | None = None,
     reasons: Iterable[str] = (),
     settings: dict[str, object] | None = None,
+    alone: Mapping[Cell, float] | None = None,
 ) -> Summary:
-    """Points, metrics and 95 % intervals of a sweep; `reasons` say why answers are undecided.
+    """Points, metrics and 95 % intervals of a sweep; `reasons` say why answers are undecided, `alone`: see JudgedRuns.
 
     Raises DatasetError if no problem was judged in every route.
     """
-    table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None)
+    table = JudgedRuns(sweep, problems, traces, from_tree=paid_usd is not None, alone=alone)
     fell_back = fallen_back(traces)
     policy = _series_summary(table, sweep, sweep.policy, seed)
     return Summary(
@@ -68,6 +69,7 @@ def summarise(
         grading_usd=float(grading_usd),
         undecided_reasons=dict(Counter(reasons).most_common(_REASONS)),
         paid_usd=None if paid_usd is None else float(paid_usd),
+        virtual_time=table.in_virtual_time,
         settings=settings or {},
         published=published_curves(data),
         operating_points=policy.operating_points,

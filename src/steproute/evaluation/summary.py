@@ -21,9 +21,9 @@ class Point:
     strong_tokens and weak_tokens are generated tokens, discarded ones included; discarded_tokens are those of either
     that no solution kept; prm_tokens are read by the scorers; calls are those of models and scorers; strong_share is
     strong_tokens over those of always-strong. latency_s: see `Trace.measured_latency_s`; over a shared step tree it is
-    `Trace.calls_latency_s`. wasted_regenerations: share of the regenerated steps, among those with a score before and
-    after, that scored no higher; wasted_by_checker: share that mended no error, by an embedded world's checker. Both
-    are None if no such step is known.
+    `Trace.calls_latency_s`, or virtual seconds (`Summary.virtual_time`). wasted_regenerations: share of the regenerated
+    steps, among those with a score before and after, that scored no higher; wasted_by_checker: share that mended no
+    error, by an embedded world's checker. Both are None if no such step is known.
     """
 
     knob: float | None
@@ -77,7 +77,8 @@ class Summary:
     scorer that failed, and `fallbacks` says why. `undecided` counts answers that could not be graded, which count as
     not correct, and `undecided_reasons` says why. `grading_usd` was paid for an LLM judge, which no route's cost holds.
     `paid_usd` is what the backends were really paid, if steps were shared by a tree and it is not what was spent.
-    `contents` says what the summary is made of.
+    `virtual_time`: whether seconds are those of each problem alone on a simulated deployment. `contents` says what the
+    summary is made of.
     `published` holds curves of others to compare with, if the data have any.
     """
 
@@ -100,6 +101,7 @@ class Summary:
     grading_usd: float = 0.0
     undecided_reasons: dict[str, int] = field(default_factory=dict)
     paid_usd: float | None = None
+    virtual_time: bool = False
     settings: dict[str, object] = field(default_factory=dict)
     published: list[PublishedCurve] = field(default_factory=list)
     operating_points: list[OperatingPoint] = field(default_factory=list)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from steproute.core.arrays import F32
 from steproute.core.concurrency import gather_or_cancel
 from steproute.core.errors import BackendError, ConfigError, DatasetError, ScorerError
+from steproute.core.logistic import logistic
 from steproute.core.ports import ModelCapabilities
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
@@ -30,6 +31,7 @@ LabScorerName = Literal["lab-verifier", "lab-prm-place"]
 LabName = Literal[LabWriter, LabScorerName, "lab-weak-hinted"]
 Servable = Literal[LabWriter, "lab-prm-place"]
 _NUMBER: Final = re.compile(r"\d+")
+_LABEL: Final = re.compile(r"\(\d+\)")
 _TABLE: Final = "steproute-lab 2026-11"
 
 PRICES: Final[Mapping[LabName, Price]] = {
@@ -89,7 +91,7 @@ class LabModel:
             written = await gather_or_cancel(*map(self._written, jobs))
         finally:
             meter.usage = sum((each.usage for each in meters), Usage())
-        return [self._draft(each, time.monotonic() - began) for each in written]
+        return [self._draft(each, self._opening(prefix), time.monotonic() - began) for each in written]
 
     def _prompt(self, prefix: Prefix) -> list[int]:
         """What it reads; raises ConfigError for advice that it was not trained for."""
@@ -100,7 +102,14 @@ class LabModel:
                 where="model",
                 remedy="Use a model that reads English.",
             )
-        return _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
+        read = _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
+        return [*read, *self._opening(prefix)]
+
+    def _opening(self, prefix: Prefix) -> list[int]:
+        """The label of the assigned sub-task, with which the step begins: all that it reads of sub-tasks."""
+        advice = prefix.advice
+        label = _LABEL.match(advice.subtasks[advice.assigned[0] - 1]) if advice.subtasks else None
+        return self._worker.network.tokenizer.encode(label[0]) if label else []
 
     async def _written(self, job: WriteJob) -> Written:
         self._worker.submit(job)
@@ -111,7 +120,7 @@ class LabModel:
         tokens, jobs = self._prompt(prefix), list[WriteJob]()
         for index, meter in enumerate(meters):
             job = WriteJob(
-                session=f"{prefix.session}{'/advised' if prefix.advice else ''}",  # advice stands in front
+                session=f"{prefix.session}{'/advised' if prefix.advice.example else ''}",  # an example stands in front
                 tokens=tokens,
                 meter=meter,
                 sampling=sampling,
@@ -122,11 +131,12 @@ class LabModel:
             jobs.append(job)
         return jobs
 
-    def _draft(self, written: Written, latency_s: float) -> Draft:
+    def _draft(self, written: Written, opening: list[int], latency_s: float) -> Draft:
         tokenizer = self._worker.network.tokenizer
+        tokens = written.tokens[:-1] if written.stop is Stop.SEPARATOR else written.tokens
         return Draft(
             model=self.name,
-            text=tokenizer.decode(written.tokens[:-1] if written.stop is Stop.SEPARATOR else written.tokens),
+            text=tokenizer.decode([*opening, *tokens]),
             stop=written.stop,
             usage=written.usage,
             step_tokens=_step_tokens(written, tokenizer.separator),
@@ -171,7 +181,7 @@ class LabPrm:
         began = time.monotonic()
         tokens, outputs, usage = await _read(self._worker, prefix, prefix.session, meter)
         ends = _ends(self._worker, tokens, prefix)
-        values = 1 / (1 + np.exp(-outputs[ends[1:], 0].astype(np.float64)))
+        values = logistic(outputs[ends[1:], 0].astype(np.float64))
         return Scores(values=tuple(values.tolist()), model=self.name, usage=usage, latency_s=time.monotonic() - began)
 
 

@@ -37,6 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steproute.core.errors import DatasetError
+from steproute.core.logistic import logistic
 from steproute.learn.pomdp_fit import BINS, STATES, cuts, density, fit_hazard, observation
 from steproute.learn.rewriters import SoloSolutions, priced_rewriters
 from steproute.policies.trim.pomdp_model import DERAILED, F64, NEWEST_INCORRECT, ON_TRACK, StepPomdp
@@ -219,7 +220,7 @@ class _Padded:
         sound, failing = sound[self.real], failing[self.real]
         reading, precision = start, np.eye(2) / _PRIOR_DEVIATION**2
         for _ in range(_NEWTON_STEPS):
-            p = 1 / (1 + np.exp(-(reading @ inputs)))
+            p = logistic(reading @ inputs)
             slope = inputs @ (sound * (1 - p) - failing * p) - precision @ (reading - _PRIOR)
             curvature = (inputs * ((sound + failing) * p * (1 - p))) @ inputs.T + precision
             step = np.linalg.solve(curvature, slope)

@@ -10,6 +10,7 @@ import numpy as np
 from steproute.core.arrays import F64
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
+from steproute.core.logistic import logistic
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 from steproute.policies.baselines.confidence import token_logprobs
@@ -89,8 +90,7 @@ class AdvantageNetwork:
 
     def probability(self, features: F64) -> F64:
         """ŷ: (…, inputs) to (…)."""
-        answer: F64 = 1 / (1 + np.exp(-self.logit(features)))
-        return answer
+        return logistic(self.logit(features))
 
     @property
     def _inputs(self) -> int:

@@ -1,11 +1,12 @@
 """How many candidates the next step gets: the automaton of PATS, and the same with modes drawn by chance."""
 
 from dataclasses import dataclass
-from math import exp, log
+from math import log
 from typing import ClassVar, Protocol, runtime_checkable
 
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
+from steproute.core.logistic import logistic
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 from steproute.core.seeded import uniform
@@ -79,7 +80,7 @@ class Modes:
     def _shifted(self, threshold: float) -> float:
         if threshold in (0, 1) or self.shift == 0:
             return threshold
-        return 1 / (1 + exp(-(log(threshold / (1 - threshold)) + self.shift)))
+        return float(logistic(log(threshold / (1 - threshold)) + self.shift))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from steproute.core.arrays import F64
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
+from steproute.core.logistic import logistic
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 from steproute.retrieval.tfidf import terms_of
@@ -85,7 +86,7 @@ class TextClassifier:
 
     def probability(self, text: str) -> float:
         """Of weak being right."""
-        return float(1 / (1 + np.exp(-(classifier_features(self.text, text) @ self.weights + self.bias))))
+        return float(logistic(classifier_features(self.text, text) @ self.weights + self.bias))
 
 
 def classifier_features(text: TfIdf, problem: str) -> F64:

@@ -8,6 +8,7 @@ import numpy as np
 from steproute.core.arrays import F64
 from steproute.core.decision import Accept, Decision, Rewrite
 from steproute.core.errors import ConfigError
+from steproute.core.logistic import logistic
 from steproute.core.observation import Observation
 from steproute.core.ports import Reading
 from steproute.policies.baselines.confidence import token_logprobs
@@ -46,7 +47,7 @@ class ConfidenceMixture:
         """
         value = np.clip(mean_logprob, self.means[0], self.means[1])
         logs = np.log(self.shares / self.deviations) - 0.5 * ((value - self.means) / self.deviations) ** 2
-        return float(1 / (1 + np.exp(logs[0] - logs[1])))
+        return float(logistic(logs[1] - logs[0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from steproute.core.arrays import F64
 from steproute.core.errors import ConfigError
+from steproute.core.logistic import logistic
 from steproute.core.ports import READS_AUTHORS, READS_CONFIDENCE, CombiningScorer, NewestStepScorer, StepScorer
 from steproute.core.replies import returned_scores, sound_scores
 from steproute.core.solution import Meter, Prefix, Scores
@@ -44,8 +45,7 @@ class Temperature:
         """Scores of exactly 0 and 1 are taken as 1e-6 from the edge."""
         inside = np.clip(scores, _EDGE, 1 - _EDGE)
         logits = np.log(inside / (1 - inside)) / self.temperature + self.shift
-        answer: F64 = 1 / (1 + np.exp(-logits))
-        return answer
+        return logistic(logits)
 
 
 @dataclass(frozen=True, slots=True)

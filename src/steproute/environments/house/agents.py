@@ -45,7 +45,7 @@ class HouseAgent:
     """A small network that chooses one of the house's actions by what the texts so far say, drawn at the sampling's
     temperature. It was trained to imitate the expert."""
 
-    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(example=False, plans=False)
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(example=False, plans=False, subtasks=False)
     name: ClassVar[str] = WEAK
 
     def __init__(self, network: HouseNetwork | None = None) -> None:
@@ -70,7 +70,9 @@ class HouseAgent:
 class HouseExpert:
     """A script that takes one of the best actions of one who knows what was seen so far, but for `EXPERT_ERRORS`."""
 
-    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False, example=False, plans=False)
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(
+        logprobs=False, example=False, plans=False, subtasks=False
+    )
     name: ClassVar[str] = STRONG
 
     def __init__(self) -> None:

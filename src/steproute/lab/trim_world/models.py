@@ -36,7 +36,7 @@ class DrawingModel:
     Source: TRIM-POMDP's transition model. Raises BackendError for a prefix that is not of this world.
     """
 
-    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False)
+    capabilities: ClassVar[ModelCapabilities] = ModelCapabilities(logprobs=False, subtasks=False)
 
     def __init__(self, name: str, parameters: WorldParameters | None = None) -> None:
         self.name, self._world = name, parameters or load_parameters()
