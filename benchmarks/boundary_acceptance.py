@@ -11,6 +11,7 @@ cheap-reads (trained again at a tenth of the prices of reading), collapse (plain
 import argparse
 import asyncio
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,6 +52,7 @@ CALLS: Final = (1, 2, 3, 5)
 SHARES: Final = (0.1, 0.2, 0.4)
 READS: Final = (1.0, 0.3, 0.1, 0.0)
 PARTS: Final = ("curves", "caps", "intractable", "cheap-reads", "collapse")
+SEED: Final = re.compile(r"^((?:cheap )?Bo(?:PO|SFT)) \d+")
 Row = dict[str, Any]
 
 
@@ -292,6 +294,12 @@ def figures(rows: Sequence[Row], reads: float) -> F64:
     return np.array([(row["correct"], usd(row)) for row in rows], dtype=float)
 
 
+def used(rows: Sequence[Row]) -> F64:
+    """Means: strong calls, output dollars, whole dollars, and those with reads at a tenth."""
+    dollars = [figures(rows, reads)[:, 1].mean() for reads in (0.0, 1.0, 0.1)]
+    return np.array([np.mean([row["calls"].get("strong", 0) for row in rows]), *dollars])
+
+
 Curve = Sequence[F64]
 """The figures of the points of a curve, (point, problem, figure)."""
 
@@ -345,21 +353,18 @@ class Tables:
         return [figures(self.rows[name], reads) for name in dict.fromkeys(names) if "cap " not in name]
 
     def points(self) -> None:
-        """Each policy: accuracy, strong calls, output and whole dollars as shares of always-strong's, switches."""
-        strong = self.rows["always strong"]
-        calls = np.mean([row["calls"]["strong"] for row in strong])
-        base = [figures(strong, reads)[:, 1].mean() for reads in (0.0, 1.0, 0.1)]
-        print("| policy | correct | strong calls | output $ | whole $ | whole $, reads at a tenth | switches |")
+        """Each policy, a trained one as the mean of its seeds: accuracy, and what it used relative to always-strong."""
+        ids = [row["id"] for row in self.rows["always strong"]]
+        together: dict[str, list[Row]] = {}
         for name, rows in self.rows.items():
-            if [row["id"] for row in rows] != [row["id"] for row in strong]:
-                continue
-            shares = [figures(rows, r)[:, 1].mean() / b for r, b in zip((0.0, 1.0, 0.1), base, strict=True)]
-            share = np.mean([row["calls"].get("strong", 0) for row in rows]) / calls
-            print(
-                f"| {name} | {100 * np.mean([row['correct'] for row in rows]):.1f} % | {100 * share:.0f} % | "
-                + " | ".join(f"{100 * x:.0f} %" for x in shares)
-                + f" | {np.mean([row['switches'] for row in rows]):.1f} |"
-            )
+            if [row["id"] for row in rows] == ids:
+                together.setdefault(SEED.sub(r"\1", name), []).extend(rows)
+        strong = used(together["always strong"])
+        print("| policy | correct | strong calls | output $ | whole $ | whole $, reads at a tenth | switches |")
+        for name, rows in together.items():
+            shares = " | ".join(f"{100 * x:.0f} %" for x in used(rows) / strong)
+            correct, switches = (np.mean([row[key] for row in rows]) for key in ("correct", "switches"))
+            print(f"| {name} | {100 * correct:.1f} % | {shares} | {switches:.1f} |")
 
     def levels(self, reads: float) -> None:
         """BoPO, mean of its seeds, ahead of the others at equal whole dollars, and the areas under the curves."""
@@ -416,12 +421,11 @@ class Tables:
 
     def intractable(self) -> None:
         """Spending on problems that nobody solves, relative to always-weak's."""
-        weak = self.rows.get("intractable, always weak", [])
-        base = np.mean([row["usd"] for row in weak]) if weak else 1.0
+        weak = [row["usd"] for row in self.rows.get("intractable, always weak", [])]
         for name, rows in self.rows.items():
-            if name.startswith("intractable, BoPO"):
-                spent = np.mean([row["usd"] for row in rows]) / base
-                print(f"{name}: {len(rows)} problems, {spent:.2f} × always-weak")
+            if weak and name.startswith("intractable, BoPO"):
+                times = np.mean([row["usd"] for row in rows]) / np.mean(weak)
+                print(f"{name}: {len(rows)} problems, {times:.2f} × always-weak")
 
     def collapse(self) -> None:
         """The strong share on hard training problems."""
