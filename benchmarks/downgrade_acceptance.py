@@ -38,31 +38,36 @@ async def cheapest(downgrading: Downgrading, problem: Problem, steps: int) -> li
     return []
 
 
+def agreement(own: tuple[str, ...], others: list[tuple[str, ...]]) -> int:
+    """Steps on which the labels and the most similar of the other assignments agree."""
+    return max(sum(a == b for a, b in zip(own, other, strict=True)) for other in others)
+
+
 async def main(options: argparse.Namespace) -> None:
-    """Both kinds of labels of each story, and how many agree."""
+    """Both kinds of labels of each story; the search by the same runs, and by as many others."""
     options.folder.mkdir(parents=True, exist_ok=True)
-    agree = steps = extra = wide = 0
-    counts = Counter[str]()
-    with StepTree(options.folder / "tree.jsonl.zst", options.runs) as tree:
-        roles = tree.roles(lab_roles())
-        pair = replace(roles, ladder=("weak", "strong"))
-        downgrading = Downgrading(pair, grade, runs=options.runs)
+    counts, agree = Counter[str](), Counter[str]()
+    with StepTree(options.folder / "tree.jsonl.zst", 2 * options.runs) as tree:
+        roles = replace(tree.roles(lab_roles()), ladder=("weak", "strong"))
+        same, fresh = (Downgrading(roles, grade, runs=options.runs, seed=seed) for seed in (0, options.runs))
         for problem in islice(generate("train", 11, "easy"), options.stories):
-            labels = await downgrading.labels(problem)
+            labels = await same.labels(problem)
             if labels is None:
                 counts["not labelled"] += 1
                 continue
             own = tuple(label.role for label in labels)
-            best = await cheapest(downgrading, problem, len(own))
-            hits = max(sum(a == b for a, b in zip(own, other, strict=True)) for other in best)
-            agree, steps, extra = agree + hits, steps + len(own), extra + own.count("strong") - best[0].count("strong")
             counts.update(own)
+            for name, downgrading in (("the same runs", same), ("other runs", fresh)):
+                best = await cheapest(downgrading, problem, len(own))
+                agree[name] += agreement(own, best) if best else 0
             intervals = [proportion_interval(label.passes, label.runs) for label in labels]
-            wide += sum(each.low < downgrading.required < each.high for each in intervals)
-            print(problem.id, own, best, flush=True)
-    low, high = proportion_interval(agree, steps)
-    print(f"{dict(counts)}; {agree} of {steps} steps agree: {agree / steps:.1%} [{low:.1%}, {high:.1%}]")
-    print(f"strong steps beyond the fewest: {extra}; labels whose interval holds the required share: {wide}")
+            counts["unsure"] += sum(each.low < same.required < each.high for each in intervals)
+            print(problem.id, own, flush=True)
+    steps = counts["weak"] + counts["strong"]
+    print(dict(counts))
+    for name, count in agree.items():
+        interval = proportion_interval(count, steps)
+        print(f"{name}: {count} of {steps} steps agree, {count / steps:.1%} [{interval.low:.1%}, {interval.high:.1%}]")
 
 
 if __name__ == "__main__":

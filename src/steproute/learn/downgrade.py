@@ -48,18 +48,27 @@ class StepLabel:
 class Downgrading:
     """Labels of problems by runs over the roles, which should have a step tree of width `runs` or more before them.
 
+    seed: of the first run; the others have the next ones.
+
     A role suffices if `required` of its runs are correct with as many steps as the seed run, always the most expensive
     role. Labels are conditional: earlier steps have the roles that were locked, later ones the most expensive. Raises
     ConfigError for a `required` outside [0, 1].
     """
 
     def __init__(
-        self, roles: Roles, grade: Grade, *, limits: Limits = Limits(), runs: int = 5, required: float = 0.8
+        self,
+        roles: Roles,
+        grade: Grade,
+        *,
+        limits: Limits = Limits(),
+        runs: int = 5,
+        required: float = 0.8,
+        seed: int = 0,
     ) -> None:
         if not 0 <= required <= 1:
             raise ConfigError(f"{required} is outside [0, 1].", where="required", remedy="Give a share of the runs.")
         self._roles, self._grade, self._limits = roles, grade, limits
-        self._runs, self.required = runs, required
+        self._runs, self.required, self._seed = runs, required, seed
 
     async def labels(self, problem: Problem) -> tuple[StepLabel, ...] | None:
         """A label for each step of the seed run; None if the most expensive role does not suffice throughout.
@@ -85,14 +94,15 @@ class Downgrading:
 
     async def steps(self, problem: Problem) -> int | None:
         """The steps of the seed run; None if its answer is incorrect."""
-        (trace,) = await solve_all([problem], self._roles, Preroute(chooser=Assigned(())), limits=self._limits)
+        best = Preroute(chooser=Assigned(()))
+        (trace,) = await solve_all([problem], self._roles, best, self._seed, limits=self._limits)
         return len(trace.steps) if await self._grade(problem, finished(trace)) else None
 
     async def passes(self, problem: Problem, roles: Sequence[str]) -> int:
         """How many of the runs with these roles are correct and have as many steps. Raises BackendError."""
-        strategy = Preroute(chooser=Assigned(tuple(roles)))
+        strategy, seeds = Preroute(chooser=Assigned(tuple(roles))), range(self._seed, self._seed + self._runs)
         traces = await asyncio.gather(
-            *(solve_all([problem], self._roles, strategy, seed, limits=self._limits) for seed in range(self._runs))
+            *(solve_all([problem], self._roles, strategy, seed, limits=self._limits) for seed in seeds)
         )
         passed = [await self._grade(problem, finished(trace)) and len(trace.steps) == len(roles) for (trace,) in traces]
         return sum(passed)
