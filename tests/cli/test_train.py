@@ -1,6 +1,7 @@
 """`steproute train --policy pomdp`: which belief the folder holds, and how far its costs reach."""
 
 import json
+import sys
 from inspect import signature
 from pathlib import Path
 
@@ -115,6 +116,15 @@ def test_roles_that_cannot_be_trained_are_rejected(more: tuple[str, ...], messag
     result = CliRunner().invoke(app, ["train", *more])
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)
+
+
+def test_a_chooser_is_trained_without_the_extra_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "sklearn", "scipy", "gymnasium", "stable_baselines3"):
+        monkeypatch.setitem(sys.modules, package, None)
+    given = ["train", "--policy", "boundary", "--problems", "2", "--passes", "1", "--tree", str(tmp_path / "tree")]
+    result = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "b")])
+    assert result.exit_code == 0, result.output
+    assert isinstance(load_policy(tmp_path / "b"), BoundaryFamily)
 
 
 def test_an_unknown_belief_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling, Stop
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Purpose, Usage
-from steproute.engine.account import Account
 from steproute.engine.budget import Budget
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
@@ -127,9 +126,7 @@ def test_a_money_budget_pays_every_token_it_allows_and_not_one_more(
     price, asked = Price(input=input_price, output=output_price), Sampling(max_tokens=100_000_000)
     prefix, role = Prefix(problem=Problem.ask("?")), ModelRole(model=Bounded(), price=price)
     try:
-        clamped, _, outcome = Budget(Limits(max_cost_usd=budget), Account(lambda line: None)).clamp(
-            "weak", role, prefix, asked
-        )
+        clamped, _, outcome = Budget(Limits(max_cost_usd=budget)).clamp("weak", role, prefix, asked)
     except BudgetExceeded:
         tokens = 0
     else:

@@ -127,6 +127,19 @@ def test_a_degenerate_draft_among_several_is_continued_alone() -> None:
     check_law(stage, trace)
 
 
+@pytest.mark.parametrize("texts", [("---", "so \\boxed{1}"), ("so \\boxed{1}", "---")])
+def test_a_degenerate_draft_that_cannot_be_continued_leaves_the_others(texts: tuple[str, str]) -> None:
+    stage = Stage([Say(text, 1) for text in texts])
+    trace = stage.solve(Wide(2, []), Limits(max_calls={"weak": 2}))
+    assert (trace.outcome, trace.steps[0].votes, len(trace.account)) == (Outcome.ANSWERED, 1, 2)
+    check_law(stage, trace)
+
+
+def test_degenerate_drafts_that_cannot_be_continued_end_the_problem() -> None:
+    trace = Stage([Say("---", 1), Say("---", 1)]).solve(Wide(2, []), Limits(max_calls={"weak": 2}))
+    assert (trace.outcome, trace.steps) == (Outcome.CALL_BUDGET, ())
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     texts=st.lists(st.sampled_from(["a", "b", "---", "", "\\boxed{1}"]), max_size=12),

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
@@ -235,8 +235,6 @@ def check_episode(seed: int) -> tuple[Outcome, int]:
         scorers={"prm": ScorerRole(scorer=prm, price=prices["prm"])},
     )
     limits, strategy = any_limits(rng), any_strategy(rng)
-    if isinstance(strategy, ManyAtOnce):  # tokens are not reserved
-        limits = replace(limits, max_tokens=None)
     trace = run_virtually(Episode(PROBLEM, roles, route="t", limits=limits, seed=seed).run(strategy))
     for role, most in (limits.max_calls or {}).items():
         assert models[role].made <= most, (seed, role)
@@ -260,6 +258,14 @@ def test_no_cap_is_exceeded_whatever_fails() -> None:
 def test_no_cap_is_exceeded_in_ten_thousand_episodes() -> None:
     for seed in range(EPISODES):
         check_episode(seed)
+
+
+def test_calls_at_the_same_time_share_the_tokens_that_are_left() -> None:
+    stage = Stage([Say("w1", 40), Say("w2", 40)], [Say("s1", 40)])
+    trace = stage.solve(ManyAtOnce(), Limits(max_tokens=100, retries=0))
+    assert trace.outcome is Outcome.TOKEN_BUDGET
+    assert sum(line.usage.output_tokens for line in trace.account) <= 100
+    check_law(stage, trace)
 
 
 def test_a_retry_counts_as_a_call() -> None:

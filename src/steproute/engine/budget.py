@@ -1,7 +1,7 @@
 """What is left of a problem's limits, and the calls that they pay for."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -10,12 +10,11 @@ from typing import Final
 from steproute.core.errors import BudgetExceeded, SpendingLimitReached
 from steproute.core.ports import CAPABILITIES, READS_CONFIDENCE, Continuation
 from steproute.core.solution import Draft, Meter, Outcome, Prefix, Sampling
-from steproute.core.usage import Price, Usage
+from steproute.core.usage import Usage
 from steproute.core.usage_bounds import most_scored, most_written, readings
-from steproute.engine.account import Account
 from steproute.engine.limits import Limits
 from steproute.engine.roles import ModelRole, ScorerRole
-from steproute.engine.spending import SpendingLimit
+from steproute.engine.spending import SpendingLimit, TokenLimit
 
 _CALLS_PER_STEP: Final = 2  # of each role: a draft, and its continuation if it is degenerate
 _MOST_REQUESTS: Final = 2  # of one call: an instructed model's reply may be sent back once
@@ -35,13 +34,14 @@ class AllowedCall:
 class Budget:
     """A problem's limits and its account. `exceeded`: the outcome of the limit that ended the problem, if one did.
 
-    A call is counted, and the most that it can cost is reserved, before it is made. So in any order of events no limit
-    of calls or dollars is exceeded, except by a backend that uses more than it may.
+    A call is counted, and the most that it can write and cost is reserved, before it is made. So in any order of events
+    no limit is exceeded, except by a backend that uses more than it may.
     """
 
-    def __init__(self, limits: Limits, account: Account) -> None:
-        self._limits, self._account = limits, account
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._money = SpendingLimit(limits.max_cost_usd)
+        self._tokens = TokenLimit(None if limits.max_tokens is None else Decimal(limits.max_tokens))
         self._calls: Counter[str] = Counter()
         self._scored: set[tuple[str, tuple[str, ...]]] = set()
         self.exceeded: Outcome | None = None
@@ -60,7 +60,7 @@ class Budget:
         """The limit that cannot pay the role's next call, for one draft, in full; None if all can."""
         if self._calls_lack(role, model):
             return Outcome.CALL_BUDGET
-        if self._tokens_left() == 0:
+        if self._tokens_left(waits=False) == 0:
             return Outcome.TOKEN_BUDGET
         left = self.left_usd
         is_short = left is not None and _most_usd(model, prefix, sampling) > left
@@ -71,12 +71,12 @@ class Budget:
     ) -> tuple[Sampling, int, Outcome | None]:
         """How many of `n` drafts the limits can pay at full length, and the limit that shortens one, if one does.
 
-        At least one draft is left, with no more tokens than the limits can pay. waits: whether dollars that are
-        reserved now count as left. Raises BudgetExceeded if a limit pays for no call.
+        At least one draft is left, with no more tokens than the limits can pay. waits: whether tokens and
+        dollars that are reserved now count as left. Raises BudgetExceeded if a limit pays for no call.
         """
         n = self._drafts_in_full(model, prefix, sampling, self._drafts_left(role, model, n), waits)
         tokens, outcome = sampling.max_tokens, None
-        tokens_left = self._tokens_left()
+        tokens_left = self._tokens_left(waits)
         if tokens_left is not None and tokens_left < tokens:
             tokens, outcome = tokens_left, Outcome.TOKEN_BUDGET
         payable = self._payable_tokens(model, prefix, sampling, waits)
@@ -92,14 +92,17 @@ class Budget:
     async def writing(
         self, role: str, model: ModelRole, prefix: Prefix, n: int, wanted: Sampling, meter: Meter
     ) -> AsyncIterator[AllowedCall]:
-        """One try of a call for `n` drafts or fewer, counted, and its price reserved.
+        """One try of a call for `n` drafts or fewer, counted, and its tokens and price reserved.
 
         Each draft counts as a call, in however many requests the backend asks for them. Raises BudgetExceeded if not
         even one can be paid.
         """
         sampling, n, outcome = self.clamp(role, model, prefix, wanted, n, waits=not meter.speculative)
         most_usd = Decimal(0) if self._money.max_usd is None else _most_usd(model, prefix, sampling, n)
-        async with self._reserved(most_usd, model.price, meter) as used:
+        async with (
+            self._reserved(self._tokens, Decimal(n * sampling.max_tokens), _generated, meter) as written,
+            self._reserved(self._money, most_usd, model.price.cost, meter) as used,
+        ):
             n = self._drafts_left(role, model, n)  # another call may have been faster
             call, most = AllowedCall(sampling=sampling, n=n, outcome=outcome), n * _requests(model)
             self._calls[role] += most
@@ -109,6 +112,7 @@ class Budget:
                 self._calls[role] -= most - min(most, _made(call, meter))
             for draft in call.drafts:
                 used += [draft.usage, *(sent.usage for sent in draft.sent_back)]
+            written += used
 
     @asynccontextmanager
     async def scoring(self, scorer: ScorerRole, prefix: Prefix, meter: Meter) -> AsyncIterator[list[Usage]]:
@@ -118,7 +122,7 @@ class Budget:
         places = {(scorer.scorer.name, each.texts): each for each in read}
         new = [each for place, each in places.items() if place not in self._scored]
         most_usd = sum((scorer.price.most(most_scored(scorer.scorer, each)) for each in new or read[-1:]), Decimal(0))
-        async with self._reserved(most_usd, scorer.price, meter) as used:
+        async with self._reserved(self._money, most_usd, scorer.price.cost, meter) as used:
             yield used
         self._scored.update(places)
 
@@ -138,17 +142,21 @@ class Budget:
         tries = _CALLS_PER_STEP * (1 + lookahead) * (self._limits.retries + 1) * steps_left
         if any(left < _MOST_REQUESTS * tries for role, left in self.calls_left.items() if role in samplings):
             return False
-        tokens_left = self._tokens_left()
+        tokens_left = self._tokens_left(waits=False)
         return tokens_left is None or tokens_left >= tries * _tokens(samplings.values())
 
     @asynccontextmanager
-    async def _reserved(self, most_usd: Decimal, price: Price, meter: Meter) -> AsyncIterator[list[Usage]]:
-        """Dollars for one call. The usage in the list is paid, or what the meter counts if the call does not return."""
+    async def _reserved(
+        self, limit: SpendingLimit, most: Decimal, amount: Callable[[Usage], Decimal], meter: Meter
+    ) -> AsyncIterator[list[Usage]]:
+        """Tokens or dollars for one call. The usage in the list is paid, or what the meter counts if the call does not
+        return."""
         async with AsyncExitStack() as stack:
             try:
-                payment = await stack.enter_async_context(self._money.reserve(most_usd, wait=not meter.speculative))
+                payment = await stack.enter_async_context(limit.reserve(most, wait=not meter.speculative))
             except SpendingLimitReached:
-                raise self.end(Outcome.MONEY_BUDGET, "what is left pays for no call") from None
+                outcome = Outcome.TOKEN_BUDGET if limit is self._tokens else Outcome.MONEY_BUDGET
+                raise self.end(outcome, "what is left pays for no call") from None
             used: list[Usage] = []
             try:
                 yield used
@@ -156,7 +164,7 @@ class Budget:
                 used[:] = meter.calls
                 raise
             finally:
-                payment.usd = sum((price.cost(each) for each in used), Decimal(0))
+                payment.usd = sum(map(amount, used), Decimal(0))
 
     def _drafts_left(self, role: str, model: ModelRole, n: int) -> int:
         """How many of `n` drafts the role's calls allow. Raises BudgetExceeded if that is none."""
@@ -168,7 +176,7 @@ class Budget:
 
     def _drafts_in_full(self, model: ModelRole, prefix: Prefix, sampling: Sampling, n: int, waits: bool) -> int:
         """How many of `n` drafts tokens and dollars pay at full length, but at least one."""
-        tokens, usd = self._tokens_left(), self._usd_left(waits)
+        tokens, usd = self._tokens_left(waits), self._usd_left(waits)
         if tokens is not None:
             n = max(1, min(n, tokens // sampling.max_tokens))
         while n > 1 and usd is not None and _most_usd(model, prefix, sampling, n) > usd:
@@ -193,13 +201,16 @@ class Budget:
         return self.calls_left.get(role, _MOST_REQUESTS) < _requests(model)
 
     def _usd_left(self, waits: bool) -> Decimal | None:
-        left = self.left_usd
-        return left if left is None or not waits else left + self._money.reserved_usd
+        return _left(self._money, waits)
 
-    def _tokens_left(self) -> int | None:
-        if self._limits.max_tokens is None:
-            return None
-        return max(0, self._limits.max_tokens - self._account.output_tokens)
+    def _tokens_left(self, waits: bool) -> int | None:
+        left = _left(self._tokens, waits)
+        return None if left is None else max(0, int(left))
+
+
+def _left(limit: SpendingLimit, waits: bool) -> Decimal | None:
+    left = limit.left_usd
+    return left if left is None or not waits else left + limit.reserved_usd
 
 
 def _most_usd(model: ModelRole, prefix: Prefix, sampling: Sampling, n: int = 1) -> Decimal:
@@ -218,6 +229,10 @@ def _made(call: AllowedCall, meter: Meter) -> int:
 
 def _metered(meter: Meter) -> int:
     return sum(map(_metered, meter.parts)) or 1
+
+
+def _generated(usage: Usage) -> Decimal:
+    return Decimal(usage.output_tokens)
 
 
 def _tokens(samplings: Iterable[Sampling]) -> int:

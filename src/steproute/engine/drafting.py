@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from steproute.core.errors import BackendError, TooFewTokens
+from steproute.core.errors import BackendError, BudgetExceeded, TooFewTokens
 from steproute.core.events import Drafted, Event
 from steproute.core.ports import CAPABILITIES, Repair
 from steproute.core.replies import sound_draft
@@ -74,13 +74,20 @@ class Drafting:
         """`n` drafts of the role from one prefix; fewer, but at least one, if a budget cannot pay for all in full.
 
         They share one seed: the first m of n are those that a call for m gives. A degenerate draft is continued once,
-        and the continuation takes its place. temperature: instead of the role's. Raises BudgetExceeded, ConfigError and
+        and the continuation takes its place; if no budget pays for that, the draft is left out, unless all are
+        degenerate. temperature: instead of the role's. Raises BudgetExceeded, ConfigError and
         BackendError.
         """
         wanted = self._wanted(role, prefix, to_end, temperature, None)
         with Blame(role):
-            drafts = await self._several(role, prefix, n, wanted, None)
-            return [await self._continued(draft, prefix, wanted, None) for draft in drafts]
+            drafts, usable = await self._several(role, prefix, n, wanted, None), []
+            for left, draft in zip(reversed(range(len(drafts))), drafts, strict=True):
+                try:
+                    usable.append(await self._continued(draft, prefix, wanted, None))
+                except BudgetExceeded:
+                    if not usable and left == 0:
+                        raise
+            return usable
 
     def budget_of(self, draft: Draft) -> Outcome | None:
         """The budget that shortened the draft, if one did."""

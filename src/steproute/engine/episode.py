@@ -74,7 +74,7 @@ class Episode:
         self._account = Account(lambda line: on_event(Billed(line)))
         self.empty = Prefix(problem=problem, steps=history, separator=separator, session=session)
         self._solution = Committed(self.empty, self._account, on_event)
-        self._budget = Budget(limits, self._account)
+        self._budget = Budget(limits)
         calls = MeteredCalls(self._account, limits.retries)
         self._drafting = Drafting(roles, seed, calls, self._account, self._budget, on_event)
         self._scoring = Scoring(roles, calls, self._account, self._budget)
