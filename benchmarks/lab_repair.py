@@ -75,7 +75,7 @@ def _judged(sweep: Sweep, problems: list[Problem], roles: Roles, folder: Path) -
 
 
 def _print_weak(sweep: Sweep, runs: dict[str, JudgedRuns], seed: int) -> None:
-    """D1: never strong, stepwise, since a repair acts on one step at a time."""
+    """Never strong, and stepwise, since a repair acts on one step at a time."""
     route = sweep.policy.routes[0]
     print("| weak alone | accuracy | weak tokens | dollars per 1 000 problems |\n|---|---|---|---|")
     for name, judged in runs.items():
@@ -94,7 +94,7 @@ def _paired(one: np.ndarray, other: np.ndarray, seed: int, resamples: int = 10_0
 
 
 def _print_sweeps(sweep: Sweep, runs: dict[str, JudgedRuns], seed: int) -> None:
-    """D2: both curves between the same anchors, which are weak without the repair and strong."""
+    """Both curves between the same anchors, which are weak without the repair and strong."""
     knobs, routes = sweep.policy.knobs, sweep.policy.routes
     for axis in AXES:
         swept: list[Outcomes] = [runs[name].outcomes(routes, axis) for name in ("with", "without")]

@@ -52,7 +52,7 @@ def trim() -> dict[str, Strategy[Episode]]:
 
 
 def pats_suite() -> dict[str, Strategy[Episode]]:
-    """What PATS's acceptance lines compare."""
+    """What is compared with PATS."""
     return {
         "weak": Single("weak"),
         "strong": Single("strong"),
@@ -79,7 +79,7 @@ def pats_null() -> dict[str, Strategy[Episode]]:
 
 
 def beam_suite() -> dict[str, Strategy[Episode]]:
-    """What the beam's acceptance lines compare."""
+    """What is compared with the beam."""
     return {
         "weak": Single("weak"),
         "strong": Single("strong"),
