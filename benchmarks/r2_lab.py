@@ -67,8 +67,8 @@ async def grade(problem: Problem, trace: Trace) -> bool:
 
 
 @dataclass(frozen=True)
-class Separable:
-    """The same chances without the price of reading: each sub-task takes its own argmax."""
+class Rival:
+    """An allocation with the same fitted chances."""
 
     model: AllocationModel
     price: float
@@ -77,6 +77,11 @@ class Separable:
     def roles(self) -> tuple[str, ...]:
         """The model's."""
         return self.model.roles
+
+
+@dataclass(frozen=True)
+class Separable(Rival):
+    """The same chances without the price of reading: each sub-task takes its own argmax."""
 
     def allocate(self, outline: Outline) -> tuple[str, ...]:
         """The most valuable allocation if reading were free."""
@@ -87,16 +92,8 @@ class Separable:
 
 
 @dataclass(frozen=True)
-class OneRole:
+class OneRole(Rival):
     """The same chances, but one role writes the whole problem."""
-
-    model: AllocationModel
-    price: float
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The model's."""
-        return self.model.roles
 
     def allocate(self, outline: Outline) -> tuple[str, ...]:
         """The most valuable role."""

@@ -2,7 +2,7 @@
 
 A client sends the whole conversation with each request, and no request says who wrote its turns. So authors and scores
 are kept by a digest of the conversation up to a turn. What is not kept is unknown, and unknown is no error: another
-worker wrote the turn, the process was started anew, or the client has edited the conversation.
+worker wrote the turn, the process was restarted, or the client has edited the conversation.
 """
 
 import hashlib
