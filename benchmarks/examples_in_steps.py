@@ -35,7 +35,9 @@ from steproute.evaluation.differences import difference
 from steproute.evaluation.resampling import draws
 from steproute.lab.checker import StepLabel, check_steps
 from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel
-from steproute.lab.story import Story, generate
+from steproute.lab.network import Network
+from steproute.lab.story import Split, Story, generate
+from steproute.lab.worker import Worker
 from steproute.learn.rollouts import solve_all
 from steproute.policies.baselines.random import RandomRouting
 from steproute.retrieval.example_bank import THRESHOLD, ExampleBank, load_bank
@@ -50,6 +52,8 @@ Bank = Annotated[Path, typer.Option(help="Folder of the example bank.")]
 Count = Annotated[int, typer.Option(help="Test problems.")]
 Seed = Annotated[int, typer.Option(help="Of the problems and the drafts.")]
 Writer = Annotated[str, typer.Option(help="The lab model that makes the first tries.")]
+Part = Annotated[Split, typer.Option(help="The stories' split.")]
+Weights = Annotated[Path | None, typer.Option(help="An .onnx file instead of the shipped lab-weak-hinted.")]
 _QUERIES: Final = ("first try", "previous step", "path")
 _THRESHOLDS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 Row = dict[str, float]
@@ -60,33 +64,35 @@ Row = dict[str, float]
 def retrieval(bank: Bank, problems: Count = 200, seed: Seed = 0, model: Writer = "lab-weak") -> None:
     """What each query finds, for tries of a model after correct steps: no second draft is written."""
     tried = OneStep(load_bank(bank), LabModel(model))  # type: ignore[arg-type]
-    rows = asyncio.run(_each(tried.found, list(islice(generate("test", seed), problems))))
+    rows = asyncio.run(each_problem(tried.found, list(islice(generate("test", seed), problems))))
     for name in _QUERIES:
-        _print("same calculation", name, "first try", rows, "found", "calculations")
+        print_share("same calculation", name, "first try", rows, "found", "calculations")
     for kind in ("correct", "incorrect"):
-        _print("same calculation", f"{kind} try", f"{kind} try", rows, "found", f"{kind} tries")
+        print_share("same calculation", f"{kind} try", f"{kind} try", rows, "found", f"{kind} tries")
     for least in _THRESHOLDS:
-        _print("given", f"at {least}", f"at {least}", rows, "given", "calculations")
-        _print("same calculation, of those given", f"at {least}", f"at {least}", rows, "found", f"given: at {least}")
+        print_share("given", f"at {least}", f"at {least}", rows, "given", "calculations")
+        print_share(
+            "same calculation, of those given", f"at {least}", f"at {least}", rows, "found", f"given: at {least}"
+        )
 
 
 @app.command()
-def steps(bank: Bank, problems: Count = 200, seed: Seed = 0) -> None:
+def steps(bank: Bank, problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None) -> None:
     """Steps after correct prefixes: what each query finds, and whether the second draft is correct."""
-    chosen = list(islice(generate("test", seed), problems))
-    tried = OneStep(load_bank(bank), LabModel("lab-weak-hinted"))
-    rows = asyncio.run(_each(tried.measured, chosen))
+    chosen = list(islice(generate(split, seed), problems))
+    tried = OneStep(load_bank(bank), _hinted(weights))
+    rows = asyncio.run(each_problem(tried.measured, chosen))
     for name in dict.fromkeys(key.partition(": ")[2] for row in rows for key in row if key.startswith("correct: ")):
-        _print("step correct", name, "first try alone", rows, "correct", "steps")
+        print_share("step correct", name, "first try alone", rows, "correct", "steps")
     given = sum(row["given: first try"] for row in rows) / sum(row["steps"] for row in rows)
     print(json.dumps({"figure": "steps with an example", "value": round(given, 4)}))
 
 
 @app.command()
-def solutions(bank: Bank, problems: Count = 200, seed: Seed = 0) -> None:
+def solutions(bank: Bank, problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None) -> None:
     """Whole solutions by lab-weak-hinted alone, without a process reward model."""
-    chosen = list(islice(generate("test", seed), problems))
-    model = ModelRole(model=LabModel("lab-weak-hinted"), price=PRICES["lab-weak-hinted"], sampling=LAB_SAMPLING)
+    chosen = list(islice(generate(split, seed), problems))
+    model = ModelRole(model=_hinted(weights), price=PRICES["lab-weak-hinted"], sampling=LAB_SAMPLING)
     lab = lab_roles()
     roles = replace(lab, models={**lab.models, "weak": model})
     never = RandomRouting(0.0)
@@ -99,10 +105,10 @@ def solutions(bank: Bank, problems: Count = 200, seed: Seed = 0) -> None:
     traces = {name: asyncio.run(solve_all(chosen, roles, each, seed)) for name, each in strategies.items()}
     bare = replace(roles, models={**roles.models, "weak": lab.models["weak"]})
     traces["lab-weak, first try alone"] = asyncio.run(solve_all(chosen, bare, Stepwise(policy=never), seed))
-    rows = [_solved(problem, {name: of[index] for name, of in traces.items()}) for index, problem in enumerate(chosen)]
+    rows = [answers(problem, {name: of[index] for name, of in traces.items()}) for index, problem in enumerate(chosen)]
     for name in traces:
         for against in ("first try alone", "likelier of two"):
-            _print("answer correct", name, against, rows, "correct", "problems")
+            print_share("answer correct", name, against, rows, "correct", "problems")
     for name, found in traces.items():
         lines = [line for trace in found for line in trace.account]
         tokens = {
@@ -144,7 +150,7 @@ class OneStep:
             if (wanted := _calculation(step)) is None:
                 continue
             first = await self._first(problem, solution[:place])
-            verdict = "correct" if _correct(Story.parse(problem.text), solution[:place], first) else "incorrect"
+            verdict = "correct" if is_correct(Story.parse(problem.text), solution[:place], first) else "incorrect"
             queries = dict(zip(_QUERIES, self._queries(first, solution[:place]), strict=True))
             total["calculations"] += 1
             total[f"{verdict} tries"] += 1
@@ -161,7 +167,7 @@ class OneStep:
 
     async def _first(self, problem: Problem, before: Sequence[str]) -> str:
         place = len(before)
-        prefix = _after(problem, before)
+        prefix = after(problem, before)
         seed = call_seed(0, problem.id, "weak", place, 1)
         (draft,) = await self.model.propose(prefix, 1, replace(LAB_SAMPLING, seed=seed))
         return draft.text
@@ -179,7 +185,7 @@ class OneStep:
 
     async def _at(self, problem: Problem, story: Story, place: int, step: str) -> Row:
         before = story.solution()[:place]
-        prefix = _after(problem, before)
+        prefix = after(problem, before)
 
         def seeded(attempt: int) -> Sampling:
             return replace(LAB_SAMPLING, seed=call_seed(0, problem.id, "weak", place, attempt))
@@ -187,10 +193,10 @@ class OneStep:
         async def correct(advice: Advice | None, attempt: int) -> float:
             shown = prefix if advice is None else prefix.advised(advice)
             (draft,) = await self.model.propose(shown, 1, seeded(attempt))
-            return float(_correct(story, before, draft.text))
+            return float(is_correct(story, before, draft.text))
 
         first = await self._first(problem, before)
-        tried = float(_correct(story, before, first))
+        tried = float(is_correct(story, before, first))
         queries = dict(zip(_QUERIES, self._queries(first, before), strict=True))
         found = {name: self._nearest(query) for name, query in queries.items()}
         others = self._nearest(first, without=_calculation(step))
@@ -216,7 +222,11 @@ class OneStep:
         return self.bank.examples[row].step, self.bank.examples[row].text, float(similarities[row])
 
 
-def _after(problem: Problem, before: Sequence[str]) -> Prefix:
+def _hinted(weights: Path | None) -> LabModel:
+    return LabModel("lab-weak-hinted", None if weights is None else Worker(Network(weights)))
+
+
+def after(problem: Problem, before: Sequence[str]) -> Prefix:
     prefix = Prefix(problem=problem, session=f"{problem.id}/{len(before)}")
     return prefix.extended(*(Step(role="given", text=text, tokens=0) for text in before))
 
@@ -226,7 +236,7 @@ def _calculation(step: str) -> tuple[str, ...] | None:
     return None if match is None else match.groups()
 
 
-def _correct(story: Story, before: Sequence[str], text: str) -> bool:
+def is_correct(story: Story, before: Sequence[str], text: str) -> bool:
     return check_steps(story, [*before, text])[-1] is StepLabel.CORRECT
 
 
@@ -234,15 +244,15 @@ def _mean_logprob(draft: Draft) -> float:
     return float(np.mean(draft.logprobs)) if draft.logprobs else -np.inf
 
 
-def _solved(problem: Problem, traces: Mapping[str, Trace]) -> Row:
+def answers(problem: Problem, traces: Mapping[str, Trace]) -> Row:
     return {"problems": 1.0} | {f"correct: {name}": float(t.answer == problem.answer) for name, t in traces.items()}
 
 
-async def _each(measure: Callable[[Problem], object], problems: Sequence[Problem]) -> list[Row]:
+async def each_problem(measure: Callable[[Problem], object], problems: Sequence[Problem]) -> list[Row]:
     return await map_concurrently(measure, problems, in_flight=_IN_FLIGHT)  # type: ignore[arg-type, return-value]
 
 
-def _print(figure: str, name: str, against: str, rows: Sequence[Row], kind: str, denominator: str) -> None:
+def print_share(figure: str, name: str, against: str, rows: Sequence[Row], kind: str, denominator: str) -> None:
     """The share, and its difference to another's."""
     of, other, size = (
         np.array([row.get(key, 0.0) for row in rows]) for key in (f"{kind}: {name}", f"{kind}: {against}", denominator)

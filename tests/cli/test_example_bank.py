@@ -47,7 +47,7 @@ def test_data_without_solutions_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_becomes_a_bank_and_a_later_run_keeps_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker("lab-weak").network, "reads_example", True)  # no shipped lab model does
+    monkeypatch.setattr(worker("lab-weak").network, "reads", "example")  # no shipped lab model does
     runs = ["--problems", "3", "--runs", str(tmp_path), "--baselines", "random"]
     run("eval", *runs, "--knobs", "0.5", "--name", "first")
     assert "strong" in train(tmp_path / "bank", "--run", str(tmp_path / "first"))

@@ -6,7 +6,7 @@ from typing import Final
 
 from steproute.core.errors import DatasetError
 from steproute.lab.story import Story, generate
-from steproute.lab.tokenizer import SEPARATOR
+from steproute.lab.tokenizer import MAX_LABEL
 
 _BANK_SEED: Final = 79
 _LABEL: Final = re.compile(r"\((\d+)\)")
@@ -32,6 +32,6 @@ def training_pairs(count: int) -> list[tuple[str, str]]:
     return list(islice((pair for story in stories for pair in sentence_steps(story)), count))
 
 
-def example_text(sentence: str, step: str) -> str:
-    """The example as the model reads it, in front of a story."""
-    return f"{sentence}{SEPARATOR}{step}"
+def as_read(example: str) -> str:
+    """An example as the model reads it: numbered as no sentence of a story is, so that it is taken for none of them."""
+    return _LABEL.sub(f"({MAX_LABEL})", example)

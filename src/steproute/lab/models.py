@@ -21,22 +21,25 @@ from steproute.core.ports import ModelCapabilities
 from steproute.core.settings import settings_of
 from steproute.core.solution import Draft, Meter, Prefix, Sampling, Scores, Stop
 from steproute.core.usage import Price, Usage
+from steproute.lab.examples import as_read
 from steproute.lab.network import Network
 from steproute.lab.story import MAX_VALUE
 from steproute.lab.tokenizer import SEPARATOR
 from steproute.lab.worker import ReadJob, Worker, WriteJob, Written, log_softmax
 
-LabWriter = Literal["lab-weak", "lab-mid", "lab-strong"]
+LabWriter = Literal["lab-weak", "lab-mid", "lab-strong", "lab-weak-hinted", "lab-weak-merge"]
 LabScorerName = Literal["lab-verifier", "lab-prm-place"]
-LabName = Literal[LabWriter, LabScorerName, "lab-weak-hinted"]
-Servable = Literal[LabWriter, "lab-prm-place"]
+LabName = Literal[LabWriter, LabScorerName]
+Servable = Literal["lab-weak", "lab-mid", "lab-strong", "lab-prm-place"]
 _NUMBER: Final = re.compile(r"\d+")
 _LABEL: Final = re.compile(r"\(\d+\)")
 _TABLE: Final = "steproute-lab 2026-11"
+_READER: Final = {"example": "lab-weak-hinted", "plans": "lab-weak-merge"}
 
 PRICES: Final[Mapping[LabName, Price]] = {
     "lab-weak": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
     "lab-weak-hinted": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
+    "lab-weak-merge": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal("0.20"), table=_TABLE),
     "lab-mid": Price(input=Decimal("0.25"), cache_read=Decimal("0.025"), output=Decimal("1.00"), table=_TABLE),
     "lab-strong": Price(input=Decimal("1.00"), cache_read=Decimal("0.10"), output=Decimal("4.00"), table=_TABLE),
     "lab-verifier": Price(input=Decimal("0.05"), cache_read=Decimal("0.005"), output=Decimal(0), table=_TABLE),
@@ -67,7 +70,9 @@ class LabModel:
     def __init__(self, name: LabName, source: Worker | None = None) -> None:
         self.name: str = name
         self._worker = source or worker(name)
-        self.capabilities = ModelCapabilities(example=self._worker.network.reads_example, plans=False)
+        self.capabilities = ModelCapabilities(
+            example=self._worker.network.reads == "example", plans=self._worker.network.reads == "plans"
+        )
 
     @classmethod
     def from_settings(cls, name: str, table: Mapping[str, Any]) -> "LabModel":
@@ -96,14 +101,16 @@ class LabModel:
     def _prompt(self, prefix: Prefix) -> list[int]:
         """What it reads; raises ConfigError for advice that it was not trained for."""
         advice = prefix.advice
-        if advice.plans or (advice.example and not self.capabilities.example):
-            raise ConfigError(
-                f"{self.name} was not trained to read {'plans' if advice.plans else 'examples'}.",
-                where="model",
-                remedy="Use a model that reads English.",
-            )
-        read = _prompt(self._worker, prefix, *([advice.example] if advice.example else []))
-        return [*read, *self._opening(prefix)]
+        for kind in ("example", "plans"):
+            if getattr(advice, kind) and self._worker.network.reads != kind:
+                raise ConfigError(
+                    f"{self.name} was not trained to read {'an example' if kind == 'example' else kind}.",
+                    where="model",
+                    remedy=f"Use {_READER[kind]}, or a model that reads English.",
+                )
+        before = (as_read(advice.example),) if advice.example else ()
+        after = ("", *advice.plans, "") if advice.plans else ()
+        return [*_prompt(self._worker, prefix, before, after), *self._opening(prefix)]
 
     def _opening(self, prefix: Prefix) -> list[int]:
         """The label of the assigned sub-task, with which the step begins: all that it reads of sub-tasks."""
@@ -242,8 +249,8 @@ def _judged(source: Worker, prefix: Prefix) -> list[int]:
         raise ScorerError(str(failure)) from None
 
 
-def _prompt(source: Worker, prefix: Prefix, *advice: str) -> list[int]:
-    """Any advice, problem and steps, each closed by the separator."""
+def _prompt(source: Worker, prefix: Prefix, before: Sequence[str] = (), after: Sequence[str] = ()) -> list[int]:
+    """Problem and steps between other texts, each closed by the separator."""
     if prefix.separator != SEPARATOR:
         raise ConfigError(
             f"{prefix.separator!r} is not the lab's. Its models end a step with a blank line.", where="separator"
@@ -254,7 +261,7 @@ def _prompt(source: Worker, prefix: Prefix, *advice: str) -> list[int]:
             f"lab problem: {number} is above {MAX_VALUE}, the greatest number that the lab's models know."
         )
     try:
-        parts = [tokenizer.encode(text) for text in (*advice, prefix.problem.text, *prefix.texts)]
+        parts = [tokenizer.encode(text) for text in (*before, prefix.problem.text, *prefix.texts, *after)]
     except DatasetError as failure:
         raise BackendError(str(failure)) from None
     return [token for part in parts for token in (*part, tokenizer.separator)]

@@ -33,7 +33,7 @@ class Network:
         self.tokenizer = Tokenizer(json.loads(facts["tokens"]))
         self.context = int(facts["context"])
         self.shape: dict[str, int] = json.loads(facts["shape"])
-        self.reads_example = facts.get("advice") == "true"
+        self.reads = facts.get("reads", "")
         self._inputs = [item.name for item in self._run.get_inputs()]
         layers, heads, width = self.shape["layers"], self.shape["heads"], self.shape["width"]
         head = width // heads

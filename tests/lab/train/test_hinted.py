@@ -1,4 +1,6 @@
 import re
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,24 +19,29 @@ from steproute.lab.train.fitting import Schedule  # noqa: E402
 from steproute.lab.train.hinted import (  # noqa: E402
     ExampleSource,
     HintedRecipe,
+    Row,
     bare_row,
     corrupted,
+    hinted_pool,
     hinted_row,
     loss_by_row,
+    next_tokens,
     train_hinted,
 )
-from steproute.lab.train.language_model import Recipe, build, pad_rows  # noqa: E402
+from steproute.lab.train.language_model import Recipe, build  # noqa: E402
+from steproute.lab.train.pools import pooled  # noqa: E402
 from steproute.lab.worker import Worker  # noqa: E402
 
 TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, warmup=1))
-SMALL = HintedRecipe(start="weak", bank=200, schedule=TINY.schedule)
+SMALL = HintedRecipe(shape=TINY, bank=200, calculating=0.5)
 
 
+CALCULATION = re.compile(r"(\d+) ([-+*/]) (?:\w+ )?(\d+) = ")
 RESULT = re.compile(r"(?<== )\d+|(?<=\{)\d+")
 
 
 def source() -> ExampleSource:
-    return ExampleSource(training_pairs(200), np.random.default_rng(1))
+    return ExampleSource(training_pairs(200))
 
 
 def test_a_corrupted_step_differs_in_one_place_and_keeps_its_label() -> None:
@@ -49,30 +56,65 @@ def test_a_corrupted_step_differs_in_one_place_and_keeps_its_label() -> None:
 def test_a_hinted_row_is_example_story_and_steps_and_learns_one_step() -> None:
     tokenizer, story = Tokenizer(), Story.parse(next(generate("train")).text)
     steps = [step for _, step in sentence_steps(story)]
-    seen = set()
+    seen, examples = set(), source()
     for seed in range(12):
-        tokens, read = hinted_row(tokenizer, story, source(), np.random.default_rng(seed))
-        example, shown, *before = tokenizer.decode(tokens[:read]).strip().split("\n\n")[1:]
-        learnt = tokenizer.decode(tokens[read:]).strip()
-        assert "has" in example
+        tokens, targets = hinted_row(tokenizer, story, examples, np.random.default_rng(seed))
+        learnt = tokenizer.decode([target for target in targets if target >= 0]).strip()
+        read = targets.count(-100) + 1
+        sentence, example, shown, *before = tokenizer.decode(tokens[:read]).strip().split("\n\n")
+        assert sentence.startswith("(20) ")
+        assert example.startswith("(20) ")
         assert shown == story.text
         assert RESULT.sub("", learnt) == RESULT.sub("", steps[len(before)])
         assert before == steps[: len(before)]
-        assert tokens[-1] == (tokenizer.end if len(before) == len(steps) - 1 else tokenizer.separator)
+        assert targets[-1] == (tokenizer.end if len(before) == len(steps) - 1 else tokenizer.separator)
         seen.add(len(before))
     assert len(seen) > 2
 
 
+def test_an_example_of_a_calculation_shows_it_with_a_made_up_result_or_shows_another_one() -> None:
+    examples, rng, made_up, same = source(), np.random.default_rng(0), 0, 0
+    for sentence, step in training_pairs(200):
+        example, learnt = examples.draw(sentence, step, rng)
+        calculation = CALCULATION.search(step)
+        if calculation is None:
+            continue
+        if learnt != step:
+            made_up += 1
+            assert RESULT.search(example)[0] == RESULT.search(learnt)[0]  # type: ignore[index]
+        elif (shown := CALCULATION.search(example)) is not None:
+            same += shown.groups() == calculation.groups()
+    assert made_up > 40
+    assert same < 4, "by chance a made-up result is the correct one"
+
+
+def test_a_bare_row_can_leave_out_the_results_of_calculations() -> None:
+    tokenizer, story = Tokenizer(), Story.parse(next(generate("train")).text)
+    rows = [bare_row(tokenizer, story, calculating=each) for each in (True, False)]
+    assert rows[0][0] == rows[1][0]
+    learnt, without = (tokenizer.decode([t for t in targets if t >= 0]) for _, targets in rows)
+    assert learnt.strip() == "\n\n".join(story.solution())
+    assert not RESULT.search(without)
+    assert "has" in without
+
+
+def test_rows_do_not_depend_on_the_number_of_processes() -> None:
+    """Nor does a batch depend on where the stream begins."""
+    streams = [pooled(partial(hinted_pool, SMALL), step, processes) for step, processes in ((0, 1), (0, 2), (8, 1))]
+    one, two, later = ([tokens for tokens, _ in islice(stream, 16)] for stream in streams)
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(one[8:], later[:8], strict=True))
+
+
 def test_each_row_counts_alike_in_the_loss() -> None:
     tokenizer, story = Tokenizer(), Story.parse(next(generate("train")).text)
-    rows = [bare_row(tokenizer, story), hinted_row(tokenizer, story, source(), np.random.default_rng(0))]
+    hinted = hinted_row(tokenizer, story, source(), np.random.default_rng(0))
+    rows = [bare_row(tokenizer, story, calculating=True), hinted]
     model = build(TINY)
     torch.nn.init.normal_(model.head.weight)
 
-    def loss(chosen: list[tuple[list[int], int]]) -> float:
-        tokens = pad_rows([row[:-1] for row, _ in chosen], tokenizer.pad)
-        targets = pad_rows([[-100] * (read - 1) + row[read:] for row, read in chosen], -100)
-        return float(loss_by_row(model, tokens, targets).item())
+    def loss(chosen: list[Row]) -> float:
+        return float(loss_by_row(model, *next_tokens(chosen, tokenizer.pad)).item())
 
     assert loss(rows) == pytest.approx((loss(rows[:1]) + loss(rows[1:])) / 2, rel=1e-4)
 
@@ -85,12 +127,7 @@ async def written(model: LabModel, prefix: Prefix) -> int:
 def test_the_exported_model_says_that_it_reads_examples(tmp_path: Path) -> None:
     import asyncio
 
-    start = build(TINY)
-    noise = torch.Generator().manual_seed(0)
-    for weights in start.parameters():  # the export keeps one of equal arrays, and reading needs them all
-        weights.data.add_(0.01 * torch.randn(weights.shape, generator=noise))
-    export(start, tmp_path / "start.onnx")
-    export(train_hinted(SMALL, tmp_path / "start.onnx", tmp_path / "model"), tmp_path / "model.onnx", advice=True)
+    export(train_hinted(SMALL, tmp_path / "model"), tmp_path / "model.onnx", reads="example")
     model = LabModel("lab-weak", Worker(Network(tmp_path / "model.onnx")))
     assert model.capabilities.example
     prefix = Prefix(problem=next(generate("test")), session="a")

@@ -1,5 +1,6 @@
 """`python -m steproute.lab.train`: retrain the shipped lab models; a rerun continues where the last one stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +13,8 @@ from steproute.lab.train.export import export
 from steproute.lab.train.fitting import snapshot
 from steproute.lab.train.hinted import train_hinted
 from steproute.lab.train.language_model import train_language_model
-from steproute.lab.train.recipes import MID, PLACE, STRONG, VERIFIER, WEAK, WEAK_HINTED
+from steproute.lab.train.merging import MergeRecipe, train_merging, write_plans
+from steproute.lab.train.recipes import MID, PLACE, STRONG, STRONG_MERGE, VERIFIER, WEAK, WEAK_HINTED, WEAK_MERGE
 from steproute.lab.train.reward_model import train_reward_model
 from steproute.lab.train.rollouts import write_rollouts
 from steproute.lab.train.verifier import train_verifier
@@ -25,12 +27,14 @@ def main(
         "runs/lab"
     ),
     only: Annotated[
-        Literal["strong", "mid", "weak", "weak-hinted", "verifier", "prm-place"] | None,
-        typer.Option(help="Train one model; the scorers need weak and strong."),
+        Literal["strong", "mid", "weak", "weak-hinted", "weak-merge", "strong-merge", "verifier", "prm-place"] | None,
+        typer.Option(help="Train one model; the scorers need weak and strong, an aggregator the model it starts from."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
+    threads: Annotated[int, typer.Option(help="CPU threads, and processes that make examples.")] = 2,
+    device: Annotated[str, typer.Option(help="Where the language models that read advice learn: cpu or cuda.")] = "cpu",
+    seed: Annotated[int | None, typer.Option(help="Instead of the recipe's, for models that read advice.")] = None,
 ) -> None:
-    """Train the four language models and then the two scorers (some two and a half hours on two CPU cores)."""
+    """Train the language models and then the two scorers."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     if only in (None, "strong"):
@@ -40,14 +44,28 @@ def main(
     if only in (None, "weak"):
         export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
     if only in (None, "weak-hinted"):
-        start = out / f"lab-{WEAK_HINTED.start}.onnx"
-        export(train_hinted(WEAK_HINTED, start, out / "weak-hinted"), out / "lab-weak-hinted.onnx", advice=True)
+        shape = WEAK_HINTED.shape
+        recipe = replace(WEAK_HINTED, shape=replace(shape, seed=shape.seed if seed is None else seed))
+        hinted = train_hinted(recipe, out / "weak-hinted", device, threads)
+        export(hinted, out / "lab-weak-hinted.onnx", reads="example")
+    if only in (None, "weak-merge"):
+        _aggregator(out, only or "weak-merge", WEAK_MERGE, seed, device)
+    if only == "strong-merge":
+        _aggregator(out, only, STRONG_MERGE, seed, device)
     if only in (None, "verifier"):
         _verifier(out)
     if only in (None, "prm-place"):
         write_rollouts(out / "lab-weak.onnx", PLACE.rollouts, out / "rollouts.jsonl")
         start = snapshot(out / "strong", PLACE.start_step)
         export(train_reward_model(PLACE, start, out / "rollouts.jsonl", out / "prm-place"), out / "lab-prm-place.onnx")
+
+
+def _aggregator(out: Path, name: str, recipe: MergeRecipe, seed: int | None, device: str) -> None:
+    plans = out / "plans.jsonl"
+    write_plans(LabModel("lab-weak", Worker(Network(out / "lab-weak.onnx"))), recipe.stories, plans)
+    recipe = replace(recipe, seed=recipe.seed if seed is None else seed)
+    merging = train_merging(recipe, out / f"lab-{recipe.start}.onnx", plans, out / name, device)
+    export(merging, out / f"lab-{name}.onnx", reads="plans")
 
 
 def _verifier(out: Path) -> None:

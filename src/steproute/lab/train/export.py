@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import onnx
 import torch
@@ -15,10 +15,12 @@ from steproute.lab.train.verifier_network import VerifierNetwork
 CONTEXT: Final = 384
 
 
-def export(model: Transformer | VerifierNetwork, path: Path, *, advice: bool = False) -> None:
+def export(
+    model: Transformer | VerifierNetwork, path: Path, *, reads: Literal["example", "plans"] | None = None
+) -> None:
     """Write `path` (.onnx). Inputs and outputs are those of `Transformer.extend`, the past padded to CONTEXT.
 
-    advice: the model has learnt to read an example in front of the problem; its metadata then say `advice: true`.
+    reads: the advice that the model has learnt to read, which its metadata then name.
     """
     shape = model.shape
     cached = torch.zeros(2, shape.heads, CONTEXT, shape.width // shape.heads)
@@ -38,7 +40,7 @@ def export(model: Transformer | VerifierNetwork, path: Path, *, advice: bool = F
     assert program is not None
     proto = without_traces(program.model_proto)
     facts = {"tokens": json.dumps(vocabulary()), "context": str(CONTEXT), "shape": json.dumps(_facts(model))}
-    onnx.helper.set_model_props(proto, facts | ({"advice": "true"} if advice else {}))
+    onnx.helper.set_model_props(proto, facts | ({"reads": reads} if reads else {}))
     path.write_bytes(proto.SerializeToString())
 
 

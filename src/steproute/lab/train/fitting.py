@@ -47,7 +47,8 @@ def fit(
     schedule: Schedule,
     folder: Path,
 ) -> None:
-    """Train `model` in place. `folder` keeps `checkpoint.safetensors`, `checkpoint.json` and `log.jsonl`."""
+    """Train `model` in place, where its weights are. `folder` keeps `checkpoint.safetensors`, `checkpoint.json` and
+    `log.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     matrices = [p for name, p in trained.items() if p.ndim == 2 and name.startswith("blocks")]
@@ -57,6 +58,7 @@ def fit(
         torch.optim.Muon(matrices, lr=schedule.matrix_rate, momentum=0.95, weight_decay=0.0),
         torch.optim.AdamW(others, lr=schedule.other_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+    device = next(model.parameters()).device
     peaks = [schedule.matrix_rate, schedule.other_rate]
     start, seconds = _load(folder, model, optimizers)
     stream = batches(start)
@@ -67,8 +69,8 @@ def fit(
         for step in range(start, schedule.steps):
             for optimizer, peak in zip(optimizers, peaks, strict=True):
                 optimizer.param_groups[0]["lr"] = peak * schedule.factor(step)
-            tokens, targets = next(stream)
-            with torch.autocast("cpu", torch.bfloat16, enabled=schedule.mixed):
+            tokens, targets = (each.to(device) for each in next(stream))
+            with torch.autocast(device.type, torch.bfloat16, enabled=schedule.mixed):
                 value = loss(model, tokens, targets)
             value.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,27 +1,28 @@
-"""Train a lab language model to read an example: half of its rows are bare, half begin with a solved step."""
+"""Train a lab language model to read an example: some of its rows are bare, the others begin with a solved step."""
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
-from steproute.lab.examples import example_text, sentence_steps, training_pairs
+from steproute.lab.examples import as_read, sentence_steps, training_pairs
 from steproute.lab.story import MAX_VALUE, Story, generate
 from steproute.lab.tokenizer import SEPARATOR, Tokenizer
-from steproute.lab.train.fitting import Schedule, fit
-from steproute.lab.train.language_model import pad_rows, trained
+from steproute.lab.train.fitting import fit
+from steproute.lab.train.language_model import Recipe, build, pad_rows
+from steproute.lab.train.pools import POOL, Pool, pooled
 from steproute.lab.train.transformer import Transformer
 from steproute.retrieval.tfidf import TextIndex
 
-_POOL: Final = 8
 _IGNORED: Final = -100
 _MADE_UP: Final = 0.5
 _LIKE_STEP, _LIKE_SENTENCE = 0.6, 0.8
@@ -30,104 +31,120 @@ _RESULT: Final = re.compile(r"(?<== )\d+|(?<=\{)\d+")
 _DIGIT: Final = re.compile(r"(?<!\()(?<!\(\d)\d")
 _SIGN: Final = re.compile(r"(?<= )[-+*/](?= )")
 
-Row = tuple[list[int], int]
+Row = tuple[list[int], list[int]]
+"""Tokens, and for each the one that is learnt to follow it, or _IGNORED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HintedRecipe:
-    """start: the lab model whose weights training starts from. Half of each batch is bare. bank: how many (sentence,
-    step) pairs of training stories examples come from."""
+    """Everything that decides the weights of a model that reads examples.
 
-    start: Literal["weak", "mid"]
+    shape: of a model that starts untrained. bank: how many (sentence, step) pairs of training stories examples come
+    from. calculating: the share of bare rows in which the results of calculations are learnt.
+    """
+
+    shape: Recipe
     bank: int
-    schedule: Schedule
-    seed: int = 0
+    calculating: float
 
 
 class ExampleSource:
     """Examples for a step.
 
     Half of those for a calculation show it with a made-up result, which the step then has, too: with correct results
-    the model has no need to read examples, because it knows most results. Of the others 60 % are nearest to a stand-in
-    for a first try, 20 % nearest to the step's sentence, 20 % random. Every other stand-in is the step itself, since
-    most tries are correct; the others are corrupted copies.
+    the model would not need to read them. The others show another calculation, which must not be copied: 60 % nearest
+    to a stand-in for a first try, 20 % nearest to the step's sentence, 20 % random. Every other stand-in is the step
+    itself, since most tries are correct; the others are corrupted copies.
     """
 
-    def __init__(self, pairs: list[tuple[str, str]], rng: np.random.Generator) -> None:
-        self._pairs, self._rng = pairs, rng
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self._pairs = pairs
         self._sentences = TextIndex.of([sentence for sentence, _ in pairs])
         self._steps = TextIndex.of([step for _, step in pairs])
-        self._by_calculation: defaultdict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
-        for pair in pairs:
-            if match := _CALCULATION.search(pair[1]):
-                self._by_calculation[match.groups()].append(pair)
+        self._same: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for place, (_, step) in enumerate(pairs):
+            if match := _CALCULATION.search(step):
+                self._same[match.groups()].append(place)
 
-    def draw(self, sentence: str, step: str) -> tuple[str, str]:
+    def draw(self, sentence: str, step: str, rng: np.random.Generator) -> tuple[str, str]:
         """The example's text, and the step that is learnt beside it."""
         match = _CALCULATION.search(step)
-        same = self._by_calculation.get(match.groups()) if match else None
-        if not same or self._rng.random() >= _MADE_UP:
-            return self._near(sentence, step), step
-        shown, solved = same[self._rng.integers(len(same))]
-        result = str(self._rng.integers(1, MAX_VALUE + 1))
-        return example_text(shown, _RESULT.sub(result, solved)), _RESULT.sub(result, step)
+        same = self._same.get(match.groups(), []) if match else []
+        if not same or rng.random() >= _MADE_UP:
+            return self._near(sentence, step, same, rng), step
+        shown, solved = self._pairs[rng.choice(same)]
+        result = str(rng.integers(1, MAX_VALUE + 1))
+        return _shown(shown, _RESULT.sub(result, solved)), _RESULT.sub(result, step)
 
-    def _near(self, sentence: str, step: str) -> str:
-        draw = self._rng.random()
+    def _near(self, sentence: str, step: str, without: list[int], rng: np.random.Generator) -> str:
+        draw = rng.random()
         if draw < _LIKE_STEP:
-            tried = step if self._rng.random() < 0.5 else corrupted(step, self._rng)
-            chosen = int(self._steps.similarities(tried).argmax())
+            similarities = self._steps.similarities(step if rng.random() < 0.5 else corrupted(step, rng))
         elif draw < _LIKE_SENTENCE:
-            chosen = int(self._sentences.similarities(sentence).argmax())
+            similarities = self._sentences.similarities(sentence)
         else:
-            chosen = int(self._rng.integers(len(self._pairs)))
-        return example_text(*self._pairs[chosen])
+            similarities = rng.random(len(self._pairs))
+        similarities[without] = -1.0
+        return _shown(*self._pairs[similarities.argmax()])
 
 
-def train_hinted(recipe: HintedRecipe, start: Path, folder: Path) -> Transformer:
-    """Train from the model in the .onnx file `start`, or continue from the newest checkpoint in `folder`."""
-    tokenizer, pairs = Tokenizer(), training_pairs(recipe.bank)
-    torch.manual_seed(recipe.seed)
-    model = trained(start)
+def train_hinted(recipe: HintedRecipe, folder: Path, device: str = "cpu", processes: int = 1) -> Transformer:
+    """Train, or continue from the newest checkpoint in `folder`.
+
+    processes: how many make rows; their number does not change the result.
+    """
+    torch.manual_seed(recipe.shape.seed)
+    model = build(recipe.shape).to(device)
 
     def batches(step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        seed = recipe.seed + 1000 * (step + 1)
-        source = ExampleSource(pairs, np.random.default_rng(seed))
-        return hinted_batches(tokenizer, source, recipe.schedule.batch, seed)
+        return pooled(partial(hinted_pool, recipe), step, processes)
 
-    fit(model, batches, loss_by_row, recipe.schedule, folder)
-    return model
+    fit(model, batches, loss_by_row, recipe.shape.schedule, folder)
+    return model.cpu()
 
 
-def hinted_batches(
-    tokenizer: Tokenizer, source: ExampleSource, size: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """(tokens, targets), each (size, time); half of the rows are bare, half begin with an example.
+def hinted_pool(recipe: HintedRecipe, index: int) -> Pool:
+    """POOL batches of (tokens, targets), each (row, time).
 
-    One bare story in eight is hard; half of the stories with an example are easy, the others are standard.
+    Each story gives a bare row and one with an example. One story in eight is hard, two are easy, the others are
+    standard.
     """
-    rng = np.random.default_rng([seed, 1])
+    tokenizer, source, rng = Tokenizer(), _examples(recipe.bank), np.random.default_rng([recipe.shape.seed, index])
+    seed, size = int(rng.integers(2**31)), recipe.shape.schedule.batch
+    stories = size * POOL // 2
     easy, standard, hard = (generate("train", seed=seed, difficulty=each) for each in ("easy", "standard", "hard"))
-    half = size * _POOL // 2
-    while True:
-        bare = chain(islice(standard, half * 7 // 8), islice(hard, half - half * 7 // 8))
-        hinted = chain(islice(standard, half // 2), islice(easy, half - half // 2))
-        made = [
-            *(bare_row(tokenizer, Story.parse(problem.text)) for problem in bare),
-            *(hinted_row(tokenizer, Story.parse(problem.text), source, rng) for problem in hinted),
-        ]
-        made.sort(key=lambda row: len(row[0]))
-        for part in rng.permutation(_POOL):
-            chunk = made[part * size : (part + 1) * size]
-            yield (
-                pad_rows([tokens[:-1] for tokens, _ in chunk], tokenizer.pad),
-                pad_rows([[_IGNORED] * (read - 1) + tokens[read:] for tokens, read in chunk], _IGNORED),
-            )
+    problems = chain(islice(hard, stories // 8), islice(easy, stories // 4), standard)
+    made = list[Row]()
+    for problem in islice(problems, stories):
+        story = Story.parse(problem.text)
+        bare = bare_row(tokenizer, story, calculating=rng.random() < recipe.calculating)
+        made += [bare, hinted_row(tokenizer, story, source, rng)]
+    made.sort(key=lambda row: len(row[0]))
+    chunks = [made[part * size : (part + 1) * size] for part in rng.permutation(POOL)]
+    return [next_tokens(chunk, tokenizer.pad) for chunk in chunks]
 
 
-def bare_row(tokenizer: Tokenizer, story: Story) -> Row:
-    """The story and its whole solution; the second part is how many tokens are only read."""
-    return _row(tokenizer, [story.text], story.solution(), last=True)
+def next_tokens(rows: Sequence[Row], pad: int) -> tuple[Tensor, Tensor]:
+    """(tokens, targets), each (row, time)."""
+    return pad_rows([tokens for tokens, _ in rows], pad), pad_rows([targets for _, targets in rows], _IGNORED)
+
+
+def _shown(sentence: str, step: str) -> str:
+    return as_read(f"{sentence}{SEPARATOR}{step}")
+
+
+@cache
+def _examples(bank: int) -> ExampleSource:
+    return ExampleSource(training_pairs(bank))
+
+
+def bare_row(tokenizer: Tokenizer, story: Story, *, calculating: bool) -> Row:
+    """The story and its whole solution; without `calculating` the results of calculations are not learnt."""
+    tokens, targets = row_of(tokenizer, [story.text], story.solution(), last=True)
+    if not calculating:
+        results = _results(tokenizer, tokens)
+        targets = [_IGNORED if place + 1 in results else target for place, target in enumerate(targets)]
+    return tokens, targets
 
 
 def hinted_row(tokenizer: Tokenizer, story: Story, source: ExampleSource, rng: np.random.Generator) -> Row:
@@ -135,8 +152,8 @@ def hinted_row(tokenizer: Tokenizer, story: Story, source: ExampleSource, rng: n
     pairs = sentence_steps(story)
     place = int(rng.integers(len(pairs)))
     before = [step for _, step in pairs[:place]]
-    example, step = source.draw(*pairs[place])
-    return _row(tokenizer, [example, story.text, *before], [step], last=place == len(pairs) - 1)
+    example, step = source.draw(*pairs[place], rng)
+    return row_of(tokenizer, [example, story.text, *before], [step], last=place == len(pairs) - 1)
 
 
 def corrupted(step: str, rng: np.random.Generator) -> str:
@@ -159,8 +176,21 @@ def loss_by_row(model: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
     return (losses * weights).sum() / len(tokens)
 
 
-def _row(tokenizer: Tokenizer, read: list[str], learnt: list[str], *, last: bool) -> Row:
+def row_of(tokenizer: Tokenizer, read: list[str], learnt: list[str], *, last: bool) -> Row:
     """`last`: the solution ends with these steps; otherwise they are closed by a separator."""
     prompt = [*tokenizer.encode(SEPARATOR.join(read)), tokenizer.separator]
-    solution = tokenizer.encode(SEPARATOR.join(learnt))
-    return [*prompt, *solution, tokenizer.end if last else tokenizer.separator], len(prompt)
+    closing = tokenizer.end if last else tokenizer.separator
+    tokens = [*prompt, *tokenizer.encode(SEPARATOR.join(learnt)), closing]
+    return tokens[:-1], [_IGNORED] * (len(prompt) - 1) + tokens[len(prompt) :]
+
+
+def _results(tokenizer: Tokenizer, tokens: Sequence[int]) -> set[int]:
+    """Where the digits after an equals sign or in a box are, and what closes them."""
+    opening = set(tokenizer.encode("= \\boxed{"))
+    digits = set(tokenizer.encode("0123456789"))
+    found, inside = set[int](), False
+    for place, token in enumerate(tokens):
+        if inside:
+            found.add(place)
+        inside = token in opening or (inside and token in digits)
+    return found

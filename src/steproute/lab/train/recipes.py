@@ -1,10 +1,12 @@
 """The recipes of the shipped lab models."""
 
+from dataclasses import replace
 from typing import Final
 
 from steproute.lab.train.fitting import Schedule
 from steproute.lab.train.hinted import HintedRecipe
 from steproute.lab.train.language_model import Recipe
+from steproute.lab.train.merging import MergeRecipe
 from steproute.lab.train.reward_model import RewardRecipe
 from steproute.lab.train.verifier import VerifierRecipe
 
@@ -30,10 +32,14 @@ VERIFIER: Final = VerifierRecipe(
     seed=5,
 )
 WEAK_HINTED: Final = HintedRecipe(
-    start="weak",
+    shape=Recipe(width=96, layers=2, heads=4, schedule=Schedule(steps=8000, batch=128, matrix_rate=0.02), seed=6),
     bank=30_000,
-    schedule=Schedule(
-        steps=240, batch=32, matrix_rate=0.005, other_rate=1e-3, warmup=20, decay=0.8, checkpoint_every=40
-    ),
-    seed=6,
+    calculating=0.05,
 )
+WEAK_MERGE: Final = MergeRecipe(
+    start="weak",
+    stories=24_000,
+    schedule=Schedule(steps=3000, batch=64, matrix_rate=0.005, other_rate=1e-3),
+    seed=7,
+)
+STRONG_MERGE: Final = replace(WEAK_MERGE, start="strong", schedule=replace(WEAK_MERGE.schedule, steps=1500), seed=8)

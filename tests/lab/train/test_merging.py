@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the learn extra")
+
+from steproute.core.problem import Problem  # noqa: E402
+from steproute.core.solution import Advice, Prefix, Step  # noqa: E402
+from steproute.lab.models import LabModel  # noqa: E402
+from steproute.lab.network import Network  # noqa: E402
+from steproute.lab.story import Story  # noqa: E402
+from steproute.lab.tokenizer import Tokenizer  # noqa: E402
+from steproute.lab.train.export import export  # noqa: E402
+from steproute.lab.train.fitting import Schedule  # noqa: E402
+from steproute.lab.train.language_model import Recipe, build  # noqa: E402
+from steproute.lab.train.merging import (  # noqa: E402
+    MergeRecipe,
+    merged_row,
+    read_plans,
+    train_merging,
+    write_plans,
+)
+from steproute.lab.worker import Worker  # noqa: E402
+
+TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, warmup=1))
+RECIPE = MergeRecipe(start="weak", stories=12, schedule=TINY.schedule)
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("plans") / "plans.jsonl"
+    write_plans(LabModel("lab-weak"), 12, path)
+    return path
+
+
+def test_plans_are_the_distinct_drafts_for_a_step_and_a_rerun_adds_none(plans: Path) -> None:
+    found = read_plans(plans)
+    assert found
+    assert all(2 <= len(set(each.texts)) == len(each.texts) <= 4 for each in found)
+    assert all(0 <= each.after < len(Story.parse(each.story).solution()) for each in found)
+    write_plans(LabModel("lab-weak"), 12, plans)
+    assert read_plans(plans) == found
+
+
+def test_an_aggregator_reads_in_use_what_it_read_in_training(plans: Path, tmp_path: Path) -> None:
+    start = build(TINY)
+    noise = torch.Generator().manual_seed(0)
+    for weights in start.parameters():  # the export keeps one of equal arrays, and reading needs them all
+        weights.data.add_(0.01 * torch.randn(weights.shape, generator=noise))
+    export(start, tmp_path / "start.onnx")
+    trained = train_merging(RECIPE, tmp_path / "start.onnx", plans, tmp_path / "model")
+    export(trained, tmp_path / "model.onnx", reads="plans")
+    model = LabModel("lab-weak-merge", Worker(Network(tmp_path / "model.onnx")))
+    assert model.capabilities.plans
+    assert not model.capabilities.example
+    for each in read_plans(plans):
+        tokens, targets = merged_row(Tokenizer(), each, np.random.default_rng(0))
+        order = np.random.default_rng(0).permutation(len(each.texts))
+        steps = Story.parse(each.story).solution()
+        prefix = Prefix(problem=Problem.ask(id="a", text=each.story, answer="1"), session="a").extended(
+            *(Step(role="given", text=text, tokens=0) for text in steps[: each.after])
+        )
+        advised = prefix.advised(Advice(plans=tuple(each.texts[index] for index in order)))
+        read = tokens[: targets.count(-100) + 1]
+        assert model._prompt(advised) == read
+        assert Tokenizer().decode(t for t in targets if t >= 0).strip() == steps[each.after]
