@@ -2,13 +2,13 @@
 
 import json
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from steproute.cli.main import app
-from steproute.lab.models import worker
 from steproute.retrieval.example_bank import load_bank
 
 
@@ -46,15 +46,17 @@ def test_data_without_solutions_is_refused(tmp_path: Path) -> None:
     assert "has no solutions in steps" in str(result.exception)
 
 
-def test_a_run_becomes_a_bank_and_a_later_run_keeps_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker("lab-weak").network, "reads", "example")  # no shipped lab model does
+def test_a_run_becomes_a_bank_and_a_later_run_keeps_its_digest(tmp_path: Path) -> None:
+    lab = files("steproute.cli").joinpath("templates/lab.toml").read_text()
+    (tmp_path / "hinted.toml").write_text(lab.replace('"lab-weak"', '"lab-weak-hinted"'))
     runs = ["--problems", "3", "--runs", str(tmp_path), "--baselines", "random"]
     run("eval", *runs, "--knobs", "0.5", "--name", "first")
     assert "strong" in train(tmp_path / "bank", "--run", str(tmp_path / "first"))
     authors = [example.author for example in load_bank(tmp_path / "bank").examples]
     assert authors == sorted(authors, key=lambda author: author != "strong")
     boost = ["--strategy", "booststep", "--set", f"bank={tmp_path / 'bank'}", "--set", "threshold=1.0"]
-    said = run("eval", *runs, *boost, "--policy", "random", "--knobs", "0", "--baselines", "", "--name", "second")
+    hinted = ["--config", str(tmp_path / "hinted.toml")]
+    said = run("eval", *runs, *hinted, *boost, "--policy", "random", "--knobs", "0", "--baselines", "", "--name", "second")
     assert "have a step in the bank at a similarity of 0.95" in said
     document = tomllib.loads((tmp_path / "second" / "run.toml").read_text())
     assert "bank.jsonl" in document["digests"]["artifacts"][str(tmp_path / "bank")]
