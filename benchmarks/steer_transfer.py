@@ -2,13 +2,15 @@
 
     python benchmarks/steer_transfer.py --problems 500
 
-The mixture is fitted anew to the hard stories, without labels, or left as it was. A row gives what the threshold then
-spends, and how much of the gap it recovers beyond a mixture of the two models at that spending (`gain`).
+The threshold is bisected until it spends the intended share on standard validation stories. The mixture is fitted anew
+to hard stories, without labels, or left as it was. A row gives what the threshold then spends on hard test stories, and
+how much of the gap it recovers beyond a mixture of the two models at that spending (`gain`). `moved` is how far the
+spending is from that on standard stories.
 """
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +19,11 @@ import numpy as np
 
 from steproute.config import lab_roles
 from steproute.core.arrays import F64
-from steproute.core.ports import Policy
+from steproute.core.logistic import logistic
+from steproute.core.ports import Policy, Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
+from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.datasets import load_problems
@@ -28,13 +32,15 @@ from steproute.evaluation.resampling import draws
 from steproute.learn.rollouts import solve_all
 from steproute.learn.steer_fit import fit_mixture
 from steproute.policies.baselines.confidence import Confidence
-from steproute.policies.steer import POSTERIORS, ConfidenceMixture, Steer
+from steproute.policies.steer import ConfidenceMixture, Steer
 from steproute.strategies.next_step import NextStep
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
-SHARES: Final = (0.2, 0.4, 0.6)
-STRATEGIES: Final = {"next-step": NextStep, "stepwise": Stepwise}
+SHARES: Final = (0.2, 0.4)
+_LOGITS: Final = (-6.0, 12.0)
+_HALVINGS: Final = 9
+STRATEGIES: Final[dict[str, Callable[..., Strategy[Episode]]]] = {"next-step": NextStep, "stepwise": Stepwise}
 RESAMPLES: Final = 5_000
 
 
@@ -104,17 +110,20 @@ def rows(standard: Stories, unlabelled: list[Stories], hard: Stories) -> Iterato
         + "|"
     )
     for name, strategy in STRATEGIES.items():
-        raw = [(knob, standard.solved(strategy(policy=Confidence(knob)))) for knob in Confidence.knobs]
-        sure = [(knob, standard.solved(strategy(policy=Steer(at_home, knob)))) for knob in POSTERIORS]
+
+        def spends(policy: Policy, strategy: Callable[..., Strategy[Episode]] = strategy) -> float:
+            return float(standard.solved(strategy(policy=policy)).strong.sum() / ends[0][1].strong.sum())
+
         for share in SHARES:
-            (first, spent), (second, mixed) = (_nearest(grid, ends[0][1], share) for grid in (raw, sure))
+            first, spent = _bisected(lambda knob: spends(Confidence(knob)), share)
+            second, mixed = _bisected(lambda knob: spends(Steer(at_home, knob)), share)
             arms: dict[str, tuple[Policy, float, float]] = {
                 "raw threshold": (Confidence(first), first, spent),
                 "mixture as it was": (Steer(at_home, second), second, mixed),
                 "mixture fitted anew": (Steer(at_hard, second), second, mixed),
             }
             solved = {arm: hard.solved(strategy(policy=policy)) for arm, (policy, _, _) in arms.items()}
-            samples = {arm: _samples(of, *ends[1], share) for arm, of in solved.items()}
+            samples = {arm: _samples(of, *ends[1], arms[arm][2]) for arm, of in solved.items()}
             for arm, (_, knob, at) in arms.items():
                 spending, gain = samples[arm]
                 cells = (
@@ -123,33 +132,38 @@ def rows(standard: Stories, unlabelled: list[Stories], hard: Stories) -> Iterato
                     arm,
                     f"{knob:g}",
                     f"{at:.1%}",
-                    f"{spending[0] + share:.1%}",
+                    f"{spending[0] + at:.1%}",
                     f"{gain[0]:+.3f}",
                 )
                 yield f"| {' | '.join(cells)} |"
             for arm in list(arms)[1:]:
                 away = difference(abs(samples[arm][0]), abs(samples["raw threshold"][0]))
                 more = difference(samples[arm][1], samples["raw threshold"][1])
-                yield f"{arm} − raw threshold: further from the intended share {_shown(away)}; gain {_shown(more)}"
+                yield f"{arm} − raw threshold: moved {_shown(away)}; gain {_shown(more)}"
 
 
 def _shown(gap: Difference) -> str:
     return f"{gap.value:+.3f} [{gap.interval.low:+.3f}, {gap.interval.high:+.3f}], p = {gap.p:.4f}"
 
 
-def _nearest(grid: list[tuple[float, Solved]], strong: Solved, share: float) -> tuple[float, float]:
+def _bisected(spends: Callable[[float], float], share: float) -> tuple[float, float]:
     """The knob whose spending on standard stories is nearest to the intended one, and that spending."""
-    spent = [(knob, float(of.strong.sum() / strong.strong.sum())) for knob, of in grid]
-    return min(spent, key=lambda each: abs(each[1] - share))
+    (low, high), tried = _LOGITS, list[tuple[float, float]]()
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        knob = logistic(middle)
+        tried.append((knob, spends(knob)))
+        low, high = (middle, high) if tried[-1][1] < share else (low, middle)
+    return min(tried, key=lambda each: abs(each[1] - share))
 
 
-def _samples(of: Solved, weak: Solved, strong: Solved, share: float) -> tuple[F64, F64]:
-    """The value, then those of the resamples: spending minus the intended share, and the gain."""
+def _samples(of: Solved, weak: Solved, strong: Solved, before: float) -> tuple[F64, F64]:
+    """The value, then those of the resamples: spending minus that on standard stories, and the gain."""
     size = len(of.correct)
     counts = np.concatenate([np.ones((1, size)), *draws(size, RESAMPLES, np.random.default_rng(0))])
     spent = (counts @ of.strong) / (counts @ strong.strong)
     low, high, at = (counts @ each.correct for each in (weak, strong, of))
-    return spent - share, (at - low) / (high - low) - spent
+    return spent - before, (at - low) / (high - low) - spent
 
 
 if __name__ == "__main__":

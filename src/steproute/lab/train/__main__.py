@@ -28,13 +28,13 @@ def main(
     ),
     only: Annotated[
         Literal["strong", "mid", "weak", "weak-hinted", "weak-merge", "strong-merge", "verifier", "prm-place"] | None,
-        typer.Option(help="Train one model; the scorers need weak and strong, an aggregator the model it starts from."),
+        typer.Option(help="Train one model. The scorers need weak and strong in --out, an aggregator weak and its start."),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads, and processes that make examples.")] = 2,
     device: Annotated[str, typer.Option(help="Where the language models that read advice learn: cpu or cuda.")] = "cpu",
     seed: Annotated[int | None, typer.Option(help="Instead of the recipe's, for models that read advice.")] = None,
 ) -> None:
-    """Train the language models and then the two scorers."""
+    """Train the three language models and then the two scorers, or the model that is named."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     if only in (None, "strong"):
@@ -43,13 +43,13 @@ def main(
         export(train_language_model(MID, out / "mid"), out / "lab-mid.onnx")
     if only in (None, "weak"):
         export(train_language_model(WEAK, out / "weak"), out / "lab-weak.onnx")
-    if only in (None, "weak-hinted"):
+    if only == "weak-hinted":
         shape = WEAK_HINTED.shape
         recipe = replace(WEAK_HINTED, shape=replace(shape, seed=shape.seed if seed is None else seed))
         hinted = train_hinted(recipe, out / "weak-hinted", device, threads)
         export(hinted, out / "lab-weak-hinted.onnx", reads="example")
-    if only in (None, "weak-merge"):
-        _aggregator(out, only or "weak-merge", WEAK_MERGE, seed, device)
+    if only == "weak-merge":
+        _aggregator(out, only, WEAK_MERGE, seed, device)
     if only == "strong-merge":
         _aggregator(out, only, STRONG_MERGE, seed, device)
     if only in (None, "verifier"):
