@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
 settings.register_profile("steproute", deadline=None)  # a busy machine is slow, and no fault
 settings.load_profile("steproute")
+
+# Tests start a thousand processes, and where no bytecode may be written each of them would compile the sources again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session")
