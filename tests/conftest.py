@@ -17,6 +17,9 @@ settings.load_profile("steproute")
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# One worker of pytest-xdist runs per core; with further threads, PyTorch and BLAS mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
