@@ -7,6 +7,7 @@ is a meaning without a field.
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
@@ -352,6 +353,7 @@ class Reference:
             yield f"| `{setting}` | {type_} | {default} | {', '.join(names)}: {MEANINGS[setting]} |"
 
 
+@cache
 def built_in(registry: Registry) -> list[str]:
     """Names of the parts that come with the package."""
     return [name for name in registry.names() if registry.get(name).__module__.startswith("steproute.")]

@@ -180,7 +180,7 @@ def _cells(table: F64, spread: float, lengths: dict[str, Lengths]) -> F64:
 
 def bisect(rising: Callable[[float], float], low: float, high: float) -> float:
     """Where a rising function crosses zero."""
-    for _ in range(100):
+    for _ in range(60):  # to the last digit of a float
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < 0 else (low, middle)
     return (low + high) / 2

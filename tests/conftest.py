@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,13 @@ if TYPE_CHECKING:
 
 settings.register_profile("steproute", deadline=None)  # a busy machine is slow, and no fault
 settings.load_profile("steproute")
+
+# Tests start a thousand processes, and where no bytecode may be written each of them would compile the sources again.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# One worker of pytest-xdist runs per core; with further threads, PyTorch and BLAS mostly wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

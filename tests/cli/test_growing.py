@@ -107,7 +107,7 @@ def config(name: str, knobs: tuple[float, ...], *baselines: str, seeds: tuple[in
 
 @pytest.mark.parametrize("tree", [False, True], ids=["eval", "compare"])
 def test_a_grown_run_makes_only_the_missing_calls(tmp_path: Path, tree: bool) -> None:
-    before, after = 100, 200
+    before, after = 25, 50
     three, five = (0.0, 0.6, 1.0), (0.0, 0.3, 0.6, 0.8, 1.0)
     first, small, _ = solved(tmp_path, config("grown", three), before, tree=tree)
     more, grown, compared = solved(tmp_path, config("grown", five, "random"), after, tree=tree)

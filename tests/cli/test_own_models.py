@@ -400,7 +400,7 @@ def test_replay_is_billed_at_the_prices_of_the_file(
     server: Arithmetic, tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEPROUTE_DATA", str(data_folder))
-    words = ("replay", "qwen3", "--knobs", "0,0.5", "--json")
+    words = ("replay", "qwen3", "--knobs", "0.5", "--json")
     nominal = json.loads(good(*words))
     text = CONFIG.replace("input = 10, output = 20", 'input = "1.00", output = "4.00"')
     text = text.replace("input = 1, output = 2 ", 'input = "0.10", output = "0.40" ')

@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with weak alone, strong alone and one threshold, and a second run with another one."""
     folder = tmp_path_factory.mktemp("routes")
     for name, knob in (("first", "0.3"), ("second", "0.6")):
-        words = ("--policy", "threshold", "--knobs", knob, "--data", "lab:train", "--problems", "30")
+        words = ("--policy", "threshold", "--knobs", knob, "--data", "lab:train", "--problems", "30", "--baselines", "")
         command("eval", *words, "--name", name, "--runs", str(folder))
     command("train", "--policy", "routes", "--runs", str(folder / "first"), "--out", str(folder / "table"))
     return folder

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,7 +148,8 @@ class TestHuggingFace:
             with pytest.raises(DatasetError, match=f"'{empty}' names no data set. Write hf:org/name:split"):
                 load_problems(empty)
 
-    def test_an_unreachable_data_set_is_named(self) -> None:
+    def test_an_unreachable_data_set_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(time, "sleep", lambda seconds: None)  # 23 s between the attempts of the Hub's client
         with pytest.raises(DatasetError, match="hf:nobody/nothing/main:test cannot be loaded"):
             load_problems("hf:nobody/nothing/main:test")
 

@@ -93,7 +93,7 @@ def train(
 @pytest.mark.parametrize("architecture", [AGG_ARCHITECTURE, SEQ_ARCHITECTURE], ids=["agg", "seq"])
 def test_ppo_finds_the_best_policy_of_two_steps(architecture: Architecture, seed: int) -> None:
     """Regenerate a bad step, keep a good one: 1 - 2 x 0.5 x 0.2 = 0.8 on average; both constant policies get less."""
-    settings = PpoSettings(lam=(LAM, LAM), passes=25, held_out=0.3, seed=seed)
+    settings = PpoSettings(lam=(LAM, LAM), passes=15, held_out=0.3, seed=seed)
     trained = train(architecture, settings)
     network = trained.family.network
     for earlier in ((), (0.9,)):

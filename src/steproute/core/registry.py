@@ -21,6 +21,7 @@ class Registry:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self._group = f"steproute.{kind}"
         self._registered: dict[str, type[Any]] = {}
         self._loaded: dict[str, Any] = {}
 
@@ -41,7 +42,7 @@ class Registry:
 
     def names(self) -> list[str]:
         """All known names, sorted; nothing is loaded."""
-        return sorted({*self._registered, *(point.name for point in self._points())})
+        return sorted({*self._registered, *entry_points(group=self._group).names})
 
     def get(self, name: str) -> Any:
         """The class or function under `name`.
@@ -67,7 +68,7 @@ class Registry:
 
     def _points(self, name: str | None = None) -> list[EntryPoint]:
         """Entry points, built-in ones first."""
-        points = entry_points(group=f"steproute.{self.kind}")
+        points = entry_points(group=self._group)
         matches = points if name is None else points.select(name=name)
         return sorted(matches, key=lambda point: _package(point) != _BUILT_IN)
 

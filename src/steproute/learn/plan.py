@@ -17,7 +17,8 @@ the cost that is paid now: with Δ_n^k(b) = F_n(p_k b_0 + m_k b_2) − F_n(b_0),
 Δ_n^k(b) − cost·c_k·tokens if that is above 0, and accepting otherwise. The authors' model has one rewriter.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,8 @@ from steproute.policies.trim.pomdp_model import ACCEPT, F64, StepPomdp
 from steproute.policies.trim.pomdp_plan import Plan, cell, kinks, on_line
 
 POINTS: Final = 401
+_BLOCK: Final = 64
+"""Points that are backed up together: so few that their arrays reuse memory instead of having it mapped anew."""
 
 
 def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan:
@@ -39,18 +42,26 @@ def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan
         raise ConfigError(
             f"{list(costs)} holds a negative one.", where="costs", remedy="Give rewards per token, such as 0.25."
         )
-    line = _Line(model, points)
+    blocks = np.array_split(np.linspace(0, 1, points), math.ceil(points / _BLOCK))
+    lines = [_Line(model, x, points) for x in blocks]
     upper = np.empty((len(costs), model.stages, points))
     alphas = np.empty((len(costs), model.stages, points, 2))
     for index, cost in enumerate(costs):
-        last_upper, last_alphas = line.last(cost)
+        last_upper, last_alphas = _joined(line.last(cost) for line in lines)
         upper[index, -1], alphas[index, -1] = last_upper, last_alphas
         for stage in reversed(range(model.stages - 1)):
             hazard = model.next_is_last(stage)
-            next_upper, next_alphas = line.back_up(cost, upper[index, stage + 1], alphas[index, stage + 1])
+            after = upper[index, stage + 1], alphas[index, stage + 1]
+            next_upper, next_alphas = _joined(line.back_up(cost, *after) for line in lines)
             upper[index, stage] = hazard * last_upper + (1 - hazard) * next_upper
             alphas[index, stage] = hazard * last_alphas + (1 - hazard) * next_alphas
     return Plan(model=model, costs=np.asarray(costs, float), upper=upper, alphas=alphas)
+
+
+def _joined(parts: Iterable[tuple[F64, F64]]) -> tuple[F64, F64]:
+    """Values and alpha vectors of the whole grid from those of its blocks."""
+    upper, alphas = zip(*parts, strict=True)
+    return np.concatenate(upper), np.concatenate(alphas)
 
 
 _Lines = tuple[F64, F64]
@@ -58,13 +69,16 @@ _Lines = tuple[F64, F64]
 
 
 class _Line:
-    """The geometry of beliefs on the line, which no stage and no cost changes. Arrays are (points, observations)."""
+    """The geometry of beliefs on the line, which no stage and no cost changes. Arrays are (x, observations).
 
-    def __init__(self, model: StepPomdp, points: int) -> None:
+    x: some of the points of the grid, whose number is `points`.
+    """
+
+    def __init__(self, model: StepPomdp, x: F64, points: int) -> None:
         on_track, derailed, newest_incorrect = model.observations.reshape(3, -1)
         p_w = model.weak_accuracy
         self.model = model
-        self.x = np.linspace(0, 1, points)
+        self.x = x
         self.good = p_w * on_track  # P(o, newest correct | all accepted correct)
         self.bad = (1 - p_w) * newest_incorrect  # P(o, newest incorrect | all accepted correct)
         self.correct = self.good + self.bad  # P(o | all accepted correct)
@@ -74,11 +88,11 @@ class _Line:
         safe = np.where(self.seen > 0, self.seen, 1.0)
         self.mended = [each.accuracy * self.good + each.if_incorrect * self.bad for each in model.rewriters]
         after = [self.x[:, None] * each / safe for each in (self.good, *self.mended)]
-        self.after = [np.minimum(x, 1.0) for x in after]  # x after each action
-        self.cells = [cell(x, points) for x in self.after]
+        self.after = [np.minimum(each, 1.0) for each in after]  # x after each action
+        self.cells = [cell(each, points) for each in self.after]
 
     def last(self, cost: float) -> tuple[F64, F64]:
-        """E_o of the last decision's value: (points,), exact, and its alpha vectors, (points, 2)."""
+        """E_o of the last decision's value at each x: (x,), exact, and its alpha vectors, (x, 2)."""
         reward = self.model.task_reward
         actions = [(np.zeros_like(self.incorrect), reward * self.good)]
         for mended, paid in zip(self.mended, self._paid(cost), strict=True):
@@ -104,7 +118,7 @@ class _Line:
         return [cost * self.model.step_tokens * rewriter.relative_cost for rewriter in self.model.rewriters]
 
     def _best(self, actions: Sequence[_Lines]) -> F64:
-        """Sum over observations of the action's line that is highest at each x: (points, 2)."""
+        """Sum over observations of the action's line that is highest at each x: (x, 2)."""
         x, best = self.x[:, None], actions[0]
         for action in actions[1:]:
             better = action[0] * (1 - x) + action[1] * x > best[0] * (1 - x) + best[1] * x

@@ -96,9 +96,10 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metering, "_BACKOFF_S", 0.01)
 
 
-def test_a_thousand_problems_lose_nothing_and_pay_for_each_token_once() -> None:
-    traces, server = solve(Stepwise(policy=Threshold(0.5)), 1000)
-    assert [trace.answer for trace in traces] == ["42"] * 1000
+@pytest.mark.parametrize("problems", [250, pytest.param(1000, marks=pytest.mark.long)])
+def test_problems_solved_at_once_lose_nothing_and_pay_for_each_token_once(problems: int) -> None:
+    traces, server = solve(Stepwise(policy=Threshold(0.5)), problems)
+    assert [trace.answer for trace in traces] == ["42"] * problems
     lines = [line for trace in traces for line in trace.account]
     for role in ("weak", "strong"):
         own = total_usage(line for line in lines if line.role == role)
@@ -114,8 +115,8 @@ def test_a_thousand_problems_lose_nothing_and_pay_for_each_token_once() -> None:
 
 
 def test_drafting_ahead_survives_the_same_faults_with_the_same_solutions() -> None:
-    plain, _ = solve(Stepwise(policy=Threshold(0.5)), 200)
-    ahead, _ = solve(Pipelined(policy=Threshold(0.5), hedge=1.0), 200, at_once=4)  # so that turns are free
+    plain, _ = solve(Stepwise(policy=Threshold(0.5)), 80)
+    ahead, _ = solve(Pipelined(policy=Threshold(0.5), hedge=1.0), 80, at_once=4)  # so that turns are free
     assert [replace(trace, account=(), latency_s=0.0) for trace in ahead] == [
         replace(trace, account=(), latency_s=0.0) for trace in plain
     ]

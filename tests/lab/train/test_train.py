@@ -46,11 +46,19 @@ def weights(model: Transformer) -> np.ndarray:
     return np.concatenate([p.detach().numpy().ravel() for p in model.parameters()])
 
 
-def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(tmp_path: Path) -> None:
-    model = train_language_model(recipe(4), tmp_path / "model")
-    export(model, tmp_path / "model.onnx")
-    assert b".py" not in (tmp_path / "model.onnx").read_bytes(), "nothing of the machine that made it"
-    network = Network(tmp_path / "model.onnx")
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Transformer, Path]:
+    """A language model after 4 steps, and the folder of its training and of its export, `model.onnx`, which is slow."""
+    folder = tmp_path_factory.mktemp("small")
+    model = train_language_model(recipe(4, snapshots=(2,)), folder)
+    export(model, folder / "model.onnx")
+    return model, folder
+
+
+def test_the_exported_network_equals_the_trained_one_whole_and_in_pieces(small: tuple[Transformer, Path]) -> None:
+    model, folder = small
+    assert b".py" not in (folder / "model.onnx").read_bytes(), "nothing of the machine that made it"
+    network = Network(folder / "model.onnx")
     tokens = Tokenizer().encode(next(generate("train")).text)
     with torch.no_grad():
         expected = model(torch.tensor([tokens]), select=torch.ones(1, len(tokens), dtype=torch.bool)).numpy()
@@ -78,13 +86,15 @@ def test_training_lowers_the_loss_on_unseen_stories(tmp_path: Path) -> None:
     assert trained < untrained - 1.0
 
 
-def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(tmp_path: Path) -> None:
-    start = recipe(4, snapshots=(2,))
-    export(train_language_model(start, tmp_path / "lm"), tmp_path / "lm.onnx")
-    write_rollouts(tmp_path / "lm.onnx", 80, tmp_path / "rollouts.jsonl")
+def test_the_whole_pipeline_ends_with_a_scorer_that_scores_every_step(
+    small: tuple[Transformer, Path], tmp_path: Path
+) -> None:
+    _, folder = small
+    write_rollouts(folder / "model.onnx", 80, tmp_path / "rollouts.jsonl")
     assert all(len(steps) == len(right) for _, steps, right in read_rollouts(tmp_path / "rollouts.jsonl"))
-    reward = RewardRecipe(start=start, start_step=2, rollouts=80, schedule=Schedule(steps=3, batch=8, warmup=1))
-    model = train_reward_model(reward, snapshot(tmp_path / "lm", 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
+    schedule = Schedule(steps=3, batch=8, warmup=1)
+    reward = RewardRecipe(start=recipe(4), start_step=2, rollouts=80, schedule=schedule)
+    model = train_reward_model(reward, snapshot(folder, 2), tmp_path / "rollouts.jsonl", tmp_path / "prm")
     export(model, tmp_path / "prm.onnx")
     steps = (Step(role="weak", text="(1) Ben has 3.", tokens=1),) * 2
     prefix = Prefix(problem=next(generate("train")), session="s", steps=steps)
@@ -125,8 +135,8 @@ def test_training_the_verifier_lowers_its_held_out_loss(tmp_path: Path) -> None:
     losses = []
     with as_file(files("steproute.lab") / "weights" / "lab-weak.onnx") as start:
         given = read_weights(start)[0]["embed.weight"]
-        for updates in (1, 30):
-            schedule = Schedule(steps=updates, batch=4, warmup=2)
+        for updates in (1, 10):
+            schedule = Schedule(steps=updates, batch=4, warmup=2, mixed=False)
             recipe = VerifierRecipe(start="weak", new_layers=1, walks=64, schedule=schedule)
             model = train_verifier(recipe, start, tmp_path / "walks.jsonl", tmp_path / f"verifier-{updates}")
             with torch.no_grad():
