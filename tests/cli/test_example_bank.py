@@ -5,7 +5,6 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from steproute.cli.main import app
@@ -55,8 +54,8 @@ def test_a_run_becomes_a_bank_and_a_later_run_keeps_its_digest(tmp_path: Path) -
     authors = [example.author for example in load_bank(tmp_path / "bank").examples]
     assert authors == sorted(authors, key=lambda author: author != "strong")
     boost = ["--strategy", "booststep", "--set", f"bank={tmp_path / 'bank'}", "--set", "threshold=1.0"]
-    hinted = ["--config", str(tmp_path / "hinted.toml")]
-    said = run("eval", *runs, *hinted, *boost, "--policy", "random", "--knobs", "0", "--baselines", "", "--name", "second")
+    boost += ["--config", str(tmp_path / "hinted.toml")]
+    said = run("eval", *runs, *boost, "--policy", "random", "--knobs", "0", "--baselines", "", "--name", "second")
     assert "have a step in the bank at a similarity of 0.95" in said
     document = tomllib.loads((tmp_path / "second" / "run.toml").read_text())
     assert "bank.jsonl" in document["digests"]["artifacts"][str(tmp_path / "bank")]

@@ -28,7 +28,9 @@ def main(
     ),
     only: Annotated[
         Literal["strong", "mid", "weak", "weak-hinted", "weak-merge", "strong-merge", "verifier", "prm-place"] | None,
-        typer.Option(help="Train one model. The scorers need weak and strong in --out, an aggregator weak and its start."),
+        typer.Option(
+            help="Train one model. The scorers need weak and strong in --out, an aggregator weak and its start."
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads, and processes that make examples.")] = 2,
     device: Annotated[str, typer.Option(help="Where the language models that read advice learn: cpu or cuda.")] = "cpu",
