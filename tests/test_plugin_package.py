@@ -74,7 +74,7 @@ def test_every_file_of_the_example_is_short() -> None:
 
 
 def test_a_policy_of_a_package_is_compared_with_a_built_in_one(folder: Path) -> None:
-    result = steproute(folder, "compare", "--policies", "threshold,lowest-so-far", "--problems", "20")
+    result = steproute(folder, "compare", "--policies", "threshold,lowest-so-far", "--problems", "8")
     assert result.returncode == 0, result.stderr
     assert "lowest-so-far" in result.stdout
 

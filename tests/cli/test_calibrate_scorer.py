@@ -115,10 +115,10 @@ def test_without_a_choice_the_figure_is_left_out(tmp_path: Path) -> None:
 
 def test_lab_candidates_come_from_the_models_or_from_a_tree(tmp_path: Path) -> None:
     with StepTree(tmp_path / "tree", 2**32) as tree:
-        problems = load_problems("lab:validation", 40, 0)
+        problems = load_problems("lab:validation", 30, 0)
         for threshold in (0.3, 1.0):
             asyncio.run(solve_all(problems, tree.roles(lab_roles()), Stepwise(policy=Threshold(threshold)), 0))
-    words = ("--problems", "40", "--method", "temperature", "--json")
+    words = ("--problems", "30", "--method", "temperature", "--json")
     sampled = json.loads(run(tmp_path, *words))
     taken = json.loads(run(tmp_path, *words, "--tree", str(tmp_path / "tree")))
     assert sampled["before"]["ece"] == taken["before"]["ece"], "the steps are the same"
