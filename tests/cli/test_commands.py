@@ -17,6 +17,7 @@ from backports import zstd
 from tests.cli.timeless import timeless
 
 from steproute.artifacts import write_artifact
+from steproute.cli.main import main
 from steproute.config.route import read_route
 from steproute.engine.trace_file import read_traces
 from steproute.evaluation.formatting import dollars
@@ -104,13 +105,24 @@ def summary(folder: Path, name: str) -> dict[str, object]:
         (("calibrate", "--budget", "0.4", "--name", "a/b"), "name: 'a/b' is no plain name"),
     ],
 )
-def test_bad_input_is_named_and_ends_with_code_2(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+def test_bad_input_is_named_and_ends_with_code_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    message: str,
+) -> None:
     (tmp_path / "bad.jsonl").write_text('{"problem": "a", "answer": "1"}\n{"problem": \n')
     (tmp_path / "empty.jsonl").write_text('{"problem": " "}\n')
     (tmp_path / "blank.jsonl").write_text("\n")
-    result = steproute(tmp_path, *words, code=2)
-    assert message in " ".join(result.stderr.split())
-    assert "Traceback" not in result.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [STEPROUTE, *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    stderr = capfd.readouterr().err
+    assert ended.value.code == 2, stderr
+    assert message in " ".join(stderr.split())
+    assert "Traceback" not in stderr
     assert not (tmp_path / "runs").exists()
 
 
