@@ -57,6 +57,8 @@ def steps(problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: 
         print_share("step correct where plans differ", name, "vote", rows, "differing", "differing steps")
     for name in ("a plan is correct", "no plan is correct"):
         print_share("written step correct", name, name, rows, "written", name)
+    for name in ("shown", "removed"):
+        print_share("written step correct, the correct plan", name, "shown", rows, "kept", "removals")
 
 
 @app.command()
@@ -118,6 +120,11 @@ class Merging:
             among = f"{'a' if correct['any plan'] else 'no'} plan is correct"
             row |= {f"differing: {name}": value for name, value in correct.items()}
             row |= {"differing steps": 1.0, among: 1.0, f"written: {among}": correct["written"]}
+            incorrect = [text for text in texts if not is_correct(story, before, text)]
+            if correct["any plan"] and len(incorrect) > 1:
+                without = (await self._written(problem, before, incorrect, seeds[1])).text
+                row |= {"removals": 1.0, "kept: shown": correct["written"]}
+                row["kept: removed"] = float(is_correct(story, before, without))
         return row
 
     async def _written(self, problem: Problem, before: Sequence[str], plans: Sequence[str], seed: int) -> Draft:
