@@ -174,11 +174,11 @@ def test_models_in_this_process_have_each_its_own_gate(tmp_path: Path) -> None:
         ("temperature = 0.7", "heat = 0.7", "models.weak.sampling.heat: unknown"),
         ("in_flight = 16", "in_flight = 0", "models.weak.limiter.in_flight: 0 is below 1"),
         ('name = "lab-strong"', 'nam = "lab-strong"', "models.strong: nam: unknown. Known fields: name."),
-        ('name = "lab-strong"', "", "models.strong: name: missing. Use one of lab-weak, lab-mid, lab-strong."),
+        ('name = "lab-strong"', "", "models.strong: name: missing. Use one of lab-weak, lab-mid, lab-strong, lab-"),
         (
             '"lab-strong"',
             '"lab-medium"',
-            "invalid enum value 'lab-medium'. Use one of lab-weak, lab-mid, lab-strong.",
+            "invalid enum value 'lab-medium'. Use one of lab-weak, lab-mid, lab-strong, lab-weak-hinted",
         ),
         ('model = "small"\n', "", "models.weak: model: missing. Set model = …."),
         ('base_url = "http://127.0.0.1:8001/v1"\n', "", "models.weak: base_url: missing. Set base_url = …."),

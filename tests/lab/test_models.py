@@ -24,7 +24,7 @@ WHOLE = replace(LAB_SAMPLING, stop=None)
 
 
 def test_shipped_weights_tell_nothing_of_the_machine_that_made_them() -> None:
-    assert len(WEIGHTS) == 5
+    assert len(WEIGHTS) == 7
     assert not any(b".py" in path.read_bytes() for path in WEIGHTS)
 
 

@@ -1,3 +1,4 @@
+import asyncio
 import re
 from functools import partial
 from itertools import islice
@@ -11,10 +12,8 @@ torch = pytest.importorskip("torch", reason="training needs the learn extra")
 from steproute.core.solution import Advice, Prefix  # noqa: E402
 from steproute.lab.examples import sentence_steps, training_pairs  # noqa: E402
 from steproute.lab.models import LAB_SAMPLING, LabModel  # noqa: E402
-from steproute.lab.network import Network  # noqa: E402
 from steproute.lab.story import Story, generate  # noqa: E402
 from steproute.lab.tokenizer import Tokenizer  # noqa: E402
-from steproute.lab.train.export import export  # noqa: E402
 from steproute.lab.train.fitting import Schedule  # noqa: E402
 from steproute.lab.train.hinted import (  # noqa: E402
     ExampleSource,
@@ -30,7 +29,6 @@ from steproute.lab.train.hinted import (  # noqa: E402
 )
 from steproute.lab.train.language_model import Recipe, build  # noqa: E402
 from steproute.lab.train.pools import pooled  # noqa: E402
-from steproute.lab.worker import Worker  # noqa: E402
 
 TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, warmup=1))
 SMALL = HintedRecipe(shape=TINY, bank=200, calculating=0.5)
@@ -124,12 +122,18 @@ async def written(model: LabModel, prefix: Prefix) -> int:
     return draft.usage.read_tokens
 
 
-def test_the_exported_model_says_that_it_reads_examples(tmp_path: Path) -> None:
-    import asyncio
+def test_training_changes_the_weights_and_continues(tmp_path: Path) -> None:
+    before = build(TINY).state_dict()["embed.weight"].clone()
+    trained = train_hinted(SMALL, tmp_path / "model")
+    assert not torch.equal(trained.embed.weight, before)
+    again = train_hinted(SMALL, tmp_path / "model")
+    assert torch.equal(trained.embed.weight, again.embed.weight)
 
-    export(train_hinted(SMALL, tmp_path / "model"), tmp_path / "model.onnx", reads="example")
-    model = LabModel("lab-weak", Worker(Network(tmp_path / "model.onnx")))
+
+def test_the_shipped_model_reads_an_example_in_front_of_the_story() -> None:
+    model = LabModel("lab-weak-hinted")
     assert model.capabilities.example
+    assert not model.capabilities.plans
     prefix = Prefix(problem=next(generate("test")), session="a")
     bare = asyncio.run(written(model, prefix))
     example = "\n\n".join(training_pairs(1)[0])
