@@ -116,7 +116,7 @@ def solutions(bank: Bank, problems: Count = 200, seed: Seed = 0, split: Part = "
             "uncached_input": sum(line.usage.input_tokens for line in lines) / len(found),
             "usd": float(sum(line.cost_usd for line in lines)) / len(found),
         }
-        print(json.dumps({"figure": "cost a problem", "of": name, **tokens}))
+        print(json.dumps({"figure": "cost per problem", "of": name, **tokens}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ def _print_costs(name: str, traces: Sequence[Trace]) -> None:
         tokens[line.role] += line.usage.output_tokens
     written = {f"{role}_tokens": round(count / len(traces), 2) for role, count in tokens.items() if count}
     usd = float(sum(line.cost_usd for line in lines)) / len(traces)
-    print(json.dumps({"figure": "cost a problem", "of": name, **written, "usd": round(usd, 9)}))
+    print(json.dumps({"figure": "cost per problem", "of": name, **written, "usd": round(usd, 9)}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/steer_transfer.py --problems 500
 
-The threshold is bisected until it spends the intended share on standard validation stories. The mixture is fitted anew
+The threshold is bisected until it spends the intended share on standard validation stories. The mixture is fitted again
 to hard stories, without labels, or left as it was. A row gives what the threshold then spends on hard test stories, and
 how much of the gap it recovers beyond a mixture of the two models at that spending (`gain`). `moved` is how far the
 spending is from that on standard stories.
@@ -120,7 +120,7 @@ def rows(standard: Stories, unlabelled: list[Stories], hard: Stories) -> Iterato
             arms: dict[str, tuple[Policy, float, float]] = {
                 "raw threshold": (Confidence(first), first, spent),
                 "mixture as it was": (Steer(at_home, second), second, mixed),
-                "mixture fitted anew": (Steer(at_hard, second), second, mixed),
+                "mixture fitted again": (Steer(at_hard, second), second, mixed),
             }
             solved = {arm: hard.solved(strategy(policy=policy)) for arm, (policy, _, _) in arms.items()}
             samples = {arm: _samples(of, *ends[1], arms[arm][2]) for arm, of in solved.items()}

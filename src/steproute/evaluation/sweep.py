@@ -73,7 +73,7 @@ class Cell(NamedTuple):
         return cls(trace.route, trace.problem_id, trace.seed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # asyncio.run prints its task, result and all, in vain
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # asyncio.run formats its result, and nobody reads it
 class Solved:
     """A sweep's graded traces, which of them were there before, and the dollars of attempts without a result.
 

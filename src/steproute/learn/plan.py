@@ -30,7 +30,7 @@ from steproute.policies.trim.pomdp_plan import Plan, cell, kinks, on_line
 
 POINTS: Final = 401
 _BLOCK: Final = 64
-"""Points that are backed up together: so few that their arrays reuse memory instead of having it mapped anew."""
+"""Points that are backed up together: so few that their arrays fit into memory that is reused."""
 
 
 def plan(model: StepPomdp, costs: Sequence[float], points: int = POINTS) -> Plan:

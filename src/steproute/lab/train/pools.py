@@ -18,18 +18,19 @@ Pool = list[tuple[Tensor, Tensor]]
 
 
 def pooled(make: Callable[[int], Pool], step: int, processes: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches of make(0), make(1), …, from the pool of batch number `step` on.
+    """The batches of make(0), make(1), …, from batch number `step` on.
 
     make: can be pickled, and gives the same batches whenever it is called.
     """
-    first, ahead = step // POOL, 2 * processes
+    (first, skipped), ahead = divmod(step, POOL), 2 * processes
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as executor:
         under_way = deque(executor.submit(_arrays, make, first + index) for index in range(ahead))
         try:
             for index in count(first + ahead):
                 under_way.append(executor.submit(_arrays, make, index))
-                for tokens, targets in under_way.popleft().result():
+                for tokens, targets in under_way.popleft().result()[skipped:]:
                     yield torch.from_numpy(tokens), torch.from_numpy(targets)
+                skipped = 0
         finally:
             executor.shutdown(cancel_futures=True)
 
