@@ -231,7 +231,7 @@ CAPITAL = {
 }
 CHAT = ChatRequest(
     messages=(
-        {"role": "system", "content": "Be brief."},
+        {"role": "system", "content": "Answer in English."},
         {"role": "user", "content": "What is the capital of France?"},
     ),
     fields={"temperature": 0, "top_p": 1, "top_k": 0, "max_tokens": 40},
