@@ -1,8 +1,10 @@
 """What merging plans is worth on the lab: steps, whole solutions, and the strong model as the one who merges (MPPA).
 
 python benchmarks/merged_plans.py steps --problems 1000
-python benchmarks/merged_plans.py solutions --problems 1000
+python benchmarks/merged_plans.py solutions --problems 1000 --control runs/lab/lab-weak-unsure.onnx
 python benchmarks/merged_plans.py hybrid --weights runs/lab/lab-strong-merge.onnx --problems 1000
+
+The control was trained on the same steps without plans: `python -m steproute.lab.train --only weak-unsure`.
 
 Each line is a JSON object. A difference is to `against`, with its 95 % interval and two-sided p-value from the paired
 bootstrap over problems.
@@ -23,7 +25,7 @@ from examples_in_steps import Count, Part, Row, Seed, after, answers, each_probl
 from steproute.config import lab_roles
 from steproute.core.ports import Strategy
 from steproute.core.problem import Problem
-from steproute.core.solution import Advice, Draft
+from steproute.core.solution import Advice, Draft, Prefix
 from steproute.core.trace import Trace
 from steproute.engine.drafting import call_seed
 from steproute.engine.episode import Episode
@@ -36,6 +38,7 @@ from steproute.learn.rollouts import solve_all
 from steproute.policies.baselines.random import RandomRouting
 from steproute.policies.trim.threshold import Threshold
 from steproute.strategies.planned import Planned
+from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
 _NEVER: Final = RandomRouting(0.0)
@@ -45,16 +48,20 @@ _GAPS: Final = (0, 40, 80)
 _KNOBS: Final = (0.1, 0.3, 0.5, 0.7, 0.9, 0.95)
 app = typer.Typer()
 Weights = Annotated[Path | None, typer.Option(help="An .onnx file instead of the shipped lab-weak-merge.")]
+Control = Annotated[Path | None, typer.Option(help="The .onnx file of the model that learnt the steps without plans.")]
 
 
 @app.command()
-def steps(problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None) -> None:
+def steps(
+    problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None, control: Control = None
+) -> None:
     """Single steps after correct prefixes: each way to make one step of four plans, and the best that could be made."""
-    merging = Merging(LabModel("lab-weak"), _aggregator(weights))
+    merging = Merging(LabModel("lab-weak"), _aggregator(weights), _blind(control))
     rows = asyncio.run(each_problem(merging.measured, list(islice(generate(split, seed), problems))))
-    for name in ("one draft", "vote", "written", "any plan"):
-        print_share("step correct", name, "vote", rows, "correct", "steps")
-        print_share("step correct where plans differ", name, "vote", rows, "differing", "differing steps")
+    for name in ("one draft", "vote", "written", *(["without plans"] if control else []), "any plan"):
+        for against in ("vote", *(["without plans"] if control else [])):
+            print_share("step correct", name, against, rows, "correct", "steps")
+            print_share("step correct where plans differ", name, against, rows, "differing", "differing steps")
     for name in ("a plan is correct", "no plan is correct"):
         print_share("written step correct", name, name, rows, "written", name)
     for name in ("shown", "removed"):
@@ -62,16 +69,25 @@ def steps(problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: 
 
 
 @app.command()
-def solutions(problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None) -> None:
-    """Whole solutions by lab-weak, with no, voted, judged and merged plans at every step."""
+def solutions(
+    problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None, control: Control = None
+) -> None:
+    """Whole solutions by lab-weak, with no, voted, judged and merged plans at every step; and by the control, where
+    plans differ and at every step."""
     strategies: dict[str, Strategy[Episode]] = {
         "weak alone": Stepwise(policy=_NEVER),
         **{merge: Planned(policy=_NEVER, plans=_PLANS, merge=merge, gap=0) for merge in ("vote", "judge")},
         "write": Planned(policy=_NEVER, plans=_PLANS, aggregator="merge", gap=0),
     }
-    traces, rows = _solve(strategies, _roles("merge", weights), problems, seed, split)
+    roles = _roles("merge", weights)
+    if (blind := _blind(control)) is not None:
+        role = replace(roles.model("merge"), model=blind)
+        roles = replace(roles, models={**roles.models, "control": role})
+        strategies["without plans"] = Planned(policy=_NEVER, plans=_PLANS, aggregator="control", gap=0)
+        strategies["control alone"] = Single("control")
+    traces, rows = _solve(strategies, roles, problems, seed, split)
     for name in traces:
-        for against in ("weak alone", "vote"):
+        for against in ("weak alone", "vote", *(["without plans", "control alone"] if control else [])):
             print_share("answer correct", name, against, rows, "correct", "problems")
         _print_costs(name, traces[name])
 
@@ -88,12 +104,24 @@ def hybrid(weights: Weights, problems: Count = 200, seed: Seed = 0, split: Part 
         _print_costs(name, traces[name])
 
 
+class Blind(LabModel):
+    """An aggregator that is not shown the plans."""
+
+    def __init__(self, source: Worker) -> None:
+        super().__init__("lab-weak", source)
+        self.capabilities = replace(self.capabilities, plans=True)
+
+    def _prompt(self, prefix: Prefix) -> list[int]:
+        return super()._prompt(prefix.advised(Advice()))
+
+
 @dataclass(frozen=True, slots=True)
 class Merging:
     """Four plans of the weak model after correct steps, and the step that each way makes of them."""
 
     weak: LabModel
     aggregator: LabModel
+    control: Blind | None
 
     async def measured(self, problem: Problem) -> Row:
         """The sums of one problem."""
@@ -111,8 +139,13 @@ class Merging:
         (draft,) = await self.weak.propose(prefix, 1, replace(LAB_SAMPLING, seed=seeds[1]))
         plans = await self.weak.propose(prefix, _PLANS, warmer)
         texts = list(dict.fromkeys(plan.text for plan in plans))
-        written = texts[0] if len(texts) == 1 else (await self._written(problem, before, texts, seeds[1])).text
-        made = {"one draft": draft.text, "vote": _most_frequent(plans), "written": written}
+        made = {"one draft": draft.text, "vote": _most_frequent(plans), "written": texts[0]}
+        made |= {"without plans": texts[0]} if self.control else {}
+        if len(texts) > 1:
+            made["written"] = (await self._written(problem, before, texts, seeds[1])).text
+            if self.control is not None:
+                sampling = replace(LAB_SAMPLING, seed=seeds[1])
+                made["without plans"] = (await self.control.propose(prefix, 1, sampling))[0].text
         correct = {name: float(is_correct(story, before, text)) for name, text in made.items()}
         correct["any plan"] = float(any(is_correct(story, before, text) for text in texts))
         row = {"steps": 1.0} | {f"correct: {name}": value for name, value in correct.items()}
@@ -134,6 +167,10 @@ class Merging:
 
 def _most_frequent(plans: Sequence[Draft]) -> str:
     return Counter(plan.text for plan in plans).most_common(1)[0][0]
+
+
+def _blind(control: Path | None) -> Blind | None:
+    return None if control is None else Blind(Worker(Network(control)))
 
 
 def _aggregator(weights: Path | None) -> LabModel:

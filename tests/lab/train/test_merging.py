@@ -60,3 +60,17 @@ def test_an_aggregator_reads_in_use_what_it_read_in_training(plans: Path, tmp_pa
         read = tokens[: targets.count(-100) + 1]
         assert model._prompt(advised) == read
         assert Tokenizer().decode(t for t in targets if t >= 0).strip() == steps[each.after]
+
+
+def test_the_control_learns_the_same_steps_from_the_prompt_that_lab_weak_reads(plans: Path) -> None:
+    for each in read_plans(plans):
+        shown, learnt = merged_row(Tokenizer(), each, np.random.default_rng(0))
+        tokens, targets = merged_row(Tokenizer(), each, np.random.default_rng(0), shown=False)
+        step = [target for target in targets if target >= 0]
+        assert step == [target for target in learnt if target >= 0]
+        assert len(tokens) < len(shown)
+        steps = Story.parse(each.story).solution()[: each.after]
+        prefix = Prefix(problem=Problem.ask(id="a", text=each.story, answer="1"), session="a").extended(
+            *(Step(role="given", text=text, tokens=0) for text in steps)
+        )
+        assert LabModel("lab-weak")._prompt(prefix) == tokens[: targets.count(-100) + 1]

@@ -14,7 +14,17 @@ from steproute.lab.train.fitting import snapshot
 from steproute.lab.train.hinted import train_hinted
 from steproute.lab.train.language_model import train_language_model
 from steproute.lab.train.merging import MergeRecipe, train_merging, write_plans
-from steproute.lab.train.recipes import MID, PLACE, STRONG, STRONG_MERGE, VERIFIER, WEAK, WEAK_HINTED, WEAK_MERGE
+from steproute.lab.train.recipes import (
+    MID,
+    PLACE,
+    STRONG,
+    STRONG_MERGE,
+    VERIFIER,
+    WEAK,
+    WEAK_HINTED,
+    WEAK_MERGE,
+    WEAK_UNSURE,
+)
 from steproute.lab.train.reward_model import train_reward_model
 from steproute.lab.train.rollouts import write_rollouts
 from steproute.lab.train.verifier import train_verifier
@@ -27,9 +37,21 @@ def main(
         "runs/lab"
     ),
     only: Annotated[
-        Literal["strong", "mid", "weak", "weak-hinted", "weak-merge", "strong-merge", "verifier", "prm-place"] | None,
+        Literal[
+            "strong",
+            "mid",
+            "weak",
+            "weak-hinted",
+            "weak-merge",
+            "strong-merge",
+            "weak-unsure",
+            "verifier",
+            "prm-place",
+        ]
+        | None,
         typer.Option(
-            help="Train one model. The scorers need weak and strong in --out, an aggregator weak and its start."
+            help="Train one model. The scorers need weak and strong in --out, an aggregator or its control "
+            "(weak-unsure) weak and its start."
         ),
     ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads, and processes that make examples.")] = 2,
@@ -54,6 +76,8 @@ def main(
         _aggregator(out, only, WEAK_MERGE, seed, device)
     if only == "strong-merge":
         _aggregator(out, only, STRONG_MERGE, seed, device)
+    if only == "weak-unsure":
+        _aggregator(out, only, WEAK_UNSURE, seed, device)
     if only in (None, "verifier"):
         _verifier(out)
     if only in (None, "prm-place"):
@@ -67,7 +91,7 @@ def _aggregator(out: Path, name: str, recipe: MergeRecipe, seed: int | None, dev
     write_plans(LabModel("lab-weak", Worker(Network(out / "lab-weak.onnx"))), recipe.stories, plans)
     recipe = replace(recipe, seed=recipe.seed if seed is None else seed)
     merging = train_merging(recipe, out / f"lab-{recipe.start}.onnx", plans, out / name, device)
-    export(merging, out / f"lab-{name}.onnx", reads="plans")
+    export(merging, out / f"lab-{name}.onnx", reads="plans" if recipe.shown else None)
 
 
 def _verifier(out: Path) -> None:

@@ -35,11 +35,13 @@ _IN_FLIGHT: Final = 24
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeRecipe:
     """Everything that decides an aggregator's weights. start: the lab model that is trained further. stories: how many
-    training stories lab-weak plans for."""
+    training stories lab-weak plans for. shown: whether plans are in view; without them it learns the same steps, as a
+    control."""
 
     start: Literal["weak", "strong"]
     stories: int
     schedule: Schedule
+    shown: bool = True
     seed: int = 0
 
 
@@ -80,7 +82,9 @@ def train_merging(recipe: MergeRecipe, start: Path, plans: Path, folder: Path, d
         size = recipe.schedule.batch
         while True:
             drawn = [known[each] for each in rng.integers(len(known), size=size * POOL)]
-            rows = sorted((merged_row(tokenizer, each, rng) for each in drawn), key=lambda row: len(row[0]))
+            rows = sorted(
+                (merged_row(tokenizer, each, rng, shown=recipe.shown) for each in drawn), key=lambda row: len(row[0])
+            )
             for part in rng.permutation(POOL):
                 yield next_tokens(rows[part * size : (part + 1) * size], tokenizer.pad)
 
@@ -88,12 +92,12 @@ def train_merging(recipe: MergeRecipe, start: Path, plans: Path, folder: Path, d
     return model.cpu()
 
 
-def merged_row(tokenizer: Tokenizer, plans: Plans, rng: np.random.Generator) -> Row:
-    """A story, its correct steps, the plans in any order as `LabModel` shows them, and the correct step, which alone is
-    learnt."""
+def merged_row(tokenizer: Tokenizer, plans: Plans, rng: np.random.Generator, *, shown: bool = True) -> Row:
+    """A story, its correct steps, the plans in any order as `LabModel` shows them (if `shown`), and the correct step,
+    which alone is learnt."""
     steps = Story.parse(plans.story).solution()
     shuffled = [plans.texts[each] for each in rng.permutation(len(plans.texts))]
-    read = [plans.story, *steps[: plans.after], "", *shuffled, ""]
+    read = [plans.story, *steps[: plans.after], *(["", *shuffled, ""] if shown else [])]
     return row_of(tokenizer, read, [steps[plans.after]], last=plans.after == len(steps) - 1)
 
 

@@ -42,4 +42,5 @@ WEAK_MERGE: Final = MergeRecipe(
     schedule=Schedule(steps=3000, batch=64, matrix_rate=0.005, other_rate=1e-3),
     seed=7,
 )
+WEAK_UNSURE: Final = replace(WEAK_MERGE, shown=False)
 STRONG_MERGE: Final = replace(WEAK_MERGE, start="strong", schedule=replace(WEAK_MERGE.schedule, steps=1500), seed=8)
