@@ -123,15 +123,15 @@ class Trace:
     def generated_tokens(self, role: str, *purposes: Purpose) -> int:
         """Output tokens of a role, of all purposes that generate or of the given ones."""
         counted = purposes or _GENERATING
-        return total_usage(x for x in self.account if x.role == role and x.purpose in counted).output_tokens
+        return sum(x.usage.output_tokens for x in self.account if x.role == role and x.purpose in counted)
 
     def discarded_tokens(self) -> int:
         """Output tokens of all models that no solution kept."""
-        return total_usage(x for x in self.account if x.purpose in _DISCARDED).output_tokens
+        return sum(x.usage.output_tokens for x in self.account if x.purpose in _DISCARDED)
 
     def scored_tokens(self) -> int:
         """Tokens that scorers read, cached or not."""
-        return total_usage(x for x in self.account if x.purpose is Purpose.SCORE).read_tokens
+        return sum(x.usage.read_tokens for x in self.account if x.purpose is Purpose.SCORE)
 
 
 def total_usage(lines: Iterable[AccountLine]) -> Usage:
