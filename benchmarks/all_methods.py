@@ -44,6 +44,7 @@ TRAINED: Final = {
     "advantage": "--policy advantage --label rollouts --problems 300",
     "steer": "--policy steer --problems 200",
     "query-sw": "--policy query-sw --problems 1000",
+    "second-chances": "--policy rungs --roles weak,resample,mid,strong --width 2 --problems 400",
 }
 SCORES: Final = "@0/0.2/0.4/0.6/0.8/0.9/0.95/1"
 SHARES: Final = "@0/0.2/0.4/0.6/0.8/0.9/1"
@@ -65,6 +66,7 @@ GRIDS: Final = {
     "{runs}/agg-three": ("TRIM-Agg, three models", LAMBDAS),
     "{runs}/pomdp-three": ("TRIM-POMDP, three models", RANKS),
     "second-chances:ladder": ("second chances, three models", SCORES),
+    "second-chances:{runs}/second-chances": ("second chances, fitted tables", ""),
     "rsd": ("RSD", "@0/0.2/0.4/0.6/0.8/1/1.5/3/5"),
     "{runs}/advantage": ("Arbitrage", "@0/0.004/0.005/0.007/0.01/0.03/0.07/0.2/0.35/1"),
     "arbitrage-oracle:threshold": ("Arbitrage's oracle by the PRM", SCORES),
