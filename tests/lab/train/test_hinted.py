@@ -18,17 +18,16 @@ from steproute.lab.train.fitting import Schedule  # noqa: E402
 from steproute.lab.train.hinted import (  # noqa: E402
     ExampleSource,
     HintedRecipe,
-    Row,
     bare_row,
     corrupted,
     hinted_pool,
     hinted_row,
     loss_by_row,
-    next_tokens,
     train_hinted,
 )
 from steproute.lab.train.language_model import Recipe, build  # noqa: E402
 from steproute.lab.train.pools import pooled  # noqa: E402
+from steproute.lab.train.rows import Row, batch_of  # noqa: E402
 
 TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, warmup=1))
 SMALL = HintedRecipe(shape=TINY, bank=200, calculating=0.5)
@@ -112,7 +111,7 @@ def test_each_row_counts_alike_in_the_loss() -> None:
     torch.nn.init.normal_(model.head.weight)
 
     def loss(chosen: list[Row]) -> float:
-        return float(loss_by_row(model, *next_tokens(chosen, tokenizer.pad)).item())
+        return float(loss_by_row(model, *batch_of(chosen, tokenizer.pad)).item())
 
     assert loss(rows) == pytest.approx((loss(rows[:1]) + loss(rows[1:])) / 2, rel=1e-4)
 

@@ -18,21 +18,18 @@ from steproute.lab.examples import as_read, sentence_steps, training_pairs
 from steproute.lab.story import MAX_VALUE, Story, generate
 from steproute.lab.tokenizer import SEPARATOR, Tokenizer
 from steproute.lab.train.fitting import fit
-from steproute.lab.train.language_model import Recipe, build, pad_rows
+from steproute.lab.train.language_model import Recipe, build
 from steproute.lab.train.pools import POOL, Pool, pooled
+from steproute.lab.train.rows import IGNORED, Row, batch_of, row_of
 from steproute.lab.train.transformer import Transformer
 from steproute.retrieval.tfidf import TextIndex
 
-_IGNORED: Final = -100
 _MADE_UP: Final = 0.5
 _LIKE_STEP, _LIKE_SENTENCE = 0.6, 0.8
 _CALCULATION: Final = re.compile(r"(\d+) ([-+*/]) (?:\w+ )?(\d+) = ")
 _RESULT: Final = re.compile(r"(?<== )\d+|(?<=\{)\d+")
 _DIGIT: Final = re.compile(r"(?<!\()(?<!\(\d)\d")
 _SIGN: Final = re.compile(r"(?<= )[-+*/](?= )")
-
-Row = tuple[list[int], list[int]]
-"""Tokens, and for each the one that is learnt to follow it, or _IGNORED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +118,7 @@ def hinted_pool(recipe: HintedRecipe, index: int) -> Pool:
         made += [bare, hinted_row(tokenizer, story, source, rng)]
     made.sort(key=lambda row: len(row[0]))
     chunks = [made[part * size : (part + 1) * size] for part in rng.permutation(POOL)]
-    return [next_tokens(chunk, tokenizer.pad) for chunk in chunks]
-
-
-def next_tokens(rows: Sequence[Row], pad: int) -> tuple[Tensor, Tensor]:
-    """(tokens, targets), each (row, time)."""
-    return pad_rows([tokens for tokens, _ in rows], pad), pad_rows([targets for _, targets in rows], _IGNORED)
+    return [batch_of(chunk, tokenizer.pad) for chunk in chunks]
 
 
 def _shown(sentence: str, step: str) -> str:
@@ -143,7 +135,7 @@ def bare_row(tokenizer: Tokenizer, story: Story, *, calculating: bool) -> Row:
     tokens, targets = row_of(tokenizer, [story.text], story.solution(), last=True)
     if not calculating:
         results = _results(tokenizer, tokens)
-        targets = [_IGNORED if place + 1 in results else target for place, target in enumerate(targets)]
+        targets = [IGNORED if place + 1 in results else target for place, target in enumerate(targets)]
     return tokens, targets
 
 
@@ -169,19 +161,11 @@ def corrupted(step: str, rng: np.random.Generator) -> str:
 
 def loss_by_row(model: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy, first averaged in each row: one step beside an example counts as much as a whole solution."""
-    learnt = targets != _IGNORED
+    learnt = targets != IGNORED
     outputs = model(tokens, select=learnt)
     losses = F.cross_entropy(outputs.float(), targets[learnt], reduction="none")
     weights = (1.0 / learnt.sum(1)).unsqueeze(1).expand(learnt.shape)[learnt]
     return (losses * weights).sum() / len(tokens)
-
-
-def row_of(tokenizer: Tokenizer, read: list[str], learnt: list[str], *, last: bool) -> Row:
-    """`last`: the solution ends with these steps; otherwise they are closed by a separator."""
-    prompt = [*tokenizer.encode(SEPARATOR.join(read)), tokenizer.separator]
-    closing = tokenizer.end if last else tokenizer.separator
-    tokens = [*prompt, *tokenizer.encode(SEPARATOR.join(learnt)), closing]
-    return tokens[:-1], [_IGNORED] * (len(prompt) - 1) + tokens[len(prompt) :]
 
 
 def _results(tokenizer: Tokenizer, tokens: Sequence[int]) -> set[int]:

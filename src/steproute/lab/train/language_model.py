@@ -13,12 +13,12 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.lab.onnx_weights import read_weights
 from steproute.lab.story import Story, generate
-from steproute.lab.tokenizer import SEPARATOR, Tokenizer
+from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.fitting import Schedule, fit
+from steproute.lab.train.rows import IGNORED, Row, batch_of, row_of
 from steproute.lab.train.transformer import Shape, Transformer
 
 _POOL: Final = 8
-_IGNORED: Final = -100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,30 +73,18 @@ def solution_batches(tokenizer: Tokenizer, size: int, seed: int) -> Iterator[tup
         rows = sorted((_row(tokenizer, problem.text) for problem in problems), key=_length)
         starts = torch.randperm(_POOL).tolist()
         for start in starts:
-            chunk = rows[start * size : (start + 1) * size]
-            yield (
-                pad_rows([tokens[:-1] for tokens, _ in chunk], tokenizer.pad),
-                pad_rows([[_IGNORED] * (prompt - 1) + tokens[prompt:] for tokens, prompt in chunk], _IGNORED),
-            )
+            yield batch_of(rows[start * size : (start + 1) * size], tokenizer.pad)
 
 
 def next_token_loss(model: Transformer, tokens: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy over the positions whose target is not ignored."""
-    outputs = model(tokens, select=targets != _IGNORED)
-    return F.cross_entropy(outputs.float(), targets[targets != _IGNORED])
+    outputs = model(tokens, select=targets != IGNORED)
+    return F.cross_entropy(outputs.float(), targets[targets != IGNORED])
 
 
-def pad_rows(rows: list[list[int]], value: int) -> Tensor:
-    """(batch, longest) int64, right-padded with `value`."""
-    longest = max(len(row) for row in rows)
-    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+def _row(tokenizer: Tokenizer, text: str) -> Row:
+    return row_of(tokenizer, [text], Story.parse(text).solution(), last=True)
 
 
-def _row(tokenizer: Tokenizer, text: str) -> tuple[list[int], int]:
-    prompt = [*tokenizer.encode(text), tokenizer.separator]
-    solution = tokenizer.encode(SEPARATOR.join(Story.parse(text).solution()))
-    return [*prompt, *solution, tokenizer.end], len(prompt)
-
-
-def _length(row: tuple[list[int], int]) -> int:
+def _length(row: Row) -> int:
     return len(row[0])

@@ -20,9 +20,9 @@ from steproute.lab.models import LAB_SAMPLING, LabModel
 from steproute.lab.story import Story, generate
 from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.fitting import Schedule, fit
-from steproute.lab.train.hinted import Row, next_tokens, row_of
 from steproute.lab.train.language_model import next_token_loss, trained
 from steproute.lab.train.pools import POOL
+from steproute.lab.train.rows import Row, batch_of, row_of
 from steproute.lab.train.transformer import Transformer
 
 _SEED: Final = 80
@@ -86,7 +86,7 @@ def train_merging(recipe: MergeRecipe, start: Path, plans: Path, folder: Path, d
                 (merged_row(tokenizer, each, rng, shown=recipe.shown) for each in drawn), key=lambda row: len(row[0])
             )
             for part in rng.permutation(POOL):
-                yield next_tokens(rows[part * size : (part + 1) * size], tokenizer.pad)
+                yield batch_of(rows[part * size : (part + 1) * size], tokenizer.pad)
 
     fit(model, batches, next_token_loss, recipe.schedule, folder)
     return model.cpu()

@@ -12,12 +12,12 @@ from torch.nn import functional as F  # noqa: N812 - PyTorch's own convention
 
 from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.fitting import Schedule, fit
-from steproute.lab.train.language_model import Recipe, build, pad_rows
+from steproute.lab.train.language_model import Recipe, build
 from steproute.lab.train.rollouts import read_rollouts
+from steproute.lab.train.rows import IGNORED, Row, batch_of
 from steproute.lab.train.transformer import Shape, Transformer
 
 _POOL: Final = 8
-_IGNORED: Final = -100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,7 @@ def train_reward_model(recipe: RewardRecipe, start: Path, rollouts: Path, folder
     return model
 
 
-def labelled_batches(
-    tokenizer: Tokenizer, rows: list[tuple[list[int], list[int]]], size: int, seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def labelled_batches(tokenizer: Tokenizer, rows: list[Row], size: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(tokens, labels), each (batch, time): a label of 0 or 1 at the separator after each step, ignored elsewhere."""
     generator = torch.Generator().manual_seed(seed)
     while True:
@@ -65,25 +63,21 @@ def labelled_batches(
         for start in range(0, len(order) - size * _POOL + 1, size * _POOL):
             pool = sorted((rows[i] for i in order[start : start + size * _POOL]), key=lambda row: len(row[0]))
             for part in torch.randperm(_POOL, generator=generator).tolist():
-                chunk = pool[part * size : (part + 1) * size]
-                yield (
-                    pad_rows([tokens for tokens, _ in chunk], tokenizer.pad),
-                    pad_rows([labels for _, labels in chunk], _IGNORED),
-                )
+                yield batch_of(pool[part * size : (part + 1) * size], tokenizer.pad)
 
 
 def step_loss(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
     """Mean binary cross-entropy over the labelled positions."""
-    chosen = labels != _IGNORED
+    chosen = labels != IGNORED
     outputs: Tensor = model(tokens, select=chosen)
     return F.binary_cross_entropy_with_logits(outputs[:, 0].float(), labels[chosen].float())
 
 
-def _row(tokenizer: Tokenizer, text: str, steps: list[str], right: list[bool]) -> tuple[list[int], list[int]]:
+def _row(tokenizer: Tokenizer, text: str, steps: list[str], right: list[bool]) -> Row:
     tokens = [*tokenizer.encode(text), tokenizer.separator]
-    labels = [_IGNORED] * len(tokens)
+    labels = [IGNORED] * len(tokens)
     for step, label in zip(steps, right, strict=True):
         part = [*tokenizer.encode(step), tokenizer.separator]
         tokens += part
-        labels += [_IGNORED] * (len(part) - 1) + [int(label)]
+        labels += [IGNORED] * (len(part) - 1) + [int(label)]
     return tokens, labels

@@ -22,19 +22,17 @@ from steproute.lab.tokenizer import Tokenizer
 from steproute.lab.train.alterations import altered
 from steproute.lab.train.first_error import first_error
 from steproute.lab.train.fitting import Schedule, fit
-from steproute.lab.train.language_model import pad_rows, trained
+from steproute.lab.train.language_model import trained
+from steproute.lab.train.rows import IGNORED, Row, batch_of
 from steproute.lab.train.verifier_network import VerifierNetwork
 from steproute.lab.train.walks import Walk, read_walks
 
-_IGNORED: Final = -100
 _PAIRED: Final = 2
 _INSIDE: Final = 4
+"""A row's targets are 0 or 1 after an incorrect or correct step, 2 or 3 after one of a pair, 4 or 5 inside a step that
+is incorrect or correct so far, and IGNORED elsewhere."""
 _POOL: Final = 8
 _PAIR_WEIGHT: Final = 0.5
-
-Row = tuple[list[int], list[int]]
-"""Token ids, and a label for each: 0 or 1 after an incorrect or correct step, 2 or 3 after one of a pair, 4 or 5 inside
-a step that is incorrect or correct so far, -100 elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +71,12 @@ def verifier_batches(walks: Sequence[Walk], size: int, rng: np.random.Generator)
         _pooled(_pair_rows(walks, tokenizer, rng), size // 2, rng),
     )
     for parts in zip(*sources, strict=False):
-        rows = [row for part in parts for group in part for row in group]
-        yield (
-            pad_rows([tokens for tokens, _ in rows], tokenizer.pad),
-            pad_rows([labels for _, labels in rows], _IGNORED),
-        )
+        yield batch_of([row for part in parts for group in part for row in group], tokenizer.pad)
 
 
 def verifier_loss(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
     """The three terms: steps, half the pairs' margins, and tokens inside steps."""
-    select = labels != _IGNORED
+    select = labels != IGNORED
     logits, kinds = model(tokens, select=select)[:, 0].float(), labels[select]
     after, inside = kinds < _PAIRED, kinds >= _INSIDE
     margin = logits[kinds == _PAIRED + 1] - logits[kinds == _PAIRED]
@@ -128,7 +122,7 @@ def _altered_rows(walks: Sequence[Walk], tokenizer: Tokenizer, rng: np.random.Ge
             for place, step in enumerate(steps):
                 correct = bool(rng.random() < 0.5)
                 text = step if correct else altered(step, rng, keep_result=place < len(steps) - 1)
-                row = _judged(tokenizer, row, walk, place, (text, correct), _IGNORED)
+                row = _judged(tokenizer, row, walk, place, (text, correct), IGNORED)
             if steps:
                 yield (row,)
 
@@ -169,7 +163,7 @@ def _start(tokenizer: Tokenizer, problem: str) -> Row:
 def _read(tokenizer: Tokenizer, row: Row, text: str) -> Row:
     """The row with a text that is only read."""
     tokens = [*tokenizer.encode(text), tokenizer.separator]
-    return row[0] + tokens, row[1] + [_IGNORED] * len(tokens)
+    return row[0] + tokens, row[1] + [IGNORED] * len(tokens)
 
 
 def _judged(tokenizer: Tokenizer, row: Row, walk: Walk, place: int, step: tuple[str, bool], after: int) -> Row:
