@@ -1,6 +1,8 @@
 """Arbitrage's text router on the lab: fine-tune an exported tiny model for a minute, measure its AUC for savable steps.
 
-python benchmarks/text_router.py --problems 600 --epochs 4
+python benchmarks/text_router.py --problems 600
+
+As in the paper, it starts from a process reward model. `--model lab-strong` starts from a language model instead.
 """
 
 import argparse
@@ -24,7 +26,8 @@ from steproute.learn.rollouts import solve_all
 from steproute.learn.text_router import RouterTuning, drafted, tune_router
 from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
 
-EPOCHS = 4
+BASE = "lab-prm-place"
+EPOCHS = 1
 TEXT = {"head": "router", "text": "{problem}\n\n{steps}", "marker": "\n\n", "dtype": "float32"}
 TRAINED = ("self_attn", "down_proj", "norm", "embed", "score")  # the exported gates are too steep to be trained
 
@@ -62,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--problems", type=int, default=600)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--model", default="lab-strong")
+    parser.add_argument("--model", default=BASE)
     parser.add_argument("--tree", type=Path, default=Path("runs/tree-wide.jsonl.zst"))
     options = parser.parse_args()
     rows = lab_rows(options.problems, options.tree)
