@@ -13,6 +13,8 @@ import json
 import re
 from itertools import islice
 
+import msgspec
+
 from steproute.core.answer_rule import FINAL_LINE
 from steproute.core.final_line import final_line
 from steproute.core.grade import Verdict
@@ -50,7 +52,7 @@ def written(name: str, limit: int | None) -> dict[str, object]:
     """Solutions that models wrote."""
     counts = dict.fromkeys(("solutions", "stated", "last_speaks", "last_states", "stated_before_last"), 0)
     for _, row in islice(read_rows(data_file(name)), limit):
-        steps = [BOX.sub(r"\1", step) for step in row["steps"]]  # type: ignore[attr-defined]
+        steps = [BOX.sub(r"\1", step) for step in msgspec.convert(row["steps"], list[str])]
         counts["solutions"] += 1
         counts["stated"] += final_line("\n\n".join(steps)) is not None
         if SPEAKS.search(steps[-1]):

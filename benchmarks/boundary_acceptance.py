@@ -13,9 +13,10 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -23,10 +24,10 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from steproute.config.embedded import lab_roles
-from steproute.config.route import policy_family
+from steproute.config.route import build_strategy, policy_family
 from steproute.core.arrays import F64
 from steproute.core.observation import Moment
-from steproute.core.ports import Reading, Strategy
+from steproute.core.ports import Chooser, Reading, Strategy
 from steproute.core.problem import Problem
 from steproute.core.trace import Trace
 from steproute.core.usage import Price, Usage
@@ -117,7 +118,7 @@ class Folder:
         """Whether a policy has been run."""
         return self._file("rows", name, "json").exists()
 
-    async def router(self, name: str, train: Callable[[], Any]) -> BoundaryRouter:
+    async def router(self, name: str, train: Callable[[], Awaitable[BoundaryRouter]]) -> BoundaryRouter:
         """A trained router, kept."""
         path = self._file("router", name, "npz")
         if not path.exists():
@@ -161,7 +162,7 @@ class Measurement:
 
     async def run(self, part: str) -> None:
         """One part."""
-        parts: Mapping[str, Callable[[], Any]] = {
+        parts: Mapping[str, Callable[[], Awaitable[None]]] = {
             "curves": self.curves,
             "caps": self.caps,
             "intractable": self.intractable,
@@ -182,7 +183,7 @@ class Measurement:
             await self._measure(along(f"BoSFT {seed}", start, (0.15,)))
         agg = policy_family("lab-agg")
         knobs = (agg.knobs[0], agg.knobs[len(agg.knobs) // 2], agg.knobs[-1])
-        await self._measure({f"TRIM-Agg {knob:g}": Stepwise(policy=agg.at(knob, 0)) for knob in knobs})
+        await self._measure({f"TRIM-Agg {knob:g}": build_strategy("stepwise", agg.at(knob, 0)) for knob in knobs})
         await self._measure({f"confidence {k}": Stepwise(policy=Confidence(k)) for k in (0.8, 0.9, 0.96)})
         await self._measure({f"SpecReason {k}": SpecReason(policy=Threshold(k)) for k in (0.02, 0.5)})
 
@@ -191,7 +192,7 @@ class Measurement:
         _, trained = await self._trained(0)
         chooser = BoundaryFamily(trained).at(LAMBDAS[0], 0)
         for k in CALLS:
-            choosers = {"BoPO": chooser, "first": First(k), "last": Last(k)}
+            choosers: dict[str, Chooser] = {"BoPO": chooser, "first": First(k), "last": Last(k)}
             named = {f"{name}, cap {k} calls": Preroute(chooser=each) for name, each in choosers.items()}
             await self._measure(named, limits=Limits(max_calls={"strong": k}))
         strong = np.mean([row["usd"] for row in self.folder.rows()["always strong"]])
@@ -225,9 +226,7 @@ class Measurement:
         hard = [task.problem for task in tasks if task.difficulty is Difficulty.HARD]
         for seed in range(self.options.seeds):
             trainer = self._trainer(seed, reference=False)
-            plain = await self.folder.router(
-                f"plain {seed}", lambda trainer=trainer: trainer.optimised(untrained(self.train), tasks)
-            )
+            plain = await self.folder.router(f"plain {seed}", partial(trainer.optimised, untrained(self.train), tasks))
             for name, router in (("plain GRPO", plain), ("BoPO", (await self._trained(seed))[1])):
                 await self._measure(along(f"hard, {name} {seed}", router, (0.1, 0.45, 1.0)), problems=hard)
 
@@ -241,7 +240,9 @@ class Measurement:
         )
         return start, trained
 
-    async def _on_tasks(self, factor: float, train: Callable[[list[BoundaryTask]], Any]) -> Any:
+    async def _on_tasks(
+        self, factor: float, train: Callable[[list[BoundaryTask]], Awaitable[BoundaryRouter]]
+    ) -> BoundaryRouter:
         return await train(await self._tasks_at(factor))
 
     async def _tasks_at(self, factor: float) -> list[BoundaryTask]:
@@ -284,7 +285,8 @@ def mean_usd(rollouts: Sequence[Rollout]) -> float:
 def figures(rows: Sequence[Row], reads: float) -> F64:
     """(problem, figure): correct, dollars with the prices of reading multiplied by a factor."""
     roles = lab_roles()
-    prices = {name: role.price for name, role in {**roles.scorers, **roles.models}.items()}
+    prices = {name: scorer.price for name, scorer in roles.scorers.items()}
+    prices |= {name: model.price for name, model in roles.models.items()}
     by = {name: [float(x) for x in (p.input, p.cache_read or 0, p.output)] for name, p in prices.items()}
 
     def usd(row: Row) -> float:
@@ -402,7 +404,7 @@ class Tables:
     def caps(self) -> None:
         """Under each cap: accuracy, what was used, and whether any problem used more."""
         strong = np.mean([row["usd"] for row in self.rows["always strong"]])
-        kinds = [(f"cap {k} calls", "calls", k) for k in CALLS]
+        kinds: list[tuple[str, str, float]] = [(f"cap {k} calls", "calls", k) for k in CALLS]
         kinds += [(f"cap {share:.0%} dollars", "usd", float(f"{share * strong:.9f}")) for share in SHARES]
         print("\n| cap | policy | correct | BoPO ahead | mean used of the cap | problems above |")
         for end, unit, most in kinds:
@@ -416,8 +418,8 @@ class Tables:
                 )
 
     def _ahead(self, own: Sequence[Row], other: Sequence[Row]) -> str:
-        difference = np.subtract(*([float(row["correct"]) for row in rows] for rows in (own, other)))
-        return self.paired.interval(self.paired.weights @ difference)
+        ours, theirs = (np.array([float(row["correct"]) for row in rows]) for rows in (own, other))
+        return self.paired.interval(self.paired.weights @ (ours - theirs))
 
     def intractable(self) -> None:
         """Spending on problems that nobody solves, relative to always-weak's."""

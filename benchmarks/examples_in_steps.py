@@ -12,7 +12,7 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from steproute.engine.roles import ModelRole
 from steproute.evaluation.differences import difference
 from steproute.evaluation.resampling import draws
 from steproute.lab.checker import StepLabel, check_steps
-from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabWriter
 from steproute.lab.network import Network
 from steproute.lab.story import Split, Story, generate
 from steproute.lab.worker import Worker
@@ -51,7 +51,7 @@ app = typer.Typer()
 Bank = Annotated[Path, typer.Option(help="Folder of the example bank.")]
 Count = Annotated[int, typer.Option(help="Test problems.")]
 Seed = Annotated[int, typer.Option(help="Of the problems and the drafts.")]
-Writer = Annotated[str, typer.Option(help="The lab model that makes the first tries.")]
+Writer = Annotated[LabWriter, typer.Option(help="The lab model that makes the first tries.")]
 Part = Annotated[Split, typer.Option(help="The stories' split.")]
 Weights = Annotated[Path | None, typer.Option(help="An .onnx file instead of the shipped lab-weak-hinted.")]
 _QUERIES: Final = ("first try", "previous step", "path")
@@ -63,7 +63,7 @@ Row = dict[str, float]
 @app.command()
 def retrieval(bank: Bank, problems: Count = 200, seed: Seed = 0, model: Writer = "lab-weak") -> None:
     """What each query finds, for tries of a model after correct steps: no second draft is written."""
-    tried = OneStep(load_bank(bank), LabModel(model))  # type: ignore[arg-type]
+    tried = OneStep(load_bank(bank), LabModel(model))
     rows = asyncio.run(each_problem(tried.found, list(islice(generate("test", seed), problems))))
     for name in _QUERIES:
         print_share("same calculation", name, "first try", rows, "found", "calculations")
@@ -248,8 +248,10 @@ def answers(problem: Problem, traces: Mapping[str, Trace]) -> Row:
     return {"problems": 1.0} | {f"correct: {name}": float(t.answer == problem.answer) for name, t in traces.items()}
 
 
-async def each_problem(measure: Callable[[Problem], object], problems: Sequence[Problem]) -> list[Row]:
-    return await map_concurrently(measure, problems, in_flight=_IN_FLIGHT)  # type: ignore[arg-type, return-value]
+async def each_problem(
+    measure: Callable[[Problem], Coroutine[None, None, Row]], problems: Sequence[Problem]
+) -> list[Row]:
+    return await map_concurrently(measure, problems, in_flight=_IN_FLIGHT)
 
 
 def print_share(figure: str, name: str, against: str, rows: Sequence[Row], kind: str, denominator: str) -> None:

@@ -50,7 +50,7 @@ class Processes:
     def __init__(self, folder: Path, port: int, workers: int) -> None:
         self.database, self.url = f"sqlite:///{folder / 'gateway.db'}", f"http://127.0.0.1:{port}"
         self.samples: list[tuple[float, dict[str, float]]] = []
-        command = [Path(sys.executable).with_name("steproute"), "serve", "--port", str(port)]
+        command = [str(Path(sys.executable).with_name("steproute")), "serve", "--port", str(port)]
         command += ["--workers", str(workers), "--database", self.database]
         self._log = (folder / "log").open("wb")
         self._parent = subprocess.Popen(command, stdout=self._log, stderr=self._log, start_new_session=True)

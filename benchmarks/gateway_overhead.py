@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = f"sqlite:///{folder}/gateway.db"
         key = asyncio.run(new_key(database))
-        command = [Path(sys.executable).with_name("steproute"), "serve", "--keys", "--database", database]
+        command = [str(Path(sys.executable).with_name("steproute")), "serve", "--keys", "--database", database]
         gateway = subprocess.Popen([*command, "--port", str(options.port)], stderr=subprocess.DEVNULL)
         url = f"http://127.0.0.1:{options.port}"
         try:

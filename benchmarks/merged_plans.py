@@ -30,9 +30,9 @@ from steproute.core.trace import Trace
 from steproute.engine.drafting import call_seed
 from steproute.engine.episode import Episode
 from steproute.engine.roles import ModelRole, Roles
-from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel
+from steproute.lab.models import LAB_SAMPLING, PRICES, LabModel, LabWriter
 from steproute.lab.network import Network
-from steproute.lab.story import Story, generate
+from steproute.lab.story import Split, Story, generate
 from steproute.lab.worker import Worker
 from steproute.learn.rollouts import solve_all
 from steproute.policies.baselines.random import RandomRouting
@@ -96,8 +96,9 @@ def solutions(
 def hybrid(weights: Weights, problems: Count = 200, seed: Seed = 0, split: Part = "test") -> None:
     """The strong model writes a step with weak's plans in view, at some steps; beside TRIM-Thr's curve."""
     strategies: dict[str, Strategy[Episode]] = {
-        f"TRIM-Thr {knob}": Stepwise(policy=Threshold(knob)) for knob in _KNOBS
-    } | {f"plans, gap {gap}": Planned(policy=_NEVER, plans=_PLANS, aggregator="merge", gap=gap) for gap in _GAPS}
+        **{f"TRIM-Thr {knob}": Stepwise(policy=Threshold(knob)) for knob in _KNOBS},
+        **{f"plans, gap {gap}": Planned(policy=_NEVER, plans=_PLANS, aggregator="merge", gap=gap) for gap in _GAPS},
+    }
     traces, rows = _solve(strategies, _roles("merge", weights, like="lab-strong"), problems, seed, split)
     for name in traces:
         print_share("answer correct", name, name, rows, "correct", "problems")
@@ -177,17 +178,17 @@ def _aggregator(weights: Path | None) -> LabModel:
     return LabModel("lab-weak-merge", None if weights is None else Worker(Network(weights)))
 
 
-def _roles(name: str, weights: Path | None, like: str = "lab-weak") -> Roles:
+def _roles(name: str, weights: Path | None, like: LabWriter = "lab-weak") -> Roles:
     """The lab with the aggregator as one more role, at the price of the model that it is made from."""
     lab = lab_roles()
-    role = ModelRole(model=_aggregator(weights), price=PRICES[like], sampling=LAB_SAMPLING)  # type: ignore[index]
+    role = ModelRole(model=_aggregator(weights), price=PRICES[like], sampling=LAB_SAMPLING)
     return replace(lab, models={**lab.models, name: role})
 
 
 def _solve(
-    strategies: Mapping[str, Strategy[Episode]], roles: Roles, problems: int, seed: int, split: str
+    strategies: Mapping[str, Strategy[Episode]], roles: Roles, problems: int, seed: int, split: Split
 ) -> tuple[dict[str, list[Trace]], list[Row]]:
-    chosen = list(islice(generate(split, seed), problems))  # type: ignore[arg-type]
+    chosen = list(islice(generate(split, seed), problems))
     traces = {name: asyncio.run(solve_all(chosen, roles, each, seed)) for name, each in strategies.items()}
     return traces, [answers(each, {name: of[at] for name, of in traces.items()}) for at, each in enumerate(chosen)]
 

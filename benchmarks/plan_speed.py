@@ -25,6 +25,7 @@ TOKENS = (5, 10, 20, 30, 40, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400
 PARTS = 40
 LAST, END = "last", "end"
 ACCEPT, REGENERATE = pomdp_py.SimpleAction("accept"), pomdp_py.SimpleAction("regenerate")
+History = tuple[tuple[pomdp_py.SimpleAction, pomdp_py.SimpleObservation], ...]
 
 
 class General(pomdp_py.TransitionModel, pomdp_py.ObservationModel, pomdp_py.RewardModel, pomdp_py.RolloutPolicy):
@@ -41,18 +42,17 @@ class General(pomdp_py.TransitionModel, pomdp_py.ObservationModel, pomdp_py.Rewa
         self.bins = list(range(model.observations[0].size))
         self.cumulated = model.observations.reshape(3, -1).cumsum(1).tolist()
 
-    def sample(self, *args):  # a transition has (state, action), an observation (next state, action)
-        raise NotImplementedError
-
-    def get_all_actions(self, state=None, history=None):
+    def get_all_actions(
+        self, state: pomdp_py.State | None = None, history: History | None = None
+    ) -> list[pomdp_py.SimpleAction]:
         return [ACCEPT, REGENERATE]
 
-    def rollout(self, state, history=None):
+    def rollout(self, state: pomdp_py.State, history: History | None = None) -> pomdp_py.SimpleAction:
         return random.choice((ACCEPT, REGENERATE))
 
 
 class Transition(General):
-    def sample(self, state, action):
+    def sample(self, state: pomdp_py.SimpleState, action: pomdp_py.SimpleAction) -> pomdp_py.SimpleState:
         hidden, _, stage, last = state.data
         if last or stage == END:
             return pomdp_py.SimpleState((0, 0, END, ""))
@@ -63,14 +63,16 @@ class Transition(General):
 
 
 class Seen(General):
-    def sample(self, next_state, action):
+    def sample(self, next_state: pomdp_py.SimpleState, action: pomdp_py.SimpleAction) -> pomdp_py.SimpleObservation:
         hidden, _, stage, last = next_state.data
         seen = 0 if stage == END else random.choices(self.bins, cum_weights=self.cumulated[hidden])[0]
         return pomdp_py.SimpleObservation((seen, stage, last))
 
 
 class Reward(General):
-    def sample(self, state, action, next_state):
+    def sample(
+        self, state: pomdp_py.SimpleState, action: pomdp_py.SimpleAction, next_state: pomdp_py.SimpleState
+    ) -> float:
         hidden, tokens, stage, last = state.data
         if stage == END:
             return 0.0

@@ -5,6 +5,8 @@
 Solutions whose problem has no gold answer in the data folder, and those without a box, are counted and left out.
 """
 
+import msgspec
+
 from steproute.core.boxed import closed_boxed
 from steproute.core.grade import Verdict
 from steproute.evaluation.datasets import data_file, read_rows
@@ -27,7 +29,7 @@ def main() -> None:
 def _graded(name: str, checker: AnswerChecker) -> str:
     counts = dict.fromkeys(("graded", "agree", "correct", "incorrect", "undecided", "no box", "no gold"), 0)
     for _, row in read_rows(data_file(f"processbench/{name}.jsonl.gz")):
-        gold, answer = row["answer"], closed_boxed("\n\n".join(row["steps"]))  # type: ignore[arg-type]
+        gold, answer = row["answer"], closed_boxed("\n\n".join(msgspec.convert(row["steps"], list[str])))
         if gold is None or answer is None:
             counts["no gold" if gold is None else "no box"] += 1
             continue

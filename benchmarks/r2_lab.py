@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -170,9 +170,9 @@ class Fixed:
         return self.allocations[outline.problem]
 
 
-def by(allocator: Allocator, mode: str = "once") -> R2Reasoner:
+def by(allocator: Allocator, mode: Literal["once", "online"] = "once") -> R2Reasoner:
     """The strategy with an allocator of one's own."""
-    strategy = R2Reasoner(allocation=ROLES[-1], mode=mode)  # type: ignore[arg-type]
+    strategy = R2Reasoner(allocation=ROLES[-1], mode=mode)
     object.__setattr__(strategy, "allocator", allocator)
     return strategy
 
@@ -242,7 +242,8 @@ class Bench:
             rows = [figures(problem, trace, roles) for problem, trace in zip(problems, traces, strict=True)]
             np.save(path, np.array(rows, float))
             print(f"{name}: done", flush=True)
-        return np.load(path)
+        kept: Rows = np.load(path)
+        return kept
 
     async def attempts(self, name: str, problems: Sequence[Problem], seed: int) -> list[Attempt]:
         """A solution by each role and one by all of them, per problem."""
@@ -368,8 +369,8 @@ def compare(found: Mapping[str, Curve], pairs: Sequence[tuple[str, str]], strong
 async def main(options: argparse.Namespace) -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     problems = {
-        split: list(islice(generate(split, 20), count))  # type: ignore[arg-type]
-        for split, count in (("validation", options.validation), ("test", options.test))
+        "validation": list(islice(generate("validation", 20), options.validation)),
+        "test": list(islice(generate("test", 20), options.test)),
     }
     trains = [list(islice(generate("train", 20 + seed), options.train)) for seed in range(options.seeds)]
     bench, roles = Bench(options.folder, problems["test"]), roles_with(OraclePlanner())

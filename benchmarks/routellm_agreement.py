@@ -5,6 +5,7 @@ over them, its paper the mean of the ten. Needs the data folder (STEPROUTE_DATA)
 """
 
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +22,7 @@ _TENTHS = np.arange(11) / 10
 def main() -> None:
     rows = [row for _, row in read_rows(data_file("routing/routellm_gsm8k.jsonl.gz"))]
     texts = [str(row["problem"]) for row in rows]
-    weak, strong = (np.array([row["models"][name]["correct"] for row in rows]) for name in (_WEAK, _STRONG))
+    weak, strong = (np.array([is_correct(row, name) for row in rows]) for name in (_WEAK, _STRONG))
     fitting, measuring = halves([str(row["id"]) for row in rows])
     chosen = [texts[i] for i in fitting]
     routers = {
@@ -29,7 +30,7 @@ def main() -> None:
         "classifier": fit_classifier(chosen, weak[fitting].tolist(), 0).predictor.probability,
         "oracle": dict(zip(texts, (weak | ~strong).astype(float), strict=True)).__getitem__,
     }
-    found = {
+    found: dict[str, float | dict[str, float]] = {
         "problems": len(measuring),
         "weak": float(weak[measuring].mean()),
         "strong": float(strong[measuring].mean()),
@@ -38,6 +39,13 @@ def main() -> None:
         order = np.argsort([router(texts[i]) for i in measuring], kind="stable")
         found[name] = agreement(weak[measuring][order], strong[measuring][order])
     print(json.dumps(found, indent=2))
+
+
+def is_correct(row: Mapping[str, object], model: str) -> bool:
+    """Whether a model's answer is."""
+    models = row["models"]
+    assert isinstance(models, dict)
+    return bool(models[model]["correct"])
 
 
 def agreement(weak: np.ndarray, strong: np.ndarray) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from routes_real import compared, ece
 
+from steproute.core.decision import Rewrite
 from steproute.core.observation import Observation
 from steproute.core.problem import Problem
 from steproute.core.solution import Draft, Prefix, Stop
@@ -55,8 +56,8 @@ class Recorded:
         for folder in folders:
             document = run_document(folder)
             loaded = load_problems(document["data"], document["holds"]["problems"], document["seed"])
-            texts = {writable(each.id): each.text for each in recorded_problems(document, loaded)}
-            found.add(newest_traces(folder / "traces.jsonl.zst"), texts)
+            text_of = {writable(each.id): each.text for each in recorded_problems(document, loaded)}
+            found.add(newest_traces(folder / "traces.jsonl.zst"), text_of)
         outcomes, texts = found.outcomes(), list(found.texts)
         common = sorted(set.intersection(*(set(each.problems.tolist()) for each in outcomes)))
         self.texts, self.routes = [texts[problem] for problem in common], [each.route for each in outcomes]
@@ -175,7 +176,8 @@ def swept(forecast: Forecast, test: Recorded, allowed: Sequence[str] = ()) -> tu
         **{name: getattr(forecast, name)[:, taken] for name in ("right", "usd", "tokens", "seconds")},
     )
     chosen = [np.array(taken)[ByPrice(price=price).choose(few)] for price in _PRICES]
-    return tuple(np.array([values[rows, each] for each in chosen]) for values in (test.right, test.usd))
+    right, usd = (np.array([values[rows, each] for each in chosen]) for values in (test.right, test.usd))
+    return right, usd
 
 
 def hull(test: Recorded) -> tuple[np.ndarray, np.ndarray]:
@@ -287,7 +289,9 @@ def controlled(train: Recorded, test: Recorded, strong: float) -> dict[str, obje
         spent, correct = [], []
         for i, problem in enumerate(test.texts):
             policy, expected = controller.begin(str(i))
-            route = test.routes.index(policy.decide(observation(str(i), problem)).role)
+            decision = policy.decide(observation(str(i), problem))
+            assert isinstance(decision, Rewrite)
+            route = test.routes.index(decision.role)
             spent.append(test.usd[i, route])
             correct.append(test.right[i, route])
             controller.end(expected, spent[-1])

@@ -10,6 +10,7 @@ differences are paired over questions, with 95 % bootstrap intervals. Needs the 
 import argparse
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,8 +74,9 @@ def llmrouter() -> tuple[Table, Table]:
     parts = []
     for split in ("train", "test"):
         rows = [row for _, row in read_rows(data_file(f"routing/llmrouter_{split}.jsonl.gz"))]
-        models = sorted(rows[0]["models"])
-        right = np.array([[row["models"][model]["score"] for model in models] for row in rows], float)
+        scores = [by_model(row, "score") for row in rows]
+        models = sorted(scores[0])
+        right = np.array([[each[model] for model in models] for each in scores], float)
         price = np.array([prices[model]["output_price"] for model in models])
         parts.append(Table([str(row["problem"]) for row in rows], right, price / price.max(), models))
     train, test = parts
@@ -86,10 +88,18 @@ def routellm(name: str) -> tuple[Table, Table]:
     file = "routellm_gsm8k" if name == "gsm8k" else "routellm_mmlu_sample5000"
     rows = [row for _, row in read_rows(data_file(f"routing/{file}.jsonl.gz"))]
     models = ["mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"]
-    right = np.array([[row["models"][model]["correct"] for model in models] for row in rows], float)
+    correct = [by_model(row, "correct") for row in rows]
+    right = np.array([[each[model] for model in models] for each in correct], float)
     whole = Table([str(row["problem"]) for row in rows], right, np.array([0.0, 1.0]), models)
     fitting, measuring = halves([str(row["id"]) for row in rows])
     return whole.questions(fitting), whole.questions(measuring)
+
+
+def by_model(row: Mapping[str, object], figure: str) -> dict[str, float]:
+    """A figure of each model's answer."""
+    models = row["models"]
+    assert isinstance(models, dict)
+    return {name: float(answer[figure]) for name, answer in models.items()}
 
 
 def cut(table: Table, count: int | None) -> Table:
@@ -138,7 +148,7 @@ def print_quality(name: str, predictor: str, right: np.ndarray, test: Table, tra
 
 def ece(chance: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
     place = np.minimum((chance * bins).astype(int), bins - 1)
-    return sum(abs((chance - right)[place == b].sum()) for b in range(bins)) / len(right)
+    return float(sum(abs((chance - right)[place == b].sum()) for b in range(bins)) / len(right))
 
 
 def outcomes(table: Table) -> list[RouteOutcomes]:
@@ -192,6 +202,7 @@ def compared(first: np.ndarray, second: np.ndarray) -> list[float]:
     resampled = np.concatenate([each @ gap / count for each in draws(count, _RESAMPLES, np.random.default_rng(0))])
     samples = np.concatenate([[gap.mean()], resampled])
     found = difference(samples, np.zeros_like(samples))
+    assert found.p is not None
     return [
         round(float(value), 4 if i == 3 else 1)
         for i, value in enumerate((found.value, found.interval.low, found.interval.high, found.p))

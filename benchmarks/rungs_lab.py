@@ -9,10 +9,13 @@ All routes share random numbers and one step tree, so a step that several need i
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steproute.config import lab_roles
+from steproute.config import build_strategy, lab_roles
+from steproute.core.ports import Strategy
+from steproute.engine.episode import Episode
 from steproute.engine.roles import Roles
 from steproute.engine.runner import Route, RunSettings
 from steproute.engine.step_tree import StepTree
@@ -25,7 +28,6 @@ from steproute.policies.stored import load_policy
 from steproute.policies.trim.ladder import LadderThreshold
 from steproute.policies.trim.threshold import Threshold
 from steproute.repairs.arithmetic import ArithmeticRepair
-from steproute.strategies.second_chances import SecondChances
 from steproute.strategies.single import Single
 from steproute.strategies.stepwise import Stepwise
 
@@ -78,11 +80,12 @@ def _sweep(asked: argparse.Namespace) -> Sweep:
 
 def _tables(folder: Path, asked: argparse.Namespace) -> Series:
     family = load_policy(folder)
-    strategies = [SecondChances(policy=family.at(knob, asked.seed), width=asked.width) for knob in family.knobs]
+    settings = {"width": asked.width}
+    strategies = [build_strategy("second-chances", family.at(knob, asked.seed), settings) for knob in family.knobs]
     return _series(folder.name, family.knobs, strategies, asked.seed)
 
 
-def _series(name: str, knobs: tuple[float, ...], strategies: list[Stepwise], seed: int) -> Series:
+def _series(name: str, knobs: tuple[float, ...], strategies: Sequence[Strategy[Episode]], seed: int) -> Series:
     pairs = zip(knobs, strategies, strict=True)
     routes = tuple(Route(name=f"{name}={knob:g}", strategy=strategy, seed=seed) for knob, strategy in pairs)
     return Series(name=name, knobs=knobs, routes=routes)

@@ -11,7 +11,7 @@ problems, each in a folder of its own.
 
 import argparse
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -37,13 +37,11 @@ from steproute.strategies.widened import BestOfN, Widened
 
 NONE: Final = Threshold(0.0)
 RESAMPLES: Final = 10_000
-THRESHOLDS: Final = {"good": 0.9996, "low": 0.9984, "bad": 0.68}
-"""Quantiles 0.5, 0.35 and 0.15 of the chosen steps' scores on validation, best of 4."""
 
 
-def pats(shift: float = 0.0, **settings: object) -> Widened:
-    """PATS with the thresholds of validation."""
-    return Widened(policy=Modes(shift), **{**THRESHOLDS, **settings})  # type: ignore[arg-type]
+def pats(penalties: int | None = None) -> Widened:
+    """PATS with quantiles 0.5, 0.35 and 0.15 of the chosen steps' scores on validation, best of 4, as thresholds."""
+    return Widened(policy=Modes(), good=0.9996, low=0.9984, bad=0.68, penalties=penalties)
 
 
 def trim() -> dict[str, Strategy[Episode]]:
@@ -152,8 +150,8 @@ def read(suite: str, folder: Path, data: str, count: int, seed: int) -> Table:
             cells[trace.route][trace.problem_id] = trace
     done = [problem for problem in problems if all(problem.id in cells[name] for name in names)]
 
-    def column(name: str, value: object) -> np.ndarray:
-        return np.array([value(cells[name][p.id], p) for p in done], np.float64)  # type: ignore[operator]
+    def column(name: str, value: Callable[[Trace, Problem], float]) -> np.ndarray:
+        return np.array([value(cells[name][p.id], p) for p in done], np.float64)
 
     return Table(
         done,

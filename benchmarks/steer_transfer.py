@@ -66,9 +66,9 @@ class Stories:
     roles: Roles
     seed: int
 
-    def solved(self, strategy: object) -> Solved:
+    def solved(self, strategy: Strategy[Episode]) -> Solved:
         """By one route."""
-        traces = asyncio.run(solve_all(self.problems, self.roles, strategy, self.seed))  # type: ignore[arg-type]
+        traces = asyncio.run(solve_all(self.problems, self.roles, strategy, self.seed))
         return Solved.of(self.problems, traces)
 
     def mixture(self) -> ConfidenceMixture:
@@ -103,7 +103,7 @@ def main() -> None:
 def rows(standard: Stories, unlabelled: list[Stories], hard: Stories) -> Iterator[str]:
     """Markdown."""
     at_home, at_hard = (each.mixture() for each in unlabelled)
-    ends = [[each.solved(Single(role)) for role in ("weak", "strong")] for each in (standard, hard)]
+    ends = [(each.solved(Single("weak")), each.solved(Single("strong"))) for each in (standard, hard)]
     yield (
         "| strategy | intended | policy | threshold | spent on standard | spent on hard | gain on hard |\n"
         + "|---" * 7

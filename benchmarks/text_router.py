@@ -28,8 +28,14 @@ from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmS
 
 BASE = "lab-prm-place"
 EPOCHS = 1
-TEXT = {"head": "router", "text": "{problem}\n\n{steps}", "marker": "\n\n", "dtype": "float32"}
 TRAINED = ("self_attn", "down_proj", "norm", "embed", "score")  # the exported gates are too steep to be trained
+
+
+def router_settings(folder: Path) -> TransformersPrmSettings:
+    """Settings of the router in a folder."""
+    return TransformersPrmSettings(
+        model=str(folder), head="router", text="{problem}\n\n{steps}", marker="\n\n", dtype="float32"
+    )
 
 
 async def _ungraded(problem: Problem, trace: Trace) -> bool:
@@ -50,7 +56,7 @@ def lab_rows(problems: int, tree: Path) -> list[AdvantageRow]:
 def auc_of(folder: Path, rows: list[AdvantageRow]) -> float:
     """Of 1 − score for savable steps, on held-out rows."""
     held = [row for row in rows if row.held_out]
-    scorer = TransformersPrm("router", TransformersPrmSettings(model=str(folder), **TEXT))
+    scorer = TransformersPrm("router", router_settings(folder))
 
     async def doubt(prefix: Prefix) -> float:
         return 1 - (await scorer.score(prefix)).values[-1]
@@ -72,10 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         base, router = Path(name) / "base", Path(name) / "router"
         export_for_servers(options.model, base)
-        settings = TransformersPrmSettings(model=str(base), **TEXT)
         tuning = RouterTuning(epochs=options.epochs, batch=32, learning_rate=1e-3, trained=TRAINED)
         began = time.process_time()
-        tune_router(rows, "checker", settings, router, tuning=tuning)
+        tune_router(rows, "checker", router_settings(base), router, tuning=tuning)
         print(
             f"{len(rows)} rows, {options.epochs} epochs in {time.process_time() - began:.0f} s of CPU time: AUC for "
             f"savable steps {auc_of(router, rows):.3f} on held-out problems"

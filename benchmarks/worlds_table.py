@@ -7,13 +7,19 @@ Run: python benchmarks/worlds_table.py --data house --problems 500 \
 import argparse
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from steproute.config import build_strategy, policy_family, read_setup
+from steproute.config import Setup, build_strategy, policy_family, read_setup
+from steproute.core.arrays import F64
+from steproute.core.ports import Strategy
+from steproute.core.problem import Problem
+from steproute.engine.episode import Episode
 from steproute.engine.grade_book import GradeBook
+from steproute.engine.roles import Roles
 from steproute.engine.step_tree import StepTree
 from steproute.evaluation.bootstrap import Outcomes, metric_samples
 from steproute.evaluation.datasets import load_problems
@@ -29,14 +35,14 @@ class Row:
 
     name: str
     series: str
-    success: np.ndarray
-    usd: np.ndarray
-    read: np.ndarray
-    written: np.ndarray
-    strong: np.ndarray
+    success: F64
+    usd: F64
+    read: F64
+    written: F64
+    strong: F64
 
 
-def routes_of(series, points, seed=0):
+def routes_of(series: str, points: int, seed: int = 0) -> list[tuple[str, Strategy[Episode]]]:
     """(name, strategy) of each operating point: `points` knobs from inside the policy's range."""
     before, _, after = series.partition(":")
     strategy, policy = (before, after) if after else ("stepwise", series)
@@ -49,7 +55,15 @@ def routes_of(series, points, seed=0):
     return [(f"{label} {knob:.3g}", build_strategy(strategy, family.at(knob, seed))) for knob in knobs]
 
 
-async def measured(name, series, strategy, problems, setup, roles, seed):
+async def measured(
+    name: str,
+    series: str,
+    strategy: Strategy[Episode],
+    problems: Sequence[Problem],
+    setup: Setup,
+    roles: Roles,
+    seed: int,
+) -> Row:
     """One row."""
     traces = await solve_all(problems, roles, strategy, seed, limits=setup.limits)
     with GradeBook(setup.roles.grading) as book:
@@ -67,7 +81,7 @@ async def measured(name, series, strategy, problems, setup, roles, seed):
     )
 
 
-def against_coin(row, weak, strong, rng):
+def against_coin(row: Row, weak: Row, strong: Row, rng: np.random.Generator) -> str:
     """Success less that of a coin per task between weak and strong at equal mean dollars, with its interval."""
 
     count = len(row.usd)
@@ -81,7 +95,7 @@ def against_coin(row, weak, strong, rng):
     return f"{100 * difference[0]:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
-def success_of(row, rng):
+def success_of(row: Row, rng: np.random.Generator) -> str:
     """Success in per cent with its interval."""
     count = len(row.success)
     draws = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES) @ row.success / count
@@ -89,7 +103,7 @@ def success_of(row, rng):
     return f"{100 * row.success.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def print_rows(rows, weak, strong):
+def print_rows(rows: Sequence[Row], weak: Row, strong: Row) -> None:
     """The table; dollars and calls are shares of the strong agent's."""
     print("| policy | success, % | dollars | tokens read | tokens written | strong calls | ± coin per task, points |")
     print("|---|---|---|---|---|---|---|")
@@ -103,32 +117,36 @@ def print_rows(rows, weak, strong):
         )
 
 
-def print_areas(rows, names, weak, strong):
+def print_areas(rows: Sequence[Row], names: Sequence[str], weak: Row, strong: Row) -> None:
     """APGR by dollars of each series, and by how much it differs from the first one's, paired."""
     swept = [[row for row in rows if row.series == name] for name in names]
     outcomes = [
         Outcomes(correct=np.array([row.success for row in each]), cost=np.array([row.usd for row in each]))
         for each in swept
     ]
-    anchors = [Outcomes(correct=each.success, cost=each.usd) for each in (weak, strong)]
-    samples = metric_samples(outcomes, *anchors, np.random.default_rng(0), resamples=RESAMPLES)
+    low, high = (Outcomes(correct=each.success, cost=each.usd) for each in (weak, strong))
+    samples = metric_samples(outcomes, low, high, np.random.default_rng(0), resamples=RESAMPLES)
     print("\n| series | APGR by dollars | less the first's |\n|---|---|---|")
     for name, sample in zip(names, samples, strict=True):
         print(f"| {name} | {_interval(sample['apgr'])} | {_interval(sample['apgr'] - samples[0]['apgr'])} |")
 
 
-def _interval(draws):
+def _interval(draws: F64) -> str:
     low, high = np.nanpercentile(draws[1:], (2.5, 97.5))
     return f"{draws[0]:.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-async def main(options):
+async def main(options: argparse.Namespace) -> None:
     setup = read_setup(None, options.data)
     problems = setup.answer.on(load_problems(options.data, options.problems, options.seed))
     names = options.series.split(",")
     with tempfile.TemporaryDirectory() as folder, StepTree(Path(folder) / "tree", 2**32) as tree:
-        roles, rows = tree.roles(setup.roles), []
-        plan = [("weak alone", "", Single("weak")), ("strong alone", "", Single("strong"))]
+        roles = tree.roles(setup.roles)
+        rows: list[Row] = []
+        plan: list[tuple[str, str, Strategy[Episode]]] = [
+            ("weak alone", "", Single("weak")),
+            ("strong alone", "", Single("strong")),
+        ]
         for each in names:
             plan += [(name, each, strategy) for name, strategy in routes_of(each, options.points)]
         for name, series, strategy in plan:

@@ -49,6 +49,7 @@ def _lines() -> Iterator[str]:
     for words, command in every.items():
         summary, _ = _help(command)
         yield f"| [`{words}`](#{words.replace(' ', '-')}) | {summary[0].translate(_SPECIAL)} |"
+    assert app.registered_callback is not None
     yield from ("", _exit_codes(), "", *_options(group, get_type_hints(app.registered_callback.callback)))
     for words, command in every.items():
         yield from _section(words, command)

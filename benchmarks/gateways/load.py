@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -73,7 +73,7 @@ class Client:
             self.close()
         return first
 
-    async def _pieces(self, head: bytes):  # type: ignore[no-untyped-def]
+    async def _pieces(self, head: bytes) -> AsyncIterator[bytes]:
         if b"transfer-encoding: chunked" in head:
             while size := int(await self._reader.readuntil(b"\r\n"), 16):
                 yield (await self._reader.readexactly(size + 2))[:-2]

@@ -62,7 +62,7 @@ def started(folder: Path, port: int, command: Sequence[object], environment: Map
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [str(each) for each in command], cwd=folder, env=variables | environment, stdout=log, stderr=log
+            [str(each) for each in command], cwd=folder, env={**variables, **environment}, stdout=log, stderr=log
         )
         try:
             _wait(process, port, folder / "log")
@@ -83,7 +83,7 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise SystemExit(f"{process.args} did not start: {log.read_text(errors='replace')[-3000:]}")
+    raise SystemExit(f"{process.args!r} did not start: {log.read_text(errors='replace')[-3000:]}")
 
 
 def free_port() -> int:

@@ -18,12 +18,14 @@ from typing import Any
 from zlib import crc32
 
 import uvicorn
+from openai.types.chat import ChatCompletionFunctionToolParam
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from steproute import Problem
+from steproute.core.ports import StepModel
 from steproute.core.solution import ENVIRONMENT, Prefix, Step
 from steproute.environments.house.agents import HOUSE_SAMPLING, HouseAgent, HouseExpert, HousePrm
 from steproute.environments.house.game import House
@@ -37,7 +39,7 @@ MEANINGS = {
     "put": "Put what you hold on a place, where it stays.",
     "drop": "Lay down what you hold.",
 }
-TOOLS = [
+TOOLS: list[ChatCompletionFunctionToolParam] = [
     {
         "type": "function",
         "function": {
@@ -54,7 +56,7 @@ TOOLS = [
 ]
 _TASK = re.compile(r"House (\d+)\.")
 _CALL = re.compile(r"^(go|take|unlock|put|drop)\((\{.*\})\)$", re.MULTILINE)
-AGENTS = {"weak": HouseAgent(), "strong": HouseExpert()}
+AGENTS: dict[str, StepModel] = {"weak": HouseAgent(), "strong": HouseExpert()}
 PRM = HousePrm()
 counts: dict[str, Counter[str]] = {}
 
@@ -133,7 +135,7 @@ async def pooling(request: Request) -> JSONResponse:
     """[p_bad, p_good] for each turn: whether its call brings the goal nearer, as the reward model believes."""
     body = await request.json()
     problem, _, answer = body["input"].partition("<|im_start|>assistant\n")
-    task = _TASK.search(problem)[1]  # type: ignore[index]
+    task = _TASK.findall(problem)[0]
     turns = answer.split("<extra_0>")[:-1]
     scores = [await score(task, turns[: number + 1]) for number in range(len(turns))]
     read = len(body["input"]) // 4

@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import openai
 from house_server import TOOLS, action
+from openai.types.chat import ChatCompletionMessageParam
 
 from steproute.environments.house.game import House, house
 
@@ -41,15 +43,18 @@ class Played:
 
 def play(client: openai.OpenAI, model: str, task: str, question: str, played: Played) -> None:
     """One task: ask for a turn, carry out its calls, send their results, until the house ends it."""
-    game, messages = House(int(task)), [{"role": "user", "content": question}]
+    game = House(int(task))
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": question}]
     while True:
         reply = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
+        assert reply.model_extra is not None
         facts = reply.model_extra["steproute"]
         played.usd += Decimal(facts["cost_usd"])
         played.authors.update(step["role"] for step in facts["steps"])
         turn = reply.choices[0].message
-        messages.append(turn.model_dump(exclude_none=True))
+        messages.append(cast(ChatCompletionMessageParam, turn.model_dump(exclude_none=True)))
         for call in turn.tool_calls or ():
+            assert call.type == "function"
             result = game.act(action(call.function.name, call.function.arguments))
             messages.append({"role": "tool", "tool_call_id": call.id, "content": result.text})
             if result.ends:
@@ -74,7 +79,7 @@ def process(*command: str, log: Path) -> Iterator[None]:
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        return int(found.getsockname()[1])
 
 
 def wait_for(port: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs the learn extra")
 pytest.importorskip("transformers", reason="the text router needs the prm extra")
 
-from benchmarks.text_router import BASE, EPOCHS, TEXT, TRAINED, auc_of, lab_rows
+from benchmarks.text_router import BASE, EPOCHS, TRAINED, auc_of, lab_rows, router_settings
 
 from steproute.config import lab_roles
 from steproute.core.decision import Rewrite
@@ -20,13 +20,13 @@ from steproute.lab.hugging_face import export_for_servers
 from steproute.learn.advantage_rows import AdvantageRow
 from steproute.learn.text_router import RouterTuning, tune_router
 from steproute.policies.trim.threshold import Threshold
-from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
+from steproute.scorers.transformers_prm import TransformersPrm
 from steproute.strategies.stepwise import Stepwise
 
 
 def router_in(folder: Path, rows: list[AdvantageRow], tuning: RouterTuning) -> Path:
     export_for_servers(BASE, folder / "base")
-    settings = TransformersPrmSettings(model=str(folder / "base"), **TEXT)
+    settings = router_settings(folder / "base")
     tune_router(rows, "checker", settings, folder / "router", tuning=tuning)
     return folder / "router"
 
@@ -43,7 +43,7 @@ def test_the_loop_with_the_judge_router_asks_no_reward_model(tmp_path: Path) -> 
     rows = lab_rows(8, tmp_path / "tree.zst")
     tuning = RouterTuning(epochs=1, batch=8, learning_rate=1e-3)
     folder = router_in(tmp_path, rows, tuning)
-    scorer = TransformersPrm("router", TransformersPrmSettings(model=str(folder), **TEXT))
+    scorer = TransformersPrm("router", router_settings(folder))
     lab = lab_roles()
     roles = Roles(models=lab.models, scorers={"router": ScorerRole(scorer=scorer)}, ladder=lab.ladder)
     strategy = Stepwise(policy=Threshold(0.5), judge="router")

@@ -23,7 +23,7 @@ class Walk:
         return Response(text=f"You are in room {self.room}.")
 
 
-class Rooms(Replaying):
+class Rooms(Replaying[Walk]):
     def __init__(self) -> None:
         super().__init__(Walk)
 
@@ -35,4 +35,4 @@ def rooms(variant: str, seed: int) -> Iterator[Problem]:
         yield Problem.ask(text, id=f"rooms-{number}", tags={"task": f"{start}-{goal}"})
 
 
-rooms.default_count = 50
+rooms.default_count = 50  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from steproute.core.usage import Usage
 
 
 def right_action(prefix: Prefix) -> str:
-    goal = int(re.search(r"Go to room (\d)", prefix.problem.text)[1])
+    goal = int(re.findall(r"Go to room (\d)", prefix.problem.text)[0])
     room = int(re.findall(r"You are in room (\d)", prefix.problem.text + prefix.text)[-1])
     return "stop" if room == goal else "right" if room < goal else "left"
 
@@ -21,7 +21,9 @@ class Walker:
     name: str
     skill: float = 0.9
 
-    async def propose(self, prefix: Prefix, n=1, sampling: Sampling = Sampling(), meter: Meter | None = None):
+    async def propose(
+        self, prefix: Prefix, n: int = 1, sampling: Sampling = Sampling(), meter: Meter | None = None
+    ) -> list[Draft]:
         return [self._draft(prefix, random.Random(sampling.seed + i)) for i in range(n)]
 
     def _draft(self, prefix: Prefix, draw: random.Random) -> Draft:
