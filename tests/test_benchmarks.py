@@ -7,15 +7,18 @@ import sys
 import time
 from itertools import islice
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import msgspec
 import numpy as np
 import pytest
+from docs import all_methods_picture
 from tests.evaluation.test_compare import compared
 
 from steproute.artifacts import write_artifact
 from steproute.core.decision import Accept, Decision
 from steproute.core.observation import Observation
+from steproute.evaluation.forest import comparison_svg
 from steproute.lab.story import Story, generate
 from steproute.learn.example_bank import bank_of_solutions, lab_sentence
 from steproute.policies.mixture import BudgetCurve
@@ -169,6 +172,17 @@ def test_the_table_of_all_methods_says_who_is_ahead_by_each_kind_of_cost(monkeyp
     assert cells[0][4] == "–, –, –"
     assert [value[0] for value in cells[2][4].split(", ")] == ["−", "−", "−"]
     assert [row[-1] for row in cells] == ["4.00"] * 3
+
+
+def test_the_page_of_all_methods_has_a_row_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    all_methods = pytest.importorskip("all_methods", reason="it needs the learn extra")
+    page = (BENCHMARKS.parent / "docs/explanation/all-methods.md").read_text()
+    comparison = all_methods_picture.comparison_in(page)
+    assert {row.name.removesuffix(" *") for row in comparison.rows} == {name for name, _ in all_methods.GRIDS.values()}
+    assert len(comparison.pairs) == 3 * (len(comparison.rows) - 1)
+    svg = comparison_svg(comparison, "")
+    assert all(escape(row.name) in svg for row in comparison.rows)
 
 
 def test_the_signals_of_step_routers_have_a_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
