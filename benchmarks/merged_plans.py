@@ -56,10 +56,13 @@ def steps(
     problems: Count = 200, seed: Seed = 0, split: Part = "test", weights: Weights = None, control: Control = None
 ) -> None:
     """Single steps after correct prefixes: each way to make one step of four plans, and the best that could be made."""
-    merging = Merging(LabModel("lab-weak"), _aggregator(weights), _blind(control))
+    writers: dict[str, LabModel] = {"written": _aggregator(weights)}
+    if control is not None:
+        writers["without plans"] = Blind(Worker(Network(control)))
+    merging = Merging(LabModel("lab-weak"), writers)
     rows = asyncio.run(each_problem(merging.measured, list(islice(generate(split, seed), problems))))
-    for name in ("one draft", "vote", "written", *(["without plans"] if control else []), "any plan"):
-        for against in ("vote", *(["without plans"] if control else [])):
+    for name in ("one draft", "vote", *writers, "any plan"):
+        for against in ("vote", *list(writers)[1:]):
             print_share("step correct", name, against, rows, "correct", "steps")
             print_share("step correct where plans differ", name, against, rows, "differing", "differing steps")
     for name in ("a plan is correct", "no plan is correct"):
@@ -80,8 +83,8 @@ def solutions(
         "write": Planned(policy=_NEVER, plans=_PLANS, aggregator="merge", gap=0),
     }
     roles = _roles("merge", weights)
-    if (blind := _blind(control)) is not None:
-        role = replace(roles.model("merge"), model=blind)
+    if control is not None:
+        role = replace(roles.model("merge"), model=Blind(Worker(Network(control))))
         roles = replace(roles, models={**roles.models, "control": role})
         strategies["without plans"] = Planned(policy=_NEVER, plans=_PLANS, aggregator="control", gap=0)
         strategies["control alone"] = Single("control")
@@ -118,11 +121,13 @@ class Blind(LabModel):
 
 @dataclass(frozen=True, slots=True)
 class Merging:
-    """Four plans of the weak model after correct steps, and the step that each way makes of them."""
+    """Four plans of the weak model after correct steps, and the step that each way makes of them.
+
+    writers: who writes a step where plans differ, by the name of the figure.
+    """
 
     weak: LabModel
-    aggregator: LabModel
-    control: Blind | None
+    writers: Mapping[str, LabModel]
 
     async def measured(self, problem: Problem) -> Row:
         """The sums of one problem."""
@@ -140,13 +145,11 @@ class Merging:
         (draft,) = await self.weak.propose(prefix, 1, replace(LAB_SAMPLING, seed=seeds[1]))
         plans = await self.weak.propose(prefix, _PLANS, warmer)
         texts = list(dict.fromkeys(plan.text for plan in plans))
-        made = {"one draft": draft.text, "vote": _most_frequent(plans), "written": texts[0]}
-        made |= {"without plans": texts[0]} if self.control else {}
-        if len(texts) > 1:
-            made["written"] = (await self._written(problem, before, texts, seeds[1])).text
-            if self.control is not None:
-                sampling = replace(LAB_SAMPLING, seed=seeds[1])
-                made["without plans"] = (await self.control.propose(prefix, 1, sampling))[0].text
+        made = {"one draft": draft.text, "vote": _most_frequent(plans)}
+        for name, writer in self.writers.items():
+            made[name] = texts[0]
+            if len(texts) > 1:
+                made[name] = await _written(writer, prefix, texts, seeds[1])
         correct = {name: float(is_correct(story, before, text)) for name, text in made.items()}
         correct["any plan"] = float(any(is_correct(story, before, text) for text in texts))
         row = {"steps": 1.0} | {f"correct: {name}": value for name, value in correct.items()}
@@ -156,22 +159,19 @@ class Merging:
             row |= {"differing steps": 1.0, among: 1.0, f"written: {among}": correct["written"]}
             incorrect = [text for text in texts if not is_correct(story, before, text)]
             if correct["any plan"] and len(incorrect) > 1:
-                without = (await self._written(problem, before, incorrect, seeds[1])).text
+                without = await _written(self.writers["written"], prefix, incorrect, seeds[1])
                 row |= {"removals": 1.0, "kept: shown": correct["written"]}
                 row["kept: removed"] = float(is_correct(story, before, without))
         return row
 
-    async def _written(self, problem: Problem, before: Sequence[str], plans: Sequence[str], seed: int) -> Draft:
-        advised = after(problem, before).advised(Advice(plans=tuple(plans)))
-        return (await self.aggregator.propose(advised, 1, replace(LAB_SAMPLING, seed=seed)))[0]
+
+async def _written(writer: LabModel, prefix: Prefix, plans: Sequence[str], seed: int) -> str:
+    advised = prefix.advised(Advice(plans=tuple(plans)))
+    return (await writer.propose(advised, 1, replace(LAB_SAMPLING, seed=seed)))[0].text
 
 
 def _most_frequent(plans: Sequence[Draft]) -> str:
     return Counter(plan.text for plan in plans).most_common(1)[0][0]
-
-
-def _blind(control: Path | None) -> Blind | None:
-    return None if control is None else Blind(Worker(Network(control)))
 
 
 def _aggregator(weights: Path | None) -> LabModel:

@@ -1,6 +1,8 @@
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -74,3 +76,18 @@ def test_the_control_learns_the_same_steps_from_the_prompt_that_lab_weak_reads(p
             *(Step(role="given", text=text, tokens=0) for text in steps)
         )
         assert LabModel("lab-weak")._prompt(prefix) == tokens[: targets.count(-100) + 1]
+
+
+def test_only_an_aggregator_that_is_shown_the_plans_learns_from_their_texts(plans: Path, tmp_path: Path) -> None:
+    swapped = [replace(each, texts=each.texts[:1] * len(each.texts)) for each in read_plans(plans)]
+    other = tmp_path / "other.jsonl"
+    other.write_bytes(msgspec.json.encode(swapped) + b"\n")
+
+    def weights(file: Path, shown: bool) -> torch.Tensor:
+        folder = tmp_path / f"{file.stem}-{shown}"
+        with as_file(files("steproute.lab") / "weights" / "lab-weak.onnx") as start:
+            model = train_merging(replace(RECIPE, shown=shown), start, file, folder)
+        return torch.cat([each.flatten() for each in model.parameters()])
+
+    assert torch.equal(weights(plans, False), weights(other, False))
+    assert not torch.equal(weights(plans, True), weights(other, True))

@@ -125,6 +125,21 @@ def test_the_exported_verifier_equals_the_trained_one_whole_and_in_pieces(tmp_pa
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
+def test_matrices_are_multiplied_in_bfloat16_only_where_the_processor_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weights(name: str, mixed: bool, capabilities: dict[str, bool]) -> torch.Tensor:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+        schedule = Schedule(steps=2, batch=4, warmup=1, mixed=mixed)
+        recipe = Recipe(width=16, layers=2, heads=2, schedule=schedule, seed=0)
+        model = train_language_model(recipe, tmp_path / name)
+        return torch.cat([each.flatten() for each in model.parameters()])
+
+    plain = weights("plain", False, {"avx512_bf16": True})
+    assert torch.equal(plain, weights("without", True, {"avx2": True}))
+    assert not torch.equal(plain, weights("with", True, {"avx512_bf16": True}))
+
+
 def test_training_the_verifier_lowers_its_held_out_loss(tmp_path: Path) -> None:
     solved = [
         Walk(problem=problem.text, steps=tuple(Story.parse(problem.text).solution()), last_correct=True, choices=())

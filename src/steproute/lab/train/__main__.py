@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import torch
 import typer
@@ -30,6 +30,8 @@ from steproute.lab.train.rollouts import write_rollouts
 from steproute.lab.train.verifier import train_verifier
 from steproute.lab.train.walks import write_walks
 from steproute.lab.worker import Worker
+
+_MERGING: Final = {"weak-merge": WEAK_MERGE, "strong-merge": STRONG_MERGE, "weak-unsure": WEAK_UNSURE}
 
 
 def main(
@@ -72,12 +74,8 @@ def main(
         recipe = replace(WEAK_HINTED, shape=replace(shape, seed=shape.seed if seed is None else seed))
         hinted = train_hinted(recipe, out / "weak-hinted", device, threads)
         export(hinted, out / "lab-weak-hinted.onnx", reads="example")
-    if only == "weak-merge":
-        _aggregator(out, only, WEAK_MERGE, seed, device)
-    if only == "strong-merge":
-        _aggregator(out, only, STRONG_MERGE, seed, device)
-    if only == "weak-unsure":
-        _aggregator(out, only, WEAK_UNSURE, seed, device)
+    if only is not None and only in _MERGING:
+        _aggregator(out, only, _MERGING[only], seed, device)
     if only in (None, "verifier"):
         _verifier(out)
     if only in (None, "prm-place"):

@@ -43,4 +43,5 @@ WEAK_MERGE: Final = MergeRecipe(
     seed=7,
 )
 WEAK_UNSURE: Final = replace(WEAK_MERGE, shown=False)
+"""The control: what lab-weak learns from the steps at which it is unsure, without plans for them."""
 STRONG_MERGE: Final = replace(WEAK_MERGE, start="strong", schedule=replace(WEAK_MERGE.schedule, steps=1500), seed=8)
