@@ -32,6 +32,7 @@ def data_folder() -> Path:
     folder = Path(os.environ.get("STEPROUTE_DATA", Path(__file__).parents[1] / "../shared/data")).resolve()
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; set STEPROUTE_DATA")
+    os.environ["STEPROUTE_DATA"] = str(folder)  # commands that a test starts read it too
     return folder
 
 
