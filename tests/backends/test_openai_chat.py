@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.backends.http.hostile import Asked, Fault, HostileServer
+from tests.backends.http.hostile import Asked, Fault, HostileServer, silent
 
 from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
@@ -56,7 +56,7 @@ class Chatting(HostileServer):
         for number, chunk in enumerate(self.chunks, start=1):
             if self.pause and number == len(self.chunks):
                 await writer.drain()
-                request.closed_by_client = not await _silent(reader, self.pause)
+                request.closed_by_client = not await silent(reader, self.pause)
                 if request.closed_by_client:
                     return False
             await self._write(writer, self._data(chunk))
@@ -67,15 +67,6 @@ class Chatting(HostileServer):
         await self._write(writer, b"data: [DONE]\n\n")
         writer.write(b"0\r\n\r\n")
         await writer.drain()
-        return True
-
-
-async def _silent(reader: asyncio.StreamReader, seconds: float) -> bool:
-    """Whether the client keeps its connection for so long."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await reader.read(1) != b""
-    except TimeoutError:
         return True
 
 

@@ -1,4 +1,5 @@
-"""A client that closes its stream before the first step: the call upstream is cancelled and billed."""
+"""A client that closes its stream before the first step: the call upstream is cancelled and billed, also if the server
+has not answered at all."""
 
 import asyncio
 import json
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.backends.http.hostile import Fault
 from tests.backends.test_openai_chat import Chatting, delta
 
 from steproute.config import read_setup
@@ -30,15 +32,16 @@ retries = 0
 """
 
 
+@pytest.mark.parametrize("fault", [None, Fault.HANG], ids=["after the headers", "before the headers"])
 @pytest.mark.parametrize("model", ["default", "strong"])
 @pytest.mark.parametrize("began", [True, False], ids=["after the response began", "before it began"])
 def test_a_stream_that_is_closed_before_its_first_step_cancels_the_call(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, began: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, began: bool, fault: Fault | None
 ) -> None:
     monkeypatch.setattr("steproute.serve.chat_stream.FIRST_PIECE_S", 0.05 if began else 60)
-    upstream = Chatting(delta("stop"), pause=60)
+    upstream = Chatting(delta("stop"), decide=lambda request: fault, pause=60)
 
-    async def run() -> list[str]:
+    async def run() -> list[tuple[str, bool]]:
         async with upstream.running():
             file = tmp_path / "steproute.toml"
             file.write_text("".join(_MODEL.format(role=role, url=upstream.url) for role in ("weak", "strong")) + _ROUTE)
@@ -51,9 +54,9 @@ def test_a_stream_that_is_closed_before_its_first_step_cancels_the_call(
                         await asyncio.sleep(0.01)
                 totals = await gateway.store.ledger.totals(by=("purpose",))
                 assert await gateway.store.ledger.audit() == []
-        return [total.group[0] for total in totals]
+        return [(total.group[0], total.usage.input_tokens > 0) for total in totals]
 
-    assert asyncio.run(run()) == ["cancelled"]
+    assert asyncio.run(run()) == [("cancelled", True)]
 
 
 async def _leave(app: Any, model: str, leaves: Callable[[list[str]], bool]) -> None:

@@ -98,8 +98,8 @@ def test_a_client_that_leaves_frees_its_reservation(turns: TurnGateway, role: st
     while (reserved := turns.day("open").reserved_usd) and time.monotonic() < until:
         time.sleep(0.05)
     assert reserved == 0
-    lines = {"weak": [], "prm": [("weak", "discarded"), ("prm", "cancelled")]}
-    assert newest(turns) == lines.get(role, [("weak", "discarded"), ("prm", "score")])
+    before = {"weak": [], "prm": [("weak", "discarded")], "strong": [("weak", "discarded"), ("prm", "score")]}
+    assert newest(turns) == [*before[role], (role, "cancelled")]
 
 
 @pytest.mark.parametrize("stream", [False, True])

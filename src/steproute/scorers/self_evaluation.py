@@ -3,10 +3,10 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from math import exp, inf
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from steproute.backends.http.connection import Connection
 from steproute.backends.http.finish import check_finish
@@ -22,6 +22,9 @@ from steproute.core.solution import Meter, Prefix, Scores
 from steproute.core.usage import Usage
 from steproute.core.usage_bounds import TEMPLATE_TOKENS, byte_count
 from steproute.scorers.step_by_step import StepByStep
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 _QUESTIONS: Final = {
     "yes-no": "Is the last step correct, given the problem and the steps before it? Answer Yes or No, nothing else.",
@@ -120,28 +123,27 @@ class SelfEvaluationScorer:
             request |= {"logprobs": True, "top_logprobs": settings.logprobs}
         request |= settings.extra
         verdict.used.most_tokens = most_tokens(request) + 1
+        verdict.used.sent()
         async with (
             self.connection.call() as client,
-            client.chat.completions.with_streaming_response.create(
-                model=settings.model,
-                messages=[{"role": "user", "content": said}],
-                stream=True,
-                extra_body=request,
-            ) as response,
+            self.connection.opened(self._response(client, said, request), verdict.used.discard) as response,
         ):
             verdict.request_id = response.headers.get("x-request-id", "")
-            verdict.used.opened()
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
-                    if chunk.error is not None:
+                    if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
                         verdict.used.discard()
-                        raise self.connection.error_within(chunk.error)
-                    if chunk.foreign is not None:
-                        verdict.used.discard()
-                        raise self.connection.foreign(chunk.foreign)
+                        raise failure
                     verdict.take(chunk)
         verdict.check()
         return verdict
+
+    def _response(
+        self, client: "AsyncOpenAI", said: str, request: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Any]:
+        return client.chat.completions.with_streaming_response.create(
+            model=self.settings.model, messages=[{"role": "user", "content": said}], stream=True, extra_body=request
+        )
 
     def _p_yes(self, alternatives: Sequence[tuple[str, float]]) -> float:
         """P(yes) / (P(yes) + P(no)) over all spellings."""

@@ -30,6 +30,15 @@ class Fault(StrEnum):
     NOT_TLS = "TLS failure"
 
 
+async def silent(reader: asyncio.StreamReader, seconds: float) -> bool:
+    """Whether the client keeps its connection for so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await reader.read(1) != b""
+    except TimeoutError:
+        return True
+
+
 @dataclass
 class Asked:
     """A request and what it cost the server's owner."""
@@ -94,7 +103,7 @@ class HostileServer:
             case Fault.SERVER_ERROR:
                 return await self._send(writer, 500, {"error": {"message": "oops"}})
             case Fault.HANG:
-                await asyncio.sleep(30)
+                request.closed_by_client = not await silent(reader, 30)
                 return False
             case Fault.ERROR_BODY:
                 return await self._send(writer, 200, {"error": {"message": "worker died", "code": 503}})

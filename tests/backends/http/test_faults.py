@@ -45,7 +45,7 @@ COUNTED_ONLY_AT_THE_END = (
     "Messages API, instruct",
     "Messages API, prefill",
 )
-BEFORE_THE_ANSWER = {Fault.RATE_LIMITED, Fault.RATE_LIMITED_WITH_WAIT, Fault.SERVER_ERROR, Fault.HANG, Fault.ERROR_BODY}
+REFUSALS = {Fault.RATE_LIMITED, Fault.RATE_LIMITED_WITH_WAIT, Fault.SERVER_ERROR, Fault.ERROR_BODY}
 SEEN = {
     Fault.RATE_LIMITED: "RateLimited: m: status 429: slow down",
     Fault.RATE_LIMITED_WITH_WAIT: "RateLimited: m: status 429: slow down",
@@ -118,7 +118,7 @@ def test_a_passing_fault_costs_a_retry_and_no_answer(mode: str, fault: Fault) ->
         assert any(line.usage.estimated for line in trace.account)
         return
     assert len([request for request in asked if request.fault]) == 1
-    assert (retried > 0) == (fault not in BEFORE_THE_ANSWER)
+    assert (retried > 0) == (fault not in REFUSALS | {Fault.HANG})
     if mode not in COUNTED_ONLY_AT_THE_END:
         assert trace.generated_tokens("weak") == sum(request.generated for request in asked)
     elif mode == "Messages API, instruct":
@@ -138,8 +138,9 @@ def test_a_lasting_fault_fails_the_problem_with_its_reason_and_is_paid_for(mode:
     assert (trace.error or "").startswith(SEEN[fault])
     assert len([request for request in asked if request.fault]) == (0 if tls else 3)
     assert Counter(line.purpose for line in trace.account) == (
-        {} if fault in BEFORE_THE_ANSWER or tls else {Purpose.RETRY: 3}
+        {} if fault in REFUSALS or tls else {Purpose.RETRY: 3}
     )
+    assert all(line.usage.input_tokens for line in trace.account)
 
 
 def scored(decide: Callable[[Asked], Fault | None], limits: Limits, tls: bool = False) -> Trace:
@@ -174,8 +175,7 @@ def test_a_scorer_that_took_the_request_is_paid_for_though_no_answer_came(fault:
     trace = scored(lambda request: fault if "pooling" in request.path else None, Limits(retries=1), tls)
     assert (trace.error or "").startswith(SEEN[fault])
     lines = [line for line in trace.account if line.role == "prm"]
-    refused = tls or fault in BEFORE_THE_ANSWER - {Fault.HANG}
-    assert [line.purpose for line in lines] == ([] if refused else [Purpose.RETRY] * 2)
+    assert [line.purpose for line in lines] == ([] if tls or fault in REFUSALS else [Purpose.RETRY] * 2)
     assert all(line.usage.estimated and line.usage.input_tokens > 20 for line in lines)
     assert all(line.cost_usd == PRICE.cost(line.usage) > 0 for line in lines)
 

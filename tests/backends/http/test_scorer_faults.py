@@ -33,7 +33,7 @@ from steproute.strategies.stepwise import Stepwise
 
 PRICE, JUDGE_PRICE = Price(input=Decimal(1), output=Decimal(10)), Price(input=Decimal(3), output=Decimal(70))
 MODES = ("yes-no", "digit")
-UNPAID = {Fault.RATE_LIMITED, Fault.RATE_LIMITED_WITH_WAIT, Fault.SERVER_ERROR, Fault.HANG, Fault.ERROR_BODY}
+UNPAID = {Fault.RATE_LIMITED, Fault.RATE_LIMITED_WITH_WAIT, Fault.SERVER_ERROR, Fault.ERROR_BODY}
 SEEN = {
     Fault.RATE_LIMITED: "RateLimited: judge: status 429: slow down",
     Fault.RATE_LIMITED_WITH_WAIT: "RateLimited: judge: status 429: slow down",

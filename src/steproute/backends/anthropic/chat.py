@@ -23,7 +23,7 @@ async def chat_reply(
 ) -> AsyncGenerator[ChatDelta, None]:
     """The reply to `request`, which opens the response; see ChatModel.chat."""
     reading = _Reading()
-    async with aclosing(connection.streamed(request, used.opened, _message_events)) as arriving:
+    async with aclosing(connection.streamed(request, used, _message_events)) as arriving:
         async for event, value in arriving:
             if (failure := connection.failure_in(event.error, event.foreign)) is not None:
                 used.discard()

@@ -154,7 +154,7 @@ class AnthropicModel:
         fields = {**message_fields(request, self.name), **request.within_limit(self.settings.extra)}
         fields = {"thinking": self._thinking(fields["max_tokens"]), **fields}
         used = ChatMeter(self.name, request, meter or Meter(), fields["max_tokens"])
-        reply = chat_reply(self.connection, lambda client: self._opened(client, fields), used)
+        reply = chat_reply(self.connection, lambda client: self._response(client, fields), used)
         async with aclosing(reply) as deltas:
             async for delta in deltas:
                 yield delta
@@ -211,8 +211,8 @@ class AnthropicModel:
             reply.shorten(room)
             await self._stream({**body, "max_tokens": room}, reply)
 
-    def _opened(self, client: "AsyncAnthropic", body: Mapping[str, Any]) -> AbstractAsyncContextManager[Any]:
-        """The request as a stream of bytes."""
+    def _response(self, client: "AsyncAnthropic", body: Mapping[str, Any]) -> AbstractAsyncContextManager[Any]:
+        """The response as a stream of bytes."""
         further = dict(body)
         required = {name: further.pop(name) for name in ("messages", "max_tokens")}
         headers = None if _SAMPLING_FIELDS.isdisjoint(body) else _VERSION_THAT_SAMPLES
@@ -221,8 +221,12 @@ class AnthropicModel:
         )
 
     async def _stream(self, body: Mapping[str, Any], reply: "_Reply") -> None:
-        async with self.connection.call() as client, self._opened(client, body) as response:
-            reply.opened(response.headers.get("request-id", ""))
+        reply.sent()
+        async with (
+            self.connection.call() as client,
+            self.connection.opened(self._response(client, body), reply.discard) as response,
+        ):
+            reply.opened(response.headers)
             async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
                     if (failure := self.connection.failure_in(event.error, event.foreign)) is not None:
@@ -267,18 +271,21 @@ class _Reply:
         """Whether nothing that is still to come matters, not even its count."""
         return self._cutter.complete and not self._has_reasoning and not self._finish
 
-    def opened(self, request_id: str) -> None:
-        """The server has taken the request: from now on it costs."""
-        self._request_id = request_id
-        self._counted.opened()
+    def sent(self) -> None:
+        """The request goes out: from now on it costs."""
+        self._counted.sent()
         self._used()
+
+    def opened(self, headers: Mapping[str, str]) -> None:
+        """The server answers."""
+        self._request_id = headers.get("request-id", "")
 
     def shorten(self, room: int) -> None:
         """The context holds no more than `room` tokens of it."""
         self._counted.most_tokens, self._short = room, True
 
     def discard(self) -> None:
-        """An error came instead of an answer, or in its middle."""
+        """An error came instead of an answer, or in its middle, or the request never arrived."""
         self._counted.discard()
         self._used()
 

@@ -30,13 +30,16 @@ class ChatMeter:
         self._finished: dict[int, bool] = {}
         self._request_id, self._began = "", time.monotonic()
 
+    def sent(self) -> None:
+        """The request goes out: from now on it costs."""
+        self._used.sent()
+
     def opened(self, headers: Mapping[str, str]) -> None:
-        """The server has taken the request: from now on it costs."""
+        """The server answers."""
         self._request_id = headers.get("x-request-id") or headers.get("request-id", "")
-        self._used.opened()
 
     def discard(self) -> None:
-        """An error came instead of a reply, or in its middle."""
+        """An error came instead of a reply, or in its middle, or the request never arrived."""
         self._used.discard()
 
     def report(self, counts: TokenCounts) -> None:

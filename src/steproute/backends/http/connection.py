@@ -15,6 +15,7 @@ import msgspec
 from steproute.backends.http.address import login_of, shown_address
 from steproute.backends.http.api_key import ApiKey
 from steproute.backends.http.body_reader import Foreign, page_in
+from steproute.backends.http.chat_meter import ChatMeter
 from steproute.backends.http.error_body import ErrorBody
 from steproute.backends.http.model_list import model_list
 from steproute.backends.http.proxy import ENVIRONMENT, environments_proxy, is_unresolved, proxy_for
@@ -128,20 +129,22 @@ class ServerConnection(ABC, Generic[_Client]):
     async def streamed(
         self,
         request: Callable[[_Client], AbstractAsyncContextManager[Any]],
-        opened: Callable[[Mapping[str, str]], None],
+        used: ChatMeter,
         read: Callable[[AsyncIterator[bytes]], AsyncGenerator[_T, None]],
     ) -> AsyncGenerator[_T, None]:
         """What `read` makes of the body of the response to `request`, handed on while it arrives.
 
-        opened: called with the response's headers. The call must end within total_s, but no clock runs while the
-        caller has an event: it could only interrupt the caller. Raises as `call` does.
+        The call must end within total_s, but no clock runs while the caller has an event: it could only interrupt the
+        caller. Raises as `call` does.
         """
         deadline = asyncio.get_running_loop().time() + self.server.total_s
         with self._failures():
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout_at(deadline):
-                    response = await stack.enter_async_context(request(await self._client()))
-                opened(response.headers)
+                    client = await self._client()
+                    used.sent()
+                    response = await stack.enter_async_context(self.opened(request(client), used.discard))
+                used.opened(response.headers)
                 events = await stack.enter_async_context(aclosing(read(response.iter_bytes())))
                 while True:
                     async with asyncio.timeout_at(deadline):
@@ -150,6 +153,25 @@ class ServerConnection(ABC, Generic[_Client]):
                         except StopAsyncIteration:
                             return
                     yield event
+
+    @asynccontextmanager
+    async def opened(self, response: AbstractAsyncContextManager[_T], unpaid: Callable[[], None]) -> AsyncIterator[_T]:
+        """The response to a request, which costs from when it is sent; `unpaid` as in `paid`."""
+        async with AsyncExitStack() as stack:
+            with self.paid(unpaid):
+                begun = await stack.enter_async_context(response)
+            yield begun
+
+    @contextmanager
+    def paid(self, unpaid: Callable[[], None]) -> Iterator[None]:
+        """A request. Calls `unpaid` if the server refuses it or never gets it, so that nothing was computed."""
+        package = self._package
+        try:
+            yield
+        except (package.APIStatusError, package.APIConnectionError, BackendError, UnicodeEncodeError) as failure:
+            if not isinstance(failure, package.APIConnectionError) or isinstance(failure.__cause__, _UNSENT):
+                unpaid()
+            raise
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -330,23 +352,18 @@ class Connection(ServerConnection["openai.AsyncOpenAI"]):
     async def post(
         self, path: str, body: Mapping[str, object], answer: type[_T], *, unpaid: Callable[[], None] = lambda: None
     ) -> _T:
-        """Post to a path beside the version's, such as `/pooling`, and decode the answer. Raises as `call` does.
+        """Post to a path beside the version's, such as `/pooling`, and decode the answer. `unpaid` as in `paid`.
 
-        unpaid: called if the server refused the request or never got it, so that nothing was computed.
+        Raises as `call` does.
         """
-        openai = self._openai
         async with self.call() as client:
-            try:
+            with self.paid(unpaid):
                 response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
                 text = response.content.decode("utf-8-sig")
                 if (page := page_in(text)) is not None:
                     raise self.foreign(page)
                 if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
                     raise self.error_within({"error": error})
-            except (openai.APIStatusError, openai.APIConnectionError, BackendError, UnicodeEncodeError) as failure:
-                if not isinstance(failure, openai.APIConnectionError) or isinstance(failure.__cause__, _UNSENT):
-                    unpaid()
-                raise
             return msgspec.json.decode(text, type=answer)
 
 

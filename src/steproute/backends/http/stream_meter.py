@@ -30,12 +30,12 @@ class StreamMeter:
         """What it has used so far."""
         return self._meter.usage
 
-    def opened(self) -> None:
-        """The server has taken the request: from now on it costs."""
+    def sent(self) -> None:
+        """The request goes out: from now on it costs, since a server reads it before it answers."""
         self._update()
 
     def discard(self) -> None:
-        """An error came instead of an answer, or in its middle."""
+        """An error came instead of an answer, or in its middle, or the request never arrived."""
         if not self._tokens:
             self._meter.usage = Usage()
 

@@ -36,7 +36,7 @@ async def chat_replies(
     def response(client: "AsyncOpenAI") -> AbstractAsyncContextManager[Any]:
         return connection.chat_response(client, msgspec.json.encode(body))
 
-    async with aclosing(connection.streamed(response, used.opened, chunks)) as arriving:
+    async with aclosing(connection.streamed(response, used, chunks)) as arriving:
         async for chunk in arriving:
             if (failure := connection.failure_in(chunk.error, chunk.foreign)) is not None:
                 used.discard()

@@ -284,9 +284,12 @@ class OpenAiModel:
 
     async def _stream_answers(self, body: Mapping[str, Any], reply: Reply) -> None:
         request = {**body, **request_fields(self.settings, reply.sampling, reply.n), **self.settings.extra}
-        most = most_tokens(request)
-        async with self.connection.call() as client, self._opened(client, request) as response:
-            reply.opened(response.headers.get("x-request-id", ""), most)
+        reply.sent(most_tokens(request))
+        async with (
+            self.connection.call() as client,
+            self.connection.opened(self._response(client, request), reply.discard) as response,
+        ):
+            reply.opened(response.headers)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
                     if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
@@ -297,8 +300,8 @@ class OpenAiModel:
                         break
         reply.check()
 
-    def _opened(self, client: "AsyncOpenAI", request: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
-        """The request as a stream of bytes: the client's own parsing takes longer than a small step."""
+    def _response(self, client: "AsyncOpenAI", request: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
+        """The response as a stream of bytes: the client's own parsing takes longer than a small step."""
         if "prompt" in request:
             prompt = request.pop("prompt")
             return client.completions.with_streaming_response.create(

@@ -1,6 +1,7 @@
 """The answers of an OpenAI-compatible server to one request, while they arrive."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from math import inf
 from typing import Final
@@ -77,14 +78,18 @@ class Reply:
         """Whether nothing of an answer has come."""
         return not any(answer.pieces or answer.finish for answer in self._answers)
 
-    def opened(self, request_id: str, most_tokens: float) -> None:
-        """The server has taken the request, for at most so many tokens an answer: from now on it costs."""
-        self._request_id, self._most_tokens = request_id, most_tokens
+    def sent(self, most_tokens: float) -> None:
+        """The request goes out, for at most so many tokens an answer: from now on it costs."""
+        self._most_tokens = most_tokens
         self._used.most_tokens = self.n * (most_tokens + 1)
-        self._used.opened()
+        self._used.sent()
+
+    def opened(self, headers: Mapping[str, str]) -> None:
+        """The server answers."""
+        self._request_id = headers.get("x-request-id", "")
 
     def discard(self) -> None:
-        """An error came instead of an answer, or in its middle."""
+        """An error came instead of an answer, or in its middle, or the request never arrived."""
         self._used.discard()
 
     def take(self, chunk: Chunk) -> None:
