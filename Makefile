@@ -14,7 +14,7 @@ test: $(VENV)/.dev
 	$(BIN)/pytest -n auto --dist worksteal
 
 test-train: $(VENV)/.learn
-	$(BIN)/pytest tests/lab/train tests/scorers/test_transformers_prm.py
+	$(BIN)/pytest -n auto --dist worksteal -m "training and not long"
 
 test-servers: $(VENV)/.learn
 	tests/servers/install_vllm.sh

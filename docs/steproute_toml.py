@@ -146,11 +146,13 @@ MEANINGS: Final[Mapping[str, str]] = {
     "judge": "the role of the scorer that scores steps",
     "lookahead": "maximum steps that the weak model drafts while a step is scored",
     "first_steps": "steps that the strong model writes before the policy decides",
-    "width": "how many chains a beam keeps, or how many drafts the best one is chosen from",
+    "beam.width": "chains that are kept",
+    "width": "drafts that the best one is chosen from",
     "chain": "what a chain's score is made of: the newest steps' ratios, or the scorer's score of the prefix",
     "weight": "share of the likelihood in a chain's score; the rest is the judge's",
-    "temperature": "beam: of the draw of chains, 0 keeps the best ones; second-chances: of the further drafts; "
-    "mppa: added to the weak model's own for plans",
+    "beam.temperature": "of the draw of chains; 0 keeps the best ones",
+    "second-chances.temperature": "of the further drafts",
+    "mppa.temperature": "added to the weak model's own for plans",
     "decay": "what the temperature is multiplied by after each step",
     "vote": "whether the chains that are left vote on the answer",
     "weights": "what a vote weighs: nothing, or the judge's scores of its solution",
@@ -167,8 +169,9 @@ MEANINGS: Final[Mapping[str, str]] = {
     "rounds": "the maximum of rounds of tool calls and revision",
     "actions": "the maximum of tool calls per round",
     "tool_s": "seconds of CPU time that a tool may take; then the model writes its output",
-    "samples": "automix: further solutions of the weak model that verify its answer; beam: drafts per chain; "
-    "vote: solutions",
+    "samples": "further solutions of the weak model that verify its answer",
+    "beam.samples": "drafts per chain",
+    "vote.samples": "solutions",
     "rungs": "the second chances, in their order: `retry`, `resample`",
     "plans": "how many next steps the weak model writes to be merged",
     "merge": "`write`: the aggregator writes one step with the plans in view; `vote` and `judge` choose one of them",
@@ -340,17 +343,20 @@ class Reference:
         return meaning
 
     def _strategies(self) -> Iterator[str]:
-        """A row for each setting of a strategy, and which strategies have it."""
-        found: dict[tuple[str, str, str], list[str]] = {}
+        """A row for each setting that strategies share, with their names."""
+        found: dict[tuple[str, str, str, str], list[str]] = {}
         for name in built_in(strategies):
             kind = strategies.get(name)
             hints = get_type_hints(kind)
             for each in fields(kind):
                 if each.init and each.name not in ("policy", "chooser", "routes", "role"):
-                    found.setdefault((each.name, _type(hints[each.name]), _default(each)), []).append(f"`{name}`")
-        for (setting, type_, default), names in found.items():
-            self.used.add(setting)
-            yield f"| `{setting}` | {type_} | {default} | {', '.join(names)}: {MEANINGS[setting]} |"
+                    own = f"{name}.{each.name}"
+                    key = own if own in MEANINGS else each.name
+                    self.used.add(key)
+                    row = each.name, _type(hints[each.name]), _default(each), MEANINGS[key]
+                    found.setdefault(row, []).append(f"`{name}`")
+        for (setting, type_, default, meaning), names in found.items():
+            yield f"| `{setting}` | {type_} | {default} | {', '.join(names)}: {meaning} |"
 
 
 @cache

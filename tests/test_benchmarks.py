@@ -69,6 +69,7 @@ def test_decisions_are_counted_by_cpu_time(monkeypatch: pytest.MonkeyPatch) -> N
     assert decisions_per_second(Waits(0.5), 0.001) > 2 / 0.01
 
 
+@pytest.mark.training
 def test_train_seeds_writes_a_policy_per_kind_and_seed_and_resumes(tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3", reason="training needs the learn extra")
     words = ("--problems", "20", "--seeds", "1", "--passes", "1", "--lambdas", "1", "--out", str(tmp_path / "seeds"))
@@ -86,7 +87,7 @@ def test_train_seeds_writes_a_policy_per_kind_and_seed_and_resumes(tmp_path: Pat
 
 def test_r2_lab_goes_through_all_its_comparisons_and_repeats_nothing(tmp_path: Path) -> None:
     pytest.importorskip("scipy", reason="fitting needs the learn extra")
-    sizes = ("--train", "24", "--validation", "8", "--test", "5", "--seeds", "2")
+    sizes = ("--train", "18", "--validation", "6", "--test", "3", "--seeds", "2")
     command = [sys.executable, str(BENCHMARKS / "r2_lab.py"), str(tmp_path), *sizes]
     first, again = (subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(2))
     assert first.returncode == 0, first.stderr

@@ -292,13 +292,20 @@ def test_a_trained_pomdp_can_be_evaluated(tmp_path: Path) -> None:
     assert found["points"][0]["strong_tokens"] < found["points"][-1]["strong_tokens"]
 
 
-def test_agg_is_trained_and_run_as_a_policy_or_says_what_it_needs(tmp_path: Path) -> None:
-    words = ("train", "--policy", "agg", "--problems", "12", "--passes", "1", "--tree", "runs/tree")
-    if find_spec("stable_baselines3") is None:
-        assert "pip install 'steproute[learn]'" in steproute(tmp_path, *words, code=2).stderr
-        return
+TRAIN_AGG = ("train", "--policy", "agg", "--problems", "12", "--passes", "1", "--tree", "runs/tree")
+HAS_PPO = find_spec("stable_baselines3") is not None
+
+
+@pytest.mark.skipif(HAS_PPO, reason="the learn extra is there")
+def test_agg_says_what_its_training_needs(tmp_path: Path) -> None:
+    assert "pip install 'steproute[learn]'" in steproute(tmp_path, *TRAIN_AGG, code=2).stderr
+
+
+@pytest.mark.training
+@pytest.mark.skipif(not HAS_PPO, reason="training needs the learn extra")
+def test_agg_is_trained_and_run_as_a_policy(tmp_path: Path) -> None:
     for lam, message in (("-1", "lam: -1 is no cost"), ("0.01", "")):
-        result = steproute(tmp_path, *words, "--lam", lam, code=2 if message else 0)
+        result = steproute(tmp_path, *TRAIN_AGG, "--lam", lam, code=2 if message else 0)
         assert message in result.stderr
     (knob,) = json.loads(
         steproute(tmp_path, "eval", "--problems", "4", "--policy", "runs/agg", "--name", "agg", "--json").stdout

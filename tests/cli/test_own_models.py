@@ -117,6 +117,7 @@ def test_pomdp_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_pat
     assert mid_role.accuracy == strong.accuracy == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("policy", ["agg", "seq"])
 def test_ppo_learns_three_roles_of_ones_own_models(server: Arithmetic, tmp_path: Path, policy: str) -> None:
     """The policy is refused where a role that it names is missing."""
@@ -182,10 +183,9 @@ def test_the_plan_of_a_trained_policy_takes_its_cost_from_prices(trained: Traine
     refused(ConfigError, "its output costs nothing", *words, "--config", free, "--answer-usd", "1")
 
 
-@pytest.mark.parametrize("policy", ["agg", "query-sw"])
+@pytest.mark.parametrize("policy", [pytest.param("agg", marks=pytest.mark.training), "query-sw"])
 def test_a_training_resumes_and_pays_nothing_twice(server: Arithmetic, tmp_path: Path, policy: str) -> None:
-    pytest.importorskip("stable_baselines3")
-    pytest.importorskip("sklearn")
+    pytest.importorskip("stable_baselines3" if policy == "agg" else "sklearn")
     problems, calls = (40, 30) if policy == "agg" else (80, 70)
     config, data = config_file(tmp_path, server), problem_file(tmp_path, problems)
     words = ("train", "--policy", policy, "--config", config, "--data", data, "--in-flight", "4", "--passes", "1")

@@ -50,6 +50,7 @@ def test_assumptions_change_the_run_and_unknown_ones_are_refused(tmp_path: Path)
     assert "no assumption 'magic'. Use published, anchored, spread" in " ".join(unknown.stderr.split())
 
 
+@pytest.mark.training
 @pytest.mark.skipif(find_spec("stable_baselines3") is None, reason="training needs the learn extra")
 def test_agg_is_trained_and_evaluated_in_this_world(tmp_path: Path) -> None:
     words = ("--policy", "agg", "--data", "trim-world:train", "--problems", "20", "--passes", "1", "--out", "runs/agg")

@@ -55,7 +55,7 @@ ROLES = Roles(
     }
 )
 PROBLEMS = [problem(number) for number in range(24)]
-SETTINGS = Settings(runs=2, strata=10, group=8, batch=24, passes=40, rate=0.2)
+SETTINGS = Settings(runs=2, strata=10, group=8, batch=24, passes=20, rate=0.2)
 
 
 async def grade(problem: Problem, trace: Trace) -> bool:

@@ -15,6 +15,8 @@ from steproute.lab.train.fitting import Schedule
 from steproute.learn.house.games import lessons
 from steproute.learn.house.imitation import HouseRecipe, train_agent, train_scorer, vocabulary, write_network
 
+pytestmark = pytest.mark.training
+
 RECIPE = HouseRecipe(width=16, layers=2, heads=2, schedule=Schedule(steps=2, batch=4, mixed=False), seed=0)
 
 

@@ -29,6 +29,8 @@ from steproute.policies.trim.learned import decisions_of
 from steproute.policies.trim.seq import HEADS, LAYERS
 from steproute.strategies.stepwise import Stepwise
 
+pytestmark = pytest.mark.training
+
 DOCS = Path(__file__).parents[2] / "docs"
 PROBLEMS = load_problems("lab:validation", 20, 3)
 

@@ -22,6 +22,8 @@ from steproute.learn.ppo import PpoSettings, Trained, train_network
 from steproute.learn.rollouts import Grade
 from steproute.policies.trim.learned import DecisionNetwork
 
+pytestmark = pytest.mark.training
+
 TOKENS = 10
 LAM = 0.02  # a strong step costs 0.2 of a correct answer, and is worth 0.5 on average
 PROBLEMS = [Problem.ask(id=f"p{index}", text="Two steps?", answer="1") for index in range(60)]

@@ -23,6 +23,8 @@ from steproute.policies.trim.threshold import Threshold
 from steproute.scorers.transformers_prm import TransformersPrm
 from steproute.strategies.stepwise import Stepwise
 
+pytestmark = pytest.mark.training
+
 
 def router_in(folder: Path, rows: list[AdvantageRow], tuning: RouterTuning) -> Path:
     export_for_servers(BASE, folder / "base")

@@ -17,6 +17,8 @@ from steproute.core.usage import Usage
 from steproute.evaluation.datasets import load_problems
 from steproute.scorers.transformers_prm import TransformersPrm, TransformersPrmSettings
 
+pytestmark = pytest.mark.training
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 save_file = pytest.importorskip("safetensors.torch").save_file

@@ -137,9 +137,7 @@ def test_a_lasting_fault_fails_the_problem_with_its_reason_and_is_paid_for(mode:
     assert trace.failed
     assert (trace.error or "").startswith(SEEN[fault])
     assert len([request for request in asked if request.fault]) == (0 if tls else 3)
-    assert Counter(line.purpose for line in trace.account) == (
-        {} if fault in REFUSALS or tls else {Purpose.RETRY: 3}
-    )
+    assert Counter(line.purpose for line in trace.account) == ({} if fault in REFUSALS or tls else {Purpose.RETRY: 3})
     assert all(line.usage.input_tokens for line in trace.account)
 
 

@@ -29,6 +29,8 @@ from steproute.lab.train.language_model import Recipe, build  # noqa: E402
 from steproute.lab.train.pools import pooled  # noqa: E402
 from steproute.lab.train.rows import Row, batch_of  # noqa: E402
 
+pytestmark = pytest.mark.training
+
 TINY = Recipe(width=16, layers=2, heads=2, schedule=Schedule(steps=3, batch=8, warmup=1))
 SMALL = HintedRecipe(shape=TINY, bank=200, calculating=0.5)
 

@@ -25,6 +25,8 @@ from steproute.lab.train.merging import (  # noqa: E402
 )
 from steproute.lab.worker import Worker  # noqa: E402
 
+pytestmark = pytest.mark.training
+
 RECIPE = MergeRecipe(start="weak", stories=12, schedule=Schedule(steps=2, batch=4, warmup=1, mixed=False))
 
 

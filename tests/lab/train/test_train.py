@@ -36,6 +36,8 @@ from steproute.lab.train.verifier_network import VerifierNetwork  # noqa: E402
 from steproute.lab.train.walks import Walk, read_walks, write_walks  # noqa: E402
 from steproute.lab.worker import Worker  # noqa: E402
 
+pytestmark = pytest.mark.training
+
 
 def recipe(steps: int, snapshots: tuple[int, ...] = ()) -> Recipe:
     schedule = Schedule(steps=steps, batch=8, warmup=2, checkpoint_every=2, snapshots=snapshots)
