@@ -131,7 +131,7 @@ class SelfEvaluationScorer:
             verdict.request_id = response.headers.get("x-request-id", "")
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
-                    if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
+                    if (failure := self.connection.errors.in_event(chunk.error, chunk.foreign)) is not None:
                         verdict.used.discard()
                         raise failure
                     verdict.take(chunk)

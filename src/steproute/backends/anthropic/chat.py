@@ -25,7 +25,7 @@ async def chat_reply(
     reading = _Reading()
     async with aclosing(connection.streamed(request, used, _message_events)) as arriving:
         async for event, value in arriving:
-            if (failure := connection.failure_in(event.error, event.foreign)) is not None:
+            if (failure := connection.errors.in_event(event.error, event.foreign)) is not None:
                 used.discard()
                 raise failure
             used.marked_end |= event.done

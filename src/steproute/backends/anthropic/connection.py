@@ -8,6 +8,7 @@ import httpx2
 
 from steproute.backends.http.connection import ServerConnection
 from steproute.backends.http.server import Server
+from steproute.backends.http.server_errors import ServerErrors
 from steproute.core.errors import BackendError, ConfigError, ContinuationUnsupported, FieldRefused
 
 if TYPE_CHECKING:
@@ -17,10 +18,33 @@ _DATE: Final = re.compile(r"-\d{8}$")
 _SAMPLING: Final = re.compile(r"temperature|top_p|top_k")
 
 
+class _AnthropicErrors(ServerErrors):
+    def _lasting(self, status: int, message: str, shown: str) -> BackendError:
+        """As ServerErrors'; refused continuation, sampling and thinking name the setting to change."""
+        if status != 400:
+            return super()._lasting(status, message, shown)
+        if "prefill" in message.lower():
+            return ContinuationUnsupported(
+                f"'prefill' is not offered by this model ({self._name}: {shown}).",
+                where="continuation",
+                remedy="Use 'instruct'.",
+            )
+        if fields := tuple(dict.fromkeys(_SAMPLING.findall(message))):
+            refused = FieldRefused(shown, fields)
+            refused.remedy = "Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
+            return refused
+        if "thinking" in message:
+            return BackendError(
+                shown, remedy="Set thinking = 'hide' without thinking_budget if it cannot be switched off."
+            )
+        return super()._lasting(status, message, shown)
+
+
 class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
     """A connection to a server of the Messages API; raises ConfigError if its client is not installed."""
 
     models_path = "/v1/models?limit=1000"
+    _errors_kind = _AnthropicErrors
 
     def __init__(self, name: str, server: Server) -> None:
         try:
@@ -47,23 +71,3 @@ class AnthropicConnection(ServerConnection["anthropic.AsyncAnthropic"]):
         """As ServerConnection.models; models whose names end in a date are there without it, too."""
         listed = await super().models()
         return None if listed is None else {_DATE.sub("", name): room for name, room in listed.items()} | listed
-
-    def _lasting(self, status: int, message: str, shown: str) -> BackendError:
-        """As ServerConnection's; refused continuation, sampling and thinking name the setting to change."""
-        if status != 400:
-            return super()._lasting(status, message, shown)
-        if "prefill" in message.lower():
-            return ContinuationUnsupported(
-                f"'prefill' is not offered by this model ({self.name}: {shown}).",
-                where="continuation",
-                remedy="Use 'instruct'.",
-            )
-        if fields := tuple(dict.fromkeys(_SAMPLING.findall(message))):
-            refused = FieldRefused(shown, fields)
-            refused.remedy = "Set sampling_fields to those that this model accepts (none from Claude 4.7 on)."
-            return refused
-        if "thinking" in message:
-            return BackendError(
-                shown, remedy="Set thinking = 'hide' without thinking_budget if it cannot be switched off."
-            )
-        return super()._lasting(status, message, shown)

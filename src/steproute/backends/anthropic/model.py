@@ -229,7 +229,7 @@ class AnthropicModel:
             reply.opened(response.headers)
             async with aclosing(message_events(response.iter_bytes())) as arriving:
                 async for event in arriving:
-                    if (failure := self.connection.failure_in(event.error, event.foreign)) is not None:
+                    if (failure := self.connection.errors.in_event(event.error, event.foreign)) is not None:
                         reply.discard()
                         raise failure
                     reply.take(event)

@@ -38,7 +38,7 @@ async def chat_replies(
 
     async with aclosing(connection.streamed(response, used, chunks)) as arriving:
         async for chunk in arriving:
-            if (failure := connection.failure_in(chunk.error, chunk.foreign)) is not None:
+            if (failure := connection.errors.in_event(chunk.error, chunk.foreign)) is not None:
                 used.discard()
                 raise failure
             used.marked_end |= chunk.done

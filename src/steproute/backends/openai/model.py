@@ -292,7 +292,7 @@ class OpenAiModel:
             reply.opened(response.headers)
             async with aclosing(chunks(response.iter_bytes())) as arriving:
                 async for chunk in arriving:
-                    if (failure := self.connection.failure_in(chunk.error, chunk.foreign)) is not None:
+                    if (failure := self.connection.errors.in_event(chunk.error, chunk.foreign)) is not None:
                         reply.discard()
                         raise failure
                     reply.take(chunk)
