@@ -8,6 +8,7 @@ from steproute.config import lab_roles
 from steproute.core.errors import ConfigError
 from steproute.core.grade import Grade
 from steproute.core.ports import Reading
+from steproute.core.usage import Purpose
 from steproute.engine.episode import Episode
 from steproute.engine.limits import Limits
 from steproute.grading.mathematics import MathGrader
@@ -37,6 +38,15 @@ def test_an_answer_that_its_own_samples_confirm_is_kept_and_every_sample_is_paid
     assert (trace.answer, trace.outcome, trace.generated_tokens("strong")) == ("1", Outcome.ANSWERED, 0)
     assert trace.generated_tokens("weak") == 5 * 20
     check_law(stage, trace)
+
+
+def test_samples_are_one_call_and_fewer_than_one_are_refused() -> None:
+    stage = Stage(weak=[whole("1")] * 5)
+    trace = stage.solve(AutoMix(policy=Threshold(0.7), samples=4))
+    discarded = [line.usage for line in trace.account if line.purpose is Purpose.DISCARDED]
+    assert [usage.read_tokens > 0 for usage in discarded] == [True, False, False, False]
+    with pytest.raises(ConfigError, match="samples: 0 is below 1"):
+        AutoMix(policy=Threshold(0.7), samples=0)
 
 
 def test_an_answer_that_its_samples_contradict_is_solved_anew_by_strong() -> None:
