@@ -16,7 +16,7 @@ from steproute.backends.http.server import Server
 from steproute.backends.openai.model import OpenAiModel
 from steproute.backends.openai.settings import OpenAiSettings
 from steproute.core.errors import BackendError, BackendUnavailable, ConfigError
-from steproute.core.solution import Prefix
+from steproute.core.solution import Meter, Prefix
 from steproute.scorers.vllm_pooling import PoolingSettings, VllmPoolingScorer
 
 FAR = "http://models.invalid/v1"
@@ -86,6 +86,26 @@ def test_a_proxys_user_and_password_are_sent_to_it_alone() -> None:
     ) as caught:
         ask(proxy, lambda at: f"http://user:wrong-Word9876@{at}")
     assert "9876" not in str(caught.value)
+
+
+def test_a_call_that_a_proxy_does_not_let_through_costs_nothing() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def run() -> Meter:
+        proxy, meter = await asyncio.start_server(refuse, "127.0.0.1", 0), Meter()
+        at = proxy.sockets[0].getsockname()[1]
+        server = Server(base_url="https://models.invalid/v1", proxy=f"http://127.0.0.1:{at}", read_s=5.0)
+        model = OpenAiModel("weak", OpenAiSettings(model="m", server=server, template="none"))
+        with pytest.raises(BackendUnavailable, match="403 Forbidden"):
+            await model.propose(Prefix(problem=PROBLEM), meter=meter)
+        proxy.close()
+        return meter
+
+    assert asyncio.run(run()).calls == []
 
 
 @pytest.mark.parametrize(

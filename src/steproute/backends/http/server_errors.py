@@ -30,7 +30,14 @@ _READ: Final = 20_000
 _PASSING: Final = frozenset({408, 409, 425})
 _NEVER_PASSING: Final = frozenset({501, 505})
 _NO_OVERFLOW: Final = frozenset({401, 402, 403, 404, 429})
-_UNSENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_UNSENT: Final = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.LocalProtocolError,
+    httpx2.UnsupportedProtocol,
+)
 _REMEDIES: Final = {
     401: "Check the key in the variable that api_key_env names.",
     402: "The account has no money left.",
