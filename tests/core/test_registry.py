@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+from tests.plugin_packages import publish
 
 from steproute.core.decision import Accept, Decision
 from steproute.core.errors import ConfigError
@@ -10,6 +13,13 @@ from steproute.policies.trim.threshold import Threshold
 def test_built_in_parts_are_found_by_name() -> None:
     assert policies.get("threshold") is Threshold
     assert {"single", "stepwise", "cascade"} <= set(strategies.names())
+
+
+def test_parts_of_a_folder_that_is_added_to_the_path_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path, "later", {"steproute.policies": {"later": "later:Later"}})
+    assert "later" not in policies.names()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "later" in policies.names()
 
 
 def test_a_decorator_registers_a_class_once() -> None:

@@ -40,11 +40,14 @@ def test_an_answer_that_its_own_samples_confirm_is_kept_and_every_sample_is_paid
     check_law(stage, trace)
 
 
-def test_samples_are_one_call_and_fewer_than_one_are_refused() -> None:
+def test_samples_are_one_call() -> None:
     stage = Stage(weak=[whole("1")] * 5)
     trace = stage.solve(AutoMix(policy=Threshold(0.7), samples=4))
     discarded = [line.usage for line in trace.account if line.purpose is Purpose.DISCARDED]
     assert [usage.read_tokens > 0 for usage in discarded] == [True, False, False, False]
+
+
+def test_fewer_than_one_sample_are_refused() -> None:
     with pytest.raises(ConfigError, match="samples: 0 is below 1"):
         AutoMix(policy=Threshold(0.7), samples=0)
 

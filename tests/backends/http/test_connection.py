@@ -69,7 +69,7 @@ def test_a_key_where_a_long_message_is_cut_does_not_show_in_part(monkeypatch: py
     monkeypatch.setenv("MY_KEY", KEY)
     connection = Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
     for before in range(260, 300):
-        said = str(connection.errors.of(401, {"error": {"message": "y" * before + KEY}}))
+        said = str(connection.errors.for_status(401, {"error": {"message": "y" * before + KEY}}))
         assert "sk" not in said
         assert "secret" not in connection.errors._reason(ValueError("y" * before + KEY))
         assert "sk-" not in connection.errors._reason(ValueError("y" * before + KEY))
@@ -82,7 +82,7 @@ def test_a_key_where_a_long_message_is_cut_does_not_show_in_part(monkeypatch: py
 def test_a_key_that_a_server_cuts_off_or_masks_does_not_show(echo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     connection = Connection("weak", Server(base_url="http://127.0.0.1:1", api_key_env="MY_KEY"))
-    said = str(connection.errors.of(400, {"error": {"message": echo}}))
+    said = str(connection.errors.for_status(400, {"error": {"message": echo}}))
     assert "[key]" in said
     assert "sk-" not in said
     assert "secret" not in said

@@ -70,7 +70,7 @@ def test_a_server_that_repeats_a_login_is_quoted_without_it(proxy: bool) -> None
     plain, with_login = "http://127.0.0.1:9", address(("user", SECRET), "http://127.0.0.1:9")
     server = Server(base_url=plain, proxy=with_login) if proxy else Server(base_url=with_login)
     connection = Connection("weak", server)
-    said = str(connection.errors.of(400, {"error": {"message": f"no such user, or {SECRET} is wrong"}}))
+    said = str(connection.errors.for_status(400, {"error": {"message": f"no such user, or {SECRET} is wrong"}}))
     assert said == f"weak: status 400: no such user, or [key] is wrong (at {plain})"
     said = str(connection.errors.foreign(Foreign(f"a web page titled 'Login {SECRET}'")))
     assert f"base_url: {plain} answers with a web page titled 'Login [key]'" in said

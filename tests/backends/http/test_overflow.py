@@ -222,7 +222,7 @@ RATES = [
 
 
 def error(status: int, message: str, **fields: Any) -> BackendError:
-    return Connection("weak", HERE).errors.of(status, {"error": {"message": message, **fields}})
+    return Connection("weak", HERE).errors.for_status(status, {"error": {"message": message, **fields}})
 
 
 @pytest.mark.parametrize(("message", "context", "prompt"), OVERFLOWS)
@@ -231,7 +231,7 @@ def test_each_providers_words_are_known_with_their_numbers(
 ) -> None:
     for connection in (Connection("weak", HERE), AnthropicConnection("weak", HERE)):
         for said in (message, f"Error code: 400 - {message}", message.upper() if prompt is None else message):
-            failure = connection.errors.of(400, {"error": {"message": said}})
+            failure = connection.errors.for_status(400, {"error": {"message": said}})
             assert isinstance(failure, ContextOverflow), said
         assert (failure.context_tokens, failure.prompt_tokens) == (context, prompt)
 
@@ -241,7 +241,7 @@ def test_each_providers_words_are_known_with_their_numbers(
 def test_a_full_context_is_known_whatever_status_it_has_and_in_a_stream(
     status: int, message: str, context: int | None, prompt: int | None
 ) -> None:
-    within = Connection("weak", HERE).errors.within({"error": {"message": message}})
+    within = Connection("weak", HERE).errors.in_body({"error": {"message": message}})
     for failure in (error(status, message), within):
         assert isinstance(failure, ContextOverflow)
         assert (failure.context_tokens, failure.prompt_tokens) == (context, prompt)

@@ -17,11 +17,11 @@ FULL = "This model's maximum context length is 64 tokens. However, you requested
 
 
 def error(status: int, message: str, **fields: Any) -> BackendError:
-    return Connection("weak", HERE).errors.of(status, {"error": {"message": message, **fields}})
+    return Connection("weak", HERE).errors.for_status(status, {"error": {"message": message, **fields}})
 
 
 def error_within(message: str, **fields: Any) -> BackendError:
-    return Connection("weak", HERE).errors.within({"error": {"message": message, **fields}})
+    return Connection("weak", HERE).errors.in_body({"error": {"message": message, **fields}})
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524, 529, 530, 598])
@@ -47,7 +47,7 @@ def test_what_a_further_try_would_not_change_is_not_tried_again(status: int) -> 
 
 
 def test_an_error_that_is_null_leaves_the_message_beside_it() -> None:
-    failure = Connection("weak", HERE).errors.of(429, {"error": None, "message": "slow down"})
+    failure = Connection("weak", HERE).errors.for_status(429, {"error": None, "message": "slow down"})
     assert str(failure) == "weak: status 429: slow down (at http://127.0.0.1:1/v1)"
 
 
@@ -118,12 +118,12 @@ def test_a_key_that_is_part_of_the_message_changes_nothing_but_what_is_shown(mon
     for key in ("e", "token", "64"):
         monkeypatch.setenv("MY_KEY", key)
         server = Server(base_url=HERE.base_url, api_key_env="MY_KEY")
-        failure = Connection("weak", server).errors.of(400, {"error": {"message": FULL}})
+        failure = Connection("weak", server).errors.for_status(400, {"error": {"message": FULL}})
         assert isinstance(failure, ContextOverflow)
         assert (failure.context_tokens, failure.prompt_tokens) == (64, 50)
         assert "[key]" in str(failure)
         said = {"error": {"type": "invalid_request_error", "message": "y" * 400 + "temperature: not permitted"}}
-        assert "Set sampling_fields" in str(AnthropicConnection("weak", server).errors.of(400, said))
+        assert "Set sampling_fields" in str(AnthropicConnection("weak", server).errors.for_status(400, said))
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,15 @@ def test_the_reason_of_a_provider_behind_a_gateway_is_shown(raw: object) -> None
 
 def test_an_error_names_the_address_without_user_and_password() -> None:
     server = Server(base_url="http://me:secret@127.0.0.1:1/v1")
-    assert str(Connection("weak", server).errors.of(500, "oops")) == "weak: status 500: oops (at http://127.0.0.1:1/v1)"
+    assert (
+        str(Connection("weak", server).errors.for_status(500, "oops"))
+        == "weak: status 500: oops (at http://127.0.0.1:1/v1)"
+    )
 
 
 def test_an_error_without_a_message_shows_all_of_it() -> None:
     for body in ({"error": {"message": None, "reason": "odd"}}, {"detail": "odd"}, {"error": "odd"}, "odd"):
-        assert "odd" in str(Connection("weak", HERE).errors.of(400, body))
+        assert "odd" in str(Connection("weak", HERE).errors.for_status(400, body))
 
 
 @pytest.mark.parametrize("kind", [Connection, AnthropicConnection])

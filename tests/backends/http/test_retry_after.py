@@ -117,7 +117,7 @@ def test_whatever_is_said_a_wait_is_a_time_or_none(header: str, body: object) ->
 )
 def test_a_wait_beyond_the_bound_fails_with_the_reason_and_the_time(status: int, wait: str, said: str) -> None:
     server = Connection("weak", Server(base_url="http://127.0.0.1:1/v1"))
-    failure = server.errors.of(status, {"error": {"message": "tokens per day reached"}}, {"retry-after": wait})
+    failure = server.errors.for_status(status, {"error": {"message": "tokens per day reached"}}, {"retry-after": wait})
     assert isinstance(failure, BackendError)
     assert not isinstance(failure, TransientError)
     assert (
@@ -132,7 +132,7 @@ def test_a_wait_within_the_bound_is_waited_for(
     status: int, kind: type[TransientError], longest: float, wait: str
 ) -> None:
     server = Connection("weak", Server(base_url="http://127.0.0.1:1/v1", longest_wait_s=longest))
-    failure = server.errors.of(status, {}, {"retry-after": wait})
+    failure = server.errors.for_status(status, {}, {"retry-after": wait})
     assert type(failure) is kind
     assert failure.retry_after_s == float(wait)  # type: ignore[attr-defined]
 

@@ -103,7 +103,7 @@ class ServerConnection(ABC, Generic[_Client]):
         Raises BackendTimeout, RateLimited, BackendUnavailable, ContextOverflow, and BackendError for what a further
         try would not change.
         """
-        with self.errors.raised():
+        with self.errors.translated():
             async with asyncio.timeout(self.server.total_s):
                 yield await self._client()
 
@@ -119,7 +119,7 @@ class ServerConnection(ABC, Generic[_Client]):
         caller. Raises as `call` does.
         """
         deadline = asyncio.get_running_loop().time() + self.server.total_s
-        with self.errors.raised():
+        with self.errors.translated():
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout_at(deadline):
                     client = await self._client()
@@ -137,9 +137,9 @@ class ServerConnection(ABC, Generic[_Client]):
 
     @asynccontextmanager
     async def opened(self, response: AbstractAsyncContextManager[_T], unpaid: Callable[[], None]) -> AsyncIterator[_T]:
-        """The response to a request, which costs from when it is sent; `unpaid` as in ServerErrors.paid."""
+        """The response to a request, which costs from when it is sent, unless it is refused or does not arrive."""
         async with AsyncExitStack() as stack:
-            with self.errors.paid(unpaid):
+            with self.errors.unpaid_if_refused(unpaid):
                 begun = await stack.enter_async_context(response)
             yield begun
 
@@ -205,16 +205,16 @@ class Connection(ServerConnection["openai.AsyncOpenAI"]):
     ) -> _T:
         """Post to a path beside the version's, such as `/pooling`, and decode the answer.
 
-        unpaid: as in ServerErrors.paid. Raises as `call` does.
+        unpaid: called if the server refuses it or never gets it. Raises as `call` does.
         """
         async with self.call() as client:
-            with self.errors.paid(unpaid):
+            with self.errors.unpaid_if_refused(unpaid):
                 response = await client.post(self.server.root + path, body=body, cast_to=httpx2.Response)
                 text = response.content.decode("utf-8-sig")
                 if (page := page_in(text)) is not None:
                     raise self.errors.foreign(page)
                 if (error := msgspec.json.decode(text, type=_MaybeError).error) is not None:
-                    raise self.errors.within({"error": error})
+                    raise self.errors.in_body({"error": error})
             return msgspec.json.decode(text, type=answer)
 
 

@@ -59,7 +59,7 @@ class ServerErrors:
         self._at = f" (at {key.hidden_in(shown_address(server.url))})"
 
     @contextmanager
-    def paid(self, unpaid: Callable[[], None]) -> Iterator[None]:
+    def unpaid_if_refused(self, unpaid: Callable[[], None]) -> Iterator[None]:
         """A request. Calls `unpaid` if the server refuses it or never gets it, so that nothing was computed."""
         package = self._package
         try:
@@ -70,8 +70,8 @@ class ServerErrors:
             raise
 
     @contextmanager
-    def raised(self) -> Iterator[None]:
-        """A call. Raises its failures in our words."""
+    def translated(self) -> Iterator[None]:
+        """A call, whose failures are raised in our words."""
         name, at, package = self._name, self._at, self._package
         try:
             yield
@@ -83,7 +83,7 @@ class ServerErrors:
         except package.APIStatusError as failure:
             if 300 <= failure.status_code < 400:
                 raise self._redirected(failure.response) from None
-            raise self.of(failure.status_code, failure.body or str(failure), failure.response.headers) from None
+            raise self.for_status(failure.status_code, failure.body or str(failure), failure.response.headers) from None
         except (package.APIConnectionError, httpx2.TransportError) as failure:
             raise BackendUnavailable(f"{self._reason(failure)}{at}{self._way(failure)}", where=name) from None
         except (package.APIError, httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as failure:
@@ -96,7 +96,7 @@ class ServerErrors:
                 remedy="Remove it from the problem's text or the instructions.",
             ) from None
 
-    def of(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
+    def for_status(self, status: int, body: object, headers: Mapping[str, str] = MappingProxyType({})) -> BackendError:
         """What a status and the body that came with it mean; the error carries the status."""
         failure = self._meaning(status, body, headers)
         failure.where = failure.where or self._name
@@ -118,14 +118,14 @@ class ServerErrors:
             return FieldRefused(shown, fields)
         return self._lasting(status, error_body.message, shown)
 
-    def within(self, body: Mapping[str, object]) -> BackendError:
+    def in_body(self, body: Mapping[str, object]) -> BackendError:
         """The error that a body of status 200 holds."""
-        return self.of(ErrorBody.of(body).status, body)
+        return self.for_status(ErrorBody.of(body).status, body)
 
     def in_event(self, error: Mapping[str, object] | None, foreign: Foreign | None) -> BackendError | None:
         """The failure that an event of an answer is, if it is one."""
         if error is not None:
-            return self.within(error)
+            return self.in_body(error)
         return None if foreign is None else self.foreign(foreign)
 
     def foreign(self, foreign: Foreign) -> BackendError:
